@@ -1,0 +1,1 @@
+"""Offline: text in, artifact out. Imports model, never service."""
