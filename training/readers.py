@@ -1,7 +1,7 @@
 """Data sources as documents (for language models) and labelled examples (for classifiers).
 
-Plain text is cut into documents by file, paragraph or line; .jsonl, .csv, .tsv and Hugging Face data
-sets give one document per record. Nothing is lower-cased, stripped or tokenized here.
+Plain text is cut into documents by file, paragraph or line; .jsonl, .csv, .tsv and Hugging Face
+data sets give one document per record. Nothing is lower-cased, stripped or tokenized here.
 
 Does not know tokenizers, splits or networks.
 """
@@ -38,8 +38,8 @@ def read_documents(
 
     Args:
         sources: paths, or "hf:NAME[:SPLIT[:CONFIG]]".
-        unit: what one document is in a plain text file. Windows line ends become "\\n".
-        column: the column that holds the text of records; by default "text", or the only column of text.
+        unit: what one document is in a plain text file. Windows line ends become line feeds.
+        column: the column that holds the text of records; by default "text", or the only one.
 
     Raises:
         DataError: a source cannot be read or holds no text.
@@ -64,7 +64,8 @@ def read_examples(
     Without names given, the columns are "text" and "label", or whatever is the only choice left.
 
     Raises:
-        DataError: the source cannot be read, is empty, lacks a column, or holds an empty text or label.
+        DataError: the source cannot be read, holds no records, lacks a column, or a text or label
+            in it is empty.
     """
     if not holds_records(source):
         raise DataError(
@@ -145,8 +146,8 @@ def _string(record: Record, column: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise DataError(
-            f"{record.place}: column {column!r} holds half of a surrogate pair (\\ud800 to \\udfff), "
-            "which is no character; remove it"
+            f"{record.place}: column {column!r} holds half of a surrogate pair "
+            "(\\ud800 to \\udfff), which is no character; remove it"
         ) from None
     return value
 

@@ -1,7 +1,7 @@
 """Files and data sets as a stream of records, each with the place it came from.
 
-A record is one JSON object of a .jsonl file, one row of a .csv or .tsv file (the first row names the
-columns) or one row of a Hugging Face data set ("hf:NAME[:SPLIT[:CONFIG]]", an optional extra).
+A record is one JSON object of a .jsonl file, one row of a .csv or .tsv file (the first row names
+the columns) or one row of a Hugging Face data set ("hf:NAME[:SPLIT[:CONFIG]]", an optional extra).
 Every error is a `DataError` that names the file, the line, and what to do.
 
 Does not know which columns matter: `training.readers` chooses them.
@@ -54,9 +54,10 @@ def read_records(source: str) -> Iterator[Record]:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 file with their line ends, split on "\\n" alone; a byte order mark is dropped.
+    """The lines of a UTF-8 file with their line ends, without its byte order mark.
 
-    Unicode's other separators (U+0085, U+2028) are text: real corpora have them inside sentences.
+    Lines end at a line feed and nowhere else: Unicode's other separators (U+0085, U+2028) are text,
+    and real corpora have them inside sentences.
 
     Raises:
         DataError: the file cannot be opened, or a line is not UTF-8.
@@ -147,10 +148,11 @@ def _read_hugging_face(source: str) -> Iterator[Record]:
         ) from None
     try:
         rows = datasets.load_dataset(name, config or None, split=split or "train")
-    except Exception as error:  # the library raises many kinds; all mean that it cannot be had
+    except Exception as error:  # noqa: BLE001 - it raises many kinds; all mean: not to be had
         reason = (str(error).strip() or type(error).__name__).split("\n")[0]
         raise DataError(
-            f"{source}: cannot be loaded ({reason}); expected hf:NAME[:SPLIT[:CONFIG]] and a network"
+            f"{source}: cannot be loaded ({reason}); expected hf:NAME[:SPLIT[:CONFIG]] "
+            "and a network"
         ) from None
     for number, row in enumerate(rows, start=1):
         yield Record(f"{source}, row {number}", _with_label_names(row, rows.features))
