@@ -1,0 +1,144 @@
+"""The shape of a network, in plain numbers.
+
+An architecture says which cell, how many layers and how wide; it is what the manifest of an
+artifact records and what weights are checked against. It knows no torch and holds no weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import ClassVar, Literal, get_args
+
+Cell = Literal["elman", "gru", "lstm"]
+Pooling = Literal["last", "last_max_mean"]
+
+CELLS: tuple[str, ...] = get_args(Cell)
+POOLINGS: tuple[str, ...] = get_args(Pooling)
+LARGEST = 2**24  # no width, depth or vocabulary beyond this is taken for meant
+
+
+class ArchitectureError(ValueError):
+    """An architecture that cannot be built; the message names the field and what was expected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageModelArchitecture:
+    """Embedding, recurrent layers, an optional projection, and a distribution over the vocabulary.
+
+    ``projection`` is the width of a linear layer between the last hidden state and the output
+    layer (None: there is none). ``tied`` shares the embedding's weights with the output layer
+    (Press and Wolf, 2017), which needs both to be equally wide.
+    """
+
+    kind: ClassVar[str] = "language-model"
+
+    cell: Cell
+    vocabulary: int
+    embedding: int
+    hidden: int
+    layers: int
+    projection: int | None = None
+    tied: bool = False
+
+    def __post_init__(self) -> None:
+        _check_choice("cell", self.cell, CELLS)
+        _check_sizes(self, "vocabulary", "embedding", "hidden", "layers")
+        if self.projection is not None:
+            _check_sizes(self, "projection")
+        _check_flag("tied", self.tied)
+        if self.tied and self.output_input != self.embedding:
+            raise ArchitectureError(
+                f"tied: the output layer reads {self.output_input} numbers but the embedding has "
+                f"{self.embedding}; set projection to {self.embedding} or tied to false"
+            )
+
+    @property
+    def output_input(self) -> int:
+        """How many numbers the output layer reads for one token."""
+        return self.projection if self.projection is not None else self.hidden
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierArchitecture:
+    """Embedding, recurrent layers in one or two directions, pooling over time, MLP, labels.
+
+    ``pooling`` "last" is the lecture's encoder: the final hidden state alone. "last_max_mean"
+    joins it with the maximum and the mean over time. ``mlp`` is the width of the hidden layer.
+    """
+
+    kind: ClassVar[str] = "classifier"
+
+    cell: Cell
+    vocabulary: int
+    embedding: int
+    hidden: int
+    layers: int
+    bidirectional: bool = False
+    pooling: Pooling = "last"
+    mlp: int
+    labels: int
+
+    def __post_init__(self) -> None:
+        _check_choice("cell", self.cell, CELLS)
+        _check_choice("pooling", self.pooling, POOLINGS)
+        _check_sizes(self, "vocabulary", "embedding", "hidden", "layers", "mlp", "labels")
+        _check_flag("bidirectional", self.bidirectional)
+        if self.labels < 2:
+            raise ArchitectureError("labels: a classifier needs at least 2")
+
+    @property
+    def directions(self) -> int:
+        """1, or 2 when the text is also read from its end."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def pooled(self) -> int:
+        """How many numbers pooling hands to the MLP."""
+        return self.hidden * self.directions * (1 if self.pooling == "last" else 3)
+
+
+Architecture = LanguageModelArchitecture | ClassifierArchitecture
+KINDS: dict[str, type[LanguageModelArchitecture] | type[ClassifierArchitecture]] = {
+    LanguageModelArchitecture.kind: LanguageModelArchitecture,
+    ClassifierArchitecture.kind: ClassifierArchitecture,
+}
+
+
+def architecture_from(kind: str, values: Mapping[str, object]) -> Architecture:
+    """The architecture of that kind from a mapping such as a manifest's; checks every field."""
+    if kind not in KINDS:
+        raise ArchitectureError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    known = {field.name: field for field in fields(KINDS[kind])}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ArchitectureError(f"{unknown[0]}: not a field of a {kind}")
+    required = [name for name, field in known.items() if field.default is MISSING]
+    missing = [name for name in required if name not in values]
+    if missing:
+        raise ArchitectureError(f"{missing[0]}: missing")
+    return KINDS[kind](**values)  # type: ignore[arg-type]  # each field is checked as it is built
+
+
+def architecture_fields(architecture: Architecture) -> dict[str, object]:
+    """The architecture as plain values, the inverse of :func:`architecture_from`."""
+    return asdict(architecture)
+
+
+def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ArchitectureError(f"{name}: expected one of {', '.join(allowed)}, got {value!r}")
+
+
+def _check_sizes(architecture: object, *names: str) -> None:
+    for name in names:
+        value = getattr(architecture, name)
+        if type(value) is not int or not 1 <= value <= LARGEST:
+            raise ArchitectureError(
+                f"{name}: expected a whole number from 1 to {LARGEST}, got {value!r}"
+            )
+
+
+def _check_flag(name: str, value: object) -> None:
+    if type(value) is not bool:
+        raise ArchitectureError(f"{name}: expected true or false, got {value!r}")

@@ -1,0 +1,183 @@
+"""The two networks: the autoregressive language model and the document classifier.
+
+Both follow the lecture: word vectors, recurrent layers with a learned first state, then either a
+distribution over the next token at every step, or an MLP on the final hidden state. They know
+neither text nor files; tokens are integers here. Shape suffixes: T time, B rows, E embedding,
+F features, H hidden, L layers, V vocabulary, C labels.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.architecture import ClassifierArchitecture, LanguageModelArchitecture
+from model.recurrent import build_recurrent, layer_weights, run_segments, segments_between_starts
+from model.regularisation import NO_REGULARISATION, Regularisation, embed, locked_dropout
+from model.state import State
+
+
+class Encoded(NamedTuple):
+    """Last-layer hidden states after and before output dropout, and the state that follows."""
+
+    dropped_TBH: Tensor
+    raw_TBH: Tensor
+    state: State
+
+
+class LanguageModel(nn.Module):
+    """p(next token | everything read so far), for every step of a window.
+
+    A document is read as ``[END] x1 .. xn`` and predicts ``x1 .. xn [END]``; every document begins
+    from the learned first state.
+    """
+
+    def __init__(
+        self,
+        architecture: LanguageModelArchitecture,
+        regularisation: Regularisation = NO_REGULARISATION,
+    ) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.regularisation = regularisation
+        a = architecture
+        self.embedding = nn.Embedding(a.vocabulary, a.embedding)
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        self.recurrent = build_recurrent(a.cell, a.embedding, a.hidden, a.layers)
+        self.initial_hidden_L1H = nn.Parameter(torch.zeros(a.layers, 1, a.hidden))
+        if a.cell == "lstm":
+            self.initial_cell_L1H = nn.Parameter(torch.zeros(a.layers, 1, a.hidden))
+        self.projection = None if a.projection is None else nn.Linear(a.hidden, a.projection)
+        self.output = nn.Linear(a.output_input, a.vocabulary)
+        nn.init.zeros_(self.output.bias)
+        if a.tied:
+            self.output.weight = self.embedding.weight
+
+    def initial_state(self, batch: int) -> State:
+        """The learned first state, once for each of ``batch`` rows."""
+        cell_L1H = self.initial_cell_L1H if self.architecture.cell == "lstm" else None
+        return State(self.initial_hidden_L1H, cell_L1H).expand(batch)
+
+    def encode(self, tokens_TB: Tensor, state: State, starts_TB: Tensor | None = None) -> Encoded:
+        """Hidden states of the last layer for a window that continues ``state``.
+
+        Where ``starts_TB`` (bool) is true, that row's state is replaced by the learned first state
+        before the token is read, so nothing is carried over a document's border.
+        """
+        drop, training = self.regularisation, self.training
+        values = embed(self.embedding, tokens_TB, drop.embedding, training)
+        values = locked_dropout(values, drop.input, training)
+        first = self.initial_state(tokens_TB.shape[1])
+        segments = segments_between_starts(tokens_TB.shape[0], starts_TB)
+        after: list[State] = []
+        for layer in range(self.architecture.layers):
+            if layer > 0:
+                values = locked_dropout(values, drop.hidden, training)
+            weights = layer_weights(
+                self.recurrent,
+                self.architecture.cell,
+                layer,
+                drop=drop.weight if training else 0.0,
+            )
+            values, last = run_segments(
+                weights, values, state.layer(layer), first.layer(layer), segments
+            )
+            after.append(last)
+        return Encoded(locked_dropout(values, drop.output, training), values, State.stack(after))
+
+    def logits(self, hidden_TBH: Tensor) -> Tensor:
+        """Unnormalised log-probabilities (..., V) of the next token from hidden states (..., H)."""
+        if self.projection is not None:
+            hidden_TBH = self.projection(hidden_TBH)
+        return self.output(hidden_TBH)  # type: ignore[no-any-return]
+
+    def forward(
+        self, tokens_TB: Tensor, state: State, starts_TB: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Logits (T, B, V) after each token, and the state after the last one."""
+        encoded = self.encode(tokens_TB, state, starts_TB)
+        return self.logits(encoded.dropped_TBH), encoded.state
+
+
+class Classifier(nn.Module):
+    """Labels of whole documents from the encoder's hidden states.
+
+    Reads ``x1 .. xn``; a text without tokens is read as ``[END]`` alone, since there must be one.
+    """
+
+    def __init__(
+        self,
+        architecture: ClassifierArchitecture,
+        regularisation: Regularisation = NO_REGULARISATION,
+    ) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.regularisation = regularisation
+        a = architecture
+        self.embedding = nn.Embedding(a.vocabulary, a.embedding)
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        self.recurrent = build_recurrent(
+            a.cell, a.embedding, a.hidden, a.layers, bidirectional=a.bidirectional
+        )
+        states = a.layers * a.directions
+        self.initial_hidden_L1H = nn.Parameter(torch.zeros(states, 1, a.hidden))
+        if a.cell == "lstm":
+            self.initial_cell_L1H = nn.Parameter(torch.zeros(states, 1, a.hidden))
+        self.mlp = nn.Linear(a.pooled, a.mlp)
+        self.output = nn.Linear(a.mlp, a.labels)
+
+    def forward(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
+        """Logits (B, C). Steps at or beyond a row's length (each at least 1) have no influence."""
+        drop = self.regularisation
+        values = embed(self.embedding, tokens_TB, drop.embedding, self.training)
+        values = functional.dropout1d(values, drop.word, self.training)
+        values = locked_dropout(values, drop.input, self.training)
+        steps_T1 = torch.arange(tokens_TB.shape[0]).unsqueeze(1)
+        mirror_TB = torch.where(steps_T1 < lengths_B, lengths_B - 1 - steps_T1, steps_T1)
+        for layer in range(self.architecture.layers):
+            if layer > 0:
+                values = locked_dropout(values, drop.hidden, self.training)
+            values = self._read(values, layer, mirror_TB)
+        values = locked_dropout(values, drop.output, self.training)
+        pooled_BF = self._pool(values, lengths_B, steps_T1 < lengths_B)
+        hidden_BM = functional.dropout(
+            functional.relu(self.mlp(pooled_BF)), drop.mlp, self.training
+        )
+        return self.output(hidden_BM)  # type: ignore[no-any-return]
+
+    def _read(self, values_TBF: Tensor, layer: int, mirror_TB: Tensor) -> Tensor:
+        """One layer; the second direction reads each document from its own last token."""
+        forward_TBH = self._run(values_TBF, layer, reverse=False)
+        if not self.architecture.bidirectional:
+            return forward_TBH
+        backward_TBH = self._run(_reorder(values_TBF, mirror_TB), layer, reverse=True)
+        return torch.cat([forward_TBH, _reorder(backward_TBH, mirror_TB)], dim=2)
+
+    def _run(self, values_TBF: Tensor, layer: int, *, reverse: bool) -> Tensor:
+        a = self.architecture
+        drop = self.regularisation.weight if self.training else 0.0
+        weights = layer_weights(self.recurrent, a.cell, layer, reverse=reverse, drop=drop)
+        cell_L1H = self.initial_cell_L1H if a.cell == "lstm" else None
+        first = State(self.initial_hidden_L1H, cell_L1H).layer(layer * a.directions + reverse)
+        return weights.run(values_TBF, first.expand(values_TBF.shape[1]))[0]
+
+    def _pool(self, values_TBF: Tensor, lengths_B: Tensor, inside_TB: Tensor) -> Tensor:
+        """The final state of each direction, by option joined with max and mean over time."""
+        rows_B = torch.arange(values_TBF.shape[1])
+        hidden = self.architecture.hidden
+        final_BF = values_TBF[lengths_B - 1, rows_B]
+        if self.architecture.bidirectional:  # the backward direction ends at the first token
+            final_BF = torch.cat([final_BF[:, :hidden], values_TBF[0, :, hidden:]], dim=1)
+        if self.architecture.pooling == "last":
+            return final_BF
+        outside_TB1 = ~inside_TB.unsqueeze(2)
+        largest_BF = values_TBF.masked_fill(outside_TB1, -torch.inf).amax(dim=0)
+        mean_BF = values_TBF.masked_fill(outside_TB1, 0.0).sum(dim=0) / lengths_B.unsqueeze(1)
+        return torch.cat([final_BF, largest_BF, mean_BF], dim=1)
+
+
+def _reorder(values_TBF: Tensor, order_TB: Tensor) -> Tensor:
+    return values_TBF.gather(0, order_TB.unsqueeze(2).expand_as(values_TBF))
