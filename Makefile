@@ -1,0 +1,127 @@
+# The one door. `make` lists what there is.
+#
+# Works with GNU make 4.3 and later and any POSIX shell.
+
+PYTHON ?= python3
+VENV ?= .venv
+HOST ?= 127.0.0.1
+PORT ?= 8000
+MODELS ?= pretrained
+UNROLL_DATA ?= ../shared/data
+
+# On Linux the default package index holds the CUDA build of torch, several GB. For the CPU build
+# (200 MB, all that Unroll uses) set this to the CPU wheel index that pytorch.org names under
+# "Get started":  make install TORCH_INDEX=<that address>
+# Empty: pip's own configuration decides. On macOS the default build is the CPU build.
+TORCH_INDEX ?=
+
+BIN := $(VENV)/bin
+RUN := $(BIN)/python
+PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install serve test check format bench models lock image compose-up compose-down clean
+
+help: ## list the targets
+	@echo "Unroll: train recurrent language models and classifiers, and serve them."
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) HOST=$(HOST) PORT=$(PORT) MODELS=$(MODELS)"
+	@echo "           UNROLL_DATA=$(UNROLL_DATA) TORCH_INDEX=$(TORCH_INDEX)"
+
+# --- The environment -------------------------------------------------------------------------
+# A stamp for each lock file: pip runs again only when the lock has changed. Serving needs less
+# than developing, so `make serve` on a fresh machine installs less than `make test`.
+
+install: $(VENV)/.dev.stamp ## make .venv with everything that serving, training and testing need
+
+$(VENV)/.made.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Unroll needs Python 3.11 or later, and \"$(PYTHON)\" is: $$($(PYTHON) --version 2>&1)."; \
+	  echo "Name another one:  make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "\"$(PYTHON)\" cannot make virtual environments: install its venv package"; \
+	  echo "(Debian and Ubuntu: apt-get install python3-venv) and run make again."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# torch first and alone: from here on pip finds the pinned version already there, whichever build
+# it is, and has no reason to look for another one.
+$(VENV)/.torch.stamp: requirements.lock | $(VENV)/.made.stamp
+	@echo "Installing torch: a large download the first time."
+	$(PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+	  "$$(grep '^torch==' requirements.lock)"
+	@touch $@
+
+$(VENV)/.serve.stamp: requirements.lock $(VENV)/.torch.stamp
+	$(PIP) install --quiet --requirement requirements.lock
+	@touch $@
+
+$(VENV)/.dev.stamp: requirements-dev.lock $(VENV)/.serve.stamp
+	$(PIP) install --quiet --requirement requirements-dev.lock
+	@touch $@
+
+$(VENV)/.bench.stamp: requirements-bench.lock $(VENV)/.dev.stamp
+	$(PIP) install --quiet --requirement requirements-bench.lock
+	@touch $@
+
+# --- Work ------------------------------------------------------------------------------------
+
+serve: $(VENV)/.serve.stamp ## serve MODELS on HOST:PORT
+	$(RUN) -m service --models $(MODELS) --host $(HOST) --port $(PORT)
+
+test: $(VENV)/.dev.stamp ## run all tests (TESTS="tests/model -k word" for some)
+	$(RUN) -m pytest $(TESTS)
+
+check: $(VENV)/.dev.stamp ## lint, format and types
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: $(VENV)/.dev.stamp ## rewrite the sources as `make check` wants them
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+bench: $(VENV)/.bench.stamp ## measure the service beside its peers on this machine
+	$(RUN) -m benchmarks serve
+
+models: $(VENV)/.dev.stamp ## train the pretrained models again from UNROLL_DATA (hours)
+	@test -d "$(UNROLL_DATA)" || { \
+	  echo "There is no folder $(UNROLL_DATA): say where the data is with UNROLL_DATA=FOLDER."; exit 1; }
+	@echo "No recipes yet."; exit 1
+
+# --- Containers ------------------------------------------------------------------------------
+
+image: ## build the image `unroll`
+	docker build --tag unroll $(if $(TORCH_INDEX),--build-arg TORCH_INDEX=$(TORCH_INDEX)) .
+
+compose-up: ## start the service with Prometheus and Grafana
+	docker compose up --build --detach --wait
+
+compose-down: ## stop what compose-up started
+	docker compose down
+
+# --- Upkeep ----------------------------------------------------------------------------------
+
+# Needs uv. The lock names versions for Python 3.11 and later on Linux and macOS. Two things are
+# left out on purpose: hashes, because the CPU build of torch is another file than the default
+# one; and the CUDA packages, which the default build of torch pins and brings along by itself.
+UV ?= uv
+define compile
+	$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-header \
+	  --no-annotate $(if $(UPGRADE),--upgrade) $(2) --output-file $(1)
+	{ printf '%s\n' '# Made by `make lock` from pyproject.toml; pip reads it. No hashes, no CUDA packages:' \
+	  '# the Makefile says why.'; grep -Ev '^(cuda|nvidia|triton)' $(1); } > $(1).new
+	mv $(1).new $(1)
+endef
+
+lock: ## write the lock files again from pyproject.toml (UPGRADE=1: newest versions)
+	$(call compile,requirements.lock)
+	$(call compile,requirements-dev.lock,--extra dev --constraint requirements.lock)
+	$(call compile,requirements-bench.lock,--extra dev --extra bench --constraint requirements-dev.lock)
+
+clean: ## remove caches and build products (the environment stays: rm -r .venv)
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist ./*.egg-info
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
