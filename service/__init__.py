@@ -1,0 +1,1 @@
+"""Online: an artifact goes in, HTTP comes out. Imports model, never training."""

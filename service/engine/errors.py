@@ -1,0 +1,77 @@
+"""What can go wrong in the engine. Knows no HTTP: service/errors.py maps these to statuses.
+
+    EngineError
+    ├── UnknownModel        no model of that name
+    ├── WrongKind           the model cannot do this task (a classifier asked to generate)
+    ├── InvalidTask         a field of the task cannot be served; ``field`` names it
+    ├── QueueFull           no place in the waiting queue; come back in ``retry_after_seconds``
+    ├── Draining            the engine takes no new work
+    ├── DeadlineExceeded    the deadline passed before there was a result
+    └── StepFailed          an internal failure; the log has the cause
+
+The first five are raised by ``Engine.submit``; the last three (Draining when the engine is
+stopped under a running task) reach the client in a ``Failed`` event.
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Anything the engine refuses or fails at. ``str()`` is a sentence for the client."""
+
+
+class UnknownModel(EngineError):
+    """No model of that name is being served."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"no model is named {model!r}")
+        self.model = model
+
+
+class WrongKind(EngineError):
+    """The model exists but cannot do the task."""
+
+    def __init__(self, model: str, kind: str, needed: str) -> None:
+        super().__init__(f"model {model!r} is a {kind}; this needs a {needed}")
+        self.model = model
+        self.kind = kind
+        self.needed = needed
+
+
+class InvalidTask(EngineError):
+    """A field of the task has a value that cannot be served."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
+class QueueFull(EngineError):
+    """The waiting queue has no place. ``retry_after_seconds`` is estimated from measured speed."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__(
+            f"the waiting queue is full; try again in {retry_after_seconds:.1f} seconds"
+        )
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Draining(EngineError):
+    """The engine is shutting down and takes no new work."""
+
+    def __init__(self) -> None:
+        super().__init__("the service is shutting down and takes no new work")
+
+
+class DeadlineExceeded(EngineError):
+    """The deadline passed before there was a result."""
+
+    def __init__(self) -> None:
+        super().__init__("the deadline passed before there was a result")
+
+
+class StepFailed(EngineError):
+    """A step of the model failed; only the sequences in it are affected."""
+
+    def __init__(self) -> None:
+        super().__init__("the model failed while working on this request; the log has the cause")
