@@ -1,0 +1,194 @@
+"""Text to token ids and back: word, char and bpe tokenizers in one class over Hugging Face files.
+
+A ``tokenizer.json`` made by :mod:`model.tokenizer_training` is complete: splitting rules,
+vocabulary, special tokens. Every kind has ``[END]`` as its last id; word and char have ``[UNK]``
+as id 0, bpe falls back to bytes and needs none. Text typed by a user can never produce ``[END]``.
+Knows no network. The library is ``tokenizers``: its files are read everywhere and it is fast.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, NamedTuple, cast
+
+import tokenizers
+
+from model.errors import ArtifactError
+
+Kind = Literal["word", "char", "bpe"]
+END = "[END]"
+UNKNOWN = "[UNK]"
+
+
+class Piece(NamedTuple):
+    """A token and the very characters of the text it stands for."""
+
+    id: int
+    text: str
+
+
+class Tokenizer:
+    """Encodes and decodes; see :mod:`model.tokenizer_training` for how one is made.
+
+    ``size`` counts all ids, ``end`` is the id of [END], ``unknown`` that of [UNK] (None for bpe),
+    ``never_drawn`` the ids a generator must not draw. ``lossless`` tokenizers give back what they
+    read; the others (for classifiers) lower-case and drop white space.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+        backend.encode_special_tokens = True  # "[END]" in a text is text, not the end of it
+        self._backend = backend
+        specification = json.loads(backend.to_str())
+        self.kind: Kind = _kind(specification)
+        self.lossless = specification["normalizer"] is None
+        self.size = backend.get_vocab_size(with_added_tokens=True)
+        self.end = _special(backend, END)
+        self.unknown = None if self.kind == "bpe" else _special(backend, UNKNOWN)
+        self.never_drawn = frozenset(() if self.unknown is None else (self.unknown,))
+        self._check_ids()
+        surfaces = map(backend.id_to_token, range(self.size))
+        self._texts_V = [self._bytes_from(surface) for surface in surfaces]
+        self._texts_V[self.end] = b""
+
+    @classmethod
+    def from_json(cls, text: str) -> Tokenizer:
+        """A tokenizer from the text of its file; ValueError says what is wrong with it."""
+        try:
+            backend = tokenizers.Tokenizer.from_str(text)
+        except Exception as error:  # the library raises plain Exception
+            raise ValueError(f"not a tokenizer file: {error}") from error
+        return cls(backend)
+
+    @classmethod
+    def load(cls, path: Path) -> Tokenizer:
+        """Reads a tokenizer file; raises ArtifactError naming it when it cannot be used."""
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(path, str(error)) from error
+
+    def save(self, path: Path) -> None:
+        """Writes the file that :meth:`load` reads."""
+        path.write_text(self.to_json(), encoding="utf-8")
+
+    def to_json(self) -> str:
+        """The text of the tokenizer's file."""
+        return self._backend.to_str(pretty=True)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, without [END]. ValueError for text that is not valid Unicode."""
+        return self._encode(text).ids
+
+    def encode_batch(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of many texts at once, in parallel where there are cores."""
+        for text in texts:
+            _check_unicode(text)
+        encodings = self._backend.encode_batch_fast(texts, add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def pieces(self, text: str) -> list[Piece]:
+        """Tokens with the characters they stand for; for lossless kinds these join to the text.
+
+        Of a character spelt with several bpe tokens, the last one carries the text.
+        """
+        encoding = self._encode(text)
+        if self.kind != "bpe":
+            spans = encoding.offsets
+            return [Piece(i, text[a:b]) for i, (a, b) in zip(encoding.ids, spans, strict=True)]
+        decoder = self.decoder()
+        return [Piece(token, decoder.push(token)) for token in encoding.ids]
+
+    def text_of(self, token: int) -> str:
+        """The text one token stands for: "" for [END], "[UNK]" for the unknown word."""
+        return self._texts_V[token].decode("utf-8", errors="replace")
+
+    def bytes_of(self, token: int) -> bytes:
+        """The same in UTF-8; a bpe token may hold only part of a character."""
+        return self._texts_V[token]
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text of a sequence of tokens. Ids out of range raise IndexError."""
+        return b"".join(self._texts_V[token] for token in tokens).decode("utf-8", errors="replace")
+
+    def decoder(self) -> Decoder:
+        """A decoder for text that arrives token by token."""
+        return Decoder(self)
+
+    def vocabulary(self) -> list[str]:
+        """The texts of all tokens, in order of their ids."""
+        return [self.text_of(token) for token in range(self.size)]
+
+    def _encode(self, text: str) -> tokenizers.Encoding:
+        _check_unicode(text)
+        return self._backend.encode(text, add_special_tokens=False)
+
+    def _bytes_from(self, surface: str) -> bytes:
+        if self.kind != "bpe":
+            return surface.encode("utf-8")
+        return bytes(_BYTE_OF[character] for character in surface if character in _BYTE_OF)
+
+    def _check_ids(self) -> None:
+        if self.end != self.size - 1:
+            raise ValueError(f"{END} must be the last of {self.size} ids, it is {self.end}")
+        if self.unknown not in (None, 0):
+            raise ValueError(f"{UNKNOWN} must have the id 0, it has {self.unknown}")
+        if None in map(self._backend.id_to_token, range(self.size)):
+            raise ValueError("the ids of the vocabulary have gaps")
+
+
+class Decoder:
+    """Turns tokens into text as they come, holding back what is not yet a whole character."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def push(self, token: int) -> str:
+        """The text that became certain with this token, possibly none."""
+        return self._utf8.decode(self._tokenizer.bytes_of(token))
+
+    def flush(self) -> str:
+        """What was held back when no more tokens come: a replacement character, or nothing."""
+        return self._utf8.decode(b"", final=True)
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"text is not valid Unicode: character {error.start} is half of a surrogate pair"
+        ) from error
+
+
+def _kind(specification: dict[str, object]) -> Kind:
+    """Told from the splitting rule that :mod:`model.tokenizer_training` writes."""
+    model = cast("dict[str, object]", specification["model"])
+    if model["type"] == "BPE":
+        return "bpe"
+    splitter = cast("dict[str, dict[str, str]]", specification["pre_tokenizer"])
+    if model["type"] != "WordLevel" or splitter["type"] != "Split":
+        raise ValueError(f"expected a WordLevel or BPE tokenizer, got {model['type']}")
+    return "char" if splitter["pattern"].get("Regex") == ANY_CHARACTER else "word"
+
+
+def _special(backend: tokenizers.Tokenizer, token: str) -> int:
+    found = backend.token_to_id(token)
+    if found is None:
+        raise ValueError(f"the token {token} is missing")
+    return found
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The printable character that byte-level bpe files write for each byte (GPT-2's table)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    table = {chr(byte): byte for byte in printable}
+    return table | {chr(256 + index): byte for index, byte in enumerate(others)}
+
+
+ANY_CHARACTER = r"[\s\S]"
+_BYTE_OF = _byte_alphabet()
