@@ -1,0 +1,150 @@
+"""A whole run in one file: tensors and plain values, written atomically, checked when read.
+
+A checkpoint is a safetensors file (nothing pickled) whose header carries the plain values as JSON
+and a checksum of the tensors. It is written beside its place, flushed to the disk and renamed, so
+that a killed process or a full disk leaves the last good one. Knows nothing of what it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+FORMAT = 1
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be written or read. The message names the file and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Tensors by name, and anything JSON can hold."""
+
+    tensors: Mapping[str, Tensor]
+    values: Mapping[str, Any]
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces ``path`` with ``content`` completely or not at all.
+
+    Raises:
+        OSError: the disk is full, or the directory cannot be written.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes the checkpoint in place of the one before.
+
+    Raises:
+        CheckpointError: it cannot be written; the one before is left as it was.
+    """
+    tensors = {name: tensor.detach().contiguous() for name, tensor in checkpoint.tensors.items()}
+    header = {"format": FORMAT, "checksum": _checksum(tensors), "values": dict(checkpoint.values)}
+    try:
+        write_atomically(path, save(tensors, {"checkpoint": json.dumps(header)}))
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be written: {error.strerror or error}; free space or choose another "
+            "--out, then continue with --resume"
+        ) from None
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Reads a checkpoint.
+
+    Raises:
+        CheckpointError: there is none, it is damaged, or another version wrote it.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["checkpoint"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        version, checksum, values = header["format"], header["checksum"], header["values"]
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there is no checkpoint to continue from") from None
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path}: damaged, or not a checkpoint ({error})") from None
+    if version != FORMAT:
+        raise CheckpointError(f"{path}: written in format {version}; this version reads {FORMAT}")
+    if checksum != _checksum(tensors):
+        raise CheckpointError(f"{path}: damaged: the checksum of its tensors is wrong")
+    return Checkpoint(tensors, values)
+
+
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with ``prefix.`` before every name."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def under_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix.``, without it: undoes :func:`with_prefix`."""
+    start = prefix + "."
+    return {n.removeprefix(start): tensor for n, tensor in tensors.items() if n.startswith(start)}
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's running averages by "parameter index.name".
+
+    Learning rates and momenta are not in it: the schedule sets them anew at every step.
+    """
+    return {
+        f"{index}.{name}": value
+        for index, entry in optimiser.state_dict()["state"].items()
+        for name, value in entry.items()
+    }
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Puts back what :func:`optimiser_tensors` took."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = tensor
+    optimiser.load_state_dict(
+        {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+    )
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> int:
+    value = 0
+    for name in sorted(tensors):
+        value = zlib.crc32(name.encode(), value)
+        value = (
+            zlib.crc32(tensors[name].view(torch.uint8).numpy().data, value)
+            if (tensors[name].dim())
+            else zlib.crc32(tensors[name].reshape(1).view(torch.uint8).numpy().data, value)
+        )
+    return value
+
+
+def _sync_directory(directory: Path) -> None:
+    """Makes a rename last; not every system can open a directory."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

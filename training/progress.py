@@ -1,0 +1,100 @@
+"""What a person sees while a run lasts: one bar on a terminal, one line now and then elsewhere.
+
+Shows the time left and the figures it is handed (loss, perplexity, accuracy, tokens per second).
+Knows nothing of training.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self, TextIO
+
+from tqdm import tqdm
+
+FORMAT = "{desc} {percentage:3.0f}%|{bar:24}|{postfix}"
+
+
+class Progress:
+    """A bar over the share of a run that is done.
+
+    Args:
+        label: what stands before the bar.
+        stream: where it is drawn; standard error by default.
+        every_seconds: how often a line is written when the stream is no terminal.
+    """
+
+    def __init__(
+        self, label: str, *, stream: TextIO | None = None, every_seconds: float = 15.0
+    ) -> None:
+        self._stream = stream or sys.stderr
+        self._label = label
+        self._every = every_seconds
+        self._began = self._shown = time.monotonic()
+        self._bar = (
+            tqdm(total=1.0, desc=label, file=self._stream, bar_format=FORMAT, leave=False)
+            if self._stream.isatty()
+            else None
+        )
+
+    def update(
+        self, share: float, *, seconds_left: float | None = None, figures: dict[str, float]
+    ) -> None:
+        """Shows that ``share`` (0 to 1) is done; without ``seconds_left`` the pace tells it."""
+        now = time.monotonic()
+        if seconds_left is None and share > 0:
+            seconds_left = (now - self._began) * (1.0 - share) / share
+        left = "" if seconds_left is None else f"{duration(seconds_left)} left, "
+        text = left + ", ".join(f"{name} {_figure(value)}" for name, value in figures.items())
+        if self._bar is not None:
+            self._bar.n = min(1.0, share)
+            self._bar.set_postfix_str(text)
+        elif now - self._shown >= self._every:
+            self._shown = now
+            self._write(f"{self._label} {share:4.0%}  {text}")
+
+    def note(self, text: str) -> None:
+        """Writes a line that stays, above the bar."""
+        if self._bar is not None:
+            self._bar.clear()
+        self._write(text)
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Takes the bar off the screen."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def duration(seconds: float) -> str:
+    """42 s, 3:05 or 1:02:03."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02d}"
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def _figure(value: float) -> str:
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"

@@ -1,0 +1,89 @@
+"""Where a model comes from: data with digests, recipe, seed, commit, library versions.
+
+Names of files are kept, the directories they lie in are not: a manifest is published, and where
+its maker keeps data is nobody's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("unroll", "torch", "tokenizers", "safetensors", "numpy")
+PATH_OPTIONS = ("train", "valid", "test", "vectors", "encoder")
+
+
+def provenance(
+    *, sources: Mapping[str, Sequence[str]], recipe: Mapping[str, Any], seed: int
+) -> dict[str, object]:
+    """What the manifest records. ``sources`` maps "train", "valid" to the files of that split."""
+    return {
+        "data": {
+            split: [source_record(source) for source in names] for split, names in sources.items()
+        },
+        "recipe": {name: _without_directories(name, value) for name, value in recipe.items()},
+        "seed": seed,
+        "commit": commit(),
+        "libraries": library_versions(),
+    }
+
+
+def digest_of_texts(texts: Iterable[str]) -> str:
+    """SHA-256 over all texts and where each ends: two lists with one digest are the same data."""
+    digest = hashlib.sha256()
+    for text in texts:
+        content = text.encode()
+        digest.update(len(content).to_bytes(8, "big"))
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def source_record(source: str) -> dict[str, object]:
+    """A data source by name, with size and digest where it is a file."""
+    path = Path(source)
+    if not path.is_file():
+        return {"name": source}
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256}
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the result, where they are installed."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def commit() -> str | None:
+    """The commit this code is at, with "+changes" when files differ from it; None outside git."""
+    here = Path(__file__).resolve().parent
+    try:
+        head = _git(here, "rev-parse", "HEAD")
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no")
+    except (subprocess.SubprocessError, OSError):
+        return None
+    return head + ("+changes" if changed else "")
+
+
+def _git(directory: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(directory), *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    return run.stdout.strip()
+
+
+def _without_directories(name: str, value: Any) -> Any:
+    if name not in PATH_OPTIONS:
+        return value
+    if isinstance(value, list | tuple):
+        return [Path(part).name for part in value]
+    return Path(value).name

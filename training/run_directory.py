@@ -1,0 +1,86 @@
+"""The place of a run: DIR for the artifact, DIR.run beside it for checkpoint, log and recipe.
+
+Decides whether a run may begin there (nobody's files are overwritten unasked), and writes the log,
+one JSON object per line. Knows no networks.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+
+
+class OutputError(Exception):
+    """The output directory cannot be used. The message names it and says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Paths of one run. ``artifact`` is DIR, ``files`` is DIR.run."""
+
+    artifact: Path
+
+    @property
+    def files(self) -> Path:
+        return self.artifact.with_name(self.artifact.name + ".run")
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.files / "checkpoint.safetensors"
+
+    @property
+    def recipe(self) -> Path:
+        return self.files / "recipe.toml"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.files / "tokenizer.json"
+
+    @property
+    def log(self) -> Path:
+        return self.files / "log.jsonl"
+
+    def begin(self, *, overwrite: bool) -> None:
+        """Makes the directory for a fresh run.
+
+        Raises:
+            OutputError: something that is not to be overwritten is there, or it cannot be made.
+        """
+        self._refuse_foreign()
+        if not overwrite and self.checkpoint.exists():
+            raise OutputError(
+                f"{self.artifact}: holds a run already; continue it with --resume, or begin anew "
+                "with --overwrite"
+            )
+        if not overwrite and (self.artifact / MANIFEST).exists():
+            raise OutputError(
+                f"{self.artifact}: holds an artifact already; choose another --out, or replace it "
+                "with --overwrite"
+            )
+        try:
+            if self.files.exists():
+                shutil.rmtree(self.files)
+            self.files.mkdir(parents=True)
+        except OSError as error:
+            raise OutputError(f"{self.files}: cannot be made: {error.strerror or error}") from None
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Adds a line to the log."""
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def _refuse_foreign(self) -> None:
+        if not self.artifact.exists():
+            return
+        if not self.artifact.is_dir():
+            raise OutputError(f"{self.artifact}: is a file; --out names a directory")
+        if any(self.artifact.iterdir()) and not (self.artifact / MANIFEST).exists():
+            raise OutputError(
+                f"{self.artifact}: holds files but no artifact; choose an empty or new directory"
+            )
