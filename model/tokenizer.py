@@ -49,8 +49,10 @@ class Tokenizer:
         self.unknown = None if self.kind == "bpe" else _special(backend, UNKNOWN)
         self.never_drawn = frozenset(() if self.unknown is None else (self.unknown,))
         self._check_ids()
-        surfaces = map(backend.id_to_token, range(self.size))
-        self._texts_V = [self._bytes_from(surface) for surface in surfaces]
+        surfaces = [backend.id_to_token(token) for token in range(self.size)]
+        if None in surfaces:
+            raise ValueError("the ids of the vocabulary have gaps")
+        self._texts_V = [self._bytes_from(surface) for surface in surfaces if surface is not None]
         self._texts_V[self.end] = b""
 
     @classmethod
@@ -135,8 +137,6 @@ class Tokenizer:
             raise ValueError(f"{END} must be the last of {self.size} ids, it is {self.end}")
         if self.unknown not in (None, 0):
             raise ValueError(f"{UNKNOWN} must have the id 0, it has {self.unknown}")
-        if None in map(self._backend.id_to_token, range(self.size)):
-            raise ValueError("the ids of the vocabulary have gaps")
 
 
 class Decoder:
@@ -169,10 +169,10 @@ def _kind(specification: dict[str, object]) -> Kind:
     model = cast("dict[str, object]", specification["model"])
     if model["type"] == "BPE":
         return "bpe"
-    splitter = cast("dict[str, dict[str, str]]", specification["pre_tokenizer"])
+    splitter = cast("dict[str, object]", specification["pre_tokenizer"])
     if model["type"] != "WordLevel" or splitter["type"] != "Split":
         raise ValueError(f"expected a WordLevel or BPE tokenizer, got {model['type']}")
-    return "char" if splitter["pattern"].get("Regex") == ANY_CHARACTER else "word"
+    return "char" if splitter["pattern"] == {"Regex": ANY_CHARACTER} else "word"
 
 
 def _special(backend: tokenizers.Tokenizer, token: str) -> int:

@@ -1,0 +1,171 @@
+"""What an artifact says of itself: ``manifest.json``, read and written with every field checked.
+
+Knows the form of the file only; that the other files agree with it is for :mod:`model.artifact`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from model.architecture import (
+    Architecture,
+    ArchitectureError,
+    ClassifierArchitecture,
+    architecture_fields,
+    architecture_from,
+)
+
+FORMAT_VERSION = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class ManifestError(ValueError):
+    """A manifest that cannot be used; the message names the field and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Confidences are softmax(logits / temperature); fitted on the validation split."""
+
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The fields of ``manifest.json``.
+
+    ``files`` maps the name of each other data file to its SHA-256. ``provenance`` tells data,
+    recipe, seed, commit and library versions; ``metrics`` what was measured, by name.
+    """
+
+    name: str
+    version: str
+    architecture: Architecture
+    labels: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+    provenance: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        for what, text in (("name", self.name), ("version", self.version)):
+            if not NAME.fullmatch(text):
+                raise ManifestError(
+                    f"{what}: expected letters, digits, '.', '_' and '-', at most 100, got {text!r}"
+                )
+        self._check_labels()
+        for name, value in self.metrics.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ManifestError(f"metrics.{name}: expected a number, got {value!r}")
+
+    @property
+    def kind(self) -> str:
+        """What the network is: language-model or classifier."""
+        return self.architecture.kind
+
+    def to_json(self) -> str:
+        """The text of the file. ValueError when a number is not finite."""
+        values = {
+            "format_version": self.format_version,
+            "name": self.name,
+            "version": self.version,
+            "kind": self.kind,
+            "architecture": architecture_fields(self.architecture),
+            "labels": list(self.labels),
+            "calibration": self.calibration and {"temperature": self.calibration.temperature},
+            "provenance": self.provenance,
+            "metrics": self.metrics,
+            "files": self.files,
+        }
+        return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Reads the text of the file; raises ManifestError for anything that is not as expected."""
+        try:
+            values = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise ManifestError(f"not JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise ManifestError("expected a JSON object")
+        version = values.get("format_version")
+        if version != FORMAT_VERSION:
+            raise ManifestError(
+                f"format_version: this program reads version {FORMAT_VERSION}, not {version!r}"
+            )
+        try:
+            architecture = architecture_from(
+                _text(values, "kind"), _mapping(values, "architecture")
+            )
+        except ArchitectureError as error:
+            raise ManifestError(f"architecture.{error}") from error
+        return cls(
+            name=_text(values, "name"),
+            version=_text(values, "version"),
+            architecture=architecture,
+            labels=_labels(values),
+            calibration=_calibration(values),
+            provenance=_mapping(values, "provenance"),
+            metrics=cast("dict[str, float]", _mapping(values, "metrics")),
+            files=_digests(values),
+        )
+
+    def _check_labels(self) -> None:
+        if len(set(self.labels)) != len(self.labels):
+            raise ManifestError("labels: a label stands there twice")
+        expected = 0
+        if isinstance(self.architecture, ClassifierArchitecture):
+            expected = self.architecture.labels
+        if len(self.labels) != expected:
+            raise ManifestError(f"labels: expected {expected}, got {len(self.labels)}")
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _text(values: Mapping[str, object], name: str) -> str:
+    value = values.get(name)
+    if not isinstance(value, str):
+        raise ManifestError(f"{name}: expected text, got {value!r}")
+    return value
+
+
+def _mapping(values: Mapping[str, object], name: str) -> dict[str, object]:
+    value = values.get(name)
+    if not isinstance(value, dict):
+        raise ManifestError(f"{name}: expected an object, got {value!r}")
+    return value
+
+
+def _labels(values: Mapping[str, object]) -> tuple[str, ...]:
+    labels = values.get("labels")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ManifestError("labels: expected a list of texts")
+    return tuple(labels)
+
+
+def _calibration(values: Mapping[str, object]) -> Calibration | None:
+    if values.get("calibration") is None:
+        return None
+    temperature = _mapping(values, "calibration").get("temperature")
+    if isinstance(temperature, bool) or not isinstance(temperature, int | float):
+        raise ManifestError(f"calibration.temperature: expected a number, got {temperature!r}")
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise ManifestError(f"calibration.temperature: expected more than 0, got {temperature}")
+    return Calibration(float(temperature))
+
+
+def _digests(values: Mapping[str, object]) -> dict[str, str]:
+    files = _mapping(values, "files")
+    for name, digest in files.items():
+        if not isinstance(digest, str) or not SHA256.fullmatch(digest):
+            raise ManifestError(f"files.{name}: expected 64 hexadecimal digits, got {digest!r}")
+    return cast("dict[str, str]", files)

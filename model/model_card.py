@@ -1,0 +1,61 @@
+"""The model card of an artifact, ``README.md``, written from the manifest alone.
+
+Knows how a card reads; every fact in it comes from the manifest and the tokenizer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from model.architecture import architecture_fields
+from model.manifest import Manifest
+from model.tokenizer import Tokenizer
+
+TITLES = {"language-model": "language model", "classifier": "document classifier"}
+
+
+def model_card(manifest: Manifest, tokenizer: Tokenizer) -> str:
+    """Markdown: what the model is, what it was made from, how, and how good it is."""
+    return "\n".join(_lines(manifest, tokenizer)).rstrip() + "\n"
+
+
+def _lines(manifest: Manifest, tokenizer: Tokenizer) -> Iterator[str]:
+    provenance = dict(manifest.provenance)
+    yield f"# {manifest.name}, version {manifest.version}"
+    yield ""
+    description = provenance.pop("description", None)
+    if description:
+        yield f"{description}"
+        yield ""
+    yield (
+        f"A recurrent {TITLES[manifest.kind]} ({manifest.architecture.cell}) over "
+        f"{tokenizer.size} {tokenizer.kind} tokens, made and served by Unroll."
+    )
+    if manifest.labels:
+        yield ""
+        yield f"Labels: {', '.join(manifest.labels)}."
+    yield from _table("Metrics", manifest.metrics)
+    yield from _table("Architecture", architecture_fields(manifest.architecture))
+    for title, value in provenance.items():
+        rows = value if isinstance(value, Mapping) else {title: value}
+        yield from _table(title.replace("_", " ").capitalize(), rows)
+
+
+def _table(title: str, rows: Mapping[str, object]) -> Iterator[str]:
+    if not rows:
+        return
+    yield ""
+    yield f"## {title}"
+    yield ""
+    yield "| what | value |"
+    yield "|---|---|"
+    for name, value in rows.items():
+        yield f"| {name.replace('_', ' ')} | {_cell(value)} |"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.replace("|", "\\|").replace("\n", " ")
