@@ -1,0 +1,47 @@
+"""What importing a room really loads, asked of a fresh interpreter.
+
+The import statements are checked elsewhere; this catches what comes in by a side door.
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.architecture.sources import ROOT
+
+LOADED = """
+import importlib, pkgutil, sys
+package = importlib.import_module({room!r})
+for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+    if not found.name.endswith("__main__"):
+        importlib.import_module(found.name)
+print("\\n".join(sorted(sys.modules)))
+"""
+
+
+def loaded_by(room: str) -> set[str]:
+    """Top-level names of all modules in memory once every module of a room is imported."""
+    answer = subprocess.run(
+        [sys.executable, "-c", LOADED.format(room=room)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
+    )
+    return {name.split(".")[0] for name in answer.stdout.split()}
+
+
+@pytest.mark.parametrize(
+    ("room", "kept_out"),
+    [
+        ("model", {"training", "service", "fastapi", "pydantic"}),
+        ("training", {"service", "fastapi", "starlette", "uvicorn"}),
+        ("service", {"training", "datasets"}),
+        ("service.engine", {"training", "fastapi", "starlette", "pydantic", "uvicorn"}),
+    ],
+)
+def test_importing_a_room_loads_nothing_it_should_not_know(room: str, kept_out: set[str]) -> None:
+    """Importing all of a room leaves the rooms and packages it must not know out of memory."""
+    assert loaded_by(room) & kept_out == set()
