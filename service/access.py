@@ -1,0 +1,51 @@
+"""Who may ask: API keys, where the operator has set any. Knows nothing of what is asked."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.errors import ApiError
+
+OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json"})
+
+
+class ApiKeys:
+    """ASGI middleware: 401 unless one of the keys comes in Authorization or X-API-Key.
+
+    Health and metrics stay open for probes and scrapers, the documentation for people.
+    """
+
+    def __init__(self, app: ASGIApp, *, keys: Sequence[str]) -> None:
+        self._app = app
+        self._keys = [key.encode() for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+            error = self._refusal(Headers(scope=scope))
+            if error is not None:
+                await error.response()(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, headers: Headers) -> ApiError | None:
+        offered = _offered_key(headers)
+        if offered is None:
+            message = "this service needs a key: send it as Authorization: Bearer KEY"
+        elif not any([hmac.compare_digest(offered, key) for key in self._keys]):  # noqa: C419
+            message = "that key is not known here"
+        else:
+            return None
+        challenge = {"WWW-Authenticate": "Bearer"}
+        return ApiError(401, "unauthorized", message, headers=challenge)
+
+
+def _offered_key(headers: Headers) -> bytes | None:
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip().encode()
+    key = headers.get("x-api-key")
+    return None if key is None else key.encode()

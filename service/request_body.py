@@ -1,0 +1,140 @@
+"""Request bodies as they come from strangers: large, slow, broken, nested, ambiguous.
+
+``BodyLimit`` reads a body whole before anything else happens, within a size and a time;
+``JsonRoute`` parses it. Both refuse with the one error shape. Knows no fields.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import ApiError, ClientGone
+
+
+class BodyLimit:
+    """ASGI middleware: 413 for a body that is too large, 408 for one that takes too long.
+
+    A Content-Length over the limit is refused unread. Otherwise the body is counted while it
+    arrives, so that a false or missing Content-Length does not help.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: int, seconds: float) -> None:
+        self._app = app
+        self._limit = limit
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD"}:
+            await self._app(scope, receive, send)
+            return
+        try:
+            self._check_announced(scope)
+            async with asyncio.timeout(self._seconds):
+                body = await self._read(receive)
+        except TimeoutError:
+            message = f"the body did not arrive within {self._seconds:g} seconds"
+            headers = {"Connection": "close"}
+            error = ApiError(408, "request_timeout", message, headers=headers)
+            await error.response()(scope, receive, send)
+        except ApiError as error:
+            await error.response()(scope, receive, send)
+        else:
+            await self._app(scope, _replaying(body, receive), send)
+
+    def _check_announced(self, scope: Scope) -> None:
+        for name, value in scope["headers"]:
+            if name == b"content-length" and int(value) > self._limit:
+                raise self._too_large()
+
+    async def _read(self, receive: Receive) -> bytes:
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            body += message.get("body", b"")
+            if len(body) > self._limit:
+                raise self._too_large()
+            if not message.get("more_body", False):
+                return bytes(body)
+
+    def _too_large(self) -> ApiError:
+        message = f"the body is larger than the {self._limit} bytes this service takes"
+        return ApiError(413, "too_large", message, headers={"Connection": "close"})
+
+
+def _replaying(body: bytes, receive: Receive) -> Receive:
+    """A receive that gives the body that was read, then what follows it: the disconnect."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay
+
+
+class JsonRequest(Request):
+    """A request whose JSON is UTF-8, says everything once and holds numbers that are numbers."""
+
+    async def json(self) -> Any:
+        body = await self.body()
+        try:
+            return json.loads(
+                body.decode("utf-8"),
+                object_pairs_hook=_unique_keys,
+                parse_constant=_refuse_constant,
+            )
+        except UnicodeDecodeError as error:
+            raise _bad_json(f"the body is not UTF-8: byte {error.start} is wrong") from error
+        except json.JSONDecodeError as error:
+            message = f"the body is not JSON: {error.msg}, at character {error.pos}"
+            raise _bad_json(message) from error
+        except RecursionError as error:
+            raise _bad_json("the body is nested too deeply") from error
+        except ValueError as error:  # an integer of thousands of digits
+            raise _bad_json("the body holds a number that is too long") from error
+
+
+class JsonRoute(APIRoute):
+    """A route whose body is parsed by :class:`JsonRequest` and must be declared as JSON."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        takes_body = self.body_field is not None
+
+        async def handle_json(request: Request) -> Response:
+            if takes_body:
+                _check_content_type(request)
+            return await handle(JsonRequest(request.scope, request.receive))
+
+        return handle_json
+
+
+def _check_content_type(request: Request) -> None:
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if declared != "application/json":
+        message = "send JSON, with the header Content-Type: application/json"
+        raise ApiError(415, "unsupported_media_type", message)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _bad_json("an object in the body has the same key twice")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _bad_json(f"{name} is not JSON")
+
+
+def _bad_json(message: str) -> ApiError:
+    return ApiError(400, "invalid_json", message)
