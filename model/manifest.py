@@ -5,6 +5,7 @@ Knows the form of the file only; that the other files agree with it is for :mod:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -40,7 +41,8 @@ class Calibration:
 class Manifest:
     """The fields of ``manifest.json``.
 
-    ``files`` maps the name of each other data file to its SHA-256. ``provenance`` tells data,
+    ``files`` maps the name of each other data file to its SHA-256; in the file, ``sha256`` is the
+    digest of the manifest's own fields. ``provenance`` tells data,
     recipe, seed, commit and library versions; ``metrics`` what was measured, by name.
     """
 
@@ -84,6 +86,7 @@ class Manifest:
             "metrics": self.metrics,
             "files": self.files,
         }
+        values["sha256"] = _digest(values)
         return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
@@ -106,7 +109,7 @@ class Manifest:
             )
         except ArchitectureError as error:
             raise ManifestError(f"architecture.{error}") from error
-        return cls(
+        manifest = cls(
             name=_text(values, "name"),
             version=_text(values, "version"),
             architecture=architecture,
@@ -116,6 +119,9 @@ class Manifest:
             metrics=cast("dict[str, float]", _mapping(values, "metrics")),
             files=_digests(values),
         )
+        if values.pop("sha256", None) != _digest(values):
+            raise ManifestError("damaged: sha256 is not the digest of the other fields")
+        return manifest
 
     def _check_labels(self) -> None:
         if len(set(self.labels)) != len(self.labels):
@@ -125,6 +131,12 @@ class Manifest:
             expected = self.architecture.labels
         if len(self.labels) != expected:
             raise ManifestError(f"labels: expected {expected}, got {len(self.labels)}")
+
+
+def _digest(values: Mapping[str, object]) -> str:
+    """SHA-256 of the fields as JSON with sorted keys: spacing and order do not matter."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
 
 
 def _refuse_constant(name: str) -> float:
