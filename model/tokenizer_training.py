@@ -2,7 +2,9 @@
 
 Splitting rules for words: a token carries its leading space (" keys"), so decoding is joining;
 apostrophes and hyphens inside a word stay in it; every punctuation mark and every other white
-space is a token of its own. Knows no files: texts come in, a tokenizer goes out.
+space is a token of its own. For classifiers, hyphenated words and contractions come apart as in
+published word vectors ("do" "n't", "it" "'s"), so that every negation is one and the same word.
+Knows no files: texts come in, a tokenizer goes out.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ _WORD = rf"{_LETTERS}(?:['’\-]{_LETTERS})*"
 _MARK = r"[^\s\p{L}\p{M}\p{N}_]"
 WORDS_WITH_SPACES = rf" ?{_WORD}| ?{_MARK}|\s"
 BETWEEN_SPACES_WITH_SPACES = r" ?\S+| ?\n|\s"
-WORDS = rf"{_WORD}|{_MARK}"
+_CONTRACTION = r"n't\b|'(?:s|re|ve|ll|d|m)\b"
+WORDS = rf"{_LETTERS}?(?=n't\b)|{_CONTRACTION}|{_LETTERS}|{_MARK}"
 BETWEEN_SPACES = r"\S+"
 
 
@@ -45,7 +48,7 @@ def train_word_tokenizer(
     classifiers.
     """
     split = pre_tokenizers.Split(*_split_rule(pretokenized=pretokenized, lossless=lossless))
-    normalizer = None if lossless else normalizers.Lowercase()
+    normalizer = None if lossless else _classifier_normalizer()
     words = (
         _words(split, text if normalizer is None else normalizer.normalize_str(text))
         for text in texts
@@ -107,6 +110,10 @@ def _split_rule(*, pretokenized: bool, lossless: bool) -> tuple[Regex, str, bool
         pattern = BETWEEN_SPACES_WITH_SPACES if pretokenized else WORDS_WITH_SPACES
         return Regex(pattern), "isolated", False
     return Regex(BETWEEN_SPACES if pretokenized else WORDS), "removed", True
+
+
+def _classifier_normalizer() -> normalizers.Normalizer:
+    return normalizers.Sequence([normalizers.Replace("’", "'"), normalizers.Lowercase()])
 
 
 def _words(split: pre_tokenizers.PreTokenizer, text: str) -> Iterator[str]:
