@@ -111,9 +111,9 @@ def _opened(source: str) -> tuple[Record, Iterator[Record]]:
 
 
 def _text_column(record: Record, asked: str | None, option: str, *, taken: str) -> str:
-    """As `_column`, but without a name given only columns of strings come into question."""
+    """As `_column`, but what is chosen by elimination is a column of strings."""
     strings = {name: value for name, value in record.fields.items() if isinstance(value, str)}
-    fields = record.fields if asked or not strings else strings
+    fields = record.fields if asked or TEXT in record.fields or not strings else strings
     return _column(Record(record.place, fields), asked, TEXT, option, taken=taken)
 
 

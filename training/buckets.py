@@ -1,0 +1,101 @@
+"""Batches of documents of similar length, cut by a budget of tokens.
+
+A batch is as wide as its longest document, so sorting by length keeps padding small, and a budget
+of tokens (padding included) keeps every step about equally long. Order is decided by a seed and
+the number of the epoch alone, so that a resumed run finds its place without stored state.
+
+Does not know networks or labels' names. Shapes: T time, B rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Documents are sorted within pools of this many batches: wide enough for little padding, narrow
+# enough that which documents meet in a batch differs from epoch to epoch.
+POOL_BATCHES = 50
+PADDING = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Encoded documents, each of at least one token, and the index of each one's label."""
+
+    tokens: Sequence[Sequence[int]]
+    labels: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens in each document."""
+        return [len(tokens) for tokens in self.tokens]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one step; beyond its length a row holds padding, which has no meaning."""
+
+    tokens_TB: Tensor
+    lengths_B: Tensor
+    labels_B: Tensor
+    indices: Sequence[int]
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens are read, padding not counted."""
+        return int(self.lengths_B.sum())
+
+
+def epoch_batches(lengths: Sequence[int], *, budget: int, seed: int, epoch: int) -> list[list[int]]:
+    """The batches of one epoch as indices of documents, each document once, in random order.
+
+    Args:
+        lengths: tokens in each document.
+        budget: the most tokens in a batch, padding included; a longer document is a batch alone.
+        seed: with `epoch`, decides the order.
+        epoch: counted from 0.
+    """
+    random = np.random.default_rng((seed, epoch))
+    order = random.permutation(len(lengths))
+    pool = max(1, POOL_BATCHES * budget * len(lengths) // sum(lengths))
+    batches: list[list[int]] = []
+    for start in range(0, len(order), pool):
+        batches.extend(_fill(order[start : start + pool].tolist(), lengths, budget))
+    return [batches[position] for position in random.permutation(len(batches))]
+
+
+def sorted_batches(lengths: Sequence[int], *, budget: int) -> list[list[int]]:
+    """The batches for evaluation: all documents, shortest first."""
+    return _fill(range(len(lengths)), lengths, budget)
+
+
+def _fill(indices: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Cuts the documents, sorted by length, where one more row would exceed the budget."""
+    batches: list[list[int]] = []
+    for index in sorted(indices, key=lambda index: lengths[index]):
+        if batches and lengths[index] * (len(batches[-1]) + 1) <= budget:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def collate(documents: Documents, indices: Sequence[int]) -> Batch:
+    """The documents at `indices` as one padded batch."""
+    rows = [documents.tokens[index] for index in indices]
+    tokens_TB = torch.full((max(map(len, rows)), len(rows)), PADDING)
+    for row, tokens in enumerate(rows):
+        tokens_TB[: len(tokens), row] = torch.tensor(tokens)
+    return Batch(
+        tokens_TB,
+        torch.tensor([len(tokens) for tokens in rows]),
+        torch.tensor([documents.labels[index] for index in indices]),
+        indices,
+    )
