@@ -96,5 +96,6 @@ class Engine:
 
     def heartbeat_age(self) -> float:
         """Seconds since the loop last moved. While the thread is well it stays under a second
-        or the length of the longest step; also while idle."""
+        or the length of the longest step; also while idle.
+        """
         raise NotImplementedError

@@ -13,6 +13,9 @@ The first five are raised by ``Engine.submit``; the last three (Draining when th
 stopped under a running task) reach the client in a ``Failed`` event.
 """
 
+# The names say what happened, as HTTP's own do.
+# ruff: noqa: N818
+
 from __future__ import annotations
 
 

@@ -1,0 +1,208 @@
+"""Draws and scores tokens from logits, many rows at once.
+
+A draw is an exponential race (the Gumbel-max trick without the logarithm of a logarithm): each
+allowed token v gets an arrival time E_v / p_v with E_v = -log(1 - w_v) from the counter hash of
+:mod:`service.kernel.random_numbers`, and the earliest wins, which happens with probability
+p_v. A difference in the last bit of a logit changes the winner only where two times meet, which
+an inverted cumulative sum cannot promise. Since E_v is never below w_v, only tokens whose
+w_v / p_v is not beyond the time of the best one so far can win, and logarithms are taken of
+those few alone. Knows no network and no sequences.
+
+Shape suffixes: R rows, V vocabulary, N candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.kernel.filters import descending, is_filtered, penalise, surviving
+from service.kernel.interface import Sampling, Scored
+from service.kernel.random_numbers import (
+    GOLDEN_32,
+    SMALLEST,
+    fill_uniforms,
+    keys,
+    uniforms,
+)
+
+FloatArray = NDArray[np.float32]
+BLOCK = 2**17  # numbers worked on at once: four such buffers stay in a core's cache
+
+
+class Ask(NamedTuple):
+    """What is wanted of one row of logits: tokens to score, the distribution, a draw, or several.
+
+    ``score``: the token whose log-probability is wanted. ``draw``: whether to draw.
+    """
+
+    sampling: Sampling
+    position: int = 0
+    seen: Collection[int] = ()
+    score: int | None = None
+    distribution: bool = False
+    draw: bool = False
+
+
+class Answer(NamedTuple):
+    """The parts that were asked for."""
+
+    scored: Scored | None
+    logprobs_V: FloatArray | None
+    drawn: Scored | None
+
+
+class Sampler:
+    """Answers for rows of logits over one vocabulary. Not for use from two threads at once."""
+
+    def __init__(self, vocabulary: int, never_drawn: Collection[int]) -> None:
+        if vocabulary - len(set(never_drawn)) < 1:
+            raise ValueError("never_drawn: at least one token must be left to draw")
+        self.vocabulary = vocabulary
+        self._never_drawn = np.array(sorted(never_drawn), dtype=np.int64)
+        self._rows = max(1, BLOCK // vocabulary)
+        self._spread_V = np.arange(vocabulary, dtype=np.uint32) * GOLDEN_32
+        shape = (self._rows, vocabulary)
+        self._shifted_RV = np.empty(shape, dtype=np.float32)
+        self._weights_RV = np.empty(shape, dtype=np.float32)
+        self._uniform_RV = np.empty(shape, dtype=np.float32)
+        self._bound_RV = np.empty(shape, dtype=np.float32)
+        self._hash_RV = np.empty(shape, dtype=np.uint32)
+        self._scratch_RV = np.empty(shape, dtype=np.uint32)
+
+    def answer(self, logits_RV: FloatArray, asks: Sequence[Ask]) -> list[Answer]:
+        """One answer for each row. Raises FloatingPointError on logits that are not finite."""
+        answers: list[Answer] = []
+        for begin in range(0, len(asks), self._rows):
+            block = slice(begin, begin + self._rows)
+            answers += self._answer_block(logits_RV[block], asks[block])
+        return answers
+
+    def _answer_block(self, logits_RV: FloatArray, asks: Sequence[Ask]) -> list[Answer]:
+        rows = len(asks)
+        shifted_RV, weights_RV = self._shifted_RV[:rows], self._weights_RV[:rows]
+        highest_R1 = logits_RV[:rows].max(axis=1, keepdims=True)
+        if not np.isfinite(highest_R1).all():
+            raise FloatingPointError("the network gave logits that are not finite numbers")
+        np.subtract(logits_RV[:rows], highest_R1, out=shifted_RV)
+        np.exp(shifted_RV, out=weights_RV)
+        log_total_R = np.log(weights_RV.sum(axis=1))
+        tokens = self._draw(logits_RV, asks)
+        return [
+            _report(shifted_RV[row], float(log_total_R[row]), asks[row], tokens.get(row))
+            for row in range(rows)
+        ]
+
+    def _draw(self, logits_RV: FloatArray, asks: Sequence[Ask]) -> dict[int, int]:
+        """Drawn token by row, for the rows that draw; overwrites the block's weights."""
+        plain: list[int] = []
+        others: list[int] = []
+        for row, ask in enumerate(asks):
+            if ask.draw:
+                (plain if self._is_plain(ask.sampling) else others).append(row)
+        tokens = {row: self._draw_one(logits_RV[row], asks[row]) for row in others}
+        return tokens | (self._race(plain, logits_RV, asks) if plain else {})
+
+    def _is_plain(self, sampling: Sampling) -> bool:
+        """Whether every token takes part with its own probability, temperature apart."""
+        return (
+            sampling.temperature > 0
+            and sampling.repetition_penalty == 1.0
+            and not is_filtered(sampling, self.vocabulary)
+        )
+
+    def _race(self, rows: list[int], logits_RV: FloatArray, asks: Sequence[Ask]) -> dict[int, int]:
+        """Draws for plain rows, all of the vocabulary at once."""
+        count = len(rows)
+        weights_RV = self._weights_RV
+        for row in rows:
+            temperature = asks[row].sampling.temperature
+            if temperature != 1.0:
+                np.divide(self._shifted_RV[row], np.float32(temperature), out=weights_RV[row])
+                np.exp(weights_RV[row], out=weights_RV[row])
+            weights_RV[row, self._never_drawn] = 0.0
+        uniform_RV = self._uniform_RV[:count]
+        fill_uniforms(
+            _keys([asks[row] for row in rows]),
+            self._spread_V,
+            self._hash_RV[:count],
+            self._scratch_RV[:count],
+            uniform_RV,
+        )
+        raced_RV = weights_RV[:count] if rows[-1] == count - 1 else weights_RV[rows]
+        winners = _winners(uniform_RV, raced_RV, self._bound_RV[:count])
+        tokens = dict(zip(rows, winners, strict=True))
+        for row, token in tokens.items():
+            if weights_RV[row, token] == 0.0:  # all that may be drawn is too unlikely for float32
+                tokens[row] = self._draw_one(logits_RV[row], asks[row])
+        return tokens
+
+    def _draw_one(self, logits_V: FloatArray, ask: Ask) -> int:
+        """Draws for a row that is greedy, penalised or filtered."""
+        sampling = ask.sampling
+        changed_V = logits_V.copy()
+        if sampling.repetition_penalty != 1.0 and ask.seen:
+            penalise(changed_V, ask.seen, sampling.repetition_penalty)
+        changed_V[self._never_drawn] = -np.inf
+        best = int(changed_V.argmax())
+        if sampling.temperature <= 0:
+            return best
+        changed_V -= changed_V[best]
+        changed_V /= np.float32(sampling.temperature)
+        weights_V = np.exp(changed_V, out=changed_V)
+        ids_N = surviving(weights_V, sampling)
+        uniform_1N = uniforms(_keys([ask]), ids_N.astype(np.uint32))
+        return int(ids_N[_winners(uniform_1N, weights_V[None, ids_N])[0]])
+
+
+def _keys(asks: Sequence[Ask]) -> NDArray[np.uint64]:
+    return keys(
+        [ask.sampling.seed for ask in asks],
+        [ask.sampling.choice for ask in asks],
+        [ask.position for ask in asks],
+    )
+
+
+def _winners(
+    uniform_RN: FloatArray, weights_RN: FloatArray, bound_RN: FloatArray | None = None
+) -> list[int]:
+    """The place in each row that arrives first; the lower one on a tie. Fills bound_RN."""
+    with np.errstate(divide="ignore", over="ignore"):
+        bound_RN = np.divide(uniform_RN, weights_RN, out=bound_RN)
+    leaders_R = bound_RN.argmin(axis=1)
+    return [
+        _winner(uniform_RN[row], weights_RN[row], bound_RN[row], int(leader))
+        for row, leader in enumerate(leaders_R)
+    ]
+
+
+def _winner(uniform_N: FloatArray, weights_N: FloatArray, bound_N: FloatArray, leader: int) -> int:
+    """The leader by lower bounds, unless one whose bound is not beyond its time is earlier."""
+    limit = _arrivals(uniform_N[leader : leader + 1], weights_N[leader : leader + 1])[0]
+    places_K = np.flatnonzero(bound_N <= np.float32(limit * (1.0 + 1e-6)))
+    if len(places_K) <= 1:
+        return leader
+    return int(places_K[_arrivals(uniform_N[places_K], weights_N[places_K]).argmin()])
+
+
+def _arrivals(uniform_K: FloatArray, weights_K: FloatArray) -> NDArray[np.float64]:
+    """E / p, in float64; w = 1 stands for the largest value below it."""
+    uniform = np.minimum(uniform_K.astype(np.float64), 1.0 - SMALLEST)
+    with np.errstate(divide="ignore"):
+        return -np.log1p(-uniform) / weights_K
+
+
+def _report(shifted_V: FloatArray, log_total: float, ask: Ask, token: int | None) -> Answer:
+    top: tuple[tuple[int, float], ...] = ()
+    if ask.sampling.top_logprobs > 0:
+        best = descending(shifted_V, min(ask.sampling.top_logprobs, len(shifted_V)))
+        top = tuple((int(other), float(shifted_V[other]) - log_total) for other in best)
+    scored, drawn = (
+        None if one is None else Scored(one, float(shifted_V[one]) - log_total, top)
+        for one in (ask.score, token)
+    )
+    logprobs_V = shifted_V - np.float32(log_total) if ask.distribution else None
+    return Answer(scored, logprobs_V, drawn)

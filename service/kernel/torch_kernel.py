@@ -1,0 +1,149 @@
+"""The float32 reference kernel: torch's matrix products on weights packed once.
+
+Holds the state of every row in one pool, changed in place. A step gathers the rows that read a
+token, pads them (see :mod:`service.kernel.packed_linear` for why), runs every layer, and runs
+the output layer only for rows that need logits. Numbers: within 1e-4 of torch's float64 modules
+on logits for weights of the usual size; bit-identical for a row whatever its neighbours. The
+number of threads is torch's (``torch.set_num_threads`` in the calling thread). Knows no text.
+
+Shape suffixes: L layers, R rows of the pool, B rows in a step, H hidden, E embedding, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor
+
+from model.networks import LanguageModel
+from model.state import State
+from service.kernel.cells import CELLS, Layer
+from service.kernel.interface import RowResult, RowWork
+from service.kernel.packed_linear import PackedLinear
+from service.kernel.row_cursor import RowCursor
+from service.kernel.sampling import Ask, Sampler
+
+
+class TorchKernel:
+    """Implements :class:`service.kernel.interface.Kernel` for one language model.
+
+    ``end``: the id that ends drawing. ``never_drawn``: ids that are not drawn.
+    """
+
+    def __init__(
+        self, network: LanguageModel, *, capacity: int, end: int, never_drawn: Collection[int]
+    ) -> None:
+        architecture = network.architecture
+        self.capacity = capacity
+        self.vocabulary = architecture.vocabulary
+        self._end = end
+        self._sampler = Sampler(self.vocabulary, never_drawn)
+        self._embedding_VE = network.embedding.weight.detach().clone()
+        make_layer = CELLS[architecture.cell]
+        self._layers: list[Layer] = [
+            make_layer(network.recurrent, layer) for layer in range(architecture.layers)
+        ]
+        projection, output = network.projection, network.output
+        self._head = [PackedLinear(output.weight, output.bias)]
+        if projection is not None:
+            self._head.insert(0, PackedLinear(projection.weight, projection.bias))
+        self._multiple = self._head[0].row_multiple
+        self._first = network.initial_state(1).detach().gather([0])
+        # one row more than the capacity: padding reads its state there and never writes it
+        self._pool = State.zeros(architecture, capacity + 1)
+        hidden_LRH, cell_LRH = self._pool.hidden_LBH, self._pool.cell_LBH
+        self._pool_parts = (hidden_LRH,) if cell_LRH is None else (hidden_LRH, cell_LRH)
+
+    def open(self, row: int) -> None:
+        """Sets the row to the learned first state."""
+        self.restore(row, self._first)
+
+    def fork(self, source: int, target: int) -> None:
+        """Copies the state of one row over another."""
+        self.restore(target, self.save(source))
+
+    @torch.inference_mode()
+    def save(self, row: int) -> State:
+        """A copy of the row's state, as a batch of one."""
+        self._check_row(row)
+        return self._pool.gather([row])
+
+    @torch.inference_mode()
+    def restore(self, row: int, state: State) -> None:
+        """Overwrites the row's state with a batch of one."""
+        self._check_row(row)
+        self._pool.scatter([row], state)
+
+    @torch.inference_mode()
+    def run(self, work: Sequence[RowWork], steps: int) -> list[RowResult]:
+        """Advances each row by up to ``steps`` tokens; see the interface."""
+        self._check(work, steps)
+        cursors = [RowCursor(item, self._end) for item in work]
+        for _ in range(steps):
+            reading = [(c, token) for c in cursors if (token := c.next_token()) is not None]
+            if not reading:
+                break
+            self._step([cursor for cursor, _ in reading], [token for _, token in reading])
+        return [cursor.result for cursor in cursors]
+
+    def _step(self, cursors: list[RowCursor], tokens: list[int]) -> None:
+        hidden_BH = self._advance([cursor.row for cursor in cursors], tokens)
+        places: list[int] = []
+        asks: list[Ask] = []
+        for place, cursor in enumerate(cursors):
+            ask = cursor.ask()
+            if ask is not None:
+                places.append(place)
+                asks.append(ask)
+        if not asks:
+            return
+        logits_BV = self._logits(hidden_BH, places, len(cursors))
+        answers = self._sampler.answer(logits_BV.numpy(), asks)
+        for place, answer in zip(places, answers, strict=True):
+            cursors[place].take(answer)
+
+    def _advance(self, rows: list[int], tokens: list[int]) -> Tensor:
+        """Every row reads its token; the last layer's hidden states, padding included."""
+        count = len(rows)
+        padding = self._padding(count)
+        rows_B = torch.tensor(rows + [self.capacity] * padding)
+        values_BF = self._embedding_VE.index_select(0, torch.tensor(tokens + [0] * padding))
+        for index, layer in enumerate(self._layers):
+            before = tuple(part[index].index_select(0, rows_B) for part in self._pool_parts)
+            after = layer.step(values_BF, before)
+            for part, value_BH in zip(self._pool_parts, after, strict=True):
+                part[index].index_copy_(0, rows_B[:count], value_BH[:count])
+            values_BF = after[0]
+        return values_BF
+
+    def _logits(self, hidden_BH: Tensor, places: list[int], rows: int) -> Tensor:
+        """Logits of the places that ask among the step's rows, in order, padding after them."""
+        if len(places) < rows:
+            padded = places + [places[0]] * self._padding(len(places))
+            hidden_BH = hidden_BH.index_select(0, torch.tensor(padded))
+        for linear in self._head:
+            hidden_BH = linear(hidden_BH)
+        return hidden_BH
+
+    def _padding(self, count: int) -> int:
+        return -count % self._multiple
+
+    def _check(self, work: Sequence[RowWork], steps: int) -> None:
+        if steps < 1:
+            raise ValueError(f"steps: expected at least 1, got {steps}")
+        rows = [item.row for item in work]
+        if len(set(rows)) != len(rows):
+            raise ValueError("work: a row appears twice")
+        for item in work:
+            self._check_row(item.row)
+            if not item.feed:
+                raise ValueError("feed: expected at least one token")
+            if not 0 <= min(item.feed) <= max(item.feed) < self.vocabulary:
+                raise ValueError(f"feed: expected token ids from 0 to {self.vocabulary - 1}")
+            if item.draw < 0:
+                raise ValueError(f"draw: expected 0 or more, got {item.draw}")
+
+    def _check_row(self, row: int) -> None:
+        if not 0 <= row < self.capacity:
+            raise ValueError(f"row: expected 0 to {self.capacity - 1}, got {row}")
