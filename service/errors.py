@@ -58,7 +58,7 @@ class ApiError(HTTPException):
         return JSONResponse(self.body, self.status_code, self.headers)
 
 
-class ClientGone(Exception):
+class ClientGoneError(Exception):
     """The client closed the connection before it had its answer: nobody is left to tell."""
 
 
@@ -74,7 +74,7 @@ def internal_error() -> ApiError:
 
 def from_engine(error: EngineError) -> ApiError:
     """The engine's refusals and failures, with a truthful Retry-After where there is one."""
-    status, type = _STATUS_AND_TYPE.get(error.__class__, (500, "internal_error"))
+    status, name = _STATUS_AND_TYPE.get(error.__class__, (500, "internal_error"))
     param = None
     headers = {}
     if isinstance(error, InvalidTask):
@@ -83,7 +83,7 @@ def from_engine(error: EngineError) -> ApiError:
         param = "model"
     elif isinstance(error, QueueFull):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_seconds)))
-    return ApiError(status, type, str(error), param, headers)
+    return ApiError(status, name, str(error), param, headers)
 
 
 def from_validation(error: RequestValidationError) -> ApiError:
@@ -110,11 +110,11 @@ def _validation_message(type: str, message: str, param: str) -> str:
 
 def from_framework(error: HTTPException) -> ApiError:
     """What the router refuses by itself: unknown paths and methods."""
-    type = _TYPE_OF_STATUS.get(error.status_code, "invalid_request")
+    name = _TYPE_OF_STATUS.get(error.status_code, "invalid_request")
     message = str(error.detail)
     if error.status_code == 404:
         message = "there is no such route; GET /docs lists those there are"
     elif error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "another method")
         message = f"this route does not take that method; use {allowed}"
-    return ApiError(error.status_code, type, message, None, error.headers)
+    return ApiError(error.status_code, name, message, None, error.headers)

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import ApiError, ClientGone
+from service.errors import ApiError, ClientGoneError
 
 
 class BodyLimit:
@@ -59,7 +59,7 @@ class BodyLimit:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise ClientGone
+                raise ClientGoneError
             body += message.get("body", b"")
             if len(body) > self._limit:
                 raise self._too_large()
@@ -67,8 +67,10 @@ class BodyLimit:
                 return bytes(body)
 
     def _too_large(self) -> ApiError:
+        # The connection stays open: closing it on a client that still sends would reset it, and the
+        # client would never see this answer. The server reads on and throws away.
         message = f"the body is larger than the {self._limit} bytes this service takes"
-        return ApiError(413, "too_large", message, headers={"Connection": "close"})
+        return ApiError(413, "too_large", message)
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

@@ -140,7 +140,7 @@ class ClassifyRequest(_Request):
     """Which label a text has."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"text": "A warm, funny, wonderful film.", "explain": True}]}
+        json_schema_extra={"examples": [{"text": "A warm and funny film.", "explain": True}]}
     )
 
     text: FullText | None = Field(default=None, description="one text; or else texts")

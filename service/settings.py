@@ -24,7 +24,14 @@ class Settings(BaseSettings):
     """Options of the service; each is also the environment variable UNROLL_<NAME>."""
 
     model_config = SettingsConfigDict(
-        env_prefix="UNROLL_", extra="forbid", frozen=True, env_ignore_empty=True
+        env_prefix="UNROLL_",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        cli_prog_name="python -m service",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_avoid_json=True,
     )
 
     models: Path = Field(

@@ -1,0 +1,115 @@
+"""``create_app(settings)``: the one place where the service is put together.
+
+Nothing is built when this is imported. Models are loaded when the app is created, so that what is
+wrong with them is said at once; the engine starts and stops with the app's lifespan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from service.access import ApiKeys
+from service.bridge import Bridge
+from service.catalog import Catalog, describe, load_catalog
+from service.context import ServiceContext
+from service.engine.engine import EngineOptions
+from service.engine.errors import EngineError
+from service.errors import ApiError, from_engine, from_framework, from_validation
+from service.journal import Journal, RouteLabels
+from service.metrics import Metrics, version
+from service.request_body import BodyLimit
+from service.routes import classify, generate, health, index, models, next_word, score
+from service.settings import Settings
+from service.warm_up import warm_up
+
+DESCRIPTION = """Recurrent language models and classifiers.
+
+All requests are JSON, with `Content-Type: application/json`; unknown fields are refused. `model`
+may be left out: the default model of that kind answers. Every error has the one shape
+`{"error": {"type", "message", "param"}}`."""
+
+_ROUTERS = (generate, next_word, score, classify, models, health, index)
+_OTHER_PATHS = ("/docs", "/openapi.json")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """A complete service. Raises CatalogError when there is nothing to serve."""
+    catalog = load_catalog(settings)
+    labels = RouteLabels([*_OTHER_PATHS, *_paths()])
+    infos = {name: describe(artifact) for name, artifact in catalog.artifacts.items()}
+    metrics = Metrics(infos, labels.labels)
+    bridge = _bridge(settings, catalog, metrics)
+    app = FastAPI(
+        title="Unroll",
+        version=version(),
+        description=DESCRIPTION,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    app.state.context = ServiceContext(settings, catalog, metrics, bridge)
+    for module in _ROUTERS:
+        app.include_router(module.router)
+    _map_errors(app)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, seconds=settings.body_seconds)
+    if settings.api_keys:
+        app.add_middleware(ApiKeys, keys=[key.get_secret_value() for key in settings.api_keys])
+    app.add_middleware(  # added last, so outermost
+        Journal, metrics=metrics, routes=labels, access_log=settings.access_log
+    )
+    return app
+
+
+def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics) -> Bridge:
+    options = EngineOptions(
+        rows=settings.max_rows,
+        waiting=settings.max_waiting,
+        threads=settings.thread_count,
+        prompt_tokens=settings.max_prompt_tokens,
+    )
+    return Bridge(
+        catalog.artifacts,
+        options=options,
+        observer=metrics,
+        buffer_events=settings.stream_buffer_events,
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    context: ServiceContext = app.state.context
+    context.bridge.start()
+    await warm_up(context)
+    context.metrics.start_from_zero()
+    yield
+    await context.bridge.stop(context.settings.drain_seconds)
+
+
+def _paths() -> list[str]:
+    return [route.path for module in _ROUTERS for route in module.router.routes]
+
+
+def _map_errors(app: FastAPI) -> None:
+    """Whatever is raised goes out in the one shape."""
+
+    @app.exception_handler(ApiError)
+    async def refused(_: Request, error: ApiError) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(HTTPException)
+    async def unroutable(_: Request, error: HTTPException) -> JSONResponse:
+        return from_framework(error).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        return from_validation(error).response()
+
+    @app.exception_handler(EngineError)
+    async def from_the_engine(_: Request, error: EngineError) -> JSONResponse:
+        return from_engine(error).response()

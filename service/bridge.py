@@ -1,0 +1,219 @@
+"""Between the engine's thread and asyncio; the only file that knows both.
+
+The engine hands over all events of a turn in one call, which becomes one call into the event
+loop, whatever the number of requests in it. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from service.engine.engine import Engine, EngineOptions, Ticket
+from service.engine.errors import EngineError
+from service.engine.observer import Observer
+from service.engine.tasks import Classify, Event, Failed, Generate, NextWord, Score, Task
+
+if TYPE_CHECKING:
+    from model.artifact import Artifact
+
+_LONG_TEXT = 4_000
+"""Characters over which tokenising would hold up the other streams: about a millisecond."""
+
+
+class SlowReaderError(EngineError):
+    """The client reads so slowly that its events fill the buffer kept for it."""
+
+    def __init__(self, events: int) -> None:
+        super().__init__(f"the stream was not read and fell {events} events behind")
+
+
+class Bridge:
+    """Submits tasks to an engine of its own and brings the events back to the event loop."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Artifact],
+        *,
+        options: EngineOptions,
+        observer: Observer,
+        buffer_events: int,
+    ) -> None:
+        self._engine = Engine(models, self._deliver, options=options, observer=observer)
+        self._buffer_events = buffer_events
+        self._tickets = itertools.count()
+        self._replies: dict[Ticket, Reply] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Starts the engine; its events go to the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._engine.start()
+
+    async def submit(self, task: Task, *, whole: bool = False) -> Reply:
+        """Hands a task to the engine, or raises its refusal (an EngineError).
+
+        ``whole``: the reply will be read with :meth:`Reply.answer`, all at once.
+        """
+        ticket = next(self._tickets)
+        reply = Reply(self, ticket, limit=None if whole else self._buffer_events)
+        self._replies[ticket] = reply
+        self._idle.clear()
+        try:
+            if _text_length(task) > _LONG_TEXT:
+                await self._submit_in_thread(task, ticket)
+            else:
+                self._engine.submit(task, ticket)
+        except BaseException:
+            self.release(ticket)
+            raise
+        return reply
+
+    async def _submit_in_thread(self, task: Task, ticket: Ticket) -> None:
+        loop = asyncio.get_running_loop()
+        submission = loop.run_in_executor(None, self._engine.submit, task, ticket)
+        try:
+            await asyncio.shield(submission)
+        except asyncio.CancelledError:  # the thread goes on: take back what it will have submitted
+            submission.add_done_callback(lambda _: self._engine.cancel(ticket))
+            raise
+
+    def release(self, ticket: Ticket) -> None:
+        """Frees what a task holds, unless it has ended. Its events are dropped from now on."""
+        if self._forget(ticket):
+            self._engine.cancel(ticket)
+
+    async def stop(self, grace_seconds: float) -> bool:
+        """Takes no new tasks, lets the others end within the time, then ends the engine.
+
+        True if all of them did. The waiting is done here, not in a thread that a second signal
+        would have to wait for.
+        """
+        self._engine.drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                await self._idle.wait()
+        return await asyncio.to_thread(self._engine.stop, 0.0)
+
+    @property
+    def draining(self) -> bool:
+        """Whether new tasks are refused."""
+        return self._engine.draining
+
+    def heartbeat_age(self) -> float:
+        """Seconds since the step loop last moved."""
+        return self._engine.heartbeat_age()
+
+    def _forget(self, ticket: Ticket) -> bool:
+        known = self._replies.pop(ticket, None) is not None
+        if not self._replies:
+            self._idle.set()
+        return known
+
+    def _deliver(self, events: list[tuple[Ticket, Event]]) -> None:
+        """In the engine's thread."""
+        assert self._loop is not None, "the engine runs only after start()"
+        try:
+            self._loop.call_soon_threadsafe(self._hand_out, events)
+        except RuntimeError:  # the loop is closed: the process is ending and nobody listens
+            return
+
+    def _hand_out(self, events: list[tuple[Ticket, Event]]) -> None:
+        replies = self._replies
+        for ticket, event in events:
+            reply = replies.get(ticket)
+            if reply is None:
+                continue
+            if event.final:
+                self._forget(ticket)
+            if not reply.put(event):
+                self.release(ticket)
+
+
+class Reply:
+    """The events of one task, in order, as they come. Leaving its context cancels the task."""
+
+    def __init__(self, bridge: Bridge, ticket: Ticket, *, limit: int | None) -> None:
+        self._bridge = bridge
+        self._ticket = ticket
+        self._limit = limit
+        self._events: list[Event] = []
+        self._ended = False
+        self.cancelled = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Ends the task before its next step; who waits for events gets none."""
+        self._bridge.release(self._ticket)
+        self._ended = self.cancelled = True
+        self._wake()
+
+    async def events(self, quiet_seconds: float) -> list[Event]:
+        """All that came since the last call; waits so long for the first one.
+
+        Empty when nothing came, and once the task has been cancelled.
+        """
+        if not self._events and not self._ended:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(quiet_seconds, self._wake)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        events, self._events = self._events, []
+        return events
+
+    async def answer(self) -> list[Event]:
+        """Everything up to the final event. Raises the EngineError of a failure."""
+        while not self._ended:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        last = self._events[-1] if self._events else None
+        if isinstance(last, Failed):
+            raise last.error
+        return self._events
+
+    def put(self, event: Event) -> bool:
+        """Takes an event; False when the buffer is full and the task is not worth going on."""
+        fits = self._limit is None or len(self._events) < self._limit
+        if not fits and self._limit is not None:
+            event = Failed(SlowReaderError(self._limit))
+        self._events.append(event)
+        self._ended = event.final
+        if self._ended or self._limit is not None:
+            self._wake()
+        return fits
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _text_length(task: Task) -> int:
+    match task:
+        case Generate() | NextWord():
+            return len(task.prompt)
+        case Score() | Classify():
+            return sum(map(len, task.texts))

@@ -1,0 +1,48 @@
+"""What a route may lean on, put together once by ``create_app``. Decides nothing itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from model.artifact import Artifact
+from service.bridge import Bridge
+from service.catalog import Catalog, Kind
+from service.errors import ApiError
+from service.metrics import Metrics
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceContext:
+    """The parts of a running service."""
+
+    settings: Settings
+    catalog: Catalog
+    metrics: Metrics
+    bridge: Bridge
+
+    def name_of(self, asked: str | None, kind: Kind) -> str:
+        """The model asked for, or the default one of that kind; ApiError 404 without one."""
+        name = asked or self.catalog.defaults.get(kind)
+        if name is None:
+            message = f"no {kind} is being served here; GET /models lists what is"
+            raise ApiError(404, "model_not_found", message, "model")
+        return name
+
+    def artifact(self, name: str) -> Artifact:
+        """A model by its name; ApiError 404 when there is none."""
+        artifact = self.catalog.artifacts.get(name)
+        if artifact is None:
+            message = f"no model is named {name!r}; GET /models lists those there are"
+            raise ApiError(404, "model_not_found", message, "model")
+        return artifact
+
+
+def _context_of(request: Request) -> ServiceContext:
+    return cast("ServiceContext", request.app.state.context)
+
+
+Context = Annotated[ServiceContext, Depends(_context_of)]

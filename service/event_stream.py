@@ -1,0 +1,116 @@
+"""Server-sent events: one ``data:`` line of JSON for each event, one write for each engine turn.
+
+What is refused before anything was generated gets a status of its own; after the status line an
+error is an event. Knows the events of a generation and the wire, nothing of how they are made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from json.encoder import encode_basestring as quoted
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from service.bridge import Reply
+from service.disconnects import cancelled_when_gone
+from service.engine.tasks import Echo, Event, Failed, Finished, Token, TokenLogprob
+from service.errors import ClientGoneError, from_engine
+
+_PING = b": ping\n\n"
+_START: Message = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),  # nginx would hold the events back
+    ],
+}
+
+
+class EventStream(Response):
+    """Sends a generation as it happens, and cancels it when the client has gone."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, reply: Reply, *, seed: int, ping_seconds: float) -> None:
+        super().__init__()
+        self._reply = reply
+        self._seed = seed
+        self._ping_seconds = ping_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._reply, cancelled_when_gone(self._reply, receive):
+            # For as long as a ping may take, the status line waits for the first event: a deadline
+            # that passes in the queue is then an honest 504.
+            events = await self._reply.events(self._ping_seconds)
+            if events and isinstance(events[0], Failed):
+                await from_engine(events[0].error).response()(scope, receive, send)
+                return
+            await send(_START)
+            await self._send_events(events, send)
+
+    async def _send_events(self, events: list[Event], send: Send) -> None:
+        while True:
+            ended = bool(events) and events[-1].final
+            body = frames(events, self._seed) if events else _PING
+            if self._reply.cancelled:
+                raise ClientGoneError
+            await send({"type": "http.response.body", "body": body, "more_body": not ended})
+            if ended:
+                return
+            events = await self._reply.events(self._ping_seconds)
+
+
+def frames(events: Iterable[Event], seed: int) -> bytes:
+    """The lines of one turn's events."""
+    return "".join([_frame(event, seed) for event in events]).encode()
+
+
+def _frame(event: Event, seed: int) -> str:
+    if isinstance(event, Token):
+        if event.token is None:  # the one case that happens thousands of times a second
+            return f'data: {{"index":{event.index},"text":{quoted(event.text)}}}\n\n'
+        return _line({"index": event.index, "text": event.text, **_token_fields(event.token)})
+    if isinstance(event, Finished):
+        return _finish(event, seed)
+    if isinstance(event, Echo):
+        echo: dict[str, Any] = {"index": event.index, "text": event.text}
+        if event.tokens:
+            echo["tokens"] = [scored_token(token) for token in event.tokens]
+        return _line(echo)
+    if isinstance(event, Failed):
+        return _line(from_engine(event.error).body)
+    raise TypeError(f"not an event of a generation: {event!r}")
+
+
+def _finish(event: Finished, seed: int) -> str:
+    held_back = _line({"index": event.index, "text": event.text}) if event.text else ""
+    usage = {
+        "prompt_tokens": event.prompt_tokens,
+        "cached_tokens": event.cached_tokens,
+        "completion_tokens": event.completion_tokens,
+    }
+    return held_back + _line(
+        {"index": event.index, "finish_reason": event.reason, "usage": usage, "seed": seed}
+    )
+
+
+def _token_fields(token: TokenLogprob) -> dict[str, Any]:
+    fields = scored_token(token)
+    return {"token": fields.pop("text"), **fields}
+
+
+def scored_token(token: TokenLogprob) -> dict[str, Any]:
+    """A token as both kinds of answer show it; ``top`` only where alternatives were asked for."""
+    fields: dict[str, Any] = {"text": token.text, "logprob": token.logprob}
+    if token.top:
+        fields["top"] = [{"text": text, "logprob": logprob} for text, logprob in token.top]
+    return fields
+
+
+def _line(fields: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(fields, ensure_ascii=False, separators=(',', ':'))}\n\n"

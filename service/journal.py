@@ -1,0 +1,94 @@
+"""Every request leaves a line in the log and a count; every failure a trace and a plain 500.
+
+The outermost ASGI layer. Knows no routes beyond their paths and nothing of what they do.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import ClientGoneError, internal_error
+from service.metrics import OTHER_ROUTE, Metrics
+
+logger = logging.getLogger("unroll.access")
+_LONGEST_PATH = 200
+CLIENT_GONE = 499  # nginx's status for a client that closed the connection: nothing was sent
+
+
+class RouteLabels:
+    """Paths as metric labels: each known one its own, all others the same one.
+
+    What strangers make up must not become labels, of which Prometheus keeps every one for ever.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.labels = sorted(set(paths))
+        self._fixed = {path for path in self.labels if "{" not in path}
+        self._patterns = [
+            (re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), path)
+            for path in self.labels
+            if "{" in path
+        ]
+
+    def label(self, path: str) -> str:
+        """The label of a request's path."""
+        if path in self._fixed:
+            return path
+        for pattern, label in self._patterns:
+            if pattern.fullmatch(path):
+                return label
+        return OTHER_ROUTE
+
+
+class Journal:
+    """ASGI middleware: measures, logs, and answers for what nobody else has caught."""
+
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, routes: RouteLabels, access_log: bool
+    ) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._routes = routes
+        self._access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 0
+
+        async def send_noting_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noting_status)
+        except ClientGoneError:
+            status = CLIENT_GONE
+        except Exception:
+            logger.exception("%s failed", _request_line(scope))
+            if status:  # too late for another status: closing the connection tells the client
+                raise
+            await internal_error().response()(scope, receive, send_noting_status)
+        finally:
+            self._record(scope, status or CLIENT_GONE, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        self._metrics.request(self._routes.label(scope["path"]), status, seconds)
+        if self._access_log:
+            logger.info("%s %d %.1f ms", _request_line(scope), status, 1000 * seconds)
+
+
+def _request_line(scope: Scope) -> str:
+    """Of the raw path, in which no line break can hide."""
+    client = scope["client"][0] if scope.get("client") else "-"
+    path = scope.get("raw_path", b"").decode("ascii", "replace")[:_LONGEST_PATH]
+    return f"{client} {scope['method']} {path}"

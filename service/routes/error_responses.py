@@ -1,0 +1,34 @@
+"""What the documentation says of errors: the shape, and when each status is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.schemas import ErrorResponse
+
+_MEANINGS = {
+    400: "The body is not JSON in UTF-8.",
+    401: "The service has API keys and none of them was sent.",
+    404: "There is no model of that name.",
+    408: "The body did not arrive in time.",
+    409: "The model is of the wrong kind.",
+    413: "The body is too large.",
+    415: "The body is not declared as application/json.",
+    422: "A field is missing, unknown, of the wrong type or out of bounds; `param` names it.",
+    429: "The queue is full; `Retry-After` says in how many seconds it is worth trying again.",
+    503: "The service is draining or not ready.",
+    504: "`deadline_ms` passed before there was a result.",
+}
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def errors(*statuses: int) -> Responses:
+    """OpenAPI entries for these statuses."""
+    return {
+        status: {"model": ErrorResponse, "description": _MEANINGS[status]} for status in statuses
+    }
+
+
+WORK_ERRORS = errors(*_MEANINGS)
+"""All that can be said to a request for work."""

@@ -1,0 +1,106 @@
+"""POST /generate: continuations of a prompt, whole or as server-sent events."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from service.context import Context
+from service.disconnects import ask
+from service.engine.tasks import Echo, Event, Finished, Generate, Token
+from service.event_stream import EventStream, scored_token
+from service.kernel.interface import Sampling
+from service.limits import check_generate
+from service.request_body import JsonRoute
+from service.routes.error_responses import WORK_ERRORS
+from service.schemas import LARGEST_SEED, GenerateRequest, GenerateResponse
+
+router = APIRouter(route_class=JsonRoute, tags=["language models"])
+
+_STREAM = """Continuations. With `stream`, server-sent events, for each token
+`data: {"index", "text", "token"?, "logprob"?, "top"?}`, with `echo` first
+`data: {"index", "text", "tokens"?}`, and for each choice at its end
+`data: {"index", "finish_reason", "usage", "seed"}`, where `usage` is of that choice alone. The
+texts of a choice join to its whole text; choices come interleaved; a comment is sent when nothing
+happens for a while. An error after the status line is an event `data: {"error": ...}`, the last."""
+
+_EXAMPLE = (
+    'data: {"index":0,"text":" old"}\n\n'
+    'data: {"index":0,"finish_reason":"length","usage":{"prompt_tokens":4,"cached_tokens":0,'
+    '"completion_tokens":1},"seed":1}\n\n'
+)
+_DOCUMENTED = {
+    "description": _STREAM,
+    "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+}
+
+
+@router.post(
+    "/generate",
+    response_model=GenerateResponse,
+    responses={**WORK_ERRORS, 200: _DOCUMENTED},
+    summary="Continue a text",
+)
+async def generate(body: GenerateRequest, request: Request, context: Context) -> Response:
+    """Draws tokens one after the other until the model ends the text, a stop string appears, or
+    `max_tokens` are drawn. The same request with the same seed gives the same text, whatever else
+    is being served.
+    """
+    check_generate(body, context.settings)
+    seed = secrets.randbelow(LARGEST_SEED + 1) if body.seed is None else body.seed
+    task = _task(body, context.name_of(body.model, "language-model"), seed)
+    if body.stream:
+        reply = await context.bridge.submit(task)
+        return EventStream(reply, seed=seed, ping_seconds=context.settings.ping_seconds)
+    events = await ask(context.bridge, request, task)
+    return JSONResponse(_answer(events, task.model, body.n, seed))
+
+
+def _task(body: GenerateRequest, model: str, seed: int) -> Generate:
+    return Generate(
+        model=model,
+        prompt=body.prompt,
+        max_tokens=body.max_tokens,
+        sampling=Sampling(
+            temperature=body.temperature,
+            top_k=body.top_k,
+            top_p=body.top_p,
+            min_p=body.min_p,
+            repetition_penalty=body.repetition_penalty,
+            seed=seed,
+        ),
+        n=body.n,
+        stop=tuple(body.stop),
+        logprobs=body.logprobs,
+        echo=body.echo,
+        deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
+    )
+
+
+def _answer(events: Iterable[Event], model: str, n: int, seed: int) -> dict[str, Any]:
+    """The body of a GenerateResponse; the prompt is counted once, however many choices it has."""
+    choices: list[dict[str, Any]] = [{"index": index, "text": ""} for index in range(n)]
+    texts: list[list[str]] = [[] for _ in range(n)]
+    usage = {"prompt_tokens": 0, "cached_tokens": 0, "completion_tokens": 0}
+    for event in events:
+        if not isinstance(event, Echo | Token | Finished):
+            raise TypeError(f"not an event of a generation: {event!r}")
+        texts[event.index].append(event.text)
+        choice = choices[event.index]
+        if isinstance(event, Finished):
+            choice["finish_reason"] = event.reason
+            usage["prompt_tokens"] = event.prompt_tokens
+            usage["cached_tokens"] = event.cached_tokens
+            usage["completion_tokens"] += event.completion_tokens
+        elif isinstance(event, Echo):
+            if event.tokens:
+                choice.setdefault("tokens", []).extend(map(scored_token, event.tokens))
+        elif event.token is not None:
+            choice.setdefault("tokens", []).append(scored_token(event.token))
+    for choice, pieces in zip(choices, texts, strict=True):
+        choice["text"] = "".join(pieces)
+    return {"model": model, "choices": choices, "usage": usage, "seed": seed}

@@ -1,0 +1,39 @@
+"""GET /health/live, /health/ready and /metrics: for those who run the service."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from service.context import Context
+from service.errors import ApiError
+from service.routes.error_responses import errors
+from service.schemas import HealthResponse
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/health/live", responses=errors(503))
+async def live(context: Context) -> HealthResponse:
+    """The step loop moves: restart the process if this fails."""
+    age = context.bridge.heartbeat_age()
+    if age > context.settings.heartbeat_seconds:
+        message = f"the step loop has not moved for {age:.1f} seconds"
+        raise ApiError(503, "not_live", message)
+    return HealthResponse(status="live")
+
+
+@router.get("/health/ready", responses=errors(503))
+async def ready(context: Context) -> HealthResponse:
+    """Models are loaded and new work is taken: send requests here only while this succeeds."""
+    if context.bridge.draining:
+        raise ApiError(503, "draining", "the service is shutting down and takes no new work")
+    await live(context)
+    return HealthResponse(status="ready")
+
+
+@router.get("/metrics", include_in_schema=False)
+def metrics(context: Context) -> Response:
+    """All series, in a thread of its own: writing them out would hold up the streams."""
+    return Response(context.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,23 @@
+"""GET /: where to go from here."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from service.context import Context
+from service.metrics import version
+from service.schemas import IndexResponse
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+async def index(request: Request, context: Context) -> IndexResponse:
+    """Names the models and the routes."""
+    return IndexResponse(
+        name="unroll",
+        version=version(),
+        documentation="/docs",
+        models=list(context.catalog.artifacts),
+        routes=sorted(request.app.openapi()["paths"]),
+    )

@@ -1,0 +1,60 @@
+"""GET /models and /models/{name}: what is being served."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+from fastapi import APIRouter
+
+from service.catalog import architecture_of
+from service.context import Context, ServiceContext
+from service.routes.error_responses import errors
+from service.schemas import ModelResponse, ModelsResponse
+from service.settings import Settings
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/models", responses=errors(401), response_model_exclude_none=True)
+async def models(context: Context) -> ModelsResponse:
+    """All models, in alphabetical order."""
+    return ModelsResponse(models=[_model(name, context) for name in context.catalog.artifacts])
+
+
+@router.get("/models/{name}", responses=errors(401, 404), response_model_exclude_none=True)
+async def model(name: str, context: Context) -> ModelResponse:
+    """One model."""
+    return _model(name, context)
+
+
+def _model(name: str, context: ServiceContext) -> ModelResponse:
+    artifact = context.artifact(name)
+    manifest = artifact.manifest
+    return ModelResponse(
+        name=name,
+        version=manifest.version,
+        kind=cast("Literal['language-model', 'classifier']", manifest.kind),
+        default=context.catalog.is_default(name),
+        tokenizer=artifact.tokenizer.kind,
+        vocabulary_size=artifact.tokenizer.size,
+        architecture=architecture_of(artifact),
+        labels=list(manifest.labels) or None,
+        metrics=dict(manifest.metrics),
+        limits=_limits(manifest.kind, context.settings),
+    )
+
+
+def _limits(kind: str, settings: Settings) -> dict[str, int]:
+    limits = {
+        "body_bytes": settings.max_body_bytes,
+        "deadline_ms": settings.max_deadline_ms,
+        "texts": settings.max_texts,
+    }
+    if kind == "classifier":
+        return {**limits, "explained_tokens": settings.max_explained_tokens}
+    return {
+        **limits,
+        "prompt_tokens": settings.max_prompt_tokens,
+        "max_tokens": settings.max_tokens,
+        "n": settings.max_choices,
+    }

@@ -1,0 +1,103 @@
+"""A process that serves: binds, loads, runs until told to stop, and drains before it goes.
+
+uvicorn tells an app of its end only after all connections have closed, which a stream may never do.
+So the signal is taken here: new work gets 503 while running requests have ``drain_seconds`` to end;
+then uvicorn stops. A second signal stops at once. Knows no routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+from types import FrameType
+from typing import IO
+
+import uvicorn
+
+from service.app import create_app
+from service.context import ServiceContext
+from service.settings import Settings
+from service.welcome import welcome
+
+logger = logging.getLogger(__name__)
+
+_FLUSH_SECONDS = 5
+"""Time for clients to take in what was sent to them when the last request has ended."""
+
+
+class BindError(Exception):
+    """The address cannot be listened on; the message says why and what to do."""
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn with a drain between the first signal and the shutdown."""
+
+    def __init__(self, config: uvicorn.Config, context: ServiceContext) -> None:
+        super().__init__(config)
+        self._context = context
+        self._signals = 0
+        self._drain: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Called by the interpreter on SIGINT and SIGTERM."""
+        self._signals += 1
+        if self._signals > 1:
+            self.force_exit = self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called by uvicorn ten times a second; True ends the server."""
+        if self._signals and self._drain is None:
+            self._drain = asyncio.create_task(self._drain_then_exit())
+        return await super().on_tick(counter)
+
+    async def _drain_then_exit(self) -> None:
+        seconds = self._context.settings.drain_seconds
+        logger.info("draining: running requests have %g seconds to end", seconds)
+        ended = await self._context.bridge.stop(seconds)
+        logger.info("drained" if ended else "drained: some requests were cut short")
+        self.should_exit = True
+
+
+def serve(settings: Settings, output: IO[str] = sys.stdout) -> None:
+    """Serves until a signal. Raises BindError or CatalogError when it cannot begin."""
+    with bind(settings.host, settings.port) as listener:
+        app = create_app(settings)
+        context: ServiceContext = app.state.context
+        config = uvicorn.Config(
+            app,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_FLUSH_SECONDS,
+        )
+        server = DrainingServer(config, context)
+        output.write(welcome(context, *listener.getsockname()[:2]))
+        output.flush()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to the address, before anything slow is done; raises BindError."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise BindError(f"cannot listen on {host}: {error.strerror or error}") from error
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        hint = "choose another one with --port" if port else "choose another --host"
+        raise BindError(f"cannot listen on {host}:{port}: {error.strerror}; {hint}") from error
+    return listener

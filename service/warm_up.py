@@ -1,0 +1,33 @@
+"""A dry run of every model before the first client comes: memory is touched, libraries have chosen
+their code, and a model that cannot take a step is known of at once.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from service.context import ServiceContext
+from service.engine.errors import EngineError
+from service.engine.tasks import Classify, Generate, Score, Task
+
+logger = logging.getLogger(__name__)
+
+
+async def warm_up(context: ServiceContext) -> None:
+    """One small task of each kind for each model. A failure is logged and stops nothing."""
+    for name, artifact in context.catalog.artifacts.items():
+        for task in _tasks(name, artifact.manifest.kind):
+            try:
+                async with await context.bridge.submit(task, whole=True) as reply:
+                    await reply.answer()
+            except EngineError as error:
+                logger.error("model %s failed its dry run: %s", name, error)
+
+
+def _tasks(name: str, kind: str) -> tuple[Task, ...]:
+    if kind == "classifier":
+        return (Classify(model=name, texts=("The first text.", "And another one.")),)
+    return (
+        Generate(model=name, prompt="", max_tokens=4, logprobs=1),
+        Score(model=name, texts=("The",)),
+    )
