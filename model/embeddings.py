@@ -8,6 +8,7 @@ they stay frozen. Knows no training.
 from __future__ import annotations
 
 import gzip
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -31,15 +32,16 @@ def read_vectors(path: Path, vocabulary: Collection[str] | None = None) -> dict[
 
     Raises VectorFileError naming the file, and the line where there is one.
     """
-    try:
-        rows = _matrix_rows(path) if path.suffix == ".npy" else _text_rows(path)
-        vectors = {word: vector for word, vector in rows if _wanted(word, vocabulary)}
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise VectorFileError(f"{path}: cannot be read: {error}") from error
+    vectors = {word: vector for word, vector in _rows(path) if _wanted(word, vocabulary)}
     widths = {vector.shape for vector in vectors.values()}
     if len(widths) > 1:
         raise VectorFileError(f"{path}: vectors of different widths: {sorted(widths)}")
     return vectors
+
+
+def first_words(path: Path, count: int) -> list[str]:
+    """The first words of the file: the most frequent ones, since such files are sorted so."""
+    return [word for word, _ in itertools.islice(_rows(path), count)]
 
 
 def words_of(tokenizer: Tokenizer) -> set[str]:
@@ -74,6 +76,13 @@ def embedding_matrix(
 
 def _wanted(word: str, vocabulary: Collection[str] | None) -> bool:
     return vocabulary is None or word in vocabulary
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Vector]]:
+    try:
+        yield from _matrix_rows(path) if path.suffix == ".npy" else _text_rows(path)
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise VectorFileError(f"{path}: cannot be read: {error}") from error
 
 
 def _text_rows(path: Path) -> Iterator[tuple[str, Vector]]:
