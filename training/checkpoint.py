@@ -131,11 +131,8 @@ def _checksum(tensors: Mapping[str, Tensor]) -> int:
     value = 0
     for name in sorted(tensors):
         value = zlib.crc32(name.encode(), value)
-        value = (
-            zlib.crc32(tensors[name].view(torch.uint8).numpy().data, value)
-            if (tensors[name].dim())
-            else zlib.crc32(tensors[name].reshape(1).view(torch.uint8).numpy().data, value)
-        )
+        content = tensors[name].reshape(-1).view(torch.uint8).numpy().data
+        value = zlib.crc32(content, value)
     return value
 
 

@@ -20,6 +20,17 @@ class OutputError(Exception):
     """The output directory cannot be used. The message names it and says what to do."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """What is asked of the command: options given, where to, and how to treat what is there."""
+
+    given: Mapping[str, Any]
+    out: Path
+    recipe_file: Path | None = None
+    resume: bool = False
+    overwrite: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
     """Paths of one run. ``artifact`` is DIR, ``files`` is DIR.run."""

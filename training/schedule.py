@@ -55,14 +55,23 @@ class Budget:
         if len(amounts) != 1 or not amounts[0] > 0 or not math.isfinite(amounts[0]):
             raise ValueError("a budget needs one positive number of seconds, steps or epochs")
 
-    def progress(self, *, seconds: float, steps: int, epochs: float, reserve: float = 0.0) -> float:
-        """The share that is used up, at most 1.
+    def progress(
+        self,
+        *,
+        seconds: float,
+        steps: int,
+        epochs: float,
+        begin: float = 0.0,
+        reserve: float = 0.0,
+    ) -> float:
+        """The share that is used up, from 0 to 1.
 
-        ``reserve`` seconds at the end of a time budget are kept for what follows training.
+        Of a time budget, ``begin`` seconds were spent before the first step and ``reserve`` are
+        kept for what follows the last one.
         """
         if self.seconds is not None:
-            usable = self.seconds - reserve
-            return min(1.0, seconds / usable) if usable > 0 else 1.0
+            usable = self.seconds - begin - reserve
+            return min(1.0, max(0.0, seconds - begin) / usable) if usable > 0 else 1.0
         if self.steps is not None:
             return min(1.0, steps / self.steps)
         return min(1.0, epochs / (self.epochs or 1.0))

@@ -1,0 +1,77 @@
+"""The command line of training: which subcommands there are, and how their errors are told.
+
+Only the parser and the recipes' fields are needed to print help; torch is loaded when a command
+begins its work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from training.language_model_recipe import LanguageModelRecipe
+from training.recipe import add_options, given_options
+
+BAD_INPUT = 2
+FAILED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    parsed = build_parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = parsed.command
+    from training.command_errors import BAD_INPUT_ERRORS, FAILURES, describe  # noqa: PLC0415
+
+    try:
+        return command(parsed)
+    except BAD_INPUT_ERRORS as error:
+        print(f"error: {describe(error)}", file=sys.stderr)
+        return BAD_INPUT
+    except FAILURES as error:
+        print(f"error: {describe(error)}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all subcommands."""
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    language_model = commands.add_parser("lm", help="train a language model")
+    add_options(language_model, LanguageModelRecipe)
+    _add_run_options(language_model)
+    language_model.set_defaults(command=_train_language_model)
+    return parser
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the artifact")
+    parser.add_argument(
+        "--recipe", type=Path, metavar="FILE", help="options from a TOML file; those given win"
+    )
+    parser.add_argument("--resume", action="store_true", help="continue the run in DIR.run")
+    parser.add_argument("--overwrite", action="store_true", help="begin anew over what is in DIR")
+
+
+def _train_language_model(parsed: argparse.Namespace) -> int:
+    return _run_training("training.language_model", LanguageModelRecipe, parsed)
+
+
+def _run_training(module: str, recipe: type[Any], parsed: argparse.Namespace) -> int:
+    from training.run_directory import Invocation  # noqa: PLC0415
+
+    invocation = Invocation(
+        given=given_options(recipe, parsed),
+        out=parsed.out,
+        recipe_file=parsed.recipe,
+        resume=parsed.resume,
+        overwrite=parsed.overwrite,
+    )
+    status: int = importlib.import_module(module).run(invocation)
+    return status

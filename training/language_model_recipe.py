@@ -1,0 +1,204 @@
+"""The options of ``python -m training lm``, and what it chooses where none is given.
+
+The choices are fitted to two CPU cores: the more time there is for each token, the wider the
+network and the stronger the dropout. What was tried stands in docs/experiments.md. Knows no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from training.recipe import RecipeError, option
+
+EXAMPLE_MINUTES = 10.0  # when no budget is given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageModelRecipe:
+    """Options of a run; None means that the run chooses."""
+
+    train: tuple[str, ...] = option((), "text, .jsonl, .csv or .tsv files, or hf:NAME[:SPLIT]")
+    valid: tuple[str, ...] = option(
+        (), "validation files; without them a share of --train is held out"
+    )
+    holdout: float = option(0.05, "the share of the text that is held out where --valid is missing")
+    unit: Literal["file", "paragraph", "line"] = option("file", "what a document is in a text file")
+    column: str | None = option(None, "the column that holds the text of records")
+    name: str | None = option(None, "the model's name; the name of --out if not given")
+
+    tokenizer: Literal["word", "char", "bpe"] = option("word", "what a token is")
+    vocabulary: int | None = option(None, "how many tokens there are at most", metavar="N")
+    minimum_count: int | None = option(
+        None, "leave out words or characters seen less often", metavar="N"
+    )
+    pretokenized: bool | None = option(None, "words are what stands between spaces, as in WikiText")
+
+    cell: Literal["lstm", "gru", "elman"] = option("lstm", "the recurrent cell")
+    layers: int | None = option(None, "recurrent layers", metavar="N")
+    hidden: int | None = option(None, "width of a hidden state", metavar="N")
+    embedding: int | None = option(None, "width of a token's vector", metavar="N")
+    projection: int | None = option(
+        None, "width of a layer between hidden state and output; 0: none", metavar="N"
+    )
+    tied: bool | None = option(None, "share the embedding's weights with the output layer")
+    vectors: str | None = option(
+        None, "word2vec or GloVe text file to begin the embedding from", metavar="FILE"
+    )
+    freeze_embeddings: bool = option(False, "leave the embedding as it begins")
+
+    minutes: float | None = option(None, "how long the whole command may take", metavar="N")
+    epochs: float | None = option(
+        None, "train for so many passes over the data instead", metavar="N"
+    )
+    steps: int | None = option(None, "train for so many steps instead", metavar="N")
+    patience: int = option(
+        8, "stop after so many evaluations without a better one; 0: never", metavar="N"
+    )
+    evaluations: int = option(16, "how many times the run is evaluated", metavar="N")
+    checkpoint_seconds: float = option(60.0, "how often the run is saved", metavar="N", fixed=False)
+
+    batch: int | None = option(None, "lanes that are read side by side", metavar="N")
+    bptt: int | None = option(None, "steps through which gradients flow back", metavar="N")
+    restart: float = option(0.02, "chance of a lane to begin a window from the first state")
+    learning_rate: float | None = option(
+        None, "the highest learning rate of the cycle", metavar="X"
+    )
+    warm_up: float = option(0.12, "the share of the run in which the learning rate rises")
+    weight_decay: float | None = option(None, "AdamW's decay", metavar="X")
+    clip_norm: float = option(0.25, "gradients are scaled down to this norm; 0: not")
+    clip_value: float = option(0.0, "each gradient is cut off at this size; 0: not")
+    softmax: Literal["full", "sampled"] | None = option(
+        None, "over all tokens, or an estimate from a sample"
+    )
+    candidates: int = option(4000, "tokens in the sample of a sampled softmax", metavar="N")
+    averaging: float = option(0.25, "the last share of the run whose weights are averaged; 0: none")
+
+    dropout_input: float | None = option(None, "locked dropout of the embedded tokens", metavar="P")
+    dropout_hidden: float | None = option(None, "locked dropout between layers", metavar="P")
+    dropout_output: float | None = option(None, "locked dropout of the last layer", metavar="P")
+    dropout_embedding: float | None = option(None, "dropout of whole word types", metavar="P")
+    dropout_weight: float | None = option(None, "dropout of hidden-to-hidden weights", metavar="P")
+    activation_penalty: float | None = option(
+        None, "weight of the penalty on large states", metavar="X"
+    )
+    temporal_penalty: float | None = option(
+        None, "weight of the penalty on fast changes", metavar="X"
+    )
+
+    precision: Literal["auto", "float32", "bfloat16"] = option(
+        "auto", "number format of the products"
+    )
+    threads: int | None = option(
+        None, "processor threads; all there are if not given", metavar="N", fixed=False
+    )
+    seed: int = option(1, "decides the run", metavar="N")
+
+    def __post_init__(self) -> None:
+        for name in ("holdout", "restart", "warm_up", "averaging", *DROPOUTS):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value < 1.0:
+                raise RecipeError(f"{_flag(name)}: expected from 0 up to but not 1, got {value}")
+        for name in (*SIZES, *AMOUNTS):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise RecipeError(f"{_flag(name)}: expected more than 0, got {value}")
+        for name in ("clip_norm", "clip_value", "patience", "seed", "projection", "weight_decay"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise RecipeError(f"{_flag(name)}: expected 0 or more, got {value}")
+        if sum(x is not None for x in (self.minutes, self.epochs, self.steps)) > 1:
+            raise RecipeError("--minutes, --epochs, --steps: give one of them")
+
+
+DROPOUTS = (
+    "dropout_input",
+    "dropout_hidden",
+    "dropout_output",
+    "dropout_embedding",
+    "dropout_weight",
+)
+SIZES = ("vocabulary", "minimum_count", "layers", "hidden", "embedding", "batch", "bptt", "threads")
+AMOUNTS = (
+    "minutes",
+    "epochs",
+    "steps",
+    "learning_rate",
+    "evaluations",
+    "candidates",
+    "checkpoint_seconds",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusSize:
+    """What the choices depend on: predictions in one pass, and the tokenizer's vocabulary."""
+
+    tokens: int
+    vocabulary: int
+
+
+def complete(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
+    """The recipe with a value in the place of every None."""
+    recipe = _with_budget(recipe)
+    recipe = _with_network(recipe)
+    recipe = _with_optimisation(recipe, size)
+    return _with_regularisation(recipe)
+
+
+def _with_budget(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
+    if (recipe.minutes, recipe.epochs, recipe.steps) == (None, None, None):
+        return replace(recipe, minutes=EXAMPLE_MINUTES)
+    return recipe
+
+
+def _with_network(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
+    """Width by the minutes; tied by a projection to the embedding's width where that is needed."""
+    minutes = recipe.minutes or EXAMPLE_MINUTES
+    characters = recipe.tokenizer == "char"
+    hidden = recipe.hidden or (256 if minutes < 30 else 512)
+    embedding = recipe.embedding or (64 if characters else min(hidden, 256))
+    tied = recipe.tied if recipe.tied is not None else not characters
+    projection = recipe.projection
+    if projection is None and tied and embedding != hidden:
+        projection = embedding
+    return replace(
+        recipe,
+        layers=recipe.layers or 2,
+        hidden=hidden,
+        embedding=embedding,
+        tied=tied,
+        projection=projection or None,
+    )
+
+
+def _with_optimisation(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
+    characters = recipe.tokenizer == "char"
+    hidden = recipe.hidden or 1
+    peak = (4e-3 if characters else 5e-3) * (200 / max(hidden, 100)) ** 0.5
+    large = size.vocabulary > 2 * recipe.candidates
+    return replace(
+        recipe,
+        batch=recipe.batch or max(1, min(32, size.tokens // 64)),
+        bptt=recipe.bptt or (128 if characters else 70),
+        learning_rate=recipe.learning_rate or round(peak, 5),
+        weight_decay=recipe.weight_decay if recipe.weight_decay is not None else 0.01,
+        softmax=recipe.softmax or ("sampled" if large else "full"),
+    )
+
+
+def _with_regularisation(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
+    """Starting points for a few passes; more of them ask for more."""
+    characters = recipe.tokenizer == "char"
+    word = {"input": 0.25, "hidden": 0.15, "output": 0.1, "embedding": 0.02, "weight": 0.2}
+    char = {"input": 0.0, "hidden": 0.15, "output": 0.15, "embedding": 0.0, "weight": 0.0}
+    dropout = char if characters else word
+    chosen: dict[str, Any] = {f"dropout_{name}": share for name, share in dropout.items()}
+    chosen["activation_penalty"] = 0.0 if characters else 2.0
+    chosen["temporal_penalty"] = 0.0 if characters else 1.0
+    missing = {name: value for name, value in chosen.items() if getattr(recipe, name) is None}
+    return replace(recipe, **missing)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

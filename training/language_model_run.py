@@ -1,0 +1,312 @@
+"""The training loop of a language model: step, evaluate, checkpoint, until the budget is used up.
+
+A run owns all that changes while it trains: weights, optimiser, position in the data, carried
+state, averages, the best so far. Its checkpoint holds all of it, so that a run that was killed goes
+on as if nothing had happened. Knows neither files of text nor the command line.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.networks import LanguageModel
+from model.state import State
+from training.averaging import AveragedWeights
+from training.checkpoint import (
+    Checkpoint,
+    optimiser_tensors,
+    restore_optimiser,
+    under_prefix,
+    with_prefix,
+)
+from training.objective import ActivationPenalties, CandidateSampler, next_token_loss
+from training.perplexity import Reading, likelihood
+from training.precision import Precision, autocast
+from training.schedule import Budget, OneCycle
+from training.windows import Epoch, Window, Windows
+
+AVERAGE_EVERY = 4  # steps
+
+
+class DivergedError(Exception):
+    """The loss is no longer a number. The message says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What does not change during a run."""
+
+    windows: Windows
+    validation: Reading
+    budget: Budget
+    begin: float  # seconds of a time budget spent before the first step
+    reserve: float  # seconds of it kept for what follows the last one
+    cycle: OneCycle
+    penalties: ActivationPenalties
+    sampler: CandidateSampler | None
+    precision: Precision
+    weight_decay: float
+    clip_norm: float
+    clip_value: float
+    averaging: float
+    patience: int
+    evaluations: int
+
+
+@dataclass(slots=True)
+class Position:
+    """How far a run is. All plain numbers, so that a checkpoint can hold it."""
+
+    steps: int = 0
+    epoch: int = 0
+    window: int = 0
+    epoch_share: float = 0.0
+    tokens: int = 0
+    seconds: float = 0.0
+    evaluated: int = 0
+    loss: float = math.nan  # of training, smoothed
+    best_loss: float = math.inf
+    best_step: int = 0
+    without_better: int = 0
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the data, with the share of the one that is under way."""
+        return self.epoch + self.epoch_share
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What an evaluation found; ``averaged`` tells which weights were better."""
+
+    step: int
+    loss: float
+    averaged: bool
+    better: bool
+
+
+@dataclass(slots=True)
+class LanguageModelRun:
+    """One run, from its beginning or from a checkpoint.
+
+    ``began`` is when the command began on the monotonic clock: a time budget counts from there.
+    """
+
+    network: LanguageModel
+    settings: Settings
+    began: float
+    position: Position = field(default_factory=Position)
+    optimiser: torch.optim.AdamW = field(init=False)
+    averages: AveragedWeights = field(init=False)
+    best: dict[str, Tensor] = field(init=False, default_factory=dict)
+    _seconds_before: float = field(init=False, default=0.0)
+    _carried: State | None = field(init=False, default=None)
+    _epoch: Epoch | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.optimiser = _optimiser(self.network, self.settings)
+        self.averages = AveragedWeights(self.network)
+
+    def progress(self) -> float:
+        """The share of the budget that is used up."""
+        at = self.position
+        at.seconds = self._seconds_before + time.monotonic() - self.began
+        return self.settings.budget.progress(
+            seconds=at.seconds,
+            steps=at.steps,
+            epochs=at.epochs,
+            begin=self.settings.begin,
+            reserve=self.settings.reserve,
+        )
+
+    def seconds_left(self) -> float:
+        """Of a time budget; infinite without one."""
+        self.progress()
+        return (self.settings.budget.seconds or math.inf) - self.position.seconds
+
+    def finished(self, progress: float) -> bool:
+        """Whether the budget or the patience is used up."""
+        patience = self.settings.patience
+        return progress >= 1.0 or 0 < patience <= self.position.without_better
+
+    def step(self, progress: float) -> None:
+        """Reads one window, and moves the weights."""
+        self.network.train()
+        window = self._next_window()
+        loss = self._descend(window, progress)
+        at = self.position
+        at.steps += 1
+        at.tokens += window.inputs_TB.numel()
+        at.loss = loss if math.isnan(at.loss) else 0.98 * at.loss + 0.02 * loss
+        if progress >= 1.0 - self.settings.averaging and at.steps % AVERAGE_EVERY == 0:
+            self.averages.update()
+
+    def evaluation_due(self, progress: float) -> bool:
+        """Whether the next of the regular evaluations is reached."""
+        return progress * self.settings.evaluations >= self.position.evaluated + 1
+
+    def evaluate(self, progress: float) -> Evaluation:
+        """Measures the weights, and their average where there is one; keeps the better if best."""
+        at = self.position
+        at.evaluated = max(at.evaluated + 1, math.floor(progress * self.settings.evaluations))
+        loss, averaged = self._validation_loss(), False
+        if self.averages.count > 0:
+            with self.averages.applied():
+                average_loss = self._validation_loss()
+            averaged = average_loss < loss
+            loss = min(loss, average_loss)
+        better = loss < at.best_loss
+        at.without_better = 0 if better else at.without_better + 1
+        if better:
+            at.best_loss, at.best_step = loss, at.steps
+            own = {name: value.detach() for name, value in self.network.named_parameters()}
+            chosen = self.averages.tensors() if averaged else own
+            self.best = {name: value.clone() for name, value in chosen.items()}
+        return Evaluation(at.steps, loss, averaged, better)
+
+    def put_best(self) -> None:
+        """Gives the network the best weights found; training does not go on after that."""
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                parameter.copy_(self.best[name])
+
+    def checkpoint(self) -> Checkpoint:
+        """All that changes, as tensors and plain values."""
+        self.progress()
+        at = self.position
+        tensors = {"random": torch.get_rng_state()}
+        tensors |= with_prefix("network", dict(self.network.named_parameters()))
+        tensors |= with_prefix("optimiser", optimiser_tensors(self.optimiser))
+        tensors |= with_prefix("average", self.averages.tensors())
+        tensors |= with_prefix("best", self.best)
+        if self._carried is not None:
+            tensors["carried.hidden"] = self._carried.hidden_LBH
+            if self._carried.cell_LBH is not None:
+                tensors["carried.cell"] = self._carried.cell_LBH
+        values = {name: _json_number(value) for name, value in asdict(at).items()}
+        return Checkpoint(tensors, {"position": values, "averaged": self.averages.count})
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continues from there."""
+        tensors, values = checkpoint.tensors, checkpoint.values
+        self.position = Position(**{n: _number(v) for n, v in values["position"].items()})
+        self._seconds_before = self.position.seconds
+        own = dict(self.network.named_parameters())
+        with torch.no_grad():
+            for name, tensor in under_prefix("network", tensors).items():
+                own[name].copy_(tensor)
+        restore_optimiser(self.optimiser, under_prefix("optimiser", tensors))
+        self.averages.restore(under_prefix("average", tensors), values["averaged"])
+        self.best = under_prefix("best", tensors)
+        if "carried.hidden" in tensors:
+            self._carried = State(tensors["carried.hidden"], tensors.get("carried.cell"))
+        torch.set_rng_state(tensors["random"])
+
+    def _next_window(self) -> Window:
+        at = self.position
+        if self._epoch is None:
+            self._epoch = self.settings.windows.epoch(at.epoch)
+        if at.window == len(self._epoch):
+            at.epoch, at.window = at.epoch + 1, 0
+            self._epoch = self.settings.windows.epoch(at.epoch)
+        window = self._epoch.window(at.window)
+        at.window += 1
+        at.epoch_share = window.epoch_share
+        return window
+
+    def _descend(self, window: Window, progress: float) -> float:
+        settings = self.settings
+        _set_schedule(self.optimiser, settings, progress, len(window.inputs_TB))
+        state = self._carried or self.network.initial_state(window.inputs_TB.shape[1])
+        with autocast(settings.precision):
+            encoded = self.network.encode(window.inputs_TB, state.detach(), window.starts_TB)
+            loss = next_token_loss(self.network, encoded, window.targets_TB, settings.sampler)
+        self._carried = encoded.state.detach()
+        self.optimiser.zero_grad(set_to_none=True)
+        (loss + settings.penalties(encoded)).backward()
+        value = float(loss.detach())
+        self._clip(value)
+        self.optimiser.step()
+        return value
+
+    def _clip(self, loss: float) -> None:
+        settings = self.settings
+        parameters = [p for p in self.network.parameters() if p.grad is not None]
+        if settings.clip_value > 0:
+            torch.nn.utils.clip_grad_value_(parameters, settings.clip_value)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf)
+        if not math.isfinite(loss) or not math.isfinite(float(norm)):
+            raise DivergedError(
+                f"the loss is no longer a number (step {self.position.steps + 1}, loss {loss}, "
+                f"gradient norm {float(norm)}); begin anew with a lower --learning-rate or a lower "
+                "--clip-norm. The last checkpoint and the best model so far are kept"
+            )
+
+    def _validation_loss(self) -> float:
+        return likelihood(self.network, self.settings.validation, self.settings.precision).loss
+
+
+def train(
+    run: LanguageModelRun,
+    *,
+    on_evaluation: Callable[[Evaluation, float], None],
+    on_step: Callable[[float], bool],
+) -> bool:
+    """Trains until the run is finished.
+
+    Args:
+        run: changed in place.
+        on_evaluation: told what was found, and the progress.
+        on_step: told the progress before each step; True breaks off.
+
+    Returns:
+        Whether the run finished; False if it was broken off.
+    """
+    while not run.finished(progress := run.progress()):
+        if run.evaluation_due(progress):
+            on_evaluation(run.evaluate(progress), progress)
+            continue
+        if on_step(progress):
+            return False
+        run.step(progress)
+    if run.position.best_step != run.position.steps:
+        on_evaluation(run.evaluate(1.0), 1.0)
+    return True
+
+
+def _optimiser(network: LanguageModel, settings: Settings) -> torch.optim.AdamW:
+    """Matrices decay; biases and the learned first state do not."""
+    wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in wanted if p.dim() == 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in wanted if p.dim() != 2], "weight_decay": 0.0},
+    ]
+    betas = (settings.cycle.momentum_high, 0.99)
+    return torch.optim.AdamW(groups, lr=settings.cycle.peak, betas=betas, fused=True)
+
+
+def _set_schedule(
+    optimiser: torch.optim.AdamW, settings: Settings, progress: float, length: int
+) -> None:
+    """A window that is shorter than usual moves the weights by as much less."""
+    rate = settings.cycle.learning_rate(progress) * length / settings.windows.length
+    momentum = settings.cycle.momentum(progress)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+        group["betas"] = (momentum, group["betas"][1])
+
+
+def _json_number(value: float) -> float | str:
+    """JSON has no infinity and no NaN."""
+    return value if math.isfinite(value) else str(value)
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, str) else value

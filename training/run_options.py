@@ -1,0 +1,52 @@
+"""The options of a run from where they come: defaults, recipe file, command line, an earlier run.
+
+Works for the recipe of any command; knows the options that all have: `name`, and which are fixed
+for the length of a run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from training.recipe import RecipeError, checked_options, differences, read_recipe
+from training.run_directory import Invocation
+
+Recipe = TypeVar("Recipe")
+
+
+def fresh_recipe(kind: type[Recipe], invocation: Invocation) -> Recipe:
+    """Of a run that begins: the recipe file's options, those of the command line before them.
+
+    Raises:
+        RecipeError: an option cannot be used.
+    """
+    given = _given(kind, invocation)
+    given.setdefault("name", invocation.out.resolve().name)
+    return kind(**given)
+
+
+def resumed_recipe(kind: type[Recipe], invocation: Invocation, stored: Mapping[str, Any]) -> Recipe:
+    """Of a run that goes on: as it was begun, but for options that do not change its course.
+
+    Raises:
+        RecipeError: an option was given another value than the run was begun with.
+    """
+    recipe = kind(**checked_options(kind, stored, place=str(invocation.out)))
+    given = _given(kind, invocation)
+    changed = differences(recipe, given)
+    if changed:
+        raise RecipeError(
+            f"--resume: {'; '.join(changed)}. A resumed run keeps its options: leave them out, or "
+            "begin anew with --overwrite"
+        )
+    free = {f.name for f in dataclasses.fields(kind) if not f.metadata["fixed"]}  # type: ignore[arg-type]
+    return dataclasses.replace(recipe, **{n: v for n, v in given.items() if n in free})  # type: ignore[type-var]
+
+
+def _given(kind: type[Any], invocation: Invocation) -> dict[str, Any]:
+    given = dict(invocation.given)
+    if invocation.recipe_file is not None:
+        return read_recipe(invocation.recipe_file, kind) | given
+    return given
