@@ -1,0 +1,80 @@
+"""Length buckets: each document once, within the budget, padding without influence."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.architecture import ClassifierArchitecture
+from model.networks import Classifier
+from training.buckets import Documents, collate, epoch_batches, sorted_batches
+
+LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=200)
+
+
+@given(LENGTHS, st.integers(1, 300), st.integers(0, 5))
+def test_an_epoch_holds_each_document_once_within_the_budget(
+    lengths: list[int], budget: int, epoch: int
+) -> None:
+    """No document is lost or repeated; only one that is too long alone exceeds the budget."""
+    for batches in (
+        epoch_batches(lengths, budget=budget, seed=1, epoch=epoch),
+        sorted_batches(lengths, budget=budget),
+    ):
+        assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+        for batch in batches:
+            width = max(lengths[index] for index in batch)
+            assert width * len(batch) <= budget or len(batch) == 1
+
+
+def test_order_is_a_function_of_seed_and_epoch() -> None:
+    """The same again for the same seed and epoch; another for another of either."""
+    lengths = [1 + index % 17 for index in range(300)]
+
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        return epoch_batches(lengths, budget=64, seed=seed, epoch=epoch)
+
+    assert order(1, 0) == order(1, 0)
+    assert order(1, 0) != order(1, 1)
+    assert order(1, 0) != order(2, 0)
+
+
+def test_buckets_keep_padding_small() -> None:
+    """Of very uneven documents less than a tenth of what is read is padding."""
+    lengths = [1 + (index * index) % 97 for index in range(5000)]
+    batches = epoch_batches(lengths, budget=1500, seed=1, epoch=0)
+    read = sum(len(batch) * max(lengths[index] for index in batch) for batch in batches)
+    assert sum(lengths) / read > 0.9
+
+
+def test_a_batch_holds_the_documents() -> None:
+    """Tokens, lengths and labels stand where they belong."""
+    documents = Documents([[1, 2, 3], [4]], [1, 0])
+    batch = collate(documents, [1, 0])
+    assert batch.lengths_B.tolist() == [1, 3]
+    assert batch.labels_B.tolist() == [0, 1]
+    assert batch.tokens_TB[:1, 0].tolist() == [4]
+    assert batch.tokens_TB[:, 1].tolist() == [1, 2, 3]
+    assert batch.tokens == 4
+
+
+def test_logits_do_not_depend_on_bucket_neighbours() -> None:
+    """A document alone, and padded beside longer ones, gets the same logits but for rounding."""
+    torch.manual_seed(0)
+    tokens = torch.randint(0, 50, (12, 40)).tolist()
+    documents = Documents([row[: 1 + 3 * i] for i, row in enumerate(tokens)], [0] * 12)
+    for cell in ("elman", "gru", "lstm"):
+        for pooling in ("last", "last_max_mean"):
+            architecture = ClassifierArchitecture(
+                cell=cell,
+                vocabulary=50, embedding=8, hidden=8, layers=2, bidirectional=True,
+                pooling=pooling,
+                mlp=8, labels=3,
+            )  # fmt: skip
+            network = Classifier(architecture).eval()
+            with torch.no_grad():
+                together = collate(documents, range(12))
+                logits_BC = network(together.tokens_TB, together.lengths_B)
+                for index in range(12):
+                    alone = collate(documents, [index])
+                    expected_1C = network(alone.tokens_TB, alone.lengths_B)
+                    torch.testing.assert_close(logits_BC[index : index + 1], expected_1C)

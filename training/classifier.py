@@ -1,0 +1,201 @@
+"""``python -m training classifier``: from labelled documents to an artifact.
+
+Puts the parts together (data, tokenizer, network, run), saves the best model whenever there is a
+better one and the run every now and then, and at the end calibrates the best on the validation
+split and measures it on the test split.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from model.artifact import Calibration, save_artifact
+from training.calibration import fit_temperature
+from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from training.classifier_data import read_splits
+from training.classifier_evaluation import Predictions, predict
+from training.classifier_preparation import (
+    Prepared,
+    prepare_fresh,
+    prepare_resumed,
+    settings_of,
+)
+from training.classifier_recipe import ClassifierRecipe
+from training.classifier_report import RunReport
+from training.classifier_run import ClassifierRun, Evaluation, train
+from training.classifier_vocabulary import unknown_share
+from training.interruption import Interruption
+from training.language_model_data import expanded
+from training.provenance import provenance
+from training.recipe import recipe_values, write_recipe
+from training.run_directory import Invocation, RunDirectory
+from training.run_options import fresh_recipe, resumed_recipe
+
+INTERRUPTED = 130
+HEADING = "What `python -m training classifier --recipe FILE --out DIR` needs to repeat this run."
+
+
+def run(invocation: Invocation) -> int:
+    """Trains a classifier; the exit status.
+
+    Raises:
+        DataError, RecipeError, OutputError, VocabularyError, CheckpointError, ...: each with a
+            message for the person who asked.
+    """
+    began = time.monotonic()
+    directory = RunDirectory(invocation.out)
+    checkpoint = load_checkpoint(directory.checkpoint) if invocation.resume else None
+    if checkpoint is None:
+        recipe = fresh_recipe(ClassifierRecipe, invocation)
+    else:
+        recipe = resumed_recipe(ClassifierRecipe, invocation, checkpoint.values["recipe"])
+    torch.set_num_threads(recipe.threads or 1)
+    splits = read_splits(recipe)
+    if checkpoint is None:
+        prepared = prepare_fresh(recipe, splits)
+        directory.begin(overwrite=invocation.overwrite)
+        prepared.tokenizer.save(directory.tokenizer)
+        write_recipe(directory.recipe, prepared.recipe, heading=HEADING)
+    else:
+        prepared = prepare_resumed(recipe, splits, checkpoint, directory.checkpoint)
+    return _train(prepared, directory, checkpoint, began)
+
+
+def _train(
+    prepared: Prepared, directory: RunDirectory, checkpoint: Checkpoint | None, began: float
+) -> int:
+    training = ClassifierRun(prepared.network, settings_of(prepared), began)
+    if checkpoint is not None:
+        training.restore(checkpoint)
+    keeper = _Keeper(prepared, directory, training)
+    with RunReport(training, directory, prepared.recipe) as report:
+        _introduce(prepared, report, resumed=checkpoint is not None)
+        if checkpoint is None:
+            keeper.save_run()
+        with Interruption() as interruption:
+            finished = train(
+                training,
+                on_evaluation=lambda found, progress: _after_evaluation(
+                    found, progress, keeper, report
+                ),
+                on_step=lambda progress: _between_steps(progress, interruption, keeper, report),
+            )
+        keeper.save_run()
+        if not finished:
+            report.note(f"stopped; continue with --resume --out {directory.artifact}")
+            return INTERRUPTED
+        training.put_best()
+        metrics, predictions = keeper.finish()
+        report.conclude(metrics, predictions, prepared.splits.labels)
+    return 0
+
+
+def _introduce(prepared: Prepared, report: RunReport, *, resumed: bool) -> None:
+    report.introduce(
+        prepared.network,
+        unknown=unknown_share(prepared.valid.tokens, prepared.tokenizer),
+        known_vectors=prepared.known_vectors,
+    )
+    if prepared.splits.held_out:
+        report.note(f"no --valid: {prepared.recipe.holdout:.0%} of each label's examples held out")
+    if resumed:
+        report.resumed()
+
+
+def _after_evaluation(
+    found: Evaluation, progress: float, keeper: _Keeper, report: RunReport
+) -> None:
+    report.evaluated(found, progress)
+    if found.better:
+        keeper.save_best()
+
+
+def _between_steps(
+    progress: float, interruption: Interruption, keeper: _Keeper, report: RunReport
+) -> bool:
+    report.stepped(progress)
+    if interruption.signal is not None:
+        return True
+    try:
+        keeper.save_run_if_due()
+    except CheckpointError as error:  # what is saved is kept; the next attempt may succeed
+        report.note(f"warning: {error}")
+    return False
+
+
+class _Keeper:
+    """Saves the run and its best model."""
+
+    def __init__(
+        self, prepared: Prepared, directory: RunDirectory, training: ClassifierRun
+    ) -> None:
+        self._prepared = prepared
+        self._directory = directory
+        self._training = training
+        self._saved = time.monotonic()
+        recipe = prepared.recipe
+        self._header: Mapping[str, Any] = {
+            "recipe": recipe_values(recipe),
+            "data": prepared.splits.digest,
+            "tokenizer": prepared.tokenizer.to_json(),
+        }
+        self._provenance = provenance(
+            sources={
+                split: expanded(getattr(recipe, split)) for split in ("train", "valid", "test")
+            },
+            recipe=recipe_values(recipe),
+            seed=recipe.seed,
+        )
+
+    def save_run_if_due(self) -> None:
+        if time.monotonic() - self._saved >= self._prepared.recipe.checkpoint_seconds:
+            self.save_run()
+
+    def save_run(self) -> None:
+        self._saved = time.monotonic()
+        state = self._training.checkpoint()
+        save_checkpoint(
+            self._directory.checkpoint,
+            Checkpoint(state.tensors, {**self._header, **state.values}),
+        )
+
+    def save_best(self) -> None:
+        """The network as it is, which is the best so far; not yet measured on the test split."""
+        valid = predict(self._training.network, self._prepared.valid)
+        self._save(valid, {})
+
+    def finish(self) -> tuple[dict[str, float], Predictions]:
+        """Saves the network as it is with all metrics; also the predictions on the last split."""
+        network, prepared = self._training.network, self._prepared
+        valid = predict(network, prepared.valid)
+        if not len(prepared.test):
+            return self._save(valid, {}), valid
+        test = predict(network, prepared.test)
+        temperature = fit_temperature(valid.logits_BC, valid.labels_B)
+        return self._save(valid, test.metrics("test", temperature)), test
+
+    def _save(self, valid: Predictions, further: Mapping[str, float]) -> dict[str, float]:
+        prepared, at = self._prepared, self._training.position
+        temperature = fit_temperature(valid.logits_BC, valid.labels_B)
+        metrics = {
+            **valid.metrics("validation", temperature),
+            **further,
+            "training_seconds": round(at.seconds, 1),
+            "training_steps": at.steps,
+            "training_epochs": round(at.epochs, 3),
+        }
+        save_artifact(
+            self._directory.artifact,
+            network=self._training.network,
+            tokenizer=prepared.tokenizer,
+            name=prepared.recipe.name or "",
+            labels=prepared.splits.labels,
+            calibration=Calibration(temperature),
+            provenance=self._provenance,
+            metrics=metrics,
+        )
+        return metrics

@@ -1,0 +1,128 @@
+"""Labelled examples of a run: read, checked against each other, split, turned into token ids.
+
+Labels are those of the training data, in the order of their names. What validation or test have
+beyond them cannot be learned, so it is refused. Knows no networks.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.tokenizer import Tokenizer
+from training.buckets import Documents
+from training.classifier_recipe import ClassifierRecipe
+from training.language_model_data import expanded
+from training.provenance import digest_of_texts
+from training.readers import DataError, Example, read_examples
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The examples of a run. ``held_out``: validation was taken from the training files."""
+
+    train: list[Example]
+    valid: list[Example]
+    test: list[Example]
+    labels: tuple[str, ...]
+    held_out: bool
+
+    @property
+    def digest(self) -> str:
+        """Of all texts and labels of all splits."""
+        splits = (self.train, self.valid, self.test)
+        return digest_of_texts(
+            part for split in splits for example in split for part in (example.text, example.label)
+        )
+
+
+def read_splits(recipe: ClassifierRecipe) -> Splits:
+    """Reads all files of a run.
+
+    Raises:
+        DataError: a file is unusable, there is only one label, or a label is unknown to training.
+    """
+    if not recipe.train:
+        raise DataError("--train: give at least one file of labelled examples")
+    train, valid, test = (
+        _read(sources, recipe) for sources in (recipe.train, recipe.valid, recipe.test)
+    )
+    labels = tuple(sorted({example.label for example in train}))
+    if len(labels) < 2:
+        raise DataError(
+            f"{recipe.train[0]}: all examples have the label {labels[0]!r}; a classifier needs at "
+            "least two labels (choose the column with --label-column)"
+        )
+    for sources, examples in ((recipe.valid, valid), (recipe.test, test)):
+        _check_labels(sources, examples, labels)
+    if valid:
+        return Splits(train, valid, test, labels, held_out=False)
+    kept, held = hold_out(train, share=recipe.holdout, seed=recipe.seed)
+    if not held:
+        raise DataError(
+            f"{recipe.train[0]}: no label has two examples, so none can be held out; "
+            "give more examples, or a file to --valid"
+        )
+    return Splits(kept, held, test, labels, held_out=True)
+
+
+def hold_out(
+    examples: Sequence[Example], *, share: float, seed: int
+) -> tuple[list[Example], list[Example]]:
+    """Takes about ``share`` of each label's examples away: (kept, held out), in the given order.
+
+    Of a label with two examples or more at least one is held out; the only one of a label is kept.
+    """
+    random = np.random.default_rng(seed)
+    indices: dict[str, list[int]] = defaultdict(list)
+    for index, example in enumerate(examples):
+        indices[example.label].append(index)
+    held: set[int] = set()
+    for label in sorted(indices):
+        of_label = indices[label]
+        count = min(max(1, round(share * len(of_label))), len(of_label) - 1)
+        held.update(random.permutation(of_label)[:count].tolist())
+    kept = [example for index, example in enumerate(examples) if index not in held]
+    return kept, [examples[index] for index in sorted(held)]
+
+
+def encode_examples(
+    examples: Sequence[Example],
+    tokenizer: Tokenizer,
+    labels: Sequence[str],
+    recipe: ClassifierRecipe,
+) -> Documents:
+    """Token ids, truncated as the recipe says; a text without a token is read as [END]."""
+    index = {label: position for position, label in enumerate(labels)}
+    encoded = tokenizer.encode_batch([example.text for example in examples])
+    ends = recipe.truncation == "ends"
+    tokens = [truncate(ids, recipe.max_tokens, ends=ends) or [tokenizer.end] for ids in encoded]
+    return Documents(tokens, [index[example.label] for example in examples])
+
+
+def truncate(tokens: list[int], limit: int, *, ends: bool) -> list[int]:
+    """At most ``limit`` tokens: the first ones, or with ``ends`` half from each end."""
+    if len(tokens) <= limit:
+        return tokens
+    tail = limit // 2 if ends else 0
+    return tokens[: limit - tail] + tokens[len(tokens) - tail :]
+
+
+def _read(sources: Sequence[str], recipe: ClassifierRecipe) -> list[Example]:
+    columns = {"text_column": recipe.text_column, "label_column": recipe.label_column}
+    return [example for source in expanded(sources) for example in read_examples(source, **columns)]
+
+
+def _check_labels(
+    sources: Sequence[str], examples: Sequence[Example], labels: Sequence[str]
+) -> None:
+    unknown = sorted({example.label for example in examples} - set(labels))
+    if unknown:
+        told = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+        raise DataError(
+            f"{', '.join(sources)}: has labels that no training example has: {told}; "
+            "remove those examples, or add such to --train"
+        )

@@ -1,0 +1,89 @@
+"""How good a classifier is on labelled documents: accuracy, macro F1, loss, calibration.
+
+Does not know files, recipes or training. Shapes: B documents, C labels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.networks import Classifier
+from training.buckets import Documents, collate, sorted_batches
+from training.calibration import expected_calibration_error
+from training.precision import Precision, autocast
+
+BATCH_TOKENS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Logits of every document, in the documents' order, and its true label."""
+
+    logits_BC: Tensor
+    labels_B: Tensor
+
+    @property
+    def accuracy(self) -> float:
+        """The share of documents whose likeliest label is the true one."""
+        return float((self.logits_BC.argmax(dim=1) == self.labels_B).double().mean())
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy, in nats."""
+        return float(functional.cross_entropy(self.logits_BC.double(), self.labels_B))
+
+    def macro_f1(self) -> float:
+        """The mean of F1 over the labels that occur, whatever their number of documents."""
+        choices_B = self.logits_BC.argmax(dim=1)
+        labels = self.logits_BC.shape[1]
+        true_C = torch.bincount(self.labels_B, minlength=labels)
+        chosen_C = torch.bincount(choices_B, minlength=labels)
+        right_C = torch.bincount(self.labels_B[choices_B == self.labels_B], minlength=labels)
+        occurring_C = true_C + chosen_C > 0
+        f1_C = 2.0 * right_C.double() / (true_C + chosen_C).clamp(min=1)
+        return float(f1_C[occurring_C].mean())
+
+    def confusions(self, count: int) -> list[tuple[int, int, int]]:
+        """The most frequent mistakes as (true label, chosen label, documents)."""
+        choices_B = self.logits_BC.argmax(dim=1)
+        wrong_B = choices_B != self.labels_B
+        pairs = zip(self.labels_B[wrong_B].tolist(), choices_B[wrong_B].tolist(), strict=True)
+        return [(true, chosen, n) for (true, chosen), n in Counter(pairs).most_common(count)]
+
+    def calibration_error(self, temperature: float = 1.0) -> float:
+        """Expected calibration error of the confidences under a temperature."""
+        probabilities_BC = (self.logits_BC.double() / temperature).softmax(dim=1)
+        return expected_calibration_error(probabilities_BC, self.labels_B)
+
+    def metrics(self, split: str, temperature: float) -> dict[str, float]:
+        """What a manifest records, under names that begin with the split's."""
+        values = {
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1(),
+            "loss": self.loss,
+            "calibration_error_before": self.calibration_error(),
+            "calibration_error": self.calibration_error(temperature),
+            "documents": len(self.labels_B),
+        }
+        return {f"{split}_{name}": round(value, 6) for name, value in values.items()}
+
+
+@torch.no_grad()
+def predict(
+    network: Classifier, documents: Documents, precision: Precision = "float32"
+) -> Predictions:
+    """Logits for all documents; the network is left in the mode it was in."""
+    was_training = network.training
+    network.eval()
+    logits_BC = torch.empty(len(documents), network.architecture.labels)
+    for indices in sorted_batches(documents.lengths, budget=BATCH_TOKENS):
+        batch = collate(documents, indices)
+        with autocast(precision):
+            logits_BC[indices] = network(batch.tokens_TB, batch.lengths_B).float()
+    network.train(was_training)
+    return Predictions(logits_BC, torch.tensor(documents.labels))

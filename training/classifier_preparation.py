@@ -1,0 +1,163 @@
+"""What is decided before the first step of a classifier run: data, tokenizer, network, settings.
+
+A fresh run makes its tokenizer and network from the data; a resumed one takes the tokenizer from
+its checkpoint and refuses data that have changed. Knows no training loop.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from model.architecture import ClassifierArchitecture
+from model.networks import Classifier
+from model.regularisation import Regularisation
+from model.tokenizer import Tokenizer
+from training.buckets import Documents
+from training.checkpoint import Checkpoint, CheckpointError
+from training.classifier_data import Splits, encode_examples
+from training.classifier_evaluation import predict
+from training.classifier_recipe import ClassifierRecipe, CorpusSize, complete
+from training.classifier_run import Settings
+from training.classifier_vocabulary import Vectors, load_vectors, make_embedding, make_tokenizer
+from training.precision import choose_precision
+from training.schedule import Budget, OneCycle
+
+PROBE = 256  # documents by which the speed of evaluation is measured
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """``known_vectors``: how many tokens begin with a vector from a file."""
+
+    recipe: ClassifierRecipe
+    splits: Splits
+    tokenizer: Tokenizer
+    train: Documents
+    valid: Documents
+    test: Documents
+    network: Classifier
+    known_vectors: int | None
+
+
+def prepare_fresh(recipe: ClassifierRecipe, splits: Splits) -> Prepared:
+    """All for a run that begins; the recipe's open choices are made."""
+    size = CorpusSize(documents=len(splits.train), labels=len(splits.labels))
+    texts = [example.text for example in splits.train]
+    vectors = load_vectors(recipe, texts)
+    if vectors:
+        recipe = replace(recipe, embedding=recipe.embedding or len(next(iter(vectors.values()))))
+    recipe = complete(recipe, size)
+    if recipe.precision == "auto":
+        recipe = replace(recipe, precision=choose_precision())
+    return _assemble(recipe, splits, make_tokenizer(recipe, texts, vectors), vectors)
+
+
+def prepare_resumed(
+    recipe: ClassifierRecipe, splits: Splits, checkpoint: Checkpoint, file: Path
+) -> Prepared:
+    """All for a run that goes on from the checkpoint in ``file``.
+
+    Raises:
+        CheckpointError: the data are not those that the run was begun with.
+    """
+    if checkpoint.values["data"] != splits.digest:
+        raise CheckpointError(
+            f"{file}: the run was begun with other data than is in "
+            f"{', '.join([*recipe.train, *recipe.valid, *recipe.test])} now; restore the files, "
+            "or begin anew with --overwrite"
+        )
+    # The embedding is in the checkpoint: the file of vectors is not read again.
+    return _assemble(recipe, splits, Tokenizer.from_json(checkpoint.values["tokenizer"]), {})
+
+
+def _assemble(
+    recipe: ClassifierRecipe, splits: Splits, tokenizer: Tokenizer, vectors: Vectors
+) -> Prepared:
+    torch.manual_seed(recipe.seed)
+    network = _network(recipe, tokenizer, len(splits.labels))
+    embedding = make_embedding(recipe, tokenizer, vectors)
+    if embedding is not None:
+        with torch.no_grad():
+            network.embedding.weight.copy_(embedding[0])
+    network.embedding.weight.requires_grad_(not recipe.freeze_embeddings)
+    train_split, valid, test = (
+        encode_examples(examples, tokenizer, splits.labels, recipe)
+        for examples in (splits.train, splits.valid, splits.test)
+    )
+    known = None if embedding is None else embedding[1]
+    return Prepared(recipe, splits, tokenizer, train_split, valid, test, network, known)
+
+
+def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Classifier:
+    assert recipe.embedding is not None
+    assert recipe.mlp is not None
+    architecture = ClassifierArchitecture(
+        cell=recipe.cell,
+        vocabulary=tokenizer.size,
+        embedding=recipe.embedding,
+        hidden=recipe.hidden,
+        layers=recipe.layers,
+        bidirectional=recipe.bidirectional,
+        pooling=recipe.pooling,
+        mlp=recipe.mlp,
+        labels=labels,
+    )
+    return Classifier(
+        architecture,
+        Regularisation(
+            input=recipe.dropout_input or 0.0,
+            hidden=recipe.dropout_hidden,
+            output=recipe.dropout_output,
+            weight=recipe.dropout_weight,
+            embedding=recipe.dropout_embedding,
+            word=recipe.dropout_word or 0.0,
+            mlp=recipe.dropout_mlp,
+        ),
+    )
+
+
+def settings_of(prepared: Prepared) -> Settings:
+    """What the training loop is to do; a time budget keeps seconds back for the measuring."""
+    recipe = prepared.recipe
+    assert recipe.batch is not None
+    mean_length = sum(prepared.train.lengths) / len(prepared.train)
+    budgets = [Budget(epochs=recipe.epochs)]
+    reserve = 0.0
+    if recipe.minutes is not None:
+        seconds = 60.0 * recipe.minutes
+        budgets.append(Budget(seconds=seconds))
+        reserve = min(0.3 * seconds, 1.0 + 1.3 * _measuring_seconds(prepared))
+    return Settings(
+        train=prepared.train,
+        valid=prepared.valid,
+        budgets=tuple(budgets),
+        reserve=reserve,
+        cycle=OneCycle(
+            peak=recipe.learning_rate,
+            warm_up=recipe.warm_up,
+            momentum_high=0.9,
+            momentum_low=0.9,
+        ),
+        batch_tokens=max(1, round(recipe.batch * mean_length)),
+        label_smoothing=recipe.label_smoothing,
+        weight_decay=recipe.weight_decay,
+        clip_norm=recipe.clip_norm,
+        clip_value=recipe.clip_value,
+        precision="bfloat16" if recipe.precision == "bfloat16" else "float32",
+        patience=recipe.patience,
+        evaluations=recipe.evaluations,
+        seed=recipe.seed,
+    )
+
+
+def _measuring_seconds(prepared: Prepared) -> float:
+    """How long the end of a run takes: both splits once more, after a last evaluation."""
+    sample = Documents(prepared.valid.tokens[:PROBE], prepared.valid.labels[:PROBE])
+    began = time.perf_counter()
+    predict(prepared.network, sample)
+    seconds = time.perf_counter() - began
+    return seconds * (2 * len(prepared.valid) + len(prepared.test)) / len(sample)

@@ -1,0 +1,157 @@
+"""The options of ``python -m training classifier``, and what it chooses where none is given.
+
+The choices are fitted to two CPU cores and to corpora from a few hundred to a few ten thousand
+documents; what was tried stands in docs/experiments.md. Knows no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from training.recipe import RecipeError, option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierRecipe:
+    """Options of a run; None means that the run chooses."""
+
+    train: tuple[str, ...] = option((), "labelled .jsonl, .csv or .tsv files, or hf:NAME[:SPLIT]")
+    valid: tuple[str, ...] = option(
+        (), "validation files; without them a share of --train is held out, label by label"
+    )
+    test: tuple[str, ...] = option((), "test files: measured once, at the end")
+    holdout: float = option(0.1, "the share that is held out where --valid is missing")
+    text_column: str | None = option(None, 'the column of texts; "text", or the only choice left')
+    label_column: str | None = option(
+        None, 'the column of labels; "label", or the only choice left'
+    )
+    name: str | None = option(None, "the model's name; the name of --out if not given")
+
+    tokenizer: Literal["word", "char", "bpe"] = option(
+        "word", "what a token is; words are read in lower case"
+    )
+    vocabulary: int | None = option(None, "how many tokens there are at most", metavar="N")
+    minimum_count: int | None = option(
+        None, "leave out words or characters seen less often", metavar="N"
+    )
+    max_tokens: int = option(400, "how many tokens of a document are read at most", metavar="N")
+    truncation: Literal["head", "ends"] = option(
+        "ends", "what is read of a longer document: its first tokens, or half from each end"
+    )
+    vectors: str | None = option(
+        None,
+        "word2vec or GloVe file (.txt, .vec, .gz, .npy) to begin the embedding from",
+        metavar="FILE",
+    )
+    vector_words: int = option(
+        10_000,
+        "frequent words of --vectors that are known even if no document has them",
+        metavar="N",
+    )
+    freeze_embeddings: bool = option(False, "leave the embedding as it begins")
+
+    cell: Literal["lstm", "gru", "elman"] = option("lstm", "the recurrent cell")
+    layers: int = option(1, "recurrent layers", metavar="N")
+    hidden: int = option(128, "width of a hidden state, of each direction", metavar="N")
+    embedding: int | None = option(
+        None, "width of a token's vector; that of --vectors where they are given", metavar="N"
+    )
+    bidirectional: bool = option(True, "read documents from both ends")
+    pooling: Literal["last", "last_max_mean"] = option(
+        "last_max_mean", "what the head sees: the final state, or maximum and mean over time too"
+    )
+    mlp: int | None = option(None, "width of the head's hidden layer", metavar="N")
+
+    minutes: float | None = option(None, "how long the whole command may take", metavar="N")
+    epochs: float | None = option(
+        None, "passes over the data; with --minutes, whichever ends first", metavar="N"
+    )
+    patience: int = option(
+        4, "stop after so many evaluations without a better one; 0: never", metavar="N"
+    )
+    evaluations: int = option(10, "how many times the run is evaluated", metavar="N")
+    checkpoint_seconds: float = option(30.0, "how often the run is saved", metavar="N", fixed=False)
+
+    batch: int | None = option(
+        None, "documents of average length in one step; long ones share it with fewer", metavar="N"
+    )
+    learning_rate: float = option(2e-3, "the highest learning rate of the cycle", metavar="X")
+    warm_up: float = option(0.15, "the share of the run in which the learning rate rises")
+    weight_decay: float = option(0.01, "AdamW's decay", metavar="X")
+    clip_norm: float = option(1.0, "gradients are scaled down to this norm; 0: not")
+    clip_value: float = option(0.0, "each gradient is cut off at this size; 0: not")
+    label_smoothing: float = option(0.05, "the share of each target spread over all labels")
+
+    dropout_input: float | None = option(None, "locked dropout of the embedded tokens", metavar="P")
+    dropout_hidden: float = option(0.2, "locked dropout between layers", metavar="P")
+    dropout_output: float = option(0.3, "locked dropout of the last layer", metavar="P")
+    dropout_weight: float = option(0.0, "dropout of hidden-to-hidden weights", metavar="P")
+    dropout_embedding: float = option(0.0, "dropout of whole word types", metavar="P")
+    dropout_word: float | None = option(None, "dropout of single tokens", metavar="P")
+    dropout_mlp: float = option(0.2, "dropout inside the head", metavar="P")
+
+    precision: Literal["auto", "float32", "bfloat16"] = option(
+        "float32", "number format of the products"
+    )
+    threads: int | None = option(
+        None, "processor threads; all there are if not given", metavar="N", fixed=False
+    )
+    seed: int = option(1, "decides the run", metavar="N")
+
+    def __post_init__(self) -> None:
+        for name in SHARES:
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value < 1.0:
+                raise RecipeError(f"{_flag(name)}: expected from 0 up to but not 1, got {value}")
+        for name in POSITIVE:
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise RecipeError(f"{_flag(name)}: expected more than 0, got {value}")
+        for name in NOT_NEGATIVE:
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise RecipeError(f"{_flag(name)}: expected 0 or more, got {getattr(self, name)}")
+
+
+SMALL_CORPUS = 200  # documents: in fewer, a word that is seen once may be the one that matters
+SHARES = (
+    "holdout", "warm_up", "label_smoothing", "dropout_input", "dropout_hidden", "dropout_output",
+    "dropout_weight", "dropout_embedding", "dropout_word", "dropout_mlp",
+)  # fmt: skip
+POSITIVE = (
+    "vocabulary", "minimum_count", "max_tokens", "layers", "hidden", "embedding", "mlp", "batch",
+    "minutes", "epochs", "evaluations", "checkpoint_seconds", "learning_rate", "threads",
+)  # fmt: skip
+NOT_NEGATIVE = ("vector_words", "patience", "weight_decay", "clip_norm", "clip_value", "seed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusSize:
+    """What the choices depend on: training documents, and labels."""
+
+    documents: int
+    labels: int
+
+
+def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
+    """The recipe with a value in the place of every None but a budget of minutes.
+
+    Small corpora are read more often; the time budget may end a run before its epochs do.
+    """
+    characters = recipe.tokenizer == "char"
+    many_labels = size.labels > 20
+    chosen: dict[str, Any] = {
+        "epochs": float(max(6, min(30, round(80_000 / size.documents)))),
+        "minimum_count": 2 if size.documents >= SMALL_CORPUS else 1,
+        "batch": max(1, min(32, size.documents // 32)),
+        "embedding": 64 if characters else 100,
+        "mlp": 256 if many_labels else 128,
+        "dropout_input": 0.1 if characters else 0.3,
+        "dropout_word": 0.0 if characters else 0.1,
+    }
+    given = {name: getattr(recipe, name) for name in chosen}
+    return replace(recipe, **{n: chosen[n] if v is None else v for n, v in given.items()})
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,283 @@
+"""The training loop of a classifier: step, evaluate, keep the best, until the budget is used up.
+
+A run owns all that changes while it trains: weights, optimiser, position in the data, random
+numbers, the best so far. Its checkpoint holds all of it, so that a run that was killed goes on as
+if nothing had happened. Knows neither files of text nor the command line.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.networks import Classifier
+from training.buckets import Batch, Documents, collate, epoch_batches
+from training.checkpoint import (
+    Checkpoint,
+    optimiser_tensors,
+    restore_optimiser,
+    under_prefix,
+    with_prefix,
+)
+from training.classifier_evaluation import predict
+from training.language_model_run import DivergedError
+from training.precision import Precision, autocast
+from training.schedule import Budget, OneCycle
+
+SMOOTHING = 0.98  # of the training loss and accuracy that are shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What does not change during a run. A run ends with the first of its budgets."""
+
+    train: Documents
+    valid: Documents
+    budgets: tuple[Budget, ...]
+    reserve: float  # seconds
+    cycle: OneCycle
+    batch_tokens: int
+    label_smoothing: float
+    weight_decay: float
+    clip_norm: float
+    clip_value: float
+    precision: Precision
+    patience: int
+    evaluations: int
+    seed: int
+
+
+@dataclass(slots=True)
+class Position:
+    """How far a run is. All plain numbers, so that a checkpoint can hold it."""
+
+    steps: int = 0
+    epoch: int = 0
+    batch: int = 0
+    epoch_share: float = 0.0
+    tokens: int = 0
+    seconds: float = 0.0
+    evaluated: int = 0
+    loss: float | None = None  # of training, smoothed
+    accuracy: float = 0.0  # of training, smoothed
+    best_accuracy: float = -1.0
+    best_loss: float = 0.0
+    best_step: int = 0
+    without_better: int = 0
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the data, with the share of the one that is under way."""
+        return self.epoch + self.epoch_share
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What an evaluation on the validation split found."""
+
+    step: int
+    accuracy: float
+    loss: float
+    better: bool
+
+
+@dataclass(slots=True)
+class ClassifierRun:
+    """One run, from its beginning or from a checkpoint.
+
+    ``began`` is when the command began on the monotonic clock: a time budget counts from there.
+    """
+
+    network: Classifier
+    settings: Settings
+    began: float
+    position: Position = field(default_factory=Position)
+    optimiser: torch.optim.AdamW = field(init=False)
+    best: dict[str, Tensor] = field(init=False, default_factory=dict)
+    _seconds_before: float = field(init=False, default=0.0)
+    _batches: list[list[int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.optimiser = _optimiser(self.network, self.settings)
+        self._batches = self._epoch_batches()
+
+    def progress(self) -> float:
+        """The share that is used up of the budget that ends first."""
+        at = self.position
+        at.seconds = self._seconds_before + time.monotonic() - self.began
+        return max(
+            budget.progress(
+                seconds=at.seconds,
+                steps=at.steps,
+                epochs=at.epochs,
+                reserve=self.settings.reserve,
+            )
+            for budget in self.settings.budgets
+        )
+
+    def finished(self, progress: float) -> bool:
+        """Whether the budget or the patience is used up."""
+        patience = self.settings.patience
+        return progress >= 1.0 or 0 < patience <= self.position.without_better
+
+    def step(self, progress: float) -> None:
+        """Reads one batch, and moves the weights."""
+        self.network.train()
+        batch = self._next_batch()
+        loss, accuracy = self._descend(batch, progress)
+        at = self.position
+        at.steps += 1
+        at.tokens += batch.tokens
+        if at.loss is None:
+            at.loss, at.accuracy = loss, accuracy
+        at.loss = SMOOTHING * at.loss + (1.0 - SMOOTHING) * loss
+        at.accuracy = SMOOTHING * at.accuracy + (1.0 - SMOOTHING) * accuracy
+
+    def evaluation_due(self, progress: float) -> bool:
+        """Whether the next of the regular evaluations is reached."""
+        return progress * self.settings.evaluations >= self.position.evaluated + 1
+
+    def evaluate(self, progress: float) -> Evaluation:
+        """Measures the weights on the validation split; keeps them if they are the best.
+
+        More documents right is better; of as many, the lower loss.
+        """
+        at, settings = self.position, self.settings
+        at.evaluated = max(at.evaluated + 1, math.floor(progress * settings.evaluations))
+        found = predict(self.network, settings.valid, settings.precision)
+        accuracy, loss = found.accuracy, found.loss
+        better = (accuracy, -loss) > (at.best_accuracy, -at.best_loss)
+        at.without_better = 0 if better else at.without_better + 1
+        if better:
+            at.best_accuracy, at.best_loss, at.best_step = accuracy, loss, at.steps
+            parameters = self.network.named_parameters()
+            self.best = {name: value.detach().clone() for name, value in parameters}
+        return Evaluation(at.steps, accuracy, loss, better)
+
+    def put_best(self) -> None:
+        """Gives the network the best weights found; training does not go on after that."""
+        self._put(self.best)
+
+    def checkpoint(self) -> Checkpoint:
+        """All that changes, as tensors and plain values."""
+        self.progress()
+        tensors = {"random": torch.get_rng_state()}
+        tensors |= with_prefix("network", dict(self.network.named_parameters()))
+        tensors |= with_prefix("optimiser", optimiser_tensors(self.optimiser))
+        tensors |= with_prefix("best", self.best)
+        return Checkpoint(tensors, {"position": asdict(self.position)})
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continues from there."""
+        tensors = checkpoint.tensors
+        self.position = Position(**checkpoint.values["position"])
+        self._seconds_before = self.position.seconds
+        self._put(under_prefix("network", tensors))
+        restore_optimiser(self.optimiser, under_prefix("optimiser", tensors))
+        self.best = under_prefix("best", tensors)
+        self._batches = self._epoch_batches()
+        torch.set_rng_state(tensors["random"])
+
+    @torch.no_grad()
+    def _put(self, tensors: dict[str, Tensor]) -> None:
+        for name, parameter in self.network.named_parameters():
+            parameter.copy_(tensors[name])
+
+    def _epoch_batches(self) -> list[list[int]]:
+        settings = self.settings
+        return epoch_batches(
+            settings.train.lengths,
+            budget=settings.batch_tokens,
+            seed=settings.seed,
+            epoch=self.position.epoch,
+        )
+
+    def _next_batch(self) -> Batch:
+        at = self.position
+        if at.batch == len(self._batches):
+            at.epoch, at.batch = at.epoch + 1, 0
+            self._batches = self._epoch_batches()
+        batch = collate(self.settings.train, self._batches[at.batch])
+        at.batch += 1
+        at.epoch_share = at.batch / len(self._batches)
+        return batch
+
+    def _descend(self, batch: Batch, progress: float) -> tuple[float, float]:
+        settings = self.settings
+        for group in self.optimiser.param_groups:
+            group["lr"] = settings.cycle.learning_rate(progress)
+            group["betas"] = (settings.cycle.momentum(progress), group["betas"][1])
+        with autocast(settings.precision):
+            logits_BC = self.network(batch.tokens_TB, batch.lengths_B)
+        loss = functional.cross_entropy(
+            logits_BC.float(), batch.labels_B, label_smoothing=settings.label_smoothing
+        )
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self._clip(loss.item())
+        self.optimiser.step()
+        right_B = logits_BC.argmax(dim=1) == batch.labels_B
+        return loss.item(), right_B.float().mean().item()
+
+    def _clip(self, loss: float) -> None:
+        settings = self.settings
+        parameters = [p for p in self.network.parameters() if p.grad is not None]
+        if settings.clip_value > 0:
+            torch.nn.utils.clip_grad_value_(parameters, settings.clip_value)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf).item()
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            raise DivergedError(
+                f"the loss is no longer a number (step {self.position.steps + 1}, loss {loss}, "
+                f"gradient norm {norm}); begin anew with a lower --learning-rate or a lower "
+                "--clip-norm. The last checkpoint and the best model so far are kept"
+            )
+
+
+def train(
+    run: ClassifierRun,
+    *,
+    on_evaluation: Callable[[Evaluation, float], None],
+    on_step: Callable[[float], bool],
+) -> bool:
+    """Trains until the run is finished.
+
+    Args:
+        run: changed in place.
+        on_evaluation: told what was found, and the progress.
+        on_step: told the progress before each step; True breaks off.
+
+    Returns:
+        Whether the run finished; False if it was broken off.
+    """
+    while not run.finished(progress := run.progress()):
+        if run.evaluation_due(progress):
+            on_evaluation(run.evaluate(progress), progress)
+            continue
+        if on_step(progress):
+            return False
+        run.step(progress)
+    if not run.best or progress >= 1.0:
+        on_evaluation(run.evaluate(1.0), 1.0)
+    return True
+
+
+def _optimiser(network: Classifier, settings: Settings) -> torch.optim.AdamW:
+    """Matrices decay, but not the embedding: rare words would fade; nor biases and first states."""
+    decaying: list[Tensor] = []
+    others: list[Tensor] = []
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            decays = parameter.dim() == 2 and name != "embedding.weight"
+            (decaying if decays else others).append(parameter)
+    groups = [
+        {"params": decaying, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    betas = (settings.cycle.momentum_high, 0.99)
+    return torch.optim.AdamW(groups, lr=settings.cycle.peak, betas=betas, fused=True)
