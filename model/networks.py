@@ -135,26 +135,25 @@ class Classifier(nn.Module):
         values = embed(self.embedding, tokens_TB, drop.embedding, self.training)
         values = functional.dropout1d(values, drop.word, self.training)
         values = locked_dropout(values, drop.input, self.training)
-        steps_T1 = torch.arange(tokens_TB.shape[0]).unsqueeze(1)
-        mirror_TB = torch.where(steps_T1 < lengths_B, lengths_B - 1 - steps_T1, steps_T1)
         for layer in range(self.architecture.layers):
             if layer > 0:
                 values = locked_dropout(values, drop.hidden, self.training)
-            values = self._read(values, layer, mirror_TB)
-        values = locked_dropout(values, drop.output, self.training)
-        pooled_BF = self._pool(values, lengths_B, steps_T1 < lengths_B)
-        hidden_BM = functional.dropout(
-            functional.relu(self.mlp(pooled_BF)), drop.mlp, self.training
-        )
+            values = self._read(values, layer, lengths_B)
+        return self.label_logits(locked_dropout(values, drop.output, self.training), lengths_B)
+
+    def label_logits(self, values_TBF: Tensor, lengths_B: Tensor) -> Tensor:
+        """Logits (B, C) from what the last layer gave at every step."""
+        hidden_BM = functional.relu(self.mlp(self._pool(values_TBF, lengths_B)))
+        hidden_BM = functional.dropout(hidden_BM, self.regularisation.mlp, self.training)
         return self.output(hidden_BM)  # type: ignore[no-any-return]
 
-    def _read(self, values_TBF: Tensor, layer: int, mirror_TB: Tensor) -> Tensor:
+    def _read(self, values_TBF: Tensor, layer: int, lengths_B: Tensor) -> Tensor:
         """One layer; the second direction reads each document from its own last token."""
         forward_TBH = self._run(values_TBF, layer, reverse=False)
         if not self.architecture.bidirectional:
             return forward_TBH
-        backward_TBH = self._run(_reorder(values_TBF, mirror_TB), layer, reverse=True)
-        return torch.cat([forward_TBH, _reorder(backward_TBH, mirror_TB)], dim=2)
+        backward_TBH = self._run(mirrored(values_TBF, lengths_B), layer, reverse=True)
+        return torch.cat([forward_TBH, mirrored(backward_TBH, lengths_B)], dim=2)
 
     def _run(self, values_TBF: Tensor, layer: int, *, reverse: bool) -> Tensor:
         a = self.architecture
@@ -164,7 +163,7 @@ class Classifier(nn.Module):
         first = State(self.initial_hidden_L1H, cell_L1H).layer(layer * a.directions + reverse)
         return weights.run(values_TBF, first.expand(values_TBF.shape[1]))[0]
 
-    def _pool(self, values_TBF: Tensor, lengths_B: Tensor, inside_TB: Tensor) -> Tensor:
+    def _pool(self, values_TBF: Tensor, lengths_B: Tensor) -> Tensor:
         """The final state of each direction, by option joined with max and mean over time."""
         rows_B = torch.arange(values_TBF.shape[1])
         hidden = self.architecture.hidden
@@ -173,11 +172,15 @@ class Classifier(nn.Module):
             final_BF = torch.cat([final_BF[:, :hidden], values_TBF[0, :, hidden:]], dim=1)
         if self.architecture.pooling == "last":
             return final_BF
-        outside_TB1 = ~inside_TB.unsqueeze(2)
+        steps_T1 = torch.arange(values_TBF.shape[0]).unsqueeze(1)
+        outside_TB1 = (steps_T1 >= lengths_B).unsqueeze(2)
         largest_BF = values_TBF.masked_fill(outside_TB1, -torch.inf).amax(dim=0)
         mean_BF = values_TBF.masked_fill(outside_TB1, 0.0).sum(dim=0) / lengths_B.unsqueeze(1)
         return torch.cat([final_BF, largest_BF, mean_BF], dim=1)
 
 
-def _reorder(values_TBF: Tensor, order_TB: Tensor) -> Tensor:
+def mirrored(values_TBF: Tensor, lengths_B: Tensor) -> Tensor:
+    """Each row's own steps in reverse; what lies beyond its length stays where it is."""
+    steps_T1 = torch.arange(values_TBF.shape[0]).unsqueeze(1)
+    order_TB = torch.where(steps_T1 < lengths_B, lengths_B - 1 - steps_T1, steps_T1)
     return values_TBF.gather(0, order_TB.unsqueeze(2).expand_as(values_TBF))
