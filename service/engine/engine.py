@@ -7,39 +7,30 @@ thread once per turn with everything that happened in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
 
+import torch
+
+from model.artifact import Artifact
+from model.networks import LanguageModel
+from service.engine.classifier_runner import ClassifierRunner
+from service.engine.errors import Draining, QueueFull, StepFailed, UnknownModel
+from service.engine.language_model_runner import LanguageModelRunner
 from service.engine.observer import Observer
-from service.engine.tasks import Event, Task
+from service.engine.options import EngineOptions
+from service.engine.runner import Runner, TicketEvents
+from service.engine.sequence import Request, Ticket
+from service.engine.tasks import Task
 
-if TYPE_CHECKING:
-    from model.artifact import Artifact
+__all__ = ["Deliver", "Engine", "EngineOptions", "Ticket"]
 
-Ticket = Hashable
-Deliver = Callable[[list[tuple[Ticket, Event]]], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineOptions:
-    """Limits of the engine. Sequences are choices, scored texts and next-word searches.
-
-    ``rows``: sequences that run at the same time, per language model. ``waiting``: sequences
-    that may wait for a row, per language model, and texts that may wait, per classifier.
-    ``threads``: of the matrix products. ``burst_steps``: steps per turn, at most.
-    ``prompt_tokens``: the longest prompt or scored text. ``classifier_tokens``: longer texts
-    are cut (``Classification.truncated``). ``classifier_batch_tokens``: tokens, padding
-    included, in one slice of classification work between two steps.
-    """
-
-    rows: int = 64
-    waiting: int = 256
-    threads: int = 2
-    burst_steps: int = 1
-    prompt_tokens: int = 100_000
-    classifier_tokens: int = 4096
-    classifier_batch_tokens: int = 2048
+logger = logging.getLogger(__name__)
+Deliver = Callable[[TicketEvents], None]
+NAP_SECONDS = 0.2  # how long an idle loop sleeps before it shows that it is alive
+DEFAULT_OPTIONS = EngineOptions()
 
 
 class Engine:
@@ -50,15 +41,29 @@ class Engine:
         models: Mapping[str, Artifact],
         deliver: Deliver,
         *,
-        options: EngineOptions = EngineOptions(),
+        options: EngineOptions = DEFAULT_OPTIONS,
         observer: Observer | None = None,
     ) -> None:
         """Packs the weights. ``deliver`` must be quick and must not raise."""
-        raise NotImplementedError
+        self._options = options
+        self._observer = observer or Observer()
+        self._deliver = deliver
+        self._runners = {
+            name: _runner(name, artifact, options, self._observer)
+            for name, artifact in models.items()
+        }
+        self._wake = threading.Condition()  # guards the four fields below
+        self._submitted: list[tuple[Runner, Request]] = []
+        self._cancelled: list[Ticket] = []
+        self._draining = False
+        self._stopping = False
+        self._busy = False  # written by the loop, read by stop()
+        self._heartbeat = time.monotonic()
+        self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
 
     def start(self) -> None:
         """Starts the thread. Once."""
-        raise NotImplementedError
+        self._thread.start()
 
     def submit(self, task: Task, ticket: Ticket) -> None:
         """Takes a task, or refuses it at once; thread-safe.
@@ -68,7 +73,26 @@ class Engine:
         Raises UnknownModel, WrongKind, InvalidTask, QueueFull, Draining. When it returns, the
         task will get exactly one final event, unless it is cancelled first.
         """
-        raise NotImplementedError
+        submitted = time.monotonic()
+        runner = self._runners.get(task.model)
+        if runner is None:
+            raise UnknownModel(task.model)
+        try:
+            self._refuse_if_draining()
+            runner.admission.check(1)  # before any work is put into it
+            request = runner.prepare(task)
+            request.ticket, request.submitted = ticket, submitted
+            with self._wake:
+                self._refuse_if_draining()
+                runner.admission.take(request.size)
+                self._submitted.append((runner, request))
+                self._wake.notify_all()
+        except QueueFull:
+            self._observer.rejected(task.model, "queue_full")
+            raise
+        except Draining:
+            self._observer.rejected(task.model, "draining")
+            raise
 
     def cancel(self, ticket: Ticket) -> None:
         """Frees everything the task holds before the next step; thread-safe.
@@ -76,26 +100,104 @@ class Engine:
         No event follows except those of the turn that is being delivered. An unknown or
         finished ticket is ignored.
         """
-        raise NotImplementedError
+        with self._wake:
+            self._cancelled.append(ticket)
+            self._wake.notify_all()
 
     def drain(self) -> None:
         """Refuses new tasks from now on; those taken go on to their end. Thread-safe."""
-        raise NotImplementedError
+        with self._wake:
+            self._draining = True
 
     def stop(self, timeout: float) -> bool:
         """Drains, waits up to ``timeout`` seconds, then ends the thread.
 
-        What is left after that gets ``Failed(Draining())``. True if nothing was left.
+        What is left after that gets ``Failed(Draining())``. True if nothing was left. May be
+        called more than once, and before ``start``.
         """
-        raise NotImplementedError
+        with self._wake:
+            self._draining = True
+            idle = self._wake.wait_for(self._is_idle, timeout)
+            self._stopping = True
+            self._wake.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+        return idle
 
     @property
     def draining(self) -> bool:
         """Whether new tasks are refused."""
-        raise NotImplementedError
+        return self._draining
 
     def heartbeat_age(self) -> float:
-        """Seconds since the loop last moved. While the thread is well it stays under a second
-        or the length of the longest step; also while idle.
+        """Seconds since the loop last moved.
+
+        While the thread is well it stays under a second or the length of the longest step,
+        also while idle.
         """
-        raise NotImplementedError
+        return time.monotonic() - self._heartbeat
+
+    def _refuse_if_draining(self) -> None:
+        if self._draining:
+            raise Draining
+
+    def _is_idle(self) -> bool:
+        return not (self._submitted or self._busy)
+
+    def _loop(self) -> None:
+        torch.set_num_threads(self._options.threads)
+        while True:
+            submitted, cancelled = self._collect()
+            self._heartbeat = time.monotonic()
+            if self._stopping:
+                break
+            for runner, request in submitted:
+                runner.accept(request)
+            for ticket in cancelled:
+                for runner in self._runners.values():
+                    runner.cancel(ticket)
+            self._hand_over([event for runner in self._runners.values() for event in _step(runner)])
+        self._abandon(submitted)
+
+    def _collect(self) -> tuple[list[tuple[Runner, Request]], list[Ticket]]:
+        """What came in since the last turn; sleeps a while if there is nothing at all to do."""
+        with self._wake:
+            self._busy = any(runner.busy for runner in self._runners.values())
+            if not (self._busy or self._submitted or self._cancelled or self._stopping):
+                self._wake.notify_all()  # for stop(), which waits for this
+                self._wake.wait(NAP_SECONDS)
+            submitted, self._submitted = self._submitted, []
+            cancelled, self._cancelled = self._cancelled, []
+            self._busy = self._busy or bool(submitted)
+        return submitted, cancelled
+
+    def _hand_over(self, events: TicketEvents) -> None:
+        if not events:
+            return
+        try:
+            self._deliver(events)
+        except Exception:
+            logger.exception("%d events could not be delivered", len(events))
+
+    def _abandon(self, submitted: list[tuple[Runner, Request]]) -> None:
+        for runner, request in submitted:
+            runner.accept(request)
+        runners = self._runners.values()
+        self._hand_over([event for runner in runners for event in runner.abandon(Draining())])
+
+
+def _runner(name: str, artifact: Artifact, options: EngineOptions, observer: Observer) -> Runner:
+    if isinstance(artifact.network, LanguageModel):
+        return LanguageModelRunner(name, artifact, options, observer)
+    return ClassifierRunner(name, artifact, options, observer)
+
+
+def _step(runner: Runner) -> TicketEvents:
+    """A runner fails its own sequences; what gets here is a defect, and ends what it has."""
+    if not runner.busy:
+        return []
+    try:
+        return runner.step()
+    except Exception:
+        logger.exception("a runner failed outside of a step")
+        return runner.abandon(StepFailed())

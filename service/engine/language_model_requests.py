@@ -1,0 +1,120 @@
+"""Turns tasks for a language model into requests made of sequences. Runs in any thread.
+
+Checks what only the model can know: the number of tokens, ids in range, rows. Ranges of plain
+numbers are checked at the door, and again here where a wrong one would do harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
+from model.tokenizer import Piece, Tokenizer
+from service.engine.errors import InvalidTask, WrongKind
+from service.engine.generation import Choice, OpenChoices
+from service.engine.next_word import SearchWorker, SharedSearch, WordQuery, start_of
+from service.engine.options import EngineOptions
+from service.engine.scoring import ScoredText, ScoreSheet
+from service.engine.sequence import Request
+from service.engine.spelling import Spelling
+from service.engine.tasks import Classify, Generate, NextWord, Score, Task
+from service.engine.word_search import WordSearch
+from service.engine.word_vocabulary import WordVocabulary
+
+
+class RequestMaker:
+    """Makes requests for one model."""
+
+    def __init__(self, name: str, tokenizer: Tokenizer, options: EngineOptions) -> None:
+        self._name = name
+        self._tokenizer = tokenizer
+        self._options = options
+
+    def make(self, task: Task) -> Request:
+        """Raises InvalidTask and WrongKind."""
+        match task:
+            case Generate():
+                return self._generate(task)
+            case Score():
+                return self._score(task)
+            case NextWord():
+                return self._next_word(task)
+            case Classify():
+                raise WrongKind(self._name, "language-model", "classifier")
+
+    def _generate(self, task: Generate) -> Request:
+        if not 1 <= task.n <= self._options.rows:
+            raise InvalidTask("n", f"expected 1 to {self._options.rows}, got {task.n}")
+        if task.max_tokens < 0:
+            raise InvalidTask("max_tokens", f"expected 0 or more, got {task.max_tokens}")
+        if "" in task.stop:
+            raise InvalidTask("stop", "a stop string must not be empty")
+        pieces = self._pieces("prompt", task.prompt)
+        top = task.logprobs or 0
+        open_choices = OpenChoices(task.n)
+        choices = [
+            Choice(
+                task,
+                replace(task.sampling, choice=index, top_logprobs=top),
+                self._tokenizer,
+                pieces,
+                open_choices,
+            )
+            for index in range(task.n)
+        ]
+        return Request([choices], task.deadline_seconds)
+
+    def _score(self, task: Score) -> Request:
+        most = self._options.rows + self._options.waiting
+        if not 1 <= len(task.texts) <= most:
+            raise InvalidTask("texts", f"expected 1 to {most} texts, got {len(task.texts)}")
+        texts = [self._pieces("texts", text) for text in task.texts]
+        sheet = ScoreSheet(texts)
+        groups = [
+            [ScoredText(self._tokenizer, pieces, sheet, index)]
+            for index, pieces in enumerate(texts)
+        ]
+        return Request(groups, task.deadline_seconds)
+
+    def _next_word(self, task: NextWord) -> Request:
+        if task.top < 1:
+            raise InvalidTask("top", f"expected 1 or more, got {task.top}")
+        self._pieces("prompt", task.prompt)
+        if self._tokenizer.kind == "word":
+            query = WordQuery(self._tokenizer, self._words, task.prompt, task.top)
+            return Request([[query]], task.deadline_seconds)
+        start = start_of(task.prompt, self._tokenizer)
+        search = WordSearch(self._spelling, task.top, start.known.encode(), start.required.encode())
+        shared = SharedSearch(self._tokenizer, search, start.context, task.top)
+        rows = min(self._options.search_rows, self._options.rows)
+        workers = [SearchWorker(shared, leader=index == 0) for index in range(rows)]
+        return Request([workers], task.deadline_seconds)
+
+    def _pieces(self, field: str, prompt: str | Sequence[int]) -> list[Piece]:
+        if isinstance(prompt, str):
+            try:
+                pieces = self._tokenizer.pieces(prompt)
+            except ValueError as error:
+                raise InvalidTask(field, str(error)) from error
+        else:
+            pieces = [self._piece(field, token) for token in prompt]
+        most = self._options.prompt_tokens
+        if len(pieces) > most:
+            raise InvalidTask(field, f"expected at most {most} tokens, got {len(pieces)}")
+        return pieces
+
+    def _piece(self, field: str, token: int) -> Piece:
+        if not 0 <= token < self._tokenizer.size:
+            raise InvalidTask(
+                field, f"expected token ids from 0 to {self._tokenizer.size - 1}, got {token}"
+            )
+        return Piece(token, self._tokenizer.text_of(token))
+
+    @cached_property
+    def _words(self) -> WordVocabulary:
+        return WordVocabulary(self._tokenizer)
+
+    @cached_property
+    def _spelling(self) -> Spelling:
+        return Spelling(self._tokenizer)

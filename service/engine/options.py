@@ -1,0 +1,29 @@
+"""Limits of the engine, chosen once at the start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """A sequence is one choice of a generation, one scored text, or one worker of a search.
+
+    ``rows``: sequences that run at the same time, per language model. ``waiting``: sequences
+    that may wait for a row, per language model, and texts that may wait, per classifier.
+    ``threads``: of the matrix products. ``burst_steps``: steps per turn, at most.
+    ``prompt_tokens``: the longest prompt or scored text. ``classifier_tokens``: longer texts
+    are cut (``Classification.truncated``). ``classifier_batch_tokens``: tokens, padding
+    included, that are classified together. ``classifier_slice_tokens``: of these, how many are
+    worked on between two steps of the language models. ``search_rows``: workers of a search.
+    """
+
+    rows: int = 64
+    waiting: int = 256
+    threads: int = 2
+    burst_steps: int = 1
+    prompt_tokens: int = 100_000
+    classifier_tokens: int = 4096
+    classifier_batch_tokens: int = 4096
+    classifier_slice_tokens: int = 512
+    search_rows: int = 8

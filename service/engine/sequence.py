@@ -1,0 +1,92 @@
+"""A request and the sequences it is made of: what each reads next, and what it makes of a result.
+
+A sequence holds one row while it runs. It writes its own work and turns results into events; it
+knows neither the queue nor the clock.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+
+from service.engine.observer import EndReason
+from service.engine.scheduler import Phase, Schedulable
+from service.engine.tasks import Event
+from service.kernel.interface import Kernel, RowResult, RowWork
+
+Ticket = Hashable
+
+
+class RowSequence(Schedulable, ABC):
+    """One row's worth of a request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended_by: EndReason | None = None  # set by the sequence itself, when it is complete
+        self.counts = True  # whether it is a sequence of its own for whoever counts them
+        self.prompt_read = 0  # tokens of the prompt read so far
+        self.drawn = 0  # tokens drawn so far
+        self.last_drawn_at: float | None = None  # kept by the runner, for the observer
+
+    def start(self, kernel: Kernel) -> None:
+        """It has been given a row."""
+        kernel.open(self.row)
+
+    @abstractmethod
+    def work(self, steps: int) -> RowWork | None:
+        """What to do in the next call; None to sit it out."""
+
+    @abstractmethod
+    def take(self, result: RowResult) -> list[Event]:
+        """Settles the result of that work. Sets ``ended_by`` when nothing is left to do."""
+
+    @abstractmethod
+    def expire(self) -> list[Event]:
+        """The deadline has passed while it ran. Sets ``ended_by``."""
+
+
+class Request:
+    """A ticket, when it came, when it must be over, and its sequences in groups."""
+
+    def __init__(self, groups: Sequence[Sequence[RowSequence]], deadline: float | None) -> None:
+        self.groups = groups
+        self.deadline_seconds = deadline
+        self.ticket: Ticket = None
+        self.submitted = 0.0
+
+    @property
+    def size(self) -> int:
+        """How many places it takes."""
+        return len(self.sequences)
+
+    @property
+    def sequences(self) -> list[RowSequence]:
+        """All of them, in order."""
+        return [sequence for group in self.groups for sequence in group]
+
+    @property
+    def live(self) -> list[RowSequence]:
+        """Those that wait or run."""
+        alive = (Phase.WAITING, Phase.RUNNING)
+        return [sequence for sequence in self.sequences if sequence.phase in alive]
+
+    def is_late(self, now: float) -> bool:
+        """Whether its deadline has passed."""
+        return self.deadline_seconds is not None and now >= self.submitted + self.deadline_seconds
+
+
+class PromptReader:
+    """Hands out a list of tokens bit by bit, without copying all of it for every step."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self.tokens = tokens
+        self.read = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all tokens were read."""
+        return self.read == len(self.tokens)
+
+    def window(self, steps: int) -> Sequence[int]:
+        """The tokens of the next call: one more than it can read, for what scores the next."""
+        return self.tokens[self.read : self.read + steps + 1]

@@ -1,0 +1,74 @@
+"""Finds stop strings in text that arrives in pieces, and never lets part of one out.
+
+Each stop string has an automaton (Knuth, Morris and Pratt, 1977) whose state is the length of
+the longest suffix of the text that is a prefix of the stop string, so the work per character
+does not grow with the strings. The stop string that is complete first ends the text; of those
+complete at the same character, the longest. What comes out therefore depends on the text alone
+and not on how it was cut into tokens. Knows no tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class StopMatcher:
+    """Lets text through up to the first stop string."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        if "" in stops:
+            raise ValueError("stop: an empty string would end every text at once")
+        self._automata = [_Automaton(stop) for stop in stops]
+        self._held = ""
+        self.stopped = False
+
+    def push(self, text: str) -> str:
+        """Adds text; what may be shown now. At a match ``stopped`` is set, the rest dropped."""
+        if self.stopped:
+            return ""
+        if not self._automata:
+            return text
+        waiting = self._held + text
+        for place in range(len(self._held), len(waiting)):
+            complete = [a.length for a in self._automata if a.advance(waiting[place])]
+            if complete:
+                self.stopped = True
+                self._held = ""
+                return waiting[: place + 1 - max(complete)]
+        shown = len(waiting) - max(automaton.matched for automaton in self._automata)
+        self._held = waiting[shown:]
+        return waiting[:shown]
+
+    def flush(self) -> str:
+        """What was held back, when no more text comes."""
+        held, self._held = self._held, ""
+        return held
+
+
+class _Automaton:
+    def __init__(self, stop: str) -> None:
+        self._stop = stop
+        self._shorter = _borders(stop)
+        self.length = len(stop)
+        self.matched = 0
+
+    def advance(self, character: str) -> bool:
+        """Reads one character; whether the stop string is now complete."""
+        while self.matched > 0 and self._stop[self.matched] != character:
+            self.matched = self._shorter[self.matched - 1]
+        if self._stop[self.matched] == character:
+            self.matched += 1
+        return self.matched == self.length
+
+
+def _borders(stop: str) -> list[int]:
+    """For each prefix, the length of its longest proper suffix that is a prefix too."""
+    borders = [0] * len(stop)
+    length = 0
+    for place in range(1, len(stop)):
+        while length > 0 and stop[place] != stop[length]:
+            length = borders[length - 1]
+        if stop[place] == stop[length]:
+            length += 1
+        borders[place] = length
+    return borders

@@ -1,0 +1,133 @@
+"""Next words of a char or bpe model: best-first search over the ways to spell them.
+
+A node is a text that may still become a word, with its probability and the state before its last
+token. The likeliest node is expanded first: its last token is read and every token after it
+either ends the word (its probability goes to that word, whatever the spelling), goes on (a new
+node), or starts something that is no word. Since a node's probability bounds every word beneath
+it, the search is over when no node is likelier than the last word asked for. It is bounded in
+expansions besides, and deterministic. Knows no kernel: states are handles.
+
+For bpe the prompt's last, unfinished word is spelt again from its beginning ("required"), since
+its tokens may not be the ones the finished word has; probabilities are given that text.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.state import State
+from service.engine.spelling import Spelling
+from service.engine.words import Reading, first_word
+from service.kernel.filters import descending
+from service.kernel.interface import FloatArray
+
+MOST_EXPANSIONS = 1024
+MOST_BRANCHES = 256  # of one node
+SMALLEST_NODE = 1e-6  # less likely texts are not followed
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """``text`` holds the part of the word that the prompt gave; ``required`` what it still must
+    spell. ``state`` is the state before ``token``; None for the root, whose prompt is to be read.
+    """
+
+    text: bytes
+    required: bytes
+    probability: float
+    token: int
+    state: State | None
+
+
+class Found(NamedTuple):
+    """The words found and the probability of all texts that agree with the prompt."""
+
+    words: dict[str, float]
+    possible: float
+
+
+class WordSearch:
+    """One search. ``next_node`` and ``expand`` alternate, for several nodes at a time if wanted."""
+
+    def __init__(self, spelling: Spelling, top: int, known: bytes, required: bytes) -> None:
+        self._spelling = spelling
+        self._top = top
+        self._words: dict[str, float] = {}
+        self._possible = 0.0 if required else 1.0
+        self._expansions = 0
+        self._made = 0
+        self._frontier: list[tuple[float, int, Node]] = []
+        self.root = Node(known, required, 1.0, -1, None)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing that waits is worth expanding."""
+        if not self._frontier or self._expansions >= MOST_EXPANSIONS:
+            return True
+        return -self._frontier[0][0] < self._last_word_asked_for()
+
+    @property
+    def found(self) -> Found:
+        """What the search has found so far."""
+        return Found(self._words, self._possible)
+
+    def next_node(self) -> Node | None:
+        """Takes the likeliest node; None if the search is over."""
+        if self.is_over:
+            return None
+        self._expansions += 1
+        return heapq.heappop(self._frontier)[2]
+
+    def expand(self, node: Node, logprobs_V: FloatArray, state: State) -> None:
+        """Follows a node: ``logprobs_V`` and ``state`` are what comes after its last token."""
+        probabilities_V = self._spelling.drawable(logprobs_V) * node.probability
+        word = first_word(node.text.decode("utf-8", errors="replace"))
+        if not node.required and word.reading is Reading.INSIDE:
+            ending_V = self._spelling.ending(node.text)
+            self._add(word.word, float(probabilities_V[ending_V].sum()))
+            probabilities_V = np.where(ending_V, 0.0, probabilities_V)
+        probabilities_V[self._spelling.end] = 0.0  # no way on from there
+        for token in self._branches(node, probabilities_V):
+            self._branch(node, token, float(probabilities_V[token]), state)
+
+    def _branches(self, node: Node, probabilities_V: NDArray[np.float64]) -> list[int]:
+        if node.required:
+            return self._spelling.agreeing(node.required)
+        likely = np.flatnonzero(probabilities_V >= SMALLEST_NODE)
+        if len(likely) > MOST_BRANCHES:
+            best = descending(probabilities_V[likely].astype(np.float32), MOST_BRANCHES)
+            likely = np.sort(likely[best])
+        return [int(token) for token in likely]
+
+    def _branch(self, node: Node, token: int, probability: float, state: State) -> None:
+        spelt = self._spelling.bytes_of(token)
+        text = node.text + spelt
+        required = node.required[len(spelt) :]
+        if node.required and not required:
+            self._possible += probability
+        decoded = text.decode("utf-8", errors="replace")
+        # a cut character at the end decodes to a border, though it may yet become a letter
+        cut = decoded.endswith("�")
+        word = first_word(decoded.rstrip("�") if cut else decoded)
+        if word.reading is Reading.OVER and not required:
+            self._add(word.word, probability)
+        elif (
+            required or word.reading in (Reading.BEFORE, Reading.INSIDE)
+        ) and probability >= SMALLEST_NODE:
+            self._made += 1
+            child = Node(text, required, probability, token, state)
+            heapq.heappush(self._frontier, (-probability, self._made, child))
+
+    def _add(self, word: str, probability: float) -> None:
+        if word and probability > 0.0:
+            self._words[word] = self._words.get(word, 0.0) + probability
+
+    def _last_word_asked_for(self) -> float:
+        if len(self._words) < self._top:
+            return 0.0
+        return heapq.nlargest(self._top, self._words.values())[-1]
