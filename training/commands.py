@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from training.classifier_recipe import ClassifierRecipe
 from training.language_model_recipe import LanguageModelRecipe
 from training.recipe import add_options, given_options
 
@@ -47,6 +48,10 @@ def build_parser() -> argparse.ArgumentParser:
     add_options(language_model, LanguageModelRecipe)
     _add_run_options(language_model)
     language_model.set_defaults(command=_train_language_model)
+    classifier = commands.add_parser("classifier", help="train a document classifier")
+    add_options(classifier, ClassifierRecipe)
+    _add_run_options(classifier)
+    classifier.set_defaults(command=_train_classifier)
     return parser
 
 
@@ -61,6 +66,10 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def _train_language_model(parsed: argparse.Namespace) -> int:
     return _run_training("training.language_model", LanguageModelRecipe, parsed)
+
+
+def _train_classifier(parsed: argparse.Namespace) -> int:
+    return _run_training("training.classifier", ClassifierRecipe, parsed)
 
 
 def _run_training(module: str, recipe: type[Any], parsed: argparse.Namespace) -> int:
