@@ -1,7 +1,9 @@
 """The arrows of the design, checked over every import statement of the tree.
 
 `routes -> bridge -> engine -> kernel -> model <- training`; an arrow may skip rooms only where the
-table says so. `settings`, `schemas`, `errors` and `metrics` are leaves of service.
+table says so. `settings`, `schemas`, `errors` and `metrics` are leaves of service. What stands
+beside them in service (who may ask, how bodies are read, how events are written) serves the routes;
+`app` and what starts it stand above all and are imported by nobody.
 """
 
 from collections.abc import Iterable
@@ -18,6 +20,7 @@ from tests.architecture.sources import (
     within,
 )
 
+ABOVE_ALL = ("service.__main__", "service.server", "service.app", "service.warm_up")
 LEAVES = ("service.settings", "service.schemas", "service.errors", "service.metrics")
 
 # For each room, what it may import of this project besides itself.
@@ -26,9 +29,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "training": ("model",),
     "service.kernel": ("model",),
     "service.engine": ("service.kernel", "model"),
-    "service.bridge": ("service.engine",),
-    # Routes speak in the engine's tasks and events; its thread they reach by the bridge alone.
-    "service.routes": (*LEAVES, "service.bridge", "service.engine.tasks"),
+    "service.bridge": ("service.engine", "model"),
     "service.settings": (),
     "service.schemas": (),
     # The one place where the engine's errors become statuses.
@@ -80,6 +81,29 @@ def test_rooms_keep_foreign_packages_out(room: str) -> None:
     assert found == set()
 
 
+def test_routes_reach_the_engine_by_the_bridge_alone() -> None:
+    """Of engine and kernel, a route imports the plain data that tasks and events are made of."""
+    granted = ("service.engine.tasks", "service.kernel.interface")
+    stray = [
+        f"{source.name} -> {name}"
+        for source in modules_in("service.routes")
+        for name in own_imports(source)
+        if within_any([name], "service.engine", "service.kernel", "model") and name not in granted
+    ]
+    assert stray == []
+
+
+def test_what_puts_things_together_is_imported_by_nobody() -> None:
+    """`app` and what starts it are the roof: only they themselves import them."""
+    stray = [
+        f"{source.name} -> {name}"
+        for source in modules_in("service")
+        for name in own_imports(source)
+        if name in ABOVE_ALL and source.name not in ABOVE_ALL
+    ]
+    assert stray == []
+
+
 def test_there_is_no_cycle() -> None:
     """Modules can be put in an order in which each imports only what stands before it."""
     graph = {name: own_imports(source) - {name} for name, source in sources().items()}
@@ -118,13 +142,13 @@ def test_only_the_bridge_knows_both_thread_and_event_loop() -> None:
     both = [
         source.name
         for source in modules_in("service")
-        if within_any(own_imports(source), "service.engine.engine")
+        if "service.engine.engine" in own_imports(source)
         and "asyncio" in outside_imports(source)
         and source.name != "service.bridge"
     ]
     assert both == []
 
 
-def within_any(names: Iterable[str], package: str) -> bool:
-    """Whether one of the names lies in the package."""
-    return any(within(name, package) for name in names)
+def within_any(names: Iterable[str], *packages: str) -> bool:
+    """Whether one of the names lies in one of the packages."""
+    return any(within(name, package) for name in names for package in packages)

@@ -1,0 +1,1 @@
+"""Measures the service beside named peers, and training beside a plain script, on this machine."""

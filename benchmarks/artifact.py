@@ -1,0 +1,53 @@
+"""Makes an untrained artifact of any size, for measuring the speed of that size.
+
+The weights are random and the words made up: it says nothing sensible, at the speed of one that
+would. Knows nothing of servers.
+"""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from model.architecture import LanguageModelArchitecture
+from model.artifact import save_artifact
+from model.networks import LanguageModel
+from model.tokenizer import Tokenizer
+from model.tokenizer_training import train_word_tokenizer
+
+_SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
+_SPECIAL_TOKENS = 2  # [UNK] and [END] are counted in a vocabulary
+
+
+def made_up_words() -> Iterator[str]:
+    """Endless distinct words of one, two, three, ... syllables: ba, be, ..., baba, babe, ..."""
+    for syllables in itertools.count(1):
+        for parts in itertools.product(_SYLLABLES, repeat=syllables):
+            yield "".join(parts)
+
+
+def made_up_tokenizer(vocabulary: int) -> Tokenizer:
+    """A word tokenizer of exactly this many tokens, each word with the space before it."""
+    words = itertools.islice(made_up_words(), vocabulary - _SPECIAL_TOKENS)
+    return train_word_tokenizer((f" {word}" for word in words), vocabulary=vocabulary)
+
+
+def prompt_of(words: int) -> str:
+    """A prompt of so many words that every such vocabulary holds (70 or fewer)."""
+    return " " + " ".join(itertools.islice(made_up_words(), words))
+
+
+def save_untrained(
+    directory: Path, architecture: LanguageModelArchitecture, *, seed: int = 0
+) -> None:
+    """Writes the artifact, named after its directory."""
+    torch.manual_seed(seed)
+    save_artifact(
+        directory,
+        network=LanguageModel(architecture),
+        tokenizer=made_up_tokenizer(architecture.vocabulary),
+        name=directory.name,
+        provenance={"data": "none", "recipe": "untrained, for measuring speed", "seed": seed},
+        metrics={},
+    )
