@@ -39,7 +39,7 @@ install: $(VENV)/.dev.stamp ## make .venv with everything that serving, training
 
 $(VENV)/.made.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "Unroll needs Python 3.11 or later, and \"$(PYTHON)\" is: $$($(PYTHON) --version 2>&1)."; \
+	  echo "Unroll needs Python 3.11 or later, and \"$(PYTHON)\" is: $$($(PYTHON) --version 2>&1 | head -n 1)."; \
 	  echo "Name another one:  make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "\"$(PYTHON)\" cannot make virtual environments: install its venv package"; \
@@ -57,6 +57,7 @@ $(VENV)/.torch.stamp: requirements.lock | $(VENV)/.made.stamp
 
 $(VENV)/.serve.stamp: requirements.lock $(VENV)/.torch.stamp
 	$(PIP) install --quiet --requirement requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev.stamp: requirements-dev.lock $(VENV)/.serve.stamp
