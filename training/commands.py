@@ -7,14 +7,16 @@ begins its work.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from training.classifier_recipe import ClassifierRecipe
 from training.language_model_recipe import LanguageModelRecipe
+from training.readers import Unit
 from training.recipe import add_options, given_options
 
 BAD_INPUT = 2
@@ -42,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all subcommands."""
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m training", description="Train models offline, and measure them."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     language_model = commands.add_parser("lm", help="train a language model")
     add_options(language_model, LanguageModelRecipe)
@@ -52,6 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_options(classifier, ClassifierRecipe)
     _add_run_options(classifier)
     classifier.set_defaults(command=_train_classifier)
+    evaluation = commands.add_parser("evaluate", help="measure an artifact on data")
+    _add_evaluation_options(evaluation)
+    evaluation.set_defaults(command=_evaluate)
     return parser
 
 
@@ -70,6 +77,38 @@ def _train_language_model(parsed: argparse.Namespace) -> int:
 
 def _train_classifier(parsed: argparse.Namespace) -> int:
     return _run_training("training.classifier", ClassifierRecipe, parsed)
+
+
+def _add_evaluation_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("artifact", type=Path, metavar="ARTIFACT")
+    parser.add_argument("--data", nargs="+", required=True, help="files, or hf:NAME[:SPLIT]")
+    parser.add_argument(
+        "--unit", choices=get_args(Unit), default="file", help="what a document is in a text file"
+    )
+    parser.add_argument("--column", metavar="NAME", help="the column that holds the text")
+    parser.add_argument("--label-column", metavar="NAME", help="the column that holds the label")
+    parser.add_argument(
+        "--lanes", type=_positive, metavar="N", help="parts of the text read at once; 1: exact"
+    )
+    parser.add_argument("--threads", type=_positive, metavar="N", help="processor threads")
+    parser.add_argument(
+        "--json", type=Path, dest="json_file", metavar="FILE", help="write the figures there, too"
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {value}")
+    return value
+
+
+def _evaluate(parsed: argparse.Namespace) -> int:
+    from training.evaluate import EvaluationRequest, run  # noqa: PLC0415
+
+    names = [field.name for field in dataclasses.fields(EvaluationRequest)]
+    values = {name: getattr(parsed, name) for name in names}
+    return run(EvaluationRequest(**{**values, "data": tuple(parsed.data)}))
 
 
 def _run_training(module: str, recipe: type[Any], parsed: argparse.Namespace) -> int:

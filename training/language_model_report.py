@@ -22,24 +22,18 @@ class RunReport:
     """Watches a run and writes about it; changes nothing."""
 
     def __init__(
-        self,
-        run: LanguageModelRun,
-        directory: RunDirectory,
-        recipe: LanguageModelRecipe,
-        *,
-        resumed: bool,
+        self, run: LanguageModelRun, directory: RunDirectory, recipe: LanguageModelRecipe
     ) -> None:
         self._run = run
         self._directory = directory
         self._recipe = recipe
-        self._resumed = resumed
         self._bar = Progress(recipe.name or "lm")
         self._marked = time.monotonic()
         self._marked_tokens = run.position.tokens
         self._pace = math.nan
         self._logged = 0.0
 
-    def introduce(self, network: LanguageModel, train: int, valid: int, unknown: float) -> None:
+    def introduce(self, network: LanguageModel, *, train: int, valid: int, unknown: float) -> None:
         """Says what is about to be trained."""
         recipe, a = self._recipe, network.architecture
         parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -53,8 +47,8 @@ class RunReport:
             f"softmax {recipe.softmax}, batch {recipe.batch}, bptt {recipe.bptt}, "
             f"learning rate {recipe.learning_rate}"
         )
-        if self._resumed:
-            at = self._run.position
+        at = self._run.position
+        if at.steps > 0:
             self.note(f"resumed at step {at.steps:,}, after {duration(at.seconds)}")
 
     def stepped(self, progress: float) -> None:

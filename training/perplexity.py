@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,6 +25,7 @@ from training.precision import Precision, autocast
 
 RUN_IN = 512
 LANES = 32
+LARGEST_LOSS = 700.0  # nats; exp of more is no longer a number
 STEPS = 64  # steps read at a time
 
 
@@ -53,6 +55,11 @@ class Likelihood:
     def loss(self) -> float:
         """Nats for each prediction."""
         return self.nats / self.count
+
+    @property
+    def perplexity(self) -> float:
+        """Two to the power of the bits for each prediction; bounded, so that it is a number."""
+        return math.exp(min(self.loss, LARGEST_LOSS))
 
 
 def lay_out(
@@ -90,10 +97,12 @@ def likelihood(
     precision: Precision,
     *,
     deadline: float = math.inf,
+    on_progress: Callable[[float], None] | None = None,
 ) -> Likelihood:
     """Reads all lanes from the learned first state, in evaluation mode.
 
     At ``deadline`` on the monotonic clock it stops, as soon as anything has been counted.
+    ``on_progress`` is told the share that is read.
     """
     training = network.training
     network.eval()
@@ -110,6 +119,8 @@ def likelihood(
             nats += _nats(network, hidden_NH, targets_N)
         count += len(targets_N)
         state = encoded.state
+        if on_progress is not None:
+            on_progress(min(1.0, (begin + STEPS) / len(reading.inputs_TB)))
         if count > 0 and time.monotonic() > deadline:
             break
     network.train(training)

@@ -57,11 +57,11 @@ class RunDirectory:
     def log(self) -> Path:
         return self.files / "log.jsonl"
 
-    def begin(self, *, overwrite: bool) -> None:
-        """Makes the directory for a fresh run.
+    def check(self, *, overwrite: bool) -> None:
+        """Makes sure that a fresh run may begin here.
 
         Raises:
-            OutputError: something that is not to be overwritten is there, or it cannot be made.
+            OutputError: something that is not to be overwritten is there.
         """
         self._refuse_foreign()
         if not overwrite and self.checkpoint.exists():
@@ -74,6 +74,14 @@ class RunDirectory:
                 f"{self.artifact}: holds an artifact already; choose another --out, or replace it "
                 "with --overwrite"
             )
+
+    def begin(self, *, overwrite: bool) -> None:
+        """Makes the directory for a fresh run, in the place of an earlier one's.
+
+        Raises:
+            OutputError: as :meth:`check`, or it cannot be made.
+        """
+        self.check(overwrite=overwrite)
         try:
             if self.files.exists():
                 shutil.rmtree(self.files)

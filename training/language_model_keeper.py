@@ -1,0 +1,104 @@
+"""What a language model run leaves on disk while it lasts: its checkpoint, and its best model."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from model.artifact import save_artifact
+from model.networks import LanguageModel
+from training.checkpoint import Checkpoint, save_checkpoint
+from training.language_model_data import expanded, unknown_share
+from training.language_model_run import LanguageModelRun
+from training.language_model_setup import MARGIN, Limits, Prepared
+from training.perplexity import Likelihood, lay_out, likelihood
+from training.provenance import provenance
+from training.recipe import recipe_values
+from training.run_directory import RunDirectory
+
+
+class Keeper:
+    """Saves a run and the best model it has found."""
+
+    def __init__(
+        self, prepared: Prepared, limits: Limits, directory: RunDirectory, run: LanguageModelRun
+    ) -> None:
+        self._prepared = prepared
+        self._directory = directory
+        self._run = run
+        self._saved = time.monotonic()
+        recipe = prepared.recipe
+        self._header: dict[str, Any] = {
+            "recipe": recipe_values(recipe),
+            "data": prepared.documents.digest,
+            "tokenizer": prepared.tokenizer.to_json(),
+            "limits": asdict(limits),
+        }
+        self._provenance = provenance(
+            sources={"train": expanded(recipe.train), "valid": expanded(recipe.valid)},
+            recipe=recipe_values(recipe),
+            seed=recipe.seed,
+        )
+
+    def save_run_if_due(self) -> None:
+        """Saves the run when the last time is long enough ago."""
+        if time.monotonic() - self._saved >= self._prepared.recipe.checkpoint_seconds:
+            self.save_run()
+
+    def save_run(self) -> None:
+        """Saves the run; CheckpointError when it cannot be written."""
+        self._saved = time.monotonic()
+        state = self._run.checkpoint()
+        values = {**self._header, **state.values}
+        save_checkpoint(self._directory.checkpoint, Checkpoint(state.tensors, values))
+
+    def save_best(self) -> None:
+        """The best so far as an artifact, measured on a part of the validation split."""
+        network = LanguageModel(self._run.network.architecture)
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                parameter.copy_(self._run.best[name])
+        count = self._run.settings.validation.count
+        self._save(network, Likelihood(self._run.position.best_loss * count, count))
+
+    def conclude(self) -> dict[str, float]:
+        """Measures the best in float32 on all of the validation split there is time for; saves it.
+
+        The network is left with the best weights. Returns the metrics.
+        """
+        self._run.put_best()
+        deadline = time.monotonic() + self._run.seconds_left() - MARGIN / 2
+        reading = lay_out(self._prepared.valid)
+        found = likelihood(self._run.network, reading, "float32", deadline=deadline)
+        return self._save(self._run.network, found)
+
+    def _save(self, network: LanguageModel, found: Likelihood) -> dict[str, float]:
+        metrics = self._metrics(found)
+        save_artifact(
+            self._directory.artifact,
+            network=network,
+            tokenizer=self._prepared.tokenizer,
+            name=self._prepared.recipe.name or "",
+            provenance=self._provenance,
+            metrics=metrics,
+        )
+        return metrics
+
+    def _metrics(self, found: Likelihood) -> dict[str, float]:
+        prepared, at = self._prepared, self._run.position
+        characters = sum(map(len, prepared.documents.valid))
+        nats_per_character = found.loss * len(prepared.valid) / characters
+        values = {
+            "validation_loss": found.loss,
+            "validation_perplexity": found.perplexity,
+            "validation_bits_per_character": nats_per_character / math.log(2),
+            "validation_unknown_share": unknown_share(prepared.valid, prepared.tokenizer),
+            "training_seconds": at.seconds,
+            "training_epochs": at.epochs,
+        }
+        rounded = {name: round(value, 5) for name, value in values.items()}
+        return rounded | {"validation_tokens": found.count, "training_steps": at.steps}
