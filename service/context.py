@@ -41,7 +41,7 @@ class ServiceContext:
         return artifact
 
 
-def _context_of(request: Request) -> ServiceContext:
+async def _context_of(request: Request) -> ServiceContext:  # if not async, in a thread
     return cast("ServiceContext", request.app.state.context)
 
 

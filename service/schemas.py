@@ -16,9 +16,13 @@ LARGEST_COUNT = 10_000_000
 FinishReason = Literal["end", "stop", "length", "deadline"]
 
 
-def _without_nul(text: str) -> str:
+def _readable(text: str) -> str:
     if "\0" in text:
         raise ValueError("the character U+0000 is not text")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"character {error.start} is half of a surrogate pair") from error
     return text
 
 
@@ -28,7 +32,7 @@ def _with_words(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
+Text = Annotated[str, AfterValidator(_readable)]
 FullText = Annotated[Text, AfterValidator(_with_words)]
 StopString = Annotated[Text, Field(min_length=1, max_length=100)]
 
@@ -36,7 +40,7 @@ StopString = Annotated[Text, Field(min_length=1, max_length=100)]
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
-    model: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+    model: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         default=None,
         description="name of the model, as in GET /models; the default one if it is left out",
     )

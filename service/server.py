@@ -35,11 +35,20 @@ class BindError(Exception):
 class DrainingServer(uvicorn.Server):
     """uvicorn with a drain between the first signal and the shutdown."""
 
-    def __init__(self, config: uvicorn.Config, context: ServiceContext) -> None:
+    def __init__(self, config: uvicorn.Config, context: ServiceContext, output: IO[str]) -> None:
         super().__init__(config)
         self._context = context
+        self._output = output
         self._signals = 0
         self._drain: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by uvicorn; returns once requests are taken, so only now is anything promised."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            self._output.write(welcome(self._context, host, port))
+            self._output.flush()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Called by the interpreter on SIGINT and SIGTERM."""
@@ -77,9 +86,7 @@ def serve(settings: Settings, output: IO[str] = sys.stdout) -> None:
             server_header=False,
             timeout_graceful_shutdown=_FLUSH_SECONDS,
         )
-        server = DrainingServer(config, context)
-        output.write(welcome(context, *listener.getsockname()[:2]))
-        output.flush()
+        server = DrainingServer(config, context, output)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
 

@@ -40,7 +40,7 @@ async def classify(body: ClassifyRequest, request: Request, context: Context) ->
     check_deadline(body.deadline_ms, context.settings)
     name = context.name_of(body.model, "classifier")
     left_out = _occlusions(texts, name, context) if body.explain else []
-    variants = [variant for each in left_out for variant in each.variants if variant.strip()]
+    variants = [variant for each in left_out for variant in each.variants]
     task = Classify(
         model=name,
         texts=(*texts, *variants),
@@ -71,7 +71,9 @@ def _result(found: Classification, labels: Sequence[str], top: int | None) -> Cl
 
 def _occlusions(texts: Sequence[str], name: str, context: ServiceContext) -> list[Occlusions]:
     """One for each text. Refuses more tokens than the service explains; raises ApiError 422."""
-    limit = context.settings.max_explained_tokens
+    settings = context.settings
+    places = settings.max_rows + settings.max_waiting - len(texts)  # all are asked in one task
+    limit = min(settings.max_explained_tokens, places)
     tokenizer = context.artifact(name).tokenizer
     if sum(map(len, texts)) > limit * 64:  # not worth tokenising to see that it is too long
         raise _too_long(limit)
@@ -92,15 +94,11 @@ def _explain(
     labels: Sequence[str],
     without: Sequence[Classification],
 ) -> None:
-    """Adds contributions; a text of one token is compared with knowing nothing."""
+    """Adds contributions, from the confidence in the same label without each token."""
     remaining = iter(without)
     for result, occluded in zip(results, left_out, strict=True):
         index = labels.index(result.label)
         result.contributions = []
-        for token, variant in zip(occluded.tokens, occluded.variants, strict=True):
-            if variant.strip():
-                confidence = next(remaining).probabilities[index]
-            else:
-                confidence = 1 / len(labels)
-            contribution = result.confidence - confidence
+        for token in occluded.tokens:
+            contribution = result.confidence - next(remaining).probabilities[index]
             result.contributions.append(Contribution(token=token, contribution=contribution))

@@ -28,6 +28,8 @@ _STREAM = """Continuations. With `stream`, server-sent events, for each token
 texts of a choice join to its whole text; choices come interleaved; a comment is sent when nothing
 happens for a while. An error after the status line is an event `data: {"error": ...}`, the last."""
 
+_COLDEST = 1e-6  # below it only the likeliest token is left; some clients ask for 1e-9
+
 _EXAMPLE = (
     'data: {"index":0,"text":" old"}\n\n'
     'data: {"index":0,"finish_reason":"length","usage":{"prompt_tokens":4,"cached_tokens":0,'
@@ -66,7 +68,7 @@ def _task(body: GenerateRequest, model: str, seed: int) -> Generate:
         prompt=body.prompt,
         max_tokens=body.max_tokens,
         sampling=Sampling(
-            temperature=body.temperature,
+            temperature=body.temperature if body.temperature >= _COLDEST else 0.0,
             top_k=body.top_k,
             top_p=body.top_p,
             min_p=body.min_p,

@@ -18,7 +18,12 @@ from service.schemas import ScoredToken, ScoreRequest, ScoreResponse, TextScore
 router = APIRouter(route_class=JsonRoute, tags=["language models"])
 
 
-@router.post("/score", responses=WORK_ERRORS, summary="How likely a text is")
+@router.post(
+    "/score",
+    responses=WORK_ERRORS,
+    response_model_exclude_none=True,
+    summary="How likely a text is",
+)
 async def score(body: ScoreRequest, request: Request, context: Context) -> ScoreResponse:
     """The log-probability of each token given those before it, read from the beginning of a text.
     The text's end is not counted: what is scored may be the beginning of something longer.

@@ -1,0 +1,1 @@
+"""Promises that hold from training to the wire, kept by real processes."""

@@ -1,0 +1,115 @@
+"""What comes over HTTP is what the network says, one token at a time, read by torch itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from model.artifact import Artifact, load_artifact
+from model.networks import LanguageModel
+from service.kernel.interface import Sampling
+from service.kernel.sampling import Ask, Sampler
+from tests.service.http.process import RunningService
+
+MODELS = [f"{cell}-{layers}" for cell in ("elman", "gru", "lstm") for layers in (1, 2, 3)]
+PROMPT = "The keys to the"
+TOKENS = 40
+
+
+@pytest.fixture(scope="module")
+def crowded(service: RunningService) -> Iterator[RunningService]:
+    """The service while 63 requests come and go: short ones and long ones, of all models."""
+    with _crowd(service, 63):
+        yield service
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("sampling", [Sampling(temperature=0), Sampling(seed=2**40 + 7)])
+def test_alone(service: RunningService, models: Path, model: str, sampling: Sampling) -> None:
+    """Greedy and seeded texts are those of the naive loop."""
+    assert _asked(service, model, sampling) == _naive(load_artifact(models / model), sampling)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("sampling", [Sampling(temperature=0), Sampling(seed=11)])
+def test_in_a_crowd(crowded: RunningService, models: Path, model: str, sampling: Sampling) -> None:
+    """The same among 63 others that join and leave the batch."""
+    assert _asked(crowded, model, sampling) == _naive(load_artifact(models / model), sampling)
+
+
+def _asked(service: RunningService, model: str, sampling: Sampling) -> str:
+    return service.text(
+        model=model,
+        prompt=PROMPT,
+        max_tokens=TOKENS,
+        temperature=sampling.temperature,
+        seed=sampling.seed,
+    )
+
+
+def _naive(artifact: Artifact, sampling: Sampling) -> str:
+    """One token at a time through torch's own recurrent module, from the learned first state."""
+    network, tokenizer = artifact.network, artifact.tokenizer
+    assert isinstance(network, LanguageModel)
+    sampler = Sampler(tokenizer.size, tokenizer.never_drawn)
+    state = _first_state(network)
+    feed = [tokenizer.end, *tokenizer.encode(PROMPT)]
+    drawn: list[int] = []
+    while len(drawn) < TOKENS:
+        for token in feed:
+            values_TBE = network.embedding(torch.tensor([[token]]))
+            hidden_TBH, state = network.recurrent(values_TBE, state)
+        logits_BV = network.output(hidden_TBH[-1])
+        ask = Ask(sampling, position=len(drawn), draw=True)
+        (answer,) = sampler.answer(np.ascontiguousarray(logits_BV.numpy()), [ask])
+        assert answer.drawn is not None
+        if sampling.temperature == 0:
+            logits_BV[:, list(tokenizer.never_drawn)] = -torch.inf
+            assert answer.drawn.token == int(logits_BV.argmax())
+        drawn.append(answer.drawn.token)
+        feed = drawn[-1:]
+    return tokenizer.decode(drawn)
+
+
+def _first_state(network: LanguageModel) -> Tensor | tuple[Tensor, Tensor]:
+    if network.architecture.cell == "lstm":
+        return network.initial_hidden_L1H, network.initial_cell_L1H
+    return network.initial_hidden_L1H
+
+
+@contextmanager
+def _crowd(service: RunningService, size: int) -> Iterator[None]:
+    """So many clients that each ask again as soon as they have an answer."""
+    over = threading.Event()
+    failures: list[BaseException] = []
+
+    def client(number: int) -> None:
+        try:
+            round_number = 0
+            while not over.is_set():
+                round_number += 1
+                service.events(
+                    model=MODELS[number % len(MODELS)],
+                    prompt="A dog near the cats"[: number % 20],
+                    max_tokens=1 + (number * 7 + round_number) % 60,
+                )
+        except BaseException as error:  # noqa: BLE001 - told to the test below
+            failures.append(error)
+
+    clients = [threading.Thread(target=client, args=(number,)) for number in range(size)]
+    for thread in clients:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in clients:
+            thread.join()
+    assert not failures

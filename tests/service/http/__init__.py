@@ -1,0 +1,1 @@
+"""The HTTP side, asked over real sockets: a process of its own, tiny artifacts, no mocks."""

@@ -1,0 +1,41 @@
+"""One service for all tests that leave it as they found it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.service.http.artifacts import save_all
+from tests.service.http.process import RunningService
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with one artifact of each sort."""
+    directory = tmp_path_factory.mktemp("models")
+    save_all(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def service(models: Path) -> Iterator[RunningService]:
+    """A running service of those artifacts; `words` is the default language model."""
+    with RunningService(models, "--default-language-model", "words") as running:
+        yield running
+
+
+@pytest.fixture
+def slow_readers_service(models: Path) -> Iterator[RunningService]:
+    """A service with little patience for clients that do not read."""
+    arguments = ("--default-language-model", "words", "--stream-buffer-events", "64")
+    with RunningService(models, *arguments, "--max-tokens", "1000000") as running:
+        yield running
+
+
+@pytest.fixture
+def fresh_service(models: Path) -> Iterator[RunningService]:
+    """A service that nobody has asked anything yet."""
+    with RunningService(models) as running:
+        yield running

@@ -1,0 +1,210 @@
+"""Start, overload and end of the process."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.settings import Settings, granted_cpus
+from tests.service.http.process import RunningService, error_of, eventually, run_to_end
+
+
+def test_says_what_it_serves_and_what_to_try(service: RunningService) -> None:
+    """The start prints the address, each model and curl lines for what is there."""
+    for expected in ("words", "sentiment", "curl", "/generate", "/classify", str(service.port)):
+        assert expected in service.output
+
+
+def test_bad_artifacts_do_not_harm_the_others(models: Path, tmp_path: Path) -> None:
+    """A damaged artifact is refused by name, a second one of a name as well; the rest is served."""
+    for name in ("words", "chars", "sentiment"):
+        shutil.copytree(models / name, tmp_path / name)
+    shutil.copytree(models / "words", tmp_path / "words-again")
+    weights = tmp_path / "chars" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-5])
+    (tmp_path / "empty").mkdir()
+    with RunningService(tmp_path) as service:
+        names = [model["name"] for model in service.client.get("/models").json()["models"]]
+        assert names == ["sentiment", "words"]
+        assert str(weights) in service.output
+        assert str(tmp_path / "empty") in service.output
+        assert str(tmp_path / "words-again") in service.output
+        assert service.text(max_tokens=2)
+
+
+def test_one_artifact_can_be_served_by_itself(models: Path) -> None:
+    """--models may be an artifact; kinds that are not served are a 404 that says so."""
+    with RunningService(models / "words") as service:
+        assert [m["name"] for m in service.client.get("/models").json()["models"]] == ["words"]
+        response = service.post("/classify", {"text": "a"})
+        assert response.status_code == 404
+        assert "classifier" in error_of(response)["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "expected"),
+    [
+        (["--models", "{tmp}/nowhere"], 1, "there is no directory"),
+        (["--models", "{tmp}/empty"], 1, "holds no models"),
+        (["--models", "{tmp}/broken"], 1, "can be served"),
+        (["--port", "70000"], 2, "port"),
+        (["--threads", "0"], 2, "threads"),
+        (["--log-level", "loud"], 2, "log-level"),
+        (["--prot", "1"], 2, "--prot"),
+        (["--models", "{models}", "--default-classifier", "words"], 1, "sentiment"),
+        (["--models", "{models}", "--host", "256.0.0.1"], 1, "256.0.0.1"),
+    ],
+)
+def test_says_what_is_wrong_and_ends(
+    models: Path, tmp_path: Path, arguments: list[str], status: int, expected: str
+) -> None:
+    """What keeps it from serving is said in words, without a traceback."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken" / "model").mkdir(parents=True)
+    (tmp_path / "broken" / "model" / "manifest.json").write_text("{}")
+    ended = run_to_end(*(word.format(tmp=tmp_path, models=models) for word in arguments))
+    assert ended.returncode == status, ended.stderr
+    assert expected in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_port_that_is_taken(models: Path) -> None:
+    """A port in use is named, with what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = run_to_end("--models", str(models), "--port", port)
+    assert ended.returncode == 1
+    assert port in ended.stderr
+    assert "--port" in ended.stderr
+
+
+def test_environment_sets_options(models: Path) -> None:
+    """UNROLL_* variables are options; one that makes no sense is named."""
+    ended = run_to_end("--models", str(models), UNROLL_MAX_ROWS="many")
+    assert ended.returncode == 2
+    assert "max_rows" in ended.stderr
+
+
+def test_queue_full_is_a_429_with_a_time(models: Path) -> None:
+    """With one row and one place to wait, the third request is told when to come again; when the
+    first two have gone there is room again.
+    """
+    arguments = ("--max-rows", "1", "--max-waiting", "1", "--default-language-model", "words")
+    with RunningService(models, *arguments) as service:
+        running = {"model": "words", "reason": "queue_full"}
+        with service.streaming(max_tokens=8000) as first:
+            next(first)
+            waiting = threading.Thread(
+                target=lambda: service.ask("/generate", max_tokens=1), daemon=True
+            )
+            waiting.start()
+            eventually(
+                lambda: service.metric("unroll_sequences_waiting", model="words") == 1,
+                "the second request waits",
+            )
+            for stream in (False, True):
+                response = service.post("/generate", {"max_tokens": 1, "stream": stream})
+                assert response.status_code == 429
+                assert error_of(response)["type"] == "queue_full"
+                assert int(response.headers["retry-after"]) >= 1
+            assert service.metric("unroll_rejected_total", **running) == 2
+        waiting.join(timeout=60)
+        assert not waiting.is_alive()
+        assert service.text(max_tokens=1)
+
+
+def test_deadline_in_the_queue_is_a_504(models: Path) -> None:
+    """A request whose time passes while it waits gets a status that says so, also as a stream."""
+    arguments = ("--max-rows", "1", "--default-language-model", "words")
+    with RunningService(models, *arguments) as service, service.streaming(max_tokens=8000) as busy:
+        next(busy)
+        for stream in (False, True):
+            body = {"max_tokens": 1, "deadline_ms": 50, "stream": stream}
+            response = service.post("/generate", body)
+            assert response.status_code == 504, response.text
+            assert error_of(response)["type"] == "deadline_exceeded"
+
+
+def test_drain_lets_streams_end(models: Path) -> None:
+    """After SIGTERM a running stream ends as it would have, while new work and readiness get 503;
+    then the process ends with status 0.
+    """
+    with RunningService(models, "--default-language-model", "words") as service:
+        fields = {"max_tokens": 3000, "seed": 5}
+        expected = service.text(**fields)
+        with service.streaming(**fields) as events:
+            text = next(events)["text"]
+            service.signal(signal.SIGTERM)
+            eventually(lambda: service.client.get("/health/ready").status_code == 503, "not ready")
+            assert service.client.get("/health/live").status_code == 200
+            response = service.post("/generate", {"max_tokens": 1})
+            assert response.status_code == 503
+            assert error_of(response)["type"] == "draining"
+            rest = list(events)
+        assert rest[-1]["finish_reason"] == "length"
+        assert text + "".join(event["text"] for event in rest[:-1]) == expected
+        assert service.wait() == 0
+        assert "Traceback" not in service.output
+
+
+def test_drain_cuts_short_what_takes_too_long(models: Path) -> None:
+    """When the time to drain is over, a stream ends with an error event and the process ends."""
+    with RunningService(models, "--drain-seconds", "0.2", "--max-tokens", "1000000") as service:
+        with service.streaming(model="words", max_tokens=1_000_000) as events:
+            next(events)
+            service.signal(signal.SIGINT)
+            last = _last(events)
+        assert last["error"]["type"] == "draining"
+        assert service.wait() == 0
+        assert "Traceback" not in service.output
+
+
+def test_second_signal_ends_at_once(models: Path) -> None:
+    """Whoever asks twice does not wait for streams."""
+    fields = {"model": "words", "max_tokens": 1_000_000}
+    limit = ("--max-tokens", "1000000")
+    with RunningService(models, *limit) as service, service.streaming(**fields) as events:
+        next(events)
+        service.signal(signal.SIGTERM)
+        eventually(lambda: service.client.get("/health/ready").status_code == 503, "draining")
+        service.signal(signal.SIGTERM)
+        service.wait()
+
+
+def test_idle_service_ends_at_once(models: Path) -> None:
+    """With nothing to drain, an open idle connection does not hold the end up."""
+    with RunningService(models, "--drain-seconds", "50") as service:
+        service.client.get("/health/live")
+        service.signal(signal.SIGTERM)
+        assert service.wait() == 0
+
+
+def test_threads_follow_the_quota(tmp_path: Path) -> None:
+    """cpu.max of the cgroup bounds the threads; none, "max" or nonsense does not."""
+    quota = tmp_path / "cpu.max"
+    available = granted_cpus(quota)
+    assert available >= 1
+    for text, expected in [
+        ("100000 100000", 1),
+        ("50000 100000", 1),
+        ("max 100000", available),
+        ("nonsense", available),
+        ("990000000 100000", available),
+    ]:
+        quota.write_text(text)
+        assert granted_cpus(quota) == expected
+    assert Settings(threads=3).thread_count == 3
+
+
+def _last(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    event: dict[str, Any] = {}
+    for event in events:  # noqa: B007
+        pass
+    return event
