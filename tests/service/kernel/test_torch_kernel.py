@@ -1,0 +1,245 @@
+"""The torch kernel against torch's own modules in float64, and the promises of the interface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+
+from model.architecture import CELLS, Cell
+from model.networks import LanguageModel
+from model.state import State
+from service.kernel.interface import RowWork, Sampling, Scored
+from service.kernel.torch_kernel import TorchKernel
+from tests.service.naive import NaiveReader, random_network
+
+VOCABULARY = 30
+END = VOCABULARY - 1
+BOUND = 2e-5  # on log-probabilities, float32 against float64
+TEXT = [END, 4, 7, 2, 2, 19, 28, 11, 5]
+
+
+def make_kernel(network: LanguageModel, capacity: int = 8) -> TorchKernel:
+    """A kernel that never draws token 0."""
+    return TorchKernel(network, capacity=capacity, end=END, never_drawn={0})
+
+
+def distributions(kernel: TorchKernel, row: int, tokens: list[int]) -> np.ndarray:
+    """Log-probabilities after each token (T, V), one call each."""
+    found = []
+    for token in tokens:
+        result = kernel.run([RowWork(row=row, feed=[token], distribution=True)], 1)[0]
+        assert result.logprobs_V is not None
+        found.append(result.logprobs_V)
+    return np.stack(found)
+
+
+def exact_distributions(network: LanguageModel, tokens: list[int]) -> np.ndarray:
+    """The same from nn.LSTM, nn.GRU or nn.RNN in float64."""
+    reader = NaiveReader(network.double(), torch.float64)
+    found = [torch.log_softmax(reader.read(token), dim=0).numpy() for token in tokens]
+    network.float()
+    return np.stack(found)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("head", ["plain", "projection", "tied", "tied projection"])
+def test_numbers_are_those_of_torch_in_float64(cell: Cell, layers: int, head: str) -> None:
+    """Every cell, depth and head stays within the bound, over a whole text."""
+    projection = {"projection": 9, "tied projection": 12}.get(head)
+    network = random_network(
+        cell,
+        layers,
+        hidden=12 if head == "tied" else 20,
+        projection=projection,
+        tied=head.startswith("tied"),
+    )
+    kernel = make_kernel(network)
+    kernel.open(3)
+    found = distributions(kernel, 3, TEXT)
+    np.testing.assert_allclose(found, exact_distributions(network, TEXT), atol=BOUND)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Torch's threads, for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("cell", "hidden", "threads_used", "counts"),
+    [
+        ("elman", 96, 1, range(2, 65, 3)),
+        ("gru", 96, 1, range(2, 65, 3)),
+        ("lstm", 96, 1, range(2, 65)),
+        ("lstm", 20, 1, range(2, 65, 3)),
+        ("lstm", 96, 2, (2, 5, 8, 13, 40, 63)),
+    ],
+)
+def test_a_row_has_the_same_bits_among_any_number_of_rows(
+    cell: Cell, hidden: int, threads_used: int, counts: Sequence[int]
+) -> None:
+    """Alone or as any row among 2 to 64, with one thread or two: not one bit differs."""
+    network = random_network(cell, 2, vocabulary=200, embedding=hidden, hidden=hidden)
+    kernel = TorchKernel(network, capacity=64, end=199, never_drawn=())
+    generator = np.random.default_rng(0)
+    watched = [0, 5, 17, 40, 63]
+    with threads(threads_used):
+        alone = {row: _two_steps(kernel, [row])[0] for row in watched}
+        for count in counts:
+            rows = generator.permutation(64)[:count].tolist()
+            for row, found in zip(rows, _two_steps(kernel, rows), strict=True):
+                assert row not in alone or np.array_equal(found, alone[row])
+
+
+def _two_steps(kernel: TorchKernel, rows: list[int]) -> list[np.ndarray]:
+    """From the first state, [END] and a token of the row's own: the distribution after them."""
+    for row in rows:
+        kernel.open(row)
+    for token in (lambda _: 199, lambda row: 7 * row % 199):
+        work = [RowWork(row=row, feed=[token(row)], distribution=True) for row in rows]
+        results = kernel.run(work, 1)
+    return [result.logprobs_V for result in results if result.logprobs_V is not None]
+
+
+def test_the_output_layer_runs_only_for_rows_that_need_it() -> None:
+    """Rows that only read, in any mixture with rows that draw, leave the others' bits alone."""
+    network = random_network("lstm", 2)
+    kernel = make_kernel(network, capacity=12)
+    sampling = Sampling(seed=5)
+    for readers in range(11):
+        for row in range(12):
+            kernel.open(row)
+        work = [
+            RowWork(row=row, feed=[END], draw=int(row % 11 >= readers), sampling=sampling)
+            for row in range(12)
+        ]
+        drawn = [result.drawn for result in kernel.run(work, 1)]
+        assert drawn[:readers] == [[]] * len(drawn[:readers])
+        assert all(one == drawn[10] for one in drawn[readers:11])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_burst_is_the_same_as_single_steps(cell: Cell) -> None:
+    """Prompts of different lengths, scores and draws come out the same in calls of 1, 3 or 50."""
+    network = random_network(cell, 2)
+    found = [_run_through(make_kernel(network), steps) for steps in (1, 3, 50)]
+    assert found[0] == found[1] == found[2]
+    assert all(len(drawn) > 0 for drawn, _ in found[0])
+
+
+def _run_through(kernel: TorchKernel, steps: int) -> list[tuple[list[Scored], list[Scored]]]:
+    prompts = [TEXT[:1], TEXT[:4], TEXT]
+    found: list[tuple[list[Scored], list[Scored]]] = [([], []) for _ in prompts]
+    work = []
+    for row, prompt in enumerate(prompts):
+        kernel.open(row)
+        sampling = Sampling(seed=row, repetition_penalty=1.5, top_logprobs=2)
+        work.append(
+            RowWork(row=row, feed=prompt, draw=20, sampling=sampling, seen=set(prompt), score=True)
+        )
+    while work:
+        results = kernel.run(work, steps)
+        for item, result in zip(list(work), results, strict=True):
+            drawn, scored = found[item.row]
+            drawn += result.drawn
+            scored += result.scored
+            rest = list(item.feed[result.read :])
+            item.feed = rest or [result.drawn[-1].token]
+            item.draw -= len(result.drawn)
+            item.position += len(result.drawn)
+            item.seen = {*item.seen, *(one.token for one in result.drawn)}
+            if item.draw == 0 or item.feed == [END]:
+                work.remove(item)
+    return found
+
+
+def test_scores_are_the_logprobs_of_the_fed_tokens() -> None:
+    """``scored`` follows ``feed[1:]`` with the exact log-probabilities."""
+    network = random_network("gru", 2)
+    kernel = make_kernel(network)
+    kernel.open(0)
+    result = kernel.run([RowWork(row=0, feed=TEXT, score=True)], len(TEXT))[0]
+    exact = exact_distributions(network, TEXT)
+    assert [one.token for one in result.scored] == TEXT[1:]
+    expected = [exact[place, token] for place, token in enumerate(TEXT[1:])]
+    np.testing.assert_allclose([one.logprob for one in result.scored], expected, atol=BOUND)
+    assert result.read == len(TEXT)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_row_used_again_remembers_nothing(cell: Cell) -> None:
+    """After ``open`` a row that read something else gives the bits of a fresh kernel."""
+    network = random_network(cell, 2)
+    fresh, used = make_kernel(network), make_kernel(network)
+    used.open(1)
+    distributions(used, 1, [5, 6, 7, 8])
+    for kernel in (fresh, used):
+        kernel.open(1)
+    assert np.array_equal(distributions(used, 1, TEXT), distributions(fresh, 1, TEXT))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_saved_and_forked_states_go_on_where_they_were(cell: Cell) -> None:
+    """A fork and a restored copy continue bit by bit like the original; neither disturbs it."""
+    kernel = make_kernel(random_network(cell, 3))
+    kernel.open(0)
+    distributions(kernel, 0, TEXT[:4])
+    kernel.fork(0, 5)
+    saved = kernel.save(0)
+    kept = State(
+        saved.hidden_LBH.clone(), None if saved.cell_LBH is None else saved.cell_LBH.clone()
+    )
+    expected = distributions(kernel, 0, TEXT[4:])
+    assert np.array_equal(distributions(kernel, 5, TEXT[4:]), expected)
+    assert torch.equal(saved.hidden_LBH, kept.hidden_LBH)
+    kernel.restore(2, saved)
+    assert np.array_equal(distributions(kernel, 2, TEXT[4:]), expected)
+
+
+def test_the_kernel_does_not_follow_later_changes_of_the_network() -> None:
+    """Weights are packed at the start: what is done to the network afterwards has no effect."""
+    network = random_network("lstm", 1)
+    kernel = make_kernel(network)
+    kernel.open(0)
+    before = distributions(kernel, 0, TEXT)
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    kernel.open(0)
+    assert np.array_equal(distributions(kernel, 0, TEXT), before)
+
+
+@pytest.mark.parametrize(
+    ("work", "steps", "message"),
+    [
+        ([RowWork(row=0, feed=[1])], 0, "steps"),
+        ([RowWork(row=0, feed=[1]), RowWork(row=0, feed=[1])], 1, "twice"),
+        ([RowWork(row=8, feed=[1])], 1, "row"),
+        ([RowWork(row=-1, feed=[1])], 1, "row"),
+        ([RowWork(row=0, feed=[])], 1, "feed"),
+        ([RowWork(row=0, feed=[VOCABULARY])], 1, "feed"),
+        ([RowWork(row=0, feed=[1, -1])], 1, "feed"),
+        ([RowWork(row=0, feed=[1], draw=-1)], 1, "draw"),
+    ],
+)
+def test_impossible_work_is_refused_before_any_row_moves(
+    work: list[RowWork], steps: int, message: str
+) -> None:
+    """The error names the field, and the rows that stood before the bad one have not moved."""
+    kernel = make_kernel(random_network("elman", 1))
+    for row in range(8):
+        kernel.open(row)
+    before = kernel.save(0)
+    with pytest.raises(ValueError, match=message):
+        kernel.run([RowWork(row=1, feed=[1]), *work], steps)
+    assert torch.equal(kernel.save(0).hidden_LBH, before.hidden_LBH)
+    assert torch.equal(kernel.save(1).hidden_LBH, before.hidden_LBH)
