@@ -11,8 +11,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from model.artifact import Calibration, save_artifact
 from training.calibration import fit_temperature
 from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
@@ -30,6 +28,7 @@ from training.classifier_run import ClassifierRun, Evaluation, train
 from training.classifier_vocabulary import unknown_share
 from training.interruption import Interruption
 from training.language_model_data import expanded
+from training.processors import set_threads
 from training.provenance import provenance
 from training.recipe import recipe_values, write_recipe
 from training.run_directory import Invocation, RunDirectory
@@ -51,9 +50,10 @@ def run(invocation: Invocation) -> int:
     checkpoint = load_checkpoint(directory.checkpoint) if invocation.resume else None
     if checkpoint is None:
         recipe = fresh_recipe(ClassifierRecipe, invocation)
+        directory.check(overwrite=invocation.overwrite)
     else:
         recipe = resumed_recipe(ClassifierRecipe, invocation, checkpoint.values["recipe"])
-    torch.set_num_threads(recipe.threads or 1)
+    set_threads(recipe.threads)
     splits = read_splits(recipe)
     if checkpoint is None:
         prepared = prepare_fresh(recipe, splits)
@@ -72,29 +72,25 @@ def _train(
     if checkpoint is not None:
         training.restore(checkpoint)
     keeper = _Keeper(prepared, directory, training)
-    with RunReport(training, directory, prepared.recipe) as report:
-        _introduce(prepared, report, resumed=checkpoint is not None)
-        if checkpoint is None:
-            keeper.save_run()
-        with Interruption() as interruption:
-            finished = train(
-                training,
-                on_evaluation=lambda found, progress: _after_evaluation(
-                    found, progress, keeper, report
-                ),
-                on_step=lambda progress: _between_steps(progress, interruption, keeper, report),
-            )
+    with RunReport(training, directory, prepared.recipe) as report, Interruption() as asked:
+        _introduce(prepared, report)
+        keeper.save_run()  # a disk that is full is better known now than later
+        finished = train(
+            training,
+            on_evaluation=lambda found, progress: _evaluated(found, progress, keeper, report),
+            on_step=lambda progress: _stepped(progress, asked, keeper, report),
+        )
         keeper.save_run()
         if not finished:
             report.note(f"stopped; continue with --resume --out {directory.artifact}")
             return INTERRUPTED
         training.put_best()
-        metrics, predictions = keeper.finish()
+        metrics, predictions = keeper.conclude()
         report.conclude(metrics, predictions, prepared.splits.labels)
     return 0
 
 
-def _introduce(prepared: Prepared, report: RunReport, *, resumed: bool) -> None:
+def _introduce(prepared: Prepared, report: RunReport) -> None:
     report.introduce(
         prepared.network,
         unknown=unknown_share(prepared.valid.tokens, prepared.tokenizer),
@@ -102,27 +98,22 @@ def _introduce(prepared: Prepared, report: RunReport, *, resumed: bool) -> None:
     )
     if prepared.splits.held_out:
         report.note(f"no --valid: {prepared.recipe.holdout:.0%} of each label's examples held out")
-    if resumed:
-        report.resumed()
 
 
-def _after_evaluation(
-    found: Evaluation, progress: float, keeper: _Keeper, report: RunReport
-) -> None:
+def _evaluated(found: Evaluation, progress: float, keeper: _Keeper, report: RunReport) -> None:
     report.evaluated(found, progress)
     if found.better:
-        keeper.save_best()
+        keeper.save_best(found.predictions)
 
 
-def _between_steps(
-    progress: float, interruption: Interruption, keeper: _Keeper, report: RunReport
-) -> bool:
+def _stepped(progress: float, asked: Interruption, keeper: _Keeper, report: RunReport) -> bool:
+    """Between two steps; True breaks the run off."""
     report.stepped(progress)
-    if interruption.signal is not None:
+    if asked.signal is not None:
         return True
     try:
         keeper.save_run_if_due()
-    except CheckpointError as error:  # what is saved is kept; the next attempt may succeed
+    except CheckpointError as error:  # what was saved is kept; the next attempt may succeed
         report.note(f"warning: {error}")
     return False
 
@@ -163,12 +154,11 @@ class _Keeper:
             Checkpoint(state.tensors, {**self._header, **state.values}),
         )
 
-    def save_best(self) -> None:
+    def save_best(self, valid: Predictions) -> None:
         """The network as it is, which is the best so far; not yet measured on the test split."""
-        valid = predict(self._training.network, self._prepared.valid)
         self._save(valid, {})
 
-    def finish(self) -> tuple[dict[str, float], Predictions]:
+    def conclude(self) -> tuple[dict[str, float], Predictions]:
         """Saves the network as it is with all metrics; also the predictions on the last split."""
         network, prepared = self._training.network, self._prepared
         valid = predict(network, prepared.valid)

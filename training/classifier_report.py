@@ -50,11 +50,9 @@ class RunReport:
             f"parameters, {recipe.precision}; at most {recipe.epochs:g} epochs"
             + (f" or {recipe.minutes:g} min" if recipe.minutes is not None else "")
         )
-
-    def resumed(self) -> None:
-        """Says where a run goes on."""
         at = self._run.position
-        self.note(f"resumed at step {at.steps:,}, after {duration(at.seconds)}")
+        if at.steps > 0:
+            self.note(f"resumed at step {at.steps:,}, after {duration(at.seconds)}")
 
     def stepped(self, progress: float) -> None:
         """Shows and, now and then, logs how training goes."""

@@ -25,7 +25,7 @@ from training.checkpoint import (
     under_prefix,
     with_prefix,
 )
-from training.classifier_evaluation import predict
+from training.classifier_evaluation import Predictions, predict
 from training.language_model_run import DivergedError
 from training.precision import Precision, autocast
 from training.schedule import Budget, OneCycle
@@ -85,6 +85,7 @@ class Evaluation:
     accuracy: float
     loss: float
     better: bool
+    predictions: Predictions
 
 
 @dataclass(slots=True)
@@ -158,7 +159,7 @@ class ClassifierRun:
             at.best_accuracy, at.best_loss, at.best_step = accuracy, loss, at.steps
             parameters = self.network.named_parameters()
             self.best = {name: value.detach().clone() for name, value in parameters}
-        return Evaluation(at.steps, accuracy, loss, better)
+        return Evaluation(at.steps, accuracy, loss, better, found)
 
     def put_best(self) -> None:
         """Gives the network the best weights found; training does not go on after that."""

@@ -1,0 +1,235 @@
+"""The classifier command: real files in, a real artifact out, killed runs continued bit for bit."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.artifact import load_artifact
+from model.networks import Classifier
+from training.classifier_evaluation import Predictions
+from training.commands import main
+from training.readers import Example
+
+TOPICS = {
+    "sport": ["ball", "goal", "team", "match", "player", "score", "win"],
+    "food": ["bread", "soup", "salt", "bake", "oven", "taste", "eat"],
+    "weather": ["rain", "wind", "storm", "cloud", "sun", "snow", "cold"],
+}
+FILLER = ["the", "a", "of", "and", "in", "it", "was", "very", "that", "we", "so", "this", "one"]
+
+
+def made_up(count: int, seed: int) -> list[Example]:
+    """Documents of filler with two words of their topic, of very uneven lengths."""
+    chance = random.Random(seed)
+    examples = []
+    for index in range(count):
+        label = list(TOPICS)[index % 3]
+        words = chance.choices(FILLER, k=chance.randint(1, 12)) + chance.sample(TOPICS[label], 2)
+        chance.shuffle(words)
+        examples.append(Example(" ".join(words).capitalize() + ".", label))
+    return examples
+
+
+def write(path: Path, examples: list[Example]) -> str:
+    """The examples as JSON lines."""
+    rows = [json.dumps({"text": e.text, "label": e.label}) for e in examples]
+    path.write_text("\n".join(rows) + "\n")
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    """Options that name three splits of the made-up corpus and a small network."""
+    splits = {"train": 120, "valid": 45, "test": 45}
+    named = []
+    for seed, (split, count) in enumerate(splits.items()):
+        named += [f"--{split}", write(tmp_path / f"{split}.jsonl", made_up(count, seed))]
+    return [*named, "--hidden", "12", "--embedding", "12", "--mlp", "12", "--batch", "8"]
+
+
+def weights(artifact: Path) -> dict[str, torch.Tensor]:
+    """All parameters of a saved network."""
+    return dict(load_artifact(artifact).network.state_dict())
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether two artifacts hold the same weights, bit for bit."""
+    first, second = weights(one), weights(other)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "floor"),  # chance is one in three
+    [
+        ([], 0.8),
+        (["--cell", "elman", "--learning-rate", "0.005"], 0.5),
+        (["--pooling", "last", "--learning-rate", "0.01"], 0.6),
+        (["--cell", "gru", "--no-bidirectional", "--layers", "2"], 0.8),
+        (["--tokenizer", "char", "--cell", "gru", "--max-tokens", "60"], 0.6),
+        (["--tokenizer", "bpe", "--vocabulary", "300", "--clip-value", "0.1"], 0.8),
+    ],
+)
+def test_an_artifact_that_tells_the_topics_apart(
+    files: list[str], tmp_path: Path, options: list[str], floor: float
+) -> None:
+    """Every cell, tokenizer and pooling learns; metrics, labels and calibration are recorded."""
+    out = tmp_path / "topics"
+    epochs = ["--epochs", "10", "--learning-rate", "0.02", "--hidden", "24"]
+    assert main(["classifier", *files, *epochs, *options, "--out", str(out)]) == 0
+    artifact = load_artifact(out)
+    manifest = artifact.manifest
+    assert isinstance(artifact.network, Classifier)
+    assert manifest.labels == ("food", "sport", "weather")
+    assert manifest.name == "topics"
+    assert manifest.calibration is not None
+    measured = ("accuracy", "macro_f1", "calibration_error_before", "calibration_error", "loss")
+    for split in ("validation", "test"):
+        assert {f"{split}_{name}" for name in measured} <= set(manifest.metrics)
+    assert manifest.metrics["test_accuracy"] > floor
+
+
+def test_the_seed_decides_the_run(files: list[str], tmp_path: Path) -> None:
+    """The same seed gives the same bits, another one others."""
+    for out, seed in (("a", "5"), ("b", "5"), ("c", "6")):
+        options = ["--epochs", "2", "--seed", seed, "--out", str(tmp_path / out)]
+        assert main(["classifier", *files, *options]) == 0
+    assert same(tmp_path / "a", tmp_path / "b")
+    assert not same(tmp_path / "a", tmp_path / "c")
+
+
+def test_the_recipe_a_run_writes_repeats_it(files: list[str], tmp_path: Path) -> None:
+    """What the run chose by itself stands in the file, too."""
+    assert main(["classifier", *files, "--epochs", "2", "--out", str(tmp_path / "a")]) == 0
+    recipe = str(tmp_path / "a.run" / "recipe.toml")
+    assert main(["classifier", "--recipe", recipe, "--out", str(tmp_path / "b")]) == 0
+    assert same(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_killed_run_goes_on_bit_for_bit(files: list[str], tmp_path: Path) -> None:
+    """A kill -9 between two checkpoints; --resume ends with the weights of the unbroken run."""
+    options = [*files, "--epochs", "12", "--patience", "0", "--checkpoint-seconds", "0.1"]
+    assert main(["classifier", *options, "--out", str(tmp_path / "whole")]) == 0
+    broken = tmp_path / "broken"
+    command = [sys.executable, "-m", "training", "classifier", *options, "--out", str(broken)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        checkpoint = tmp_path / "broken.run" / "checkpoint.safetensors"
+        log = tmp_path / "broken.run" / "log.jsonl"
+        # Two evaluations have happened: the run is well under way, and eight are to come.
+        while not (log.exists() and log.read_text().count('"validation"') >= 2):
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert checkpoint.exists()
+    assert main(["classifier", "--resume", "--out", str(broken)]) == 0
+    assert same(tmp_path / "whole", broken)
+
+
+def test_a_time_budget_ends_a_run_that_epochs_do_not(files: list[str], tmp_path: Path) -> None:
+    """The schedule runs over the minutes, and the best model is there at the end."""
+    out = tmp_path / "timed"
+    options = ["--minutes", "0.05", "--epochs", "100000", "--patience", "0", "--out", str(out)]
+    assert main(["classifier", *files, *options]) == 0
+    assert load_artifact(out).manifest.metrics["training_epochs"] < 100_000
+
+
+def test_validation_is_held_out_and_told(
+    files: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without --valid a tenth of each label validates, and the person is told."""
+    without = [*files[:2], *files[6:], "--epochs", "1", "--out", str(tmp_path / "out")]
+    assert main(["classifier", *without]) == 0
+    assert "no --valid: 10% of each label's examples held out" in capfd.readouterr().err
+    metrics = load_artifact(tmp_path / "out").manifest.metrics
+    assert metrics["validation_documents"] == 12
+    assert "test_accuracy" not in metrics
+
+
+def test_frozen_embeddings_stay(files: list[str], tmp_path: Path) -> None:
+    """Vectors from a file are not moved by training when that is asked for."""
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("".join(f"{word} {i} 1 0\n" for i, word in enumerate(TOPICS["food"])))
+    kept = [o for o in files if o != "--embedding"]
+    kept.remove("12")
+    options = ["--vectors", str(vectors), "--freeze-embeddings", "--epochs", "2"]
+    assert main(["classifier", *kept, *options, "--out", str(tmp_path / "out")]) == 0
+    artifact = load_artifact(tmp_path / "out")
+    assert isinstance(artifact.network, Classifier)
+    (soup,) = artifact.tokenizer.encode("soup")
+    assert artifact.network.embedding.weight[soup].tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--train", "none.jsonl"], "none.jsonl: cannot be read: No such file"),
+        (["--train", "one.jsonl"], "one.jsonl: all examples have the label"),
+        (["--train", "empty.jsonl"], "empty.jsonl: holds no records"),
+        (["--train", "broken.jsonl"], "broken.jsonl, line 2: not valid JSON"),
+        (["--train", "latin.jsonl"], "latin.jsonl, line 1: not UTF-8"),
+        (["--test", "other.jsonl"], "other.jsonl: has labels that no training example has"),
+        (["--text-column", "body"], "no column 'body'; found: text, label"),
+        (["--vocabulary", "100000"], "vocabulary of 100000: the data has words for"),
+        (["--vectors", "none.txt"], "none.txt: cannot be read"),
+        (["--dropout-word", "1"], "--dropout-word: expected from 0 up to but not 1"),
+        (["--minutes", "-1"], "--minutes: expected more than 0"),
+        (["--resume"], "no checkpoint to continue from"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(
+    files: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    options: list[str],
+    told: str,
+) -> None:
+    """Exit status 2, one line on standard error, nothing left behind."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "one.jsonl", [Example("x", "only"), Example("y", "only")])
+    write(tmp_path / "other.jsonl", [Example("x", "unheard")])
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "broken.jsonl").write_text('{"text": "x", "label": "y"}\n{"text"\n')
+    (tmp_path / "latin.jsonl").write_bytes(b'{"text": "caf\xe9", "label": "y"}\n')
+    assert main(["classifier", *files, *options, "--out", "out"]) == 2
+    (line,) = capfd.readouterr().err.strip().split("\n")
+    assert line.startswith("error: ")
+    assert told in line
+    assert not Path("out").exists()
+    assert not Path("out.run").exists()
+
+
+def test_a_resumed_run_keeps_its_options_and_data(
+    files: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Other options or other data than the run was begun with are refused by name."""
+    out = ["--out", str(tmp_path / "out")]
+    assert main(["classifier", *files, "--epochs", "1", *out]) == 0
+    assert main(["classifier", "--resume", "--seed", "9", *out]) == 2
+    assert "--seed was 1, now 9" in capfd.readouterr().err
+    write(Path(files[1]), made_up(60, 9))
+    assert main(["classifier", "--resume", *out]) == 2
+    assert "begun with other data" in capfd.readouterr().err
+    assert main(["classifier", *files, "--epochs", "1", *out]) == 2
+    assert "--overwrite" in capfd.readouterr().err
+
+
+def test_metrics_by_hand() -> None:
+    """Accuracy, macro F1 over the labels that occur, and confusions of six documents."""
+    truth, answer = [0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 0, 2]
+    predictions = Predictions(
+        torch.nn.functional.one_hot(torch.tensor(answer), 4).float(), torch.tensor(truth)
+    )
+    assert predictions.accuracy == pytest.approx(4 / 6)
+    assert predictions.macro_f1() == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
+    assert predictions.confusions(5) == [(0, 1, 1), (1, 0, 1)]
