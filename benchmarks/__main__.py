@@ -1,9 +1,10 @@
-"""The door: `python -m benchmarks artifact | serve`.
+"""The door: `python -m benchmarks artifact | serve | training`.
 
 Knows the options; what they mean is known by the modules that it calls.
 """
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from benchmarks import report
 from benchmarks.artifact import save_untrained
 from benchmarks.servers import CANDIDATES
 from benchmarks.serving import Plan, measure_all, summarise
+from benchmarks.training import TrainingPlan, compare, table
 from model.architecture import CELLS, ArchitectureError, LanguageModelArchitecture
 from model.errors import ArtifactError
 
@@ -25,6 +27,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_artifact(commands.add_parser("artifact", help="make an untrained artifact of any size"))
     add_serve(commands.add_parser("serve", help="measure the service beside LitServe and FastAPI"))
+    add_training(commands.add_parser("training", help="measure training beside a plain script"))
     args = parser.parse_args()
     try:
         args.run(args)
@@ -107,6 +110,32 @@ def compare_servers(args: argparse.Namespace) -> None:
         f"{args.max_tokens} tokens a request"
     )
     print("\n" + report.write(args.out, "serving", title, summarise(found), found))
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """The options of `training`."""
+    parser.add_argument("--train", type=Path, nargs="+", required=True, metavar="FILE")
+    parser.add_argument("--valid", type=Path, nargs="+", required=True, metavar="FILE")
+    parser.add_argument("--test", type=Path, nargs="*", default=[], metavar="FILE")
+    parser.add_argument("--minutes", type=float, default=10, help="for each of the three runs")
+    parser.add_argument("--hidden", type=int, default=200)
+    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--vocabulary", type=int, default=None, help="at most so many words")
+    parser.add_argument("--out", type=Path, default=RESULTS / "training")
+    parser.add_argument("options", nargs="*", help="more for `python -m training lm`, after --")
+    parser.set_defaults(run=compare_training)
+
+
+def compare_training(args: argparse.Namespace) -> None:
+    """Trains and measures all, writes the results and prints the table."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    names = ("train", "valid", "test", "minutes", "hidden", "layers", "vocabulary", "options")
+    plan = TrainingPlan(out=args.out, **{name: getattr(args, name) for name in names})
+    found = compare(plan)
+    (args.out / "training.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    text = table(found, args.minutes)
+    (args.out / "training.md").write_text(text, encoding="utf-8")
+    print("\n" + text)
 
 
 if __name__ == "__main__":
