@@ -29,7 +29,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "training": ("model",),
     "service.kernel": ("model",),
     "service.engine": ("service.kernel", "model"),
-    "service.bridge": ("service.engine", "model"),
+    "service.bridge": ("service.engine", "service.errors", "model"),
     "service.settings": (),
     "service.schemas": (),
     # The one place where the engine's errors become statuses.
