@@ -53,6 +53,20 @@ class Batch:
         return int(self.lengths_B.sum())
 
 
+def cropped(documents: Documents, window: int, *, seed: int, epoch: int) -> Documents:
+    """The documents with a random window in the place of each that is longer, another each epoch.
+
+    So one long document becomes many short ones, each with its label.
+    """
+    random = np.random.default_rng((seed, epoch, window))
+    starts = [int(random.integers(max(1, n - window + 1))) for n in documents.lengths]
+    tokens = [
+        document[start : start + window]
+        for document, start in zip(documents.tokens, starts, strict=True)
+    ]
+    return Documents(tokens, documents.labels)
+
+
 def epoch_batches(lengths: Sequence[int], *, budget: int, seed: int, epoch: int) -> list[list[int]]:
     """The batches of one epoch as indices of documents, each document once, in random order.
 

@@ -124,7 +124,8 @@ def settings_of(prepared: Prepared) -> Settings:
     """What the training loop is to do; a time budget keeps seconds back for the measuring."""
     recipe = prepared.recipe
     assert recipe.batch is not None
-    mean_length = sum(prepared.train.lengths) / len(prepared.train)
+    lengths = [min(length, recipe.crop or length) for length in prepared.train.lengths]
+    mean_length = sum(lengths) / len(lengths)
     budgets = [Budget(epochs=recipe.epochs)]
     reserve = 0.0
     if recipe.minutes is not None:
@@ -143,6 +144,7 @@ def settings_of(prepared: Prepared) -> Settings:
             momentum_low=0.9,
         ),
         batch_tokens=max(1, round(recipe.batch * mean_length)),
+        crop=recipe.crop,
         label_smoothing=recipe.label_smoothing,
         weight_decay=recipe.weight_decay,
         clip_norm=recipe.clip_norm,

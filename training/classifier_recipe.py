@@ -39,6 +39,11 @@ class ClassifierRecipe:
     truncation: Literal["head", "ends"] = option(
         "ends", "what is read of a longer document: its first tokens, or half from each end"
     )
+    crop: int | None = option(
+        None,
+        "in training, read of a longer document a random window of so many tokens each epoch",
+        metavar="N",
+    )
     vectors: str | None = option(
         None,
         "word2vec or GloVe file (.txt, .vec, .gz, .npy) to begin the embedding from",
@@ -119,8 +124,8 @@ SHARES = (
     "dropout_weight", "dropout_embedding", "dropout_word", "dropout_mlp",
 )  # fmt: skip
 POSITIVE = (
-    "vocabulary", "minimum_count", "max_tokens", "layers", "hidden", "embedding", "mlp", "batch",
-    "minutes", "epochs", "evaluations", "checkpoint_seconds", "learning_rate", "threads",
+    "vocabulary", "minimum_count", "max_tokens", "crop", "layers", "hidden", "embedding", "mlp",
+    "batch", "minutes", "epochs", "evaluations", "checkpoint_seconds", "learning_rate", "threads",
 )  # fmt: skip
 NOT_NEGATIVE = ("vector_words", "patience", "weight_decay", "clip_norm", "clip_value", "seed")
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.networks import Classifier
-from training.buckets import Batch, Documents, collate, epoch_batches
+from training.buckets import Batch, Documents, collate, cropped, epoch_batches
 from training.checkpoint import (
     Checkpoint,
     optimiser_tensors,
@@ -43,6 +43,7 @@ class Settings:
     reserve: float  # seconds
     cycle: OneCycle
     batch_tokens: int
+    crop: int | None  # tokens
     label_smoothing: float
     weight_decay: float
     clip_norm: float
@@ -102,11 +103,12 @@ class ClassifierRun:
     optimiser: torch.optim.AdamW = field(init=False)
     best: dict[str, Tensor] = field(init=False, default_factory=dict)
     _seconds_before: float = field(init=False, default=0.0)
+    _documents: Documents = field(init=False)
     _batches: list[list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.optimiser = _optimiser(self.network, self.settings)
-        self._batches = self._epoch_batches()
+        self._lay_out_epoch()
 
     def progress(self) -> float:
         """The share that is used up of the budget that ends first."""
@@ -182,7 +184,7 @@ class ClassifierRun:
         self._put(under_prefix("network", tensors))
         restore_optimiser(self.optimiser, under_prefix("optimiser", tensors))
         self.best = under_prefix("best", tensors)
-        self._batches = self._epoch_batches()
+        self._lay_out_epoch()
         torch.set_rng_state(tensors["random"])
 
     @torch.no_grad()
@@ -190,21 +192,24 @@ class ClassifierRun:
         for name, parameter in self.network.named_parameters():
             parameter.copy_(tensors[name])
 
-    def _epoch_batches(self) -> list[list[int]]:
-        settings = self.settings
-        return epoch_batches(
-            settings.train.lengths,
-            budget=settings.batch_tokens,
-            seed=settings.seed,
-            epoch=self.position.epoch,
+    def _lay_out_epoch(self) -> None:
+        """The documents of the epoch and their batches: functions of the seed and its number."""
+        settings, epoch = self.settings, self.position.epoch
+        self._documents = settings.train
+        if settings.crop is not None:
+            self._documents = cropped(
+                settings.train, settings.crop, seed=settings.seed, epoch=epoch
+            )
+        self._batches = epoch_batches(
+            self._documents.lengths, budget=settings.batch_tokens, seed=settings.seed, epoch=epoch
         )
 
     def _next_batch(self) -> Batch:
         at = self.position
         if at.batch == len(self._batches):
             at.epoch, at.batch = at.epoch + 1, 0
-            self._batches = self._epoch_batches()
-        batch = collate(self.settings.train, self._batches[at.batch])
+            self._lay_out_epoch()
+        batch = collate(self._documents, self._batches[at.batch])
         at.batch += 1
         at.epoch_share = at.batch / len(self._batches)
         return batch

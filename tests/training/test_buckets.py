@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from model.architecture import ClassifierArchitecture
 from model.networks import Classifier
-from training.buckets import Documents, collate, epoch_batches, sorted_batches
+from training.buckets import Documents, collate, cropped, epoch_batches, sorted_batches
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=200)
 
@@ -24,6 +24,24 @@ def test_an_epoch_holds_each_document_once_within_the_budget(
         for batch in batches:
             width = max(lengths[index] for index in batch)
             assert width * len(batch) <= budget or len(batch) == 1
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.integers(1, 12))
+def test_crops_are_windows_of_their_documents(lengths: list[int], window: int) -> None:
+    """Short documents whole, of long ones a window; which one depends on seed and epoch alone."""
+    documents = Documents([list(range(length)) for length in lengths], [0] * len(lengths))
+    crops = cropped(documents, window, seed=1, epoch=2)
+    assert crops.lengths == [min(length, window) for length in lengths]
+    for crop, document in zip(crops.tokens, documents.tokens, strict=True):
+        assert list(crop) == list(document[crop[0] : crop[0] + window])
+    assert crops == cropped(documents, window, seed=1, epoch=2)
+
+
+def test_every_part_of_a_document_is_read_in_some_epoch() -> None:
+    """Its first and its last token, too."""
+    document = Documents([list(range(20))], [0])
+    crops = [cropped(document, 5, seed=1, epoch=epoch).tokens[0] for epoch in range(200)]
+    assert {token for crop in crops for token in crop} == set(range(20))
 
 
 def test_order_is_a_function_of_seed_and_epoch() -> None:
