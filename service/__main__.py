@@ -19,7 +19,8 @@ def main(arguments: list[str]) -> int:
         settings = CliApp.run(Settings, cli_args=arguments)
     except ValidationError as error:
         for problem in error.errors():
-            option = str(problem["loc"][0]) if problem["loc"] else "options"
+            name = str(problem["loc"][0]) if problem["loc"] else "options"
+            option = f"--{name.replace('_', '-')} (or UNROLL_{name.upper()})"
             print(f"unroll: {option}: {problem['msg']}", file=sys.stderr)
         print("unroll: python -m service --help lists the options", file=sys.stderr)
         return 2

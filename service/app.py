@@ -24,7 +24,7 @@ from service.errors import ApiError, from_engine, from_framework, from_validatio
 from service.journal import Journal, RouteLabels
 from service.metrics import Metrics, version
 from service.request_body import BodyLimit
-from service.routes import classify, generate, health, index, models, next_word, score
+from service.routes import classify, docs, generate, health, index, models, next_word, score
 from service.settings import Settings
 from service.warm_up import warm_up
 
@@ -34,14 +34,13 @@ All requests are JSON, with `Content-Type: application/json`; unknown fields are
 may be left out: the default model of that kind answers. Every error has the one shape
 `{"error": {"type", "message", "param"}}`."""
 
-_ROUTERS = (generate, next_word, score, classify, models, health, index)
-_OTHER_PATHS = ("/docs", "/openapi.json")
+_ROUTERS = (generate, next_word, score, classify, models, health, docs, index)
 
 
 def create_app(settings: Settings) -> FastAPI:
     """A complete service. Raises CatalogError when there is nothing to serve."""
     catalog = load_catalog(settings)
-    labels = RouteLabels([*_OTHER_PATHS, *_paths()])
+    labels = RouteLabels(["/openapi.json", *_paths()])
     infos = {name: describe(artifact) for name, artifact in catalog.artifacts.items()}
     metrics = Metrics(infos, labels.labels)
     bridge = _bridge(settings, catalog, metrics)
@@ -49,6 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Unroll",
         version=version(),
         description=DESCRIPTION,
+        docs_url=None,  # routes/docs.py has its own
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,

@@ -14,22 +14,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from service.engine.engine import Engine, EngineOptions, Ticket
-from service.engine.errors import EngineError
 from service.engine.observer import Observer
 from service.engine.tasks import Classify, Event, Failed, Generate, NextWord, Score, Task
+from service.errors import SlowReaderError
 
 if TYPE_CHECKING:
     from model.artifact import Artifact
 
 _LONG_TEXT = 4_000
 """Characters over which tokenising would hold up the other streams: about a millisecond."""
-
-
-class SlowReaderError(EngineError):
-    """The client reads so slowly that its events fill the buffer kept for it."""
-
-    def __init__(self, events: int) -> None:
-        super().__init__(f"the stream was not read and fell {events} events behind")
 
 
 class Bridge:

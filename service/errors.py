@@ -26,6 +26,18 @@ from service.engine.errors import (
     WrongKind,
 )
 
+
+class ClientGoneError(Exception):
+    """The client closed the connection before it had its answer: nobody is left to tell."""
+
+
+class SlowReaderError(EngineError):
+    """The client reads so slowly that its events fill the buffer kept for it."""
+
+    def __init__(self, events: int) -> None:
+        super().__init__(f"the stream was not read and fell {events} events behind")
+
+
 _STATUS_AND_TYPE: dict[type[EngineError], tuple[int, str]] = {
     UnknownModel: (404, "model_not_found"),
     WrongKind: (409, "wrong_kind"),
@@ -34,6 +46,7 @@ _STATUS_AND_TYPE: dict[type[EngineError], tuple[int, str]] = {
     Draining: (503, "draining"),
     DeadlineExceeded: (504, "deadline_exceeded"),
     StepFailed: (500, "internal_error"),
+    SlowReaderError: (408, "slow_reader"),
 }
 _TYPE_OF_STATUS = {404: "not_found", 405: "method_not_allowed"}
 _LONGEST_PARAM = 100
@@ -56,10 +69,6 @@ class ApiError(HTTPException):
     def response(self) -> JSONResponse:
         """The refusal as it goes over the wire."""
         return JSONResponse(self.body, self.status_code, self.headers)
-
-
-class ClientGoneError(Exception):
-    """The client closed the connection before it had its answer: nobody is left to tell."""
 
 
 def error_body(type: str, message: str, param: str | None = None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from prometheus_client import (
     Histogram,
     Info,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 
@@ -36,6 +37,8 @@ class Metrics(Observer):
     """The service's instruments; ``models`` maps names to what unroll_model_info tells of them."""
 
     def __init__(self, models: Mapping[str, Mapping[str, str]], routes: Iterable[str]) -> None:
+        # A time of creation beside each series would double them.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._models = tuple(models)
         self._routes = (*routes, OTHER_ROUTE)

@@ -24,6 +24,7 @@ from service.welcome import welcome
 
 logger = logging.getLogger(__name__)
 
+_SEND_BUFFER_BYTES = 1 << 18
 _FLUSH_SECONDS = 5
 """Time for clients to take in what was sent to them when the last request has ended."""
 
@@ -101,6 +102,8 @@ def bind(host: str, port: int) -> socket.socket:
         raise BindError(f"cannot listen on {host}: {error.strerror or error}") from error
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Connections inherit it. The system would let each client that does not read hold megabytes.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     try:
         listener.bind(address)
     except OSError as error:

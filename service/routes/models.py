@@ -21,7 +21,7 @@ async def models(context: Context) -> ModelsResponse:
     return ModelsResponse(models=[_model(name, context) for name in context.catalog.artifacts])
 
 
-@router.get("/models/{name}", responses=errors(401, 404), response_model_exclude_none=True)
+@router.get("/models/{name}", responses=errors(401, 404, 422), response_model_exclude_none=True)
 async def model(name: str, context: Context) -> ModelResponse:
     """One model."""
     return _model(name, context)

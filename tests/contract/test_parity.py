@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,27 +22,22 @@ from tests.service.http.process import RunningService
 MODELS = [f"{cell}-{layers}" for cell in ("elman", "gru", "lstm") for layers in (1, 2, 3)]
 PROMPT = "The keys to the"
 TOKENS = 40
-
-
-@pytest.fixture(scope="module")
-def crowded(service: RunningService) -> Iterator[RunningService]:
-    """The service while 63 requests come and go: short ones and long ones, of all models."""
-    with _crowd(service, 63):
-        yield service
+SAMPLINGS = [Sampling(temperature=0), Sampling(seed=2**40 + 7)]
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("sampling", [Sampling(temperature=0), Sampling(seed=2**40 + 7)])
+@pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_alone(service: RunningService, models: Path, model: str, sampling: Sampling) -> None:
     """Greedy and seeded texts are those of the naive loop."""
     assert _asked(service, model, sampling) == _naive(load_artifact(models / model), sampling)
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("sampling", [Sampling(temperature=0), Sampling(seed=11)])
-def test_in_a_crowd(crowded: RunningService, models: Path, model: str, sampling: Sampling) -> None:
+def test_in_a_crowd(service: RunningService, models: Path) -> None:
     """The same among 63 others that join and leave the batch."""
-    assert _asked(crowded, model, sampling) == _naive(load_artifact(models / model), sampling)
+    with _crowd(service, 63):
+        asked = {pair: _asked(service, *pair) for pair in itertools.product(MODELS, SAMPLINGS)}
+    for (model, sampling), text in asked.items():
+        assert text == _naive(load_artifact(models / model), sampling)
 
 
 def _asked(service: RunningService, model: str, sampling: Sampling) -> str:

@@ -26,11 +26,14 @@ def service(models: Path) -> Iterator[RunningService]:
         yield running
 
 
-@pytest.fixture
-def slow_readers_service(models: Path) -> Iterator[RunningService]:
-    """A service with little patience for clients that do not read."""
-    arguments = ("--default-language-model", "words", "--stream-buffer-events", "64")
-    with RunningService(models, *arguments, "--max-tokens", "1000000") as running:
+@pytest.fixture(scope="session")
+def narrow_service(models: Path) -> Iterator[RunningService]:
+    """A service with one row, one place to wait, and little patience for slow clients."""
+    with RunningService(
+        models,
+        *("--default-language-model", "words", "--max-rows", "1", "--max-waiting", "1"),
+        *("--max-tokens", "1000000", "--stream-buffer-events", "64", "--body-seconds", "2"),
+    ) as running:
         yield running
 
 

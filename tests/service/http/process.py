@@ -58,7 +58,12 @@ class RunningService:
             self.wait()
             raise AssertionError(f"the service did not start:\n{self.output}")
         self.port = port
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE)
+        self.client = httpx.Client(
+            base_url=f"http://127.0.0.1:{port}",
+            timeout=PATIENCE,
+            limits=httpx.Limits(max_connections=None),
+            trust_env=False,
+        )
         return self
 
     def __exit__(
@@ -118,10 +123,7 @@ class RunningService:
     def streaming(self, **fields: Any) -> Iterator[Iterator[dict[str, Any]]]:
         """The events of a /generate with stream; leaving closes the connection."""
         body = {"stream": True, **fields}
-        with (
-            httpx.Client(base_url=self.client.base_url, timeout=PATIENCE) as client,
-            client.stream("POST", "/generate", json=body) as response,
-        ):
+        with self.client.stream("POST", "/generate", json=body) as response:
             assert response.status_code == 200, response.read()
             yield (parsed for parsed in map(_event, response.iter_lines()) if parsed)
 
@@ -189,4 +191,4 @@ def _event(line: str) -> dict[str, Any] | None:
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("UNROLL_")}
-    return {**own, "OMP_NUM_THREADS": "1", **more}
+    return {**own, "OMP_NUM_THREADS": "1", "UNROLL_THREADS": "1", **more}
