@@ -85,7 +85,13 @@ class RequestMaker:
             query = WordQuery(self._tokenizer, self._words, task.prompt, task.top)
             return Request([[query]], task.deadline_seconds)
         start = start_of(task.prompt, self._tokenizer)
-        search = WordSearch(self._spelling, task.top, start.known.encode(), start.required.encode())
+        search = WordSearch(
+            self._spelling,
+            task.top,
+            start.known.encode(),
+            start.required.encode(),
+            self._options.search_expansions,
+        )
         shared = SharedSearch(self._tokenizer, search, start.context, task.top)
         rows = min(self._options.search_rows, self._options.rows)
         workers = [SearchWorker(shared, leader=index == 0) for index in range(rows)]

@@ -16,6 +16,7 @@ class EngineOptions:
     are cut (``Classification.truncated``). ``classifier_batch_tokens``: tokens, padding
     included, that are classified together. ``classifier_slice_tokens``: of these, how many are
     worked on between two steps of the language models. ``search_rows``: workers of a search.
+    ``search_expansions``: texts that one search follows, at most.
     """
 
     rows: int = 64
@@ -27,3 +28,4 @@ class EngineOptions:
     classifier_batch_tokens: int = 4096
     classifier_slice_tokens: int = 512
     search_rows: int = 8
+    search_expansions: int = 1024

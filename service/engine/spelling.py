@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.tokenizer import Tokenizer
-from service.engine.words import CONNECTORS, Reading, first_word
+from service.engine.words import CONNECTORS, CUT, Reading, first_word
 from service.kernel.interface import FloatArray
 
 BoolArray = NDArray[np.bool_]
+IdArray = NDArray[np.int64]
 
 
 class Spelling:
@@ -26,9 +27,11 @@ class Spelling:
         self._ends_connector_V = _ending("a-", texts)
         self._ends_letters_V[tokenizer.end] = self._ends_connector_V[tokenizer.end] = True
         excluded = tokenizer.never_drawn | {tokenizer.end}
-        self._sorted = sorted(
+        kept = sorted(
             (spelt, token) for token, spelt in enumerate(self._bytes_V) if token not in excluded
         )
+        self._sorted = [spelt for spelt, _ in kept]
+        self._sorted_ids = np.array([token for _, token in kept], dtype=np.int64)
 
     def bytes_of(self, token: int) -> bytes:
         """The token's UTF-8."""
@@ -45,25 +48,23 @@ class Spelling:
         decoded = text.decode("utf-8", errors="replace")
         return self._ends_connector_V if decoded[-1] in CONNECTORS else self._ends_letters_V
 
-    def agreeing(self, required: bytes) -> list[int]:
-        """Tokens that begin with ``required`` or that ``required`` begins with, by id."""
-        found = [
-            token
-            for length in range(1, len(required))
-            for token in self._starting_with(required[:length], exactly=True)
-        ]
-        return sorted(found + self._starting_with(required, exactly=False))
+    def completing(self, required: bytes) -> IdArray:
+        """Tokens that begin with these bytes, by id."""
+        begin = bisect.bisect_left(self._sorted, required)
+        end = bisect.bisect_left(
+            self._sorted, True, key=lambda spelt: not spelt.startswith(required), lo=begin
+        )
+        return np.sort(self._sorted_ids[begin:end])
 
-    def _starting_with(self, prefix: bytes, *, exactly: bool) -> list[int]:
-        place = bisect.bisect_left(self._sorted, (prefix, -1))
-        found = []
-        while place < len(self._sorted) and self._sorted[place][0].startswith(prefix):
-            if not exactly or self._sorted[place][0] == prefix:
-                found.append(self._sorted[place][1])
-            elif exactly:
-                break
-            place += 1
-        return found
+    def beginning(self, required: bytes) -> IdArray:
+        """Tokens that these bytes begin with, without being all of them, by id."""
+        found: list[int] = []
+        for length in range(1, len(required)):
+            place = bisect.bisect_left(self._sorted, required[:length])
+            while place < len(self._sorted) and self._sorted[place] == required[:length]:
+                found.append(int(self._sorted_ids[place]))
+                place += 1
+        return np.array(sorted(found), dtype=np.int64)
 
 
 def _ending(before: str, texts: list[str]) -> BoolArray:
@@ -73,7 +74,7 @@ def _ending(before: str, texts: list[str]) -> BoolArray:
     """
     return np.array(
         [
-            not text.startswith("�")
+            not text.startswith(CUT)
             and first_word(before + text) == (Reading.OVER, before.rstrip(CONNECTORS))
             for text in texts
         ]

@@ -21,14 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.state import State
-from service.engine.spelling import Spelling
-from service.engine.words import Reading, first_word
+from service.engine.spelling import IdArray, Spelling
+from service.engine.words import CUT, Reading, first_word
 from service.kernel.filters import descending
 from service.kernel.interface import FloatArray
 
-MOST_EXPANSIONS = 1024
 MOST_BRANCHES = 256  # of one node
-SMALLEST_NODE = 1e-6  # less likely texts are not followed
+SMALLEST_NODE = 1e-6  # less likely texts, given what is required, are not followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +53,14 @@ class Found(NamedTuple):
 class WordSearch:
     """One search. ``next_node`` and ``expand`` alternate, for several nodes at a time if wanted."""
 
-    def __init__(self, spelling: Spelling, top: int, known: bytes, required: bytes) -> None:
+    def __init__(
+        self, spelling: Spelling, top: int, known: bytes, required: bytes, most_expansions: int
+    ) -> None:
         self._spelling = spelling
         self._top = top
         self._words: dict[str, float] = {}
         self._possible = 0.0 if required else 1.0
-        self._expansions = 0
+        self._expansions_left = most_expansions
         self._made = 0
         self._frontier: list[tuple[float, int, Node]] = []
         self.root = Node(known, required, 1.0, -1, None)
@@ -67,7 +68,7 @@ class WordSearch:
     @property
     def is_over(self) -> bool:
         """Whether nothing that waits is worth expanding."""
-        if not self._frontier or self._expansions >= MOST_EXPANSIONS:
+        if not self._frontier or self._expansions_left <= 0:
             return True
         return -self._frontier[0][0] < self._last_word_asked_for()
 
@@ -80,7 +81,7 @@ class WordSearch:
         """Takes the likeliest node; None if the search is over."""
         if self.is_over:
             return None
-        self._expansions += 1
+        self._expansions_left -= 1
         return heapq.heappop(self._frontier)[2]
 
     def expand(self, node: Node, logprobs_V: FloatArray, state: State) -> None:
@@ -93,35 +94,36 @@ class WordSearch:
             probabilities_V = np.where(ending_V, 0.0, probabilities_V)
         probabilities_V[self._spelling.end] = 0.0  # no way on from there
         for token in self._branches(node, probabilities_V):
-            self._branch(node, token, float(probabilities_V[token]), state)
+            self._branch(node, int(token), float(probabilities_V[token]), state)
 
-    def _branches(self, node: Node, probabilities_V: NDArray[np.float64]) -> list[int]:
-        if node.required:
-            return self._spelling.agreeing(node.required)
-        likely = np.flatnonzero(probabilities_V >= SMALLEST_NODE)
-        if len(likely) > MOST_BRANCHES:
-            best = descending(probabilities_V[likely].astype(np.float32), MOST_BRANCHES)
-            likely = np.sort(likely[best])
-        return [int(token) for token in likely]
+    def _branches(self, node: Node, probabilities_V: NDArray[np.float64]) -> IdArray:
+        """Tokens worth following: the likeliest, and all that spell part of what is required."""
+        if not node.required:
+            return self._likeliest(probabilities_V, np.arange(len(probabilities_V)))
+        completing = self._spelling.completing(node.required)
+        self._possible += float(probabilities_V[completing].sum())
+        beginning = self._spelling.beginning(node.required)
+        return np.concatenate([beginning, self._likeliest(probabilities_V, completing)])
+
+    def _likeliest(self, probabilities_V: NDArray[np.float64], tokens: IdArray) -> IdArray:
+        tokens = tokens[probabilities_V[tokens] >= SMALLEST_NODE * self._possible]
+        if len(tokens) <= MOST_BRANCHES:
+            return tokens
+        return np.sort(tokens[descending(probabilities_V[tokens], MOST_BRANCHES)])
 
     def _branch(self, node: Node, token: int, probability: float, state: State) -> None:
         spelt = self._spelling.bytes_of(token)
         text = node.text + spelt
         required = node.required[len(spelt) :]
-        if node.required and not required:
-            self._possible += probability
         decoded = text.decode("utf-8", errors="replace")
         # a cut character at the end decodes to a border, though it may yet become a letter
-        cut = decoded.endswith("�")
-        word = first_word(decoded.rstrip("�") if cut else decoded)
-        if word.reading is Reading.OVER and not required:
-            self._add(word.word, probability)
-        elif (
-            required or word.reading in (Reading.BEFORE, Reading.INSIDE)
-        ) and probability >= SMALLEST_NODE:
+        word = first_word(decoded.rstrip(CUT))
+        if required or word.reading in (Reading.BEFORE, Reading.INSIDE):
             self._made += 1
             child = Node(text, required, probability, token, state)
             heapq.heappush(self._frontier, (-probability, self._made, child))
+        elif word.reading is Reading.OVER:
+            self._add(word.word, probability)
 
     def _add(self, word: str, probability: float) -> None:
         if word and probability > 0.0:

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 CONNECTORS = "'’-"
+CUT = "\N{REPLACEMENT CHARACTER}"  # what bytes that are not yet a character are read as
 LONGEST_PART = 64  # characters of an unfinished word that are looked at
 
 

@@ -7,6 +7,7 @@ lower token id. Knows no random numbers.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from service.kernel.interface import Sampling
 
 FloatArray = NDArray[np.float32]
+AnyFloatArray = NDArray[np.floating[Any]]
 IdArray = NDArray[np.int64]
 
 
@@ -49,13 +51,13 @@ def surviving(weights_V: FloatArray, sampling: Sampling) -> IdArray:
     return ids_N
 
 
-def descending(values_N: FloatArray, count: int) -> IdArray:
+def descending(values_N: AnyFloatArray, count: int) -> IdArray:
     """Places of the ``count`` largest values, largest first, lower places first on ties."""
     places_K = _largest(values_N, count)
     return places_K[np.argsort(-values_N[places_K], kind="stable")]
 
 
-def _largest(values_N: FloatArray, count: int) -> IdArray:
+def _largest(values_N: AnyFloatArray, count: int) -> IdArray:
     """Places of the ``count`` largest values in rising order, lower places first on ties."""
     if count >= len(values_N):
         return np.arange(len(values_N))
@@ -70,7 +72,7 @@ def _nucleus(weights_N: FloatArray, top_p: float) -> IdArray:
     return _from_border(weights_N, falling_N[kept - 1], kept)
 
 
-def _from_border(values_N: FloatArray, border: np.float32, count: int) -> IdArray:
+def _from_border(values_N: AnyFloatArray, border: np.floating[Any], count: int) -> IdArray:
     """Places of the values above the border, and of as many at it as make up ``count``."""
     places = np.flatnonzero(values_N >= border)
     if len(places) == count:
