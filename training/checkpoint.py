@@ -1,7 +1,7 @@
 """A whole run in one file: tensors and plain values, written atomically, checked when read.
 
 A checkpoint is a safetensors file (nothing pickled) whose header carries the plain values as JSON
-and a checksum of the tensors. It is written beside its place, flushed to the disk and renamed, so
+and a checksum of all. It is written beside its place, flushed to the disk and renamed, so
 that a killed process or a full disk leaves the last good one. Knows nothing of what it holds.
 """
 
@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-FORMAT = 1
+FORMAT = "2"
 
 
 class CheckpointError(Exception):
@@ -61,9 +61,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         CheckpointError: it cannot be written; the one before is left as it was.
     """
     tensors = {name: tensor.detach().contiguous() for name, tensor in checkpoint.tensors.items()}
-    header = {"format": FORMAT, "checksum": _checksum(tensors), "values": dict(checkpoint.values)}
+    values = json.dumps(dict(checkpoint.values))
+    checksum = str(_checksum(tensors, values))
+    header = {"format": FORMAT, "checksum": checksum, "values": values}
     try:
-        write_atomically(path, save(tensors, {"checkpoint": json.dumps(header)}))
+        write_atomically(path, save(tensors, header))
     except OSError as error:
         raise CheckpointError(
             f"{path}: cannot be written: {error.strerror or error}; free space or choose another "
@@ -79,7 +81,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["checkpoint"])
+            header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         version, checksum, values = header["format"], header["checksum"], header["values"]
     except FileNotFoundError:
@@ -88,9 +90,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: damaged, or not a checkpoint ({error})") from None
     if version != FORMAT:
         raise CheckpointError(f"{path}: written in format {version}; this version reads {FORMAT}")
-    if checksum != _checksum(tensors):
-        raise CheckpointError(f"{path}: damaged: the checksum of its tensors is wrong")
-    return Checkpoint(tensors, values)
+    if checksum != str(_checksum(tensors, values)):
+        raise CheckpointError(f"{path}: damaged: its checksum is wrong")
+    return Checkpoint(tensors, json.loads(values))
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -127,8 +129,8 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Te
     )
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> int:
-    value = 0
+def _checksum(tensors: Mapping[str, Tensor], values: str) -> int:
+    value = zlib.crc32(values.encode())
     for name in sorted(tensors):
         value = zlib.crc32(name.encode(), value)
         content = tensors[name].reshape(-1).view(torch.uint8).numpy().data

@@ -81,9 +81,15 @@ def hold_out(documents: Sequence[str], share: float) -> tuple[list[str], list[st
     if held and wanted < 1:
         return kept, held
     cut = _cut(kept[-1], len(kept[-1]) - max(1, round(wanted)))
-    held.insert(0, kept[-1][cut:])
-    kept[-1] = kept[-1][:cut]
-    return kept, [text for text in held if text]
+    last = kept.pop()
+    if cut < len(last):
+        held.insert(0, last[cut:])
+        kept.append(last[:cut])
+    elif kept:
+        held.insert(0, last)
+    else:
+        kept.append(last)
+    return kept, held
 
 
 def looks_pretokenized(documents: Sequence[str]) -> bool:

@@ -31,7 +31,6 @@ from training.recipe import write_recipe
 from training.run_directory import Invocation, RunDirectory
 from training.run_options import fresh_recipe, resumed_recipe
 
-INTERRUPTED = 130
 HEADING = "What `python -m training lm --recipe FILE --out DIR` needs to repeat this run."
 
 
@@ -83,7 +82,7 @@ def _train(
         keeper.save_run()
         if not finished:
             report.note(f"stopped; continue with --resume --out {directory.artifact}")
-            return INTERRUPTED
+            return 128 + (asked.signal or 0)
         report.conclude(keeper.conclude())
     return 0
 

@@ -18,10 +18,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from model.networks import Encoded, LanguageModel
 
 ROWS = 256  # rows of logits that are worked on at a time
+GRAIN = 512  # numbers of candidates are multiples of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,18 @@ class CandidateSampler:
         return ids_C, chances_C.log().float()
 
 
+def _filled_up(ids_C: Tensor, log_chances_C: Tensor) -> tuple[Tensor, Tensor]:
+    """Candidates filled up to a multiple of GRAIN with ones that weigh nothing.
+
+    The libraries keep something for every shape of a product they have met, so shapes must be few.
+    """
+    missing = -len(ids_C) % GRAIN
+    return (
+        functional.pad(ids_C, (0, missing)),
+        functional.pad(log_chances_C, (0, missing), value=torch.inf),
+    )
+
+
 def next_token_loss(
     network: LanguageModel,
     encoded: Encoded,
@@ -86,6 +100,7 @@ def next_token_loss(
         return cross_entropy(hidden_NH, weight_VH, bias_V, targets_N)
     ids_C, log_chances_C = sampler.draw(targets_N)
     places_N = torch.searchsorted(ids_C, targets_N)
+    ids_C, log_chances_C = _filled_up(ids_C, log_chances_C)
     return cross_entropy(
         hidden_NH, weight_VH[ids_C], bias_V[ids_C], places_N, offset_V=-log_chances_C
     )

@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from training.records import HUGGING_FACE
+
 PACKAGES = ("unroll", "torch", "tokenizers", "safetensors", "numpy")
 PATH_OPTIONS = ("train", "valid", "test", "vectors", "encoder")
 
@@ -47,7 +49,7 @@ def source_record(source: str) -> dict[str, object]:
     """A data source by name, with size and digest where it is a file."""
     path = Path(source)
     if not path.is_file():
-        return {"name": source}
+        return {"name": _name(source)}
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256}
@@ -85,5 +87,9 @@ def _without_directories(name: str, value: Any) -> Any:
     if name not in PATH_OPTIONS:
         return value
     if isinstance(value, list | tuple):
-        return [Path(part).name for part in value]
-    return Path(value).name
+        return [_name(part) for part in value]
+    return _name(value)
+
+
+def _name(source: str) -> str:
+    return source if source.startswith(HUGGING_FACE) else Path(source).name
