@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import socket
 import sys
@@ -16,9 +17,11 @@ from types import FrameType
 from typing import IO
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import create_app
 from service.context import ServiceContext
+from service.errors import error_body
 from service.settings import Settings
 from service.welcome import welcome
 
@@ -31,6 +34,20 @@ _FLUSH_SECONDS = 5
 
 class BindError(Exception):
     """The address cannot be listened on; the message says why and what to do."""
+
+
+class JsonProtocol(HttpToolsProtocol):
+    """uvicorn's, but what is not HTTP at all gets an error of the one shape as well."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Called by uvicorn on bytes that it cannot read."""
+        body = json.dumps(error_body("invalid_http", msg)).encode()
+        head = (
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
 
 
 class DrainingServer(uvicorn.Server):
@@ -79,7 +96,7 @@ def serve(settings: Settings, output: IO[str] = sys.stdout) -> None:
         config = uvicorn.Config(
             app,
             loop="uvloop",
-            http="httptools",
+            http=JsonProtocol,
             ws="none",
             lifespan="on",
             log_config=None,

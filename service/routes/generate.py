@@ -17,7 +17,7 @@ from service.kernel.interface import Sampling
 from service.limits import check_generate
 from service.request_body import JsonRoute
 from service.routes.error_responses import WORK_ERRORS
-from service.schemas import LARGEST_SEED, GenerateRequest, GenerateResponse
+from service.schemas import GenerateRequest, GenerateResponse
 
 router = APIRouter(route_class=JsonRoute, tags=["language models"])
 
@@ -28,6 +28,7 @@ _STREAM = """Continuations. With `stream`, server-sent events, for each token
 texts of a choice join to its whole text; choices come interleaved; a comment is sent when nothing
 happens for a while. An error after the status line is an event `data: {"error": ...}`, the last."""
 
+_DRAWN_SEED_BITS = 53  # what a client in JavaScript can read exactly, to ask with it again
 _COLDEST = 1e-6  # below it only the likeliest token is left; some clients ask for 1e-9
 
 _EXAMPLE = (
@@ -53,7 +54,7 @@ async def generate(body: GenerateRequest, request: Request, context: Context) ->
     is being served.
     """
     check_generate(body, context.settings)
-    seed = secrets.randbelow(LARGEST_SEED + 1) if body.seed is None else body.seed
+    seed = secrets.randbits(_DRAWN_SEED_BITS) if body.seed is None else body.seed
     task = _task(body, context.name_of(body.model, "language-model"), seed)
     if body.stream:
         reply = await context.bridge.submit(task)

@@ -84,7 +84,9 @@ def _assault(service: RunningService) -> int:
     for garbage in (b"GET\r\n\r\n", b"\x16\x03\x01" * 50, b"POST /generate HTTP/9.9\r\n\r\n"):
         with service.connect() as connection:
             connection.sendall(garbage)
-            assert b" 400 " in connection.recv(100)
+            answer = connection.recv(1000)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["type"] == "invalid_http"
     hang = service.connect()
     hang.sendall(b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
     hang.close()
@@ -105,7 +107,7 @@ def _hostile_requests(client: httpx.Client) -> Iterator[httpx.Request]:
         yield client.build_request("POST", path, content=b"{}")
         for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "MADEUP"):
             yield client.build_request(method, path)
-    for path in ("/nothing", "/generate/../..", "/models/%00", "/models/" + "x" * 3000, "/%ff"):
+    for path in ("/nothing", "/generate/x", "/models/%00", "/models/" + "x" * 3000, "/%ff"):
         yield client.build_request("GET", path)
 
 

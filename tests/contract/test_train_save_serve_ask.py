@@ -26,7 +26,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = directory / "text.txt"
     text.write_text("\n".join(SENTENCES * 60) + "\n", encoding="utf-8")
     command = (
-        f"lm --train {text} --valid {text} --tokenizer word --cell lstm --steps 150 "
+        f"lm --train {text} --valid {text} --tokenizer word --cell lstm --steps 300 "
         f"--embedding 24 --hidden 24 --layers 1 --out {directory / 'models' / 'tiny'}"
     )
     ended = subprocess.run(
