@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from training.checkpoint import CheckpointError, load_checkpoint
 from training.interruption import Interruption
 from training.language_model_data import unknown_share
 from training.language_model_keeper import Keeper
@@ -51,25 +51,24 @@ def run(invocation: Invocation) -> int:
         recipe = resumed_recipe(LanguageModelRecipe, invocation, checkpoint.values["recipe"])
     set_threads(recipe.threads)
     prepared = prepare(recipe, directory, checkpoint)
+    torch.manual_seed(prepared.recipe.seed)
+    network = build_network(prepared)
     if checkpoint is None:
         directory.begin(overwrite=invocation.overwrite)
         prepared.tokenizer.save(directory.tokenizer)
         write_recipe(directory.recipe, prepared.recipe, heading=HEADING)
-    return _train(prepared, directory, checkpoint, began)
-
-
-def _train(
-    prepared: Prepared, directory: RunDirectory, checkpoint: Checkpoint | None, began: float
-) -> int:
-    torch.manual_seed(prepared.recipe.seed)
-    network = build_network(prepared)
-    if checkpoint is None:
         limits = measure_limits(prepared, network, began)
     else:
         limits = Limits(**checkpoint.values["limits"])
     training = LanguageModelRun(network, loop_settings(prepared, limits), began)
     if checkpoint is not None:
         training.restore(checkpoint)
+    return _train(training, prepared, limits, directory)
+
+
+def _train(
+    training: LanguageModelRun, prepared: Prepared, limits: Limits, directory: RunDirectory
+) -> int:
     keeper = Keeper(prepared, limits, directory, training)
     with RunReport(training, directory, prepared.recipe) as report, Interruption() as asked:
         _introduce(report, training, prepared)

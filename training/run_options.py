@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from model.manifest import NAME
 from training.recipe import RecipeError, checked_options, differences, read_recipe
 from training.run_directory import Invocation
 
@@ -23,7 +24,12 @@ def fresh_recipe(kind: type[Recipe], invocation: Invocation) -> Recipe:
         RecipeError: an option cannot be used.
     """
     given = _given(kind, invocation)
-    given.setdefault("name", invocation.out.resolve().name)
+    name = given.setdefault("name", invocation.out.resolve().name)
+    if not NAME.fullmatch(name):
+        raise RecipeError(
+            f"--name: expected at most 100 letters, digits, '.', '_' and '-', got {name!r}; "
+            "without --name it is that of --out"
+        )
     return kind(**given)
 
 

@@ -1,0 +1,380 @@
+"""The lm command: real files in, a real artifact out, killed runs continued bit for bit."""
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.artifact import load_artifact
+from model.networks import LanguageModel
+from tests.training.made_up_text import text
+from training.commands import main
+
+SMALL = ["--hidden", "16", "--embedding", "16", "--batch", "8", "--bptt", "16"]
+EXACT = ["--precision", "float32", "--threads", "1"]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> list[str]:
+    """Options that name training and validation files and a small network."""
+    (tmp_path / "train.txt").write_text(text(400, seed=1))
+    (tmp_path / "valid.txt").write_text(text(60, seed=2))
+    files = ["--train", str(tmp_path / "train.txt"), "--valid", str(tmp_path / "valid.txt")]
+    return [*files, *SMALL, *EXACT]
+
+
+def command(*arguments: str) -> list[str]:
+    """The command as a person types it."""
+    return [sys.executable, "-m", "training", "lm", *arguments]
+
+
+def run(
+    *arguments: str, limit: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end."""
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, check=False, preexec_fn=limit
+    )
+
+
+def weights(artifact: Path) -> dict[str, torch.Tensor]:
+    """All parameters of a saved network."""
+    return dict(load_artifact(artifact).network.named_parameters())
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    """To the last bit."""
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def wait_for_log(path: Path, events: int) -> None:
+    """Until a run has evaluated so many times."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if path.exists() and path.read_text().count('"validation"') >= events:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the run did not get so far")
+
+
+@pytest.mark.parametrize("cell", ["elman", "gru", "lstm"])
+def test_training_learns_the_grammar(corpus: list[str], tmp_path: Path, cell: str) -> None:
+    """Perplexity falls from 20 or so, the size of the vocabulary, towards the grammar's 2.3."""
+    out = tmp_path / "model"
+    status = main(["lm", *corpus, "--cell", cell, "--steps", "250", "--out", str(out)])
+    assert status == 0
+    artifact = load_artifact(out)
+    assert isinstance(artifact.network, LanguageModel)
+    assert artifact.network.architecture.cell == cell
+    assert artifact.manifest.metrics["validation_perplexity"] < 4.5
+    assert artifact.manifest.provenance["seed"] == 1
+
+
+@pytest.mark.parametrize("tokenizer", ["char", "bpe"])
+def test_other_tokenizers_train_as_well(corpus: list[str], tmp_path: Path, tokenizer: str) -> None:
+    """By characters and by pieces of words, under a budget of epochs."""
+    out = tmp_path / "model"
+    options = ["--tokenizer", tokenizer, "--epochs", "1", "--out", str(out)]
+    vocabulary = ["--vocabulary", "300"] if tokenizer == "bpe" else []
+    assert main(["lm", *corpus, *options, *vocabulary]) == 0
+    found = load_artifact(out)
+    assert found.tokenizer.kind == tokenizer
+    assert found.manifest.metrics["training_epochs"] == pytest.approx(1.0)
+
+
+def test_a_killed_run_ends_as_the_unbroken_one(corpus: list[str], tmp_path: Path) -> None:
+    """Kill -9 in the middle, --resume, and every weight is the same to the last bit.
+
+    Sampled softmax, dropout, restarts, averaging and weight drop are all on, so all that draws
+    random numbers or remembers something has to be restored.
+    """
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    options = [*corpus, "--steps", "120", "--softmax", "sampled", "--candidates", "10"]
+    assert main(["lm", *options, "--out", str(unbroken)]) == 0
+
+    often = [*options, "--checkpoint-seconds", "0.001", "--out", str(broken)]
+    child = subprocess.Popen(command(*often), stderr=subprocess.DEVNULL)
+    wait_for_log(tmp_path / "broken.run" / "log.jsonl", events=5)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+
+    resumed = run("--resume", "--out", str(broken))
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resumed at step" in resumed.stderr
+    assert_same_weights(unbroken, broken)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_run_and_tells_how_to_go_on(
+    corpus: list[str], tmp_path: Path, number: signal.Signals
+) -> None:
+    """Though no regular checkpoint was due for an hour."""
+    out = tmp_path / "model"
+    options = [*corpus, "--steps", "100000", "--checkpoint-seconds", "3600", "--out", str(out)]
+    child = subprocess.Popen(
+        command(*options, "--evaluations", "10000"), stderr=subprocess.PIPE, text=True
+    )
+    wait_for_log(tmp_path / "model.run" / "log.jsonl", events=2)
+    child.send_signal(number)
+    _, told = child.communicate(timeout=30)
+    assert child.returncode == 128 + number
+    assert "--resume" in told
+    assert "Traceback" not in told
+
+
+def test_one_seed_decides_a_run(corpus: list[str], tmp_path: Path) -> None:
+    """The same seed gives the same weights, another seed others."""
+    options = [*corpus, "--steps", "20"]
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        assert main(["lm", *options, "--seed", seed, "--out", str(tmp_path / name)]) == 0
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(AssertionError):
+        assert_same_weights(tmp_path / "a", tmp_path / "c")
+
+
+def test_the_recipe_of_a_run_repeats_it(corpus: list[str], tmp_path: Path) -> None:
+    """What a run chose by itself stands in its recipe, too."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert main(["lm", *corpus, "--steps", "15", "--name", "same", "--out", str(one)]) == 0
+    recipe = str(tmp_path / "one.run" / "recipe.toml")
+    assert main(["lm", "--recipe", recipe, "--out", str(other)]) == 0
+    assert_same_weights(one, other)
+
+
+def test_minutes_are_kept(corpus: list[str], tmp_path: Path) -> None:
+    """The command ends within its time, the final validation and saving included."""
+    out = tmp_path / "model"
+    began = time.monotonic()
+    assert main(["lm", *corpus, "--minutes", "0.1", "--out", str(out)]) == 0
+    assert time.monotonic() - began < 6.0
+    metrics = load_artifact(out).manifest.metrics
+    assert metrics["training_seconds"] > 2.0
+    assert metrics["training_steps"] > 10
+
+
+def test_patience_ends_a_run_that_no_longer_gets_better(tmp_path: Path) -> None:
+    """Validation on text of another language gets worse as training goes on."""
+    (tmp_path / "train.txt").write_text("a b a b a b a c " * 300)
+    (tmp_path / "valid.txt").write_text("c c c b b b c c " * 20)
+    files = ["--train", str(tmp_path / "train.txt"), "--valid", str(tmp_path / "valid.txt")]
+    out = tmp_path / "model"
+    options = ["--steps", "100000", "--evaluations", "20000", "--patience", "3", "--out", str(out)]
+    assert main(["lm", *files, *SMALL, *EXACT, *options]) == 0
+    lines = (tmp_path / "model.run" / "log.jsonl").read_text().splitlines()
+    log = [json.loads(line) for line in lines]
+    losses = [record["loss"] for record in log if record["event"] == "validation"]
+    assert min(losses) < min(losses[-3:])
+    best = load_artifact(out).manifest.metrics["validation_loss"]
+    assert best == pytest.approx(min(losses), rel=1e-3)
+
+
+def test_without_validation_files_a_part_is_held_out(
+    corpus: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And the command says so."""
+    train_only = [*corpus[:2], *corpus[4:]]
+    assert main(["lm", *train_only, "--steps", "3", "--out", str(tmp_path / "m")]) == 0
+    assert "no --valid: the last 5% of the text is held out" in capfd.readouterr().err
+
+
+def test_frozen_embeddings_from_a_file_stay(corpus: list[str], tmp_path: Path) -> None:
+    """Words of the file have its vectors after training as before."""
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("dog 1 2 3\nking 4 5 6\n")
+    out = tmp_path / "m"
+    options = ["--vectors", str(vectors), "--freeze-embeddings", "--no-tied", "--embedding", "3"]
+    assert main(["lm", *corpus, *options, "--steps", "5", "--out", str(out)]) == 0
+    artifact = load_artifact(out)
+    assert isinstance(artifact.network, LanguageModel)
+    (dog,) = artifact.tokenizer.encode(" dog")
+    assert artifact.network.embedding.weight[dog].tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("content", ["x", "x\n", "a b", "[END]", "[UNK] [UNK] a\n"])
+def test_next_to_no_text_is_enough(tmp_path: Path, content: str) -> None:
+    """Odd, but no reason to crash."""
+    (tmp_path / "t.txt").write_text(content)
+    file = str(tmp_path / "t.txt")
+    options = ["--train", file, "--valid", file, "--minimum-count", "1", "--steps", "3"]
+    assert main(["lm", *options, *SMALL, *EXACT, "--out", str(tmp_path / "m")]) == 0
+
+
+def test_many_short_documents_are_learned(tmp_path: Path) -> None:
+    """One record, one document: generation must learn to end them."""
+    lines = text(300).splitlines()
+    file = tmp_path / "t.jsonl"
+    file.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines))
+    options = ["--train", str(file), "--steps", "250", "--out", str(tmp_path / "m")]
+    assert main(["lm", *options, *SMALL, *EXACT]) == 0
+    artifact = load_artifact(tmp_path / "m")
+    assert isinstance(artifact.network, LanguageModel)
+    ids = [artifact.tokenizer.end, *artifact.tokenizer.encode(lines[0])]
+    network = artifact.network
+    logits_TBV, _ = network(torch.tensor(ids).unsqueeze(1), network.initial_state(1))
+    assert logits_TBV[-1, 0].softmax(0)[artifact.tokenizer.end] > 0.5
+
+
+def refused(result: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """Status 2 and one line that holds these parts."""
+    assert result.returncode == 2, result.stderr
+    assert_one_line(result.stderr, *parts)
+
+
+def assert_one_line(told: str, *parts: str) -> None:
+    """An error without a traceback."""
+    lines = told.strip().split("\n")
+    assert len(lines) == 1, told
+    assert lines[0].startswith("error: ")
+    for part in parts:
+        assert part in lines[0]
+
+
+def file_with(directory: Path, content: bytes, name: str = "t.txt") -> str:
+    """The path of a file with that content."""
+    (directory / name).write_bytes(content)
+    return str(directory / name)
+
+
+ENOUGH = b"a b a b " * 50
+CASES: dict[str, tuple[bytes, str, list[str], str]] = {
+    "empty": (b"", "t.txt", [], "t.txt: holds no text"),
+    "not UTF-8": (b"fine\n\xff\xfe", "t.txt", [], "line 2: not UTF-8"),
+    "wrong column": (b'{"text": "a"}', "t.jsonl", ["--column", "body"], "no column 'body'"),
+    "vocabulary": (b"a b c", "t.txt", ["--vocabulary", "5000"], "vocabulary of 5000"),
+    "rare words": (b"all once", "t.txt", ["--minimum-count", "9"], "lower minimum count"),
+    "tied": (ENOUGH, "t.txt", ["--tied", "--projection", "0", "--embedding", "7"], "tied"),
+    "too wide": (ENOUGH, "t.txt", ["--hidden", "99999999"], "hidden"),
+    "name": (ENOUGH, "t.txt", ["--name", "no/name"], "no/name"),
+    "no vectors": (ENOUGH, "t.txt", ["--vectors", "none.txt"], "none.txt"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_gets_one_clear_line(
+    tmp_path: Path, case: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Which names the file or the option, and no artifact or run is left behind."""
+    content, name, options, message = CASES[case]
+    file = file_with(tmp_path, content, name)
+    out = tmp_path / "out"
+    assert main(["lm", "--train", file, *options, *EXACT, "--steps", "2", "--out", str(out)]) == 2
+    assert_one_line(capfd.readouterr().err, message)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_process_ends_with_status_2_and_no_traceback(tmp_path: Path) -> None:
+    """As seen from a shell."""
+    file = file_with(tmp_path, b"fine\n\xff\xfe")
+    refused(run("--train", file, "--out", str(tmp_path / "m")), "t.txt, line 2: not UTF-8")
+
+
+def test_missing_files_are_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Plain ones, patterns, recipes, checkpoints."""
+    cases = {
+        "none.txt: cannot be read": ["--train", "none.txt"],
+        "none*.txt: no file matches": ["--train", "none*.txt"],
+        "none.toml: cannot be read": ["--recipe", "none.toml"],
+        "there is no checkpoint": ["--resume"],
+        "--train: give at least one file": [],
+    }
+    for message, options in cases.items():
+        assert main(["lm", *options, "--out", str(tmp_path / "m")]) == 2
+        assert_one_line(capfd.readouterr().err, message)
+
+
+def test_what_is_not_ours_is_not_overwritten(
+    corpus: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A directory with other files, a file, an earlier run; the last one only when asked."""
+
+    def asked(out: Path, *options: str) -> int:
+        return main(["lm", *corpus, "--steps", "2", "--out", str(out), *options])
+
+    foreign, out = tmp_path / "foreign", tmp_path / "m"
+    foreign.mkdir()
+    kept = Path(file_with(foreign, b"precious"))
+    for options in ([], ["--overwrite"]):
+        assert asked(foreign, *options) == 2
+        assert_one_line(capfd.readouterr().err, "foreign: holds files but no artifact")
+        assert asked(kept, *options) == 2
+        assert_one_line(capfd.readouterr().err, "is a file")
+    assert kept.read_bytes() == b"precious"
+    assert asked(out) == 0
+    capfd.readouterr()
+    assert asked(out) == 2
+    assert_one_line(capfd.readouterr().err, "--resume", "--overwrite")
+    assert asked(out, "--overwrite") == 0
+
+
+def test_resuming_with_other_data_or_options_is_refused(
+    corpus: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It would not be the very same run. The message says what differs."""
+    out = str(tmp_path / "m")
+    assert main(["lm", *corpus, "--steps", "2", "--out", out]) == 0
+    capfd.readouterr()
+    assert main(["lm", "--resume", "--out", out, "--steps", "5", "--threads", "2"]) == 2
+    assert_one_line(capfd.readouterr().err, "--steps was 2, now 5")
+    Path(corpus[1]).write_text(text(400, seed=9))
+    assert main(["lm", "--resume", "--out", out]) == 2
+    assert_one_line(capfd.readouterr().err, "other data", corpus[1], "--overwrite")
+
+
+def test_a_damaged_checkpoint_is_refused(
+    corpus: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By name."""
+    out = tmp_path / "m"
+    assert main(["lm", *corpus, "--steps", "2", "--out", str(out)]) == 0
+    capfd.readouterr()
+    checkpoint = tmp_path / "m.run" / "checkpoint.safetensors"
+    content = bytearray(checkpoint.read_bytes())
+    content[-10] ^= 1
+    checkpoint.write_bytes(content)
+    assert main(["lm", "--resume", "--out", str(out)]) == 2
+    assert_one_line(capfd.readouterr().err, "checkpoint.safetensors: damaged")
+
+
+def small_files_only() -> None:
+    """A disk on which only a few kilobytes are left."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+
+
+def test_a_full_disk_is_told_before_training(corpus: list[str], tmp_path: Path) -> None:
+    """Not after an hour of it."""
+    result = run(*corpus, "--steps", "50", "--out", str(tmp_path / "m"), limit=small_files_only)
+    assert result.returncode == 2
+    assert "checkpoint.safetensors: cannot be written: File too large" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_run_that_diverges_says_so_and_keeps_the_best(corpus: list[str], tmp_path: Path) -> None:
+    """Status 1, one line of advice, an artifact that still loads."""
+    out = tmp_path / "m"
+    wild = ["--learning-rate", "1e30", "--clip-norm", "0", "--steps", "200", "--weight-decay", "0"]
+    result = run(*corpus, *wild, "--evaluations", "100", "--out", str(out))
+    assert result.returncode == 1, result.stderr
+    assert "lower --learning-rate" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert (tmp_path / "m.run" / "checkpoint.safetensors").exists()
+
+
+def test_help_needs_no_torch() -> None:
+    """So it comes at once."""
+    code = (
+        "import sys\nfrom training.commands import main\n"
+        "try: main(['lm', '--help'])\n"
+        "except SystemExit: pass\n"
+        "assert 'torch' not in sys.modules"
+    )
+    child = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "--bptt" in child.stdout

@@ -1,0 +1,170 @@
+"""Recipes: one dataclass as command line, TOML file and record."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.language_model_recipe import CorpusSize, LanguageModelRecipe, complete
+from training.recipe import (
+    RecipeError,
+    add_options,
+    checked_options,
+    differences,
+    given_options,
+    option,
+    read_recipe,
+    recipe_values,
+    write_recipe,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One option of every type."""
+
+    files: tuple[str, ...] = option((), "files")
+    size: int | None = option(None, "a size")
+    rate: float = option(0.5, "a rate, 100 %")
+    kind: Literal["plain", "fancy"] = option("plain", "a kind")
+    tied: bool | None = option(None, "a flag")
+    threads: int | None = option(None, "threads", fixed=False)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@given(
+    files=st.lists(TEXTS, max_size=3).map(tuple),
+    size=st.none() | st.integers(-(2**40), 2**40),
+    rate=st.floats(allow_nan=False, allow_infinity=False),
+    tied=st.none() | st.booleans(),
+)
+def test_a_recipe_is_read_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory,
+    files: tuple[str, ...],
+    size: int | None,
+    rate: float,
+    tied: bool | None,
+) -> None:
+    """Whatever the values, quotes and control characters included."""
+    path = tmp_path_factory.mktemp("recipe") / "recipe.toml"
+    recipe = Sample(files=files, size=size, rate=rate, kind="fancy", tied=tied)
+    write_recipe(path, recipe, heading="Two\nlines")
+    assert Sample(**read_recipe(path, Sample)) == recipe
+
+
+def parse(*arguments: str) -> dict[str, Any]:
+    """The options given on a command line."""
+    parser = argparse.ArgumentParser()
+    add_options(parser, Sample)
+    return given_options(Sample, parser.parse_args(arguments))
+
+
+def test_only_options_that_were_given_count() -> None:
+    """So that a recipe file can stand behind the command line."""
+    assert parse() == {}
+    assert parse("--files", "a", "b", "--no-tied", "--rate", "1") == {
+        "files": ("a", "b"),
+        "tied": False,
+        "rate": 1.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("wide = 3", "wide: no such option"),
+        ('size = "3"', "size: expected a whole number, got '3'"),
+        ("size = true", "size: expected a whole number"),
+        ("tied = 1", "tied: expected a true or false"),
+        ('kind = "odd"', "kind: expected one of plain, fancy"),
+        ('files = "a"', "files: expected a list of strings"),
+        ("size = ", "not a TOML file"),
+        ('"\\u0000" = 1', "no such option"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+    """The message names the file and the option."""
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path, Sample)
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_a_missing_recipe_is_told() -> None:
+    """With its name."""
+    with pytest.raises(RecipeError, match=r"nowhere\.toml"):
+        read_recipe(Path("nowhere.toml"), Sample)
+
+
+def test_whole_numbers_are_numbers() -> None:
+    """TOML tells 1 from 1.0; people do not."""
+    assert checked_options(Sample, {"rate": 1}, place="x") == {"rate": 1.0}
+
+
+def test_differences_name_fixed_options_only() -> None:
+    """A resumed run may use other threads, but not another size."""
+    begun = Sample(size=3, threads=1)
+    assert differences(begun, {"size": 4, "threads": 2}) == ["--size was 3, now 4"]
+    assert differences(begun, {"size": 3}) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"dropout_input": 1.0},
+        {"hidden": 0},
+        {"minutes": -1.0},
+        {"minutes": float("inf")},
+        {"minutes": 1.0, "steps": 3},
+        {"learning_rate": 0.0},
+        {"clip_norm": -0.1},
+        {"seed": -1},
+        {"holdout": 1.5},
+    ],
+)
+def test_language_model_options_out_of_range_are_refused(values: dict[str, Any]) -> None:
+    """The message names the option as it stands on the command line."""
+    with pytest.raises(RecipeError, match="--" + next(iter(values)).replace("_", "-")):
+        LanguageModelRecipe(**values)
+
+
+@given(
+    tokenizer=st.sampled_from(["word", "char", "bpe"]),
+    minutes=st.floats(0.1, 1000),
+    tokens=st.integers(1, 10**9),
+    vocabulary=st.integers(3, 10**6),
+)
+def test_a_completed_recipe_has_all_the_network_needs(
+    tokenizer: Any, minutes: float, tokens: int, vocabulary: int
+) -> None:
+    """And completing it again changes nothing, so that a recorded recipe repeats its run."""
+    size = CorpusSize(tokens=tokens, vocabulary=vocabulary)
+    recipe = complete(LanguageModelRecipe(tokenizer=tokenizer, minutes=minutes), size)
+    assert recipe.hidden
+    assert recipe.batch
+    assert recipe.learning_rate
+    assert not recipe.tied or (recipe.projection or recipe.hidden) == recipe.embedding
+    assert complete(recipe, size) == recipe
+    assert complete(LanguageModelRecipe(**checked_values(recipe)), size) == recipe
+
+
+def checked_values(recipe: LanguageModelRecipe) -> dict[str, Any]:
+    """The values as they come back from a file."""
+    return checked_options(LanguageModelRecipe, recipe_values(recipe), place="recipe")
+
+
+def test_no_projection_survives_the_recipe() -> None:
+    """`--projection 0` is a choice, and must not be made again when the run is repeated."""
+    size = CorpusSize(tokens=1000, vocabulary=100)
+    asked = LanguageModelRecipe(hidden=64, embedding=32, tied=False, projection=0)
+    recipe = complete(asked, size)
+    assert not recipe.projection
+    assert complete(LanguageModelRecipe(**checked_values(recipe)), size) == recipe
