@@ -199,6 +199,8 @@ def _refuse_foreign(directory: Path) -> None:
 def _settle(directory: Path) -> None:
     """Makes sure that what was written is on the disk before it gets its name."""
     directory.chmod(0o755)
+    for path in directory.iterdir():
+        path.chmod(0o644)  # the service may run as another user
     for path in (*directory.iterdir(), directory):
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -6,12 +6,13 @@ Knows how a card reads; every fact in it comes from the manifest and the tokeniz
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from model.architecture import architecture_fields
 from model.manifest import Manifest
 from model.tokenizer import Tokenizer
 
+LONGEST_LIST = 8  # entries that a card spells out
 TITLES = {"language-model": "language model", "classifier": "document classifier"}
 
 
@@ -57,5 +58,20 @@ def _table(title: str, rows: Mapping[str, object]) -> Iterator[str]:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return _listed(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _listed(values: Sequence[object]) -> str:
+    """The entries, files by name and size; of many, how many and where the rest stands."""
+    shown = [
+        f"{value['name']} ({value['bytes']:,} bytes)"
+        if isinstance(value, Mapping) and {"name", "bytes"} <= value.keys()
+        else _cell(value)
+        for value in values
+    ]
+    if len(shown) <= LONGEST_LIST:
+        return ", ".join(shown)
+    return f"{len(shown)}, from {shown[0]} to {shown[-1]}; all in manifest.json"

@@ -143,6 +143,24 @@ def test_the_card_tells_what_the_manifest_holds(tmp_path: Path) -> None:
         assert expected in card
 
 
+def test_the_card_is_readable_whatever_the_number_of_files(tmp_path: Path) -> None:
+    """A few files are listed by name and size; of many, only the first, the last and the count."""
+    files = [{"name": f"{number}.txt", "bytes": 1000 + number, "sha256": ""} for number in range(9)]
+    save(
+        tmp_path / "m", language_model(), provenance={"data": {"train": files, "valid": files[:2]}}
+    )
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "| train | 9, from 0.txt (1,000 bytes) to 8.txt (1,008 bytes); all in" in card
+    assert "| valid | 0.txt (1,000 bytes), 1.txt (1,001 bytes) |" in card
+
+
+def test_others_may_read_what_was_saved(tmp_path: Path) -> None:
+    """An artifact made by one user can be served by another."""
+    save(tmp_path / "m", language_model())
+    for path in (tmp_path / "m").iterdir():
+        assert path.stat().st_mode & 0o777 == 0o644
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(
     name=st.sampled_from(DATA_FILES),
