@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from service.kernel.interface import Sampling
 
 FloatArray = NDArray[np.float32]
+LOOKS = np.array([1e-2, 1e-4, 0.0], dtype=np.float32)  # fractions of the likeliest token's
 AnyFloatArray = NDArray[np.floating[Any]]
 IdArray = NDArray[np.int64]
 
@@ -65,11 +66,19 @@ def _largest(values_N: AnyFloatArray, count: int) -> IdArray:
 
 
 def _nucleus(weights_N: FloatArray, top_p: float) -> IdArray:
-    """Places, rising, of the fewest weights whose share of the sum reaches ``top_p``."""
-    falling_N = np.sort(weights_N)[::-1]
-    mass_N = np.cumsum(falling_N, dtype=np.float64)
-    kept = min(int(np.searchsorted(mass_N, top_p * mass_N[-1])) + 1, len(weights_N))
-    return _from_border(weights_N, falling_N[kept - 1], kept)
+    """Places, rising, of the fewest weights whose share of the sum reaches ``top_p``.
+
+    Only as many of the likeliest are sorted as turn out to be needed.
+    """
+    needed = top_p * float(weights_N.sum(dtype=np.float64))
+    for smallest in LOOKS:
+        places = np.flatnonzero(weights_N >= smallest)
+        falling = np.sort(weights_N[places])[::-1]
+        mass = np.cumsum(falling, dtype=np.float64)
+        if mass[-1] >= needed:
+            break
+    kept = min(int(np.searchsorted(mass, needed)) + 1, len(places))
+    return places[_from_border(weights_N[places], falling[kept - 1], kept)]
 
 
 def _from_border(values_N: AnyFloatArray, border: np.floating[Any], count: int) -> IdArray:

@@ -30,6 +30,7 @@ from service.kernel.random_numbers import (
 )
 
 FloatArray = NDArray[np.float32]
+NEARLY = 1.0 + 1e-6  # room for the rounding of bounds to float32
 BLOCK = 2**17  # numbers worked on at once: four such buffers stay in a core's cache
 
 
@@ -173,18 +174,19 @@ def _winners(
     with np.errstate(divide="ignore", over="ignore"):
         bound_RN = np.divide(uniform_RN, weights_RN, out=bound_RN)
     leaders_R = bound_RN.argmin(axis=1)
-    return [
-        _winner(uniform_RN[row], weights_RN[row], bound_RN[row], int(leader))
-        for row, leader in enumerate(leaders_R)
-    ]
+    leading = (np.arange(len(leaders_R)), leaders_R)
+    arrivals_R = _arrivals(uniform_RN[leading], weights_RN[leading])
+    bound_RN[leading] = np.inf
+    winners: list[int] = leaders_R.tolist()
+    for row in np.flatnonzero(bound_RN.min(axis=1) <= arrivals_R * NEARLY):
+        bound_RN[row, winners[row]] = 0.0
+        winners[row] = _winner(uniform_RN[row], weights_RN[row], bound_RN[row], arrivals_R[row])
+    return winners
 
 
-def _winner(uniform_N: FloatArray, weights_N: FloatArray, bound_N: FloatArray, leader: int) -> int:
-    """The leader by lower bounds, unless one whose bound is not beyond its time is earlier."""
-    limit = _arrivals(uniform_N[leader : leader + 1], weights_N[leader : leader + 1])[0]
-    places_K = np.flatnonzero(bound_N <= np.float32(limit * (1.0 + 1e-6)))
-    if len(places_K) <= 1:
-        return leader
+def _winner(uniform_N: FloatArray, weights_N: FloatArray, bound_N: FloatArray, limit: float) -> int:
+    """The earliest of those whose lower bound is not beyond the leader's time."""
+    places_K = np.flatnonzero(bound_N <= limit * NEARLY)
     return int(places_K[_arrivals(uniform_N[places_K], weights_N[places_K]).argmin()])
 
 
