@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _LONG_TEXT = 4_000
 """Characters over which tokenising would hold up the other streams: about a millisecond."""
+_LAST_TURN_SECONDS = 1.0
 
 
 class Bridge:
@@ -92,7 +93,9 @@ class Bridge:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 await self._idle.wait()
-        return await asyncio.to_thread(self._engine.stop, 0.0)
+        ended = self._idle.is_set()
+        await asyncio.to_thread(self._engine.stop, _LAST_TURN_SECONDS if ended else 0.0)
+        return ended
 
     @property
     def draining(self) -> bool:
