@@ -33,6 +33,10 @@ def _lines(manifest: Manifest, tokenizer: Tokenizer) -> Iterator[str]:
         f"A recurrent {TITLES[manifest.kind]} ({manifest.architecture.cell}) over "
         f"{tokenizer.size} {tokenizer.kind} tokens, made and served by Unroll."
     )
+    licence = provenance.pop("licence", None)
+    if licence:
+        yield ""
+        yield f"Licence: {licence}"
     if manifest.labels:
         yield ""
         yield f"Labels: {', '.join(manifest.labels)}."

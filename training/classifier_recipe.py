@@ -27,6 +27,8 @@ class ClassifierRecipe:
         None, 'the column of labels; "label", or the only choice left'
     )
     name: str | None = option(None, "the model's name; the name of --out if not given")
+    description: str | None = option(None, "a sentence or two for the model card", fixed=False)
+    licence: str | None = option(None, "of the data and so of the model, for its card", fixed=False)
 
     tokenizer: Literal["word", "char", "bpe"] = option(
         "word", "what a token is; words are read in lower case"
@@ -50,7 +52,7 @@ class ClassifierRecipe:
         metavar="FILE",
     )
     vector_words: int = option(
-        10_000,
+        15_000,
         "frequent words of --vectors that are known even if no document has them",
         metavar="N",
     )

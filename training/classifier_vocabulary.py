@@ -2,7 +2,7 @@
 
 Words that no training document holds can still be understood if the file has a vector for them, so
 the most frequent words of the file join the vocabulary. Everything else becomes [UNK], which is
-learned from the words that the training data has only once.
+learned from the rare words of the training data.
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ def make_tokenizer(recipe: ClassifierRecipe, texts: Sequence[str], vectors: Vect
         return _bpe_tokenizer(texts, recipe.vocabulary)
     if recipe.tokenizer == "char":
         return train_char_tokenizer(texts, vocabulary=recipe.vocabulary, minimum_count=minimum)
-    # A word with a vector counts as often as it must to be kept.
-    known = itertools.chain.from_iterable(itertools.repeat(word, minimum) for word in vectors)
+    # The vectors are in the order of their file; its first words count as often as they must.
+    frequent = itertools.islice(vectors, recipe.vector_words)
+    known = [word for word in frequent for _ in range(minimum)]
 
     def train(vocabulary: int | None) -> Tokenizer:
         return train_word_tokenizer(

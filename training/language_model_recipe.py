@@ -26,6 +26,8 @@ class LanguageModelRecipe:
     unit: Literal["file", "paragraph", "line"] = option("file", "what a document is in a text file")
     column: str | None = option(None, "the column that holds the text of records")
     name: str | None = option(None, "the model's name; the name of --out if not given")
+    description: str | None = option(None, "a sentence or two for the model card", fixed=False)
+    licence: str | None = option(None, "of the data and so of the model, for its card", fixed=False)
 
     tokenizer: Literal["word", "char", "bpe"] = option("word", "what a token is")
     vocabulary: int | None = option(None, "how many tokens there are at most", metavar="N")

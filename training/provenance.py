@@ -18,17 +18,23 @@ from training.records import HUGGING_FACE
 
 PACKAGES = ("unroll", "torch", "tokenizers", "safetensors", "numpy")
 PATH_OPTIONS = ("train", "valid", "test", "vectors", "encoder")
+CARD_OPTIONS = ("description", "licence")
 
 
 def provenance(
     *, sources: Mapping[str, Sequence[str]], recipe: Mapping[str, Any], seed: int
 ) -> dict[str, object]:
-    """What the manifest records. ``sources`` maps "train", "valid" to the files of that split."""
-    return {
+    """What the manifest records. ``sources`` maps "train", "valid" to the files of that split.
+
+    ``description`` and ``licence`` of the recipe stand first, for they open the model card.
+    """
+    card = {name: recipe[name] for name in CARD_OPTIONS if recipe.get(name)}
+    options = {name: value for name, value in recipe.items() if name not in CARD_OPTIONS}
+    return card | {
         "data": {
             split: [source_record(source) for source in names] for split, names in sources.items()
         },
-        "recipe": {name: _without_directories(name, value) for name, value in recipe.items()},
+        "recipe": {name: _without_directories(name, value) for name, value in options.items()},
         "seed": seed,
         "commit": commit(),
         "libraries": library_versions(),

@@ -34,6 +34,14 @@ def test_data_is_recorded_by_name_and_digest_but_not_by_place(tmp_path: Path) ->
     assert "torch" in record["libraries"]  # type: ignore[operator]
 
 
+def test_description_and_licence_open_the_record() -> None:
+    """What a person reads first on the card is not buried among the options."""
+    recipe = {"description": "Knows keys.", "licence": "CC0", "hidden": 3}
+    record = provenance(sources={}, recipe=recipe, seed=5)
+    assert list(record)[:2] == ["description", "licence"]
+    assert record["recipe"] == {"hidden": 3}
+
+
 @given(st.lists(st.text(max_size=5)), st.lists(st.text(max_size=5)))
 def test_a_digest_tells_lists_of_texts_apart(one: list[str], other: list[str]) -> None:
     """Moving a border between two texts is another list."""
