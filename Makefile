@@ -88,10 +88,20 @@ format: $(VENV)/.dev.stamp ## rewrite the sources as `make check` wants them
 bench: $(VENV)/.bench.stamp ## measure the service beside its peers on this machine
 	$(RUN) -m benchmarks serve
 
+# What pretrained/ holds; each has its recipe in training/recipes.
+LANGUAGE_MODELS := english-word shakespeare-char
+CLASSIFIERS := $(filter-out $(LANGUAGE_MODELS),$(basename $(notdir $(wildcard training/recipes/*.toml))))
+
 models: $(VENV)/.dev.stamp ## train the pretrained models again from UNROLL_DATA (hours)
 	@test -d "$(UNROLL_DATA)" || { \
 	  echo "There is no folder $(UNROLL_DATA): say where the data is with UNROLL_DATA=FOLDER."; exit 1; }
-	@echo "No recipes yet."; exit 1
+	@set -e; export UNROLL_DATA="$(abspath $(UNROLL_DATA))"; \
+	for name in $(LANGUAGE_MODELS); do \
+	  $(RUN) -m training lm --recipe training/recipes/$$name.toml --out pretrained/$$name --overwrite; \
+	done; \
+	for name in $(CLASSIFIERS); do \
+	  $(RUN) -m training classifier --recipe training/recipes/$$name.toml --out pretrained/$$name --overwrite; \
+	done
 
 # --- Containers ------------------------------------------------------------------------------
 
