@@ -153,10 +153,11 @@ class Engine:
                 break
             for runner, request in submitted:
                 runner.accept(request)
+            runners = self._runners.values()
             for ticket in cancelled:
-                for runner in self._runners.values():
+                for runner in runners:
                     runner.cancel(ticket)
-            self._hand_over([event for runner in self._runners.values() for event in _step(runner)])
+            self._hand_over([event for runner in runners for event in _step(runner)])
         self._abandon(submitted)
 
     def _collect(self) -> tuple[list[tuple[Runner, Request]], list[Ticket]]:

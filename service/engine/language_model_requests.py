@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 
 from model.tokenizer import Piece, Tokenizer
 from service.engine.errors import InvalidTask, WrongKind
 from service.engine.generation import Choice, OpenChoices
 from service.engine.next_word import SearchWorker, SharedSearch, WordQuery, start_of
 from service.engine.options import EngineOptions
+from service.engine.sampling_limits import check_sampling
 from service.engine.scoring import ScoredText, ScoreSheet
 from service.engine.sequence import Request
 from service.engine.spelling import Spelling
@@ -30,6 +30,8 @@ class RequestMaker:
         self._name = name
         self._tokenizer = tokenizer
         self._options = options
+        is_word = tokenizer.kind == "word"
+        self._vocabulary = WordVocabulary(tokenizer) if is_word else Spelling(tokenizer)
 
     def make(self, task: Task) -> Request:
         """Raises InvalidTask and WrongKind."""
@@ -50,6 +52,9 @@ class RequestMaker:
             raise InvalidTask("max_tokens", f"expected 0 or more, got {task.max_tokens}")
         if "" in task.stop:
             raise InvalidTask("stop", "a stop string must not be empty")
+        check_sampling(task.sampling)
+        if task.logprobs is not None and task.logprobs < 0:
+            raise InvalidTask("logprobs", f"expected 0 or more, got {task.logprobs}")
         pieces = self._pieces("prompt", task.prompt)
         top = task.logprobs or 0
         open_choices = OpenChoices(task.n)
@@ -81,12 +86,15 @@ class RequestMaker:
         if task.top < 1:
             raise InvalidTask("top", f"expected 1 or more, got {task.top}")
         self._pieces("prompt", task.prompt)
-        if self._tokenizer.kind == "word":
-            query = WordQuery(self._tokenizer, self._words, task.prompt, task.top)
+        if isinstance(self._vocabulary, WordVocabulary):
+            query = WordQuery(self._tokenizer, self._vocabulary, task.prompt, task.top)
             return Request([[query]], task.deadline_seconds)
+        return self._search(task, self._vocabulary)
+
+    def _search(self, task: NextWord, spelling: Spelling) -> Request:
         start = start_of(task.prompt, self._tokenizer)
         search = WordSearch(
-            self._spelling,
+            spelling,
             task.top,
             start.known.encode(),
             start.required.encode(),
@@ -116,11 +124,3 @@ class RequestMaker:
                 field, f"expected token ids from 0 to {self._tokenizer.size - 1}, got {token}"
             )
         return Piece(token, self._tokenizer.text_of(token))
-
-    @cached_property
-    def _words(self) -> WordVocabulary:
-        return WordVocabulary(self._tokenizer)
-
-    @cached_property
-    def _spelling(self) -> Spelling:
-        return Spelling(self._tokenizer)

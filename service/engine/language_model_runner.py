@@ -100,7 +100,8 @@ class LanguageModelRunner:
                 events += self._fail(request, DeadlineExceeded(), "deadline")
                 continue
             for sequence in running:
-                events += self._note(request, sequence, sequence.expire())
+                if sequence.phase is Phase.RUNNING:  # the first may have ended the request
+                    events += self._note(request, sequence, sequence.expire())
         return events
 
     def _admit(self, now: float) -> None:

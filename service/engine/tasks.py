@@ -130,7 +130,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class TextScore:
-    """One text's tokens. Their texts join to the text, except where bpe splits a character."""
+    """One text's tokens. Their texts join to the text (to what is kept of it, if not lossless)."""
 
     tokens: tuple[TokenLogprob, ...]
     logprob: float
@@ -157,7 +157,8 @@ class NextWordsFound:
     """The answer to ``NextWord``, likeliest first.
 
     ``covered``: the probability of all words that were found, whether shown or not; the rest
-    is the end of the text, the unknown word, and what the search did not reach.
+    is the end of the text, the unknown word, punctuation, and what the search did not reach.
+    Where the prompt ends in a space or inside a word, probabilities are given that (bpe, word).
     ``entropy_bits``: of the words found, their probabilities scaled to sum to 1.
     """
 

@@ -30,6 +30,7 @@ from service.kernel.random_numbers import (
 )
 
 FloatArray = NDArray[np.float32]
+COLDEST = 1e-6  # temperatures between 0 and this would be 0 in float32
 NEARLY = 1.0 + 1e-6  # room for the rounding of bounds to float32
 BLOCK = 2**17  # numbers worked on at once: four such buffers stay in a core's cache
 
@@ -122,7 +123,7 @@ class Sampler:
         for row in rows:
             temperature = asks[row].sampling.temperature
             if temperature != 1.0:
-                np.divide(self._shifted_RV[row], np.float32(temperature), out=weights_RV[row])
+                np.divide(self._shifted_RV[row], _divisor(temperature), out=weights_RV[row])
                 np.exp(weights_RV[row], out=weights_RV[row])
             weights_RV[row, self._never_drawn] = 0.0
         uniform_RV = self._uniform_RV[:count]
@@ -152,11 +153,15 @@ class Sampler:
         if sampling.temperature <= 0:
             return best
         changed_V -= changed_V[best]
-        changed_V /= np.float32(sampling.temperature)
+        changed_V /= _divisor(sampling.temperature)
         weights_V = np.exp(changed_V, out=changed_V)
         ids_N = surviving(weights_V, sampling)
         uniform_1N = uniforms(_keys([ask]), ids_N.astype(np.uint32))
         return int(ids_N[_winners(uniform_1N, weights_V[None, ids_N])[0]])
+
+
+def _divisor(temperature: float) -> np.float32:
+    return np.float32(max(temperature, COLDEST))
 
 
 def _keys(asks: Sequence[Ask]) -> NDArray[np.uint64]:

@@ -106,7 +106,7 @@ def test_a_draw_is_the_naive_draw(
         assert drawn.token in nudged or equal
 
 
-@pytest.mark.parametrize("temperature", [0.0, 1e-4, 1.0])
+@pytest.mark.parametrize("temperature", [0.0, 1e-300, 1e-4, 1.0])
 @pytest.mark.parametrize("top_k", [0, 3])
 def test_what_must_not_be_drawn_is_not_drawn(temperature: float, top_k: int) -> None:
     """Not even when it has all the probability that float32 can hold."""
