@@ -62,6 +62,7 @@ class WordSearch:
         self._possible = 0.0 if required else 1.0
         self._expansions_left = most_expansions
         self._made = 0
+        self._bar: float | None = 0.0  # what the last word asked for has; None: to be found out
         self._frontier: list[tuple[float, int, Node]] = []
         self.root = Node(known, required, 1.0, -1, None)
 
@@ -128,8 +129,10 @@ class WordSearch:
     def _add(self, word: str, probability: float) -> None:
         if word and probability > 0.0:
             self._words[word] = self._words.get(word, 0.0) + probability
+            self._bar = None
 
     def _last_word_asked_for(self) -> float:
-        if len(self._words) < self._top:
-            return 0.0
-        return heapq.nlargest(self._top, self._words.values())[-1]
+        if self._bar is None:
+            best = heapq.nlargest(self._top, self._words.values())
+            self._bar = best[-1] if len(best) == self._top else 0.0
+        return self._bar
