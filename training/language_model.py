@@ -7,6 +7,7 @@ the end.
 
 from __future__ import annotations
 
+import sys
 import time
 
 import torch
@@ -27,7 +28,7 @@ from training.language_model_setup import (
     prepare,
 )
 from training.processors import set_threads
-from training.recipe import write_recipe
+from training.recipe import RecipeError, write_recipe
 from training.run_directory import Invocation, RunDirectory
 from training.run_options import fresh_recipe, resumed_recipe
 
@@ -49,21 +50,37 @@ def run(invocation: Invocation) -> int:
         directory.check(overwrite=invocation.overwrite)
     else:
         recipe = resumed_recipe(LanguageModelRecipe, invocation, checkpoint.values["recipe"])
+        if checkpoint.values["complete"] and directory.has_artifact():
+            print(f"{directory.artifact}: the run is complete", file=sys.stderr)
+            return 0
     set_threads(recipe.threads)
     prepared = prepare(recipe, directory, checkpoint)
     torch.manual_seed(prepared.recipe.seed)
     network = build_network(prepared)
     if checkpoint is None:
-        directory.begin(overwrite=invocation.overwrite)
-        prepared.tokenizer.save(directory.tokenizer)
-        write_recipe(directory.recipe, prepared.recipe, heading=HEADING)
         limits = measure_limits(prepared, network, began)
     else:
         limits = Limits(**checkpoint.values["limits"])
     training = LanguageModelRun(network, loop_settings(prepared, limits), began)
-    if checkpoint is not None:
+    if checkpoint is None:
+        _begin(training, prepared, directory, overwrite=invocation.overwrite)
+    else:
         training.restore(checkpoint)
     return _train(training, prepared, limits, directory)
+
+
+def _begin(
+    training: LanguageModelRun, prepared: Prepared, directory: RunDirectory, *, overwrite: bool
+) -> None:
+    recipe = prepared.recipe
+    if training.progress() >= 1.0:
+        raise RecipeError(
+            f"--minutes: {recipe.minutes:g} is over before the first step, "
+            f"{training.position.seconds:.1f} seconds after the beginning; give more"
+        )
+    directory.begin(overwrite=overwrite)
+    prepared.tokenizer.save(directory.tokenizer)
+    write_recipe(directory.recipe, recipe, heading=HEADING)
 
 
 def _train(
@@ -83,6 +100,7 @@ def _train(
             report.note(f"stopped; continue with --resume --out {directory.artifact}")
             return 128 + (asked.signal or 0)
         report.conclude(keeper.conclude())
+        keeper.save_run(complete=True)
     return 0
 
 

@@ -21,7 +21,7 @@ from training.provenance import digest_of_texts
 from training.readers import DataError, read_documents
 
 LARGEST_WORD_VOCABULARY = 50_000  # unless more are asked for
-BPE_VOCABULARY = 4_096
+BPE_VOCABULARIES = (4_096, 2_048, 1_024, 512, 320, 258)
 MARKED_UNKNOWN = "<unk>"  # a corpus that has it has chosen its vocabulary already
 
 
@@ -70,12 +70,22 @@ def make_tokenizer(recipe: LanguageModelRecipe, texts: Sequence[str]) -> Tokeniz
     """The tokenizer of the recipe, its vocabulary taken from the training texts alone."""
     texts = [line for text in texts for line in lines_of(text)]
     if recipe.tokenizer == "bpe":
-        return train_bpe_tokenizer(texts, vocabulary=recipe.vocabulary or BPE_VOCABULARY)
+        return _bpe_tokenizer(recipe.vocabulary, texts)
     if recipe.tokenizer == "char":
         return train_char_tokenizer(
             texts, vocabulary=recipe.vocabulary, minimum_count=recipe.minimum_count or 1
         )
     return _word_tokenizer(recipe, texts)
+
+
+def _bpe_tokenizer(vocabulary: int | None, texts: Sequence[str]) -> Tokenizer:
+    """As large as asked for; if nothing was asked, as large as is usual and the data allows."""
+    for size in () if vocabulary else BPE_VOCABULARIES:
+        try:
+            return train_bpe_tokenizer(texts, vocabulary=size)
+        except VocabularyError:  # the data has fewer
+            continue
+    return train_bpe_tokenizer(texts, vocabulary=vocabulary or BPE_VOCABULARIES[-1])
 
 
 def _word_tokenizer(recipe: LanguageModelRecipe, texts: Sequence[str]) -> Tokenizer:

@@ -49,11 +49,11 @@ class Keeper:
         if time.monotonic() - self._saved >= self._prepared.recipe.checkpoint_seconds:
             self.save_run()
 
-    def save_run(self) -> None:
-        """Saves the run; CheckpointError when it cannot be written."""
+    def save_run(self, *, complete: bool = False) -> None:
+        """Saves the run, ``complete`` if nothing is left to do; CheckpointError if it cannot be."""
         self._saved = time.monotonic()
         state = self._run.checkpoint()
-        values = {**self._header, **state.values}
+        values = {**self._header, **state.values, "complete": complete}
         save_checkpoint(self._directory.checkpoint, Checkpoint(state.tensors, values))
 
     def save_best(self) -> None:
@@ -71,7 +71,9 @@ class Keeper:
         The network is left with the best weights. Returns the metrics.
         """
         self._run.put_best()
-        deadline = time.monotonic() + self._run.seconds_left() - MARGIN / 2
+        # A run that was killed in here and resumed has no time left, and is measured all the same.
+        left = max(self._run.seconds_left() - MARGIN / 2, self._run.settings.reserve)
+        deadline = time.monotonic() + left
         reading = lay_out(self._prepared.valid)
         found = likelihood(self._run.network, reading, "float32", deadline=deadline)
         return self._save(self._run.network, found)

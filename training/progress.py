@@ -45,8 +45,8 @@ class Progress:
         now = time.monotonic()
         if seconds_left is None and share > 0:
             seconds_left = (now - self._began) * (1.0 - share) / share
-        left = "" if seconds_left is None else f"{duration(seconds_left)} left, "
-        text = left + ", ".join(f"{name} {_figure(value)}" for name, value in figures.items())
+        told = [] if seconds_left is None else [f"{duration(seconds_left)} left"]
+        text = ", ".join(told + [f"{name} {_figure(value)}" for name, value in figures.items()])
         if self._bar is not None:
             self._bar.n = min(1.0, share)
             self._bar.set_postfix_str(text)

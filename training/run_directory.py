@@ -57,6 +57,10 @@ class RunDirectory:
     def log(self) -> Path:
         return self.files / "log.jsonl"
 
+    def has_artifact(self) -> bool:
+        """Whether DIR holds an artifact; it may be damaged."""
+        return (self.artifact / MANIFEST).exists()
+
     def check(self, *, overwrite: bool) -> None:
         """Makes sure that a fresh run may begin here.
 
@@ -69,7 +73,7 @@ class RunDirectory:
                 f"{self.artifact}: holds a run already; continue it with --resume, or begin anew "
                 "with --overwrite"
             )
-        if not overwrite and (self.artifact / MANIFEST).exists():
+        if not overwrite and self.has_artifact():
             raise OutputError(
                 f"{self.artifact}: holds an artifact already; choose another --out, or replace it "
                 "with --overwrite"
@@ -99,7 +103,7 @@ class RunDirectory:
             return
         if not self.artifact.is_dir():
             raise OutputError(f"{self.artifact}: is a file; --out names a directory")
-        if any(self.artifact.iterdir()) and not (self.artifact / MANIFEST).exists():
+        if any(self.artifact.iterdir()) and not self.has_artifact():
             raise OutputError(
                 f"{self.artifact}: holds files but no artifact; choose an empty or new directory"
             )

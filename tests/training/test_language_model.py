@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,8 +85,7 @@ def test_other_tokenizers_train_as_well(corpus: list[str], tmp_path: Path, token
     """By characters and by pieces of words, under a budget of epochs."""
     out = tmp_path / "model"
     options = ["--tokenizer", tokenizer, "--epochs", "1", "--out", str(out)]
-    vocabulary = ["--vocabulary", "300"] if tokenizer == "bpe" else []
-    assert main(["lm", *corpus, *options, *vocabulary]) == 0
+    assert main(["lm", *corpus, *options]) == 0
     found = load_artifact(out)
     assert found.tokenizer.kind == tokenizer
     assert found.manifest.metrics["training_epochs"] == pytest.approx(1.0)
@@ -159,6 +159,29 @@ def test_minutes_are_kept(corpus: list[str], tmp_path: Path) -> None:
     metrics = load_artifact(out).manifest.metrics
     assert metrics["training_seconds"] > 2.0
     assert metrics["training_steps"] > 10
+
+
+def test_minutes_too_few_for_one_step_are_refused(
+    corpus: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Rather than saving a network that has learned nothing."""
+    assert main(["lm", *corpus, "--minutes", "0.0001", "--out", str(tmp_path / "m")]) == 2
+    assert_one_line(capfd.readouterr().err, "--minutes: 0.0001 is over before the first step")
+    assert not (tmp_path / "m.run").exists()
+
+
+def test_a_complete_run_is_left_as_it_is(corpus: list[str], tmp_path: Path) -> None:
+    """Resumed, it only says so; without its artifact it makes that again."""
+    out = tmp_path / "m"
+    assert main(["lm", *corpus, "--steps", "4", "--out", str(out)]) == 0
+    before = (out / "manifest.json").read_bytes()
+    assert main(["lm", "--resume", "--out", str(out)]) == 0
+    assert (out / "manifest.json").read_bytes() == before
+    trained = weights(out)
+    shutil.rmtree(out)
+    assert main(["lm", "--resume", "--out", str(out)]) == 0
+    again = weights(out)
+    assert all(torch.equal(again[name], trained[name]) for name in trained)
 
 
 def test_patience_ends_a_run_that_no_longer_gets_better(tmp_path: Path) -> None:
