@@ -268,7 +268,12 @@ class TextScore(_Response):
     tokens: list[ScoredToken]
     logprob: float = Field(description="natural logarithm of the text's probability")
     perplexity: float = Field(description="per token")
-    bits_per_byte: float = Field(description="of UTF-8: comparable between tokenizers")
+    bits_per_byte: float = Field(
+        description="of UTF-8: comparable between tokenizers, if there are no unknown tokens"
+    )
+    unknown_tokens: int = Field(
+        description="words outside the vocabulary: each is scored as any unknown word"
+    )
 
 
 class ScoreResponse(_Response):

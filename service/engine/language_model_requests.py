@@ -75,7 +75,7 @@ class RequestMaker:
         if not 1 <= len(task.texts) <= most:
             raise InvalidTask("texts", f"expected 1 to {most} texts, got {len(task.texts)}")
         texts = [self._pieces("texts", text) for text in task.texts]
-        sheet = ScoreSheet(texts)
+        sheet = ScoreSheet(texts, self._tokenizer.unknown)
         groups = [
             [ScoredText(self._tokenizer, pieces, sheet, index)]
             for index, pieces in enumerate(texts)

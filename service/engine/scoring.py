@@ -16,10 +16,11 @@ from service.kernel.interface import RowResult, RowWork, Scored
 
 
 class ScoreSheet:
-    """Collects the texts of one task; they may finish in any order."""
+    """Collects the texts of one task; they may finish in any order. ``unknown``: [UNK]'s id."""
 
-    def __init__(self, texts: Sequence[Sequence[Piece]]) -> None:
+    def __init__(self, texts: Sequence[Sequence[Piece]], unknown: int | None) -> None:
         self._texts = texts
+        self._unknown = unknown
         self._scores: list[TextScore | None] = [None] * len(texts)
 
     def fill(self, index: int, scored: Sequence[Scored]) -> list[Event]:
@@ -28,7 +29,8 @@ class ScoreSheet:
         tokens = tuple(
             TokenLogprob(piece.text, one.logprob) for piece, one in zip(pieces, scored, strict=True)
         )
-        self._scores[index] = TextScore(tokens, sum(token.logprob for token in tokens))
+        unknown = sum(piece.id == self._unknown for piece in pieces)
+        self._scores[index] = TextScore(tokens, sum(token.logprob for token in tokens), unknown)
         complete = [score for score in self._scores if score is not None]
         if len(complete) < len(self._scores):
             return []

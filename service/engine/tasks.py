@@ -130,10 +130,14 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class TextScore:
-    """One text's tokens. Their texts join to the text (to what is kept of it, if not lossless)."""
+    """One text's tokens. Their texts join to the text (to what is kept of it, if not lossless).
+
+    ``unknown_tokens``: how many of them the model knows only as [UNK].
+    """
 
     tokens: tuple[TokenLogprob, ...]
     logprob: float
+    unknown_tokens: int
 
 
 @dataclass(frozen=True, slots=True)

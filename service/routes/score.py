@@ -50,4 +50,5 @@ def _result(text: str, scored: EngineScore) -> TextScore:
         logprob=scored.logprob,
         perplexity=math.exp(min(nats / max(1, len(scored.tokens)), 700.0)),
         bits_per_byte=nats / math.log(2) / len(text.encode("utf-8")),
+        unknown_tokens=scored.unknown_tokens,
     )

@@ -38,6 +38,8 @@ def test_each_token_has_its_exact_logprob(tmp_path: Path, kind: str) -> None:
             exact_V = torch.log_softmax(reader.read(before).double(), dim=0)
             assert token.logprob == pytest.approx(float(exact_V[token_id]), abs=2e-5)
             before = token_id
+        encoded = artifact.tokenizer.encode(text)
+        assert score.unknown_tokens == sum(one == artifact.tokenizer.unknown for one in encoded)
         assert score.logprob == pytest.approx(sum(token.logprob for token in score.tokens))
     assert found.prompt_tokens == sum(len(artifact.tokenizer.encode(text)) for text in TEXTS)
 
