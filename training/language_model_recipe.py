@@ -6,11 +6,29 @@ network and the stronger the dropout. What was tried stands in docs/experiments.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from training.recipe import RecipeError, option
 
+# Shares that are dropped when the data is read forty times (after Merity et al., 2018).
+WORD_DROPOUT = {
+    "dropout_input": 0.5,
+    "dropout_hidden": 0.3,
+    "dropout_output": 0.3,
+    "dropout_embedding": 0.08,
+    "dropout_weight": 0.4,
+}
+CHARACTER_DROPOUT = {
+    "dropout_input": 0.0,
+    "dropout_hidden": 0.3,
+    "dropout_output": 0.3,
+    "dropout_embedding": 0.0,
+    "dropout_weight": 0.0,
+}
+OPERATIONS = 6e10  # multiplications with an addition that one core does in a second, about
+USUAL_THREADS = 2
 EXAMPLE_MINUTES = 10.0  # when no budget is given
 
 
@@ -145,7 +163,7 @@ def complete(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelReci
     recipe = _with_budget(recipe)
     recipe = _with_network(recipe)
     recipe = _with_optimisation(recipe, size)
-    return _with_regularisation(recipe)
+    return _with_regularisation(recipe, size)
 
 
 def _with_budget(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
@@ -189,17 +207,44 @@ def _with_optimisation(recipe: LanguageModelRecipe, size: CorpusSize) -> Languag
     )
 
 
-def _with_regularisation(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
-    """Starting points for a few passes; more of them ask for more."""
+def _with_regularisation(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
+    """The more often the data will be read, the stronger."""
+    strength = _strength(_passes(recipe, size))
     characters = recipe.tokenizer == "char"
-    word = {"input": 0.25, "hidden": 0.15, "output": 0.1, "embedding": 0.02, "weight": 0.2}
-    char = {"input": 0.0, "hidden": 0.15, "output": 0.15, "embedding": 0.0, "weight": 0.0}
-    dropout = char if characters else word
-    chosen: dict[str, Any] = {f"dropout_{name}": share for name, share in dropout.items()}
+    chosen: dict[str, Any] = {
+        name: round(strength * full, 3)
+        for name, full in (CHARACTER_DROPOUT if characters else WORD_DROPOUT).items()
+    }
     chosen["activation_penalty"] = 0.0 if characters else 2.0
     chosen["temporal_penalty"] = 0.0 if characters else 1.0
     missing = {name: value for name, value in chosen.items() if getattr(recipe, name) is None}
     return replace(recipe, **missing)
+
+
+def _passes(recipe: LanguageModelRecipe, size: CorpusSize) -> float:
+    """How often the data will be read, about."""
+    if recipe.epochs is not None:
+        return recipe.epochs
+    if recipe.steps is not None:
+        return recipe.steps * (recipe.batch or 1) * (recipe.bptt or 1) / size.tokens
+    speed = OPERATIONS / (6 * _multiplications(recipe, size.vocabulary))  # forward and backward
+    return 60.0 * (recipe.minutes or 0.0) * (recipe.threads or USUAL_THREADS) * speed / size.tokens
+
+
+def _multiplications(recipe: LanguageModelRecipe, vocabulary: int) -> float:
+    """Of one token on its way through the network."""
+    hidden, embedding = recipe.hidden or 1, recipe.embedding or 1
+    gates = {"lstm": 4, "gru": 3, "elman": 1}[recipe.cell]
+    widths = embedding + hidden * (2 * (recipe.layers or 1) - 1)
+    words = min(vocabulary, 1.2 * recipe.candidates) if recipe.softmax == "sampled" else vocabulary
+    return gates * hidden * widths + words * (recipe.projection or hidden)
+
+
+def _strength(passes: float) -> float:
+    """0 for a glance, 0.5 for four passes, 1 for forty; linear, then logarithmic."""
+    if passes <= 4.0:
+        return passes / 8.0
+    return min(1.0, 0.5 + 0.5 * math.log10(passes / 4.0))
 
 
 def _flag(name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import tomllib
 import types
@@ -125,9 +126,14 @@ def _told(value: Any) -> str:
     return "not set" if value is None else str(value)
 
 
+@functools.cache
+def _annotations(recipe: type[Any]) -> dict[str, Any]:
+    return get_type_hints(recipe)
+
+
 def _shape(recipe: type[Any], name: str) -> Shape:
     """Of a field's annotation: the type of one value, whether there are several, the choices."""
-    kind = get_type_hints(recipe)[name]
+    kind = _annotations(recipe)[name]  # type: ignore[arg-type]  # classes can be hashed
     if get_origin(kind) in (Union, types.UnionType):
         kind = next(part for part in get_args(kind) if part is not types.NoneType)
     if get_origin(kind) is tuple:

@@ -151,14 +151,20 @@ def test_the_recipe_of_a_run_repeats_it(corpus: list[str], tmp_path: Path) -> No
 
 
 def test_minutes_are_kept(corpus: list[str], tmp_path: Path) -> None:
-    """The command ends within its time, the final validation and saving included."""
-    out = tmp_path / "model"
+    """The command ends near its time, the final validation and saving included.
+
+    The time is several times what a run of one step takes here, so that a slow machine has enough.
+    """
     began = time.monotonic()
-    assert main(["lm", *corpus, "--minutes", "0.1", "--out", str(out)]) == 0
-    assert time.monotonic() - began < 6.0
-    metrics = load_artifact(out).manifest.metrics
-    assert metrics["training_seconds"] > 2.0
-    assert metrics["training_steps"] > 10
+    assert main(["lm", *corpus, "--steps", "1", "--out", str(tmp_path / "short")]) == 0
+    budget = max(4.0, 5.0 * (time.monotonic() - began))
+    began = time.monotonic()
+    options = ["--minutes", str(budget / 60), "--out", str(tmp_path / "model")]
+    assert main(["lm", *corpus, *options]) == 0
+    assert 0.5 * budget < time.monotonic() - began < 1.5 * budget
+    metrics = load_artifact(tmp_path / "model").manifest.metrics
+    assert 0.5 * budget < metrics["training_seconds"] <= budget
+    assert metrics["validation_tokens"] > 0
 
 
 def test_minutes_too_few_for_one_step_are_refused(

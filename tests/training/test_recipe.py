@@ -161,6 +161,21 @@ def checked_values(recipe: LanguageModelRecipe) -> dict[str, Any]:
     return checked_options(LanguageModelRecipe, recipe_values(recipe), place="recipe")
 
 
+def test_dropout_grows_with_the_passes_over_the_data() -> None:
+    """A glance needs none; what was given is kept."""
+
+    def chosen(epochs: float, **given: float) -> LanguageModelRecipe:
+        size = CorpusSize(tokens=10**6, vocabulary=10**4)
+        return complete(LanguageModelRecipe(epochs=epochs, **given), size)  # type: ignore[arg-type]
+
+    inputs = [chosen(epochs).dropout_input or 0.0 for epochs in (0.1, 1, 4, 12, 40, 400)]
+    assert inputs == sorted(inputs)
+    assert inputs[0] < 0.02
+    assert inputs[2] == 0.25
+    assert inputs[4] == inputs[5] == 0.5
+    assert chosen(40, dropout_input=0.1).dropout_input == 0.1
+
+
 def test_no_projection_survives_the_recipe() -> None:
     """`--projection 0` is a choice, and must not be made again when the run is repeated."""
     size = CorpusSize(tokens=1000, vocabulary=100)
