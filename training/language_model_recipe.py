@@ -91,7 +91,7 @@ class LanguageModelRecipe:
     softmax: Literal["full", "sampled"] | None = option(
         None, "over all tokens, or an estimate from a sample"
     )
-    candidates: int = option(4000, "tokens in the sample of a sampled softmax", metavar="N")
+    candidates: int = option(2500, "tokens in the sample of a sampled softmax", metavar="N")
     averaging: float = option(0.25, "the last share of the run whose weights are averaged; 0: none")
 
     dropout_input: float | None = option(None, "locked dropout of the embedded tokens", metavar="P")
