@@ -50,7 +50,7 @@ def run(invocation: Invocation) -> int:
         directory.check(overwrite=invocation.overwrite)
     else:
         recipe = resumed_recipe(LanguageModelRecipe, invocation, checkpoint.values["recipe"])
-        if checkpoint.values["complete"] and directory.has_artifact():
+        if checkpoint.values.get("complete") and directory.has_artifact():
             print(f"{directory.artifact}: the run is complete", file=sys.stderr)
             return 0
     set_threads(recipe.threads)
