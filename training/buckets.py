@@ -1,8 +1,9 @@
 """Batches of documents of similar length, cut by a budget of tokens.
 
-A batch is as wide as its longest document, so sorting by length keeps padding small, and a budget
-of tokens (padding included) keeps every step about equally long. Order is decided by a seed and
-the number of the epoch alone, so that a resumed run finds its place without stored state.
+A batch is about as wide as its longest document, so sorting by length keeps padding small, and a
+budget of tokens (padding included) keeps every step about equally long. Order is decided by a seed
+and the number of the epoch alone, so that a resumed run finds its place without stored state.
+Widths are few, for the sake of memory.
 
 Does not know networks or labels' names. Shapes: T time, B rows.
 """
@@ -86,25 +87,36 @@ def epoch_batches(lengths: Sequence[int], *, budget: int, seed: int, epoch: int)
 
 
 def sorted_batches(lengths: Sequence[int], *, budget: int) -> list[list[int]]:
-    """The batches for evaluation: all documents, shortest first."""
+    """The batches for evaluation: all documents, longest first."""
     return _fill(range(len(lengths)), lengths, budget)
 
 
 def _fill(indices: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Cuts the documents, sorted by length, where one more row would exceed the budget."""
+    """Cuts the documents, longest first, into batches of as many rows as their width allows."""
+    order = sorted(indices, key=lambda index: -lengths[index])
     batches: list[list[int]] = []
-    for index in sorted(indices, key=lambda index: lengths[index]):
-        if batches and lengths[index] * (len(batches[-1]) + 1) <= budget:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
+    start = 0
+    while start < len(order):
+        rows = max(1, budget // padded_width(lengths[order[start]]))
+        batches.append(order[start : start + rows])
+        start += rows
     return batches
+
+
+def padded_width(length: int) -> int:
+    """The length, rounded up by at most an eighth (and to an even number).
+
+    The libraries keep something for every shape they have met: with a width and a number of rows
+    for each batch, memory would grow for as long as a run lasts (pytorch issue 27971).
+    """
+    step = 1 << max(1, length.bit_length() - 4)
+    return -(-length // step) * step
 
 
 def collate(documents: Documents, indices: Sequence[int]) -> Batch:
     """The documents at `indices` as one padded batch."""
     rows = [documents.tokens[index] for index in indices]
-    tokens_TB = torch.full((max(map(len, rows)), len(rows)), PADDING)
+    tokens_TB = torch.full((padded_width(max(map(len, rows))), len(rows)), PADDING)
     for row, tokens in enumerate(rows):
         tokens_TB[: len(tokens), row] = torch.tensor(tokens)
     return Batch(

@@ -34,12 +34,11 @@ from training.recipe import recipe_values, write_recipe
 from training.run_directory import Invocation, RunDirectory
 from training.run_options import fresh_recipe, resumed_recipe
 
-INTERRUPTED = 130
 HEADING = "What `python -m training classifier --recipe FILE --out DIR` needs to repeat this run."
 
 
 def run(invocation: Invocation) -> int:
-    """Trains a classifier; the exit status.
+    """Trains a classifier; the exit status: 0, or 128 and the signal's number if interrupted.
 
     Raises:
         DataError, RecipeError, OutputError, VocabularyError, CheckpointError, ...: each with a
@@ -83,7 +82,7 @@ def _train(
         keeper.save_run()
         if not finished:
             report.note(f"stopped; continue with --resume --out {directory.artifact}")
-            return INTERRUPTED
+            return 128 + (asked.signal or 0)
         training.put_best()
         metrics, predictions = keeper.conclude()
         report.conclude(metrics, predictions, prepared.splits.labels)
