@@ -49,7 +49,7 @@ def write(path: Path, examples: list[Example]) -> str:
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
     """Options that name three splits of the made-up corpus and a small network."""
-    splits = {"train": 120, "valid": 30, "test": 45}
+    splits = {"train": 240, "valid": 60, "test": 60}
     named = []
     for seed, (split, count) in enumerate(splits.items()):
         named += [f"--{split}", write(tmp_path / f"{split}.jsonl", made_up(count, seed))]
@@ -70,23 +70,23 @@ def same(one: Path, other: Path) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("options", "floor"),  # chance is one in three
+    "options",
     [
-        ([], 0.8),
-        (["--cell", "elman", "--learning-rate", "0.005"], 0.5),
-        (["--pooling", "last", "--learning-rate", "0.01"], 0.6),
-        (["--cell", "gru", "--no-bidirectional", "--layers", "2"], 0.8),
-        (["--tokenizer", "char", "--cell", "gru", "--max-tokens", "60"], 0.6),
-        (["--tokenizer", "bpe", "--vocabulary", "300", "--clip-value", "0.1"], 0.8),
+        [],
+        ["--cell", "elman"],
+        ["--pooling", "last"],
+        ["--cell", "gru", "--no-bidirectional", "--layers", "2"],
+        ["--tokenizer", "char", "--cell", "gru", "--max-tokens", "60"],
+        ["--tokenizer", "bpe", "--vocabulary", "300", "--clip-value", "0.1"],
     ],
 )
 def test_an_artifact_that_tells_the_topics_apart(
-    files: list[str], tmp_path: Path, options: list[str], floor: float
+    files: list[str], tmp_path: Path, options: list[str]
 ) -> None:
     """Every cell, tokenizer and pooling learns; metrics, labels and calibration are recorded."""
     out = tmp_path / "topics"
-    epochs = ["--epochs", "10", "--learning-rate", "0.02", "--hidden", "24"]
-    assert main(["classifier", *files, *epochs, *options, "--out", str(out)]) == 0
+    size = ["--epochs", "12", "--learning-rate", "0.005", "--hidden", "24", "--embedding", "24"]
+    assert main(["classifier", *files, *size, *options, "--out", str(out)]) == 0
     artifact = load_artifact(out)
     manifest = artifact.manifest
     assert isinstance(artifact.network, Classifier)
@@ -96,7 +96,8 @@ def test_an_artifact_that_tells_the_topics_apart(
     measured = ("accuracy", "macro_f1", "calibration_error_before", "calibration_error", "loss")
     for split in ("validation", "test"):
         assert {f"{split}_{name}" for name in measured} <= set(manifest.metrics)
-    assert manifest.metrics["test_accuracy"] > floor
+    # chance is one in three, and one topic never learned two in three; six seeds gave 0.88 to 1
+    assert manifest.metrics["test_accuracy"] > 0.7
 
 
 def test_the_seed_decides_the_run(files: list[str], tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_validation_is_held_out_and_told(
     assert main(["classifier", *without]) == 0
     assert "no --valid: 10% of each label's examples held out" in capfd.readouterr().err
     metrics = load_artifact(tmp_path / "out").manifest.metrics
-    assert metrics["validation_documents"] == 12
+    assert metrics["validation_documents"] == 24
     assert "test_accuracy" not in metrics
 
 
