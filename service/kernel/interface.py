@@ -34,7 +34,9 @@ class Sampling:
     likeliest token's probability. ``repetition_penalty`` (Keskar et al., CTRL, 2019) divides
     positive and multiplies negative logits of the tokens already seen. ``seed`` (unsigned, 64
     bits), ``choice`` and the position decide the random numbers, nothing else does.
-    ``top_logprobs``: how many of the likeliest tokens to report with each token.
+    ``logprob``: whether the log-probability of a drawn token is wanted; where it is not, it may
+    be anything, and a pass over the vocabulary is saved. ``top_logprobs``: how many of the
+    likeliest tokens to report with each token.
     """
 
     temperature: float = 1.0
@@ -44,6 +46,7 @@ class Sampling:
     repetition_penalty: float = 1.0
     seed: int = 0
     choice: int = 0
+    logprob: bool = True
     top_logprobs: int = 0
 
 
@@ -126,9 +129,15 @@ class Kernel(Protocol):
     def restore(self, row: int, state: State) -> None:
         """Overwrites the row's state with a batch of one."""
 
-    def run(self, work: Sequence[RowWork], steps: int) -> list[RowResult]:
+    def interrupt(self) -> None:
+        """Ends the call under way, or the next one, after the step it is in. Any thread."""
+
+    def run(
+        self, work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
+    ) -> list[RowResult]:
         """Advances each row by up to ``steps`` tokens; results stand in the order of ``work``.
 
-        No row may appear twice. Raises ValueError on a row, token or count out of range,
+        Fewer steps are taken when somebody interrupts, and with ``cut_at_end`` as soon as a row
+        has done its work; one at least. No row may appear twice. Raises ValueError on a row, token or count out of range,
         before any row has moved.
         """

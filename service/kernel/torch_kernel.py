@@ -19,6 +19,7 @@ from torch import Tensor
 from model.networks import LanguageModel
 from model.state import State
 from service.kernel.cells import CELLS, Layer
+from service.kernel.checks import check_row, check_work
 from service.kernel.interface import RowResult, RowWork
 from service.kernel.packed_linear import PackedLinear
 from service.kernel.row_cursor import RowCursor
@@ -38,6 +39,7 @@ class TorchKernel:
         self.capacity = capacity
         self.vocabulary = architecture.vocabulary
         self._end = end
+        self._interrupted = False
         self._sampler = Sampler(self.vocabulary, never_drawn)
         self._embedding_VE = network.embedding.weight.detach().clone()
         make_layer = CELLS[architecture.cell]
@@ -66,25 +68,35 @@ class TorchKernel:
     @torch.inference_mode()
     def save(self, row: int) -> State:
         """A copy of the row's state, as a batch of one."""
-        self._check_row(row)
+        check_row(row, self.capacity)
         return self._pool.gather([row])
 
     @torch.inference_mode()
     def restore(self, row: int, state: State) -> None:
         """Overwrites the row's state with a batch of one."""
-        self._check_row(row)
+        check_row(row, self.capacity)
         self._pool.scatter([row], state)
 
+    def interrupt(self) -> None:
+        """Ends the call under way, or the next one, after the step it is in. Any thread."""
+        self._interrupted = True
+
     @torch.inference_mode()
-    def run(self, work: Sequence[RowWork], steps: int) -> list[RowResult]:
+    def run(
+        self, work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
+    ) -> list[RowResult]:
         """Advances each row by up to ``steps`` tokens; see the interface."""
-        self._check(work, steps)
+        check_work(work, steps, self.capacity, self.vocabulary)
         cursors = [RowCursor(item, self._end) for item in work]
         for _ in range(steps):
             reading = [(c, token) for c in cursors if (token := c.next_token()) is not None]
             if not reading:
                 break
             self._step([cursor for cursor, _ in reading], [token for _, token in reading])
+            ended = any(cursor.next_token() is None for cursor, _ in reading)
+            if self._interrupted or (cut_at_end and ended):
+                break
+        self._interrupted = False
         return [cursor.result for cursor in cursors]
 
     def _step(self, cursors: list[RowCursor], tokens: list[int]) -> None:
@@ -128,22 +140,3 @@ class TorchKernel:
 
     def _padding(self, count: int) -> int:
         return -count % self._multiple
-
-    def _check(self, work: Sequence[RowWork], steps: int) -> None:
-        if steps < 1:
-            raise ValueError(f"steps: expected at least 1, got {steps}")
-        rows = [item.row for item in work]
-        if len(set(rows)) != len(rows):
-            raise ValueError("work: a row appears twice")
-        for item in work:
-            self._check_row(item.row)
-            if not item.feed:
-                raise ValueError("feed: expected at least one token")
-            if not 0 <= min(item.feed) <= max(item.feed) < self.vocabulary:
-                raise ValueError(f"feed: expected token ids from 0 to {self.vocabulary - 1}")
-            if item.draw < 0:
-                raise ValueError(f"draw: expected 0 or more, got {item.draw}")
-
-    def _check_row(self, row: int) -> None:
-        if not 0 <= row < self.capacity:
-            raise ValueError(f"row: expected 0 to {self.capacity - 1}, got {row}")

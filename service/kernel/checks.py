@@ -1,0 +1,30 @@
+"""What every kernel checks of its work before any row moves. Knows no arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.kernel.interface import RowWork
+
+
+def check_row(row: int, capacity: int) -> None:
+    """Raises ValueError on a row that does not exist."""
+    if not 0 <= row < capacity:
+        raise ValueError(f"row: expected 0 to {capacity - 1}, got {row}")
+
+
+def check_work(work: Sequence[RowWork], steps: int, capacity: int, vocabulary: int) -> None:
+    """Raises ValueError on a row, token or count out of range."""
+    if steps < 1:
+        raise ValueError(f"steps: expected at least 1, got {steps}")
+    rows = [item.row for item in work]
+    if len(set(rows)) != len(rows):
+        raise ValueError("work: a row appears twice")
+    for item in work:
+        check_row(item.row, capacity)
+        if not item.feed:
+            raise ValueError("feed: expected at least one token")
+        if not 0 <= min(item.feed) <= max(item.feed) < vocabulary:
+            raise ValueError(f"feed: expected token ids from 0 to {vocabulary - 1}")
+        if item.draw < 0:
+            raise ValueError(f"draw: expected 0 or more, got {item.draw}")

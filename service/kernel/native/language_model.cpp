@@ -1,0 +1,250 @@
+// See language_model.h. All threads run the same steps; thread 0 does the bookkeeping alone.
+#include "language_model.h"
+
+#include <algorithm>
+
+namespace {
+
+constexpr int LANES = 16;
+
+uint64_t splitmix(uint64_t value) {  // Steele, Lea and Flood, 2014
+  value += 0x9E3779B97F4A7C15u;
+  value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9u;
+  value = (value ^ (value >> 27)) * 0x94D049BB133111EBu;
+  return value ^ (value >> 31);
+}
+
+uint64_t random_key(uint64_t seed, uint64_t choice, uint64_t position) {
+  return splitmix(splitmix(splitmix(seed) ^ choice) ^ position);
+}
+
+int padded(int count) { return (count + LANES - 1) / LANES * LANES; }
+
+int outputs_of(const Matrix& matrix) { return matrix.groups * matrix.gates * LANES; }
+
+}  // namespace
+
+LanguageModel::LanguageModel(const Description& description, int threads, const Steps& steps)
+    : description_(description),
+      layers_(description.layer, description.layer + description.layers),
+      never_(description.never, description.never + description.never_count),
+      steps_(steps),
+      team_(threads),
+      cursors_(description.rows),
+      scratch_(threads) {
+  const int rows = description.rows;
+  for (auto& scratch : scratch_) scratch.resize(3 * padded(description.vocabulary));
+  logit_memory_.resize(size_t(rows) * outputs_of(description.output));
+  ones_.assign(rows, 1.0f);
+  if (description.projection.weights != nullptr) {
+    projected_memory_.resize(size_t(rows) * outputs_of(description.projection));
+    quantised_memory_.resize(projected_memory_.size() * sizeof(float));
+  }
+}
+
+int LanguageModel::run(const Call& call) {
+  for (int place = 0; place < call.count; ++place) {
+    Cursor& cursor = cursors_[place];
+    Work& work = call.work[place];
+    const size_t slots = size_t(place) * call.steps;
+    cursor.work = &work;
+    cursor.feed = call.feed + work.feed_begin;
+    cursor.seen.assign(call.seen + work.seen_begin, call.seen + work.seen_begin + work.seen_count);
+    cursor.tokens = call.tokens + slots;
+    cursor.logprobs = call.logprobs + slots;
+    cursor.top_tokens = call.top_tokens + slots * call.top;
+    cursor.top_logprobs = call.top_logprobs + slots * call.top;
+    cursor.distribution = work.distribution < 0
+        ? nullptr : call.distributions + size_t(work.distribution) * description_.vocabulary;
+    cursor.last = -1;
+    work.read = work.scored = work.drawn = 0;
+  }
+  failed_ = ended_ = false;
+  team_.run([&](int thread) { run_in_step(call, thread); });
+  interrupted_.store(false, std::memory_order_relaxed);
+  return failed_ ? 1 : 0;
+}
+
+void LanguageModel::run_in_step(const Call& call, int thread) {
+  for (int step = 0; step < call.steps; ++step) {
+    if (thread == 0) going_ = (step == 0 || !(failed_ || (ended_ && call.cut_at_end) ||
+                                 interrupted_.load(std::memory_order_relaxed))) &&
+                              begin_step(call);
+    team_.barrier();
+    if (!going_) return;
+    for (int layer = 0; layer < description_.layers; ++layer) {
+      run_layer(layer, thread);
+      team_.barrier();
+    }
+    if (!draws_.empty()) {
+      run_head(thread);
+      draw(thread);
+      team_.barrier();
+    }
+    if (thread == 0) end_step();
+  }
+}
+
+// Who reads what in this step, and what is asked after it. False when nobody has anything to read.
+bool LanguageModel::begin_step(const Call& call) {
+  active_.clear(), rows_.clear(), tokens_.clear(), draws_.clear(), asking_.clear();
+  head_inputs_.clear(), head_scales_.clear(), logits_.clear();
+  for (int place = 0; place < call.count; ++place) {
+    Cursor& cursor = cursors_[place];
+    const int32_t token = cursor.next_token(description_.end);
+    if (token < 0) continue;
+    active_.push_back(&cursor);
+    rows_.push_back(cursor.work->row);
+    tokens_.push_back(token);
+    ask(call, cursor);
+  }
+  next_draw_.store(0, std::memory_order_relaxed);
+  return !active_.empty();
+}
+
+void LanguageModel::ask(const Call& call, Cursor& cursor) {
+  Work& work = *cursor.work;
+  const bool ends_feed = work.read == work.feed_count - 1;
+  work.read = std::min(work.read + 1, work.feed_count);
+  const bool feeds = work.read < work.feed_count;
+  const bool distributes = !feeds && ends_feed && cursor.distribution != nullptr;
+  const bool draws = !feeds && work.draw > 0;
+  if (!(feeds ? work.score != 0 : draws || distributes)) return;
+  const size_t slot = size_t(cursor.slot());
+  Draw draw{};
+  draw.logits = logit_memory_.data() + draws_.size() * outputs_of(description_.output);
+  draw.vocabulary = description_.vocabulary;
+  draw.never = never_.data();
+  draw.never_count = int32_t(never_.size());
+  draw.seen = cursor.seen.data();
+  draw.seen_count = int32_t(cursor.seen.size());
+  draw.temperature = work.temperature;
+  draw.top_k = work.top_k;
+  draw.top_p = work.top_p;
+  draw.min_p = work.min_p;
+  draw.penalty = work.penalty;
+  draw.key = random_key(work.seed, work.choice, work.position + work.drawn);
+  draw.score = feeds ? cursor.feed[work.read] : -1;
+  draw.draw = draws;
+  draw.logprob = draws && work.logprob != 0;
+  draw.top = feeds || draws ? work.top_logprobs : 0;
+  draw.distribution = distributes ? cursor.distribution : nullptr;
+  draw.top_tokens = cursor.top_tokens + slot * call.top;
+  draw.top_logprobs = cursor.top_logprobs + slot * call.top;
+  const int top_layer = description_.layers - 1;
+  head_inputs_.push_back(activation(top_layer, work.row, true));
+  head_scales_.push_back(layers_[top_layer].scale);
+  logits_.push_back(draw.logits);
+  draws_.push_back(draw);
+  asking_.push_back(&cursor);
+}
+
+void LanguageModel::run_layer(int layer, int thread) {
+  const LayerDescription& own = layers_[layer];
+  const int count = int(rows_.size());
+  std::vector<const float*> table(layer == 0 && description_.table ? count : 0);
+  std::vector<const void*> inputs(count), hidden_rows(count);
+  std::vector<void*> next_rows(count);
+  std::vector<float> input_scales(count), hidden_scales(count, own.scale);
+  std::vector<float*> hiddens(count), cells(count);
+  const size_t element = description_.precision == Precision::int8 ? 1 : sizeof(float);
+  for (int place = 0; place < count; ++place) {
+    const int row = rows_[place];
+    const int32_t token = tokens_[place];
+    if (!table.empty()) {
+      table[place] = description_.table + size_t(token) * outputs_of(own.hidden);
+    } else if (layer == 0) {
+      inputs[place] = static_cast<const char*>(description_.embedding) +
+                      size_t(token) * description_.embedding_inputs * element;
+      input_scales[place] = description_.embedding_scales[token];
+    } else {
+      inputs[place] = activation(layer - 1, row, true);
+      input_scales[place] = layers_[layer - 1].scale;
+    }
+    hidden_rows[place] = activation(layer, row, false);
+    next_rows[place] = activation(layer, row, true);
+    hiddens[place] = own.hiddens + size_t(row) * description_.units;
+    cells[place] = own.cells ? own.cells + size_t(row) * description_.units : nullptr;
+  }
+  const LayerStep step{
+      description_.cell, own.input, own.hidden, count, table.empty() ? nullptr : table.data(),
+      inputs.data(), input_scales.data(), hidden_rows.data(), hidden_scales.data(),
+      1.0f / own.scale, hiddens.data(), cells.data(), next_rows.data()};
+  const int groups = own.hidden.groups;
+  steps_.advance(step, description_.precision, groups * thread / team_.size(),
+                 groups * (thread + 1) / team_.size());
+}
+
+// From the last layer's activations to logits, by way of the projection if there is one.
+void LanguageModel::run_head(int thread) {
+  const Matrix& projection = description_.projection;
+  const int count = int(draws_.size());
+  if (projection.weights != nullptr) {
+    const int width = outputs_of(projection);
+    std::vector<float*> outputs(count);
+    for (int place = 0; place < count; ++place)
+      outputs[place] = projected_memory_.data() + size_t(place) * width;
+    multiply(projection, head_inputs_, head_scales_, outputs, thread);
+    team_.barrier();
+    for (int place = thread; place < count; place += team_.size()) {
+      void* to = quantised_memory_.data() + size_t(place) * width * sizeof(float);
+      head_scales_[place] = steps_.quantise(outputs[place], to, width, description_.precision);
+      head_inputs_[place] = to;
+    }
+    team_.barrier();
+  }
+  multiply(description_.output, head_inputs_, head_scales_, logits_, thread);
+  team_.barrier();
+}
+
+void LanguageModel::multiply(
+    const Matrix& matrix, const std::vector<const void*>& inputs, const std::vector<float>& scales,
+    const std::vector<float*>& outputs, int thread) {
+  const LinearStep step{matrix, int32_t(inputs.size()), inputs.data(), scales.data(),
+                        outputs.data()};
+  steps_.multiply(step, description_.precision, matrix.groups * thread / team_.size(),
+                  matrix.groups * (thread + 1) / team_.size());
+}
+
+void LanguageModel::draw(int thread) {
+  const int count = int(draws_.size());
+  for (int place; (place = next_draw_.fetch_add(1, std::memory_order_relaxed)) < count;)
+    steps_.draw(draws_[place], scratch_[thread].data());
+}
+
+// Rows that have read own their new activations; what was drawn is written down.
+void LanguageModel::end_step() {
+  for (const int row : rows_) description_.current[row] ^= 1;
+  settle();
+  for (Cursor* cursor : active_) ended_ = ended_ || cursor->next_token(description_.end) < 0;
+}
+
+void LanguageModel::settle() {
+  for (size_t place = 0; place < draws_.size(); ++place) {
+    const Draw& draw = draws_[place];
+    Cursor& cursor = *asking_[place];
+    Work& work = *cursor.work;
+    failed_ = failed_ || draw.failed;
+    if (draw.failed) continue;
+    const int slot = cursor.slot();
+    if (draw.score >= 0) {
+      cursor.tokens[slot] = draw.score;
+      cursor.logprobs[slot] = draw.score_logprob;
+      ++work.scored;
+    } else if (draw.draw) {
+      cursor.tokens[slot] = cursor.last = draw.token;
+      cursor.logprobs[slot] = draw.token_logprob;
+      ++work.drawn;
+      const bool known = work.penalty == 1.0f ||
+          std::find(cursor.seen.begin(), cursor.seen.end(), draw.token) != cursor.seen.end();
+      if (!known) cursor.seen.push_back(draw.token);
+    }
+  }
+}
+
+void* LanguageModel::activation(int layer, int row, bool next) const {
+  const size_t element = description_.precision == Precision::int8 ? 1 : sizeof(float);
+  const int half = description_.current[row] ^ int(next);
+  const size_t place = (size_t(half) * description_.rows + row) * description_.units;
+  return static_cast<char*>(layers_[layer].activations) + place * element;
+}

@@ -1,0 +1,146 @@
+// The rows of one language model and the walk of each through its work. No arithmetic.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "steps.h"
+#include "team.h"
+
+// --- What Python hands over; kept in step with native_library.py --------------------------------
+
+struct LayerDescription {
+  Matrix input;         // weights null: looked up in the table
+  Matrix hidden;
+  float* hiddens;       // (rows, units), float32, units padded to 16
+  float* cells;         // the same, or null
+  void* activations;    // (2, rows, units): which of the two is current is told by `current`
+  float scale;          // what one unit of an activation is worth (1 for float32)
+};
+
+struct Description {
+  Cell cell;
+  Precision precision;
+  int32_t layers;
+  int32_t rows;
+  int32_t units;               // of a layer, padded
+  int32_t vocabulary;
+  int32_t end;
+  int32_t never_count;
+  const int32_t* never;
+  const LayerDescription* layer;
+  const float* table;          // (vocabulary, groups * gates * 16): W x + b of the first layer
+  const void* embedding;       // (vocabulary, embedding_inputs) activations, when there is no table
+  const float* embedding_scales;
+  int32_t embedding_inputs;
+  Matrix projection;           // weights null: there is none
+  Matrix output;
+  uint8_t* current;            // per row: which activations are its own now
+};
+
+// One row's work, and what came of it; see interface.py.
+struct Work {
+  int32_t row;
+  int32_t draw;
+  int32_t feed_begin, feed_count;   // in `feed`
+  int32_t seen_begin, seen_count;   // in `seen`
+  int32_t score;
+  int32_t distribution;             // place in the distributions, or -1
+  int32_t top_k;
+  int32_t top_logprobs;
+  int32_t logprob;
+  float temperature, top_p, min_p, penalty;
+  uint64_t seed, choice, position;
+  // results: answers stand in slots, those of scores before those of draws
+  int32_t read;
+  int32_t scored;
+  int32_t drawn;
+  int32_t unused;
+};
+
+struct Call {
+  Work* work;
+  int32_t count;
+  int32_t steps;
+  int32_t top;              // slots for likeliest tokens, per answer
+  int32_t cut_at_end;       // whether to return as soon as a row has ended
+  const int32_t* feed;
+  const int32_t* seen;
+  int32_t* tokens;          // (count, steps)
+  float* logprobs;          // (count, steps)
+  int32_t* top_tokens;      // (count, steps, top)
+  float* top_logprobs;
+  float* distributions;     // (how many, vocabulary)
+};
+
+// How far one row has come with its work.
+struct Cursor {
+  Work* work = nullptr;
+  const int32_t* feed = nullptr;
+  std::vector<int32_t> seen;
+  int32_t* tokens = nullptr;
+  float* logprobs = nullptr;
+  int32_t* top_tokens = nullptr;
+  float* top_logprobs = nullptr;
+  float* distribution = nullptr;
+  int32_t last = -1;
+
+  // The token to read in this step, or -1.
+  int32_t next_token(int32_t end) const {
+    if (work->read < work->feed_count) return feed[work->read];
+    const bool over = work->drawn == 0 || work->drawn >= work->draw || last == end;
+    return over ? -1 : last;
+  }
+
+  int slot() const { return work->scored + work->drawn; }
+};
+
+class LanguageModel {
+ public:
+  LanguageModel(const Description& description, int threads, const Steps& steps);
+
+  // 0; 1 when logits were not finite (the rows have moved on).
+  int run(const Call& call);
+
+  // From any thread: the call under way, or the next one, ends after the step it is in.
+  void interrupt() { interrupted_.store(true, std::memory_order_relaxed); }
+
+ private:
+  void run_in_step(const Call& call, int thread);
+  bool begin_step(const Call& call);
+  void ask(const Call& call, Cursor& cursor);
+  void settle();
+  void end_step();
+  void run_layer(int layer, int thread);
+  void run_head(int thread);
+  void multiply(const Matrix& matrix, const std::vector<const void*>& inputs,
+                const std::vector<float>& scales, const std::vector<float*>& outputs, int thread);
+  void draw(int thread);
+  void* activation(int layer, int row, bool next) const;
+
+  const Description description_;
+  const std::vector<LayerDescription> layers_;
+  const std::vector<int32_t> never_;
+  const Steps& steps_;
+  Team team_;
+  std::atomic<bool> interrupted_{false};
+
+  // the step under way: written by thread 0 between barriers, read by all
+  std::vector<Cursor> cursors_;
+  std::vector<Cursor*> active_;
+  std::vector<int> rows_;
+  std::vector<int32_t> tokens_;
+  std::vector<Draw> draws_;
+  std::vector<Cursor*> asking_;
+  std::vector<const void*> head_inputs_;
+  std::vector<float> head_scales_, ones_;
+  std::vector<float*> head_outputs_, logits_;
+  std::vector<float> projected_memory_, logit_memory_;
+  std::vector<char> quantised_memory_;
+  std::vector<std::vector<float>> scratch_;
+  std::atomic<int> next_draw_{0};
+  bool going_ = false;
+  bool ended_ = false;
+  bool failed_ = false;
+};

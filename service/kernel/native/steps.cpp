@@ -1,0 +1,108 @@
+// The arithmetic of a step, for the instruction set that the build names in UNROLL_STEPS.
+//
+// Compiled once for each set, with that set's flags, and chosen at run time. Nothing here may be a
+// template of the standard library: the linker would keep one copy for all, and an old processor
+// could meet instructions that it has not. Knows no sequences, no state and no threads.
+#include "steps.h"
+
+#include "cells.h"
+#include "draw.h"
+#include "products.h"
+
+namespace {
+
+template <class Numbers, class CellKind, int M>
+UNROLL_INLINE void advance_tile(const LayerStep& step, int group, int first) {
+  typedef typename Numbers::Activation Activation;
+  constexpr int G = CellKind::GATES;
+  f32x16 input[M][G], hidden_part[M][G];
+  if (step.table != nullptr) {
+    for (int m = 0; m < M; ++m)
+      for (int g = 0; g < G; ++g)
+        input[m][g] = load<f32x16>(step.table[first + m] + (group * G + g) * LANES);
+  } else {
+    Numbers::template product<G, M>(
+        step.input, group, reinterpret_cast<const Activation* const*>(step.input_rows + first),
+        step.input_scales + first, input);
+  }
+  Numbers::template product<G, M>(
+      step.hidden, group, reinterpret_cast<const Activation* const*>(step.hidden_rows + first),
+      step.hidden_scales + first, hidden_part);
+  const int unit = group * LANES;
+  for (int m = 0; m < M; ++m) {
+    float* hidden = step.hiddens[first + m] + unit;
+    f32x16 cell{};
+    if (CellKind::HAS_CELL) cell = load<f32x16>(step.cells[first + m] + unit);
+    const f32x16 after =
+        CellKind::step(input[m], hidden_part[m], load<f32x16>(hidden), cell);
+    store(hidden, after);
+    if (CellKind::HAS_CELL) store(step.cells[first + m] + unit, cell);
+    Numbers::put(
+        static_cast<Activation*>(step.next_rows[first + m]) + unit, after, step.inverse_scale);
+  }
+}
+
+template <class Numbers, class CellKind>
+void advance_groups(const LayerStep& step, int begin, int end) {
+  for (int group = begin; group < end; ++group)
+    for_tiles(step.rows, [&](int first, auto count) {
+      advance_tile<Numbers, CellKind, decltype(count)::value>(step, group, first);
+    });
+}
+
+template <class Numbers>
+void advance_cell(const LayerStep& step, int begin, int end) {
+  switch (step.cell) {
+    case Cell::elman: return advance_groups<Numbers, Elman>(step, begin, end);
+    case Cell::gru: return advance_groups<Numbers, Gru>(step, begin, end);
+    case Cell::lstm: return advance_groups<Numbers, Lstm>(step, begin, end);
+  }
+}
+
+void advance(const LayerStep& step, Precision precision, int begin, int end) {
+  return precision == Precision::int8 ? advance_cell<Bytes>(step, begin, end)
+                                      : advance_cell<Floats>(step, begin, end);
+}
+
+template <class Numbers>
+void multiply_groups(const LinearStep& step, int begin, int end) {
+  typedef typename Numbers::Activation Activation;
+  constexpr int G = 4;
+  for (int group = begin; group < end; ++group)
+    for_tiles(step.rows, [&](int first, auto count) {
+      constexpr int M = decltype(count)::value;
+      f32x16 out[M][G];
+      Numbers::template product<G, M>(
+          step.matrix, group, reinterpret_cast<const Activation* const*>(step.input_rows + first),
+          step.input_scales + first, out);
+      for (int m = 0; m < M; ++m)
+        for (int g = 0; g < G; ++g)
+          store(step.outputs[first + m] + (group * G + g) * LANES, out[m][g]);
+    });
+}
+
+void multiply(const LinearStep& step, Precision precision, int begin, int end) {
+  return precision == Precision::int8 ? multiply_groups<Bytes>(step, begin, end)
+                                      : multiply_groups<Floats>(step, begin, end);
+}
+
+float quantise(const float* from, void* to, int count, Precision precision) {
+  if (precision == Precision::float32) {
+    std::memcpy(to, from, sizeof(float) * count);
+    return 1.0f;
+  }
+  f32x16 bound{};
+  for (int place = 0; place < count; place += LANES) {
+    const f32x16 value = load<f32x16>(from + place);
+    bound = larger(bound, larger(value, -value));
+  }
+  const float scale = largest(bound) > 0 ? largest(bound) / 127.0f : 1.0f;
+  for (int place = 0; place < count; place += LANES)
+    Bytes::put(static_cast<uint8_t*>(to) + place, load<f32x16>(from + place), 1.0f / scale);
+  return scale;
+}
+
+}  // namespace
+
+extern const Steps UNROLL_STEPS;
+const Steps UNROLL_STEPS = {UNROLL_STEPS_NAME, advance, multiply, quantise, draw};

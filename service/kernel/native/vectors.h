@@ -1,0 +1,186 @@
+// Sixteen lanes of numbers, and the few functions on them that the step needs.
+//
+// Everything is written once, on GCC's and Clang's portable vector types; what differs between
+// instruction sets is in this file alone: fused multiply-add and the int8 dot product. Compiled
+// once for each instruction set (see steps.cpp), so all of it is inline and nothing is shared.
+// Contraction is switched off by the build: the same function gives the same bits wherever it
+// is inlined, which is what keeps a row's result independent of its neighbours.
+// Knows no networks.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#define UNROLL_INLINE inline __attribute__((always_inline))
+
+namespace {
+
+constexpr int LANES = 16;
+
+typedef float f32x16 __attribute__((vector_size(64)));
+typedef int32_t i32x16 __attribute__((vector_size(64)));
+typedef uint32_t u32x16 __attribute__((vector_size(64)));
+typedef uint8_t u8x16 __attribute__((vector_size(16)));
+typedef int8_t i8x64 __attribute__((vector_size(64)));
+
+template <class Vector, class Number>
+UNROLL_INLINE Vector load(const Number* from) {
+  Vector value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+template <class Vector, class Number>
+UNROLL_INLINE void store(Number* to, Vector value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
+UNROLL_INLINE f32x16 splat(float value) { return value - f32x16{}; }
+UNROLL_INLINE i32x16 splat(int32_t value) { return value - i32x16{}; }
+UNROLL_INLINE u32x16 splat(uint32_t value) { return value - u32x16{}; }
+
+template <class To, class From>
+UNROLL_INLINE To bits(From value) {
+  To same;
+  static_assert(sizeof same == sizeof value);
+  std::memcpy(&same, &value, sizeof same);
+  return same;
+}
+
+UNROLL_INLINE f32x16 to_float(i32x16 value) { return __builtin_convertvector(value, f32x16); }
+UNROLL_INLINE f32x16 to_float(u32x16 value) { return __builtin_convertvector(value, f32x16); }
+UNROLL_INLINE i32x16 to_int(f32x16 value) { return __builtin_convertvector(value, i32x16); }
+
+UNROLL_INLINE f32x16 larger(f32x16 a, f32x16 b) { return a > b ? a : b; }
+UNROLL_INLINE f32x16 smaller(f32x16 a, f32x16 b) { return a < b ? a : b; }
+
+// a * b + c, rounded once where the processor can.
+UNROLL_INLINE f32x16 fused(f32x16 a, f32x16 b, f32x16 c) {
+#if defined(__AVX512F__)
+  return bits<f32x16>(_mm512_fmadd_ps(bits<__m512>(a), bits<__m512>(b), bits<__m512>(c)));
+#elif defined(__FMA__)
+  struct Halves {
+    __m256 low, high;
+  };
+  const Halves x = bits<Halves>(a), y = bits<Halves>(b), z = bits<Halves>(c);
+  return bits<f32x16>(
+      Halves{_mm256_fmadd_ps(x.low, y.low, z.low), _mm256_fmadd_ps(x.high, y.high, z.high)});
+#else
+  return a * b + c;
+#endif
+}
+
+// Adds to each of 16 sums the products of its own four weights with the same four activations.
+// Activations are bytes offset by 128 and come packed in one integer. Some processors multiply
+// them as they are, which makes every sum too large by 128 times the sum of the weights
+// (DOTS_ARE_OFFSET: the caller takes it off at the end); the others take the offset off at once.
+#if defined(__AVX512VNNI__)
+constexpr bool DOTS_ARE_OFFSET = true;
+UNROLL_INLINE i32x16 dot4(i32x16 sums, i32x16 activations, i8x64 weights) {
+  return bits<i32x16>(
+      _mm512_dpbusd_epi32(bits<__m512i>(sums), bits<__m512i>(activations), bits<__m512i>(weights)));
+}
+#elif defined(__AVX2__)
+constexpr bool DOTS_ARE_OFFSET = false;
+UNROLL_INLINE __m256i dot4_half(__m256i sums, __m256i activations, __m256i weights) {
+  // |a| <= 127 and |w| <= 127, so that a pair of products fits 16 bits
+  const __m256i pairs = _mm256_maddubs_epi16(
+      _mm256_abs_epi8(activations), _mm256_sign_epi8(weights, activations));
+  return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+UNROLL_INLINE i32x16 dot4(i32x16 sums, i32x16 activations, i8x64 weights) {
+  struct Halves {
+    __m256i low, high;
+  };
+  const Halves s = bits<Halves>(sums), w = bits<Halves>(weights);
+  const Halves a = bits<Halves>(activations ^ splat(int32_t(0x80808080u)));
+  return bits<i32x16>(Halves{dot4_half(s.low, a.low, w.low), dot4_half(s.high, a.high, w.high)});
+}
+#else
+constexpr bool DOTS_ARE_OFFSET = false;
+UNROLL_INLINE i32x16 dot4(i32x16 sums, i32x16 activations, i8x64 weights) {
+  const i32x16 packed = bits<i32x16>(weights);
+  for (int byte = 0; byte < 4; ++byte) {
+    const int up = 24 - 8 * byte;  // sign-extend one byte of each lane
+    const i32x16 weight = (packed << up) >> 24;
+    sums += weight * (((activations >> (8 * byte)) & 255) - 128);
+  }
+  return sums;
+}
+#endif
+
+UNROLL_INLINE float largest(f32x16 value) {
+  float found = value[0];
+  for (int lane = 1; lane < LANES; ++lane) found = value[lane] > found ? value[lane] : found;
+  return found;
+}
+
+UNROLL_INLINE double total(f32x16 value) {
+  double sum = 0;
+  for (int lane = 0; lane < LANES; ++lane) sum += value[lane];
+  return sum;
+}
+
+// Whether any lane of a comparison's result is set.
+UNROLL_INLINE bool any(i32x16 mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask(bits<__m512i>(mask), bits<__m512i>(mask)) != 0;
+#else
+  typedef int64_t i64x8 __attribute__((vector_size(64)));
+  const i64x8 pairs = bits<i64x8>(mask);
+  int64_t found = 0;
+  for (int lane = 0; lane < 8; ++lane) found |= pairs[lane];
+  return found != 0;
+#endif
+}
+
+// e^x within 2 units of the last place; x is first brought into [-87, 88].
+UNROLL_INLINE f32x16 exponential(f32x16 x) {
+  x = smaller(larger(x, splat(-87.0f)), splat(88.0f));
+  const f32x16 magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number
+  const f32x16 rounded = fused(x, splat(1.44269504f), magic);
+  const f32x16 whole = rounded - magic;
+  f32x16 rest = fused(whole, splat(-0.693359375f), x);
+  rest = fused(whole, splat(2.12194440e-4f), rest);
+  f32x16 series = splat(1.9875691500e-4f);  // Cephes expf
+  series = fused(series, rest, splat(1.3981999507e-3f));
+  series = fused(series, rest, splat(8.3334519073e-3f));
+  series = fused(series, rest, splat(4.1665795894e-2f));
+  series = fused(series, rest, splat(1.6666665459e-1f));
+  series = fused(series, rest, splat(5.0000001201e-1f));
+  series = fused(series, rest * rest, rest) + splat(1.0f);
+  return bits<f32x16>(bits<i32x16>(series) + (bits<i32x16>(rounded) << 23));
+}
+
+// log x within 2 units of the last place, for normal positive x.
+UNROLL_INLINE f32x16 logarithm(f32x16 x) {
+  const i32x16 raw = bits<i32x16>(x);
+  const i32x16 exponent = (raw - splat(int32_t(0x3f3504f3))) >> 23;  // mantissa in [.707, 1.414)
+  const f32x16 rest = bits<f32x16>(raw - (exponent << 23)) - splat(1.0f);
+  f32x16 series = splat(7.0376836292e-2f);  // Cephes logf
+  series = fused(series, rest, splat(-1.1514610310e-1f));
+  series = fused(series, rest, splat(1.1676998740e-1f));
+  series = fused(series, rest, splat(-1.2420140846e-1f));
+  series = fused(series, rest, splat(1.4249322787e-1f));
+  series = fused(series, rest, splat(-1.6668057665e-1f));
+  series = fused(series, rest, splat(2.0000714765e-1f));
+  series = fused(series, rest, splat(-2.4999993993e-1f));
+  series = fused(series, rest, splat(3.3333331174e-1f));
+  const f32x16 square = rest * rest;
+  series = fused(square, splat(-0.5f), series * square * rest) + rest;
+  return fused(to_float(exponent), splat(0.693147181f), series);
+}
+
+UNROLL_INLINE f32x16 sigmoid(f32x16 x) {
+  return splat(1.0f) / (splat(1.0f) + exponential(-x));
+}
+
+UNROLL_INLINE f32x16 hyperbolic_tangent(f32x16 x) {
+  return fused(splat(2.0f), sigmoid(x + x), splat(-1.0f));
+}
+
+}  // namespace

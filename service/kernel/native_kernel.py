@@ -1,0 +1,323 @@
+"""The native kernel: packs a language model once, keeps the rows, and hands each call to C++.
+
+Weights are int8 (one scale for each output) or float32. First-layer products are looked up from a
+table where it fits ``TABLE_BYTES``. Bit-identical for a row whatever its neighbours, the number of
+threads or the number of steps in a call: integer sums are exact, and what is computed in floating
+point is computed for each row alone, in one order. Knows no text.
+
+Shape suffixes: L layers, R rows of the pool, U units padded to 16, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import weakref
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.networks import LanguageModel
+from model.state import State
+from service.kernel import layout, native_library
+from service.kernel.checks import check_row, check_work
+from service.kernel.interface import RowResult, RowWork, Scored
+from service.kernel.layout import GATES, LANES, PackedMatrix, Precision, padded
+
+TABLE_BYTES = 128 * 2**20
+NOT_FINITE = 1
+_WORK = struct.Struct(f"{native_library.WORK_FORMAT}4i")
+
+
+class NativeKernel:
+    """Implements :class:`service.kernel.interface.Kernel` for one language model.
+
+    ``end``: the id that ends drawing. ``never_drawn``: ids that are not drawn. Raises
+    NativeMissing where the library was not built, ValueError on weights that are not finite.
+    """
+
+    def __init__(
+        self,
+        network: LanguageModel,
+        *,
+        capacity: int,
+        end: int,
+        never_drawn: Collection[int],
+        threads: int = 1,
+        precision: Precision = "int8",
+    ) -> None:
+        self._library = native_library.load()
+        architecture = network.architecture
+        if architecture.vocabulary - len(set(never_drawn)) < 1:
+            raise ValueError("never_drawn: at least one token must be left to draw")
+        self.capacity = capacity
+        self.vocabulary = architecture.vocabulary
+        self.precision = precision
+        self._first = network.initial_state(1).detach().gather([0])
+        self._hidden = architecture.hidden
+        shape_LRU = (architecture.layers, capacity, padded(architecture.hidden))
+        self._hidden_LRU = torch.zeros(shape_LRU)
+        self._cell_LRU = torch.zeros(shape_LRU) if architecture.cell == "lstm" else None
+        self._scales = [
+            layout.state_scale(first, precision) for first in self._first.hidden_LBH.unbind()
+        ]
+        kind = torch.uint8 if precision == "int8" else torch.float32
+        self._activations_L2RU = torch.zeros(
+            (shape_LRU[0], 2, *shape_LRU[1:]), dtype=kind
+        )  # two, since the units of a layer move while others still read what was before
+        self._current_R = torch.zeros(capacity, dtype=torch.uint8)
+        self._kept: list[object] = []  # what C++ holds pointers to
+        self._model = self._create(network, end, never_drawn, threads)
+        weakref.finalize(self, self._library.unroll_destroy, self._model)
+        for row in range(capacity):
+            self.restore(row, self._first)
+
+    def open(self, row: int) -> None:
+        """Sets the row to the learned first state."""
+        self.restore(row, self._first)
+
+    def fork(self, source: int, target: int) -> None:
+        """Copies the state of one row over another."""
+        self.restore(target, self.save(source))
+
+    def save(self, row: int) -> State:
+        """A copy of the row's state, as a batch of one."""
+        check_row(row, self.capacity)
+        hidden_LBH, cell_LBH = (
+            None if pool is None else pool[:, row : row + 1, : self._hidden].clone()
+            for pool in (self._hidden_LRU, self._cell_LRU)
+        )
+        assert hidden_LBH is not None  # noqa: S101 for the type checker
+        return State(hidden_LBH, cell_LBH)
+
+    def restore(self, row: int, state: State) -> None:
+        """Overwrites the row's state with a batch of one."""
+        check_row(row, self.capacity)
+        half = int(self._current_R[row])
+        with torch.inference_mode():
+            self._hidden_LRU[:, row, : self._hidden] = state.hidden_LBH[:, 0]
+            if self._cell_LRU is not None and state.cell_LBH is not None:
+                self._cell_LRU[:, row, : self._hidden] = state.cell_LBH[:, 0]
+            for layer, scale in enumerate(self._scales):
+                self._activations_L2RU[layer, half, row] = layout.activations_of(
+                    self._hidden_LRU[layer, row], scale, self.precision
+                )
+
+    def interrupt(self) -> None:
+        """Ends the call under way, or the next one, after the step it is in. Any thread."""
+        self._library.unroll_interrupt(self._model)
+
+    def run(
+        self, work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
+    ) -> list[RowResult]:
+        """Advances each row by up to ``steps`` tokens; see the interface."""
+        check_work(work, steps, self.capacity, self.vocabulary)
+        top = max((item.sampling.top_logprobs for item in work), default=0)
+        buffers = _Buffers(work, steps, min(top, self.vocabulary), self.vocabulary)
+        call = buffers.call(steps, cut_at_end=cut_at_end)
+        status = self._library.unroll_run(self._model, ctypes.byref(call))
+        if status == NOT_FINITE:
+            raise FloatingPointError("the network gave logits that are not finite numbers")
+        if status != 0:
+            raise MemoryError("the native kernel found no memory for a step")
+        return buffers.results()
+
+    def _create(
+        self, network: LanguageModel, end: int, never_drawn: Collection[int], threads: int
+    ) -> int:
+        architecture = network.architecture
+        never = torch.tensor(sorted(set(never_drawn)), dtype=torch.int32)
+        table, embedding, scales = self._first_inputs(network)
+        layers = (native_library.LayerDescription * architecture.layers)(
+            *(self._layer(network, layer, table) for layer in range(architecture.layers))
+        )
+        projection = network.projection
+        description = native_library.Description(
+            cell=native_library.CELLS[architecture.cell],
+            precision=native_library.PRECISIONS[self.precision],
+            layers=architecture.layers,
+            rows=self.capacity,
+            units=padded(architecture.hidden),
+            vocabulary=self.vocabulary,
+            end=end,
+            never_count=len(never),
+            never=self._keep(never),
+            layer=layers,
+            table=self._keep(table),
+            embedding=self._keep(embedding),
+            embedding_scales=self._keep(scales),
+            embedding_inputs=0 if embedding is None else embedding.shape[1],
+            projection=native_library.Matrix()
+            if projection is None
+            else self._linear(projection.weight, projection.bias),
+            output=self._linear(network.output.weight, network.output.bias),
+            current=self._keep(self._current_R),
+        )
+        self._kept.append(description)
+        wanted = native_library.wanted_instruction_set()
+        native_library.instruction_set()  # says what is wrong with a wish
+        model = self._library.unroll_create(ctypes.byref(description), threads, wanted)
+        if model is None:
+            raise MemoryError("the native kernel could not be set up: no memory, or no threads")
+        return int(model)
+
+    def _first_inputs(
+        self, network: LanguageModel
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """A table of input products, or else an embedding and its scales."""
+        architecture = network.architecture
+        gates = GATES[architecture.cell]
+        size = 4 * self.vocabulary * gates * padded(architecture.hidden)
+        weight, bias = network.recurrent.weight_ih_l0, network.recurrent.bias_ih_l0
+        assert isinstance(weight, Tensor)  # noqa: S101 for the type checker
+        assert isinstance(bias, Tensor)  # noqa: S101 for the type checker
+        if size <= TABLE_BYTES:
+            return layout.lookup_table(network.embedding.weight, weight, bias, gates), None, None
+        return None, *layout.quantised_rows(network.embedding.weight, self.precision)
+
+    def _layer(
+        self, network: LanguageModel, layer: int, table: Tensor | None
+    ) -> native_library.LayerDescription:
+        gates = GATES[network.architecture.cell]
+        input_weight, hidden_weight, input_bias, hidden_bias = (
+            layout.gate_blocks(getattr(network.recurrent, f"{name}_l{layer}"), gates)
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        looked_up = layer == 0 and table is not None
+        cells = self._cell_LRU
+        return native_library.LayerDescription(
+            input=native_library.Matrix()
+            if looked_up
+            else self._matrix(layout.pack(input_weight, input_bias, self.precision)),
+            hidden=self._matrix(layout.pack(hidden_weight, hidden_bias, self.precision)),
+            hiddens=self._hidden_LRU[layer].data_ptr(),
+            cells=None if cells is None else cells[layer].data_ptr(),
+            activations=self._activations_L2RU[layer].data_ptr(),
+            scale=self._scales[layer],
+        )
+
+    def _linear(self, weight: Tensor, bias: Tensor) -> native_library.Matrix:
+        blocks = layout.linear_blocks(weight), layout.linear_blocks(bias)
+        return self._matrix(layout.pack(*blocks, self.precision))
+
+    def _matrix(self, packed: PackedMatrix) -> native_library.Matrix:
+        return native_library.Matrix(
+            *(self._keep(part) for part in packed[:4]), packed.groups, packed.gates, packed.inputs
+        )
+
+    def _keep(self, tensor: Tensor | None) -> int | None:
+        if tensor is None:
+            return None
+        self._kept.append(tensor)
+        return tensor.data_ptr()
+
+
+class _Buffers:
+    """The memory of one call: the work as C++ reads it, and room for every answer."""
+
+    def __init__(self, work: Sequence[RowWork], steps: int, top: int, vocabulary: int) -> None:
+        count = len(work)
+        self._work = work
+        self._top = top
+        self._packed = bytearray(_WORK.size * count)
+        feed: list[int] = []
+        seen: list[int] = []
+        distributions = 0
+        for place, item in enumerate(work):
+            asked = item.sampling
+            _WORK.pack_into(
+                self._packed,
+                place * _WORK.size,
+                item.row,
+                item.draw,
+                len(feed),
+                len(item.feed),
+                len(seen),
+                len(item.seen),
+                item.score,
+                distributions if item.distribution else -1,
+                asked.top_k,
+                asked.top_logprobs,
+                asked.logprob,
+                asked.temperature,
+                asked.top_p,
+                asked.min_p,
+                asked.repetition_penalty,
+                asked.seed,
+                asked.choice,
+                item.position,
+                *(0, 0, 0, 0),
+            )
+            distributions += item.distribution
+            feed += item.feed
+            seen += item.seen
+        self._feed = np.array(feed, dtype=np.int32)
+        self._seen = np.array(seen, dtype=np.int32)
+        self._tokens = np.empty((count, steps), dtype=np.int32)
+        self._logprobs = np.empty((count, steps), dtype=np.float32)
+        self._top_tokens = np.empty((count, steps, top), dtype=np.int32)
+        self._top_logprobs = np.empty((count, steps, top), dtype=np.float32)
+        self._distributions = np.empty((distributions, vocabulary), dtype=np.float32)
+
+    def call(self, steps: int, *, cut_at_end: bool) -> native_library.Call:
+        """The structure that points at all of it."""
+        packed = ctypes.c_char * len(self._packed)
+        return native_library.Call(
+            ctypes.cast(packed.from_buffer(self._packed), ctypes.c_void_p),
+            len(self._work),
+            steps,
+            self._top,
+            cut_at_end,
+            *(
+                array.ctypes.data
+                for array in (
+                    self._feed,
+                    self._seen,
+                    self._tokens,
+                    self._logprobs,
+                    self._top_tokens,
+                    self._top_logprobs,
+                    self._distributions,
+                )
+            ),
+        )
+
+    def results(self) -> list[RowResult]:
+        """What came back, in the order of the work."""
+        tokens, logprobs = self._tokens.tolist(), self._logprobs.tolist()
+        distributions = iter(self._distributions)
+        results: list[RowResult] = []
+        for place, item in enumerate(self._work):
+            read, scored, drawn, _ = struct.unpack_from(
+                "4i", self._packed, (place + 1) * _WORK.size - 16
+            )
+            tops = self._tops(place, item.sampling.top_logprobs, scored + drawn)
+            answers = [
+                Scored(tokens[place][slot], logprobs[place][slot], top)
+                for slot, top in enumerate(tops)
+            ]
+            distribution = next(distributions) if item.distribution else None
+            whole = read == len(item.feed)
+            results.append(
+                RowResult(read, answers[:scored], answers[scored:], distribution if whole else None)
+            )
+        return results
+
+    def _tops(
+        self, place: int, asked: int, answers: int
+    ) -> list[tuple[tuple[int, float], ...]]:
+        if asked == 0:
+            return [()] * answers
+        count = min(asked, self._top)
+        return [
+            tuple(
+                zip(
+                    self._top_tokens[place, slot, :count].tolist(),
+                    self._top_logprobs[place, slot, :count].tolist(),
+                    strict=True,
+                )
+            )
+            for slot in range(answers)
+        ]

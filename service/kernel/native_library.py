@@ -1,0 +1,155 @@
+"""Finds the native kernel's library and speaks its C interface: the structures of native/*.h.
+
+Loading is by path: the library has no Python in it. Where it was not built, ``load`` says why and
+what to do. ctypes releases the interpreter's lock for the length of every call. Knows no weights.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+INTERFACE = 1
+CELLS = {"elman": 0, "gru": 1, "lstm": 2}
+PRECISIONS = {"int8": 0, "float32": 1}
+# For tests and for comparing: takes this instruction set instead of the best one.
+INSTRUCTION_SET = "UNROLL_INSTRUCTION_SET"
+
+_i32, _f32, _ptr = ctypes.c_int32, ctypes.c_float, ctypes.c_void_p
+_u64 = ctypes.c_uint64
+
+
+class NativeMissing(RuntimeError):  # noqa: N818 it says what happened
+    """The library is not there or cannot be used; the message says what to do."""
+
+
+class Matrix(ctypes.Structure):
+    """native/matrix.h."""
+
+    _fields_ = (
+        *((name, _ptr) for name in ("weights", "scales", "offsets", "biases")),
+        *((name, _i32) for name in ("groups", "gates", "inputs")),
+    )
+
+
+class LayerDescription(ctypes.Structure):
+    """native/language_model.h."""
+
+    _fields_ = (
+        ("input", Matrix),
+        ("hidden", Matrix),
+        *((name, _ptr) for name in ("hiddens", "cells", "activations")),
+        ("scale", _f32),
+    )
+
+
+class Description(ctypes.Structure):
+    """native/language_model.h."""
+
+    _fields_ = (
+        ("cell", _i32),
+        ("precision", _i32),
+        *((name, _i32) for name in ("layers", "rows", "units", "vocabulary", "end")),
+        ("never_count", _i32),
+        ("never", _ptr),
+        ("layer", ctypes.POINTER(LayerDescription)),
+        *((name, _ptr) for name in ("table", "embedding", "embedding_scales")),
+        ("embedding_inputs", _i32),
+        ("projection", Matrix),
+        ("output", Matrix),
+        ("current", _ptr),
+    )
+
+
+class Call(ctypes.Structure):
+    """native/language_model.h; ``work`` points at rows written with ``WORK``."""
+
+    _fields_ = (
+        ("work", _ptr),
+        *((name, _i32) for name in ("count", "steps", "top", "cut_at_end")),
+        *((name, _ptr) for name in ("feed", "seen", "tokens", "logprobs")),
+        *((name, _ptr) for name in ("top_tokens", "top_logprobs", "distributions")),
+    )
+
+
+# struct Work, without its results, as struct.pack writes it; and with them
+WORK_FORMAT = "11i4f3Q"
+WORK_RESULTS = ("read", "scored", "drawn")
+
+
+class Stretch(ctypes.Structure):
+    """native/encoder.h."""
+
+    _fields_ = (
+        ("cell", _i32),
+        ("precision", _i32),
+        ("input", Matrix),
+        ("hidden", Matrix),
+        *((name, _ptr) for name in ("table", "tokens", "inputs")),
+        ("input_width", _i32),
+        ("input_scale", _f32),
+        ("scale", _f32),
+        ("outputs", _ptr),
+        ("output_width", _i32),
+        ("output_offset", _i32),
+        *((name, _ptr) for name in ("hiddens", "first_activation", "states", "cells")),
+        *((name, _i32) for name in ("rows", "positions", "units")),
+        ("lengths", _ptr),
+        *((name, _i32) for name in ("begin", "end", "reverse", "threads")),
+    )
+
+
+def library_path() -> Path | None:
+    """Where the build has put the library; None when it has not."""
+    for suffix in EXTENSION_SUFFIXES:
+        path = Path(__file__).with_name(f"_native{suffix}")
+        if path.exists():
+            return path
+    return None
+
+
+@functools.cache
+def load() -> ctypes.CDLL:
+    """The library, its functions typed. Raises NativeMissing."""
+    path = library_path()
+    if path is None:
+        raise NativeMissing(
+            "the native kernel is not built: install a C++17 compiler (g++ or clang++) and run "
+            "`make native`, or `pip install --no-deps .` again"
+        )
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise NativeMissing(f"{path.name} cannot be loaded: {error}; build it again") from error
+    library.unroll_interface.restype = ctypes.c_int
+    if library.unroll_interface() != INTERFACE:
+        raise NativeMissing(f"{path.name} was built from another version: run `make native`")
+    library.unroll_instruction_set.argtypes = [ctypes.c_char_p]
+    library.unroll_instruction_set.restype = ctypes.c_char_p
+    library.unroll_create.argtypes = [ctypes.POINTER(Description), ctypes.c_int, ctypes.c_char_p]
+    library.unroll_create.restype = _ptr
+    library.unroll_destroy.argtypes = [_ptr]
+    library.unroll_destroy.restype = None
+    library.unroll_run.argtypes = [_ptr, ctypes.POINTER(Call)]
+    library.unroll_run.restype = ctypes.c_int
+    library.unroll_interrupt.argtypes = [_ptr]
+    library.unroll_interrupt.restype = None
+    library.unroll_encode.argtypes = [ctypes.POINTER(Stretch), ctypes.c_char_p]
+    library.unroll_encode.restype = ctypes.c_int
+    return library
+
+
+def wanted_instruction_set() -> bytes:
+    """What the environment asks for, nothing for the best there is."""
+    return os.environ.get(INSTRUCTION_SET, "").encode()
+
+
+def instruction_set() -> str:
+    """The instruction set in use. Raises NativeMissing."""
+    found = load().unroll_instruction_set(wanted_instruction_set())
+    if found is None:
+        raise NativeMissing(f"{INSTRUCTION_SET}: this processor has no such set, or it is unknown")
+    return str(found.decode())

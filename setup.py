@@ -1,0 +1,86 @@
+"""Builds the native kernel, one object for each instruction set; everything else is pyproject.toml.
+
+Without a C++ compiler the package installs all the same: the service then says so and uses the
+torch kernel. The library has a plain C interface, so neither Python's headers nor torch's are
+needed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError, CCompilerError
+
+SOURCES = "service/kernel/native"
+# Contraction off: a function must give the same bits wherever the compiler inlines it.
+FLAGS = [
+    "-std=c++17",
+    "-O3",
+    "-fPIC",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+    "-Wno-psabi",
+    "-pthread",
+]
+X86_SETS = {
+    "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mfma"],
+    "avx2": ["-mavx2", "-mfma"],
+}
+
+
+class BuildNative(build_ext):
+    """Compiles steps.cpp once for each instruction set and links all into one library."""
+
+    def build_extension(self, ext: Extension) -> None:
+        """Gives up with a warning where there is no compiler that can."""
+        more = os.environ.get("UNROLL_CXXFLAGS", "").split()
+        try:
+            objects = self._compile(["language_model.cpp", "encoder.cpp", "api.cpp"], more)
+            for name, flags in self._instruction_sets().items():
+                define = [f"-DUNROLL_STEPS=STEPS_{name.upper()}", f'-DUNROLL_STEPS_NAME="{name}"']
+                objects += self._compile(["steps.cpp"], [*flags, *define, *more], name)
+            target = Path(self.get_ext_fullpath(ext.name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.compiler.link_shared_object(
+                objects, str(target), target_lang="c++", extra_postargs=["-pthread", *more]
+            )
+        except (CCompilerError, BaseError, OSError) as error:
+            self.warn(
+                f"the native kernel was not built ({error}): the service will use the slower "
+                "torch kernel. Install a C++17 compiler (g++ or clang++) and install again."
+            )
+
+    def _compile(self, names: list[str], flags: list[str], folder: str = "") -> list[str]:
+        compiled: list[str] = self.compiler.compile(
+            [f"{SOURCES}/{name}" for name in names],
+            output_dir=str(Path(self.build_temp, folder)),
+            extra_postargs=[*FLAGS, *flags],
+        )
+        return compiled
+
+    @staticmethod
+    def _instruction_sets() -> dict[str, list[str]]:
+        x86 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
+        return {**(X86_SETS if x86 else {}), "plain": []}
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "service.kernel._native",
+            sources=[f"{SOURCES}/api.cpp"],
+            depends=[str(path) for path in sorted(Path(SOURCES).glob("*.[hc]*"))],
+            language="c++",
+            optional=True,
+        )
+    ],
+    cmdclass={"build_ext": BuildNative},
+)
