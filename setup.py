@@ -39,6 +39,10 @@ X86_SETS = {
 class BuildNative(build_ext):
     """Compiles steps.cpp once for each instruction set and links all into one library."""
 
+    def get_ext_filename(self, ext_name: str) -> str:
+        """No name that Python would take for a module of its own."""
+        return str(Path(*ext_name.split(".")).with_suffix(".so"))
+
     def build_extension(self, ext: Extension) -> None:
         """Gives up with a warning where there is no compiler that can."""
         more = os.environ.get("UNROLL_CXXFLAGS", "").split()
@@ -75,7 +79,7 @@ class BuildNative(build_ext):
 setup(
     ext_modules=[
         Extension(
-            "service.kernel._native",
+            "service.kernel.native.libunroll",
             sources=[f"{SOURCES}/api.cpp"],
             depends=[str(path) for path in sorted(Path(SOURCES).glob("*.[hc]*"))],
             language="c++",

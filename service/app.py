@@ -22,6 +22,7 @@ from service.engine.engine import EngineOptions
 from service.engine.errors import EngineError
 from service.errors import ApiError, from_engine, from_framework, from_validation
 from service.journal import Journal, RouteLabels
+from service.kernel.choice import resolve
 from service.metrics import Metrics, version
 from service.request_body import BodyLimit
 from service.routes import classify, docs, generate, health, index, models, next_word, score
@@ -71,6 +72,9 @@ def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics) -> Bridge:
         rows=settings.max_rows,
         waiting=settings.max_waiting,
         threads=settings.thread_count,
+        kernel=resolve(settings.kernel),
+        precision=settings.precision,
+        burst_steps=settings.burst_steps,
         prompt_tokens=settings.max_prompt_tokens,
     )
     return Bridge(

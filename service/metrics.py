@@ -108,7 +108,9 @@ class Metrics(Observer):
             "time_to_first_token_seconds", "From submission to the first token of a choice."
         )
         self._inter_token = seconds("inter_token_seconds", "Between two tokens of a choice.")
-        self._step_seconds = seconds("step_seconds", "One kernel call or classifier batch.")
+        self._step_seconds = seconds(
+            "step_seconds", "A step (the mean of its burst), or a classifier batch."
+        )
         self._batch_rows = self._histogram("batch_rows", "Rows in a step.", "model", ROWS)
         self._prompt_tokens = counter("prompt_tokens", "Tokens of prompts and texts read.")
         self._generated_tokens = counter("generated_tokens", "Tokens drawn.")

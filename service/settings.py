@@ -56,6 +56,15 @@ class Settings(BaseSettings):
     threads: Count | None = Field(
         default=None, description="threads for arithmetic (as many as the CPU quota grants)"
     )
+    kernel: Literal["auto", "native", "torch"] = Field(
+        default="auto", description="what computes steps; auto: the native kernel if it was built"
+    )
+    precision: Literal["int8", "float32"] = Field(
+        default="int8", description="numbers that the native kernel multiplies"
+    )
+    burst_steps: Count = Field(
+        default=8, le=64, description="steps between two looks at new requests, at most"
+    )
 
     max_rows: Count = Field(
         default=64, le=4096, description="sequences of one language model that run at once"

@@ -87,6 +87,7 @@ class Engine:
                 runner.admission.take(request.size)
                 self._submitted.append((runner, request))
                 self._wake.notify_all()
+            self._hurry()
         except QueueFull:
             self._observer.rejected(task.model, "queue_full")
             raise
@@ -103,6 +104,7 @@ class Engine:
         with self._wake:
             self._cancelled.append(ticket)
             self._wake.notify_all()
+        self._hurry()
 
     def drain(self) -> None:
         """Refuses new tasks from now on; those taken go on to their end. Thread-safe."""
@@ -136,6 +138,11 @@ class Engine:
         also while idle.
         """
         return time.monotonic() - self._heartbeat
+
+    def _hurry(self) -> None:
+        """What was said should be heard after the step under way, not after the burst."""
+        for runner in self._runners.values():
+            runner.hurry()
 
     def _refuse_if_draining(self) -> None:
         if self._draining:

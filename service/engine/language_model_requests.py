@@ -61,7 +61,12 @@ class RequestMaker:
         choices = [
             Choice(
                 task,
-                replace(task.sampling, choice=index, top_logprobs=top),
+                replace(
+                    task.sampling,
+                    choice=index,
+                    logprob=task.logprobs is not None,
+                    top_logprobs=top,
+                ),
                 self._tokenizer,
                 pieces,
                 open_choices,

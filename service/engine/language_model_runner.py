@@ -21,8 +21,8 @@ from service.engine.runner import TicketEvents
 from service.engine.scheduler import Phase, Scheduler
 from service.engine.sequence import Request, RowSequence, Ticket
 from service.engine.tasks import Event, Failed, Task
+from service.kernel.choice import make_kernel
 from service.kernel.interface import Kernel, RowResult, RowWork
-from service.kernel.torch_kernel import TorchKernel
 
 logger = logging.getLogger(__name__)
 Job = tuple[RowSequence, RowWork]
@@ -42,8 +42,11 @@ class LanguageModelRunner:
         self._steps = options.burst_steps
         self._observer = observer
         self._scheduler: Scheduler[RowSequence] = Scheduler(options.rows)
-        self._kernel: Kernel = TorchKernel(
+        self._kernel: Kernel = make_kernel(
             artifact.network,
+            kernel=options.kernel,
+            precision=options.precision,
+            threads=options.threads,
             capacity=options.rows,
             end=artifact.tokenizer.end,
             never_drawn=artifact.tokenizer.never_drawn,
@@ -81,6 +84,10 @@ class LanguageModelRunner:
             for request in list(self._requests.values())
             for event in self._fail(request, error)
         ]
+
+    def hurry(self) -> None:
+        """Cuts the burst of steps under way, or the next one, short. Any thread."""
+        self._kernel.interrupt()
 
     def step(self) -> TicketEvents:
         """One turn: what is late goes, who fits comes in, every row moves, results are settled."""
@@ -123,12 +130,21 @@ class LanguageModelRunner:
     def _run(self, jobs: Sequence[Job]) -> list[RowResult] | None:
         begun = time.monotonic()
         try:
-            results = self._kernel.run([work for _, work in jobs], self._steps)
+            results = self._kernel.run(
+                [work for _, work in jobs],
+                self._steps,
+                cut_at_end=self._is_awaited(jobs),
+            )
         except Exception:
             logger.exception("a step of %s failed over %d rows", self.name, len(jobs))
             return None
-        self._observer.step(self.name, time.monotonic() - begun, len(jobs))
+        steps = max(result.read + max(len(result.drawn) - 1, 0) for result in results)
+        self._observer.step(self.name, (time.monotonic() - begun) / max(steps, 1), len(jobs))
         return results
+
+    def _is_awaited(self, jobs: Sequence[Job]) -> bool:
+        """Whether something goes on as soon as one of these rows has done its work."""
+        return self._scheduler.waiting_count > 0 or any(work.draw == 0 for _, work in jobs)
 
     def _settle(self, jobs: Sequence[Job], results: Sequence[RowResult]) -> TicketEvents:
         events: TicketEvents = []

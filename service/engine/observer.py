@@ -28,7 +28,10 @@ class Observer:
         """A choice drew a further token, this long after the one before."""
 
     def step(self, model: str, seconds: float, rows: int) -> None:
-        """One kernel call (or classifier batch) over so many rows took this long."""
+        """One step (or slice of a classifier batch) over so many rows took this long.
+
+        Told once for each burst of steps, with their mean.
+        """
 
     def tokens(self, model: str, prompt: int, generated: int) -> None:
         """So many tokens of prompts or texts were read, and so many drawn, in one turn."""

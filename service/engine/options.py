@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+from service.kernel.layout import Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,7 +14,8 @@ class EngineOptions:
 
     ``rows``: sequences that run at the same time, per language model. ``waiting``: sequences
     that may wait for a row, per language model, and texts that may wait, per classifier.
-    ``threads``: of the matrix products. ``burst_steps``: steps per turn, at most.
+    ``kernel`` and ``precision``: see :mod:`service.kernel.choice`. ``threads``: of the matrix
+    products. ``burst_steps``: steps per turn, at most.
     ``prompt_tokens``: the longest prompt or scored text. ``classifier_tokens``: longer texts
     are cut (``Classification.truncated``). ``classifier_batch_tokens``: tokens, padding
     included, that are classified together. ``classifier_slice_tokens``: of these, how many are
@@ -21,8 +25,10 @@ class EngineOptions:
 
     rows: int = 64
     waiting: int = 256
+    kernel: Literal["native", "torch"] = "torch"
+    precision: Precision = "int8"
     threads: int = 2
-    burst_steps: int = 1
+    burst_steps: int = 8
     prompt_tokens: int = 100_000
     classifier_tokens: int = 4096
     classifier_batch_tokens: int = 4096

@@ -38,5 +38,8 @@ class Runner(Protocol):
     def abandon(self, error: EngineError) -> TicketEvents:
         """Ends everything there is with this error."""
 
+    def hurry(self) -> None:
+        """Ends the turn under way, or the next one, early: something waits. Any thread."""
+
     def step(self) -> TicketEvents:
         """One turn of work, short enough for others to wait for."""

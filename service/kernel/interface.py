@@ -138,6 +138,6 @@ class Kernel(Protocol):
         """Advances each row by up to ``steps`` tokens; results stand in the order of ``work``.
 
         Fewer steps are taken when somebody interrupts, and with ``cut_at_end`` as soon as a row
-        has done its work; one at least. No row may appear twice. Raises ValueError on a row, token or count out of range,
-        before any row has moved.
+        has done its work; one at least. No row may appear twice. Raises ValueError on a row,
+        token or count out of range, before any row has moved.
         """

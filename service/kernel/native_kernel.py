@@ -24,7 +24,7 @@ from model.state import State
 from service.kernel import layout, native_library
 from service.kernel.checks import check_row, check_work
 from service.kernel.interface import RowResult, RowWork, Scored
-from service.kernel.layout import GATES, LANES, PackedMatrix, Precision, padded
+from service.kernel.layout import GATES, PackedMatrix, Precision, padded
 
 TABLE_BYTES = 128 * 2**20
 NOT_FINITE = 1
@@ -89,7 +89,7 @@ class NativeKernel:
             None if pool is None else pool[:, row : row + 1, : self._hidden].clone()
             for pool in (self._hidden_LRU, self._cell_LRU)
         )
-        assert hidden_LBH is not None  # noqa: S101 for the type checker
+        assert hidden_LBH is not None
         return State(hidden_LBH, cell_LBH)
 
     def restore(self, row: int, state: State) -> None:
@@ -171,8 +171,8 @@ class NativeKernel:
         gates = GATES[architecture.cell]
         size = 4 * self.vocabulary * gates * padded(architecture.hidden)
         weight, bias = network.recurrent.weight_ih_l0, network.recurrent.bias_ih_l0
-        assert isinstance(weight, Tensor)  # noqa: S101 for the type checker
-        assert isinstance(bias, Tensor)  # noqa: S101 for the type checker
+        assert isinstance(weight, Tensor)
+        assert isinstance(bias, Tensor)
         if size <= TABLE_BYTES:
             return layout.lookup_table(network.embedding.weight, weight, bias, gates), None, None
         return None, *layout.quantised_rows(network.embedding.weight, self.precision)
@@ -305,9 +305,7 @@ class _Buffers:
             )
         return results
 
-    def _tops(
-        self, place: int, asked: int, answers: int
-    ) -> list[tuple[tuple[int, float], ...]]:
+    def _tops(self, place: int, asked: int, answers: int) -> list[tuple[tuple[int, float], ...]]:
         if asked == 0:
             return [()] * answers
         count = min(asked, self._top)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+LIBRARY = Path(__file__).parent / "native" / "libunroll.so"  # where setup.py puts it
 INTERFACE = 1
 CELLS = {"elman": 0, "gru": 1, "lstm": 2}
 PRECISIONS = {"int8": 0, "float32": 1}
@@ -102,20 +102,11 @@ class Stretch(ctypes.Structure):
     )
 
 
-def library_path() -> Path | None:
-    """Where the build has put the library; None when it has not."""
-    for suffix in EXTENSION_SUFFIXES:
-        path = Path(__file__).with_name(f"_native{suffix}")
-        if path.exists():
-            return path
-    return None
-
-
 @functools.cache
 def load() -> ctypes.CDLL:
     """The library, its functions typed. Raises NativeMissing."""
-    path = library_path()
-    if path is None:
+    path = LIBRARY
+    if not path.exists():
         raise NativeMissing(
             "the native kernel is not built: install a C++17 compiler (g++ or clang++) and run "
             "`make native`, or `pip install --no-deps .` again"

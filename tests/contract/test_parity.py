@@ -27,17 +27,28 @@ SAMPLINGS = [Sampling(temperature=0), Sampling(seed=2**40 + 7)]
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_alone(service: RunningService, models: Path, model: str, sampling: Sampling) -> None:
-    """Greedy and seeded texts are those of the naive loop."""
-    assert _asked(service, model, sampling) == _naive(load_artifact(models / model), sampling)
+def test_alone(float_service: RunningService, models: Path, model: str, sampling: Sampling) -> None:
+    """Greedy and seeded texts are those of the naive loop, on either kernel."""
+    assert _asked(float_service, model, sampling) == _naive(load_artifact(models / model), sampling)
 
 
-def test_in_a_crowd(service: RunningService, models: Path) -> None:
+def test_in_a_crowd(float_service: RunningService, models: Path) -> None:
     """The same among 63 others that join and leave the batch."""
-    with _crowd(service, 63):
-        asked = {pair: _asked(service, *pair) for pair in itertools.product(MODELS, SAMPLINGS)}
+    with _crowd(float_service, 63):
+        asked = _all_asked(float_service)
     for (model, sampling), text in asked.items():
         assert text == _naive(load_artifact(models / model), sampling)
+
+
+def test_a_crowd_changes_nothing_in_int8(service: RunningService) -> None:
+    """As the service comes, a text among 63 others is the text it is alone, to the last byte."""
+    alone = _all_asked(service)
+    with _crowd(service, 63):
+        assert _all_asked(service) == alone
+
+
+def _all_asked(service: RunningService) -> dict[tuple[str, Sampling], str]:
+    return {pair: _asked(service, *pair) for pair in itertools.product(MODELS, SAMPLINGS)}
 
 
 def _asked(service: RunningService, model: str, sampling: Sampling) -> str:

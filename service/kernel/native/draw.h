@@ -3,8 +3,9 @@
 // A draw is an exponential race (the Gumbel-max trick): token v arrives at E_v / p_v with
 // E_v = -log(1 - w_v), w_v from the counter hash of random_numbers.py, and the earliest wins. In
 // logarithms: the winner has the largest s_v - log E_v, where s_v is the logit over the temperature.
-// Since E_v >= w_v, s_v - log w_v bounds that from above and costs one logarithm in float32; the
-// exact value, in float64, is computed only for the few tokens whose bound beats the leader.
+// Since E_v >= w_v, s_v - log w_v bounds that from above, and a float's own bits bound log w_v from
+// below; the exact value, in float64, is computed only for the few tokens whose bound beats the
+// leader.
 // What is done for the options, and in what order, is told in interface.py (`Sampling`); it is
 // what filters.py and sampling.py do for the torch kernel. Knows no network and no sequences.
 #pragma once
@@ -47,6 +48,13 @@ UNROLL_INLINE f32x16 uniforms(uint64_t key, u32x16 ids) {
 UNROLL_INLINE u32x16 ids_from(int32_t first) {
   const u32x16 lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   return lanes + splat(uint32_t(first));
+}
+
+// At most log w, and at least log w - 0.06: between two powers of 2 the bits of a float run
+// straight while the logarithm is curved above them.
+UNROLL_INLINE f32x16 logarithm_at_least(f32x16 w) {
+  const f32x16 log2 = fused(to_float(bits<i32x16>(w)), splat(0x1p-23f), splat(-127.0f));
+  return log2 * splat(0.693147181f);
 }
 
 // s - log E, exactly
@@ -224,7 +232,7 @@ class Row {
     for (int id = 0; id < padded_; id += LANES) {
       const f32x16 scaled = (load<f32x16>(logits_ + id) - splat(highest_)) * splat(inverse_);
       const f32x16 uniform = uniforms(ask_.key, ids_from(id));
-      const i32x16 ahead = scaled - logarithm(uniform) > splat(float(best) - NEARLY);
+      const i32x16 ahead = scaled - logarithm_at_least(uniform) > splat(float(best) - NEARLY);
       if (!any(ahead)) continue;
       for (int lane = 0; lane < LANES; ++lane) {
         if (!ahead[lane]) continue;

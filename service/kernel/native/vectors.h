@@ -156,25 +156,6 @@ UNROLL_INLINE f32x16 exponential(f32x16 x) {
   return bits<f32x16>(bits<i32x16>(series) + (bits<i32x16>(rounded) << 23));
 }
 
-// log x within 2 units of the last place, for normal positive x.
-UNROLL_INLINE f32x16 logarithm(f32x16 x) {
-  const i32x16 raw = bits<i32x16>(x);
-  const i32x16 exponent = (raw - splat(int32_t(0x3f3504f3))) >> 23;  // mantissa in [.707, 1.414)
-  const f32x16 rest = bits<f32x16>(raw - (exponent << 23)) - splat(1.0f);
-  f32x16 series = splat(7.0376836292e-2f);  // Cephes logf
-  series = fused(series, rest, splat(-1.1514610310e-1f));
-  series = fused(series, rest, splat(1.1676998740e-1f));
-  series = fused(series, rest, splat(-1.2420140846e-1f));
-  series = fused(series, rest, splat(1.4249322787e-1f));
-  series = fused(series, rest, splat(-1.6668057665e-1f));
-  series = fused(series, rest, splat(2.0000714765e-1f));
-  series = fused(series, rest, splat(-2.4999993993e-1f));
-  series = fused(series, rest, splat(3.3333331174e-1f));
-  const f32x16 square = rest * rest;
-  series = fused(square, splat(-0.5f), series * square * rest) + rest;
-  return fused(to_float(exponent), splat(0.693147181f), series);
-}
-
 UNROLL_INLINE f32x16 sigmoid(f32x16 x) {
   return splat(1.0f) / (splat(1.0f) + exponential(-x));
 }

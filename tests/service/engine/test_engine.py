@@ -211,7 +211,9 @@ def test_a_step_that_fails_fails_only_its_sequences(
     assert isinstance(runner, LanguageModelRunner)
     run = runner._kernel.run
 
-    def explode(work: Sequence[RowWork], steps: int) -> list[RowResult]:
+    def explode(
+        work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
+    ) -> list[RowResult]:
         runner._kernel.run = run  # type: ignore[method-assign]
         raise FloatingPointError("the weights are on fire")
 
@@ -286,7 +288,7 @@ def _see_beats(served: Desk, count: int) -> None:
 
 def test_events_of_a_turn_come_in_one_call(artifact: Artifact) -> None:
     """Eight streams that run side by side share their deliveries."""
-    with desk({"m": artifact}, start=False) as served:
+    with desk({"m": artifact}, EngineOptions(threads=1, burst_steps=1), start=False) as served:
         task = Generate(model="m", prompt="a", max_tokens=20, sampling=Sampling(temperature=0.0))
         tickets = [served.submit(task) for _ in range(8)]
         served.engine.start()

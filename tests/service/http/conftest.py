@@ -28,10 +28,13 @@ def service(models: Path) -> Iterator[RunningService]:
 
 @pytest.fixture(scope="session")
 def narrow_service(models: Path) -> Iterator[RunningService]:
-    """A service with one row, one place to wait, and little patience for slow clients."""
+    """A service with one row, one place to wait, and little patience for slow clients; the slower
+    kernel, so that a long request lasts.
+    """
     with RunningService(
         models,
         *("--default-language-model", "words", "--max-rows", "1", "--max-waiting", "1"),
+        *("--kernel", "torch", "--burst-steps", "1"),
         *("--max-tokens", "1000000", "--stream-buffer-events", "64", "--body-seconds", "2"),
     ) as running:
         yield running
