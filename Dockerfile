@@ -20,10 +20,15 @@ COPY requirements.lock ./
 RUN /opt/unroll/bin/pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
     "$(grep '^torch==' requirements.lock)"
 RUN /opt/unroll/bin/pip install --requirement requirements.lock
-COPY pyproject.toml README.md LICENSE ./
+# A compiler for the native kernel; it stays in this stage.
+RUN command -v c++ >/dev/null || { apt-get update \
+    && apt-get install --yes --no-install-recommends g++ libc6-dev \
+    && rm -rf /var/lib/apt/lists/*; }
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY model ./model
 COPY service ./service
-RUN /opt/unroll/bin/pip install --no-deps --no-build-isolation .
+RUN /opt/unroll/bin/pip install --no-deps --no-build-isolation . \
+    && cd / && /opt/unroll/bin/python -c "from service.kernel.native_library import load; load()"
 
 # --- What runs --------------------------------------------------------------------------------
 FROM ${BASE}

@@ -21,7 +21,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install serve test check format bench models lock image compose-up compose-down clean
+.PHONY: help install native serve test check format bench models lock image compose-up compose-down clean
 
 help: ## list the targets
 	@echo "Unroll: train recurrent language models and classifiers, and serve them."
@@ -57,10 +57,23 @@ $(VENV)/.torch.stamp: requirements.lock | $(VENV)/.made.stamp
 
 $(VENV)/.serve.stamp: requirements.lock $(VENV)/.torch.stamp
 	$(PIP) install --quiet --requirement requirements.lock
-	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev.stamp: requirements-dev.lock $(VENV)/.serve.stamp
+# The package itself, with the native kernel: built again when its sources have changed. Without a
+# C++ compiler everything works all the same, on the slower torch kernel.
+NATIVE := service/kernel/native
+$(VENV)/.native.stamp: $(VENV)/.serve.stamp pyproject.toml setup.py $(wildcard $(NATIVE)/*.cpp $(NATIVE)/*.h)
+	@echo "Building the native kernel: about half a minute."
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@test -e $(NATIVE)/libunroll.so || echo "The native kernel was not built, so models are served" \
+	  "many times slower. Install a C++17 compiler (Debian and Ubuntu: apt-get install g++), then: make native"
+	@touch $@
+
+native: ## build the native kernel again
+	@rm -f $(VENV)/.native.stamp
+	@$(MAKE) --no-print-directory $(VENV)/.native.stamp
+
+$(VENV)/.dev.stamp: requirements-dev.lock $(VENV)/.native.stamp
 	$(PIP) install --quiet --requirement requirements-dev.lock
 	@touch $@
 
@@ -70,7 +83,7 @@ $(VENV)/.bench.stamp: requirements-bench.lock $(VENV)/.dev.stamp
 
 # --- Work ------------------------------------------------------------------------------------
 
-serve: $(VENV)/.serve.stamp ## serve MODELS on HOST:PORT
+serve: $(VENV)/.native.stamp ## serve MODELS on HOST:PORT
 	$(RUN) -m service --models $(MODELS) --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.dev.stamp ## run all tests (TESTS="tests/model -k word" for some)

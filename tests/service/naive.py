@@ -29,6 +29,7 @@ def random_network(
     projection: int | None = None,
     tied: bool = False,
     seed: int = 0,
+    scale: float = 0.5,
 ) -> LanguageModel:
     """A network whose weights are large enough for predictions that differ from step to step."""
     torch.manual_seed(seed)
@@ -44,7 +45,7 @@ def random_network(
         )
     )
     for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
+        torch.nn.init.normal_(parameter, std=scale)
     return network.eval()
 
 

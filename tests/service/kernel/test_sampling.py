@@ -1,4 +1,4 @@
-"""The sampler against exact probabilities, a naive oracle, and torch's own log-softmax."""
+"""Both kernels' drawing against exact probabilities, a naive oracle, and torch's log-softmax."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from service.kernel.filters import descending
-from service.kernel.interface import Sampling
+from service.kernel.interface import RowWork, Sampling
+from service.kernel.native_kernel import NativeKernel
 from service.kernel.sampling import Ask, FloatArray, Sampler
-from tests.service.naive import naive_draw, naive_probabilities
+from tests.service.kernel.native_sampler import NativeSampler, kernel_of
+from tests.service.naive import naive_draw, naive_probabilities, random_network
 
 VOCABULARY = 24
 NEVER = (0,)
@@ -33,19 +35,24 @@ OPTIONS = {
 }
 
 
+Drawing = type[Sampler] | type[NativeSampler]
+each_drawing = pytest.mark.parametrize("drawing", [Sampler, NativeSampler])
+
+
 def example_logits(seed: int = 0) -> FloatArray:
     """Logits of one row, some above 0 and some below."""
     return (np.random.default_rng(seed).standard_normal(VOCABULARY) * 1.5).astype(np.float32)
 
 
+@each_drawing
 @pytest.mark.parametrize("name", OPTIONS)
-def test_draws_follow_the_exact_distribution(name: str) -> None:
+def test_draws_follow_the_exact_distribution(drawing: Drawing, name: str) -> None:
     """A chi-square test over 8,000 positions sees no difference, for each option."""
     sampling = OPTIONS[name]
     logits_V = example_logits()
     seen = {3, 7, 11}
     asks = [Ask(sampling, position=place, seen=seen, draw=True) for place in range(DRAWS)]
-    answers = Sampler(VOCABULARY, NEVER).answer(np.tile(logits_V, (DRAWS, 1)), asks)
+    answers = drawing(VOCABULARY, NEVER).answer(np.tile(logits_V, (DRAWS, 1)), asks)
     counts = np.bincount(
         [answer.drawn.token for answer in answers if answer.drawn], minlength=VOCABULARY
     )
@@ -61,40 +68,29 @@ def test_draws_follow_the_exact_distribution(name: str) -> None:
         assert stats.chisquare(found, wanted).pvalue > 1e-4
 
 
+@each_drawing
 @settings(deadline=None, max_examples=300)
 @given(
     logits=st.lists(st.floats(-30, 30, width=32, allow_subnormal=False), min_size=2, max_size=40),
-    temperature=st.sampled_from([0.0, 0.05, 0.7, 1.0, 1.5]),
-    top_k=st.sampled_from([0, 1, 3, 100]),
-    top_p=st.sampled_from([1.0, 0.93, 0.4, 1e-6]),
-    min_p=st.sampled_from([0.0, 0.13, 1.0]),
-    penalty=st.sampled_from([1.0, 1.3, 0.8]),
-    seed=st.integers(0, 2**64 - 1),
+    sampling=st.builds(
+        Sampling,
+        temperature=st.sampled_from([0.0, 0.05, 0.7, 1.0, 1.5]),
+        top_k=st.sampled_from([0, 1, 3, 100]),
+        top_p=st.sampled_from([1.0, 0.93, 0.4, 1e-6]),
+        min_p=st.sampled_from([0.0, 0.13, 1.0]),
+        repetition_penalty=st.sampled_from([1.0, 1.3, 0.8]),
+        seed=st.integers(0, 2**64 - 1),
+    ),
     position=st.integers(0, 10**6),
 )
 def test_a_draw_is_the_naive_draw(
-    logits: list[float],
-    temperature: float,
-    top_k: int,
-    top_p: float,
-    min_p: float,
-    penalty: float,
-    seed: int,
-    position: int,
+    drawing: Drawing, logits: list[float], sampling: Sampling, position: int
 ) -> None:
     """Pruned and vectorised, the race has the same winner as with every logarithm taken."""
-    sampling = Sampling(
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        repetition_penalty=penalty,
-        seed=seed,
-    )
     seen = {1}
     logits_1V = np.array([logits], dtype=np.float32)
     ask = Ask(sampling, position=position, seen=seen, draw=True)
-    drawn = Sampler(len(logits), NEVER).answer(logits_1V, [ask])[0].drawn
+    drawn = drawing(len(logits), NEVER).answer(logits_1V, [ask])[0].drawn
     assert drawn is not None
     expected = naive_draw(logits_1V[0].tolist(), sampling, position, seen, NEVER)
     if drawn.token != expected:  # only where float32 cannot tell two tokens or a border apart
@@ -106,14 +102,17 @@ def test_a_draw_is_the_naive_draw(
         assert drawn.token in nudged or equal
 
 
+@each_drawing
 @pytest.mark.parametrize("temperature", [0.0, 1e-300, 1e-4, 1.0])
 @pytest.mark.parametrize("top_k", [0, 3])
-def test_what_must_not_be_drawn_is_not_drawn(temperature: float, top_k: int) -> None:
+def test_what_must_not_be_drawn_is_not_drawn(
+    drawing: Drawing, temperature: float, top_k: int
+) -> None:
     """Not even when it has all the probability that float32 can hold."""
     logits_1V = np.full((1, 8), -200.0, dtype=np.float32)
     logits_1V[0, 2] = 200.0
     logits_1V[0, 5] = -199.0
-    sampler = Sampler(8, [2])
+    sampler = drawing(8, [2])
     for position in range(50):
         ask = Ask(Sampling(temperature=temperature, top_k=top_k), position=position, draw=True)
         drawn = sampler.answer(logits_1V, [ask])[0].drawn
@@ -122,13 +121,14 @@ def test_what_must_not_be_drawn_is_not_drawn(temperature: float, top_k: int) -> 
         assert temperature == 1.0 or drawn.token == 5
 
 
-def test_logprobs_are_those_of_the_model() -> None:
+@each_drawing
+def test_logprobs_are_those_of_the_model(drawing: Drawing) -> None:
     """Whatever the options, scores, alternatives and distributions are the plain log-softmax."""
     logits_V = example_logits(3)
     exact_V = torch.log_softmax(torch.tensor(logits_V).double(), dim=0).numpy()
     sampling = Sampling(temperature=0.5, top_k=3, repetition_penalty=2.0, top_logprobs=4)
     ask = Ask(sampling, seen={1, 2}, score=9, distribution=True, draw=True)
-    answer = Sampler(VOCABULARY, NEVER).answer(logits_V[None], [ask])[0]
+    answer = drawing(VOCABULARY, NEVER).answer(logits_V[None], [ask])[0]
     assert answer.scored is not None
     assert answer.drawn is not None
     assert answer.logprobs_V is not None
@@ -175,10 +175,26 @@ def test_logits_that_are_no_numbers_are_refused() -> None:
         Sampler(3, []).answer(logits_1V, [Ask(Sampling(), draw=True)])
 
 
-def test_something_must_be_left_to_draw() -> None:
+def test_native_logits_that_are_no_numbers_are_refused() -> None:
+    """Weights that are no numbers are refused at once, sums that overflow when they do."""
+    with pytest.raises(ValueError, match="finite"):
+        kernel_of(np.array([0.0, np.nan], dtype=np.float32).tobytes(), frozenset())
+    network = random_network("elman", 1)
+    with torch.no_grad():
+        network.output.weight.fill_(3e38)
+        network.output.bias.fill_(3e38)
+        network.initial_hidden_L1H.fill_(1.0)
+        dict(network.named_parameters())["recurrent.bias_ih_l0"].fill_(9.0)
+    kernel = NativeKernel(network, capacity=1, end=29, never_drawn=(), precision="float32")
+    with pytest.raises(FloatingPointError, match="finite"):
+        kernel.run([RowWork(row=0, feed=[1], draw=1)], 1)
+
+
+@each_drawing
+def test_something_must_be_left_to_draw(drawing: Drawing) -> None:
     """A vocabulary of tokens that are all never drawn is refused."""
     with pytest.raises(ValueError, match="at least one token"):
-        Sampler(2, [0, 1])
+        drawing(2, [0, 1]).answer(np.zeros((1, 2), dtype=np.float32), [Ask(Sampling(), draw=True)])
 
 
 @given(values=st.lists(st.integers(0, 4), min_size=1, max_size=30), count=st.integers(1, 40))

@@ -1,9 +1,11 @@
-"""The torch kernel against torch's own modules in float64, and the promises of the interface."""
+"""Every kernel against torch's own modules in float64, and the promises of the interface."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,22 +14,50 @@ import torch
 from model.architecture import CELLS, Cell
 from model.networks import LanguageModel
 from model.state import State
-from service.kernel.interface import RowWork, Sampling, Scored
-from service.kernel.torch_kernel import TorchKernel
+from service.kernel.choice import make_kernel
+from service.kernel.interface import Kernel, RowWork, Sampling, Scored
+from service.kernel.layout import Precision
 from tests.service.naive import NaiveReader, random_network
 
 VOCABULARY = 30
 END = VOCABULARY - 1
-BOUND = 2e-5  # on log-probabilities, float32 against float64
+BOUND = 3e-5  # on log-probabilities, float32 against float64
+INT8_BOUNDS = {"elman": 0.1, "gru": 0.04, "lstm": 0.03}  # the same for int8, weights of usual size
 TEXT = [END, 4, 7, 2, 2, 19, 28, 11, 5]
 
 
-def make_kernel(network: LanguageModel, capacity: int = 8) -> TorchKernel:
-    """A kernel that never draws token 0."""
-    return TorchKernel(network, capacity=capacity, end=END, never_drawn={0})
+@dataclass(frozen=True)
+class Kind:
+    """One way to compute."""
+
+    kernel: Literal["native", "torch"]
+    precision: Precision = "float32"
+
+    def make(
+        self, network: LanguageModel, capacity: int = 8, threads: int = 1, end: int = END
+    ) -> Kernel:
+        """A kernel that never draws token 0."""
+        return make_kernel(
+            network,
+            kernel=self.kernel,
+            precision=self.precision,
+            threads=threads,
+            capacity=capacity,
+            end=end,
+            never_drawn={0},
+        )
 
 
-def distributions(kernel: TorchKernel, row: int, tokens: list[int]) -> np.ndarray:
+TORCH, NATIVE, INT8 = Kind("torch"), Kind("native"), Kind("native", "int8")
+KINDS = [
+    pytest.param(TORCH, id="torch"),
+    pytest.param(NATIVE, id="native-float32"),
+    pytest.param(INT8, id="native-int8"),
+]
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def distributions(kernel: Kernel, row: int, tokens: list[int]) -> np.ndarray:
     """Log-probabilities after each token (T, V), one call each."""
     found = []
     for token in tokens:
@@ -45,10 +75,13 @@ def exact_distributions(network: LanguageModel, tokens: list[int]) -> np.ndarray
     return np.stack(found)
 
 
+@pytest.mark.parametrize("kind", KINDS[:2])
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("head", ["plain", "projection", "tied", "tied projection"])
-def test_numbers_are_those_of_torch_in_float64(cell: Cell, layers: int, head: str) -> None:
+def test_numbers_are_those_of_torch_in_float64(
+    kind: Kind, cell: Cell, layers: int, head: str
+) -> None:
     """Every cell, depth and head stays within the bound, over a whole text."""
     projection = {"projection": 9, "tied projection": 12}.get(head)
     network = random_network(
@@ -58,10 +91,33 @@ def test_numbers_are_those_of_torch_in_float64(cell: Cell, layers: int, head: st
         projection=projection,
         tied=head.startswith("tied"),
     )
-    kernel = make_kernel(network)
+    kernel = kind.make(network)
     kernel.open(3)
     found = distributions(kernel, 3, TEXT)
     np.testing.assert_allclose(found, exact_distributions(network, TEXT), atol=BOUND)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("head", ["plain", "projection", "tied"])
+def test_int8_stays_near(cell: Cell, layers: int, head: str) -> None:
+    """With weights of the usual size, no log-probability is off by more than the stated bound."""
+    network = random_network(
+        cell,
+        layers,
+        vocabulary=200,
+        embedding=64,
+        hidden=64,
+        projection=48 if head == "projection" else None,
+        tied=head == "tied",
+        scale=0.125,
+    )
+    kernel = INT8.make(network)
+    kernel.open(3)
+    found = distributions(kernel, 3, TEXT)
+    exact = exact_distributions(network, TEXT)
+    np.testing.assert_allclose(found, exact, atol=INT8_BOUNDS[cell])
+    assert np.abs(found - exact).mean() < INT8_BOUNDS[cell] / 4
 
 
 @contextmanager
@@ -85,12 +141,13 @@ def threads(count: int) -> Iterator[None]:
         ("lstm", 96, 2, (2, 5, 8, 13, 40, 63)),
     ],
 )
+@each_kind
 def test_a_row_has_the_same_bits_among_any_number_of_rows(
-    cell: Cell, hidden: int, threads_used: int, counts: Sequence[int]
+    kind: Kind, cell: Cell, hidden: int, threads_used: int, counts: Sequence[int]
 ) -> None:
     """Alone or as any row among 2 to 64, with one thread or two: not one bit differs."""
     network = random_network(cell, 2, vocabulary=200, embedding=hidden, hidden=hidden)
-    kernel = TorchKernel(network, capacity=64, end=199, never_drawn=())
+    kernel = kind.make(network, capacity=64, threads=threads_used, end=199)
     generator = np.random.default_rng(0)
     watched = [0, 5, 17, 40, 63]
     with threads(threads_used):
@@ -101,7 +158,7 @@ def test_a_row_has_the_same_bits_among_any_number_of_rows(
                 assert row not in alone or np.array_equal(found, alone[row])
 
 
-def _two_steps(kernel: TorchKernel, rows: list[int]) -> list[np.ndarray]:
+def _two_steps(kernel: Kernel, rows: list[int]) -> list[np.ndarray]:
     """From the first state, [END] and a token of the row's own: the distribution after them."""
     for row in rows:
         kernel.open(row)
@@ -111,10 +168,11 @@ def _two_steps(kernel: TorchKernel, rows: list[int]) -> list[np.ndarray]:
     return [result.logprobs_V for result in results if result.logprobs_V is not None]
 
 
-def test_the_output_layer_runs_only_for_rows_that_need_it() -> None:
+@each_kind
+def test_the_output_layer_runs_only_for_rows_that_need_it(kind: Kind) -> None:
     """Rows that only read, in any mixture with rows that draw, leave the others' bits alone."""
     network = random_network("lstm", 2)
-    kernel = make_kernel(network, capacity=12)
+    kernel = kind.make(network, capacity=12)
     sampling = Sampling(seed=5)
     for readers in range(11):
         for row in range(12):
@@ -128,16 +186,17 @@ def test_the_output_layer_runs_only_for_rows_that_need_it() -> None:
         assert all(one == drawn[10] for one in drawn[readers:11])
 
 
+@each_kind
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_burst_is_the_same_as_single_steps(cell: Cell) -> None:
+def test_a_burst_is_the_same_as_single_steps(kind: Kind, cell: Cell) -> None:
     """Prompts of different lengths, scores and draws come out the same in calls of 1, 3 or 50."""
     network = random_network(cell, 2)
-    found = [_run_through(make_kernel(network), steps) for steps in (1, 3, 50)]
+    found = [_run_through(kind.make(network), steps) for steps in (1, 3, 50)]
     assert found[0] == found[1] == found[2]
     assert all(len(drawn) > 0 for drawn, _ in found[0])
 
 
-def _run_through(kernel: TorchKernel, steps: int) -> list[tuple[list[Scored], list[Scored]]]:
+def _run_through(kernel: Kernel, steps: int) -> list[tuple[list[Scored], list[Scored]]]:
     prompts = [TEXT[:1], TEXT[:4], TEXT]
     found: list[tuple[list[Scored], list[Scored]]] = [([], []) for _ in prompts]
     work = []
@@ -163,24 +222,27 @@ def _run_through(kernel: TorchKernel, steps: int) -> list[tuple[list[Scored], li
     return found
 
 
-def test_scores_are_the_logprobs_of_the_fed_tokens() -> None:
+@each_kind
+def test_scores_are_the_logprobs_of_the_fed_tokens(kind: Kind) -> None:
     """``scored`` follows ``feed[1:]`` with the exact log-probabilities."""
     network = random_network("gru", 2)
-    kernel = make_kernel(network)
+    kernel = kind.make(network)
     kernel.open(0)
     result = kernel.run([RowWork(row=0, feed=TEXT, score=True)], len(TEXT))[0]
     exact = exact_distributions(network, TEXT)
     assert [one.token for one in result.scored] == TEXT[1:]
     expected = [exact[place, token] for place, token in enumerate(TEXT[1:])]
-    np.testing.assert_allclose([one.logprob for one in result.scored], expected, atol=BOUND)
+    bound = 0.1 if kind is INT8 else BOUND  # weights four times the usual size
+    np.testing.assert_allclose([one.logprob for one in result.scored], expected, atol=bound)
     assert result.read == len(TEXT)
 
 
+@each_kind
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_row_used_again_remembers_nothing(cell: Cell) -> None:
+def test_a_row_used_again_remembers_nothing(kind: Kind, cell: Cell) -> None:
     """After ``open`` a row that read something else gives the bits of a fresh kernel."""
     network = random_network(cell, 2)
-    fresh, used = make_kernel(network), make_kernel(network)
+    fresh, used = kind.make(network), kind.make(network)
     used.open(1)
     distributions(used, 1, [5, 6, 7, 8])
     for kernel in (fresh, used):
@@ -188,10 +250,11 @@ def test_a_row_used_again_remembers_nothing(cell: Cell) -> None:
     assert np.array_equal(distributions(used, 1, TEXT), distributions(fresh, 1, TEXT))
 
 
+@each_kind
 @pytest.mark.parametrize("cell", CELLS)
-def test_saved_and_forked_states_go_on_where_they_were(cell: Cell) -> None:
+def test_saved_and_forked_states_go_on_where_they_were(kind: Kind, cell: Cell) -> None:
     """A fork and a restored copy continue bit by bit like the original; neither disturbs it."""
-    kernel = make_kernel(random_network(cell, 3))
+    kernel = kind.make(random_network(cell, 3))
     kernel.open(0)
     distributions(kernel, 0, TEXT[:4])
     kernel.fork(0, 5)
@@ -206,10 +269,11 @@ def test_saved_and_forked_states_go_on_where_they_were(cell: Cell) -> None:
     assert np.array_equal(distributions(kernel, 2, TEXT[4:]), expected)
 
 
-def test_the_kernel_does_not_follow_later_changes_of_the_network() -> None:
+@each_kind
+def test_the_kernel_does_not_follow_later_changes_of_the_network(kind: Kind) -> None:
     """Weights are packed at the start: what is done to the network afterwards has no effect."""
     network = random_network("lstm", 1)
-    kernel = make_kernel(network)
+    kernel = kind.make(network)
     kernel.open(0)
     before = distributions(kernel, 0, TEXT)
     for parameter in network.parameters():
@@ -218,6 +282,7 @@ def test_the_kernel_does_not_follow_later_changes_of_the_network() -> None:
     assert np.array_equal(distributions(kernel, 0, TEXT), before)
 
 
+@each_kind
 @pytest.mark.parametrize(
     ("work", "steps", "message"),
     [
@@ -232,10 +297,10 @@ def test_the_kernel_does_not_follow_later_changes_of_the_network() -> None:
     ],
 )
 def test_impossible_work_is_refused_before_any_row_moves(
-    work: list[RowWork], steps: int, message: str
+    kind: Kind, work: list[RowWork], steps: int, message: str
 ) -> None:
     """The error names the field, and the rows that stood before the bad one have not moved."""
-    kernel = make_kernel(random_network("elman", 1))
+    kernel = kind.make(random_network("elman", 1))
     for row in range(8):
         kernel.open(row)
     before = kernel.save(0)
