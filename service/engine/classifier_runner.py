@@ -29,7 +29,8 @@ from service.engine.options import EngineOptions
 from service.engine.runner import TicketEvents
 from service.engine.sequence import Request, Ticket
 from service.engine.tasks import Classification, Classify, Failed, Task, TextsClassified
-from service.kernel.classifier_kernel import ClassifierKernel, FloatArray, Slices
+from service.kernel.choice import make_classifier_kernel
+from service.kernel.interface import FloatArray, LogitSlices
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Batch:
     """What is being worked on."""
 
     documents: list[Document]
-    slices: Slices
+    slices: LogitSlices
     seconds: float = 0.0
 
 
@@ -84,7 +85,13 @@ class ClassifierRunner:
         calibration = artifact.manifest.calibration
         self._temperature = 1.0 if calibration is None else calibration.temperature
         self._observer = observer
-        self._kernel = ClassifierKernel(artifact.network, options.classifier_slice_tokens)
+        self._kernel = make_classifier_kernel(
+            artifact.network,
+            kernel=options.kernel,
+            precision=options.precision,
+            threads=options.threads,
+            slice_tokens=options.classifier_slice_tokens,
+        )
         self._requests: dict[Ticket, ClassifyRequest] = {}
         self._waiting: list[Document] = []  # oldest first
         self._batch: Batch | None = None

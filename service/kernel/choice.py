@@ -9,11 +9,13 @@ import logging
 from collections.abc import Collection
 from typing import Literal
 
-from model.networks import LanguageModel
-from service.kernel.interface import Kernel
+from model.networks import Classifier, LanguageModel
+from service.kernel.interface import ClassifierKernel, Kernel
 from service.kernel.layout import Precision
+from service.kernel.native_classifier import NativeClassifierKernel
 from service.kernel.native_kernel import NativeKernel
 from service.kernel.native_library import NativeMissing, instruction_set
+from service.kernel.torch_classifier import TorchClassifierKernel
 from service.kernel.torch_kernel import TorchKernel
 
 KernelName = Literal["auto", "native", "torch"]
@@ -48,7 +50,7 @@ def make_kernel(
     end: int,
     never_drawn: Collection[int],
 ) -> Kernel:
-    """A kernel for one model; the torch kernel computes in float32 whatever ``precision`` says."""
+    """A kernel for one language model; torch's computes in float32 whatever ``precision`` says."""
     if kernel == "torch":
         return TorchKernel(network, capacity=capacity, end=end, never_drawn=never_drawn)
     return NativeKernel(
@@ -59,3 +61,17 @@ def make_kernel(
         threads=threads,
         precision=precision,
     )
+
+
+def make_classifier_kernel(
+    network: Classifier,
+    *,
+    kernel: Literal["native", "torch"],
+    precision: Precision,
+    threads: int,
+    slice_tokens: int,
+) -> ClassifierKernel:
+    """The same for a classifier."""
+    if kernel == "torch":
+        return TorchClassifierKernel(network, slice_tokens)
+    return NativeClassifierKernel(network, slice_tokens, threads=threads, precision=precision)

@@ -10,7 +10,7 @@ on which row it is or on what the other rows do.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -104,6 +104,20 @@ class RowResult:
     scored: list[Scored] = field(default_factory=list)
     drawn: list[Scored] = field(default_factory=list)
     logprobs_V: FloatArray | None = None
+
+
+LogitSlices = Generator[None, None, FloatArray]
+
+
+class ClassifierKernel(Protocol):
+    """Logits of whole documents, in slices short enough for running streams to wait for."""
+
+    def classify(self, documents: Sequence[Sequence[int]]) -> LogitSlices:
+        """A generator that yields between slices and returns logits (rows, labels).
+
+        Documents have at least one token each. A document's logits are within 1e-6 of what they
+        are alone, whatever is classified beside it.
+        """
 
 
 class Kernel(Protocol):

@@ -40,6 +40,17 @@ def padded(count: int, multiple: int = LANES) -> int:
     return -(-count // multiple) * multiple
 
 
+def padded_row(values: Tensor) -> Tensor:
+    """The last axis padded with zeros to a multiple of 16, float32 and contiguous."""
+    missing = padded(values.shape[-1]) - values.shape[-1]
+    return functional.pad(values.detach().float(), (0, missing)).contiguous()
+
+
+def padded_parts(weight_OI: Tensor, parts: int) -> Tensor:
+    """Input weights whose inputs come in equal parts, each padded by itself."""
+    return torch.cat([padded_row(part) for part in weight_OI.chunk(parts, dim=1)], dim=1)
+
+
 def gate_blocks(values: Tensor, gates: int) -> Tensor:
     """(gates * units, ...) in torch's order -> (groups, gates, 16, ...), padded with zeros."""
     units = values.shape[0] // gates

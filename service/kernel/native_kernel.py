@@ -203,15 +203,12 @@ class NativeKernel:
         return self._matrix(layout.pack(*blocks, self.precision))
 
     def _matrix(self, packed: PackedMatrix) -> native_library.Matrix:
-        return native_library.Matrix(
-            *(self._keep(part) for part in packed[:4]), packed.groups, packed.gates, packed.inputs
-        )
+        self._kept.append(packed)
+        return native_library.matrix(packed)
 
     def _keep(self, tensor: Tensor | None) -> int | None:
-        if tensor is None:
-            return None
         self._kept.append(tensor)
-        return tensor.data_ptr()
+        return native_library.address(tensor)
 
 
 class _Buffers:

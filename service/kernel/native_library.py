@@ -11,6 +11,10 @@ import functools
 import os
 from pathlib import Path
 
+from torch import Tensor
+
+from service.kernel.layout import PackedMatrix
+
 LIBRARY = Path(__file__).parent / "native" / "libunroll.so"  # where setup.py puts it
 INTERFACE = 1
 CELLS = {"elman": 0, "gru": 1, "lstm": 2}
@@ -33,6 +37,17 @@ class Matrix(ctypes.Structure):
         *((name, _ptr) for name in ("weights", "scales", "offsets", "biases")),
         *((name, _i32) for name in ("groups", "gates", "inputs")),
     )
+
+
+def address(tensor: Tensor | None) -> int | None:
+    """Where a tensor's numbers begin; whoever asks keeps the tensor alive."""
+    return None if tensor is None else tensor.data_ptr()
+
+
+def matrix(packed: PackedMatrix) -> Matrix:
+    """The structure of a packed matrix, which the caller keeps alive."""
+    parts = (address(part) for part in packed[:4])
+    return Matrix(*parts, packed.groups, packed.gates, packed.inputs)
 
 
 class LayerDescription(ctypes.Structure):
@@ -88,9 +103,8 @@ class Stretch(ctypes.Structure):
         ("precision", _i32),
         ("input", Matrix),
         ("hidden", Matrix),
-        *((name, _ptr) for name in ("table", "tokens", "inputs")),
+        *((name, _ptr) for name in ("tokens", "inputs", "input_scales")),
         ("input_width", _i32),
-        ("input_scale", _f32),
         ("scale", _f32),
         ("outputs", _ptr),
         ("output_width", _i32),

@@ -8,8 +8,6 @@
 
 namespace {
 
-constexpr int LANES = 16;
-
 // The documents that one thread reads, step by step.
 class Reader {
  public:
@@ -21,10 +19,10 @@ class Reader {
   void read() {
     for (int step = s_.begin; step < s_.end && take_rows(step); ++step) {
       const int count = int(hiddens_.size());
-      const std::vector<float> input_scales(count, s_.input_scale), scales(count, s_.scale);
+      const std::vector<float> scales(count, s_.scale);
       const LayerStep work{
-          s_.cell, s_.input, s_.hidden, count, s_.table ? table_.data() : nullptr, inputs_.data(),
-          input_scales.data(), hidden_rows_.data(), scales.data(), 1.0f / s_.scale,
+          s_.cell, s_.input, s_.hidden, count, nullptr, inputs_.data(),
+          input_scales_.data(), hidden_rows_.data(), scales.data(), 1.0f / s_.scale,
           hiddens_.data(), cells_.data(), next_rows_.data()};
       steps_.advance(work, s_.precision, 0, s_.hidden.groups);
       for (int place = 0; place < count; ++place)
@@ -35,19 +33,15 @@ class Reader {
  private:
   // Points at what the documents that are long enough read and write in this step.
   bool take_rows(int step) {
-    table_.clear(), inputs_.clear(), hidden_rows_.clear(), next_rows_.clear();
+    inputs_.clear(), input_scales_.clear(), hidden_rows_.clear(), next_rows_.clear();
     hiddens_.clear(), cells_.clear(), written_.clear();
     for (const int row : rows_) {
       const int length = s_.lengths[row];
       if (length <= step) break;
       const size_t place = at(row, s_.reverse ? length - 1 - step : step);
-      if (s_.table) {
-        const size_t width = size_t(s_.hidden.groups) * s_.hidden.gates * LANES;
-        table_.push_back(s_.table + s_.tokens[place] * width);
-      } else {
-        inputs_.push_back(static_cast<const char*>(s_.inputs) +
-                          place * s_.input_width * element_);
-      }
+      const size_t input = s_.tokens ? size_t(s_.tokens[place]) : place;
+      inputs_.push_back(static_cast<const char*>(s_.inputs) + input * s_.input_width * element_);
+      input_scales_.push_back(s_.input_scales[s_.tokens ? input : 0]);
       const size_t before = at(row, s_.reverse ? length - step : step - 1);
       hidden_rows_.push_back(step == 0 ? s_.first_activation : output(before));
       next_rows_.push_back(output(place));
@@ -69,7 +63,7 @@ class Reader {
   const Steps& steps_;
   const size_t element_;
   std::vector<int> rows_;
-  std::vector<const float*> table_;
+  std::vector<float> input_scales_;
   std::vector<const void*> inputs_, hidden_rows_;
   std::vector<void*> next_rows_;
   std::vector<float*> hiddens_, cells_, written_;

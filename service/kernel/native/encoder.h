@@ -9,13 +9,12 @@
 struct Stretch {
   Cell cell;
   Precision precision;
-  Matrix input;                 // weights null: looked up in the table
+  Matrix input;
   Matrix hidden;
-  const float* table;           // (vocabulary, groups * gates * 16), or null
-  const int32_t* tokens;        // (rows, positions), with the table
-  const void* inputs;           // (rows, positions, input width): activations of the layer below
+  const int32_t* tokens;        // (rows, positions) into the inputs, or null: as the rows stand
+  const void* inputs;           // (vocabulary or rows x positions, input width): activations
+  const float* input_scales;    // what one unit of an input is worth: of each token, or the one
   int32_t input_width;
-  float input_scale;
   float scale;                  // of this layer's activations
   void* outputs;                // (rows, positions, output width): this layer's activations
   int32_t output_width;

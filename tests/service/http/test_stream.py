@@ -127,7 +127,10 @@ def test_client_that_does_not_wait_for_a_whole_answer(narrow_service: RunningSer
         lambda: service.metric("unroll_sequences_running", model="words") == 0,
         "the row of an abandoned answer is free",
     )
-    assert service.metric("unroll_requests_total", route="/generate", status="499") > 0
+    eventually(
+        lambda: service.metric("unroll_requests_total", route="/generate", status="499") > 0,
+        "the journal tells of a client that left",
+    )
 
 
 def test_client_that_never_reads_is_cut_off(narrow_service: RunningService) -> None:

@@ -8,7 +8,9 @@ import torch
 
 from model.architecture import CELLS, Cell, ClassifierArchitecture, Pooling
 from model.networks import Classifier
-from service.kernel.classifier_kernel import ClassifierKernel, FloatArray
+from service.kernel.choice import make_classifier_kernel
+from service.kernel.interface import ClassifierKernel, FloatArray
+from service.kernel.layout import Precision
 
 
 def random_classifier(
@@ -34,6 +36,19 @@ def random_classifier(
     return network.eval()
 
 
+def make(
+    network: Classifier, slice_tokens: int, kind: str = "native", precision: Precision = "float32"
+) -> ClassifierKernel:
+    """A kernel with two threads."""
+    return make_classifier_kernel(
+        network,
+        kernel="torch" if kind == "torch" else "native",
+        precision=precision,
+        threads=2,
+        slice_tokens=slice_tokens,
+    )
+
+
 def documents(count: int) -> list[list[int]]:
     """Random documents of 1 to 30 tokens."""
     generator = np.random.default_rng(count)
@@ -54,18 +69,19 @@ def classify(kernel: ClassifierKernel, batch: list[list[int]]) -> tuple[FloatArr
         count += 1
 
 
+@pytest.mark.parametrize("kind", ["torch", "native"])
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("pooling", ["last", "last_max_mean"])
 def test_logits_do_not_depend_on_neighbours_or_slices(
-    cell: Cell, bidirectional: bool, pooling: Pooling
+    kind: str, cell: Cell, bidirectional: bool, pooling: Pooling
 ) -> None:
     """Alone or in a batch, in small slices or whole: within 1e-6; as the network says itself."""
     network = random_classifier(cell, bidirectional=bidirectional, pooling=pooling)
     batch = documents(13)
-    kernel = ClassifierKernel(network, slice_tokens=70)
+    kernel = make(network, 70, kind)
     logits_BC, _ = classify(kernel, batch)
-    whole_BC, _ = classify(ClassifierKernel(network, slice_tokens=10**6), batch)
+    whole_BC, _ = classify(make(network, 10**6, kind), batch)
     assert logits_BC.shape == (13, 4)
     np.testing.assert_allclose(logits_BC, whole_BC, atol=1e-6, rtol=0)
     for row, document in enumerate(batch):
@@ -76,8 +92,25 @@ def test_logits_do_not_depend_on_neighbours_or_slices(
         np.testing.assert_allclose(logits_BC[row], exact_C, atol=1e-5, rtol=0)
 
 
-def test_slices_are_bounded() -> None:
+@pytest.mark.parametrize("cell", CELLS)
+def test_int8_stays_near(cell: Cell) -> None:
+    """Neighbours change nothing, and the labels' probabilities are those of float32 within 0.05."""
+    network = random_classifier(cell)
+    batch = documents(21)
+    kernel = make(network, 70, precision="int8")
+    logits_BC, _ = classify(kernel, batch)
+    alone_C = np.concatenate([classify(kernel, [document])[0] for document in batch])
+    np.testing.assert_allclose(logits_BC, alone_C, atol=1e-6, rtol=0)
+    exact_BC, _ = classify(make(network, 70), batch)
+    shares_BC, exact_shares_BC = (
+        torch.softmax(torch.tensor(logits), dim=1).numpy() for logits in (logits_BC, exact_BC)
+    )
+    np.testing.assert_allclose(shares_BC, exact_shares_BC, atol=0.05)
+
+
+@pytest.mark.parametrize("kind", ["torch", "native"])
+def test_slices_are_bounded(kind: str) -> None:
     """A long document is read in stretches of the slice's length, in each direction and layer."""
-    kernel = ClassifierKernel(random_classifier("lstm"), slice_tokens=80)
+    kernel = make(random_classifier("lstm"), 80, kind)
     _, slices = classify(kernel, [[1] * 1000])
     assert slices == 2 * 2 * 1000 * 8 // 80

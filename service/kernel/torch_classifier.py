@@ -12,28 +12,25 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from model.networks import Classifier, mirrored
 from model.recurrent import LayerWeights, layer_weights
 from model.state import State
+from service.kernel.interface import LogitSlices
 
 ROW_MULTIPLE = 8
-FloatArray = NDArray[np.float32]
-Slices = Generator[None, None, FloatArray]
 
 
-class ClassifierKernel:
-    """Classifies batches with one network."""
+class TorchClassifierKernel:
+    """Implements :class:`service.kernel.interface.ClassifierKernel` for one network."""
 
     def __init__(self, network: Classifier, slice_tokens: int) -> None:
         self._network = network
         self._slice_tokens = slice_tokens
 
-    def classify(self, documents: Sequence[Sequence[int]]) -> Slices:
+    def classify(self, documents: Sequence[Sequence[int]]) -> LogitSlices:
         """A generator that yields between slices and returns logits (rows, labels).
 
         Documents have at least one token each. A slice is one layer in one direction over about
