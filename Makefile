@@ -21,7 +21,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install native serve test check format bench models lock image compose-up compose-down clean
+.PHONY: help install native serve test sanitize check format bench models lock image compose-up compose-down clean
 
 help: ## list the targets
 	@echo "Unroll: train recurrent language models and classifiers, and serve them."
@@ -93,6 +93,15 @@ check: $(VENV)/.dev.stamp ## lint, format and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+
+# The native kernel built with address and undefined-behaviour sanitizers, under its own tests.
+SANITIZED := build/sanitized
+sanitize: $(VENV)/.dev.stamp ## run the kernel's tests under sanitizers (g++)
+	UNROLL_CXXFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1" \
+	  $(RUN) setup.py --quiet build_ext --build-lib $(SANITIZED) --build-temp $(SANITIZED)/temp
+	LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libstdc++.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 UNROLL_NATIVE_LIBRARY=$(SANITIZED)/service/kernel/native/libunroll.so \
+	  $(RUN) -m pytest tests/service/kernel -k "not torch and not Sampler-"
 
 format: $(VENV)/.dev.stamp ## rewrite the sources as `make check` wants them
 	$(RUN) -m ruff check --fix .

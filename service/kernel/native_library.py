@@ -19,6 +19,8 @@ LIBRARY = Path(__file__).parent / "native" / "libunroll.so"  # where setup.py pu
 INTERFACE = 1
 CELLS = {"elman": 0, "gru": 1, "lstm": 2}
 PRECISIONS = {"int8": 0, "float32": 1}
+# For tests (sanitizers): loads this library instead.
+OTHER_LIBRARY = "UNROLL_NATIVE_LIBRARY"
 # For tests and for comparing: takes this instruction set instead of the best one.
 INSTRUCTION_SET = "UNROLL_INSTRUCTION_SET"
 
@@ -119,7 +121,7 @@ class Stretch(ctypes.Structure):
 @functools.cache
 def load() -> ctypes.CDLL:
     """The library, its functions typed. Raises NativeMissing."""
-    path = LIBRARY
+    path = Path(os.environ.get(OTHER_LIBRARY) or LIBRARY)
     if not path.exists():
         raise NativeMissing(
             "the native kernel is not built: install a C++17 compiler (g++ or clang++) and run "

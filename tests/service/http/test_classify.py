@@ -38,7 +38,9 @@ def test_many_texts_are_each_as_alone(service: RunningService) -> None:
 
 
 def test_confidence_is_calibrated(service: RunningService, models: Path) -> None:
-    """Scores are the softmax of the network's logits divided by the manifest's temperature."""
+    """Scores are the softmax of the network's logits divided by the manifest's temperature, as
+    near as int8 comes.
+    """
     artifact = load_artifact(models / "sentiment")
     assert isinstance(artifact.network, Classifier)
     assert artifact.manifest.calibration is not None
@@ -48,7 +50,7 @@ def test_confidence_is_calibrated(service: RunningService, models: Path) -> None
     (result,) = service.ask("/classify", text=TEXTS[1])["results"]
     scores = {score["label"]: score["score"] for score in result["scores"]}
     for label, probability in zip(LABELS, expected.tolist(), strict=True):
-        assert scores[label] == pytest.approx(probability, abs=1e-5)
+        assert scores[label] == pytest.approx(probability, abs=0.01)
 
 
 def test_top_limits_the_scores(service: RunningService) -> None:
