@@ -72,11 +72,13 @@ void LanguageModel::run_in_step(const Call& call, int thread) {
                               begin_step(call);
     team_.barrier();
     if (!going_) return;
+    // read now: without a question there is no barrier before thread 0 prepares the next step
+    const bool asks = !draws_.empty();
     for (int layer = 0; layer < description_.layers; ++layer) {
       run_layer(layer, thread);
       team_.barrier();
     }
-    if (!draws_.empty()) {
+    if (asks) {
       run_head(thread);
       draw(thread);
       team_.barrier();
