@@ -27,6 +27,8 @@ from service.kernel.interface import RowResult, RowWork, Scored
 from service.kernel.layout import GATES, PackedMatrix, Precision, padded
 
 TABLE_BYTES = 128 * 2**20
+# A fifth of a millisecond: below, a second thread gains less than it costs the others to meet it.
+WORTH_SHARING = 16_000_000
 NOT_FINITE = 1
 _WORK = struct.Struct(f"{native_library.WORK_FORMAT}4i")
 
@@ -34,7 +36,8 @@ _WORK = struct.Struct(f"{native_library.WORK_FORMAT}4i")
 class NativeKernel:
     """Implements :class:`service.kernel.interface.Kernel` for one language model.
 
-    ``end``: the id that ends drawing. ``never_drawn``: ids that are not drawn. Raises
+    ``end``: the id that ends drawing. ``never_drawn``: ids that are not drawn. ``worth_sharing``:
+    how many multiplications a step must have for more than one thread to work on it. Raises
     NativeMissing where the library was not built, ValueError on weights that are not finite.
     """
 
@@ -47,6 +50,7 @@ class NativeKernel:
         never_drawn: Collection[int],
         threads: int = 1,
         precision: Precision = "int8",
+        worth_sharing: int = WORTH_SHARING,
     ) -> None:
         self._library = native_library.load()
         architecture = network.architecture
@@ -69,7 +73,7 @@ class NativeKernel:
         )  # two, since the units of a layer move while others still read what was before
         self._current_R = torch.zeros(capacity, dtype=torch.uint8)
         self._kept: list[object] = []  # what C++ holds pointers to
-        self._model = self._create(network, end, never_drawn, threads)
+        self._model = self._create(network, end, never_drawn, threads, worth_sharing)
         weakref.finalize(self, self._library.unroll_destroy, self._model)
         for row in range(capacity):
             self.restore(row, self._first)
@@ -125,7 +129,12 @@ class NativeKernel:
         return buffers.results()
 
     def _create(
-        self, network: LanguageModel, end: int, never_drawn: Collection[int], threads: int
+        self,
+        network: LanguageModel,
+        end: int,
+        never_drawn: Collection[int],
+        threads: int,
+        worth_sharing: int,
     ) -> int:
         architecture = network.architecture
         never = torch.tensor(sorted(set(never_drawn)), dtype=torch.int32)
@@ -154,6 +163,7 @@ class NativeKernel:
             else self._linear(projection.weight, projection.bias),
             output=self._linear(network.output.weight, network.output.bias),
             current=self._keep(self._current_R),
+            worth_sharing=worth_sharing,
         )
         self._kept.append(description)
         wanted = native_library.wanted_instruction_set()

@@ -78,6 +78,7 @@ class Description(ctypes.Structure):
         ("projection", Matrix),
         ("output", Matrix),
         ("current", _ptr),
+        ("worth_sharing", ctypes.c_int64),
     )
 
 

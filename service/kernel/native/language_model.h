@@ -37,6 +37,7 @@ struct Description {
   Matrix projection;           // weights null: there is none
   Matrix output;
   uint8_t* current;            // per row: which activations are its own now
+  int64_t worth_sharing;       // steps of fewer multiplications are left to one thread
 };
 
 // One row's work, and what came of it; see interface.py.
@@ -117,6 +118,8 @@ class LanguageModel {
   void multiply(const Matrix& matrix, const std::vector<const void*>& inputs,
                 const std::vector<float>& scales, const std::vector<float*>& outputs, int thread);
   void draw(int thread);
+  void barrier();
+  int first_of(int groups, int thread) const;
   void* activation(int layer, int row, bool next) const;
 
   const Description description_;
@@ -124,6 +127,8 @@ class LanguageModel {
   const std::vector<int32_t> never_;
   const Steps& steps_;
   Team team_;
+  int64_t multiplications_ = 0;  // of one row in one step
+  int sharing_ = 1;              // threads of the call under way
   std::atomic<bool> interrupted_{false};
 
   // the step under way: written by thread 0 between barriers, read by all

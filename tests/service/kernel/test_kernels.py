@@ -14,9 +14,10 @@ import torch
 from model.architecture import CELLS, Cell
 from model.networks import LanguageModel
 from model.state import State
-from service.kernel.choice import make_kernel
 from service.kernel.interface import Kernel, RowWork, Sampling, Scored
 from service.kernel.layout import Precision
+from service.kernel.native_kernel import NativeKernel
+from service.kernel.torch_kernel import TorchKernel
 from tests.service.naive import NaiveReader, random_network
 
 VOCABULARY = 30
@@ -36,15 +37,17 @@ class Kind:
     def make(
         self, network: LanguageModel, capacity: int = 8, threads: int = 1, end: int = END
     ) -> Kernel:
-        """A kernel that never draws token 0."""
-        return make_kernel(
+        """A kernel that never draws token 0; its threads share even the smallest step."""
+        if self.kernel == "torch":
+            return TorchKernel(network, capacity=capacity, end=end, never_drawn={0})
+        return NativeKernel(
             network,
-            kernel=self.kernel,
-            precision=self.precision,
-            threads=threads,
             capacity=capacity,
             end=end,
             never_drawn={0},
+            threads=threads,
+            precision=self.precision,
+            worth_sharing=0,
         )
 
 
