@@ -66,7 +66,7 @@ int LanguageModel::run(const Call& call) {
     cursor.distribution = work.distribution < 0
         ? nullptr : call.distributions + size_t(work.distribution) * description_.vocabulary;
     cursor.last = -1;
-    work.read = work.scored = work.drawn = 0;
+    work.read = work.scored = work.drawn = work.kept = 0;
   }
   failed_ = ended_ = false;
   sharing_ = call.count * multiplications_ < description_.worth_sharing ? 1 : team_.size();
@@ -96,7 +96,7 @@ void LanguageModel::run_in_step(const Call& call, int thread) {
       draw(thread);
       barrier();
     }
-    if (thread == 0) end_step();
+    if (thread == 0) end_step(call);
   }
 }
 
@@ -235,10 +235,27 @@ void LanguageModel::draw(int thread) {
 }
 
 // Rows that have read own their new activations; what was drawn is written down.
-void LanguageModel::end_step() {
+void LanguageModel::end_step(const Call& call) {
   for (const int row : rows_) description_.current[row] ^= 1;
   settle();
-  for (Cursor* cursor : active_) ended_ = ended_ || cursor->next_token(description_.end) < 0;
+  for (Cursor* cursor : active_) {
+    Work& work = *cursor->work;
+    if (work.keep > 0 && work.keep == work.read && !work.kept) keep(call, work);
+    ended_ = ended_ || cursor->next_token(description_.end) < 0;
+  }
+}
+
+// Copies a row's state as it is after this step.
+void LanguageModel::keep(const Call& call, Work& work) {
+  const size_t place = size_t(&work - call.work), units = description_.units;
+  float* to = call.kept + place * 2 * description_.layers * units;
+  for (const auto part : {&LayerDescription::hiddens, &LayerDescription::cells})
+    for (const LayerDescription& layer : layers_) {
+      const float* from = layer.*part;
+      if (from != nullptr) std::copy_n(from + size_t(work.row) * units, units, to);
+      to += units;
+    }
+  work.kept = 1;
 }
 
 void LanguageModel::settle() {

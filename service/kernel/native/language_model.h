@@ -51,13 +51,14 @@ struct Work {
   int32_t top_k;
   int32_t top_logprobs;
   int32_t logprob;
+  int32_t keep;                     // copy the state after so many tokens of the feed; 0: do not
   float temperature, top_p, min_p, penalty;
   uint64_t seed, choice, position;
   // results: answers stand in slots, those of scores before those of draws
   int32_t read;
   int32_t scored;
   int32_t drawn;
-  int32_t unused;
+  int32_t kept;                     // whether the state was copied
 };
 
 struct Call {
@@ -73,6 +74,7 @@ struct Call {
   int32_t* top_tokens;      // (count, steps, top)
   float* top_logprobs;
   float* distributions;     // (how many, vocabulary)
+  float* kept;              // (count, 2, layers, units): hidden and cell states copied on the way
 };
 
 // How far one row has come with its work.
@@ -112,7 +114,8 @@ class LanguageModel {
   bool begin_step(const Call& call);
   void ask(const Call& call, Cursor& cursor);
   void settle();
-  void end_step();
+  void end_step(const Call& call);
+  void keep(const Call& call, Work& work);
   void run_layer(int layer, int thread);
   void run_head(int thread);
   void multiply(const Matrix& matrix, const std::vector<const void*>& inputs,

@@ -273,6 +273,25 @@ def test_saved_and_forked_states_go_on_where_they_were(kind: Kind, cell: Cell) -
 
 
 @each_kind
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_state_kept_on_the_way_goes_on_from_there(kind: Kind, cell: Cell) -> None:
+    """A copy taken within a call, in the middle of a text or at its end, continues like the row."""
+    kernel = kind.make(random_network(cell, 2))
+    kernel.open(0)
+    expected = distributions(kernel, 0, TEXT)
+    for keep in (1, 4, len(TEXT)):
+        kernel.open(1)
+        (result,) = kernel.run([RowWork(row=1, feed=TEXT, draw=3, keep=keep)], len(TEXT) + 2)
+        assert result.kept is not None
+        kernel.restore(2, result.kept)
+        rest = distributions(kernel, 2, TEXT[keep:]) if keep < len(TEXT) else expected[:0]
+        assert np.array_equal(rest, expected[keep:])
+    kernel.open(1)
+    (short,) = kernel.run([RowWork(row=1, feed=TEXT, keep=5)], 4)
+    assert short.kept is None
+
+
+@each_kind
 def test_the_kernel_does_not_follow_later_changes_of_the_network(kind: Kind) -> None:
     """Weights are packed at the start: what is done to the network afterwards has no effect."""
     network = random_network("lstm", 1)
