@@ -7,8 +7,7 @@ Beside it stands, for an Elman layer, the spectral norm of dh_T / dh_(T-k), the 
 Jacobians diag(1 - h_t^2) W_h, and the powers of W_h's largest singular value, which bound it, and
 of its spectral radius; for an LSTM the product of the forget gates and for a GRU that of the update
 gates, which is how much of a unit's memory is kept over k steps. Shape suffixes: K lags, B rows,
-H hidden.
-Knows no training.
+H hidden. Knows no training.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from training.inspected_networks import InspectedNetwork, steps_by_layer
 
 KEEPING = ("update", "forget")  # the gates by which a GRU and an LSTM keep what they have
 ROWS = 32  # excerpts read at a time
-PRODUCT_ROWS = 8  # excerpts over which products of whole Jacobians are averaged
+PRODUCTS = 1e10  # multiplications in products of Jacobians, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +82,7 @@ class _Trace(NamedTuple):
     hidden_KB: Tensor
     cell_KB: Tensor | None
     kept_KH: Tensor | None
-    states: list[Tensor]  # h_T first, those of the first few excerpts
+    states: list[Tensor]  # h_T first; of layers without gates
 
 
 def _trace(network: InspectedNetwork, excerpts: Excerpts, lags: int) -> list[_Trace]:
@@ -95,7 +94,7 @@ def _trace(network: InspectedNetwork, excerpts: Excerpts, lags: int) -> list[_Tr
         for steps in layers:
             recent = steps[: -lags - 2 : -1]
             cells = [step.cell_BH for step in recent if step.cell_BH is not None]
-            states = [step.hidden_BH.detach()[:PRODUCT_ROWS] for step in recent]
+            states = [step.hidden_BH.detach() for step in recent if not step.gates]
             hidden_KB = _norms(loss, [step.hidden_BH for step in recent])
             cell_KB = _norms(loss, cells) if cells else None
             traces.append(_Trace(hidden_KB, cell_KB, _kept(recent), states))
@@ -128,7 +127,7 @@ def _flow(network: InspectedNetwork, layer: int, traces: Sequence[_Trace]) -> Fl
     cell = torch.cat(cells, dim=1).mean(dim=1).tolist() if cells else None
     theory, scalars = dict[str, list[float]](), dict[str, float]()
     if isinstance(network, LanguageModel) and network.architecture.cell == "elman":
-        theory, scalars = _elman_theory(network, layer, traces[0].states)
+        theory, scalars = _elman_theory(network, layer, traces)
     elif traces[0].kept_KH is not None:
         weighted = [t.kept_KH * t.hidden_KB.shape[1] for t in traces if t.kept_KH is not None]
         kept_KH = torch.stack(weighted).sum(dim=0) / hidden_KB.shape[1]
@@ -138,15 +137,29 @@ def _flow(network: InspectedNetwork, layer: int, traces: Sequence[_Trace]) -> Fl
 
 
 def _elman_theory(
-    network: LanguageModel, layer: int, states: Sequence[Tensor]
+    network: LanguageModel, layer: int, traces: Sequence[_Trace]
 ) -> tuple[dict[str, list[float]], dict[str, float]]:
     weight_HH: Tensor = getattr(network.recurrent, f"weight_hh_l{layer}")
     largest = float(torch.linalg.matrix_norm(weight_HH, 2))
-    radius, lags = spectral_radius(weight_HH), len(states) - 1
-    products = jacobian_products(weight_HH, states)
+    radius, lags = spectral_radius(weight_HH), len(traces[0].states) - 1
     theory = {
-        "jacobian_product": [float(torch.linalg.matrix_norm(p, 2).mean()) for p in products],
+        "jacobian_product": _product_norms(weight_HH, traces),
         "singular_value_power": powers(largest, lags),
         "spectral_radius_power": powers(radius, lags),
     }
     return theory, {"largest_singular_value": largest, "spectral_radius": radius}
+
+
+def _product_norms(weight_HH: Tensor, traces: Sequence[_Trace]) -> list[float]:
+    """Each excerpt counts by the gradient it has to carry, so that G(k) / G(0) is bounded.
+
+    Wide layers take so long that only the first excerpts count.
+    """
+    affordable = int(PRODUCTS / (ROWS * len(traces[0].states) * len(weight_HH) ** 3))
+    total_K, weight = torch.zeros(len(traces[0].states), dtype=torch.float64), 0.0
+    for trace in traces[: max(1, affordable)]:
+        gradients_B = trace.hidden_KB[0]
+        products = jacobian_products(weight_HH, trace.states)
+        total_K += torch.stack([torch.linalg.matrix_norm(p, 2) @ gradients_B for p in products])
+        weight += float(gradients_B.sum())
+    return (total_K / weight).tolist()

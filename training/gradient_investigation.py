@@ -26,6 +26,7 @@ from training.inspected_networks import ADDITIVE, InspectedNetwork, build_small_
 from training.progress import Progress
 
 LOOK = 150  # what looking into a network costs, in steps of training, about
+ROWS = 16  # excerpts whose logits are held at a time
 
 
 @dataclass(slots=True)
@@ -130,7 +131,10 @@ class Investigation:
 
     @torch.no_grad()
     def _loss(self, network: InspectedNetwork) -> float:
-        return float(mean_loss(network, self._recent()))
+        """A few rows at a time: the logits of a large vocabulary are many."""
+        parts = self._recent().split(ROWS)
+        losses = [mean_loss(network, part) * part.inputs_TB.shape[1] for part in parts]
+        return float(torch.stack(losses).sum()) / self.recipe.excerpts
 
     def _context(self, network: InspectedNetwork) -> Context:
         begun, excerpts = self.work.done, self.excerpts.last(self.recipe.longest_context + 1)
@@ -151,9 +155,9 @@ def investigate(
     if artifact is not None:
         assert isinstance(artifact.network, LanguageModel)
         found = investigation.artifact(artifact, artifact.network)
-        return Findings(text=text.name, networks=[found])
+        return Findings(text=text.title, networks=[found])
     networks = [investigation.small_network(name) for name in names]
-    return Findings(text=text.name, networks=networks, clipping=investigation.exploding())
+    return Findings(text=text.title, networks=networks, clipping=investigation.exploding())
 
 
 def told(found: NetworkFindings) -> str:

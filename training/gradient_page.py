@@ -104,8 +104,8 @@ def _theory_sentence(network: NetworkFindings) -> str:
         return (
             f"The largest singular value of W_h is {largest:.2f}, its spectral radius "
             f"{radius:.2f}. The powers of the first bound what comes back; the norm of the product "
-            "of the Jacobians diag(1 - h²) W_h bounds it closely: saturated units, h near 1 or -1, "
-            "let little through, however large the weights."
+            "of the Jacobians diag(1 - h²) W_h bounds it far more closely: saturated units, h near "
+            "1 or -1, let little through, however large the weights."
         )
     gate = "forget" if network.cell == "lstm" else "update"
     lag, theory = _lag(flow), flow.theory
@@ -148,13 +148,13 @@ def _context_sentence(findings: Findings) -> str:
 
 
 def _gate_sentence(network: NetworkFindings) -> str:
-    gate = "forget" if network.cell == "lstm" else "update"
+    gate, named = ("forget", "a forget") if network.cell == "lstm" else ("update", "an update")
     units = [share for layer in network.gates for share in layer[gate].open]
     keeping = sum(share > 0.9 for share in units)
     return (
         "Every dot is a unit: how often its gate is open (over 0.9) and how often shut (under "
-        f"0.1). {keeping} of {len(units)} units have a {gate} gate that is open at more than nine "
-        "steps of ten: those are the ones that remember."
+        f"0.1). Units with {named} gate that is open at more than nine steps of ten, which hold on "
+        f"to what they have: {keeping} of {len(units)}."
     )
 
 

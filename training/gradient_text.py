@@ -6,6 +6,7 @@ Small networks are trained on one part and looked into on another. Knows no netw
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from model.tokenizer import Tokenizer
 from model.tokenizer_training import train_char_tokenizer, train_word_tokenizer
@@ -23,12 +24,19 @@ HELD_OUT = 0.1  # of the files
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Training text (none for an artifact), what is looked at, and how messages call both."""
+    """Training text (none for an artifact), what is looked at, and how messages call both.
+
+    ``title`` is the name without directories: where the files lie is nobody's business.
+    """
 
     train: Stream | None
     held_out: Stream
     vocabulary: int
     name: str
+
+    @property
+    def title(self) -> str:
+        return ", ".join(Path(part).name for part in self.name.split(", "))
 
     def excerpts_to_train(self, recipe: GradientRecipe) -> ExcerptSource:
         """Of the length that training reads.

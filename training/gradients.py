@@ -20,9 +20,10 @@ from training.gradient_page import page
 from training.gradient_plots import draw, require_matplotlib
 from training.gradient_recipe import GradientRecipe
 from training.gradient_text import read_text
+from training.language_model_data import expanded
 from training.processors import set_threads
 from training.progress import Progress
-from training.provenance import commit, library_versions
+from training.provenance import commit, library_versions, source_record
 from training.recipe import recipe_values, write_recipe
 from training.run_directory import Invocation, OutputError
 from training.run_options import options_given
@@ -82,8 +83,12 @@ def _write(out: Path, recipe: GradientRecipe, findings: Findings) -> None:
     for name, content in plots.items():
         write_atomically(out / f"{name}.png", content)
     write_recipe(out / "recipe.toml", recipe, heading=HEADING)
+    options = recipe_values(recipe)
     record = findings.record(
-        recipe=recipe_values(recipe), commit=commit(), libraries=library_versions()
+        data=[source_record(source) for source in expanded(options.pop("data"))],
+        recipe={name: options[name] for name in options if name != "artifact"},
+        commit=commit(),
+        libraries=library_versions(),
     )
     numbers = json.dumps(record, indent=1, allow_nan=False) + "\n"
     write_atomically(out / NUMBERS, numbers.encode())

@@ -117,6 +117,20 @@ def test_products_of_jacobians_are_what_autograd_finds() -> None:
             torch.testing.assert_close(gradient_BH[0], product_BHH[0, row])
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_what_is_measured_lies_under_its_bounds(layers: int) -> None:
+    """G(k) / G(0) under the products' norm in the top layer, that under the singular value's."""
+    flow = gradient_flow(network("elman", layers=layers), excerpts(rows=40), LAGS)[-1]
+    for measured, product, power in zip(
+        relative(flow.hidden),
+        flow.theory["jacobian_product"],
+        flow.theory["singular_value_power"],
+        strict=True,
+    ):
+        assert measured <= product * (1 + 1e-9)
+        assert product <= power * (1 + 1e-9)
+
+
 def test_a_forget_gate_that_never_moves_gives_its_powers() -> None:
     """Without recurrent weights the cell's gradient is the forget gate's power, the hidden's 0."""
     model = silent("lstm")

@@ -123,7 +123,10 @@ def test_small_networks_read_files_by_characters(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text(text(60))
     asked = ["--cells", "gru", "--data", str(tmp_path / "t.txt")]
     assert gradients(tmp_path / "plots", *asked, *TINY) == 0
-    assert numbers(tmp_path / "plots")["text"] == str(tmp_path / "t.txt")
+    found = numbers(tmp_path / "plots")
+    assert found["text"] == "t.txt"
+    assert found["data"][0]["bytes"] == len(text(60))
+    assert str(tmp_path) not in (tmp_path / "plots" / "numbers.json").read_text()
 
 
 REFUSED: dict[str, tuple[Sequence[str], str]] = {
