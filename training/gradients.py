@@ -7,6 +7,7 @@ index.html, numbers.json, recipe.toml and the plots as PNG.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -60,8 +61,11 @@ def _language_model(directory: Path) -> Artifact:
 
 
 def _check_directory(out: Path, *, overwrite: bool) -> None:
-    """Nobody's files are overwritten unasked."""
+    """Nobody's files are overwritten unasked; and better known now than after the work."""
     if not out.exists():
+        above = next(parent for parent in out.parents if parent.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            raise OutputError(f"{out}: cannot be made in {above}; choose another --out")
         return
     if not out.is_dir():
         raise OutputError(f"{out}: is a file; --out names a directory")

@@ -171,6 +171,8 @@ def test_what_is_not_ours_is_not_overwritten(
     assert_one_line(capfd.readouterr().err, "holds files but no plots")
     assert gradients(tmp_path / "precious.txt", *TINY) == 2
     assert_one_line(capfd.readouterr().err, "is a file")
+    assert gradients(tmp_path / "precious.txt" / "plots", *TINY) == 2
+    assert_one_line(capfd.readouterr().err, "cannot be made", "another --out")
     assert gradients(plots, *TINY) == 2
     assert_one_line(capfd.readouterr().err, "holds plots already", "--overwrite")
 
