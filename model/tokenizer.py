@@ -115,9 +115,9 @@ class Tokenizer:
         """The text of a sequence of tokens. Ids out of range raise IndexError."""
         return b"".join(self._texts_V[token] for token in tokens).decode("utf-8", errors="replace")
 
-    def decoder(self) -> Decoder:
-        """A decoder for text that arrives token by token."""
-        return Decoder(self)
+    def decoder(self, pending: bytes = b"") -> Decoder:
+        """A decoder for text that arrives token by token, after ``pending`` of another one."""
+        return Decoder(self, pending)
 
     def vocabulary(self) -> list[str]:
         """The texts of all tokens, in order of their ids."""
@@ -142,9 +142,15 @@ class Tokenizer:
 class Decoder:
     """Turns tokens into text as they come, holding back what is not yet a whole character."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, pending: bytes = b"") -> None:
         self._tokenizer = tokenizer
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._utf8.decode(pending)
+
+    @property
+    def pending(self) -> bytes:
+        """The bytes of a character that is not whole yet: three at most."""
+        return self._utf8.getstate()[0]
 
     def push(self, token: int) -> str:
         """The text that became certain with this token, possibly none."""

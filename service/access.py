@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import ApiError
@@ -29,6 +31,7 @@ class ApiKeys:
             if error is not None:
                 await error.response()(scope, receive, send)
                 return
+            scope.setdefault("state", {})["tenant"] = _tenant(Headers(scope=scope))
         await self._app(scope, receive, send)
 
     def _refusal(self, headers: Headers) -> ApiError | None:
@@ -41,6 +44,15 @@ class ApiKeys:
             return None
         challenge = {"WWW-Authenticate": "Bearer"}
         return ApiError(401, "unauthorized", message, headers=challenge)
+
+
+def tenant_of(request: Request) -> str:
+    """Who asks, as far as keys tell: a digest of the key, the same for all where there are none."""
+    return getattr(request.state, "tenant", "")
+
+
+def _tenant(headers: Headers) -> str:
+    return hashlib.sha256(_offered_key(headers) or b"").hexdigest()
 
 
 def _offered_key(headers: Headers) -> bytes | None:

@@ -6,6 +6,8 @@ wrong with them is said at once; the engine starts and stops with the app's life
 
 from __future__ import annotations
 
+import logging
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -35,6 +37,7 @@ All requests are JSON, with `Content-Type: application/json`; unknown fields are
 may be left out: the default model of that kind answers. Every error has the one shape
 `{"error": {"type", "message", "param"}}`."""
 
+logger = logging.getLogger(__name__)
 _ROUTERS = (generate, next_word, score, classify, models, health, docs, index)
 
 
@@ -75,6 +78,8 @@ def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics) -> Bridge:
         kernel=resolve(settings.kernel),
         precision=settings.precision,
         burst_steps=settings.burst_steps,
+        state_cache_bytes=settings.state_cache_bytes,
+        state_key=_state_key(settings),
         prompt_tokens=settings.max_prompt_tokens,
     )
     return Bridge(
@@ -83,6 +88,13 @@ def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics) -> Bridge:
         observer=metrics,
         buffer_events=settings.stream_buffer_events,
     )
+
+
+def _state_key(settings: Settings) -> bytes:
+    key = settings.state_key.get_secret_value().encode()
+    if not key:
+        logger.info("no UNROLL_STATE_KEY: states that clients keep end with this process")
+    return key or secrets.token_bytes(32)
 
 
 @asynccontextmanager

@@ -19,6 +19,8 @@ from service.engine.errors import (
     DeadlineExceeded,
     Draining,
     EngineError,
+    ForeignState,
+    InvalidState,
     InvalidTask,
     QueueFull,
     StepFailed,
@@ -42,6 +44,8 @@ _STATUS_AND_TYPE: dict[type[EngineError], tuple[int, str]] = {
     UnknownModel: (404, "model_not_found"),
     WrongKind: (409, "wrong_kind"),
     InvalidTask: (422, "invalid_request"),
+    InvalidState: (400, "invalid_state"),
+    ForeignState: (409, "foreign_state"),
     QueueFull: (429, "queue_full"),
     Draining: (503, "draining"),
     DeadlineExceeded: (504, "deadline_exceeded"),
@@ -88,6 +92,8 @@ def from_engine(error: EngineError) -> ApiError:
     headers = {}
     if isinstance(error, InvalidTask):
         param = error.field
+    elif isinstance(error, InvalidState | ForeignState):
+        param = "state"
     elif isinstance(error, UnknownModel | WrongKind):
         param = "model"
     elif isinstance(error, QueueFull):

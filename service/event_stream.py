@@ -36,10 +36,9 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, reply: Reply, *, seed: int, ping_seconds: float) -> None:
+    def __init__(self, reply: Reply, *, ping_seconds: float) -> None:
         super().__init__()
         self._reply = reply
-        self._seed = seed
         self._ping_seconds = ping_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +55,7 @@ class EventStream(Response):
     async def _send_events(self, events: list[Event], send: Send) -> None:
         while True:
             ended = bool(events) and events[-1].final
-            body = frames(events, self._seed) if events else _PING
+            body = frames(events) if events else _PING
             if self._reply.cancelled:
                 raise ClientGoneError
             await send({"type": "http.response.body", "body": body, "more_body": not ended})
@@ -65,18 +64,18 @@ class EventStream(Response):
             events = await self._reply.events(self._ping_seconds)
 
 
-def frames(events: Iterable[Event], seed: int) -> bytes:
+def frames(events: Iterable[Event]) -> bytes:
     """The lines of one turn's events."""
-    return "".join([_frame(event, seed) for event in events]).encode()
+    return "".join([_frame(event) for event in events]).encode()
 
 
-def _frame(event: Event, seed: int) -> str:
+def _frame(event: Event) -> str:
     if isinstance(event, Token):
         if event.token is None:  # the one case that happens thousands of times a second
             return f'data: {{"index":{event.index},"text":{quoted(event.text)}}}\n\n'
         return _line({"index": event.index, "text": event.text, **_token_fields(event.token)})
     if isinstance(event, Finished):
-        return _finish(event, seed)
+        return _finish(event)
     if isinstance(event, Echo):
         echo: dict[str, Any] = {"index": event.index, "text": event.text}
         if event.tokens:
@@ -87,16 +86,22 @@ def _frame(event: Event, seed: int) -> str:
     raise TypeError(f"not an event of a generation: {event!r}")
 
 
-def _finish(event: Finished, seed: int) -> str:
+def _finish(event: Finished) -> str:
     held_back = _line({"index": event.index, "text": event.text}) if event.text else ""
     usage = {
         "prompt_tokens": event.prompt_tokens,
         "cached_tokens": event.cached_tokens,
         "completion_tokens": event.completion_tokens,
     }
-    return held_back + _line(
-        {"index": event.index, "finish_reason": event.reason, "usage": usage, "seed": seed}
-    )
+    fields: dict[str, Any] = {
+        "index": event.index,
+        "finish_reason": event.reason,
+        "usage": usage,
+        "seed": event.seed,
+    }
+    if event.state is not None:
+        fields["state"] = event.state
+    return held_back + _line(fields)
 
 
 def _token_fields(token: TokenLogprob) -> dict[str, Any]:

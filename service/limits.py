@@ -17,6 +17,8 @@ def check_generate(request: GenerateRequest, settings: Settings) -> None:
     _at_most("max_tokens", request.max_tokens, settings.max_tokens)
     _at_most("n", request.n, settings.max_choices)
     check_deadline(request.deadline_ms, settings)
+    if request.state is not None:
+        _at_most("state", len(request.state), settings.max_state_characters, "characters")
 
 
 def check_texts(texts: Sequence[str], settings: Settings) -> None:
@@ -32,7 +34,7 @@ def check_deadline(deadline_ms: int | None, settings: Settings) -> None:
         _at_most("deadline_ms", deadline_ms, settings.max_deadline_ms)
 
 
-def _at_most(field: str, value: int, limit: int) -> None:
+def _at_most(field: str, value: int, limit: int, unit: str = "") -> None:
     if value > limit:
-        message = f"{field}: at most {limit} here, got {value}"
+        message = f"{field}: at most {limit} {unit}".rstrip() + f" here, got {value}"
         raise ApiError(422, "invalid_request", message, field)

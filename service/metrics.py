@@ -86,6 +86,12 @@ class Metrics(Observer):
         self._prompt_tokens_of[model](prompt)
         self._generated_tokens_of[model](generated)
 
+    def cache_lookup(self, model: str, *, hit: bool) -> None:
+        self._cache_lookups.labels(model, "hit" if hit else "miss").inc()
+
+    def cache_bytes(self, model: str, nbytes: int) -> None:
+        self._cache_bytes.labels(model).set(nbytes)
+
     def load(self, model: str, running: int, waiting: int) -> None:
         self._running_of[model](running)
         self._waiting_of[model](waiting)

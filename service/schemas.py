@@ -104,6 +104,14 @@ class GenerateRequest(_Request):
         description="report each token's log-probability and so many alternatives",
     )
     echo: bool = Field(default=False, description="put the prompt before the continuation")
+    return_state: bool = Field(
+        default=False, description="tell where the text stopped, as a token to resume from"
+    )
+    state: str | None = Field(
+        default=None,
+        min_length=1,
+        description="a token from an earlier answer: go on exactly there, after reading the prompt",
+    )
     stream: bool = Field(
         default=False, description="answer with server-sent events, one for each token"
     )
@@ -217,6 +225,7 @@ class GenerateResponse(_Response):
     choices: list[Choice]
     usage: Usage
     seed: int
+    state: str | None = Field(default=None, description="with return_state: where it stopped")
 
 
 class TokenEvent(_Response):
@@ -244,6 +253,7 @@ class FinishEvent(_Response):
     finish_reason: FinishReason
     usage: Usage
     seed: int
+    state: str | None = Field(default=None, description="with return_state: where it stopped")
 
 
 class WordProbability(_Response):

@@ -66,6 +66,17 @@ class Settings(BaseSettings):
         default=8, le=64, description="steps between two looks at new requests, at most"
     )
 
+    state_cache_bytes: int = Field(
+        default=64 * 2**20, ge=0, description="memory for states of prompts, per language model"
+    )
+    state_key: CliSuppress[SecretStr] = Field(
+        default=SecretStr(""),
+        description="signs the states that clients keep; without one they end with the process",
+    )
+    max_state_characters: Count = Field(
+        default=1 << 20, description="longest state a client may bring, in characters"
+    )
+
     max_rows: Count = Field(
         default=64, le=4096, description="sequences of one language model that run at once"
     )

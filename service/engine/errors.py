@@ -4,12 +4,14 @@
     ├── UnknownModel        no model of that name
     ├── WrongKind           the model cannot do this task (a classifier asked to generate)
     ├── InvalidTask         a field of the task cannot be served; ``field`` names it
+    ├── InvalidState        the state that was brought is damaged or not of this service's making
+    ├── ForeignState        it is whole, but of another model or another version
     ├── QueueFull           no place in the waiting queue; come back in ``retry_after_seconds``
     ├── Draining            the engine takes no new work
     ├── DeadlineExceeded    the deadline passed before there was a result
     └── StepFailed          an internal failure; the log has the cause
 
-The first five are raised by ``Engine.submit``; the last three (Draining when the engine is
+The first seven are raised by ``Engine.submit``; the last three (Draining when the engine is
 stopped under a running task) reach the client in a ``Failed`` event.
 """
 
@@ -47,6 +49,23 @@ class InvalidTask(EngineError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
+
+
+class InvalidState(EngineError):
+    """The state that was brought cannot be trusted."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "state: it is damaged, cut off, or was not given out by this service; "
+            "send it exactly as it was returned"
+        )
+
+
+class ForeignState(EngineError):
+    """The state that was brought is genuine and does not fit."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"state: {why}")
 
 
 class QueueFull(EngineError):

@@ -11,13 +11,15 @@ from dataclasses import replace
 
 from model.tokenizer import Piece, Tokenizer
 from service.engine.errors import InvalidTask, WrongKind
-from service.engine.generation import Choice, OpenChoices
+from service.engine.generation import Choice, SharedStart
 from service.engine.next_word import SearchWorker, SharedSearch, WordQuery, start_of
 from service.engine.options import EngineOptions
+from service.engine.portable_state import Sealer
 from service.engine.sampling_limits import check_sampling
 from service.engine.scoring import ScoredText, ScoreSheet
 from service.engine.sequence import Request
 from service.engine.spelling import Spelling
+from service.engine.state_cache import StateCache
 from service.engine.tasks import Classify, Generate, NextWord, Score, Task
 from service.engine.word_search import WordSearch
 from service.engine.word_vocabulary import WordVocabulary
@@ -26,8 +28,17 @@ from service.engine.word_vocabulary import WordVocabulary
 class RequestMaker:
     """Makes requests for one model."""
 
-    def __init__(self, name: str, tokenizer: Tokenizer, options: EngineOptions) -> None:
+    def __init__(
+        self,
+        name: str,
+        tokenizer: Tokenizer,
+        options: EngineOptions,
+        cache: StateCache,
+        sealer: Sealer,
+    ) -> None:
         self._name = name
+        self._cache = cache
+        self._sealer = sealer
         self._tokenizer = tokenizer
         self._options = options
         is_word = tokenizer.kind == "word"
@@ -55,21 +66,19 @@ class RequestMaker:
         check_sampling(task.sampling)
         if task.logprobs is not None and task.logprobs < 0:
             raise InvalidTask("logprobs", f"expected 0 or more, got {task.logprobs}")
+        if task.return_state and (task.n > 1 or task.max_tokens == 0):
+            raise InvalidTask("return_state", "expected n of 1 and max_tokens of 1 or more")
+        brought = None if task.state is None else self._sealer.open(task.state)
         pieces = self._pieces("prompt", task.prompt)
-        top = task.logprobs or 0
-        open_choices = OpenChoices(task.n)
+        shared = SharedStart(task, self._cache, self._sealer, brought)
+        sampling = replace(
+            task.sampling, logprob=task.logprobs is not None, top_logprobs=task.logprobs or 0
+        )
+        if brought is not None and not task.seed_is_given:
+            sampling = replace(sampling, seed=brought.seed)
         choices = [
             Choice(
-                task,
-                replace(
-                    task.sampling,
-                    choice=index,
-                    logprob=task.logprobs is not None,
-                    top_logprobs=top,
-                ),
-                self._tokenizer,
-                pieces,
-                open_choices,
+                shared, replace(sampling, choice=index), self._tokenizer, pieces, leads=index == 0
             )
             for index in range(task.n)
         ]

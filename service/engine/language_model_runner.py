@@ -17,9 +17,11 @@ from service.engine.errors import DeadlineExceeded, EngineError, StepFailed
 from service.engine.language_model_requests import RequestMaker
 from service.engine.observer import EndReason, Observer
 from service.engine.options import EngineOptions
+from service.engine.portable_state import Sealer, fingerprint_of
 from service.engine.runner import TicketEvents
 from service.engine.scheduler import Phase, Scheduler
 from service.engine.sequence import Request, RowSequence, Ticket
+from service.engine.state_cache import StateCache
 from service.engine.tasks import Event, Failed, Task
 from service.kernel.choice import make_kernel
 from service.kernel.interface import Kernel, RowResult, RowWork
@@ -38,7 +40,17 @@ class LanguageModelRunner:
             raise TypeError(f"{name} is not a language model")
         self.name = name
         self.admission = Admission(options.rows + options.waiting)
-        self._requests_made_by = RequestMaker(name, artifact.tokenizer, options)
+        self._requests_made_by = RequestMaker(
+            name,
+            artifact.tokenizer,
+            options,
+            StateCache(name, options.state_cache_bytes, observer),
+            Sealer(
+                options.state_key,
+                fingerprint_of(artifact),
+                artifact.network.architecture,
+            ),
+        )
         self._steps = options.burst_steps
         self._observer = observer
         self._scheduler: Scheduler[RowSequence] = Scheduler(options.rows)

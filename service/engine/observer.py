@@ -36,6 +36,12 @@ class Observer:
     def tokens(self, model: str, prompt: int, generated: int) -> None:
         """So many tokens of prompts or texts were read, and so many drawn, in one turn."""
 
+    def cache_lookup(self, model: str, *, hit: bool) -> None:
+        """A prompt was looked up in the state cache."""
+
+    def cache_bytes(self, model: str, nbytes: int) -> None:
+        """So much memory the state cache holds now."""
+
     def load(self, model: str, running: int, waiting: int) -> None:
         """How many sequences hold a row and how many wait; told whenever it may have changed."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 from typing import Literal
 
 from service.kernel.layout import Precision
@@ -16,7 +17,9 @@ class EngineOptions:
     that may wait for a row, per language model, and texts that may wait, per classifier.
     ``kernel`` and ``precision``: see :mod:`service.kernel.choice`. ``threads``: of the matrix
     products. ``burst_steps``: steps per turn, at most.
-    ``prompt_tokens``: the longest prompt or scored text. ``classifier_tokens``: longer texts
+    ``prompt_tokens``: the longest prompt or scored text.
+    ``state_cache_bytes``: of the states kept, per language model. ``state_key``: signs portable
+    states; without one they end with the process. ``classifier_tokens``: longer texts
     are cut (``Classification.truncated``). ``classifier_batch_tokens``: tokens, padding
     included, that are classified together. ``classifier_slice_tokens``: of these, how many are
     worked on between two steps of the language models. ``search_rows``: workers of a search.
@@ -30,6 +33,8 @@ class EngineOptions:
     threads: int = 2
     burst_steps: int = 8
     prompt_tokens: int = 100_000
+    state_cache_bytes: int = 64 * 2**20
+    state_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     classifier_tokens: int = 4096
     classifier_batch_tokens: int = 4096
     classifier_slice_tokens: int = 512

@@ -30,6 +30,11 @@ class Generate:
     report with each token (0: the token alone). ``echo``: the prompt comes first, as an
     ``Echo`` event, with log-probabilities if ``logprobs`` is set. ``max_tokens`` 0 is allowed
     with ``echo``. ``deadline_seconds`` counts from submission.
+
+    ``tenant``: whose prompts the state cache may show this one to have been read before.
+    ``return_state``: ``Finished`` carries the state as a token (n of 1 only). ``state``: such a
+    token; the prompt is then read as the continuation, and the token's seed is used unless
+    ``seed_is_given``.
     """
 
     model: str
@@ -41,6 +46,10 @@ class Generate:
     logprobs: int | None = None
     echo: bool = False
     deadline_seconds: float | None = None
+    tenant: str = ""
+    return_state: bool = False
+    state: str | None = None
+    seed_is_given: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +125,8 @@ class Finished:
 
     ``prompt_tokens``: of the prompt, without the [END] it is started with, and the same in
     every choice. ``completion_tokens``: drawn by this choice, [END] not counted.
+    ``cached_tokens``: of the prompt's, those that were not read again by this choice. ``seed``:
+    what it drew with. ``state``: where it stopped, if that was asked for.
     ``final``: no other choice of the task is still open.
     """
 
@@ -125,6 +136,8 @@ class Finished:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    seed: int
+    state: str | None
     final: bool
 
 

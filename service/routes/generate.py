@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from service.access import tenant_of
 from service.context import Context
 from service.disconnects import ask
 from service.engine.tasks import Echo, Event, Finished, Generate, Token
@@ -24,9 +25,10 @@ router = APIRouter(route_class=JsonRoute, tags=["language models"])
 _STREAM = """Continuations. With `stream`, server-sent events, for each token
 `data: {"index", "text", "token"?, "logprob"?, "top"?}`, with `echo` first
 `data: {"index", "text", "tokens"?}`, and for each choice at its end
-`data: {"index", "finish_reason", "usage", "seed"}`, where `usage` is of that choice alone. The
-texts of a choice join to its whole text; choices come interleaved; a comment is sent when nothing
-happens for a while. An error after the status line is an event `data: {"error": ...}`, the last."""
+`data: {"index", "finish_reason", "usage", "seed", "state"?}`, where `usage` is of that choice
+alone. The texts of a choice join to its whole text; choices come interleaved; a comment is sent
+when nothing happens for a while. An error after the status line is an event
+`data: {"error": ...}`, the last."""
 
 _DRAWN_SEED_BITS = 53  # what a client in JavaScript can read exactly, to ask with it again
 _COLDEST = 1e-6  # below it only the likeliest token is left; some clients ask for 1e-9
@@ -54,16 +56,15 @@ async def generate(body: GenerateRequest, request: Request, context: Context) ->
     is being served.
     """
     check_generate(body, context.settings)
-    seed = secrets.randbits(_DRAWN_SEED_BITS) if body.seed is None else body.seed
-    task = _task(body, context.name_of(body.model, "language-model"), seed)
+    task = _task(body, context.name_of(body.model, "language-model"), tenant_of(request))
     if body.stream:
         reply = await context.bridge.submit(task)
-        return EventStream(reply, seed=seed, ping_seconds=context.settings.ping_seconds)
+        return EventStream(reply, ping_seconds=context.settings.ping_seconds)
     events = await ask(context.bridge, request, task)
-    return JSONResponse(_answer(events, task.model, body.n, seed))
+    return JSONResponse(_answer(events, task.model, body.n))
 
 
-def _task(body: GenerateRequest, model: str, seed: int) -> Generate:
+def _task(body: GenerateRequest, model: str, tenant: str) -> Generate:
     return Generate(
         model=model,
         prompt=body.prompt,
@@ -74,21 +75,26 @@ def _task(body: GenerateRequest, model: str, seed: int) -> Generate:
             top_p=body.top_p,
             min_p=body.min_p,
             repetition_penalty=body.repetition_penalty,
-            seed=seed,
+            seed=secrets.randbits(_DRAWN_SEED_BITS) if body.seed is None else body.seed,
         ),
         n=body.n,
         stop=tuple(body.stop),
         logprobs=body.logprobs,
         echo=body.echo,
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
+        tenant=tenant,
+        return_state=body.return_state,
+        state=body.state,
+        seed_is_given=body.seed is not None,
     )
 
 
-def _answer(events: Iterable[Event], model: str, n: int, seed: int) -> dict[str, Any]:
+def _answer(events: Iterable[Event], model: str, n: int) -> dict[str, Any]:
     """The body of a GenerateResponse; the prompt is counted once, however many choices it has."""
     choices: list[dict[str, Any]] = [{"index": index, "text": ""} for index in range(n)]
     texts: list[list[str]] = [[] for _ in range(n)]
     usage = {"prompt_tokens": 0, "cached_tokens": 0, "completion_tokens": 0}
+    last: dict[str, Any] = {}
     for event in events:
         if not isinstance(event, Echo | Token | Finished):
             raise TypeError(f"not an event of a generation: {event!r}")
@@ -97,7 +103,11 @@ def _answer(events: Iterable[Event], model: str, n: int, seed: int) -> dict[str,
         if isinstance(event, Finished):
             choice["finish_reason"] = event.reason
             usage["prompt_tokens"] = event.prompt_tokens
-            usage["cached_tokens"] = event.cached_tokens
+            if event.index == 0:  # the others go on from what it has read
+                usage["cached_tokens"] = event.cached_tokens
+                last["seed"] = event.seed
+                if event.state is not None:
+                    last["state"] = event.state
             usage["completion_tokens"] += event.completion_tokens
         elif isinstance(event, Echo):
             if event.tokens:
@@ -106,4 +116,4 @@ def _answer(events: Iterable[Event], model: str, n: int, seed: int) -> dict[str,
             choice.setdefault("tokens", []).append(scored_token(event.token))
     for choice, pieces in zip(choices, texts, strict=True):
         choice["text"] = "".join(pieces)
-    return {"model": model, "choices": choices, "usage": usage, "seed": seed}
+    return {"model": model, "choices": choices, "usage": usage, **last}

@@ -1,0 +1,90 @@
+"""States that clients keep, and prompts that come again, over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.service.http.process import RunningService, error_of
+
+KEYS = {"one": {"Authorization": "Bearer one"}, "two": {"X-API-Key": "two"}}
+PROMPT = "The keys to the old cabinet"
+
+
+@pytest.fixture(scope="module")
+def keyed(models: Path) -> Iterator[RunningService]:
+    """A service with two API keys and a key for states."""
+    arguments = ("--default-language-model", "words")
+    environment = {"UNROLL_API_KEYS": "one,two", "UNROLL_STATE_KEY": "secret"}
+    with RunningService(models, *arguments, **environment) as running:
+        yield running
+
+
+def test_a_text_goes_on_where_it_stopped(service: RunningService) -> None:
+    """Two requests give the text of one, whole and as a stream, with the seed of the first."""
+    fields = {"prompt": PROMPT, "seed": 11}
+    whole = service.ask("/generate", **fields, max_tokens=30)
+    first = service.ask("/generate", **fields, max_tokens=10, return_state=True)
+    second = service.ask("/generate", max_tokens=20, state=first["state"])
+    texts = [answer["choices"][0]["text"] for answer in (whole, first, second)]
+    assert texts[0] == texts[1] + texts[2]
+    assert second["seed"] == 11
+    assert "state" not in whole
+    *events, end = service.events(**fields, max_tokens=10, return_state=True)
+    assert "".join(event["text"] for event in events) == texts[1]
+    resumed = service.events(max_tokens=20, state=end["state"])
+    assert "".join(event.get("text", "") for event in resumed) == texts[2]
+
+
+def test_states_are_refused_by_name(service: RunningService) -> None:
+    """Damage is a 400, another model a 409, and neither harms what comes after."""
+    token = service.ask("/generate", prompt="The", max_tokens=2, return_state=True)["state"]
+    for body, status, kind in (
+        ({"state": token[:-6]}, 400, "invalid_state"),
+        ({"state": "x" + token[1:]}, 400, "invalid_state"),
+        ({"state": "no base64"}, 400, "invalid_state"),
+        ({"state": token, "model": "brief"}, 409, "foreign_state"),
+        ({"return_state": True, "n": 2}, 422, "invalid_request"),
+    ):
+        for stream in (False, True):
+            response = service.post("/generate", {"max_tokens": 2, "stream": stream, **body})
+            assert response.status_code == status, response.text
+            assert error_of(response)["type"] == kind
+    assert service.ask("/generate", max_tokens=2, state=token)["choices"]
+
+
+def test_usage_and_metrics_tell_what_was_cached(fresh_service: RunningService) -> None:
+    """The second time only the last token is read; hits, misses and bytes are exported."""
+    service = fresh_service
+    fields = {"model": "words", "prompt": PROMPT, "max_tokens": 3, "seed": 1}
+    first, second = (service.ask("/generate", **fields) for _ in range(2))
+    assert first["usage"]["cached_tokens"] == 0
+    assert second["usage"]["cached_tokens"] == second["usage"]["prompt_tokens"] - 1
+    assert first["choices"] == second["choices"]
+    lookups = "unroll_state_cache_lookups_total"
+    assert service.metric(lookups, model="words", reason="hit") == 1
+    assert service.metric(lookups, model="words", reason="miss") == 1
+    assert service.metric("unroll_state_cache_bytes", model="words") > 0
+
+
+def test_keys_do_not_share_a_cache(keyed: RunningService) -> None:
+    """What one key has had read cannot be told with another."""
+    cached = []
+    for key in ("one", "one", "two", "two"):
+        body = {"prompt": PROMPT, "max_tokens": 2}
+        response = keyed.client.post("/generate", json=body, headers=KEYS[key])
+        cached.append(response.json()["usage"]["cached_tokens"] > 0)
+    assert cached == [False, True, False, True]
+
+
+def test_replicas_with_one_key_share_states(keyed: RunningService, models: Path) -> None:
+    """A state from one process resumes on another; without the key it does not."""
+    body = {"prompt": PROMPT, "max_tokens": 5, "return_state": True}
+    answer = keyed.client.post("/generate", json=body, headers=KEYS["one"]).json()
+    resume = {"model": "words", "state": answer["state"], "max_tokens": 5}
+    with RunningService(models, UNROLL_STATE_KEY="secret") as replica:
+        assert replica.ask("/generate", **resume)["seed"] == answer["seed"]
+    with RunningService(models) as stranger:
+        assert stranger.post("/generate", resume).status_code == 400
