@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.commands import artifact, everything, serve, training
+from benchmarks.commands import artifact, everything, kernel, serve, training
 from model.architecture import ArchitectureError
 from model.errors import ArtifactError
 
@@ -33,6 +33,12 @@ COMMANDS = {
     ),
     "serve": Command(
         "the service beside LitServe and a FastAPI loop", serve.add_options, serve.run, serve.QUICK
+    ),
+    "kernel": Command(
+        "the kernels alone, against the machine's limits",
+        kernel.add_options,
+        kernel.run,
+        kernel.QUICK,
     ),
     "training": Command("training beside a plain script", training.add_options, training.run, {}),
     "artifact": Command(

@@ -80,7 +80,7 @@ def _draw_bars(axes: Axes, panel: Panel, colours: Mapping[str, str]) -> None:
         axes.bar_label(drawn, texts, fontsize=6, padding=1)
     axes.set_xticks(range(len(panel.groups)), panel.groups)
     axes.set_title(panel.title, fontsize=10)
-    axes.set_ylabel(panel.axis, fontsize=8)
+    axes.set_ylabel(f"{panel.axis} (log scale)" if panel.logarithmic else panel.axis, fontsize=8)
     axes.tick_params(labelsize=8)
     axes.margins(y=0.12)
     if panel.logarithmic:

@@ -5,11 +5,11 @@ import subprocess
 import sys
 
 from benchmarks import report
-from benchmarks.commands import serve
+from benchmarks.commands import kernel, serve
 from benchmarks.commands.places import add_results
 
 # In the order of the report; what is short comes first.
-PARTS = {"serve": serve.NAME}
+PARTS = {"kernel": kernel.NAME, "serve": serve.NAME}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
