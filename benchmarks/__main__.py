@@ -9,7 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.commands import artifact, everything, kernel, serve, training
+from benchmarks.commands import (
+    artifact,
+    classify,
+    context,
+    everything,
+    kernel,
+    perplexity,
+    serve,
+    startup,
+    training,
+)
 from model.architecture import ArchitectureError
 from model.errors import ArtifactError
 
@@ -39,6 +49,27 @@ COMMANDS = {
         kernel.add_options,
         kernel.run,
         kernel.QUICK,
+    ),
+    "context": Command(
+        "a token after 100 tokens and after 100,000",
+        context.add_options,
+        context.run,
+        context.QUICK,
+    ),
+    "classify": Command(
+        "documents per second beside a FastAPI and torch loop",
+        classify.add_options,
+        classify.run,
+        classify.QUICK,
+    ),
+    "perplexity": Command(
+        "what int8 costs in perplexity on held-out text",
+        perplexity.add_options,
+        perplexity.run,
+        perplexity.QUICK,
+    ),
+    "startup": Command(
+        "from the start of the process to ready", startup.add_options, startup.run, startup.QUICK
     ),
     "training": Command("training beside a plain script", training.add_options, training.run, {}),
     "artifact": Command(

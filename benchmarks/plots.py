@@ -1,14 +1,19 @@
 """Bars beside bars, and lines: the only two kinds of figure there are.
 
-Knows matplotlib, and nothing of what the numbers mean.
+Knows matplotlib, which is looked for when something is drawn and not before, and nothing of what
+the numbers mean.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLOURS = ("#1b6ca8", "#e07a1f", "#7a7a7a", "#3d9a50", "#a83279", "#c9a800")
 Line = tuple[Sequence[float], Sequence[float]]  # places and values
@@ -44,9 +49,19 @@ def bars(panels: Sequence[Sequence[Panel]]) -> Figure:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=len(names) or 1
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        fontsize=8,
+        ncols=legend_columns(names, figure.get_figwidth()),
     )
     return figure
+
+
+def legend_columns(names: Sequence[str], inches: float) -> int:
+    """One line where the names fit into it, else a line for each."""
+    letters = sum(len(name) + 8 for name in names)  # 8: the patch of colour and the room around
+    return max(1, len(names)) if letters < 14 * inches else 1
 
 
 def lines(
@@ -67,6 +82,8 @@ def lines(
 
 
 def _canvas(rows: int, columns: int, width: float = WIDTH) -> tuple[Figure, list[list[Axes]]]:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - only `make bench` installs it
+
     figure = Figure(figsize=(width * columns, HEIGHT * rows + 0.4), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False).tolist()
 

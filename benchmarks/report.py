@@ -3,15 +3,18 @@
 Knows tables and files, and nothing of what the numbers mean.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import machine
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WHOLE = "report.md"
 

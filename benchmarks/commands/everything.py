@@ -5,11 +5,18 @@ import subprocess
 import sys
 
 from benchmarks import report
-from benchmarks.commands import kernel, serve
+from benchmarks.commands import classify, context, kernel, perplexity, serve, startup
 from benchmarks.commands.places import add_results
 
-# In the order of the report; what is short comes first.
-PARTS = {"kernel": kernel.NAME, "serve": serve.NAME}
+# In the order in which they run and stand in the report; what takes longest comes last.
+PARTS = {
+    "startup": startup.NAME,
+    "perplexity": perplexity.NAME,
+    "context": context.NAME,
+    "classify": classify.NAME,
+    "kernel": kernel.NAME,
+    "serve": serve.NAME,
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

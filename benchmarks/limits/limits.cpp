@@ -7,6 +7,7 @@
 // networks. Where the processor has no such instructions the figure is 0.
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -141,14 +142,16 @@ double measured(int threads, double seconds, const std::function<double(int)>& c
     double best = 0;
     for (int round = 0; round < kRounds; ++round) {
         std::vector<double> done(threads, 0.0);
-        const double end = now() + seconds / kRounds;
+        std::atomic<int> waiting{threads};
         auto work = [&](int thread) {
+            // All begin together: a sum of what was done at different times would be no limit.
+            for (--waiting; waiting > 0;) std::this_thread::yield();
             const double begin = now();
             double amount = 0, last = begin;
-            while (last < end) {
+            do {
                 amount += chunk(thread);
                 last = now();
-            }
+            } while (last < begin + seconds / kRounds);
             done[thread] = amount / (last - begin);
         };
         std::vector<std::thread> others;
