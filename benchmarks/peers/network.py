@@ -1,6 +1,7 @@
 """The same weights as an artifact's, in the plain torch modules that anyone would use.
 
-Knows nothing of our kernels or servers.
+Inference mode is a matter of the thread, so it is entered in every call: a server may take each
+step of a stream in another thread. Knows nothing of our kernels or servers.
 """
 
 from pathlib import Path
@@ -29,6 +30,7 @@ class PlainNetwork(nn.Module):
         self.projection = None if a.projection is None else nn.Linear(a.hidden, a.projection)
         self.output = nn.Linear(a.output_input, a.vocabulary)
 
+    @torch.inference_mode()
     def forward(
         self, tokens_TB: Tensor, state: PlainState | None = None
     ) -> tuple[Tensor, PlainState]:
@@ -38,6 +40,7 @@ class PlainNetwork(nn.Module):
             hidden_TBH = self.projection(hidden_TBH)
         return self.output(hidden_TBH), cast("PlainState", after)
 
+    @torch.inference_mode()
     def step(self, tokens_B: Tensor, state: PlainState | None) -> tuple[Tensor, PlainState]:
         """Draws one token for each row at temperature 1 from the full softmax."""
         logits_TBV, after = self(tokens_B.unsqueeze(0), state)
