@@ -34,7 +34,7 @@ class ClassifyPlan:
         """So many clients, each asking again when it has its answer."""
         bodies = [{"text": text} for text in self.documents]
         if warm_up:
-            return Load(bodies, clients, WARM_UP_SECONDS, WARM_UP_ROUNDS, mark=ANSWER)
+            return Load(bodies, clients, WARM_UP_SECONDS, rounds=WARM_UP_ROUNDS, mark=ANSWER)
         return Load(bodies, clients, self.seconds, mark=ANSWER)
 
 

@@ -27,7 +27,8 @@ HOW = (
     "The limit of a step: its weights read once, at the speed at which this machine reads an "
     "array of just that size over and over, or its multiply-adds at the peak that registers "
     "allow, whichever takes longer. First-layer products that a kernel looks up in a table are "
-    "not counted, and neither are sampling and activations: they have to fit into the rest."
+    "not counted, and neither are sampling and activations: they have to fit into the rest. More "
+    "than 100 % means that the machine was busier while its limits were measured."
 )
 
 

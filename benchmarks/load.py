@@ -6,18 +6,21 @@ A process of its own with raw asyncio sockets, which counts marks (`data:` lines
 token) and parses none of them, so that it is not what is measured; it reports the share of one
 processor it took itself. Tokens may come several in one piece. Two kinds of gap are kept apart:
 between pieces, and per token of a stream (the time from a stream's first piece to its last, over
-the tokens that came after the first piece). When the time is over it says so with an empty line,
-cuts all connections, and prints its tally as JSON. Knows nothing of the servers.
+the tokens that came after the first piece). The time is over after so many seconds, or as soon
+after as every stream has had one answer: a slow server is not told by how it begins. Then it says
+so with an empty line, cuts all connections, and prints its tally as JSON. Knows nothing of the
+servers.
 """
 
 import argparse
 import asyncio
 import itertools
 import json
+import math
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,17 +31,19 @@ import uvloop
 from benchmarks.quantiles import quantile
 
 LAST_LINE = b'"finish_reason"'
+LAST_CHUNK = b"0\r\n\r\n"  # of a body in chunks; without it the server broke off
+LOOK_SECONDS = 0.05  # between two looks whether every stream has had its answer
 
 
 class RequestFailedError(Exception):
-    """An answer that is not 200, or a connection that broke."""
+    """An answer that is not 200 or breaks off, or a connection that broke."""
 
 
 @dataclass
 class Tally:
-    """What one run saw before its deadline. Seconds throughout."""
+    """What one run saw until its deadline, which is set when the time is over. In seconds."""
 
-    deadline: float = 0.0
+    deadline: float = math.inf
     tokens: int = 0
     pieces: int = 0
     requests: int = 0  # those that came to their end
@@ -103,9 +108,11 @@ class Request(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if self.done.done():  # cut, because the time is over
             return
-        if error is not None or not self.head.startswith(b"HTTP/1.1 200"):
+        cut_short = b"chunked" in self.head.lower() and not self.tail.endswith(LAST_CHUNK)
+        if error is not None or cut_short or not self.head.startswith(b"HTTP/1.1 200"):
+            reason = error or ("an answer broke off:" if cut_short else "")
             text = self.head[:600].decode(errors="replace")
-            self.done.set_exception(RequestFailedError(f"{error or ''} {text}"))
+            self.done.set_exception(RequestFailedError(f"{reason} {text}"))
             return
         self.tally.requests += 1
         self.done.set_result(None)
@@ -117,7 +124,9 @@ def count_new(tail: bytes, data: bytes, mark: bytes) -> int:
     return (overlap + data).count(mark)
 
 
-async def stream(args: argparse.Namespace, bodies: Iterator[bytes], tally: Tally) -> None:
+async def stream(
+    args: argparse.Namespace, bodies: Iterator[bytes], tally: Tally, answered: asyncio.Event
+) -> None:
     """One client: asks again as soon as it has its answer, until the time is over."""
     loop = asyncio.get_running_loop()
     for _ in range(args.rounds) if args.rounds else itertools.count():
@@ -126,6 +135,7 @@ async def stream(args: argparse.Namespace, bodies: Iterator[bytes], tally: Tally
         transport, protocol = await loop.create_connection(factory, args.host, args.port)
         try:
             await protocol.done
+            answered.set()
         finally:
             protocol.close()
             transport.abort()
@@ -143,13 +153,12 @@ async def run(args: argparse.Namespace) -> dict[str, Any]:
     """All streams until the time is over, or until each has asked as often as it is to."""
     bodies = itertools.cycle(args.bodies.read_bytes().split(b"\n"))
     tally = Tally()
+    answered = [asyncio.Event() for _ in range(args.streams)]
     begin, processor = time.perf_counter(), processor_seconds()
-    tally.deadline = begin + args.seconds
-    clients = [asyncio.create_task(stream(args, bodies, tally)) for _ in range(args.streams)]
-    ended, going = await asyncio.wait(
-        clients, timeout=args.seconds, return_when=asyncio.FIRST_EXCEPTION
-    )
-    seconds = min(args.seconds, time.perf_counter() - begin)
+    clients = [asyncio.create_task(stream(args, bodies, tally, one)) for one in answered]
+    ended, going = await until_over(args, clients, answered)
+    tally.deadline = time.perf_counter()
+    seconds = tally.deadline - begin
     share = (processor_seconds() - processor) / seconds
     print(flush=True)
     for client in going:
@@ -163,6 +172,25 @@ async def run(args: argparse.Namespace) -> dict[str, Any]:
         "own_processor_share": share,
         **tally.told(),
     }
+
+
+async def until_over(
+    args: argparse.Namespace,
+    clients: Sequence[asyncio.Task[None]],
+    answered: Sequence[asyncio.Event],
+) -> tuple[set[asyncio.Task[None]], set[asyncio.Task[None]]]:
+    """Waits; which clients have ended, by an error or with all their rounds, and which have not."""
+    timeout, left = args.seconds, max(args.longest, args.seconds)
+    while True:
+        begin = time.perf_counter()
+        ended, going = await asyncio.wait(
+            clients, timeout=timeout, return_when=asyncio.FIRST_EXCEPTION
+        )
+        left -= time.perf_counter() - begin
+        failed = any(client.exception() for client in ended)
+        if failed or not going or left <= 0 or all(one.is_set() for one in answered):
+            return ended, going
+        timeout = LOOK_SECONDS
 
 
 def processor_seconds() -> float:
@@ -181,6 +209,7 @@ def main() -> None:
     parser.add_argument("--mark", default="data:", help="what is counted as one token")
     parser.add_argument("--streams", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--longest", type=float, default=0, help="seconds, where answers are slow")
     parser.add_argument("--rounds", type=int, default=0, help="requests of each stream; 0: no end")
     try:
         tally = uvloop.run(run(parser.parse_args()))

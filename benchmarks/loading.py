@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.quantiles import ratio
 from benchmarks.servers import Candidate, Running
 
 WARM_UP_ROUNDS = 2
@@ -23,12 +24,14 @@ WARM_UP_SECONDS = 120.0  # at most
 class Load:
     """What is sent, by how many at once, for how long; ``mark`` is what counts as a token.
 
+    ``longest``: the time goes on until every stream has had one answer, but no longer than this.
     With ``rounds`` each asks so often and no more.
     """
 
     bodies: Sequence[dict[str, Any]]
     streams: int
     seconds: float
+    longest: float = 0.0
     rounds: int = 0
     mark: str = "data:"
 
@@ -56,7 +59,7 @@ class Tally:
     @property
     def processor_seconds_per_1000(self) -> float:
         """What the server used for a thousand tokens."""
-        return 1000 * self.server_processor_seconds / max(1, self.tokens)
+        return ratio(1000 * self.server_processor_seconds, self.tokens)
 
 
 def put_on(candidate: Candidate, server: Running, load: Load) -> Tally:
@@ -68,7 +71,7 @@ def put_on(candidate: Candidate, server: Running, load: Load) -> Tally:
                 *(sys.executable, "-m", "benchmarks.load", "--port", str(server.port)),
                 *("--path", candidate.path, "--bodies", str(bodies), "--mark", load.mark),
                 *("--streams", str(load.streams), "--seconds", str(load.seconds)),
-                *("--rounds", str(load.rounds)),
+                *("--longest", str(load.longest), "--rounds", str(load.rounds)),
             ],
             stdout=subprocess.PIPE,
         )

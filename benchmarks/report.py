@@ -6,6 +6,7 @@ Knows tables and files, and nothing of what the numbers mean.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,11 +66,21 @@ def write(directory: Path, report: Report) -> str:
     directory.mkdir(parents=True, exist_ok=True)
     text = report.markdown()
     content = {"title": report.title, "machine": machine.machine(), **report.found}
+    numbers = json.dumps(without_nan(content), indent=1, allow_nan=False)
     (directory / f"{report.name}.md").write_text(text, encoding="utf-8")
-    (directory / f"{report.name}.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    (directory / f"{report.name}.json").write_text(numbers, encoding="utf-8")
     if report.figure is not None:
         report.figure.savefig(directory / f"{report.name}.png", dpi=120)
     return text
+
+
+def without_nan(value: Any) -> Any:
+    """The same with null for what is not a number, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def bind(directory: Path, names: Sequence[str]) -> Path:

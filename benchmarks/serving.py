@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.artifact import prompt_of
 from benchmarks.loading import WARM_UP_ROUNDS, WARM_UP_SECONDS, Load, Tally, put_on
-from benchmarks.quantiles import grouped, median
+from benchmarks.quantiles import grouped, median, ratio
 from benchmarks.servers import CANNED, Candidate, started
 
 WARM_UP_TOKENS = 8
@@ -28,12 +28,13 @@ class Plan:
     max_tokens: int
     prompt_words: int
     seconds: float
+    longest: float
     repeats: int
     logs: Path
 
     def load(self, streams: int) -> Load:
         """What is counted."""
-        return Load([self.body(self.max_tokens)], streams, self.seconds)
+        return Load([self.body(self.max_tokens)], streams, self.seconds, self.longest)
 
     def warm_up(self, streams: int) -> Load:
         """What goes before, so that every server has run batches of this width."""
@@ -123,7 +124,7 @@ def measurement_of(tally: Tally, *, size: str, server: str, memory: int) -> Meas
         stream_gap_p99=stream[1],
         write_gap_p50=write[0],
         write_gap_p99=write[1],
-        tokens_per_write=tally.tokens / max(1, tally.pieces),
+        tokens_per_write=ratio(tally.tokens, tally.pieces),
         processor_seconds_per_1000_tokens=tally.processor_seconds_per_1000,
         memory_megabytes=memory / 1e6,
         requests=tally.requests,

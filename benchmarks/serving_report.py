@@ -4,6 +4,7 @@ The order of the servers is that of the measurements; the first one is what the 
 compared with. Knows no server and no clock.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
@@ -93,22 +94,24 @@ def row(one: Measurement, times: float) -> tuple[str, ...]:
         str(one.streams),
         one.server,
         f"{one.tokens_per_second:.0f}",
-        f"{times:.1f}x",
+        known(times, 1, "x"),
         pair(one.first_token_p50, one.first_token_p99, 1),
         pair(one.stream_gap_p50, one.stream_gap_p99, 3),
         pair(one.write_gap_p50, one.write_gap_p99, 2),
-        f"{one.tokens_per_write:.1f}",
-        f"{one.processor_seconds_per_1000_tokens:.3f}",
+        known(one.tokens_per_write, 1),
+        known(one.processor_seconds_per_1000_tokens, 3),
         f"{one.memory_megabytes:.0f}",
     )
 
 
 def pair(median: float, tail: float, digits: int) -> str:
     """Two quantiles of one thing."""
-    return " / ".join(
-        "-" if value != value else f"{value:.{digits}f}"  # noqa: PLR0124 - nan alone is not itself
-        for value in (median, tail)
-    )
+    return f"{known(median, digits)} / {known(tail, digits)}"
+
+
+def known(value: float, digits: int, unit: str = "") -> str:
+    """A number, or a dash where there is none."""
+    return "-" if math.isnan(value) else f"{value:.{digits}f}{unit}"
 
 
 def generator_note(summary: Sequence[Measurement], checks: Sequence[GeneratorCheck]) -> str:

@@ -55,7 +55,6 @@ class PlainStepper:
         self._tokens_B = torch.arange(rows) % 7
         self._state: PlainState | None = None
 
-    @torch.inference_mode()
     def burst(self) -> int:
         """One step."""
         self._tokens_B, self._state = self._network.step(self._tokens_B, self._state)

@@ -13,7 +13,7 @@ from benchmarks.serving_report import serving_report
 from benchmarks.sizes import SIZES, described
 
 NAME = "serving"
-QUICK = {"sizes": ["small"], "streams": [1, 16], "seconds": 2.0, "repeats": 1}
+QUICK = {"sizes": ["small"], "streams": [1, 16], "seconds": 2.0, "longest": 10.0, "repeats": 1}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +24,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-tokens", type=int, default=96, help="tokens of each request")
     parser.add_argument("--prompt-words", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=10, help="counted time of one measurement")
+    parser.add_argument(
+        "--longest",
+        type=float,
+        default=60,
+        help="it goes on until every stream has had one answer, but no longer than so many seconds",
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--servers", nargs="+", choices=names, default=names)
     add_results(parser)
@@ -40,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
             max_tokens=args.max_tokens,
             prompt_words=args.prompt_words,
             seconds=args.seconds,
+            longest=args.longest,
             repeats=args.repeats,
             logs=args.out,
         )
