@@ -47,11 +47,12 @@ class BuildNative(build_ext):
         """Gives up with a warning where there is no compiler that can."""
         more = os.environ.get("UNROLL_CXXFLAGS", "").split()
         try:
+            target = Path(self.get_ext_fullpath(ext.name))
+            target.unlink(missing_ok=True)  # a failed build must not leave an older one to be used
             objects = self._compile(["language_model.cpp", "encoder.cpp", "api.cpp"], more)
             for name, flags in self._instruction_sets().items():
                 define = [f"-DUNROLL_STEPS=STEPS_{name.upper()}", f'-DUNROLL_STEPS_NAME="{name}"']
                 objects += self._compile(["steps.cpp"], [*flags, *define, *more], name)
-            target = Path(self.get_ext_fullpath(ext.name))
             target.parent.mkdir(parents=True, exist_ok=True)
             self.compiler.link_shared_object(
                 objects, str(target), target_lang="c++", extra_postargs=["-pthread", *more]

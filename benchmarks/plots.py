@@ -82,7 +82,7 @@ def lines(
 
 
 def _canvas(rows: int, columns: int, width: float = WIDTH) -> tuple[Figure, list[list[Axes]]]:
-    from matplotlib.figure import Figure  # noqa: PLC0415 - only `make bench` installs it
+    from matplotlib.figure import Figure  # noqa: PLC0415 - numbers need none of it
 
     figure = Figure(figsize=(width * columns, HEIGHT * rows + 0.4), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False).tolist()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import socket
@@ -63,6 +64,8 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Called by uvicorn; returns once requests are taken, so only now is anything promised."""
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # models and modules are never garbage: no collection looks at them again
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]
             self._output.write(welcome(self._context, host, port))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from training.classifier_recipe import ClassifierRecipe
+from training.gradient_recipe import GradientRecipe
 from training.language_model_recipe import LanguageModelRecipe
 from training.readers import Unit
 from training.recipe import add_options, given_options
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all subcommands."""
     parser = argparse.ArgumentParser(
-        prog="python -m training", description="Train models offline, and measure them."
+        prog="python -m training",
+        description="Train models offline, measure them and look into them.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     language_model = commands.add_parser("lm", help="train a language model")
@@ -59,6 +61,10 @@ def build_parser() -> argparse.ArgumentParser:
     evaluation = commands.add_parser("evaluate", help="measure an artifact on data")
     _add_evaluation_options(evaluation)
     evaluation.set_defaults(command=_evaluate)
+    gradients = commands.add_parser("gradients", help="plot what gradients do in time")
+    add_options(gradients, GradientRecipe)
+    _add_output_options(gradients)
+    gradients.set_defaults(command=_plot_gradients)
     return parser
 
 
@@ -71,12 +77,25 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="begin anew over what is in DIR")
 
 
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the plots")
+    parser.add_argument(
+        "--recipe", type=Path, metavar="FILE", help="options from a TOML file; those given win"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier plots in DIR")
+    parser.set_defaults(resume=False)
+
+
 def _train_language_model(parsed: argparse.Namespace) -> int:
     return _run_training("training.language_model", LanguageModelRecipe, parsed)
 
 
 def _train_classifier(parsed: argparse.Namespace) -> int:
     return _run_training("training.classifier", ClassifierRecipe, parsed)
+
+
+def _plot_gradients(parsed: argparse.Namespace) -> int:
+    return _run_training("training.gradients", GradientRecipe, parsed)
 
 
 def _add_evaluation_options(parser: argparse.ArgumentParser) -> None:

@@ -17,13 +17,25 @@ from training.run_directory import Invocation
 Recipe = TypeVar("Recipe")
 
 
+def options_given(kind: type[Any], invocation: Invocation) -> dict[str, Any]:
+    """Those of the recipe file, and before them those of the command line.
+
+    Raises:
+        RecipeError: the file cannot be used.
+    """
+    given = dict(invocation.given)
+    if invocation.recipe_file is not None:
+        return read_recipe(invocation.recipe_file, kind) | given
+    return given
+
+
 def fresh_recipe(kind: type[Recipe], invocation: Invocation) -> Recipe:
     """Of a run that begins: the recipe file's options, those of the command line before them.
 
     Raises:
         RecipeError: an option cannot be used.
     """
-    given = _given(kind, invocation)
+    given = options_given(kind, invocation)
     name = given.setdefault("name", invocation.out.resolve().name)
     if not NAME.fullmatch(name):
         raise RecipeError(
@@ -40,7 +52,7 @@ def resumed_recipe(kind: type[Recipe], invocation: Invocation, stored: Mapping[s
         RecipeError: an option was given another value than the run was begun with.
     """
     recipe = kind(**checked_options(kind, stored, place=str(invocation.out)))
-    given = _given(kind, invocation)
+    given = options_given(kind, invocation)
     changed = differences(recipe, given)
     if changed:
         raise RecipeError(
@@ -49,10 +61,3 @@ def resumed_recipe(kind: type[Recipe], invocation: Invocation, stored: Mapping[s
         )
     free = {f.name for f in dataclasses.fields(kind) if not f.metadata["fixed"]}  # type: ignore[arg-type]
     return dataclasses.replace(recipe, **{n: v for n, v in given.items() if n in free})  # type: ignore[type-var]
-
-
-def _given(kind: type[Any], invocation: Invocation) -> dict[str, Any]:
-    given = dict(invocation.given)
-    if invocation.recipe_file is not None:
-        return read_recipe(invocation.recipe_file, kind) | given
-    return given

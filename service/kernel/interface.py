@@ -78,7 +78,8 @@ class RowWork:
     random numbers). ``seen``: ids that the repetition penalty holds for; what is drawn within
     the call is added by the kernel. ``score``: report the log-probability of ``feed[1:]`` as
     far as their predecessors are read. ``distribution``: report the log-probabilities of all
-    tokens after the last token of ``feed`` (before anything is drawn).
+    tokens after the last token of ``feed`` (before anything is drawn). ``keep``: copy the state
+    when so many tokens of ``feed`` have been read in this call (0: do not).
     """
 
     row: int
@@ -89,6 +90,7 @@ class RowWork:
     seen: Collection[int] = ()
     score: bool = False
     distribution: bool = False
+    keep: int = 0
 
 
 @dataclass(slots=True)
@@ -97,13 +99,15 @@ class RowResult:
 
     ``read``: how many tokens of ``feed`` were read. ``scored``: for ``feed[1:]``, in order.
     ``drawn``: the tokens drawn, in order, [END] included. ``logprobs_V``: natural logarithms,
-    float32, when asked for and ``feed`` was read to its end.
+    float32, when asked for and ``feed`` was read to its end. ``kept``: the state copied on the
+    way, a batch of one, when the call got that far.
     """
 
     read: int = 0
     scored: list[Scored] = field(default_factory=list)
     drawn: list[Scored] = field(default_factory=list)
     logprobs_V: FloatArray | None = None
+    kept: State | None = None
 
 
 LogitSlices = Generator[None, None, FloatArray]

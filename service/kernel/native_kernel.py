@@ -11,30 +11,31 @@ Shape suffixes: L layers, R rows of the pool, U units padded to 16, V vocabulary
 from __future__ import annotations
 
 import ctypes
-import struct
 import weakref
 from collections.abc import Collection, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from model.networks import LanguageModel
 from model.state import State
 from service.kernel import layout, native_library
+from service.kernel.call_buffers import CallBuffers
 from service.kernel.checks import check_row, check_work
-from service.kernel.interface import RowResult, RowWork, Scored
+from service.kernel.interface import FloatArray, RowResult, RowWork
 from service.kernel.layout import GATES, PackedMatrix, Precision, padded
 
 TABLE_BYTES = 128 * 2**20
+# A fifth of a millisecond: below, a second thread gains less than it costs the others to meet it.
+WORTH_SHARING = 16_000_000
 NOT_FINITE = 1
-_WORK = struct.Struct(f"{native_library.WORK_FORMAT}4i")
 
 
 class NativeKernel:
     """Implements :class:`service.kernel.interface.Kernel` for one language model.
 
-    ``end``: the id that ends drawing. ``never_drawn``: ids that are not drawn. Raises
+    ``end``: the id that ends drawing. ``never_drawn``: ids that are not drawn. ``worth_sharing``:
+    how many multiplications a step must have for more than one thread to work on it. Raises
     NativeMissing where the library was not built, ValueError on weights that are not finite.
     """
 
@@ -47,6 +48,7 @@ class NativeKernel:
         never_drawn: Collection[int],
         threads: int = 1,
         precision: Precision = "int8",
+        worth_sharing: int = WORTH_SHARING,
     ) -> None:
         self._library = native_library.load()
         architecture = network.architecture
@@ -58,6 +60,7 @@ class NativeKernel:
         self._first = network.initial_state(1).detach().gather([0])
         self._hidden = architecture.hidden
         shape_LRU = (architecture.layers, capacity, padded(architecture.hidden))
+        self._kept_shape = (shape_LRU[0], shape_LRU[2])
         self._hidden_LRU = torch.zeros(shape_LRU)
         self._cell_LRU = torch.zeros(shape_LRU) if architecture.cell == "lstm" else None
         self._scales = [
@@ -69,7 +72,7 @@ class NativeKernel:
         )  # two, since the units of a layer move while others still read what was before
         self._current_R = torch.zeros(capacity, dtype=torch.uint8)
         self._kept: list[object] = []  # what C++ holds pointers to
-        self._model = self._create(network, end, never_drawn, threads)
+        self._model = self._create(network, end, never_drawn, threads, worth_sharing)
         weakref.finalize(self, self._library.unroll_destroy, self._model)
         for row in range(capacity):
             self.restore(row, self._first)
@@ -115,17 +118,31 @@ class NativeKernel:
         """Advances each row by up to ``steps`` tokens; see the interface."""
         check_work(work, steps, self.capacity, self.vocabulary)
         top = max((item.sampling.top_logprobs for item in work), default=0)
-        buffers = _Buffers(work, steps, min(top, self.vocabulary), self.vocabulary)
+        buffers = CallBuffers(
+            work, steps, min(top, self.vocabulary), self.vocabulary, self._kept_shape
+        )
         call = buffers.call(steps, cut_at_end=cut_at_end)
         status = self._library.unroll_run(self._model, ctypes.byref(call))
         if status == NOT_FINITE:
             raise FloatingPointError("the network gave logits that are not finite numbers")
         if status != 0:
             raise MemoryError("the native kernel found no memory for a step")
-        return buffers.results()
+        return buffers.results(self._state_of)
+
+    def _state_of(self, kept_2LU: FloatArray) -> State:
+        """What C++ copied, as a state of its own."""
+        hidden_LBH, cell_LBH = (
+            torch.tensor(part_LU[:, None, : self._hidden]) for part_LU in kept_2LU
+        )
+        return State(hidden_LBH, None if self._cell_LRU is None else cell_LBH)
 
     def _create(
-        self, network: LanguageModel, end: int, never_drawn: Collection[int], threads: int
+        self,
+        network: LanguageModel,
+        end: int,
+        never_drawn: Collection[int],
+        threads: int,
+        worth_sharing: int,
     ) -> int:
         architecture = network.architecture
         never = torch.tensor(sorted(set(never_drawn)), dtype=torch.int32)
@@ -154,6 +171,7 @@ class NativeKernel:
             else self._linear(projection.weight, projection.bias),
             output=self._linear(network.output.weight, network.output.bias),
             current=self._keep(self._current_R),
+            worth_sharing=worth_sharing,
         )
         self._kept.append(description)
         wanted = native_library.wanted_instruction_set()
@@ -209,110 +227,3 @@ class NativeKernel:
     def _keep(self, tensor: Tensor | None) -> int | None:
         self._kept.append(tensor)
         return native_library.address(tensor)
-
-
-class _Buffers:
-    """The memory of one call: the work as C++ reads it, and room for every answer."""
-
-    def __init__(self, work: Sequence[RowWork], steps: int, top: int, vocabulary: int) -> None:
-        count = len(work)
-        self._work = work
-        self._top = top
-        self._packed = bytearray(_WORK.size * count)
-        feed: list[int] = []
-        seen: list[int] = []
-        distributions = 0
-        for place, item in enumerate(work):
-            asked = item.sampling
-            _WORK.pack_into(
-                self._packed,
-                place * _WORK.size,
-                item.row,
-                item.draw,
-                len(feed),
-                len(item.feed),
-                len(seen),
-                len(item.seen),
-                item.score,
-                distributions if item.distribution else -1,
-                asked.top_k,
-                asked.top_logprobs,
-                asked.logprob,
-                asked.temperature,
-                asked.top_p,
-                asked.min_p,
-                asked.repetition_penalty,
-                asked.seed,
-                asked.choice,
-                item.position,
-                *(0, 0, 0, 0),
-            )
-            distributions += item.distribution
-            feed += item.feed
-            seen += item.seen
-        self._feed = np.array(feed, dtype=np.int32)
-        self._seen = np.array(seen, dtype=np.int32)
-        self._tokens = np.empty((count, steps), dtype=np.int32)
-        self._logprobs = np.empty((count, steps), dtype=np.float32)
-        self._top_tokens = np.empty((count, steps, top), dtype=np.int32)
-        self._top_logprobs = np.empty((count, steps, top), dtype=np.float32)
-        self._distributions = np.empty((distributions, vocabulary), dtype=np.float32)
-
-    def call(self, steps: int, *, cut_at_end: bool) -> native_library.Call:
-        """The structure that points at all of it."""
-        packed = ctypes.c_char * len(self._packed)
-        return native_library.Call(
-            ctypes.cast(packed.from_buffer(self._packed), ctypes.c_void_p),
-            len(self._work),
-            steps,
-            self._top,
-            cut_at_end,
-            *(
-                array.ctypes.data
-                for array in (
-                    self._feed,
-                    self._seen,
-                    self._tokens,
-                    self._logprobs,
-                    self._top_tokens,
-                    self._top_logprobs,
-                    self._distributions,
-                )
-            ),
-        )
-
-    def results(self) -> list[RowResult]:
-        """What came back, in the order of the work."""
-        tokens, logprobs = self._tokens.tolist(), self._logprobs.tolist()
-        distributions = iter(self._distributions)
-        results: list[RowResult] = []
-        for place, item in enumerate(self._work):
-            read, scored, drawn, _ = struct.unpack_from(
-                "4i", self._packed, (place + 1) * _WORK.size - 16
-            )
-            tops = self._tops(place, item.sampling.top_logprobs, scored + drawn)
-            answers = [
-                Scored(tokens[place][slot], logprobs[place][slot], top)
-                for slot, top in enumerate(tops)
-            ]
-            distribution = next(distributions) if item.distribution else None
-            whole = read == len(item.feed)
-            results.append(
-                RowResult(read, answers[:scored], answers[scored:], distribution if whole else None)
-            )
-        return results
-
-    def _tops(self, place: int, asked: int, answers: int) -> list[tuple[tuple[int, float], ...]]:
-        if asked == 0:
-            return [()] * answers
-        count = min(asked, self._top)
-        return [
-            tuple(
-                zip(
-                    self._top_tokens[place, slot, :count].tolist(),
-                    self._top_logprobs[place, slot, :count].tolist(),
-                    strict=True,
-                )
-            )
-            for slot in range(answers)
-        ]

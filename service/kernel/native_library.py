@@ -16,7 +16,7 @@ from torch import Tensor
 from service.kernel.layout import PackedMatrix
 
 LIBRARY = Path(__file__).parent / "native" / "libunroll.so"  # where setup.py puts it
-INTERFACE = 1
+INTERFACE = 2
 CELLS = {"elman": 0, "gru": 1, "lstm": 2}
 PRECISIONS = {"int8": 0, "float32": 1}
 # For tests (sanitizers): loads this library instead.
@@ -78,6 +78,7 @@ class Description(ctypes.Structure):
         ("projection", Matrix),
         ("output", Matrix),
         ("current", _ptr),
+        ("worth_sharing", ctypes.c_int64),
     )
 
 
@@ -88,13 +89,12 @@ class Call(ctypes.Structure):
         ("work", _ptr),
         *((name, _i32) for name in ("count", "steps", "top", "cut_at_end")),
         *((name, _ptr) for name in ("feed", "seen", "tokens", "logprobs")),
-        *((name, _ptr) for name in ("top_tokens", "top_logprobs", "distributions")),
+        *((name, _ptr) for name in ("top_tokens", "top_logprobs", "distributions", "kept")),
     )
 
 
-# struct Work, without its results, as struct.pack writes it; and with them
-WORK_FORMAT = "11i4f3Q"
-WORK_RESULTS = ("read", "scored", "drawn")
+# struct Work, without its results, as struct.pack writes it
+WORK_FORMAT = "12i4f3Q"
 
 
 class Stretch(ctypes.Structure):

@@ -48,6 +48,11 @@ class RowCursor:
             draw=work.draw > 0,
         )
 
+    def keeps_now(self) -> bool:
+        """Whether the state after the token just read is wanted."""
+        result = self.result
+        return result.kept is None and not result.drawn[1:] and result.read == self._work.keep > 0
+
     def take(self, answer: Answer) -> None:
         """Records what the logits gave."""
         if answer.scored is not None:

@@ -93,6 +93,9 @@ class TorchKernel:
             if not reading:
                 break
             self._step([cursor for cursor, _ in reading], [token for _, token in reading])
+            for cursor, _ in reading:
+                if cursor.keeps_now():
+                    cursor.result.kept = self.save(cursor.row)
             ended = any(cursor.next_token() is None for cursor, _ in reading)
             if self._interrupted or (cut_at_end and ended):
                 break

@@ -63,7 +63,6 @@ def test_a_table_has_words_to_the_left_and_numbers_to_the_right() -> None:
 
 def test_a_report_becomes_three_files_and_part_of_one(tmp_path: Path) -> None:
     """What was measured of two servers: text, numbers, figure, and the whole."""
-    pytest.importorskip("matplotlib", reason="drawing needs matplotlib, which make bench installs")
     found = [measurement("ours", 1, 800), measurement("other", 1, 20)]
     checks = [GeneratorCheck(1, 8, 8000.0)]
     text = write(tmp_path, serving_report(found, checks, {"small": "of some size"}, 96))
@@ -93,7 +92,6 @@ def test_numbers_on_bars_are_short(value: float, text: str) -> None:
 
 def test_figures_draw_what_is_missing_as_nothing(tmp_path: Path) -> None:
     """A series with a gap, panels of unequal number in two rows, and lines."""
-    pytest.importorskip("matplotlib", reason="drawing needs matplotlib, which make bench installs")
     panel = Panel("title", "axis", ["1", "2"], {"a": [1.0, NAN], "b": [2.0, 3.0]}, logarithmic=True)
     bars([[panel, panel], [panel]]).savefig(tmp_path / "bars.png")
     lines("title", "across", "axis", {"a": ([1, 2], [3.0, 4.0])}).savefig(tmp_path / "lines.png")

@@ -20,6 +20,11 @@ uint64_t random_key(uint64_t seed, uint64_t choice, uint64_t position) {
 
 int padded(int count) { return (count + LANES - 1) / LANES * LANES; }
 
+int64_t multiplications_of(const Matrix& matrix) {
+  return matrix.weights == nullptr
+      ? 0 : int64_t(matrix.groups) * matrix.gates * LANES * matrix.inputs;
+}
+
 int outputs_of(const Matrix& matrix) { return matrix.groups * matrix.gates * LANES; }
 
 }  // namespace
@@ -34,6 +39,10 @@ LanguageModel::LanguageModel(const Description& description, int threads, const 
       scratch_(threads) {
   const int rows = description.rows;
   for (auto& scratch : scratch_) scratch.resize(3 * padded(description.vocabulary));
+  multiplications_ = multiplications_of(description.projection) +
+                     multiplications_of(description.output);
+  for (const LayerDescription& layer : layers_)
+    multiplications_ += multiplications_of(layer.input) + multiplications_of(layer.hidden);
   logit_memory_.resize(size_t(rows) * outputs_of(description.output));
   ones_.assign(rows, 1.0f);
   if (description.projection.weights != nullptr) {
@@ -57,10 +66,14 @@ int LanguageModel::run(const Call& call) {
     cursor.distribution = work.distribution < 0
         ? nullptr : call.distributions + size_t(work.distribution) * description_.vocabulary;
     cursor.last = -1;
-    work.read = work.scored = work.drawn = 0;
+    work.read = work.scored = work.drawn = work.kept = 0;
   }
   failed_ = ended_ = false;
-  team_.run([&](int thread) { run_in_step(call, thread); });
+  sharing_ = call.count * multiplications_ < description_.worth_sharing ? 1 : team_.size();
+  if (sharing_ == 1)
+    run_in_step(call, 0);
+  else
+    team_.run([&](int thread) { run_in_step(call, thread); });
   interrupted_.store(false, std::memory_order_relaxed);
   return failed_ ? 1 : 0;
 }
@@ -70,20 +83,20 @@ void LanguageModel::run_in_step(const Call& call, int thread) {
     if (thread == 0) going_ = (step == 0 || !(failed_ || (ended_ && call.cut_at_end) ||
                                  interrupted_.load(std::memory_order_relaxed))) &&
                               begin_step(call);
-    team_.barrier();
+    barrier();
     if (!going_) return;
     // read now: without a question there is no barrier before thread 0 prepares the next step
     const bool asks = !draws_.empty();
     for (int layer = 0; layer < description_.layers; ++layer) {
       run_layer(layer, thread);
-      team_.barrier();
+      barrier();
     }
     if (asks) {
       run_head(thread);
       draw(thread);
-      team_.barrier();
+      barrier();
     }
-    if (thread == 0) end_step();
+    if (thread == 0) end_step(call);
   }
 }
 
@@ -173,8 +186,8 @@ void LanguageModel::run_layer(int layer, int thread) {
       inputs.data(), input_scales.data(), hidden_rows.data(), hidden_scales.data(),
       1.0f / own.scale, hiddens.data(), cells.data(), next_rows.data()};
   const int groups = own.hidden.groups;
-  steps_.advance(step, description_.precision, groups * thread / team_.size(),
-                 groups * (thread + 1) / team_.size());
+  steps_.advance(step, description_.precision, first_of(groups, thread),
+                 first_of(groups, thread + 1));
 }
 
 // From the last layer's activations to logits, by way of the projection if there is one.
@@ -187,16 +200,16 @@ void LanguageModel::run_head(int thread) {
     for (int place = 0; place < count; ++place)
       outputs[place] = projected_memory_.data() + size_t(place) * width;
     multiply(projection, head_inputs_, head_scales_, outputs, thread);
-    team_.barrier();
-    for (int place = thread; place < count; place += team_.size()) {
+    barrier();
+    for (int place = thread; place < count; place += sharing_) {
       void* to = quantised_memory_.data() + size_t(place) * width * sizeof(float);
       head_scales_[place] = steps_.quantise(outputs[place], to, width, description_.precision);
       head_inputs_[place] = to;
     }
-    team_.barrier();
+    barrier();
   }
   multiply(description_.output, head_inputs_, head_scales_, logits_, thread);
-  team_.barrier();
+  barrier();
 }
 
 void LanguageModel::multiply(
@@ -204,9 +217,16 @@ void LanguageModel::multiply(
     const std::vector<float*>& outputs, int thread) {
   const LinearStep step{matrix, int32_t(inputs.size()), inputs.data(), scales.data(),
                         outputs.data()};
-  steps_.multiply(step, description_.precision, matrix.groups * thread / team_.size(),
-                  matrix.groups * (thread + 1) / team_.size());
+  steps_.multiply(step, description_.precision, first_of(matrix.groups, thread),
+                  first_of(matrix.groups, thread + 1));
 }
+
+void LanguageModel::barrier() {
+  if (sharing_ > 1) team_.barrier();
+}
+
+// Where a thread's share of the groups begins.
+int LanguageModel::first_of(int groups, int thread) const { return groups * thread / sharing_; }
 
 void LanguageModel::draw(int thread) {
   const int count = int(draws_.size());
@@ -215,10 +235,27 @@ void LanguageModel::draw(int thread) {
 }
 
 // Rows that have read own their new activations; what was drawn is written down.
-void LanguageModel::end_step() {
+void LanguageModel::end_step(const Call& call) {
   for (const int row : rows_) description_.current[row] ^= 1;
   settle();
-  for (Cursor* cursor : active_) ended_ = ended_ || cursor->next_token(description_.end) < 0;
+  for (Cursor* cursor : active_) {
+    Work& work = *cursor->work;
+    if (work.keep > 0 && work.keep == work.read && !work.kept) keep(call, work);
+    ended_ = ended_ || cursor->next_token(description_.end) < 0;
+  }
+}
+
+// Copies a row's state as it is after this step.
+void LanguageModel::keep(const Call& call, Work& work) {
+  const size_t place = size_t(&work - call.work), units = description_.units;
+  float* to = call.kept + place * 2 * description_.layers * units;
+  for (const auto part : {&LayerDescription::hiddens, &LayerDescription::cells})
+    for (const LayerDescription& layer : layers_) {
+      const float* from = layer.*part;
+      if (from != nullptr) std::copy_n(from + size_t(work.row) * units, units, to);
+      to += units;
+    }
+  work.kept = 1;
 }
 
 void LanguageModel::settle() {

@@ -37,6 +37,7 @@ struct Description {
   Matrix projection;           // weights null: there is none
   Matrix output;
   uint8_t* current;            // per row: which activations are its own now
+  int64_t worth_sharing;       // steps of fewer multiplications are left to one thread
 };
 
 // One row's work, and what came of it; see interface.py.
@@ -50,13 +51,14 @@ struct Work {
   int32_t top_k;
   int32_t top_logprobs;
   int32_t logprob;
+  int32_t keep;                     // copy the state after so many tokens of the feed; 0: do not
   float temperature, top_p, min_p, penalty;
   uint64_t seed, choice, position;
   // results: answers stand in slots, those of scores before those of draws
   int32_t read;
   int32_t scored;
   int32_t drawn;
-  int32_t unused;
+  int32_t kept;                     // whether the state was copied
 };
 
 struct Call {
@@ -72,6 +74,7 @@ struct Call {
   int32_t* top_tokens;      // (count, steps, top)
   float* top_logprobs;
   float* distributions;     // (how many, vocabulary)
+  float* kept;              // (count, 2, layers, units): hidden and cell states copied on the way
 };
 
 // How far one row has come with its work.
@@ -111,12 +114,15 @@ class LanguageModel {
   bool begin_step(const Call& call);
   void ask(const Call& call, Cursor& cursor);
   void settle();
-  void end_step();
+  void end_step(const Call& call);
+  void keep(const Call& call, Work& work);
   void run_layer(int layer, int thread);
   void run_head(int thread);
   void multiply(const Matrix& matrix, const std::vector<const void*>& inputs,
                 const std::vector<float>& scales, const std::vector<float*>& outputs, int thread);
   void draw(int thread);
+  void barrier();
+  int first_of(int groups, int thread) const;
   void* activation(int layer, int row, bool next) const;
 
   const Description description_;
@@ -124,6 +130,8 @@ class LanguageModel {
   const std::vector<int32_t> never_;
   const Steps& steps_;
   Team team_;
+  int64_t multiplications_ = 0;  // of one row in one step
+  int sharing_ = 1;              // threads of the call under way
   std::atomic<bool> interrupted_{false};
 
   // the step under way: written by thread 0 between barriers, read by all

@@ -14,9 +14,10 @@ import torch
 from model.architecture import CELLS, Cell
 from model.networks import LanguageModel
 from model.state import State
-from service.kernel.choice import make_kernel
 from service.kernel.interface import Kernel, RowWork, Sampling, Scored
 from service.kernel.layout import Precision
+from service.kernel.native_kernel import NativeKernel
+from service.kernel.torch_kernel import TorchKernel
 from tests.service.naive import NaiveReader, random_network
 
 VOCABULARY = 30
@@ -36,15 +37,17 @@ class Kind:
     def make(
         self, network: LanguageModel, capacity: int = 8, threads: int = 1, end: int = END
     ) -> Kernel:
-        """A kernel that never draws token 0."""
-        return make_kernel(
+        """A kernel that never draws token 0; its threads share even the smallest step."""
+        if self.kernel == "torch":
+            return TorchKernel(network, capacity=capacity, end=end, never_drawn={0})
+        return NativeKernel(
             network,
-            kernel=self.kernel,
-            precision=self.precision,
-            threads=threads,
             capacity=capacity,
             end=end,
             never_drawn={0},
+            threads=threads,
+            precision=self.precision,
+            worth_sharing=0,
         )
 
 
@@ -267,6 +270,25 @@ def test_saved_and_forked_states_go_on_where_they_were(kind: Kind, cell: Cell) -
     assert torch.equal(saved.hidden_LBH, kept.hidden_LBH)
     kernel.restore(2, saved)
     assert np.array_equal(distributions(kernel, 2, TEXT[4:]), expected)
+
+
+@each_kind
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_state_kept_on_the_way_goes_on_from_there(kind: Kind, cell: Cell) -> None:
+    """A copy taken within a call, in the middle of a text or at its end, continues like the row."""
+    kernel = kind.make(random_network(cell, 2))
+    kernel.open(0)
+    expected = distributions(kernel, 0, TEXT)
+    for keep in (1, 4, len(TEXT)):
+        kernel.open(1)
+        (result,) = kernel.run([RowWork(row=1, feed=TEXT, draw=3, keep=keep)], len(TEXT) + 2)
+        assert result.kept is not None
+        kernel.restore(2, result.kept)
+        rest = distributions(kernel, 2, TEXT[keep:]) if keep < len(TEXT) else expected[:0]
+        assert np.array_equal(rest, expected[keep:])
+    kernel.open(1)
+    (short,) = kernel.run([RowWork(row=1, feed=TEXT, keep=5)], 4)
+    assert short.kept is None
 
 
 @each_kind

@@ -44,7 +44,13 @@ def kernel_of(cell: str, precision: Precision, threads: int) -> NativeKernel:
     """Two layers with a projection; one for all examples, since rows forget when opened."""
     network = random_network(cell, 2, vocabulary=VOCABULARY, hidden=40, projection=24)  # type: ignore[arg-type]
     return NativeKernel(
-        network, capacity=ROWS, end=END, never_drawn={0}, threads=threads, precision=precision
+        network,
+        capacity=ROWS,
+        end=END,
+        never_drawn={0},
+        threads=threads,
+        precision=precision,
+        worth_sharing=0,
     )
 
 
