@@ -107,8 +107,11 @@ format: $(VENV)/.dev.stamp ## rewrite the sources as `make check` wants them
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-bench: $(VENV)/.bench.stamp ## measure the service beside its peers on this machine
-	$(RUN) -m benchmarks serve
+# Everything takes about an hour, BENCH=--quick a few minutes; one part alone and its options:
+# .venv/bin/python -m benchmarks --help
+BENCH ?=
+bench: $(VENV)/.bench.stamp ## measure everything on this machine (BENCH=--quick for a short look)
+	UNROLL_DATA="$(abspath $(UNROLL_DATA))" $(RUN) -m benchmarks all $(BENCH)
 
 # What pretrained/ holds; each has its recipe in training/recipes.
 LANGUAGE_MODELS := english-word shakespeare-char

@@ -18,6 +18,7 @@ from model.tokenizer_training import train_word_tokenizer
 
 _SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
 _SPECIAL_TOKENS = 2  # [UNK] and [END] are counted in a vocabulary
+_NEVER = -100.0  # nats on the logit of [END], so that a text goes on as long as is asked for
 
 
 def made_up_words() -> Iterator[str]:
@@ -38,15 +39,23 @@ def prompt_of(words: int) -> str:
     return " " + " ".join(itertools.islice(made_up_words(), words))
 
 
+def untrained(architecture: LanguageModelArchitecture, *, seed: int = 0) -> LanguageModel:
+    """A network with the random weights that training begins with."""
+    torch.manual_seed(seed)
+    return LanguageModel(architecture).eval()
+
+
 def save_untrained(
     directory: Path, architecture: LanguageModelArchitecture, *, seed: int = 0
 ) -> None:
-    """Writes the artifact, named after its directory."""
-    torch.manual_seed(seed)
+    """Writes the artifact, named after its directory. Its texts never end by themselves."""
+    tokenizer = made_up_tokenizer(architecture.vocabulary)
+    network = untrained(architecture, seed=seed)
+    network.output.bias.detach()[tokenizer.end] = _NEVER
     save_artifact(
         directory,
-        network=LanguageModel(architecture),
-        tokenizer=made_up_tokenizer(architecture.vocabulary),
+        network=network,
+        tokenizer=tokenizer,
         name=directory.name,
         provenance={"data": "none", "recipe": "untrained, for measuring speed", "seed": seed},
         metrics={},

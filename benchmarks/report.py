@@ -1,98 +1,92 @@
-"""Writes what was measured as a table that people read and a file that programs read.
+"""Writes what was measured: tables that people read, a file that programs read, a figure.
 
-Knows the shape of a measurement, and nothing of how it was made.
+Knows tables and files, and nothing of what the numbers mean.
 """
 
+from __future__ import annotations
+
 import json
-import os
-import platform
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
+from benchmarks import machine
 
-from benchmarks.serving import Measurement
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-HEADINGS = (
-    "streams",
-    "server",
-    "tokens/s",
-    "ratio",
-    "first token p50 / p99 ms",
-    "gap p50 / p99 ms",
-    "CPU s / 1000 tokens",
-    "memory MB",
-)
+WHOLE = "report.md"
 
 
-def machine() -> dict[str, str | int]:
-    """What the numbers hold for."""
-    return {
-        "processor": processor_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "system": f"{platform.system()} {platform.machine()}",
-    }
+@dataclass(frozen=True)
+class Table:
+    """Rows under headings; the first ``texts`` columns are words, the others numbers."""
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    texts: int = 1
 
 
-def processor_name() -> str:
-    """The processor's own name for itself, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n")
-    except OSError:
-        return platform.processor() or "unknown"
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown"
+@dataclass(frozen=True)
+class Report:
+    """One part of a run. ``name`` is that of its files; ``found`` is what programs read."""
+
+    name: str
+    title: str
+    tables: Sequence[Table]
+    notes: Sequence[str]
+    found: dict[str, Any]
+    figure: Figure | None = None
+
+    def markdown(self) -> str:
+        """The part as it is read."""
+        parts = [f"## {self.title}"]
+        for table in self.tables:
+            parts += [f"### {table.title}", markdown_table(table)]
+        parts += [*self.notes, machine.sentence()]
+        if self.figure is not None:
+            parts.append(f"![{self.title}]({self.name}.png)")
+        return "\n\n".join(parts) + "\n"
 
 
-def markdown(summary: Sequence[Measurement], title: str) -> str:
-    """A table with one row for each load and server; `ratio` is the first server over this one."""
-    rows = [HEADINGS, ("---:", "---", *["---:"] * 6), *map(row, ratios(summary), summary)]
-    table = "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
-    where = machine()
-    share = max(one.generator_processor_share for one in summary)
-    return (
-        f"{title}\n\n{table}\n\n"
-        f"{where['processor']}, {where['cores']} cores, torch {where['torch']}. Medians. ratio: "
-        f"{summary[0].server}'s tokens/s over this server's. The load generator took at most "
-        f"{share:.0%} of one core.\n"
+def markdown_table(table: Table) -> str:
+    """Its rows as markdown, numbers to the right."""
+    numbers = len(table.headings) - table.texts
+    rule = (*["---"] * table.texts, *["---:"] * numbers)
+    return "\n".join(
+        "| " + " | ".join(cells) + " |" for cells in (table.headings, rule, *table.rows)
     )
 
 
-def ratios(summary: Sequence[Measurement]) -> Iterable[float]:
-    """How many times as fast the first server is, at the same number of streams."""
-    first = summary[0].server
-    ours = {one.streams: one.tokens_per_second for one in summary if one.server == first}
-    return [ours[one.streams] / max(one.tokens_per_second, 1e-9) for one in summary]
+def write(directory: Path, report: Report) -> str:
+    """Writes NAME.md, NAME.json and NAME.png into the directory; returns the text."""
+    directory.mkdir(parents=True, exist_ok=True)
+    text = report.markdown()
+    content = {"title": report.title, "machine": machine.machine(), **report.found}
+    numbers = json.dumps(without_nan(content), indent=1, allow_nan=False)
+    (directory / f"{report.name}.md").write_text(text, encoding="utf-8")
+    (directory / f"{report.name}.json").write_text(numbers, encoding="utf-8")
+    if report.figure is not None:
+        report.figure.savefig(directory / f"{report.name}.png", dpi=120)
+    return text
 
 
-def row(ratio: float, one: Measurement) -> tuple[str, ...]:
-    """One line of the table, under the headings."""
-    return (
-        str(one.streams),
-        one.server,
-        f"{one.tokens_per_second:.0f}",
-        f"{ratio:.1f}x",
-        f"{one.first_token_p50:.1f} / {one.first_token_p99:.1f}",
-        f"{one.gap_p50:.2f} / {one.gap_p99:.2f}",
-        f"{one.processor_seconds_per_1000_tokens:.2f}",
-        f"{one.memory_megabytes:.0f}",
-    )
+def without_nan(value: Any) -> Any:
+    """The same with null for what is not a number, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write(
-    directory: Path, name: str, title: str, summary: Sequence[Measurement], found: Sequence[object]
-) -> str:
-    """Writes NAME.md and NAME.json into the directory and returns the table."""
-    table = markdown(summary, title)
-    content = {
-        "title": title,
-        "machine": machine(),
-        "summary": [asdict(one) for one in summary],
-        "repeats": [asdict(one) for one in found if isinstance(one, Measurement)],
-    }
-    (directory / f"{name}.md").write_text(table, encoding="utf-8")
-    (directory / f"{name}.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-    return table
+def bind(directory: Path, names: Sequence[str]) -> Path:
+    """Joins the parts that are there into one file, in this order."""
+    files = [directory / f"{name}.md" for name in names]
+    texts = [file.read_text(encoding="utf-8") for file in files if file.exists()]
+    whole = directory / WHOLE
+    whole.write_text("# What was measured\n\n" + "\n".join(texts), encoding="utf-8")
+    return whole

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,27 @@ from typing import Any
 import psutil
 
 START_SECONDS = 120.0
+POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A server to measure: how it is started, where it is asked, and what more it is sent."""
+    """A server to measure: how it is started, where it is asked, and what more it is sent.
+
+    ``command``: of `python -m`, with {port} to fill in, and what else the measurement knows.
+    """
 
     name: str
-    command: tuple[str, ...]  # of `python -m`, with {artifact}, {port} and {streams} to fill in
+    command: tuple[str, ...]
     path: str
     ready: str
     extra: tuple[tuple[str, Any], ...] = ()
 
 
+SERVICE = ("service", "--host", "127.0.0.1", "--port", "{port}", "--models", "{artifact}")
 UNROLL = Candidate(
     name="Unroll",
-    command=("service", "--models", "{models}", "--host", "127.0.0.1", "--port", "{port}"),
+    command=SERVICE,
     path="/generate",
     ready="/health/ready",
     extra=(("stream", True), ("temperature", 1.0)),
@@ -52,6 +57,22 @@ FASTAPI = Candidate(
     ready="/health",
 )
 CANDIDATES = (UNROLL, LITSERVE, FASTAPI)
+CANNED = Candidate(
+    name="canned streams",
+    command=("benchmarks.peers.canned", "{port}", "{tokens}", "{per_write}"),
+    path="/generate",
+    ready="/",
+)
+UNROLL_CLASSIFIER = Candidate(
+    name="Unroll", command=SERVICE, path="/classify", ready="/health/ready"
+)
+FASTAPI_CLASSIFIER = Candidate(
+    name="FastAPI + torch",
+    command=("benchmarks.peers.fastapi_classifier", "{artifact}", "{port}"),
+    path="/classify",
+    ready="/health",
+)
+CLASSIFIERS = (UNROLL_CLASSIFIER, FASTAPI_CLASSIFIER)
 
 
 @dataclass(frozen=True)
@@ -83,13 +104,10 @@ class Running:
 
 
 @contextlib.contextmanager
-def started(candidate: Candidate, artifact: Path, streams: int, log: Path) -> Iterator[Running]:
+def started(candidate: Candidate, filling: Mapping[str, object], log: Path) -> Iterator[Running]:
     """The server, ready to be asked; ended when the block is left."""
     port = free_port()
-    filled = [
-        part.format(artifact=artifact, models=artifact.parent, port=port, streams=streams)
-        for part in candidate.command
-    ]
+    filled = [part.format(port=port, **filling) for part in candidate.command]
     with log.open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", *filled], stdout=output, stderr=subprocess.STDOUT
@@ -121,7 +139,7 @@ def wait_until_ready(child: subprocess.Popen[bytes], url: str, log: Path) -> Non
                 if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
+            time.sleep(POLL_SECONDS)
     raise SystemExit(f"the server was not ready within {START_SECONDS:.0f} s; see {log}")
 
 

@@ -4,136 +4,156 @@ One server runs at a time; the servers take turns within each repeat, so that a 
 on all of them, and what is told is the median over the repeats. Knows no particular server.
 """
 
-import json
-import statistics
-import subprocess
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from benchmarks.artifact import prompt_of
-from benchmarks.servers import Candidate, Running, started
+from benchmarks.loading import WARM_UP_ROUNDS, WARM_UP_SECONDS, Load, Tally, put_on
+from benchmarks.quantiles import grouped, median, ratio
+from benchmarks.servers import CANNED, Candidate, started
+
+WARM_UP_TOKENS = 8
+IDENTITY = ("size", "server", "streams")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, and for how long."""
+    """What is measured, and for how long. ``artifacts``: one for each size, by its name."""
 
-    artifact: Path
+    artifacts: dict[str, Path]
     candidates: Sequence[Candidate]
     streams: Sequence[int]
     max_tokens: int
     prompt_words: int
     seconds: float
+    longest: float
     repeats: int
     logs: Path
+
+    def load(self, streams: int) -> Load:
+        """What is counted."""
+        return Load([self.body(self.max_tokens)], streams, self.seconds, self.longest)
+
+    def warm_up(self, streams: int) -> Load:
+        """What goes before, so that every server has run batches of this width."""
+        body = self.body(min(WARM_UP_TOKENS, self.max_tokens))
+        return Load([body], streams, WARM_UP_SECONDS, rounds=WARM_UP_ROUNDS)
+
+    def body(self, max_tokens: int) -> dict[str, Any]:
+        """One request."""
+        return {"prompt": prompt_of(self.prompt_words), "max_tokens": max_tokens}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One server under one load; times in milliseconds. In a summary, medians over repeats."""
+    """One server under one load; times in milliseconds. In a summary, medians over repeats.
 
+    ``stream_gap``: for each stream the mean time per token after its first piece. ``write_gap``:
+    between two pieces of a stream, which hold ``tokens_per_write`` tokens.
+    """
+
+    size: str
     server: str
     streams: int
     tokens_per_second: float
     first_token_p50: float
     first_token_p99: float
-    gap_p50: float
-    gap_p99: float
+    stream_gap_p50: float
+    stream_gap_p99: float
+    write_gap_p50: float
+    write_gap_p99: float
+    tokens_per_write: float
     processor_seconds_per_1000_tokens: float
     memory_megabytes: float
     requests: float
     generator_processor_share: float
 
 
+@dataclass(frozen=True)
+class GeneratorCheck:
+    """What the load generator counted of streams that cost nothing to make."""
+
+    streams: int
+    tokens_per_write: int
+    tokens_per_second: float
+
+
 def measure_all(plan: Plan) -> list[Measurement]:
     """Every candidate under every load, as often as the plan says. In the order it was done."""
     found = []
     for repeat in range(plan.repeats):
-        for streams in plan.streams:
-            for candidate in plan.candidates:
-                found.append(measure(plan, candidate, streams))
-                print(
-                    f"{repeat + 1}/{plan.repeats}  {candidate.name:13} {streams:3} streams "
-                    f"{found[-1].tokens_per_second:8.0f} tokens/s",
-                    flush=True,
-                )
+        for size in plan.artifacts:
+            for streams in plan.streams:
+                for candidate in plan.candidates:
+                    found.append(measure(plan, candidate, size, streams))
+                    print(
+                        f"{repeat + 1}/{plan.repeats}  {size:7} {candidate.name:13} "
+                        f"{streams:3} streams {found[-1].tokens_per_second:8.0f} tokens/s",
+                        flush=True,
+                    )
     return found
 
 
-def measure(plan: Plan, candidate: Candidate, streams: int) -> Measurement:
+def measure(plan: Plan, candidate: Candidate, size: str, streams: int) -> Measurement:
     """Starts the server, lets it warm up, loads it, and ends it."""
     log = plan.logs / f"{candidate.name.replace(' ', '-').lower()}.log"
-    with started(candidate, plan.artifact, streams, log) as server:
-        load(plan, candidate, server, streams, seconds=min(2.0, plan.seconds))
-        before = server.processor_seconds()
-        tally = load(plan, candidate, server, streams, seconds=plan.seconds)
-        used = server.processor_seconds() - before
+    filling = {"artifact": plan.artifacts[size], "streams": streams}
+    with started(candidate, filling, log) as server:
+        put_on(candidate, server, plan.warm_up(streams))
+        tally = put_on(candidate, server, plan.load(streams))
         memory = server.memory_bytes()
-    tokens = max(1, tally["all_tokens"])
+    return measurement_of(tally, size=size, server=candidate.name, memory=memory)
+
+
+def measurement_of(tally: Tally, *, size: str, server: str, memory: int) -> Measurement:
+    """A tally in the units of the tables."""
+    first, stream, write = (
+        [1e3 * seconds for seconds in pair]
+        for pair in (tally.first_tokens, tally.stream_gaps, tally.piece_gaps)
+    )
     return Measurement(
-        server=candidate.name,
-        streams=streams,
-        tokens_per_second=tally["tokens"] / tally["seconds"],
-        first_token_p50=1e3 * quantile(tally["first_tokens"], 0.50),
-        first_token_p99=1e3 * quantile(tally["first_tokens"], 0.99),
-        gap_p50=1e3 * quantile(tally["gaps"], 0.50),
-        gap_p99=1e3 * quantile(tally["gaps"], 0.99),
-        processor_seconds_per_1000_tokens=1000 * used / tokens,
+        size=size,
+        server=server,
+        streams=tally.streams,
+        tokens_per_second=tally.per_second,
+        first_token_p50=first[0],
+        first_token_p99=first[1],
+        stream_gap_p50=stream[0],
+        stream_gap_p99=stream[1],
+        write_gap_p50=write[0],
+        write_gap_p99=write[1],
+        tokens_per_write=ratio(tally.tokens, tally.pieces),
+        processor_seconds_per_1000_tokens=tally.processor_seconds_per_1000,
         memory_megabytes=memory / 1e6,
-        requests=tally["requests"],
-        generator_processor_share=tally["own_processor_share"],
+        requests=tally.requests,
+        generator_processor_share=tally.own_processor_share,
     )
 
 
-def load(
-    plan: Plan, candidate: Candidate, server: Running, streams: int, *, seconds: float
-) -> dict[str, Any]:
-    """Runs the load generator, a process of its own, and returns what it counted."""
-    body = {
-        "prompt": prompt_of(plan.prompt_words),
-        "max_tokens": plan.max_tokens,
-        **dict(candidate.extra),
-    }
-    answer = subprocess.run(
-        [
-            *(sys.executable, "-m", "benchmarks.load", "--port", str(server.port)),
-            *("--path", candidate.path, "--body", json.dumps(body)),
-            *("--streams", str(streams), "--seconds", str(seconds)),
-        ],
-        stdout=subprocess.PIPE,
-        check=False,
-    )
-    if answer.returncode != 0:
-        raise SystemExit(f"{candidate.name}: the load could not be put on it; see {plan.logs}")
-    tally: dict[str, Any] = json.loads(answer.stdout)
-    return tally
+def check_generator(plan: Plan) -> list[GeneratorCheck]:
+    """The same load on canned streams: one token in a write, and as many as our bursts have."""
+    found = []
+    streams = max(plan.streams)
+    for per_write in (1, 8):
+        filling = {"tokens": plan.max_tokens, "per_write": per_write}
+        with started(CANNED, filling, plan.logs / "canned.log") as server:
+            tally = put_on(CANNED, server, plan.load(streams))
+        found.append(GeneratorCheck(streams, per_write, tally.per_second))
+    return found
 
 
 def summarise(found: Sequence[Measurement]) -> list[Measurement]:
-    """One measurement for each server and load: the median of every figure."""
-    groups: dict[tuple[int, str], list[Measurement]] = {}
-    for one in found:
-        groups.setdefault((one.streams, one.server), []).append(one)
+    """One measurement for each size, load and server: the median of every figure."""
+    names = [field.name for field in fields(Measurement) if field.name not in IDENTITY]
+    groups = grouped(found, lambda one: (one.size, one.server, one.streams))
     return [
         Measurement(
+            size=size,
             server=server,
             streams=streams,
-            **{
-                name: statistics.median(getattr(one, name) for one in group)
-                for name in Measurement.__dataclass_fields__
-                if name not in {"server", "streams"}
-            },
+            **{name: median(getattr(one, name) for one in group) for name in names},
         )
-        for (streams, server), group in sorted(groups.items(), key=lambda item: item[0][0])
+        for (size, server, streams), group in groups.items()
     ]
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """The value that this share of the values does not exceed; nan where there are none."""
-    if not values:
-        return float("nan")
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

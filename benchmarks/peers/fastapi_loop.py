@@ -31,13 +31,12 @@ def create_app(directory: Path) -> FastAPI:
     app = FastAPI()
 
     def tokens(request: GenerateRequest) -> Iterator[str]:
-        with torch.inference_mode():
-            prompt_T1 = torch.tensor(tokenizer.encode(request.prompt)).unsqueeze(1)
-            _, state = network(prompt_T1[:-1]) if len(prompt_T1) > 1 else (None, None)
-            token_B = prompt_T1[-1]
-            for _ in range(request.max_tokens):
-                token_B, state = network.step(token_B, state)
-                yield f'data: {{"text": "{tokenizer.text_of(int(token_B))}"}}\n\n'
+        prompt_T1 = torch.tensor(tokenizer.encode(request.prompt)).unsqueeze(1)
+        _, state = network(prompt_T1[:-1]) if len(prompt_T1) > 1 else (None, None)
+        token_B = prompt_T1[-1]
+        for _ in range(request.max_tokens):
+            token_B, state = network.step(token_B, state)
+            yield f'data: {{"text": "{tokenizer.text_of(int(token_B))}"}}\n\n'
 
     @app.post("/generate")
     def generate(request: GenerateRequest) -> StreamingResponse:

@@ -33,14 +33,13 @@ class BatchedGeneration(litserve.LitAPI):  # type: ignore[misc] # published with
         return self.tokenizer.encode(request["prompt"]), int(request["max_tokens"])
 
     def predict(self, batch: list[tuple[list[int], int]]) -> Iterator[list[str]]:
-        with torch.inference_mode():
-            # Prompts of one length, as the load generator sends them, need no padding.
-            prompts_TB = torch.tensor([prompt for prompt, _ in batch]).T
-            _, state = self.network(prompts_TB[:-1])
-            tokens_B = prompts_TB[-1]
-            for _ in range(max(length for _, length in batch)):
-                tokens_B, state = self.network.step(tokens_B, state)
-                yield [self.tokenizer.text_of(token) for token in tokens_B.tolist()]
+        # Prompts of one length, as the load generator sends them, need no padding.
+        prompts_TB = torch.tensor([prompt for prompt, _ in batch]).T
+        _, state = self.network(prompts_TB[:-1])
+        tokens_B = prompts_TB[-1]
+        for _ in range(max(length for _, length in batch)):
+            tokens_B, state = self.network.step(tokens_B, state)
+            yield [self.tokenizer.text_of(token) for token in tokens_B.tolist()]
 
     # Any, because LitServe makes a response model of what stands here.
     def encode_response(self, batches: Iterator[list[str]]) -> Any:

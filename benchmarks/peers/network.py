@@ -1,9 +1,11 @@
 """The same weights as an artifact's, in the plain torch modules that anyone would use.
 
-Knows nothing of our kernels or servers.
+Inference mode is a matter of the thread, so it is entered in every call: a server may take each
+step of a stream in another thread. Knows nothing of our kernels or servers.
 """
 
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,25 +15,32 @@ from model.artifact import load_artifact
 from model.networks import LanguageModel
 from model.tokenizer import Tokenizer
 
-PlainState = tuple[Tensor, Tensor]
+MODULES = {"elman": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+PlainState = Tensor | tuple[Tensor, Tensor]
 
 
 class PlainNetwork(nn.Module):
-    """nn.Embedding, nn.LSTM and nn.Linear; starts from a state of zeros."""
+    """nn.Embedding, nn.LSTM (or nn.GRU, nn.RNN) and nn.Linear; starts from a state of zeros."""
 
     def __init__(self, architecture: LanguageModelArchitecture) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(architecture.vocabulary, architecture.embedding)
-        self.recurrent = nn.LSTM(architecture.embedding, architecture.hidden, architecture.layers)
-        self.output = nn.Linear(architecture.hidden, architecture.vocabulary)
+        a = architecture
+        self.embedding = nn.Embedding(a.vocabulary, a.embedding)
+        self.recurrent = MODULES[a.cell](a.embedding, a.hidden, a.layers)
+        self.projection = None if a.projection is None else nn.Linear(a.hidden, a.projection)
+        self.output = nn.Linear(a.output_input, a.vocabulary)
 
+    @torch.inference_mode()
     def forward(
         self, tokens_TB: Tensor, state: PlainState | None = None
     ) -> tuple[Tensor, PlainState]:
         """Logits of every next token (T, B, V), and the state after the last."""
         hidden_TBH, after = self.recurrent(self.embedding(tokens_TB), state)
-        return self.output(hidden_TBH), after
+        if self.projection is not None:
+            hidden_TBH = self.projection(hidden_TBH)
+        return self.output(hidden_TBH), cast("PlainState", after)
 
+    @torch.inference_mode()
     def step(self, tokens_B: Tensor, state: PlainState | None) -> tuple[Tensor, PlainState]:
         """Draws one token for each row at temperature 1 from the full softmax."""
         logits_TBV, after = self(tokens_B.unsqueeze(0), state)
@@ -39,18 +48,18 @@ class PlainNetwork(nn.Module):
         return drawn_B1.squeeze(1), after
 
 
-def load_plain(directory: Path) -> tuple[PlainNetwork, Tokenizer]:
-    """The LSTM language model of an artifact, as plain modules, and its tokenizer."""
-    artifact = load_artifact(directory)
-    network = artifact.network
-    if (
-        not isinstance(network, LanguageModel)
-        or network.architecture.cell != "lstm"
-        or network.architecture.projection is not None
-    ):
-        raise SystemExit(f"{directory}: the peers serve LSTM language models without projection")
+def plain_from(network: LanguageModel) -> PlainNetwork:
+    """The weights of a language model in plain modules, its learned first state left out."""
     plain = PlainNetwork(network.architecture)
     plain.load_state_dict(
         {name: value for name, value in network.state_dict().items() if name in plain.state_dict()}
     )
-    return plain.eval(), artifact.tokenizer
+    return plain.eval()
+
+
+def load_plain(directory: Path) -> tuple[PlainNetwork, Tokenizer]:
+    """The language model of an artifact, as plain modules, and its tokenizer."""
+    artifact = load_artifact(directory)
+    if not isinstance(artifact.network, LanguageModel):
+        raise SystemExit(f"{directory}: is no language model")
+    return plain_from(artifact.network), artifact.tokenizer

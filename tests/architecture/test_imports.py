@@ -36,7 +36,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "service.errors": ("service.engine.errors",),
     # Keeps the engine's books, through the protocol that the engine states.
     "service.metrics": ("service.engine.observer", "service.engine.tasks"),
-    "benchmarks": ("model",),
+    # The kernels are also measured alone, without the service around them.
+    "benchmarks": ("model", "service.kernel"),
 }
 
 WEB = {"fastapi", "starlette", "pydantic", "pydantic_settings", "uvicorn", "prometheus_client"}

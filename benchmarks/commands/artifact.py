@@ -1,0 +1,35 @@
+"""`artifact`: an untrained artifact of any size."""
+
+import argparse
+from pathlib import Path
+
+from benchmarks.artifact import save_untrained
+from model.architecture import CELLS, LanguageModelArchitecture
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `artifact`; the defaults are the medium size."""
+    parser.add_argument("--cell", choices=CELLS, default="lstm")
+    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--embedding", type=int, default=650)
+    parser.add_argument("--hidden", type=int, default=650)
+    parser.add_argument("--vocabulary", type=int, default=10_000)
+    parser.add_argument("--projection", type=int, default=None)
+    parser.add_argument("--tied", action="store_true")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="directory of the artifact")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Writes the artifact and says how to serve it."""
+    architecture = LanguageModelArchitecture(
+        cell=args.cell,
+        vocabulary=args.vocabulary,
+        embedding=args.embedding,
+        hidden=args.hidden,
+        layers=args.layers,
+        projection=args.projection,
+        tied=args.tied,
+    )
+    save_untrained(args.out, architecture, seed=args.seed)
+    print(f"{args.out}: serve it with  python -m service --models {args.out.parent}")

@@ -1,0 +1,1 @@
+"""What this machine can do at most: a C++ program that measures it, and the arithmetic after it."""

@@ -1,0 +1,62 @@
+"""A server of canned streams: what the load generator counts when no server stands in its way.
+
+    python -m benchmarks.peers.canned PORT TOKENS TOKENS_PER_WRITE
+
+Answers every POST with the same tokens, so many in a write, one write after the other without a
+pause. Knows no model, and of HTTP only as much as the load generator speaks.
+"""
+
+import asyncio
+import sys
+from typing import cast
+
+import uvloop
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+TOKEN = b'data: {"index":0,"text":" baba"}\n\n'
+LAST = b'data: {"index":0,"finish_reason":"length","usage":{},"seed":0}\n\n'
+
+
+def pieces_of(tokens: int, per_write: int) -> list[bytes]:
+    """The writes of one answer."""
+    whole, rest = divmod(tokens, per_write)
+    return [*[TOKEN * per_write] * whole, TOKEN * rest + LAST]
+
+
+class Answering(asyncio.Protocol):
+    """One connection with one request."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(HEAD)
+        if data.startswith(b"GET"):  # whether it is ready
+            self.transport.close()
+        else:
+            self.send(0)
+
+    def send(self, index: int) -> None:
+        """Writes a piece and comes back for the next one when all others had their turn."""
+        if self.transport.is_closing():
+            return
+        self.transport.write(self.pieces[index])
+        if index + 1 < len(self.pieces):
+            asyncio.get_running_loop().call_soon(self.send, index + 1)
+        else:
+            self.transport.close()
+
+
+async def serve(port: int, tokens: int, per_write: int) -> None:
+    """Answers until it is ended."""
+    pieces = pieces_of(tokens, per_write)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Answering(pieces), "127.0.0.1", port, backlog=1024)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(*map(int, sys.argv[1:4])))

@@ -1,0 +1,61 @@
+"""The classifier most people write first: FastAPI, one document at a time through torch modules.
+
+    python -m benchmarks.peers.fastapi_classifier ARTIFACT PORT
+
+The artifact's own network in plain torch, a thread of the pool for each request. Knows no batching.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from model.artifact import load_artifact
+from model.networks import Classifier
+
+
+class ClassifyRequest(BaseModel):
+    """What this server takes."""
+
+    text: str
+
+
+class ClassifyResponse(BaseModel):
+    """What it answers."""
+
+    label: str
+    confidence: float
+
+
+def create_app(directory: Path) -> FastAPI:
+    """One route that classifies, one that says it is up."""
+    artifact = load_artifact(directory)
+    network, tokenizer, manifest = artifact.network, artifact.tokenizer, artifact.manifest
+    if not isinstance(network, Classifier):
+        raise SystemExit(f"{directory}: is no classifier")
+    temperature = 1.0 if manifest.calibration is None else manifest.calibration.temperature
+    app = FastAPI()
+
+    @app.post("/classify")
+    def classify(request: ClassifyRequest) -> ClassifyResponse:
+        with torch.inference_mode():
+            tokens = tokenizer.encode(request.text) or [tokenizer.end]
+            tokens_T1 = torch.tensor(tokens).unsqueeze(1)
+            logits_1C = network(tokens_T1, torch.tensor([len(tokens)]))
+            confidence, label = torch.softmax(logits_1C[0] / temperature, dim=0).max(dim=0)
+        return ClassifyResponse(label=manifest.labels[int(label)], confidence=float(confidence))
+
+    @app.get("/health")
+    def health() -> dict[str, bool]:
+        return {"ready": True}
+
+    return app
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        create_app(Path(sys.argv[1])), host="127.0.0.1", port=int(sys.argv[2]), log_level="warning"
+    )
