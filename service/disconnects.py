@@ -23,7 +23,7 @@ async def ask(bridge: Bridge, request: Request, task: Task) -> list[Event]:
     reply = await bridge.submit(task, whole=True)
     async with reply, cancelled_when_gone(reply, request.receive):
         events = await reply.answer()
-    if not events:
+    if reply.cancelled:
         raise ClientGoneError
     return events
 

@@ -95,6 +95,7 @@ class Choice(RowSequence):
             found = shared.cache.find(self._task.tenant, tokens[:-1])
             if found is not None:
                 self._go_on_from(found.state, found.length)
+                self._tell_others(found.state, found.length)
 
     def work(self, steps: int) -> RowWork | None:
         """Up to ``steps`` tokens of the prompt, or of what is drawn."""
@@ -166,11 +167,14 @@ class Choice(RowSequence):
         return (before // BLOCK + 1) * BLOCK - before
 
     def _put_away(self, state: State, length: int) -> None:
-        shared, tokens = self._shared, self._prompt.tokens
+        shared = self._shared
         if shared.caches:
-            shared.cache.put(self._task.tenant, tokens[:length], state)
-        if self._leads and length == len(tokens) - 1:
-            shared.before_last = state
+            shared.cache.put(self._task.tenant, self._prompt.tokens[:length], state)
+        self._tell_others(state, length)
+
+    def _tell_others(self, state: State, length: int) -> None:
+        if self._leads and length == len(self._prompt.tokens) - 1:
+            self._shared.before_last = state
 
     def _add(self, scored: Scored) -> list[Event]:
         if scored.token == self._tokenizer.end:

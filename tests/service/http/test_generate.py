@@ -181,8 +181,9 @@ def test_unknown_word_is_never_drawn(service: RunningService) -> None:
         ("prompt", ["a"]),
         ("prompt", "nul \0 inside"),
         ("model", ""),
-        ("state", "x"),
-        ("return_state", True),
+        ("state", ""),
+        ("state", 5),
+        ("return_state", "yes"),
     ],
 )
 def test_refuses_fields_out_of_bounds(service: RunningService, field: str, value: object) -> None:
