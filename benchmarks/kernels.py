@@ -3,6 +3,7 @@
 The only file of the benchmarks that chooses a kernel. Knows nothing of how they are measured.
 """
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,6 +61,18 @@ class KernelKind:
 NATIVE_INT8 = KernelKind("native int8", "native", "int8")
 NATIVE_FLOAT32 = KernelKind("native float32", "native", "float32")
 TORCH = KernelKind("torch kernel", "torch", "float32")
+
+
+def served() -> str:
+    """What the service runs on here: by its own environment variables, and what was built."""
+    precision = os.environ.get("UNROLL_PRECISION", "") or "int8"
+    try:
+        instructions = instruction_set()
+    except NativeMissing as missing:
+        return f"the torch kernel ({missing})"
+    if os.environ.get("UNROLL_KERNEL") == "torch":
+        return "the torch kernel"
+    return f"the native kernel, {precision}, {instructions}"
 
 
 def available() -> list[KernelKind]:

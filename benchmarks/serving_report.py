@@ -43,8 +43,9 @@ def serving_report(
     checks: Sequence[GeneratorCheck],
     titles: Mapping[str, str],
     max_tokens: int,
+    kernel: str,
 ) -> Report:
-    """All of it. ``titles``: the sizes in words."""
+    """All of it. ``titles``: the sizes in words; ``kernel``: what the service ran on."""
     summary = summarise(found)
     by_size = grouped(summary, lambda one: one.size)
     tables = [
@@ -57,12 +58,14 @@ def serving_report(
         tables=tables,
         notes=[
             f"Medians of repeats. ratio: {found[0].server}'s tokens/s over this server's.",
+            f"Unroll ran on {kernel}.",
             HOW_GAPS_ARE_COUNTED,
             generator_note(summary, checks),
         ],
         found={
             "summary": [asdict(one) for one in summary],
             "repeats": [asdict(one) for one in found],
+            "kernel": kernel,
             "generator": [asdict(one) for one in checks],
         },
         figure=bars(

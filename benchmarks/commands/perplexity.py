@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> None:
 
 def held_out() -> list[Text]:
     """The pretrained models' texts, as far as they are there; a line for each that is not."""
-    folder = os.environ.get(DATA)
-    if folder is None or not Path(folder).is_dir():
+    folder = os.environ.get(DATA, "")
+    if not folder or not Path(folder).is_dir():
         print(f"Perplexity skipped: {DATA} names no folder with held-out text.", flush=True)
         return []
     found = []

@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.artifact import save_untrained
 from benchmarks.commands.places import add_results
+from benchmarks.kernels import served
 from benchmarks.servers import CANDIDATES
 from benchmarks.serving import Plan, check_generator, measure_all
 from benchmarks.serving_report import serving_report
@@ -53,8 +54,8 @@ def run(args: argparse.Namespace) -> None:
         checks = check_generator(plan)
         found = measure_all(plan)
     titles = {size: described(SIZES[size]) for size in args.sizes}
-    text = report.write(args.out, serving_report(found, checks, titles, args.max_tokens))
-    print("\n" + text)
+    told = serving_report(found, checks, titles, args.max_tokens, served())
+    print("\n" + report.write(args.out, told))
 
 
 def artifacts(directory: Path, sizes: list[str]) -> dict[str, Path]:

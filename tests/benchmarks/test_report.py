@@ -65,7 +65,7 @@ def test_a_report_becomes_three_files_and_part_of_one(tmp_path: Path) -> None:
     """What was measured of two servers: text, numbers, figure, and the whole."""
     found = [measurement("ours", 1, 800), measurement("other", 1, 20)]
     checks = [GeneratorCheck(1, 8, 8000.0)]
-    text = write(tmp_path, serving_report(found, checks, {"small": "of some size"}, 96))
+    text = write(tmp_path, serving_report(found, checks, {"small": "of some size"}, 96, "a kernel"))
     assert "| 1 | other | 20 | 40.0x |" in text
     assert "8000 tokens/s with 8 in a write (10.0 times the fastest server here)" in text
     numbers = json.loads((tmp_path / "serving.json").read_text())
