@@ -23,8 +23,8 @@ async def ask(bridge: Bridge, request: Request, task: Task) -> list[Event]:
     reply = await bridge.submit(task, whole=True)
     async with reply, cancelled_when_gone(reply, request.receive):
         events = await reply.answer()
-    if reply.cancelled:
-        raise ClientGoneError
+        if reply.cancelled:  # leaving the block cancels, too
+            raise ClientGoneError
     return events
 
 
