@@ -128,7 +128,7 @@ class Metrics(Observer):
         self._rejected = counter("rejected", "Requests that were refused.", "model", "reason")
         self._cache_bytes = gauge("state_cache_bytes", "Memory held by the state cache.")
         self._cache_lookups = counter(
-            "state_cache_lookups", "Prompts looked up, by hit or miss.", "model", "reason"
+            "state_cache_lookups", "Prompts looked up, by hit or miss.", "model", "result"
         )
 
     def _define_infos(self, models: Mapping[str, Mapping[str, str]]) -> None:
@@ -155,8 +155,8 @@ class Metrics(Observer):
                 self._finished.labels(model, reason)
             for reason in get_args(RejectReason):
                 self._rejected.labels(model, reason)
-            for reason in ("hit", "miss"):
-                self._cache_lookups.labels(model, reason)
+            for result in ("hit", "miss"):
+                self._cache_lookups.labels(model, result)
         self._queue_seconds_of = self._each(lambda m: self._queue_seconds.labels(m).observe)
         self._first_token_of = self._each(lambda m: self._first_token.labels(m).observe)
         self._inter_token_of = self._each(lambda m: self._inter_token.labels(m).observe)

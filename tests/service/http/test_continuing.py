@@ -64,8 +64,8 @@ def test_usage_and_metrics_tell_what_was_cached(fresh_service: RunningService) -
     assert second["usage"]["cached_tokens"] == second["usage"]["prompt_tokens"] - 1
     assert first["choices"] == second["choices"]
     lookups = "unroll_state_cache_lookups_total"
-    assert service.metric(lookups, model="words", reason="hit") == 1
-    assert service.metric(lookups, model="words", reason="miss") == 1
+    assert service.metric(lookups, model="words", result="hit") == 1
+    assert service.metric(lookups, model="words", result="miss") == 1
     assert service.metric("unroll_state_cache_bytes", model="words") > 0
 
 
