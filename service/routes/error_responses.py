@@ -7,11 +7,11 @@ from typing import Any
 from service.schemas import ErrorResponse
 
 _MEANINGS = {
-    400: "The body is not JSON in UTF-8.",
+    400: "The body is not JSON in UTF-8, or `state` is damaged or signed with another key.",
     401: "The service has API keys and none of them was sent.",
     404: "There is no model of that name.",
     408: "The body did not arrive in time.",
-    409: "The model is of the wrong kind.",
+    409: "The model is of the wrong kind, or `state` belongs to another model or format.",
     413: "The body is too large.",
     415: "The body is not declared as application/json.",
     422: "A field is missing, unknown, of the wrong type or out of bounds; `param` names it.",
