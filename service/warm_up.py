@@ -28,6 +28,7 @@ def _tasks(name: str, kind: str) -> tuple[Task, ...]:
     if kind == "classifier":
         return (Classify(model=name, texts=("The first text.", "And another one.")),)
     return (
-        Generate(model=name, prompt="", max_tokens=4, logprobs=1),
+        # with scores of the prompt, which leave nothing in the state cache
+        Generate(model=name, prompt="", max_tokens=4, logprobs=1, echo=True),
         Score(model=name, texts=("The",)),
     )

@@ -10,38 +10,37 @@ and those drawn, [END] left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from model.state import State
 from model.tokenizer import Tokenizer
+from service.engine.cached_prompt import CachedPrompt, Stretch
 from service.engine.portable_state import Sealer, Snapshot
-from service.engine.sequence import PromptReader, RowSequence
-from service.engine.state_cache import BLOCK, StateCache
+from service.engine.sequence import RowSequence
 from service.engine.stopping import StopMatcher
 from service.engine.tasks import Echo, Event, Finished, FinishReason, Generate, Token, TokenLogprob
 from service.kernel.interface import Kernel, RowResult, RowWork, Sampling, Scored
+
+TOKENS_BETWEEN_LOOKS = 16  # drawn between two copies of a state that a stop string may make useful
 
 
 class SharedStart:
     """What the choices of one task have in common: where they begin, and how many are open.
 
-    ``brought``: the state that the client resumes from. ``before_last``: the state after all of
-    the prompt but its last token, once the first choice has read that far; the others take it.
+    ``brought``: the state that the client resumes from. ``prompt``: the one that the first choice
+    reads; the others wait for it to have the state before its last token, unless the prompt is
+    scored (``scores``), which every choice does for itself.
     """
 
     def __init__(
-        self, task: Generate, cache: StateCache, sealer: Sealer, brought: Snapshot | None
+        self, task: Generate, prompt: CachedPrompt, sealer: Sealer, brought: Snapshot | None
     ) -> None:
         self.task = task
-        self.cache = cache
+        self.prompt = prompt
         self.sealer = sealer
         self.brought = brought
-        self.before_last: State | None = None
+        self.scores = task.echo and task.logprobs is not None
         self._open = task.n
-
-    @property
-    def caches(self) -> bool:
-        """Whether the cache knows the texts of this task from their beginning."""
-        return self.cache.enabled and self.brought is None
 
     def close(self) -> bool:
         """Counts one choice as finished; whether it was the last."""
@@ -50,7 +49,10 @@ class SharedStart:
 
 
 class Choice(RowSequence):
-    """``pieces``: the prompt's token ids and their texts; ``sampling`` with the choice set."""
+    """``pieces``: the prompt's token ids and their texts; ``sampling`` with the choice set.
+
+    ``prompt`` is the shared one for the first choice.
+    """
 
     def __init__(
         self,
@@ -58,64 +60,62 @@ class Choice(RowSequence):
         sampling: Sampling,
         tokenizer: Tokenizer,
         pieces: Sequence[tuple[int, str]],
-        *,
-        leads: bool,
+        prompt: CachedPrompt,
     ) -> None:
         super().__init__()
-        self._task = task = shared.task
+        self._task = shared.task
         self._shared = shared
         self._sampling = sampling
         self._tokenizer = tokenizer
         self._pieces = pieces
-        self._leads = leads
-        brought = shared.brought
-        first = tokenizer.end if brought is None else brought.last
-        self._prompt = PromptReader([first, *(token for token, _ in pieces)])
-        self._skipped = 0  # tokens at the beginning that others have read
-        self._scores_prompt = task.echo and task.logprobs is not None
-        self._awaits_leader = not (leads or self._scores_prompt) and len(self._prompt.tokens) > 1
+        self._prompt = prompt
+        follows = prompt is not shared.prompt and not shared.scores
+        self._waits = follows and len(prompt.tokens) > 1
         self._prompt_scores: list[Scored] = []
-        self._seen = {token for token, _ in pieces} | (brought.seen if brought else set())
-        self._position = brought.position if brought else 0  # of the first draw
+        self._seen = {token for token, _ in pieces}
+        self._position = 0  # of the first draw
+        pending = b""
+        if shared.brought is not None:
+            self._seen |= shared.brought.seen
+            self._position = shared.brought.position
+            if not pieces:  # what is read in between leaves no half of a character to complete
+                pending = shared.brought.pending
         self._drawn_tokens: list[int] = []
-        self._last = first
-        self._decoder = tokenizer.decoder(brought.pending if brought else b"")
-        self._matcher = StopMatcher(task.stop)
+        self._last = prompt.tokens[0]
+        self._decoder = tokenizer.decoder(pending)
+        self._matcher = StopMatcher(self._task.stop)
+        self._shown: tuple[int, State] | None = None  # read of what was drawn and shown, so far
         self._kernel: Kernel
 
     def start(self, kernel: Kernel) -> None:
         """Begins at the beginning, or as far on as is known."""
         self._kernel = kernel
-        shared, tokens = self._shared, self._prompt.tokens
-        if shared.brought is not None:
-            kernel.restore(self.row, shared.brought.state)
-            return
-        kernel.open(self.row)
-        if len(tokens) > 1 and not (self._scores_prompt or self._awaits_leader):
-            found = shared.cache.find(self._task.tenant, tokens[:-1])
-            if found is not None:
-                self._go_on_from(found.state, found.length)
-                self._tell_others(found.state, found.length)
+        if self._shared.brought is None:
+            kernel.open(self.row)
+        else:
+            kernel.restore(self.row, self._shared.brought.state)
+        if not self._waits:
+            self._prompt.begin(kernel, self.row)
 
     def work(self, steps: int) -> RowWork | None:
         """Up to ``steps`` tokens of the prompt, or of what is drawn."""
-        if self._awaits_leader:
-            if self._shared.before_last is None:
-                return None
-            self._awaits_leader = False
-            self._go_on_from(self._shared.before_last, len(self._prompt.tokens) - 1)
+        if self._waits and not self._follow():
+            return None
+        if self._prompt.done:
+            self._look_back()
+            stretch = Stretch([self._last], keep=0, cut=False)
+        else:
+            stretch = self._prompt.stretch(steps)
         penalised = self._sampling.repetition_penalty != 1.0
-        left = self._task.max_tokens - self.drawn
         return RowWork(
             row=self.row,
-            feed=[self._last] if self._prompt.done else self._prompt.window(steps),
-            # where the state is wanted and a stop string may end it, it must not run ahead
-            draw=min(left, 1) if self._task.return_state and self._task.stop else left,
+            feed=stretch.feed,
+            draw=0 if stretch.cut else self._most_drawn(),
             sampling=self._sampling,
             position=self._position + self.drawn,
             seen=self._seen if penalised else (),
-            score=self._scores_prompt,
-            keep=self._keep(steps),
+            score=self._shared.scores,
+            keep=stretch.keep,
         )
 
     def take(self, result: RowResult) -> list[Event]:
@@ -133,48 +133,35 @@ class Choice(RowSequence):
         """Ends with what there is."""
         return [self._finish("deadline")]
 
-    def _go_on_from(self, state: State, length: int) -> None:
-        self._kernel.restore(self.row, state)
-        self._prompt.read = self._skipped = length
+    def _follow(self) -> bool:
+        """Takes over what the first choice has read, once it has read it."""
+        lead = self._shared.prompt
+        if lead.before_last is None:
+            return False
+        self._waits = False
+        self._prompt.skip(len(lead.tokens) - 1, lead.before_last, self._kernel, self.row)
+        return True
 
-    def _keep(self, steps: int) -> int:
-        """After how many of the next tokens the state is worth a copy: all but the last token of
-        the prompt, or the end of a block of it.
+    def _most_drawn(self) -> int:
+        left = self._task.max_tokens - self.drawn
+        # where the state is wanted and a stop string may end it, it must not run ahead
+        return min(left, 1) if self._task.return_state and self._task.stop else left
+
+    def _look_back(self) -> None:
+        """Copies the state now and then while all that was drawn has been shown: where a stop
+        string ends the text, the row has run ahead, and a conversation goes on from before it.
         """
-        shared, read = self._shared, self._prompt.read
-        before_last = len(self._prompt.tokens) - 1
-        if self._prompt.done or not (shared.caches or self._task.n > 1):
-            return 0
-        if read < before_last <= read + steps:
-            return before_last - read
-        block_end = (read // BLOCK + 1) * BLOCK
-        return block_end - read if block_end <= min(read + steps, before_last) else 0
+        if not (self._task.stop and self._prompt.remembers) or self._matcher.holding:
+            return
+        read = len(self._drawn_tokens) - 1
+        if read - (self._shown[0] if self._shown else 0) >= TOKENS_BETWEEN_LOOKS:
+            self._shown = (read, self._kernel.save(self.row))
 
     def _read(self, result: RowResult) -> list[Event]:
-        before = self._prompt.read
-        self._prompt.read += result.read
-        self.prompt_read = max(0, self._prompt.read - max(1, self._skipped))
+        self._prompt.take(result)
+        self.prompt_read = self._prompt.newly_read
         self._prompt_scores += result.scored
-        if result.kept is not None:
-            self._put_away(result.kept, before + self._kept_after(before, result.read))
         return self._echo() if self._task.echo and self._prompt.done else []
-
-    def _kept_after(self, before: int, read: int) -> int:
-        """How many tokens into the call the copy was made; the rule of :meth:`_keep` again."""
-        before_last = len(self._prompt.tokens) - 1
-        if before < before_last <= before + read:
-            return before_last - before
-        return (before // BLOCK + 1) * BLOCK - before
-
-    def _put_away(self, state: State, length: int) -> None:
-        shared = self._shared
-        if shared.caches:
-            shared.cache.put(self._task.tenant, self._prompt.tokens[:length], state)
-        self._tell_others(state, length)
-
-    def _tell_others(self, state: State, length: int) -> None:
-        if self._leads and length == len(self._prompt.tokens) - 1:
-            self._shared.before_last = state
 
     def _add(self, scored: Scored) -> list[Event]:
         if scored.token == self._tokenizer.end:
@@ -191,7 +178,7 @@ class Choice(RowSequence):
         return events
 
     def _finish(self, reason: FinishReason) -> Finished:
-        returns = self._task.return_state and self._prompt.done
+        returns = self._task.return_state
         # half a character is left to the next part, where there may be one
         pending = self._decoder.pending if returns and reason != "end" else b""
         held_back = "" if pending else self._decoder.flush()
@@ -206,23 +193,29 @@ class Choice(RowSequence):
             text=text,
             prompt_tokens=len(self._pieces),
             completion_tokens=self.drawn,
-            cached_tokens=max(0, self._skipped - 1),  # [END] is not counted as prompt
+            cached_tokens=self._prompt.cached,
             seed=self._sampling.seed,
-            state=self._sealed(reason, pending) if returns else None,
+            state=self._shared.sealer.seal(self._snapshot(reason, pending)) if returns else None,
             final=self._shared.close(),
         )
 
     def _remember(self, reason: FinishReason) -> None:
         """Keeps the state after the whole text, for a conversation that goes on with it."""
-        if reason == "stop" or not self.drawn or not self._shared.caches:
+        if not self._prompt.remembers:
             return
-        read = self._drawn_tokens if reason == "end" else self._drawn_tokens[:-1]
-        tokens = [*self._prompt.tokens, *read]
-        self._shared.cache.put(self._task.tenant, tokens, self._kernel.save(self.row))
+        if reason == "stop":
+            if self._shown is not None:
+                read, state = self._shown
+                self._prompt.remember(self._drawn_tokens[:read], state)
+        elif self.drawn:
+            read = self.drawn if reason == "end" else self.drawn - 1
+            self._prompt.remember(self._drawn_tokens[:read], self._kernel.save(self.row))
 
-    def _sealed(self, reason: FinishReason, pending: bytes) -> str:
+    def _snapshot(self, reason: FinishReason, pending: bytes) -> Snapshot:
+        if not self._prompt.done:
+            return self._before_prompt()
         ended = reason == "end"
-        snapshot = Snapshot(
+        return Snapshot(
             state=self._kernel.save(self.row),
             last=self._tokenizer.end if ended else self._last,
             position=self._position + self.drawn + ended,
@@ -231,7 +224,23 @@ class Choice(RowSequence):
             seen=frozenset(self._seen),
             pending=pending,
         )
-        return self._shared.sealer.seal(snapshot)
+
+    def _before_prompt(self) -> Snapshot:
+        """For a deadline that passes before the prompt is read: asking again with this state and
+        the same prompt misses nothing.
+        """
+        seed, choice = self._sampling.seed, self._sampling.choice
+        if self._shared.brought is not None:
+            return replace(self._shared.brought, seed=seed, choice=choice)
+        self._kernel.open(self.row)  # nobody else needs what it has read
+        return Snapshot(
+            state=self._kernel.save(self.row),
+            last=self._tokenizer.end,
+            position=0,
+            seed=seed,
+            choice=choice,
+            seen=frozenset(),
+        )
 
     def _echo(self) -> list[Event]:
         prompt = self._task.prompt

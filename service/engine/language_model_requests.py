@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from model.tokenizer import Piece, Tokenizer
+from service.engine.cached_prompt import CachedPrompt
 from service.engine.errors import InvalidTask, WrongKind
 from service.engine.generation import Choice, SharedStart
 from service.engine.next_word import SearchWorker, SharedSearch, WordQuery, start_of
 from service.engine.options import EngineOptions
-from service.engine.portable_state import Sealer
+from service.engine.portable_state import Sealer, Snapshot
 from service.engine.sampling_limits import check_sampling
 from service.engine.scoring import ScoredText, ScoreSheet
 from service.engine.sequence import Request
 from service.engine.spelling import Spelling
-from service.engine.state_cache import StateCache
+from service.engine.state_cache import StateCache, Trail
 from service.engine.tasks import Classify, Generate, NextWord, Score, Task
 from service.engine.word_search import WordSearch
 from service.engine.word_vocabulary import WordVocabulary
@@ -57,6 +58,23 @@ class RequestMaker:
                 raise WrongKind(self._name, "language-model", "classifier")
 
     def _generate(self, task: Generate) -> Request:
+        self._check(task)
+        brought = None if task.state is None else self._sealer.open(task.state)
+        pieces = self._pieces("prompt", task.prompt)
+        sampling = replace(
+            task.sampling, logprob=task.logprobs is not None, top_logprobs=task.logprobs or 0
+        )
+        if brought is not None and not task.seed_is_given:
+            sampling = replace(sampling, seed=brought.seed)
+        prompts = self._prompts(task, brought, [piece.id for piece in pieces])
+        shared = SharedStart(task, prompts[0], self._sealer, brought)
+        choices = [
+            Choice(shared, replace(sampling, choice=index), self._tokenizer, pieces, prompt)
+            for index, prompt in enumerate(prompts)
+        ]
+        return Request([choices], task.deadline_seconds)
+
+    def _check(self, task: Generate) -> None:
         if not 1 <= task.n <= self._options.rows:
             raise InvalidTask("n", f"expected 1 to {self._options.rows}, got {task.n}")
         if task.max_tokens < 0:
@@ -68,21 +86,29 @@ class RequestMaker:
             raise InvalidTask("logprobs", f"expected 0 or more, got {task.logprobs}")
         if task.return_state and (task.n > 1 or task.max_tokens == 0):
             raise InvalidTask("return_state", "expected n of 1 and max_tokens of 1 or more")
-        brought = None if task.state is None else self._sealer.open(task.state)
-        pieces = self._pieces("prompt", task.prompt)
-        shared = SharedStart(task, self._cache, self._sealer, brought)
-        sampling = replace(
-            task.sampling, logprob=task.logprobs is not None, top_logprobs=task.logprobs or 0
-        )
-        if brought is not None and not task.seed_is_given:
-            sampling = replace(sampling, seed=brought.seed)
-        choices = [
-            Choice(
-                shared, replace(sampling, choice=index), self._tokenizer, pieces, leads=index == 0
-            )
+
+    def _prompts(
+        self, task: Generate, brought: Snapshot | None, tokens: Sequence[int]
+    ) -> list[CachedPrompt]:
+        """One for each choice. What is scored is read by all and unknown to the cache, as is what
+        follows a state that was brought.
+        """
+        scores = task.echo and task.logprobs is not None
+        cached = brought is None and not scores
+        tokens = [self._tokenizer.end if brought is None else brought.last, *tokens]
+        trail = self._trail(task.tenant, tokens) if cached else None
+        leads = task.n > 1 and not scores
+        return [
+            CachedPrompt(tokens, self._cache, trail, leads=leads and index == 0)
             for index in range(task.n)
         ]
-        return Request([choices], task.deadline_seconds)
+
+    def _trail(self, tenant: str, tokens: Sequence[int]) -> Trail | None:
+        return Trail(tenant, tokens) if self._cache.enabled else None
+
+    def _context(self, task: NextWord, context: str) -> CachedPrompt:
+        tokens = [self._tokenizer.end, *self._tokenizer.encode(context)]
+        return CachedPrompt(tokens, self._cache, self._trail(task.tenant, tokens))
 
     def _score(self, task: Score) -> Request:
         most = self._options.rows + self._options.waiting
@@ -101,7 +127,9 @@ class RequestMaker:
             raise InvalidTask("top", f"expected 1 or more, got {task.top}")
         self._pieces("prompt", task.prompt)
         if isinstance(self._vocabulary, WordVocabulary):
-            query = WordQuery(self._tokenizer, self._vocabulary, task.prompt, task.top)
+            start = start_of(task.prompt, self._tokenizer)
+            prompt = self._context(task, start.context)
+            query = WordQuery(self._vocabulary, start, prompt, task.top)
             return Request([[query]], task.deadline_seconds)
         return self._search(task, self._vocabulary)
 
@@ -114,7 +142,7 @@ class RequestMaker:
             start.required.encode(),
             self._options.search_expansions,
         )
-        shared = SharedSearch(self._tokenizer, search, start.context, task.top)
+        shared = SharedSearch(search, self._context(task, start.context), task.top)
         rows = min(self._options.search_rows, self._options.rows)
         workers = [SearchWorker(shared, leader=index == 0) for index in range(rows)]
         return Request([workers], task.deadline_seconds)

@@ -12,6 +12,7 @@ import math
 from typing import NamedTuple
 
 from model.tokenizer import Tokenizer
+from service.engine.cached_prompt import CachedPrompt, Stretch
 from service.engine.errors import DeadlineExceeded
 from service.engine.sequence import PromptReader, RowSequence
 from service.engine.tasks import Event, Failed, NextWordsFound, Word
@@ -51,22 +52,30 @@ class WordQuery(RowSequence):
     """Asks a word model for one distribution."""
 
     def __init__(
-        self, tokenizer: Tokenizer, vocabulary: WordVocabulary, prompt: str, top: int
+        self, vocabulary: WordVocabulary, start: Start, prompt: CachedPrompt, top: int
     ) -> None:
         super().__init__()
-        self._start = start_of(prompt, tokenizer)
-        self._prompt = PromptReader([tokenizer.end, *tokenizer.encode(self._start.context)])
+        self._start = start
+        self._prompt = prompt
         self._vocabulary = vocabulary
         self._top = top
 
+    def start(self, kernel: Kernel) -> None:
+        """Begins as far on as is known."""
+        super().start(kernel)
+        self._prompt.begin(kernel, self.row)
+
     def work(self, steps: int) -> RowWork | None:
         """Reads the prompt."""
-        return RowWork(row=self.row, feed=self._prompt.window(steps), distribution=True)
+        stretch = self._prompt.stretch(steps)
+        return RowWork(
+            row=self.row, feed=stretch.feed, distribution=not stretch.cut, keep=stretch.keep
+        )
 
     def take(self, result: RowResult) -> list[Event]:
         """Answers when the prompt is read."""
-        self._prompt.read += result.read
-        self.prompt_read = max(0, self._prompt.read - 1)
+        self._prompt.take(result)
+        self.prompt_read = self._prompt.newly_read
         if result.logprobs_V is None:
             return []
         self.ended_by = "done"
@@ -85,9 +94,9 @@ class WordQuery(RowSequence):
 class SharedSearch:
     """A search and its prompt, shared by its workers."""
 
-    def __init__(self, tokenizer: Tokenizer, search: WordSearch, context: str, top: int) -> None:
+    def __init__(self, search: WordSearch, prompt: CachedPrompt, top: int) -> None:
         self.search = search
-        self.prompt = PromptReader([tokenizer.end, *tokenizer.encode(context)])
+        self.prompt = prompt
         self.top = top
         self.in_flight = 0
 
@@ -104,33 +113,39 @@ class SearchWorker(RowSequence):
         self._kernel: Kernel
 
     def start(self, kernel: Kernel) -> None:
-        """Remembers whose rows hold the states."""
+        """Remembers whose rows hold the states; the leader begins as far on as is known."""
         super().start(kernel)
         self._kernel = kernel
+        if self._leader:
+            self._shared.prompt.begin(kernel, self.row)
 
     def work(self, steps: int) -> RowWork | None:
         """The prompt, or the likeliest node that no other worker has."""
         shared = self._shared
         if not shared.prompt.done:
-            self._node = shared.search.root if self._leader else None
-            feed = shared.prompt.window(steps)
+            if not self._leader:
+                return None
+            self._node = shared.search.root
+            stretch = shared.prompt.stretch(steps)
         else:
             self._node = shared.search.next_node()
-            if self._node is not None and self._node.state is not None:
+            if self._node is None:
+                return None
+            if self._node.state is not None:
                 self._kernel.restore(self.row, self._node.state)
-                feed = [self._node.token]
-        if self._node is None:
-            return None
+            stretch = Stretch([self._node.token], keep=0, cut=False)
         shared.in_flight += 1
-        return RowWork(row=self.row, feed=feed, distribution=True)
+        return RowWork(
+            row=self.row, feed=stretch.feed, distribution=not stretch.cut, keep=stretch.keep
+        )
 
     def take(self, result: RowResult) -> list[Event]:
         """Hands the distribution to the search; the last worker of the last turn answers."""
         shared = self._shared
         shared.in_flight -= 1
         if not shared.prompt.done:
-            shared.prompt.read += result.read
-            self.prompt_read = max(0, shared.prompt.read - 1)
+            shared.prompt.take(result)
+            self.prompt_read = shared.prompt.newly_read
         if self._node is not None and result.logprobs_V is not None:
             shared.search.expand(self._node, result.logprobs_V, self._kernel.save(self.row))
             if shared.in_flight == 0 and shared.search.is_over:

@@ -39,6 +39,11 @@ class StopMatcher:
         self._held = waiting[shown:]
         return waiting[:shown]
 
+    @property
+    def holding(self) -> bool:
+        """Whether some text is held back."""
+        return bool(self._held)
+
     def flush(self) -> str:
         """What was held back, when no more text comes."""
         held, self._held = self._held, ""

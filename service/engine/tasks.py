@@ -31,7 +31,7 @@ class Generate:
     ``Echo`` event, with log-probabilities if ``logprobs`` is set. ``max_tokens`` 0 is allowed
     with ``echo``. ``deadline_seconds`` counts from submission.
 
-    ``tenant``: whose prompts the state cache may show this one to have been read before.
+    ``tenant``: whose earlier texts need not be read again; nobody else's are ever used.
     ``return_state``: ``Finished`` carries the state as a token (n of 1 only). ``state``: such a
     token; the prompt is then read as the continuation, and the token's seed is used unless
     ``seed_is_given``.
@@ -63,12 +63,16 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextWord:
-    """The likeliest next whole words after a prompt. Answered by one ``NextWordsFound``."""
+    """The likeliest next whole words after a prompt. Answered by one ``NextWordsFound``.
+
+    ``tenant``: as in ``Generate``.
+    """
 
     model: str
     prompt: str
     top: int = 10
     deadline_seconds: float | None = None
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

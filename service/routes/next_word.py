@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from service.access import tenant_of
 from service.context import Context
 from service.disconnects import ask
 from service.engine.tasks import NextWord, NextWordsFound
@@ -27,6 +28,7 @@ async def next_word(body: NextWordRequest, request: Request, context: Context) -
         prompt=body.prompt,
         top=body.top,
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
+        tenant=tenant_of(request),
     )
     (found,) = await ask(context.bridge, request, task)
     if not isinstance(found, NextWordsFound):

@@ -323,7 +323,7 @@ def test_the_observer_hears_everything(narrow: Desk, diary: Diary) -> None:
         assert not isinstance(events[-1], Failed)
     narrow.engine.stop(10.0)
     assert diary.ends == {"length": 2, "done": 3}
-    assert diary.prompt == (3 + 1) + 4 + 2 + 5  # the second choice reads the last token only
+    assert diary.prompt == (3 + 1) + 4 + 2 + 3  # what was read before is not read again
     assert diary.generated == 10
     assert (len(diary.first_tokens), len(diary.gaps)) == (2, 8)
     assert len(diary.queue_times) == 5
