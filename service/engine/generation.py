@@ -97,6 +97,14 @@ class Choice(RowSequence):
                 self._go_on_from(found.state, found.length)
                 self._tell_others(found.state, found.length)
 
+    def ahead(self, steps: int) -> RowWork | None:
+        """The prompt up to, and without, its last token."""
+        read, before_last = self._prompt.read, len(self._prompt.tokens) - 1
+        if read >= before_last or self._awaits_leader or self._scores_prompt:
+            return None
+        feed = self._prompt.tokens[read : min(read + steps, before_last)]
+        return RowWork(row=self.row, feed=feed, keep=self._keep(len(feed)))
+
     def work(self, steps: int) -> RowWork | None:
         """Up to ``steps`` tokens of the prompt, or of what is drawn."""
         if self._awaits_leader:
