@@ -97,6 +97,13 @@ class Choice(RowSequence):
         if not self._waits:
             self._prompt.begin(kernel, self.row)
 
+    def ahead(self, steps: int) -> RowWork | None:
+        """The prompt up to, and without, its last token."""
+        if self._waits or self._shared.scores:
+            return None
+        feed, keep, _ = self._prompt.stretch(steps, ahead=True)
+        return RowWork(row=self.row, feed=feed, keep=keep) if feed else None
+
     def work(self, steps: int) -> RowWork | None:
         """Up to ``steps`` tokens of the prompt, or of what is drawn."""
         if self._waits and not self._follow():

@@ -28,6 +28,10 @@ from service.kernel.interface import Kernel, RowResult, RowWork
 
 logger = logging.getLogger(__name__)
 Job = tuple[RowSequence, RowWork]
+# Prompts are read ahead by themselves: a step of few rows without an output layer is far quicker
+# than a step of all, and whoever waits for a first token need not wait for everybody's tokens.
+AHEAD_STEPS = 32
+FRESH_STEPS = 4  # of a burst in which somebody waits for a first token
 
 
 class LanguageModelRunner:
@@ -105,11 +109,20 @@ class LanguageModelRunner:
         """One turn: what is late goes, who fits comes in, every row moves, results are settled."""
         events = self._expire(time.monotonic())
         self._admit(time.monotonic())
-        jobs = self._write_work()
-        if jobs:
-            results = self._run(jobs)
-            events += self._fail_all(jobs) if results is None else self._settle(jobs, results)
-        return events
+        running = self._scheduler.running
+        ahead = [(one, work) for one in running if (work := one.ahead(AHEAD_STEPS)) is not None]
+        events += self._move(ahead, AHEAD_STEPS)
+        running = self._scheduler.running
+        fresh = any(one.drawn == 0 for one in running)
+        steps = min(self._steps, FRESH_STEPS) if fresh else self._steps
+        jobs = [(one, work) for one in running if (work := one.work(steps)) is not None]
+        return events + self._move(jobs, steps)
+
+    def _move(self, jobs: Sequence[Job], steps: int) -> TicketEvents:
+        if not jobs:
+            return []
+        results = self._run(jobs, steps)
+        return self._fail_all(jobs) if results is None else self._settle(jobs, results)
 
     def _expire(self, now: float) -> TicketEvents:
         events: TicketEvents = []
@@ -131,27 +144,19 @@ class LanguageModelRunner:
                 self._observer.queued(self.name, waited)
             self._tell_load()
 
-    def _write_work(self) -> list[Job]:
-        jobs: list[Job] = []
-        for sequence in self._scheduler.running:
-            work = sequence.work(self._steps)
-            if work is not None:
-                jobs.append((sequence, work))
-        return jobs
-
-    def _run(self, jobs: Sequence[Job]) -> list[RowResult] | None:
+    def _run(self, jobs: Sequence[Job], steps: int) -> list[RowResult] | None:
         begun = time.monotonic()
         try:
             results = self._kernel.run(
                 [work for _, work in jobs],
-                self._steps,
+                steps,
                 cut_at_end=self._is_awaited(jobs),
             )
         except Exception:
             logger.exception("a step of %s failed over %d rows", self.name, len(jobs))
             return None
-        steps = max(result.read + max(len(result.drawn) - 1, 0) for result in results)
-        self._observer.step(self.name, (time.monotonic() - begun) / max(steps, 1), len(jobs))
+        taken = max(result.read + max(len(result.drawn) - 1, 0) for result in results)
+        self._observer.step(self.name, (time.monotonic() - begun) / max(taken, 1), len(jobs))
         return results
 
     def _is_awaited(self, jobs: Sequence[Job]) -> bool:

@@ -32,6 +32,12 @@ class RowSequence(Schedulable, ABC):
         """It has been given a row."""
         kernel.open(self.row)
 
+    def ahead(self, steps: int) -> RowWork | None:  # noqa: ARG002
+        """What can be read of a prompt before the next call, up to ``steps`` tokens; None for
+        nothing. Its result is settled like that of other work.
+        """
+        return None
+
     @abstractmethod
     def work(self, steps: int) -> RowWork | None:
         """What to do in the next call; None to sit it out."""

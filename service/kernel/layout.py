@@ -105,12 +105,11 @@ def state_scale(first_LH: Tensor, precision: Precision) -> float:
     return max(1.0, float(first_LH.detach().abs().max())) / LEVELS
 
 
-def activations_of(values: Tensor, scale: float, precision: Precision) -> Tensor:
+def activations_of(values: Tensor, scale: Tensor, precision: Precision) -> Tensor:
     """The bytes (or floats) that stand for these numbers; the same arithmetic as in C++."""
     if precision == "float32":
         return values.clone()
-    inverse = torch.tensor(1.0) / torch.tensor(scale, dtype=torch.float32)
-    return (values * inverse + (ZERO + 0.5)).clamp(1, 255).to(torch.uint8)
+    return (values * (1.0 / scale) + (ZERO + 0.5)).clamp(1, 255).to(torch.uint8)
 
 
 def quantised_rows(values_VI: Tensor, precision: Precision) -> tuple[Tensor, Tensor]:

@@ -166,7 +166,7 @@ class NativeClassifierKernel:
         return _Direction(
             layout.pack(blocks(input_weight, gates), blocks(input_bias, gates), precision),
             layout.pack(blocks(hidden_weight, gates), blocks(hidden_bias, gates), precision),
-            layout.activations_of(first_U, self._scales[layer], precision),
+            layout.activations_of(first_U, torch.tensor(self._scales[layer]), precision),
             first_U,
             None if first.cell_LBH is None else layout.padded_row(first.cell_LBH.flatten()),
         )

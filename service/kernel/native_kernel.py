@@ -66,6 +66,7 @@ class NativeKernel:
         self._scales = [
             layout.state_scale(first, precision) for first in self._first.hidden_LBH.unbind()
         ]
+        self._scales_L1 = torch.tensor(self._scales)[:, None]
         kind = torch.uint8 if precision == "int8" else torch.float32
         self._activations_L2RU = torch.zeros(
             (shape_LRU[0], 2, *shape_LRU[1:]), dtype=kind
@@ -103,10 +104,9 @@ class NativeKernel:
             self._hidden_LRU[:, row, : self._hidden] = state.hidden_LBH[:, 0]
             if self._cell_LRU is not None and state.cell_LBH is not None:
                 self._cell_LRU[:, row, : self._hidden] = state.cell_LBH[:, 0]
-            for layer, scale in enumerate(self._scales):
-                self._activations_L2RU[layer, half, row] = layout.activations_of(
-                    self._hidden_LRU[layer, row], scale, self.precision
-                )
+            self._activations_L2RU[:, half, row] = layout.activations_of(
+                self._hidden_LRU[:, row], self._scales_L1, self.precision
+            )
 
     def interrupt(self) -> None:
         """Ends the call under way, or the next one, after the step it is in. Any thread."""
