@@ -105,12 +105,15 @@ class GenerateRequest(_Request):
     )
     echo: bool = Field(default=False, description="put the prompt before the continuation")
     return_state: bool = Field(
-        default=False, description="tell where the text stopped, as a token to resume from"
+        default=False,
+        description="with the answer, give the state in which the text stopped, as `state`: send "
+        "it to go on there; for n of 1",
     )
     state: str | None = Field(
         default=None,
         min_length=1,
-        description="a token from an earlier answer: go on exactly there, after reading the prompt",
+        description="from an earlier answer: go on exactly where that stopped, after reading the "
+        "prompt, if there is one, as what follows; its seed is used unless another one is named",
     )
     stream: bool = Field(
         default=False, description="answer with server-sent events, one for each token"
@@ -211,11 +214,17 @@ class Choice(_Response):
 
 
 class Usage(_Response):
-    """Tokens that were read, found in a cache, and drawn."""
+    """Tokens of the prompt, those of them that were known already, and tokens drawn."""
 
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
+    prompt_tokens: int = Field(
+        description="of the prompt; counted once for all choices, a state that was sent not at all"
+    )
+    cached_tokens: int = Field(
+        description="of the prompt's tokens, those not read for this request because the state "
+        "after them was kept from an earlier one with the same key; in a stream, where each choice "
+        "tells its own, also those that the first choice has read for the others"
+    )
+    completion_tokens: int = Field(description="drawn, by all choices together")
 
 
 class GenerateResponse(_Response):
@@ -225,7 +234,7 @@ class GenerateResponse(_Response):
     choices: list[Choice]
     usage: Usage
     seed: int
-    state: str | None = Field(default=None, description="with return_state: where it stopped")
+    state: str | None = Field(default=None, description="with return_state: where the text stopped")
 
 
 class TokenEvent(_Response):
@@ -253,7 +262,7 @@ class FinishEvent(_Response):
     finish_reason: FinishReason
     usage: Usage
     seed: int
-    state: str | None = Field(default=None, description="with return_state: where it stopped")
+    state: str | None = Field(default=None, description="with return_state: where the text stopped")
 
 
 class WordProbability(_Response):

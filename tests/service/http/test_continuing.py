@@ -69,6 +69,35 @@ def test_usage_and_metrics_tell_what_was_cached(fresh_service: RunningService) -
     assert service.metric("unroll_state_cache_bytes", model="words") > 0
 
 
+@pytest.mark.parametrize("model", ["words", "chars", "bpe"])
+def test_cached_answers_are_the_uncached_ones(
+    service: RunningService, models: Path, model: str
+) -> None:
+    """Texts and log-probabilities are equal to the last bit, first and again, one choice and two,
+    continued or not; next words as well.
+    """
+    preamble = PROMPT + " . A dog near the cats runs home , and nobody knows why"
+    with RunningService(models, UNROLL_STATE_CACHE_BYTES="0") as forgetful:
+        for rest in (" it does", " it does", " small birds", " far", " far and"):
+            fields = {"model": model, "prompt": preamble + rest, "seed": 3, "logprobs": 3}
+            for n in (1, 2):
+                cached, plain = (
+                    one.ask("/generate", **fields, max_tokens=12, n=n)
+                    for one in (service, forgetful)
+                )
+                assert cached["choices"] == plain["choices"]
+                assert plain["usage"]["cached_tokens"] == 0
+            words = [
+                one.ask("/next-word", model=model, prompt=fields["prompt"])
+                for one in (service, forgetful)
+            ]
+            assert words[0] == words[1]
+        assert cached["usage"]["cached_tokens"] == cached["usage"]["prompt_tokens"] - 1
+        assert forgetful.metric("unroll_state_cache_bytes", model=model) == 0
+        lookups = "unroll_state_cache_lookups_total"
+        assert forgetful.metric(lookups, model=model, result="miss") == 0
+
+
 def test_keys_do_not_share_a_cache(keyed: RunningService) -> None:
     """What one key has had read cannot be told with another."""
     cached = []
