@@ -94,6 +94,9 @@ def _add_evaluation_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", type=Path, dest="json_file", metavar="FILE", help="write the figures there, too"
     )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write a page, plots and all figures there"
+    )
 
 
 def _positive(text: str) -> int:
