@@ -26,6 +26,7 @@ from training.page import PAGE, Section, Table, check_folder, json_file, write_f
 from training.plots import require_matplotlib
 from training.processors import set_threads
 from training.progress import Progress
+from training.provenance import source_name
 from training.readers import Unit, read_documents, read_examples
 from training.records import DataError
 from training.run_history import read_history
@@ -136,7 +137,7 @@ def _write_page(
     write_folder(
         out,
         title=f"{artifact.manifest.name}: {artifact.manifest.kind}, evaluated",
-        introduction=f"Measured on {', '.join(request.data)}.",
+        introduction=f"Measured on {', '.join(map(source_name, request.data))}.",
         sections=[first, *sections],
         figures={**record, **found.details()},
     )

@@ -35,11 +35,11 @@ body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem aut
   color: #222; background: #fff; }}
 section {{ margin: 2.5rem 0; }}
 h2 {{ margin-bottom: 0.25rem; }}
-img {{ width: 100%; height: auto; }}
+img {{ max-width: 100%; height: auto; }}
 .scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-size: 0.9rem; }}
 th, td {{ text-align: left; vertical-align: top; padding: 0.25rem 0.9rem 0.25rem 0;
-  border-bottom: 1px solid #ddd; overflow-wrap: anywhere; }}
+  border-bottom: 1px solid #ddd; overflow-wrap: break-word; }}
 th {{ white-space: nowrap; }}
 .number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
 </style>
