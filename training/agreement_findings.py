@@ -129,14 +129,14 @@ def judge(
         tokenizer.encode_batch([form.placed(sentence) for sentence in sentences])
         for sentences in ([pair.good for pair in pairs], [pair.bad for pair in pairs])
     )
-    before = tokenizer.encode(form.before) if form.before else []
+    lead = len(tokenizer.encode(form.lead))
     unknown: Counter[str] = Counter()
     judged, continuations = list[int](), list[Continuation]()
     for index, (pair, one, other) in enumerate(zip(pairs, good, bad, strict=True)):
         missing = {
             word
             for sentence, tokens in ((pair.good, one), (pair.bad, other))
-            for word in unknown_words(tokens, form.placed(sentence), tokenizer, skip=len(before))
+            for word in unknown_words(tokens, form.placed(sentence), tokenizer, skip=lead)
         }
         unknown.update(missing)
         if not missing:

@@ -18,9 +18,10 @@ def sections(found: AgreementFindings | None, traced: Trace | None) -> list[Sect
     parts = []
     if found is not None:
         parts.append(_accuracy(found))
-        parts.append(_conditions(found))
     if traced is not None:
         parts.append(_trace(traced))
+    if found is not None:
+        parts.append(_conditions(found))
     return [part for part in parts if part.plot is not None or part.table is not None]
 
 

@@ -63,10 +63,8 @@ def trace(
         word: [math.exp(value) for value in found[place * len(parts) : (place + 1) * len(parts)]]
         for place, word in enumerate(words)
     }
-    before = len(tokenizer.encode(form.before)) if form.before else 0
-    unknown = unknown_words(
-        tokenizer.encode(beginnings[-1]), beginnings[-1], tokenizer, skip=before
-    )
+    whole, lead = beginnings[-1], len(tokenizer.encode(form.lead))
+    unknown = unknown_words(tokenizer.encode(whole), whole, tokenizer, skip=lead)
     return Trace(parts, probabilities, unknown)
 
 

@@ -20,7 +20,7 @@ from training.run_directory import MANIFEST, OutputError
 
 FIGURES = "figures.json"
 PAGE = "index.html"
-NUMBER = re.compile(r"[-+−]?[\d.,:]+(?: ?%)?")
+NUMBER = re.compile(r"[-+−]?[\d.,:]+(?:e[-+]\d+)?(?: ?%)?|–")  # the dash: there is none
 
 TEMPLATE = """<!doctype html>
 <html lang="en">

@@ -27,7 +27,7 @@ MARKS = (".", "?", "!")
 class SentenceForm:
     """What is done to a sentence before it is read.
 
-    ``apart``: a mark at its end stands apart, as in texts that are tokenized already.
+    ``apart``: words and marks have a space before them, as in texts that are tokenized already.
     """
 
     before: str
@@ -51,7 +51,12 @@ class SentenceForm:
         if not self.before:
             return self.of(sentence)
         gap = "" if self.before[-1].isspace() else " "
-        return f"{self.before}{gap}{self.of(sentence)}"
+        return f"{self.lead}{gap}{self.of(sentence)}"
+
+    @property
+    def lead(self) -> str:
+        """What stands before, as it is read."""
+        return f" {self.before.lstrip(' ')}" if self.apart and self.before else self.before
 
 
 def stands_apart(tokenizer: Tokenizer) -> bool:

@@ -1,5 +1,7 @@
 """Scores of sentences in batches are those of each sentence read alone, for every tokenizer."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -79,6 +81,7 @@ def test_the_form_of_a_sentence() -> None:
     assert BARE.placed("the dog") == "the dog"
     assert SentenceForm(before="x\n", capitalise=False, full_stop=False).placed("a") == "x\na"
     apart = SentenceForm(before="", capitalise=False, full_stop=True, apart=True)
+    assert replace(apart, before=".").placed("a") == " . a ."
     assert [apart.of(told) for told in ("a b", "a b.", "a b ?")] == ["a b .", "a b .", "a b ?"]
 
 
