@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from training.language_model_findings import LanguageModelFindings
-from training.language_model_plots import curves_plot, frequency_plot, position_plot
+from training.language_model_plots import CERTAINTY, curves_plot, frequency_plot, position_plot
 from training.page import Section, Table
 from training.run_history import History
 from training.token_losses import Bin
@@ -39,8 +39,8 @@ def _position(found: LanguageModelFindings) -> Section:
     return Section(
         name="loss-by-position",
         title="Loss by the position in the document",
-        text="The further into a document, the more the model has read. Bars are 95 % intervals: "
-        "where few documents are read, the first positions are few.",
+        text="The further into a document, the more the model has read. Bars are 95 % intervals; "
+        "where few documents are read, the first positions are few and say little.",
         plot=position_plot(found.position, found.figures["loss"]),
         table=_bin_table("position", found.position, total),
     )
@@ -66,7 +66,7 @@ def _bin_table(kind: str, bins: Sequence[Bin], total: float) -> Table:
             part.label,
             f"{part.tokens:,}",
             f"{part.loss:.3f}",
-            f"{1.96 * part.error:.3f}",
+            "–" if part.error is None else f"{CERTAINTY * part.error:.3f}",
             f"{part.tokens * part.loss / total:.1%}",
         )
         for part in bins

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -35,10 +36,14 @@ def position_plot(bins: Sequence[Bin], mean: float) -> bytes:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         places = range(len(bins))
-        errors = [CERTAINTY * part.error for part in bins]
         axes.axhline(mean, color=GREY, linewidth=1.2, linestyle="--", label="mean of all")
         axes.errorbar(
-            places, [part.loss for part in bins], yerr=errors, fmt="o-", color=BLUE, capsize=4
+            places,
+            [part.loss for part in bins],
+            yerr=_errors(bins),
+            fmt="o-",
+            color=BLUE,
+            capsize=4,
         )
         labels = [f"{part.label}  ({part.tokens:,})" for part in bins]
         axes.set_xticks(places, labels, fontsize=10, rotation=35, ha="right")
@@ -77,7 +82,7 @@ def _mean_losses(axes: Axes, bins: Sequence[Bin], mean: float) -> None:
     axes.barh(
         places,
         [part.loss for part in bins],
-        xerr=[CERTAINTY * part.error for part in bins],
+        xerr=_errors(bins),
         color=BLUE,
         error_kw={"ecolor": "#333333", "elinewidth": 1.2},
     )
@@ -103,3 +108,8 @@ def _shares(axes: Axes, bins: Sequence[Bin]) -> None:
 def _curve(axes: Axes, curve: Curve, colour: str, label: str, *, marker: str) -> None:
     if curve.steps:
         axes.plot(curve.steps, curve.values, color=colour, label=label, marker=marker, markersize=5)
+
+
+def _errors(bins: Sequence[Bin]) -> list[float]:
+    """Half of each interval; nothing is drawn where it is not known."""
+    return [math.nan if part.error is None else CERTAINTY * part.error for part in bins]

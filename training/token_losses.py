@@ -20,17 +20,21 @@ from training.corpus import Stream
 Numbers = npt.NDArray[np.int64]
 Losses = npt.NDArray[np.float64]
 THIRDS = (1, 4, 11, 31, 101, 301, 1_001, 3_001, 10_001, 30_001, 100_001, 300_001, 1_000_001, 2**40)
+FEW = 5
 POWERS = tuple(2**power for power in range(41))
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Predictions of one kind: how many, their mean loss in nats, and its standard error."""
+    """Predictions of one kind: how many, their mean loss in nats, and its standard error.
+
+    Of fewer than FEW predictions no error can be told; it is None.
+    """
 
     label: str
     tokens: int
     loss: float
-    error: float
+    error: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,6 @@ def _bins(keys_N: Numbers, losses_N: Losses, edges: tuple[int, ...]) -> list[Bin
 def _bin(label: str, losses_N: Losses) -> Bin:
     count = len(losses_N)
     if count == 0:
-        return Bin(label, 0, 0.0, 0.0)
-    error = float(losses_N.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
+        return Bin(label, 0, 0.0, None)
+    error = float(losses_N.std(ddof=1)) / math.sqrt(count) if count >= FEW else None
     return Bin(label, count, float(losses_N.mean()), error)

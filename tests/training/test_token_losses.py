@@ -67,3 +67,13 @@ def test_places_begin_anew_in_every_document() -> None:
     losses_N = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     found = {bin_.label: (bin_.tokens, bin_.loss) for bin_ in by_position(stream, losses_N)}
     assert found == {"1": (2, 3.0), "2–3": (3, (2 + 3 + 6) / 3), "4–7": (1, 4.0)}
+
+
+def test_of_a_few_predictions_no_certainty_is_told() -> None:
+    """Of more, the standard error of their mean."""
+    tokenizer = train_word_tokenizer(["a"], vocabulary=None)
+    stream = build_stream(["a" for _ in range(8)], tokenizer)
+    first, second = by_position(stream, np.tile([1.0, 3.0], 8))
+    assert (first.error, second.error) == (0.0, 0.0)
+    few = by_position(build_stream(["a"], tokenizer), np.array([1.0, 3.0]))
+    assert [found.error for found in few] == [None, None]
