@@ -27,6 +27,7 @@ from training.processors import set_threads
 from training.progress import Progress
 from training.provenance import source_name
 from training.recipe import RecipeError
+from training.records import is_unicode
 from training.sentence_scores import SentenceForm, stands_apart
 
 
@@ -80,6 +81,10 @@ def run(request: AgreementRequest) -> int:
 
 def _check(request: AgreementRequest) -> list[str]:
     """The words of --words; refuses what cannot be done before anything is read."""
+    for option in ("trace", "words", "before"):
+        text: str | None = getattr(request, option)
+        if text is not None and not is_unicode(text):
+            raise RecipeError(f"--{option}: is not valid text; give it in UTF-8")
     words = [word.strip() for word in (request.words or "").split(",") if word.strip()]
     if request.trace is not None and not words:
         raise RecipeError("--words: give the words to follow along --trace, as in --words are,is")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.records import DataError, Record, read_lines, read_records
+from training.records import DataError, Record, is_unicode, read_lines, read_records
 
 COLUMNS = ("construction", "condition", "good sentence", "bad sentence")
 JSON_LINES = (".jsonl", ".ndjson")
@@ -111,6 +111,8 @@ def _string(record: Record, name: str) -> str:
     if not isinstance(value, str):
         found = ", ".join(record.fields) or "none"
         raise DataError(f"{record.place}: expected a string in {name!r}; the fields are: {found}")
+    if not is_unicode(value):
+        raise DataError(f"{record.place}: {name!r} holds half of a surrogate pair; remove it")
     return value
 
 

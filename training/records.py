@@ -76,6 +76,15 @@ def read_lines(path: Path, *, compressed: bool = False) -> Iterator[str]:
         raise DataError(f"{path}: damaged: {error}") from None
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text is free of halves of surrogate pairs, which are no characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _decoded(line: bytes, path: Path, number: int) -> str:
     try:
         return line.decode("utf-8-sig" if number == 1 else "utf-8")

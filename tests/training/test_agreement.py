@@ -118,6 +118,17 @@ def test_pairs_of_unknown_words_alone_have_no_accuracy(
     assert json.loads((tmp_path / "out" / "figures.json").read_text())["accuracy"] is None
 
 
+def test_a_classifier_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has no probability of a sentence."""
+    rows = [{"text": f"{word} {i}", "label": word} for i in range(10) for word in ("a", "b")]
+    data, out = tmp_path / "d.jsonl", str(tmp_path / "c")
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ["--hidden", "4", "--embedding", "4", "--mlp", "4", "--epochs", "1"]
+    assert main(["classifier", "--train", str(data), *options, "--out", out]) == 0
+    assert main(["agreement", out, "--pairs", "none.tsv"]) == 2
+    assert "is a classifier" in capsys.readouterr().err
+
+
 def test_pairs_are_counted_by_construction_and_attractors() -> None:
     """By hand; what is left out is in no accuracy."""
     pairs = [
@@ -150,6 +161,7 @@ def test_an_interval_holds_its_accuracy() -> None:
         ([], "--pairs: give files of minimal pairs, or a sentence to --trace"),
         (["--trace", "the dog"], "--words: give the words to follow"),
         (["--words", "is"], "--words: are followed along a sentence"),
+        (["--trace", "the \udc80", "--words", "is"], "--trace: is not valid text"),
         (["--trace", " ", "--words", "is"], "--trace: the sentence is empty"),
         (["--trace", "the dog", "--words", "is,zebras"], "--words: 'zebras' is unknown"),
         (["--pairs", "none.tsv"], "none.tsv: cannot be read"),

@@ -68,6 +68,7 @@ def test_attractors_are_told_from_names(
         ("p.tsv.gz", "not packed", "cannot be read"),
         ("p.jsonl", '{"sentence_good": "x"}', "expected a string in 'sentence_bad'"),
         ("p.jsonl", '{"sentence_good": "x", "sentence_bad": "y", "attractors": "2"}', "whole"),
+        ("p.jsonl", '{"sentence_good": "\\ud800", "sentence_bad": "y"}', "surrogate pair"),
         ("p.txt", "x", "expected a .tsv or .tsv.gz file with the columns construction"),
     ],
 )
