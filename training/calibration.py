@@ -11,8 +11,8 @@ Does not know networks or artifacts. Shapes: B documents, C labels.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -50,10 +50,37 @@ def _smoothed_loss(logits_BC: Tensor, labels_B: Tensor, mistakes: float) -> floa
     return float(functional.cross_entropy(logits_BC, labels_B, label_smoothing=smoothing))
 
 
-def expected_calibration_error(probabilities_BC: Tensor, labels_B: Tensor) -> float:
-    """The mean gap between confidence and accuracy over 15 equal bins of confidence, 0 to 1."""
+@dataclass(frozen=True, slots=True)
+class ConfidenceBin:
+    """Documents whose confidence lies between ``low`` and ``high``: how many, and their means."""
+
+    low: float
+    high: float
+    documents: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(probabilities_BC: Tensor, labels_B: Tensor) -> list[ConfidenceBin]:
+    """Confidence beside accuracy over 15 equal bins of confidence; empty ones are left out."""
     confidences_B, choices_B = probabilities_BC.double().max(dim=1)
-    gaps_B = (choices_B == labels_B).double() - confidences_B
+    right_B = (choices_B == labels_B).double()
     bins_B = (confidences_B * BINS).long().clamp(max=BINS - 1)
-    sums = torch.zeros(BINS, dtype=torch.double).index_add_(0, bins_B, gaps_B)
-    return float(sums.abs().sum() / len(labels_B))
+    return [
+        ConfidenceBin(
+            low=place / BINS,
+            high=(place + 1) / BINS,
+            documents=int(inside_B.sum()),
+            confidence=float(confidences_B[inside_B].mean()),
+            accuracy=float(right_B[inside_B].mean()),
+        )
+        for place in range(BINS)
+        if (inside_B := bins_B == place).any()
+    ]
+
+
+def expected_calibration_error(probabilities_BC: Tensor, labels_B: Tensor) -> float:
+    """The mean gap between confidence and accuracy over the bins of :func:`reliability`."""
+    bins = reliability(probabilities_BC, labels_B)
+    gaps = (part.documents * abs(part.accuracy - part.confidence) for part in bins)
+    return sum(gaps) / len(labels_B)

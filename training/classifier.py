@@ -70,6 +70,7 @@ def _train(
     training = ClassifierRun(prepared.network, settings_of(prepared), began)
     if checkpoint is not None:
         training.restore(checkpoint)
+        directory.rewind(training.position.steps)
     keeper = _Keeper(prepared, directory, training)
     with RunReport(training, directory, prepared.recipe) as report, Interruption() as asked:
         _introduce(prepared, report)

@@ -13,7 +13,7 @@ from training.classifier_evaluation import Predictions
 from training.classifier_recipe import ClassifierRecipe
 from training.classifier_run import ClassifierRun, Evaluation
 from training.progress import Progress, duration
-from training.run_directory import RunDirectory
+from training.run_directory import FINAL, TRAINING, VALIDATION, RunDirectory
 
 LOG_EVERY = 5.0  # seconds
 PACE = 5.0  # seconds over which tokens per second are measured
@@ -68,7 +68,7 @@ class RunReport:
         self._bar.update(progress, seconds_left=left, figures=shown)
         if now - self._logged >= LOG_EVERY:
             self._logged = now
-            self._log("training", {"progress": progress, **shown})
+            self._log(TRAINING, {"progress": progress, **self._rate(progress), **shown})
 
     def evaluated(self, found: Evaluation, progress: float) -> None:
         """Tells the result of an evaluation."""
@@ -78,7 +78,7 @@ class RunReport:
             f"validation accuracy {found.accuracy:.4f}, loss {found.loss:.4f}{mark}"
         )
         figures = {"accuracy": found.accuracy, "loss": found.loss, "progress": progress}
-        self._log("validation", figures)
+        self._log(VALIDATION, {**figures, **self._rate(progress)})
 
     def conclude(
         self, metrics: Mapping[str, float], predictions: Predictions, labels: Sequence[str]
@@ -102,11 +102,14 @@ class RunReport:
             told = (f"{labels[t]} for {labels[c]} ({n})" for t, c, n in mistakes)
             self.note(f"most often mistaken, truth for answer: {', '.join(told)}")
         self.note(f"the artifact is in {self._directory.artifact}")
-        self._log("final", metrics)
+        self._log(FINAL, metrics)
 
     def note(self, text: str) -> None:
         """Writes a line that stays."""
         self._bar.note(text)
+
+    def _rate(self, progress: float) -> dict[str, float]:
+        return {"learning_rate": self._run.settings.cycle.learning_rate(progress)}
 
     def _log(self, event: str, figures: Mapping[str, float]) -> None:
         at = self._run.position

@@ -65,6 +65,11 @@ def build_parser() -> argparse.ArgumentParser:
     add_options(gradients, GradientRecipe)
     _add_output_options(gradients)
     gradients.set_defaults(command=_plot_gradients)
+    agreement = commands.add_parser(
+        "agreement", help="ask a language model for the grammatical one of two sentences"
+    )
+    _add_agreement_options(agreement)
+    agreement.set_defaults(command=_agreement)
     return parser
 
 
@@ -109,9 +114,50 @@ def _add_evaluation_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lanes", type=_positive, metavar="N", help="parts of the text read at once; 1: exact"
     )
+    _add_output_options(parser)
+
+
+def _add_agreement_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("artifact", type=Path, metavar="ARTIFACT")
+    parser.add_argument(
+        "--pairs",
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="minimal pairs: .tsv (construction, condition, good, bad; also .gz) or BLiMP's .jsonl",
+    )
+    parser.add_argument(
+        "--trace", metavar="SENTENCE", help="follow --words along the beginning of a sentence"
+    )
+    parser.add_argument("--words", metavar="WORD,WORD", help="as in --words are,is")
+    parser.add_argument(
+        "--before",
+        default=".",
+        metavar="TEXT",
+        help='what is read before each sentence, not scored; "" for nothing (default: a full stop)',
+    )
+    parser.add_argument(
+        "--capitalise",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="begin each sentence with a capital letter (default: yes)",
+    )
+    parser.add_argument(
+        "--full-stop",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="end each sentence in a full stop (default: as it is)",
+    )
+    _add_output_options(parser)
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=_positive, metavar="N", help="processor threads")
     parser.add_argument(
         "--json", type=Path, dest="json_file", metavar="FILE", help="write the figures there, too"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write a page, plots and all figures there"
     )
 
 
@@ -128,6 +174,14 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     names = [field.name for field in dataclasses.fields(EvaluationRequest)]
     values = {name: getattr(parsed, name) for name in names}
     return run(EvaluationRequest(**{**values, "data": tuple(parsed.data)}))
+
+
+def _agreement(parsed: argparse.Namespace) -> int:
+    from training.agreement import AgreementRequest, run  # noqa: PLC0415
+
+    names = [field.name for field in dataclasses.fields(AgreementRequest)]
+    values = {name: getattr(parsed, name) for name in names}
+    return run(AgreementRequest(**{**values, "pairs": tuple(parsed.pairs)}))
 
 
 def _run_training(module: str, recipe: type[Any], parsed: argparse.Namespace) -> int:

@@ -1,26 +1,37 @@
-"""``python -m training evaluate``: measures an artifact on data, as a table and as JSON."""
+"""``python -m training evaluate``: measures an artifact on data: a table, JSON, a page of plots."""
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from model.artifact import Artifact, load_artifact
-from model.networks import LanguageModel
+from model.networks import Classifier, LanguageModel
 from training.checkpoint import write_atomically
 from training.classifier_data import encode_examples
 from training.classifier_evaluation import predict
+from training.classifier_findings import ClassifierFindings
+from training.classifier_findings import findings as classifier_findings
+from training.classifier_page import sections as classifier_sections
 from training.classifier_recipe import ClassifierRecipe
 from training.language_model_data import expanded
 from training.language_model_evaluation import evaluate_language_model
+from training.language_model_findings import LanguageModelFindings
+from training.language_model_findings import findings as language_model_findings
+from training.language_model_page import sections as language_model_sections
+from training.page import PAGE, Section, Table, check_folder, json_file, write_folder
+from training.plots import require_matplotlib
 from training.processors import set_threads
 from training.progress import Progress
+from training.provenance import source_name
 from training.readers import Unit, read_documents, read_examples
 from training.records import DataError
+from training.run_history import read_history
 
+Findings = LanguageModelFindings | ClassifierFindings
 READ_AS_TRAINED = ("max_tokens", "truncation")  # options that decide what of a document is read
 
 
@@ -36,43 +47,54 @@ class EvaluationRequest:
     lanes: int | None = None
     threads: int | None = None
     json_file: Path | None = None
+    out: Path | None = None
 
 
 def run(request: EvaluationRequest) -> int:
-    """Prints a table and writes the JSON file if one is asked for; the exit status.
+    """Prints a table, writes the JSON file and the page that are asked for; the exit status.
 
     Raises:
-        ArtifactError, DataError: the artifact or the data cannot be used.
-        OSError: the JSON file cannot be written.
+        ArtifactError, DataError, OutputError: the artifact, the data or --out cannot be used.
+        OSError: a file cannot be written.
     """
+    if request.out is not None:
+        require_matplotlib("--out")
+        check_folder(request.out)
     set_threads(request.threads)
     artifact = load_artifact(request.artifact)
+    found: Findings
     if isinstance(artifact.network, LanguageModel):
-        figures = _language_model(artifact, artifact.network, request)
+        found = _language_model(artifact, artifact.network, request)
     else:
-        figures = _classifier(artifact, request)
-    print(_table(artifact, figures))
+        found = _classifier(artifact, artifact.network, request)
+    print(_table(artifact, found.figures))
+    record = {"artifact": artifact.manifest.name, "data": list(request.data), **found.figures}
     if request.json_file is not None:
-        record = {"artifact": artifact.manifest.name, "data": list(request.data), **figures}
-        write_atomically(request.json_file, (json.dumps(record, indent=2) + "\n").encode())
+        write_atomically(request.json_file, json_file(record))
+    if request.out is not None:
+        _write_page(request.out, artifact, request, found, record)
     return 0
 
 
 def _language_model(
     artifact: Artifact, network: LanguageModel, request: EvaluationRequest
-) -> dict[str, float]:
+) -> LanguageModelFindings:
     documents = read_documents(expanded(request.data), unit=request.unit, column=request.column)
     with Progress("evaluate") as bar:
-        return evaluate_language_model(
+        measured = evaluate_language_model(
             network,
             artifact.tokenizer,
             documents,
             lanes=request.lanes,
             on_progress=lambda share: bar.update(share, figures={}),
         )
+    history = read_history(request.artifact)
+    return language_model_findings(measured, artifact.tokenizer, history)
 
 
-def _classifier(artifact: Artifact, request: EvaluationRequest) -> dict[str, float]:
+def _classifier(
+    artifact: Artifact, network: Classifier, request: EvaluationRequest
+) -> ClassifierFindings:
     labels, calibration = artifact.manifest.labels, artifact.manifest.calibration
     examples = [
         example
@@ -89,15 +111,37 @@ def _classifier(artifact: Artifact, request: EvaluationRequest) -> dict[str, flo
         )
     recipe = ClassifierRecipe(**_reading_options(artifact.manifest.provenance))
     documents = encode_examples(examples, artifact.tokenizer, labels, recipe)
-    found = predict(artifact.network, documents)  # type: ignore[arg-type]  # not a language model
-    temperature = calibration.temperature if calibration else 1.0
-    return {
-        "accuracy": found.accuracy,
-        "macro_f1": found.macro_f1(),
-        "loss": found.loss,
-        "calibration_error": found.calibration_error(temperature),
-        "documents": len(examples),
-    }
+    return classifier_findings(
+        predict(network, documents),
+        examples,
+        labels,
+        temperature=calibration.temperature if calibration else 1.0,
+        history=read_history(request.artifact),
+    )
+
+
+def _write_page(
+    out: Path,
+    artifact: Artifact,
+    request: EvaluationRequest,
+    found: Findings,
+    record: Mapping[str, object],
+) -> None:
+    """``record`` is what the JSON file holds; the one of the page has the details as well."""
+    rows = [(told.replace("_", " "), _told(told, value)) for told, value in found.figures.items()]
+    first = Section(name="figures", title="Figures", table=Table(("what", "value"), rows))
+    if isinstance(found, LanguageModelFindings):
+        sections = language_model_sections(found)
+    else:
+        sections = classifier_sections(found)
+    write_folder(
+        out,
+        title=f"{artifact.manifest.name}: {artifact.manifest.kind}, evaluated",
+        introduction=f"Measured on {', '.join(map(source_name, request.data))}.",
+        sections=[first, *sections],
+        figures={**record, **found.details()},
+    )
+    print(f"page and plots are in {out / PAGE}", file=sys.stderr)
 
 
 def _reading_options(provenance: Mapping[str, Any]) -> dict[str, Any]:

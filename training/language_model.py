@@ -66,6 +66,7 @@ def run(invocation: Invocation) -> int:
         _begin(training, prepared, directory, overwrite=invocation.overwrite)
     else:
         training.restore(checkpoint)
+        directory.rewind(training.position.steps)
     return _train(training, prepared, limits, directory)
 
 

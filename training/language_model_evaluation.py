@@ -12,11 +12,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from model.networks import LanguageModel
 from model.tokenizer import Tokenizer
-from training.corpus import build_stream
+from training.corpus import Stream, build_stream
 from training.language_model_data import unknown_share
-from training.perplexity import lay_out, likelihood
+from training.perplexity import LARGEST_LOSS, Likelihood, lay_out, token_losses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,15 @@ def text_size(documents: Sequence[str]) -> TextSize:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Figures by name, and what they are made of: -log p of every prediction of the stream."""
+
+    figures: dict[str, float]
+    stream: Stream
+    losses_N: Tensor
+
+
 def evaluate_language_model(
     network: LanguageModel,
     tokenizer: Tokenizer,
@@ -46,8 +58,8 @@ def evaluate_language_model(
     *,
     lanes: int | None = None,
     on_progress: Callable[[float], None] | None = None,
-) -> dict[str, float]:
-    """Figures by name, computed in float32.
+) -> Measured:
+    """Reads all documents; computed in float32.
 
     Args:
         network: in evaluation mode or not; it is left as it was.
@@ -59,13 +71,15 @@ def evaluate_language_model(
     """
     stream = build_stream(documents, tokenizer)
     size = text_size(documents)
-    reading = lay_out(stream, lanes=lanes)
-    found = likelihood(network, reading, "float32", on_progress=on_progress)
+    losses_N = token_losses(
+        network, lay_out(stream, lanes=lanes), "float32", on_progress=on_progress
+    )
+    found = Likelihood(float(losses_N.sum(dtype=torch.float64)), len(losses_N))
     bits = found.nats / math.log(2)
-    return {
+    figures = {
         "loss": found.loss,
         "perplexity": found.perplexity,
-        "word_perplexity": math.exp(min(700.0, found.nats / max(1, size.words))),
+        "word_perplexity": math.exp(min(LARGEST_LOSS, found.nats / max(1, size.words))),
         "bits_per_character": bits / size.characters,
         "bits_per_byte": bits / size.bytes,
         "unknown_share": unknown_share(stream, tokenizer),
@@ -75,3 +89,4 @@ def evaluate_language_model(
         "characters": size.characters,
         "bytes": size.bytes,
     }
+    return Measured(figures, stream, losses_N)

@@ -12,7 +12,7 @@ from model.networks import LanguageModel
 from training.language_model_recipe import LanguageModelRecipe
 from training.language_model_run import Evaluation, LanguageModelRun
 from training.progress import Progress, duration
-from training.run_directory import RunDirectory
+from training.run_directory import FINAL, TRAINING, VALIDATION, RunDirectory
 
 LOG_EVERY = 5.0  # seconds
 PACE = 5.0  # seconds over which tokens per second are measured
@@ -62,7 +62,7 @@ class RunReport:
         self._bar.update(progress, seconds_left=self._seconds_left(progress), figures=shown)
         if now - self._logged >= LOG_EVERY and at.steps > 0:
             self._logged = now
-            self._log("training", {"progress": progress, **figures})
+            self._log(TRAINING, {"progress": progress, **self._rate(progress), **figures})
 
     def evaluated(self, found: Evaluation, progress: float) -> None:
         """Tells the result of an evaluation."""
@@ -73,7 +73,7 @@ class RunReport:
             f"validation loss {found.loss:.4f}, perplexity {_exp(found.loss):.2f}{kind}{mark}"
         )
         figures = {"loss": found.loss, "perplexity": _exp(found.loss), "progress": progress}
-        self._log("validation", figures)
+        self._log(VALIDATION, {**figures, **self._rate(progress)})
 
     def conclude(self, metrics: Mapping[str, float]) -> None:
         """Tells what came of it."""
@@ -86,7 +86,7 @@ class RunReport:
             f"over {metrics['validation_tokens']:,} tokens"
         )
         self.note(f"the artifact is in {self._directory.artifact}")
-        self._log("final", metrics)
+        self._log(FINAL, metrics)
 
     def note(self, text: str) -> None:
         """Writes a line that stays."""
@@ -100,6 +100,9 @@ class RunReport:
         if self._recipe.minutes is not None:
             return self._recipe.minutes * 60.0 - self._run.position.seconds
         return self._run.position.seconds * (1 - progress) / progress if progress > 0 else None
+
+    def _rate(self, progress: float) -> dict[str, float]:
+        return {"learning_rate": self._run.settings.cycle.learning_rate(progress)}
 
     def _log(self, event: str, figures: Mapping[str, float]) -> None:
         at = self._run.position

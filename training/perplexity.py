@@ -3,14 +3,15 @@
 The stream is cut into lanes that are read side by side. A lane that begins inside a document first
 reads up to RUN_IN tokens before its part, uncounted, so that every counted token but those has at
 least that much context; recurrent language models use about half of it. One lane is exact. Shape
-suffixes: T time, B lanes. Knows no training.
+suffixes: T time, B lanes, N predictions. Knows no training.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -97,44 +98,79 @@ def likelihood(
     precision: Precision,
     *,
     deadline: float = math.inf,
-    on_progress: Callable[[float], None] | None = None,
 ) -> Likelihood:
     """Reads all lanes from the learned first state, in evaluation mode.
 
     At ``deadline`` on the monotonic clock it stops, as soon as anything has been counted.
-    ``on_progress`` is told the share that is read.
     """
-    training = network.training
-    network.eval()
-    state = network.initial_state(reading.inputs_TB.shape[1])
     nats, count = 0.0, 0
-    for begin in range(0, len(reading.inputs_TB), STEPS):
-        inputs_TB = reading.inputs_TB[begin : begin + STEPS]
-        counted_TB = reading.counted_TB[begin : begin + STEPS]
-        starts_TB = inputs_TB == reading.end
-        with autocast(precision):
-            encoded = network.encode(inputs_TB, state, starts_TB if starts_TB.any() else None)
-            hidden_NH = encoded.raw_TBH[counted_TB]
-            targets_N = reading.targets_TB[begin : begin + STEPS][counted_TB]
-            nats += _nats(network, hidden_NH, targets_N)
-        count += len(targets_N)
-        state = encoded.state
-        if on_progress is not None:
-            on_progress(min(1.0, (begin + STEPS) / len(reading.inputs_TB)))
-        if count > 0 and time.monotonic() > deadline:
-            break
-    network.train(training)
+    with _evaluating(network):
+        for _, losses_N in _losses(network, reading, precision):
+            nats += float(losses_N.sum(dtype=torch.float64))
+            count += len(losses_N)
+            if count > 0 and time.monotonic() > deadline:
+                break
     return Likelihood(nats, count)
 
 
-def _nats(network: LanguageModel, hidden_NH: Tensor, targets_N: Tensor) -> float:
-    total = 0.0
+@torch.no_grad()
+def token_losses(
+    network: LanguageModel,
+    reading: Reading,
+    precision: Precision,
+    *,
+    on_progress: Callable[[float], None] | None = None,
+) -> Tensor:
+    """-log p of every prediction that counts, in nats and in the order of the stream.
+
+    ``on_progress`` is told the share that is read.
+    """
+    total = len(reading.counted_TB)
+    losses_TB = torch.zeros(reading.counted_TB.shape)
+    with _evaluating(network):
+        for steps, losses_N in _losses(network, reading, precision):
+            losses_TB[steps][reading.counted_TB[steps]] = losses_N
+            if on_progress is not None:
+                on_progress(min(1.0, steps.stop / total))
+    return losses_TB.t()[reading.counted_TB.t()]
+
+
+def _losses(
+    network: LanguageModel, reading: Reading, precision: Precision
+) -> Iterator[tuple[slice, Tensor]]:
+    """Every few steps: which steps they are, and the losses of those predictions that count."""
+    state = network.initial_state(reading.inputs_TB.shape[1])
+    for begin in range(0, len(reading.inputs_TB), STEPS):
+        steps = slice(begin, begin + STEPS)
+        inputs_TB, counted_TB = reading.inputs_TB[steps], reading.counted_TB[steps]
+        starts_TB = inputs_TB == reading.end
+        with autocast(precision):
+            encoded = network.encode(inputs_TB, state, starts_TB if starts_TB.any() else None)
+            targets_N = reading.targets_TB[steps][counted_TB]
+            losses_N = prediction_losses(network, encoded.raw_TBH[counted_TB], targets_N)
+        yield steps, losses_N
+        state = encoded.state
+
+
+def prediction_losses(network: LanguageModel, hidden_NH: Tensor, targets_N: Tensor) -> Tensor:
+    """-log p of each target after its hidden state, in nats, a few rows of logits at a time."""
+    losses = [torch.empty(0)]
     for begin in range(0, len(targets_N), ROWS):
         logits_RV = network.logits(hidden_NH[begin : begin + ROWS]).float()
         targets_R1 = targets_N[begin : begin + ROWS].unsqueeze(1)
-        losses_R = logits_RV.logsumexp(1) - logits_RV.gather(1, targets_R1).squeeze(1)
-        total += float(losses_R.sum(dtype=torch.float64))
-    return total
+        losses.append(logits_RV.logsumexp(1) - logits_RV.gather(1, targets_R1).squeeze(1))
+    return torch.cat(losses)
+
+
+@contextmanager
+def _evaluating(network: LanguageModel) -> Iterator[None]:
+    """The network in evaluation mode; afterwards it is left in the mode it was in."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
 
 
 def _part(stream: Stream, begin: int, end: int, run_in: int) -> tuple[Tensor, Tensor, Tensor]:

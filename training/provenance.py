@@ -55,7 +55,7 @@ def source_record(source: str) -> dict[str, object]:
     """A data source by name, with size and digest where it is a file."""
     path = Path(source)
     if not path.is_file():
-        return {"name": _name(source)}
+        return {"name": source_name(source)}
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256}
@@ -93,9 +93,10 @@ def _without_directories(name: str, value: Any) -> Any:
     if name not in PATH_OPTIONS:
         return value
     if isinstance(value, list | tuple):
-        return [_name(part) for part in value]
-    return _name(value)
+        return [source_name(part) for part in value]
+    return source_name(value)
 
 
-def _name(source: str) -> str:
+def source_name(source: str) -> str:
+    """A data source without the directory it lies in, which is nobody else's business."""
     return source if source.startswith(HUGGING_FACE) else Path(source).name

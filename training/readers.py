@@ -14,7 +14,7 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from training.records import DataError, Record, holds_records, read_lines, read_records
+from training.records import DataError, Record, holds_records, is_unicode, read_lines, read_records
 
 __all__ = ["DataError", "Example", "Unit", "read_documents", "read_examples"]
 
@@ -142,13 +142,11 @@ def _string(record: Record, column: str) -> str:
     if not isinstance(value, str):
         kind = type(value).__name__
         raise DataError(f"{record.place}: column {column!r} must be a string, found {kind}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
+    if not is_unicode(value):
         raise DataError(
             f"{record.place}: column {column!r} holds half of a surrogate pair "
             "(\\ud800 to \\udfff), which is no character; remove it"
-        ) from None
+        )
     return value
 
 

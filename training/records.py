@@ -10,9 +10,11 @@ Does not know which columns matter: `training.readers` chooses them.
 from __future__ import annotations
 
 import csv
+import gzip
 import importlib
 import json
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +55,10 @@ def read_records(source: str) -> Iterator[Record]:
     return _read_json_lines(path) if delimiter is None else _read_table(path, delimiter)
 
 
-def read_lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path, *, compressed: bool = False) -> Iterator[str]:
     """The lines of a UTF-8 file with their line ends, without its byte order mark.
+
+    ``compressed``: the file is gzipped.
 
     Lines end at a line feed and nowhere else: Unicode's other separators (U+0085, U+2028) are text,
     and real corpora have them inside sentences.
@@ -63,11 +67,22 @@ def read_lines(path: Path) -> Iterator[str]:
         DataError: the file cannot be opened, or a line is not UTF-8.
     """
     try:
-        with path.open("rb") as file:
+        with gzip.open(path) if compressed else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 yield _decoded(line, path, number)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (EOFError, zlib.error) as error:
+        raise DataError(f"{path}: damaged: {error}") from None
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text is free of halves of surrogate pairs, which are no characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _decoded(line: bytes, path: Path, number: int) -> str:

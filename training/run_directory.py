@@ -1,7 +1,8 @@
 """The place of a run: DIR for the artifact, DIR.run beside it for checkpoint, log and recipe.
 
 Decides whether a run may begin there (nobody's files are overwritten unasked), and writes the log,
-one JSON object per line. Knows no networks.
+one JSON object per line, each step told once, however often the run was killed and resumed. Knows
+no networks.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.checkpoint import write_atomically
+
 MANIFEST = "manifest.json"
+TRAINING, VALIDATION, FINAL = "training", "validation", "final"  # events of the log
 
 
 class OutputError(Exception):
@@ -98,6 +102,19 @@ class RunDirectory:
         with self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
+    def rewind(self, step: int) -> None:
+        """Takes out of the log what a run that is resumed after ``step`` steps will tell again.
+
+        The checkpoint of a step is saved after its validation and before anything that follows.
+        """
+        kept = [
+            record
+            for record in read_log(self.log)
+            if record["step"] < step or (record["step"] == step and record["event"] == VALIDATION)
+        ]
+        content = "".join(json.dumps(record) + "\n" for record in kept)
+        write_atomically(self.log, content.encode())
+
     def _refuse_foreign(self) -> None:
         if not self.artifact.exists():
             return
@@ -107,3 +124,21 @@ class RunDirectory:
             raise OutputError(
                 f"{self.artifact}: holds files but no artifact; choose an empty or new directory"
             )
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The records of a log, in order; none where there is no log.
+
+    Lines that a full disk or a crash has cut short are left out.
+    """
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and {"event", "step"} <= record.keys():
+            records.append(record)
+    return records

@@ -68,6 +68,71 @@ def test_a_classifier_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "calibration error" in capsys.readouterr().out
 
 
+def test_the_page_of_a_language_model(language_model: Path, tmp_path: Path) -> None:
+    """Plots and figures of where the loss comes from, and the curves of the run beside it."""
+    data, out = tmp_path / "data.txt", tmp_path / "page"
+    data.write_text(text(30, seed=5) + "Zebra!\n")
+    options = ["--data", str(data), "--json", str(tmp_path / "f.json"), "--out", str(out)]
+    assert main(["evaluate", str(language_model), *options]) == 0
+    found = json.loads((out / "figures.json").read_text())
+    short = json.loads((tmp_path / "f.json").read_text())
+    assert short.items() <= found.items()
+    for bins in (found["by_frequency"]["bins"], found["by_position"]):
+        assert sum(part["tokens"] for part in bins) == found["tokens"]
+        total = sum(part["tokens"] * part["loss"] for part in bins)
+        assert total == pytest.approx(found["loss"] * found["tokens"])
+    assert found["training_curves"]["validation"]["steps"][-1] == 200
+    plots = {path.stem for path in out.glob("*.png")}
+    assert plots == {"loss-by-frequency", "loss-by-position", "training-curves"}
+    page = (out / "index.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert "<script" not in page
+    assert "bits per byte" in page
+
+
+def labelled(path: Path, labels: int) -> str:
+    """A file of documents whose first word decides the label, one in ten of them wrongly."""
+    rows = [
+        {"text": f"word{i % labels} <b>&{i}", "label": f"label{(i + (i % 10 == 0)) % labels}"}
+        for i in range(max(60, 3 * labels))
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.mark.parametrize("labels", [2, 30])
+def test_the_page_of_a_classifier(tmp_path: Path, labels: int) -> None:
+    """The matrix of two labels, the pairs of many, confidence before and after, worst documents."""
+    data, out = labelled(tmp_path / "d.jsonl", labels), tmp_path / "page"
+    model = str(tmp_path / "c")
+    options = ["--hidden", "8", "--embedding", "8", "--mlp", "8", "--epochs", "4"]
+    assert main(["classifier", "--train", data, *options, "--out", model]) == 0
+    assert main(["evaluate", model, "--data", data, "--out", str(out)]) == 0
+    found = json.loads((out / "figures.json").read_text())
+    wrong = sum(confusion["documents"] for confusion in found["confusions"])
+    assert wrong == round(found["documents"] * (1 - found["accuracy"])) > 0
+    assert sum(score["documents"] for score in found["labels"]) == found["documents"]
+    for name in ("reliability_before", "reliability"):
+        assert sum(part["documents"] for part in found[name]) == found["documents"]
+    confidences = [document["confidence"] for document in found["most_wrong"]]
+    assert len(confidences) == min(25, wrong)
+    assert confidences == sorted(confidences, reverse=True)
+    plots = {path.stem for path in out.glob("*.png")}
+    assert plots == {"confusions", "reliability", "training-curves"}
+    page = (out / "index.html").read_text()
+    assert "&lt;b&gt;&amp;" in page
+    assert ("a matrix would be unreadable" in page) == (labels == 30)
+
+
+def test_a_page_in_the_place_of_the_artifact_is_refused(
+    language_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is read."""
+    options = ["--data", "none.txt", "--out", str(language_model)]
+    assert main(["evaluate", str(language_model), *options]) == 2
+    assert "--out names a directory of its own" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe"])
 def test_data_that_cannot_be_read_is_refused(
     language_model: Path, tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]

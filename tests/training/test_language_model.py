@@ -26,6 +26,7 @@ from tests.training.language_model_command import (
 )
 from tests.training.made_up_text import text
 from training.commands import main
+from training.run_directory import read_log
 
 
 @pytest.fixture
@@ -78,6 +79,8 @@ def test_a_killed_run_ends_as_the_unbroken_one(corpus: list[str], tmp_path: Path
     assert resumed.returncode == 0, resumed.stderr
     assert "resumed at step" in resumed.stderr
     assert_same_weights(unbroken, broken)
+    log = read_log(tmp_path / "broken.run" / "log.jsonl")
+    assert len(log) == len({(record["event"], record["step"]) for record in log})
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

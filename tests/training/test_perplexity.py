@@ -14,7 +14,7 @@ from model.tokenizer_training import train_word_tokenizer
 from tests.training.made_up_text import text
 from training.corpus import Stream, build_stream
 from training.language_model_evaluation import evaluate_language_model
-from training.perplexity import lay_out, likelihood
+from training.perplexity import lay_out, likelihood, token_losses
 
 TEXT = text(120)
 TOKENIZER = train_word_tokenizer([TEXT], vocabulary=None)
@@ -70,6 +70,20 @@ def test_one_lane_is_exact_for_a_long_document() -> None:
     assert near.nats == pytest.approx(exact, rel=2e-3)
 
 
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_every_token_has_its_loss_in_the_order_of_the_text(lanes: int) -> None:
+    """However many lanes are read: document by document they add up to what each costs alone."""
+    documents = TEXT.split("\n")[:20]
+    model, stream = network().train(), build_stream(documents, TOKENIZER)
+    losses_N = token_losses(model, lay_out(stream, lanes=lanes), "float32")
+    assert len(losses_N) == len(stream)
+    assert model.training
+    for begin, text_ in zip(stream.borders_D, documents, strict=True):
+        alone = build_stream([text_], TOKENIZER)
+        found = float(losses_N[begin : begin + len(alone)].sum())
+        assert found == pytest.approx(plainly(model, alone), rel=1e-4)
+
+
 def test_a_limit_counts_about_so_many_predictions() -> None:
     """Spread over the stream."""
     stream = build_stream([TEXT], TOKENIZER)
@@ -98,7 +112,7 @@ def test_a_deadline_ends_the_reading_with_something_counted() -> None:
 def test_figures_of_an_evaluation_agree_with_each_other() -> None:
     """They are one sum of nats, divided by what people divide by."""
     documents = [text(5), "ünknown wörds"]
-    found = evaluate_language_model(network(), TOKENIZER, documents)
+    found = evaluate_language_model(network(), TOKENIZER, documents).figures
     nats = found["loss"] * found["tokens"]
     assert found["perplexity"] == pytest.approx(math.exp(found["loss"]))
     assert found["words"] == sum(len(document.split()) for document in documents)

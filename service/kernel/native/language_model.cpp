@@ -1,4 +1,4 @@
-// See language_model.h. All threads run the same steps; thread 0 does the bookkeeping alone.
+// See language_model.h. One thread leads and does all bookkeeping; the team helps with the sums.
 #include "language_model.h"
 
 #include <algorithm>
@@ -6,6 +6,7 @@
 namespace {
 
 constexpr int LANES = 16;
+constexpr int PIECES = 24;  // of a matrix: few enough to cost nothing, many enough to balance
 
 uint64_t splitmix(uint64_t value) {  // Steele, Lea and Flood, 2014
   value += 0x9E3779B97F4A7C15u;
@@ -44,7 +45,6 @@ LanguageModel::LanguageModel(const Description& description, int threads, const 
   for (const LayerDescription& layer : layers_)
     multiplications_ += multiplications_of(layer.input) + multiplications_of(layer.hidden);
   logit_memory_.resize(size_t(rows) * outputs_of(description.output));
-  ones_.assign(rows, 1.0f);
   if (description.projection.weights != nullptr) {
     projected_memory_.resize(size_t(rows) * outputs_of(description.projection));
     quantised_memory_.resize(projected_memory_.size() * sizeof(float));
@@ -70,34 +70,41 @@ int LanguageModel::run(const Call& call) {
   }
   failed_ = ended_ = false;
   sharing_ = call.count * multiplications_ < description_.worth_sharing ? 1 : team_.size();
-  if (sharing_ == 1)
-    run_in_step(call, 0);
-  else
-    team_.run([&](int thread) { run_in_step(call, thread); });
+  if (sharing_ > 1) team_.begin();
+  run_steps(call);
+  if (sharing_ > 1) team_.finish();
   interrupted_.store(false, std::memory_order_relaxed);
   return failed_ ? 1 : 0;
 }
 
-void LanguageModel::run_in_step(const Call& call, int thread) {
+void LanguageModel::run_steps(const Call& call) {
   for (int step = 0; step < call.steps; ++step) {
-    if (thread == 0) going_ = (step == 0 || !(failed_ || (ended_ && call.cut_at_end) ||
-                                 interrupted_.load(std::memory_order_relaxed))) &&
-                              begin_step(call);
-    barrier();
-    if (!going_) return;
-    // read now: without a question there is no barrier before thread 0 prepares the next step
-    const bool asks = !draws_.empty();
-    for (int layer = 0; layer < description_.layers; ++layer) {
-      run_layer(layer, thread);
-      barrier();
+    const bool cut = failed_ || (ended_ && call.cut_at_end) ||
+                     interrupted_.load(std::memory_order_relaxed);
+    if ((step > 0 && cut) || !begin_step(call)) return;
+    for (int layer = 0; layer < description_.layers; ++layer) run_layer(layer);
+    if (!draws_.empty()) {
+      run_head();
+      share(int(draws_.size()), [&](int place, int thread) {
+        steps_.draw(draws_[place], scratch_[thread].data());
+      });
     }
-    if (asks) {
-      run_head(thread);
-      draw(thread);
-      barrier();
-    }
-    if (thread == 0) end_step(call);
+    end_step(call);
   }
+}
+
+// Every piece once, by whoever of the team comes first; by the leader alone where that is better.
+void LanguageModel::share(int pieces, const Team::Job& job) {
+  if (sharing_ > 1) return team_.share(pieces, job);
+  for (int piece = 0; piece < pieces; ++piece) job(piece, 0);
+}
+
+// The groups of a matrix in pieces large enough to be worth taking.
+void LanguageModel::share_groups(int groups, const std::function<void(int, int)>& work) {
+  const int pieces = sharing_ > 1 ? std::min(groups, PIECES) : 1;
+  share(pieces, [&](int piece, int) {
+    work(groups * piece / pieces, groups * (piece + 1) / pieces);
+  });
 }
 
 // Who reads what in this step, and what is asked after it. False when nobody has anything to read.
@@ -113,7 +120,6 @@ bool LanguageModel::begin_step(const Call& call) {
     tokens_.push_back(token);
     ask(call, cursor);
   }
-  next_draw_.store(0, std::memory_order_relaxed);
   return !active_.empty();
 }
 
@@ -154,7 +160,7 @@ void LanguageModel::ask(const Call& call, Cursor& cursor) {
   asking_.push_back(&cursor);
 }
 
-void LanguageModel::run_layer(int layer, int thread) {
+void LanguageModel::run_layer(int layer) {
   const LayerDescription& own = layers_[layer];
   const int count = int(rows_.size());
   std::vector<const float*> table(layer == 0 && description_.table ? count : 0);
@@ -185,13 +191,13 @@ void LanguageModel::run_layer(int layer, int thread) {
       description_.cell, own.input, own.hidden, count, table.empty() ? nullptr : table.data(),
       inputs.data(), input_scales.data(), hidden_rows.data(), hidden_scales.data(),
       1.0f / own.scale, hiddens.data(), cells.data(), next_rows.data()};
-  const int groups = own.hidden.groups;
-  steps_.advance(step, description_.precision, first_of(groups, thread),
-                 first_of(groups, thread + 1));
+  share_groups(own.hidden.groups, [&](int begin, int end) {
+    steps_.advance(step, description_.precision, begin, end);
+  });
 }
 
 // From the last layer's activations to logits, by way of the projection if there is one.
-void LanguageModel::run_head(int thread) {
+void LanguageModel::run_head() {
   const Matrix& projection = description_.projection;
   const int count = int(draws_.size());
   if (projection.weights != nullptr) {
@@ -199,39 +205,24 @@ void LanguageModel::run_head(int thread) {
     std::vector<float*> outputs(count);
     for (int place = 0; place < count; ++place)
       outputs[place] = projected_memory_.data() + size_t(place) * width;
-    multiply(projection, head_inputs_, head_scales_, outputs, thread);
-    barrier();
-    for (int place = thread; place < count; place += sharing_) {
+    multiply(projection, head_inputs_, head_scales_, outputs);
+    for (int place = 0; place < count; ++place) {
       void* to = quantised_memory_.data() + size_t(place) * width * sizeof(float);
       head_scales_[place] = steps_.quantise(outputs[place], to, width, description_.precision);
       head_inputs_[place] = to;
     }
-    barrier();
   }
-  multiply(description_.output, head_inputs_, head_scales_, logits_, thread);
-  barrier();
+  multiply(description_.output, head_inputs_, head_scales_, logits_);
 }
 
 void LanguageModel::multiply(
     const Matrix& matrix, const std::vector<const void*>& inputs, const std::vector<float>& scales,
-    const std::vector<float*>& outputs, int thread) {
+    const std::vector<float*>& outputs) {
   const LinearStep step{matrix, int32_t(inputs.size()), inputs.data(), scales.data(),
                         outputs.data()};
-  steps_.multiply(step, description_.precision, first_of(matrix.groups, thread),
-                  first_of(matrix.groups, thread + 1));
-}
-
-void LanguageModel::barrier() {
-  if (sharing_ > 1) team_.barrier();
-}
-
-// Where a thread's share of the groups begins.
-int LanguageModel::first_of(int groups, int thread) const { return groups * thread / sharing_; }
-
-void LanguageModel::draw(int thread) {
-  const int count = int(draws_.size());
-  for (int place; (place = next_draw_.fetch_add(1, std::memory_order_relaxed)) < count;)
-    steps_.draw(draws_[place], scratch_[thread].data());
+  share_groups(matrix.groups, [&](int begin, int end) {
+    steps_.multiply(step, description_.precision, begin, end);
+  });
 }
 
 // Rows that have read own their new activations; what was drawn is written down.

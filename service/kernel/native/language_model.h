@@ -110,19 +110,18 @@ class LanguageModel {
   void interrupt() { interrupted_.store(true, std::memory_order_relaxed); }
 
  private:
-  void run_in_step(const Call& call, int thread);
+  void run_steps(const Call& call);
+  void share(int pieces, const Team::Job& job);
+  void share_groups(int groups, const std::function<void(int begin, int end)>& work);
   bool begin_step(const Call& call);
   void ask(const Call& call, Cursor& cursor);
   void settle();
   void end_step(const Call& call);
   void keep(const Call& call, Work& work);
-  void run_layer(int layer, int thread);
-  void run_head(int thread);
+  void run_layer(int layer);
+  void run_head();
   void multiply(const Matrix& matrix, const std::vector<const void*>& inputs,
-                const std::vector<float>& scales, const std::vector<float*>& outputs, int thread);
-  void draw(int thread);
-  void barrier();
-  int first_of(int groups, int thread) const;
+                const std::vector<float>& scales, const std::vector<float*>& outputs);
   void* activation(int layer, int row, bool next) const;
 
   const Description description_;
@@ -134,7 +133,7 @@ class LanguageModel {
   int sharing_ = 1;              // threads of the call under way
   std::atomic<bool> interrupted_{false};
 
-  // the step under way: written by thread 0 between barriers, read by all
+  // the step under way: written between phases, read by all in them
   std::vector<Cursor> cursors_;
   std::vector<Cursor*> active_;
   std::vector<int> rows_;
@@ -142,13 +141,11 @@ class LanguageModel {
   std::vector<Draw> draws_;
   std::vector<Cursor*> asking_;
   std::vector<const void*> head_inputs_;
-  std::vector<float> head_scales_, ones_;
-  std::vector<float*> head_outputs_, logits_;
+  std::vector<float> head_scales_;
+  std::vector<float*> logits_;
   std::vector<float> projected_memory_, logit_memory_;
   std::vector<char> quantised_memory_;
   std::vector<std::vector<float>> scratch_;
-  std::atomic<int> next_draw_{0};
-  bool going_ = false;
   bool ended_ = false;
   bool failed_ = false;
 };

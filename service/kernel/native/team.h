@@ -1,8 +1,10 @@
-// A few threads that do one thing together: one call wakes them, barriers keep them in step.
+// A few threads that work off one phase after another: each takes the next piece that is left.
 //
-// The caller is one of them (number 0). At a barrier a thread spins for a moment, since the others
-// are microseconds away, and then lets others have the processor. Between calls the threads sleep,
-// after a short look whether the next call comes at once. Knows nothing of what they do.
+// The caller leads: it states a phase of so many pieces, takes pieces itself, and goes on when all
+// are done. Nobody waits for a thread that the system has put aside, unless it is in the middle of
+// a piece; so a step costs little more when others want the processors, too. Helpers spin while a
+// call is under way, since the next phase is microseconds off, and sleep between calls. Which
+// thread works on which piece must not matter for the result. Knows nothing of what is done.
 #pragma once
 
 #include <atomic>
@@ -15,9 +17,11 @@
 
 class Team {
  public:
+  typedef std::function<void(int piece, int thread)> Job;
+
   explicit Team(int size) : size_(size) {
     for (int number = 1; number < size; ++number)
-      threads_.emplace_back([this, number] { work(number); });
+      threads_.emplace_back([this, number] { help(number); });
   }
 
   ~Team() {
@@ -31,30 +35,29 @@ class Team {
 
   int size() const { return size_; }
 
-  // Runs job(number) in every thread and returns when all have returned.
-  void run(const std::function<void(int)>& job) {
-    if (size_ > 1) {
-      {
-        const std::lock_guard<std::mutex> hold(mutex_);
-        job_ = &job;
-        ++calls_;
-      }
-      wake_.notify_all();
+  // Helpers are awake from here to finish().
+  void begin() {
+    {
+      const std::lock_guard<std::mutex> hold(mutex_);
+      awake_.store(true, std::memory_order_relaxed);
     }
-    job(0);
-    barrier();
+    wake_.notify_all();
   }
 
-  // Returns when every thread of the team has called it.
-  void barrier() {
-    if (size_ == 1) return;
-    const uint32_t round = round_.load(std::memory_order_relaxed);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
-      arrived_.store(0, std::memory_order_relaxed);
-      round_.store(round + 1, std::memory_order_release);
-      return;
+  void finish() { awake_.store(false, std::memory_order_relaxed); }
+
+  // Does all pieces of one phase and returns when every one is done.
+  void share(int pieces, const Job& job) {
+    job_ = &job;  // nobody looks: of the phase before nothing is left to take
+    done_.store(0, std::memory_order_relaxed);
+    ++phase_;
+    left_.store(uint64_t(phase_) << 32 | uint32_t(pieces), std::memory_order_release);
+    int piece;
+    while ((piece = take()) >= 0) {
+      job(piece, 0);
+      done_.fetch_add(1, std::memory_order_release);
     }
-    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins)
+    for (int spins = 0; done_.load(std::memory_order_acquire) < pieces; ++spins)
       spins < SPINS ? pause() : std::this_thread::yield();
   }
 
@@ -69,29 +72,51 @@ class Team {
 #endif
   }
 
-  void work(int number) {
-    for (uint64_t done = 0;; ++done) {
-      const std::function<void(int)>* job = next(done);
-      if (job == nullptr) return;
-      (*job)(number);
-      barrier();
+  // A piece that is left, of whichever phase it is, or -1. Who has taken one keeps its phase from
+  // ending, so that `job_` stays what it is.
+  int take() {
+    uint64_t seen = left_.load(std::memory_order_acquire);
+    while (uint32_t(seen) > 0) {
+      if (left_.compare_exchange_weak(
+              seen, seen - 1, std::memory_order_acq_rel, std::memory_order_acquire)) {
+        return int(uint32_t(seen)) - 1;
+      }
+    }
+    return -1;
+  }
+
+  void help(int number) {
+    uint32_t spins = 0;
+    while (wait_until_awake()) {
+      const int piece = take();
+      if (piece >= 0) {
+        (*job_.load(std::memory_order_relaxed))(piece, number);
+        done_.fetch_add(1, std::memory_order_release);
+        spins = 0;
+      } else {
+        ++spins < SPINS ? pause() : std::this_thread::yield();
+      }
     }
   }
 
-  // The job of the call after `done` calls; null when the team ends.
-  const std::function<void(int)>* next(uint64_t done) {
+  // False when the team ends.
+  bool wait_until_awake() {
+    if (awake_.load(std::memory_order_relaxed)) return true;
     std::unique_lock<std::mutex> hold(mutex_);
-    wake_.wait(hold, [&] { return ending_ || calls_ > done; });
-    return calls_ > done ? job_ : nullptr;
+    wake_.wait(hold, [&] { return ending_ || awake_.load(std::memory_order_relaxed); });
+    return !ending_;
   }
 
   const int size_;
-  std::atomic<int> arrived_{0};
-  std::atomic<uint32_t> round_{0};
+  // Phase in the upper half, pieces left in the lower: the phase, so that a thread that was put aside
+  // in the middle of take() cannot mistake a later phase for the one it saw.
+  std::atomic<uint64_t> left_{0};
+  std::atomic<int> done_{0};
+  std::atomic<const Job*> job_{nullptr};
+  std::atomic<bool> awake_{false};
+  uint32_t phase_ = 0;
   std::mutex mutex_;
   std::condition_variable wake_;
-  const std::function<void(int)>* job_ = nullptr;
-  uint64_t calls_ = 0;
   bool ending_ = false;
   std::vector<std::thread> threads_;
 };

@@ -1,0 +1,162 @@
+"""Where a classifier errs: label by label, pair by pair, and on which documents it errs most.
+
+Does not know files, networks or plots. Shapes: B documents, C labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from training.calibration import ConfidenceBin, reliability
+from training.classifier_evaluation import Predictions
+from training.readers import Example
+from training.run_history import History
+
+WORST = 25  # documents that are kept
+LONGEST = 600  # characters of a document that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """How one label fares; ``documents`` are those that truly have it, ``answers`` those given."""
+
+    label: str
+    documents: int
+    answers: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """So many documents of the label ``truth`` were given ``answer``."""
+
+    truth: str
+    answer: str
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class WrongDocument:
+    """A document that was given a wrong label, cut where it is long."""
+
+    text: str
+    truth: str
+    answer: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierFindings:
+    """What was found about one classifier on labelled documents. Lists are worst first."""
+
+    figures: dict[str, float]
+    temperature: float
+    labels: list[LabelScore]
+    confusions: list[Confusion]
+    before: list[ConfidenceBin]
+    after: list[ConfidenceBin]
+    wrong: list[WrongDocument]
+    history: History | None
+
+    def details(self) -> dict[str, Any]:
+        """As plain values."""
+        history = {} if self.history is None else {"training_curves": self.history.record()}
+        return {
+            "temperature": self.temperature,
+            "labels": [asdict(score) for score in self.labels],
+            "confusions": [asdict(confusion) for confusion in self.confusions],
+            "reliability_before": [asdict(part) for part in self.before],
+            "reliability": [asdict(part) for part in self.after],
+            "most_wrong": [asdict(document) for document in self.wrong],
+            **history,
+        }
+
+
+def findings(
+    predictions: Predictions,
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    *,
+    temperature: float,
+    history: History | None,
+) -> ClassifierFindings:
+    """Looks into the predictions for ``examples``, which stand in the same order."""
+    mistakes = predictions.confusions(len(examples))
+    logits_BC = predictions.logits_BC.double()
+    return ClassifierFindings(
+        figures=figures(predictions, temperature),
+        temperature=temperature,
+        labels=_label_scores(predictions, labels),
+        confusions=[Confusion(labels[t], labels[c], count) for t, c, count in mistakes],
+        before=reliability(logits_BC.softmax(1), predictions.labels_B),
+        after=reliability((logits_BC / temperature).softmax(1), predictions.labels_B),
+        wrong=_most_wrong(predictions, examples, labels, temperature),
+        history=history,
+    )
+
+
+def figures(predictions: Predictions, temperature: float) -> dict[str, float]:
+    """The figures of a table, by name."""
+    return {
+        "accuracy": predictions.accuracy,
+        "macro_f1": predictions.macro_f1(),
+        "loss": predictions.loss,
+        "calibration_error_before": predictions.calibration_error(),
+        "calibration_error": predictions.calibration_error(temperature),
+        "documents": len(predictions.labels_B),
+    }
+
+
+def _label_scores(predictions: Predictions, labels: Sequence[str]) -> list[LabelScore]:
+    """Labels that occur or are answered, lowest F1 first."""
+    choices_B = predictions.logits_BC.argmax(dim=1)
+    right_B = choices_B == predictions.labels_B
+    true, chosen, right = (
+        torch.bincount(values_N, minlength=len(labels)).tolist()
+        for values_N in (predictions.labels_B, choices_B, choices_B[right_B])
+    )
+    scores = [
+        LabelScore(
+            label,
+            documents=t,
+            answers=c,
+            precision=r / max(1, c),
+            recall=r / max(1, t),
+            f1=2 * r / (t + c),
+        )
+        for label, t, c, r in zip(labels, true, chosen, right, strict=True)
+        if t + c > 0
+    ]
+    return sorted(scores, key=lambda score: score.f1)
+
+
+def _most_wrong(
+    predictions: Predictions, examples: Sequence[Example], labels: Sequence[str], temperature: float
+) -> list[WrongDocument]:
+    """The mistakes that the calibrated classifier was surest of."""
+    probabilities_BC = (predictions.logits_BC.double() / temperature).softmax(dim=1)
+    confidences_B, choices_B = probabilities_BC.max(dim=1)
+    wrong = (choices_B != predictions.labels_B).nonzero().flatten().tolist()
+    wrong.sort(key=lambda index: -float(confidences_B[index]))
+    return [
+        WrongDocument(
+            _cut(examples[index].text),
+            examples[index].label,
+            labels[int(choices_B[index])],
+            float(confidences_B[index]),
+        )
+        for index in wrong[:WORST]
+    ]
+
+
+def _cut(text: str) -> str:
+    """Both ends of a long text, where most is said."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST * 2 // 3]} […] {text[-LONGEST // 3 :]}"

@@ -1,0 +1,120 @@
+"""The plots of a classifier's evaluation. Knows what was found, not how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from training.calibration import BINS, ConfidenceBin
+from training.classifier_findings import ClassifierFindings, Confusion, LabelScore
+from training.plots import BLUE, GREY, PALE, RED, draw, lay_grid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LARGEST_MATRIX = 24  # labels; of more, pairs are shown
+PAIRS = 20
+LONGEST_LABEL = 28  # characters
+
+
+def confusion_plot(found: ClassifierFindings) -> bytes | None:
+    """The confusion matrix; of many labels the most confused pairs; None if none are confused."""
+    if len(found.labels) <= LARGEST_MATRIX:
+        return _matrix_plot(found.labels, found.confusions)
+    return _pairs_plot(found.confusions[:PAIRS]) if found.confusions else None
+
+
+def reliability_plot(found: ClassifierFindings) -> bytes:
+    """Accuracy beside confidence before and after temperature scaling, and how many documents."""
+
+    def paint(figure: Figure) -> None:
+        panels = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=[3, 1])
+        before, after = (
+            found.figures[name] for name in ("calibration_error_before", "calibration_error")
+        )
+        _reliability(panels[:, 0], found.before, f"before: calibration error {before:.3f}")
+        title = f"temperature {found.temperature:.2f}: calibration error {after:.3f}"
+        _reliability(panels[:, 1], found.after, title)
+        panels[0, 0].set_ylabel("accuracy")
+        panels[1, 0].set_ylabel("documents")
+        panels[0, 0].legend(loc="upper left", fontsize=10)
+
+    return draw("Does confidence mean what it says?", paint, size=(10.0, 6.4))
+
+
+def _matrix_plot(scores: Sequence[LabelScore], confusions: Sequence[Confusion]) -> bytes:
+    names = sorted(score.label for score in scores)
+    place = {name: index for index, name in enumerate(names)}
+    counts = [[0] * len(names) for _ in names]
+    for score in scores:
+        counts[place[score.label]][place[score.label]] = round(score.recall * score.documents)
+    for confusion in confusions:
+        counts[place[confusion.truth]][place[confusion.answer]] = confusion.documents
+    width = max(6.5, 3.0 + 0.48 * len(names))
+
+    def paint(figure: Figure) -> None:
+        _matrix(figure, names, counts)
+
+    return draw("Which label is taken for which", paint, size=(width, 0.78 * width))
+
+
+def _matrix(figure: Figure, names: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
+    axes = figure.subplots()
+    shares = [[count / max(1, sum(row)) for count in row] for row in counts]
+    image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    for y, row in enumerate(counts):
+        for x, count in enumerate(row):
+            if count:
+                colour = "white" if shares[y][x] > 0.55 else "#222222"
+                size = 14 if len(names) <= 8 else 9
+                axes.text(x, y, f"{count:,}", ha="center", va="center", color=colour, fontsize=size)
+    labels = [_short(name) for name in names]
+    axes.set_xticks(range(len(names)), labels, rotation=0 if len(names) <= 4 else 60, ha="center")
+    axes.set_yticks(range(len(names)), labels)
+    axes.set_xlabel("answer")
+    axes.set_ylabel("truth")
+    axes.grid(visible=False)
+    figure.colorbar(image, ax=axes, label="share of the documents of a label", shrink=0.8)
+
+
+def _pairs_plot(confusions: Sequence[Confusion]) -> bytes:
+    def paint(figure: Figure) -> None:
+        from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - only plots need it
+
+        axes = figure.subplots()
+        places = range(len(confusions))
+        axes.barh(places, [confusion.documents for confusion in confusions], color=RED)
+        labels = [f"{_short(c.truth)} → {_short(c.answer)}" for c in confusions]
+        axes.set_yticks(places, labels, fontsize=10)
+        axes.invert_yaxis()
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("documents (truth → answer)")
+        lay_grid(axes, "x")
+
+    height = 1.6 + 0.32 * len(confusions)
+    return draw("The labels most often taken for others", paint, size=(10.0, height))
+
+
+def _reliability(panels: Sequence[Axes], bins: Sequence[ConfidenceBin], title: str) -> None:
+    upper, lower = panels
+    middles, width = [(part.low + part.high) / 2 for part in bins], 0.9 / BINS
+    upper.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--")
+    upper.bar(middles, [part.accuracy for part in bins], width, color=BLUE, label="accuracy")
+    for part, middle in zip(bins, middles, strict=True):
+        edges = [middle - width / 2, middle + width / 2]
+        upper.plot(
+            edges,
+            [part.confidence] * 2,
+            color=RED,
+            label="mean confidence" if part is bins[0] else None,
+        )
+    upper.set_title(title)
+    upper.set_xlim(0, 1)
+    upper.set_ylim(0, 1)
+    lower.bar(middles, [part.documents for part in bins], width, color=PALE)
+    lower.set_xlabel("confidence")
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"

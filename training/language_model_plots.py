@@ -1,0 +1,115 @@
+"""The plots of a language model's evaluation. Knows what was found, not how."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from training.plots import AMBER, BLUE, GREY, PALE, RED, draw, lay_grid
+from training.run_history import Curve, History
+from training.token_losses import Bin, FrequencyBins
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CERTAINTY = 1.96  # standard errors to each side: 95 %
+
+
+def frequency_plot(frequency: FrequencyBins, mean: float) -> bytes:
+    """Mean loss of each bin, and beside it what share of tokens and of the loss it has."""
+
+    def paint(figure: Figure) -> None:
+        losses, shares = figure.subplots(1, 2, sharey=True)
+        _mean_losses(losses, frequency.bins, mean)
+        _shares(shares, frequency.bins)
+        losses.invert_yaxis()
+        losses.set_ylabel(frequency.basis)
+
+    return draw("Loss by the frequency of the token", paint)
+
+
+def position_plot(bins: Sequence[Bin], mean: float) -> bytes:
+    """Mean loss by the place in the document, with what is certain about it."""
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        places = range(len(bins))
+        axes.axhline(mean, color=GREY, linewidth=1.2, linestyle="--", label="mean of all")
+        axes.errorbar(
+            places,
+            [part.loss for part in bins],
+            yerr=_errors(bins),
+            fmt="o-",
+            color=BLUE,
+            capsize=4,
+        )
+        labels = [f"{part.label}  ({part.tokens:,})" for part in bins]
+        axes.set_xticks(places, labels, fontsize=10, rotation=35, ha="right")
+        axes.set_xlabel("position of the token in its document (how many there are)")
+        axes.set_ylabel("nats per token")
+        axes.set_ylim(bottom=0)
+        lay_grid(axes, "y")
+        axes.legend()
+
+    return draw("Loss by the position in the document", paint)
+
+
+def curves_plot(history: History) -> bytes:
+    """Training and validation loss over the steps, the learning rate beneath."""
+
+    def paint(figure: Figure) -> None:
+        rates = history.learning_rate.steps
+        heights = [3, 1] if rates else [1]
+        panels = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)
+        panels = panels[:, 0]
+        _curve(panels[0], history.training, AMBER, "training, smoothed", marker="")
+        _curve(panels[0], history.validation, BLUE, "validation", marker="o")
+        panels[0].set_ylabel("loss (nats)")
+        panels[0].legend()
+        if rates:
+            _curve(panels[1], history.learning_rate, GREY, "learning rate", marker="")
+            panels[1].set_ylabel("learning rate")
+            panels[1].set_ylim(bottom=0)
+        panels[-1].set_xlabel("training step")
+
+    return draw("The course of the training", paint)
+
+
+def _mean_losses(axes: Axes, bins: Sequence[Bin], mean: float) -> None:
+    places = range(len(bins))
+    axes.barh(
+        places,
+        [part.loss for part in bins],
+        xerr=_errors(bins),
+        color=BLUE,
+        error_kw={"ecolor": "#333333", "elinewidth": 1.2},
+    )
+    axes.axvline(mean, color=GREY, linewidth=1.2, linestyle="--")
+    axes.set_yticks(places, [part.label for part in bins])
+    axes.set_xlabel("nats per token (dashed: mean of all)")
+    lay_grid(axes, "x")
+
+
+def _shares(axes: Axes, bins: Sequence[Bin]) -> None:
+    tokens = sum(part.tokens for part in bins)
+    loss = sum(part.tokens * part.loss for part in bins)
+    places = range(len(bins))
+    of_tokens = [100 * part.tokens / tokens for part in bins]
+    of_loss = [100 * part.tokens * part.loss / loss for part in bins]
+    axes.barh([place - 0.2 for place in places], of_tokens, 0.38, color=PALE, label="of the tokens")
+    axes.barh([place + 0.2 for place in places], of_loss, 0.38, color=RED, label="of the loss")
+    axes.set_xlabel("share in per cent")
+    lay_grid(axes, "x")
+    axes.legend(loc="lower right")
+
+
+def _curve(axes: Axes, curve: Curve, colour: str, label: str, *, marker: str) -> None:
+    if curve.steps:
+        axes.plot(curve.steps, curve.values, color=colour, label=label, marker=marker, markersize=5)
+
+
+def _errors(bins: Sequence[Bin]) -> list[float]:
+    """Half of each interval; nothing is drawn where it is not known."""
+    return [math.nan if part.error is None else CERTAINTY * part.error for part in bins]

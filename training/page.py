@@ -1,0 +1,156 @@
+"""One HTML page of sections, each with a sentence, a plot and a table; and the folder it stands in.
+
+The page holds its images and needs nothing else: no script, no other file. Beside it stand the
+plots as PNG files and the figures as JSON. Knows nothing of what is shown.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.checkpoint import write_atomically
+from training.run_directory import MANIFEST, OutputError
+
+FIGURES = "figures.json"
+PAGE = "index.html"
+NUMBER = re.compile(r"[-+−]?[\d.,:]+(?:e[-+]\d+)?(?: ?%)?|–")  # the dash: there is none
+
+TEMPLATE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  color: #222; background: #fff; }}
+section {{ margin: 2.5rem 0; }}
+h2 {{ margin-bottom: 0.25rem; }}
+img {{ max-width: 100%; height: auto; }}
+.scroll {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; font-size: 0.9rem; }}
+th, td {{ text-align: left; vertical-align: top; padding: 0.25rem 0.9rem 0.25rem 0;
+  border-bottom: 1px solid #ddd; overflow-wrap: break-word; }}
+th {{ white-space: nowrap; }}
+.number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{introduction}</p>
+{sections}
+</body>
+</html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Names of columns, and rows of as many cells."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A part of a page. ``name`` is the plot's file without its ending."""
+
+    name: str
+    title: str
+    text: str = ""
+    plot: bytes | None = None
+    table: Table | None = None
+
+
+def page(title: str, introduction: str, sections: Sequence[Section]) -> str:
+    """The page as HTML; every text is shown as it is, whatever marks are in it."""
+    return TEMPLATE.format(
+        title=html.escape(title),
+        introduction=html.escape(introduction),
+        sections="\n".join(map(_section, sections)),
+    )
+
+
+def check_folder(out: Path, *, option: str = "--out") -> None:
+    """Makes sure that a page may be written there; an earlier page and its plots are replaced.
+
+    Raises:
+        OutputError: something else is there.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputError(f"{out}: is a file; {option} names a directory for page and plots")
+    if (out / MANIFEST).exists():
+        raise OutputError(f"{out}: holds an artifact; {option} names a directory of its own")
+    if any(out.iterdir()) and not (out / FIGURES).exists():
+        raise OutputError(
+            f"{out}: holds files but no earlier page; choose an empty or new directory for {option}"
+        )
+
+
+def write_folder(
+    out: Path,
+    *,
+    title: str,
+    introduction: str,
+    sections: Sequence[Section],
+    figures: Mapping[str, Any],
+) -> None:
+    """Writes the page, the plots and the figures.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / FIGURES, json_file(figures))
+    for earlier in out.glob("*.png"):
+        earlier.unlink()
+    for section in sections:
+        if section.plot is not None:
+            write_atomically(out / f"{section.name}.png", section.plot)
+    write_atomically(out / PAGE, page(title, introduction, sections).encode())
+
+
+def json_file(figures: Mapping[str, Any]) -> bytes:
+    """The figures as JSON, one to a line."""
+    return (json.dumps(figures, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _section(section: Section) -> str:
+    parts = [f"<h2>{html.escape(section.title)}</h2>"]
+    if section.text:
+        parts.append(f"<p>{html.escape(section.text)}</p>")
+    if section.plot is not None:
+        image = base64.b64encode(section.plot).decode()
+        alternative = html.escape(section.title)
+        parts.append(f'<img src="data:image/png;base64,{image}" alt="{alternative}">')
+    if section.table is not None:
+        parts.append(_table(section.table))
+    return f'<section id="{html.escape(section.name)}">\n' + "\n".join(parts) + "\n</section>"
+
+
+def _table(table: Table) -> str:
+    """Columns that hold numbers alone are set flush right."""
+    columns = zip(*table.rows, strict=True) if table.rows else ((),) * len(table.header)
+    numeric = [all(NUMBER.fullmatch(cell) or not cell for cell in column) for column in columns]
+    lines = [_row("th", table.header, numeric), *(_row("td", row, numeric) for row in table.rows)]
+    return '<div class="scroll"><table>\n' + "\n".join(lines) + "\n</table></div>"
+
+
+def _row(tag: str, cells: Sequence[str], numeric: Sequence[bool]) -> str:
+    kinds = (' class="number"' if flush else "" for flush in numeric)
+    told = (
+        f"<{tag}{kind}>{html.escape(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True)
+    )
+    return f"<tr>{''.join(told)}</tr>"
