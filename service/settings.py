@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     )
     max_deadline_ms: Count = Field(default=600_000, description="largest deadline_ms")
     stream_buffer_events: int = Field(
-        default=4_096, ge=16, description="events kept for a client that reads slowly"
+        default=16_384, ge=16, description="events kept for a client that reads slowly"
     )
 
     ping_seconds: Seconds = Field(

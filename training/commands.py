@@ -114,7 +114,7 @@ def _add_evaluation_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lanes", type=_positive, metavar="N", help="parts of the text read at once; 1: exact"
     )
-    _add_output_options(parser)
+    _add_page_options(parser)
 
 
 def _add_agreement_options(parser: argparse.ArgumentParser) -> None:
@@ -148,10 +148,10 @@ def _add_agreement_options(parser: argparse.ArgumentParser) -> None:
         default=False,
         help="end each sentence in a full stop (default: as it is)",
     )
-    _add_output_options(parser)
+    _add_page_options(parser)
 
 
-def _add_output_options(parser: argparse.ArgumentParser) -> None:
+def _add_page_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=_positive, metavar="N", help="processor threads")
     parser.add_argument(
         "--json", type=Path, dest="json_file", metavar="FILE", help="write the figures there, too"

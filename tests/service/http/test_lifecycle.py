@@ -160,7 +160,8 @@ def test_drain_lets_streams_end(models: Path) -> None:
 
 def test_drain_cuts_short_what_takes_too_long(models: Path) -> None:
     """When the time to drain is over, a stream ends with an error event and the process ends."""
-    with RunningService(models, "--drain-seconds", "0.2", "--max-tokens", "1000000") as service:
+    slow = ("--kernel", "torch", "--burst-steps", "1", "--max-tokens", "1000000")
+    with RunningService(models, "--drain-seconds", "0.2", *slow) as service:
         with service.streaming(model="words", max_tokens=1_000_000) as events:
             next(events)
             service.signal(signal.SIGINT)
@@ -173,8 +174,8 @@ def test_drain_cuts_short_what_takes_too_long(models: Path) -> None:
 def test_second_signal_ends_at_once(models: Path) -> None:
     """Whoever asks twice does not wait for streams."""
     fields = {"model": "words", "max_tokens": 1_000_000}
-    limit = ("--max-tokens", "1000000")
-    with RunningService(models, *limit) as service, service.streaming(**fields) as events:
+    slow = ("--kernel", "torch", "--burst-steps", "1", "--max-tokens", "1000000")
+    with RunningService(models, *slow) as service, service.streaming(**fields) as events:
         next(events)
         service.signal(signal.SIGTERM)
         eventually(lambda: service.client.get("/health/ready").status_code == 503, "draining")
