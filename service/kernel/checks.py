@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from service.kernel.interface import RowWork
+
+
+def check_never_drawn(never_drawn: Collection[int], vocabulary: int) -> None:
+    """Raises ValueError when no token is left to draw."""
+    if vocabulary - len(set(never_drawn)) < 1:
+        raise ValueError("never_drawn: at least one token must be left to draw")
 
 
 def check_row(row: int, capacity: int) -> None:

@@ -21,8 +21,7 @@ from model.state import State
 from service.kernel import layout, native_library
 from service.kernel.interface import LogitSlices
 from service.kernel.layout import GATES, PackedMatrix, Precision
-
-ROW_MULTIPLE = 8  # of the MLP, so that its products do not depend on the number of documents
+from service.kernel.torch_classifier import ROW_MULTIPLE
 
 
 class _Direction(NamedTuple):

@@ -21,7 +21,7 @@ from model.networks import LanguageModel
 from model.state import State
 from service.kernel import layout, native_library
 from service.kernel.call_buffers import CallBuffers
-from service.kernel.checks import check_row, check_work
+from service.kernel.checks import check_never_drawn, check_row, check_work
 from service.kernel.interface import FloatArray, RowResult, RowWork
 from service.kernel.layout import GATES, PackedMatrix, Precision, padded
 
@@ -52,8 +52,7 @@ class NativeKernel:
     ) -> None:
         self._library = native_library.load()
         architecture = network.architecture
-        if architecture.vocabulary - len(set(never_drawn)) < 1:
-            raise ValueError("never_drawn: at least one token must be left to draw")
+        check_never_drawn(never_drawn, architecture.vocabulary)
         self.capacity = capacity
         self.vocabulary = architecture.vocabulary
         self.precision = precision

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.kernel.checks import check_never_drawn
 from service.kernel.filters import descending, is_filtered, penalise, surviving
 from service.kernel.interface import Sampling, Scored
 from service.kernel.random_numbers import (
@@ -61,8 +62,7 @@ class Sampler:
     """Answers for rows of logits over one vocabulary. Not for use from two threads at once."""
 
     def __init__(self, vocabulary: int, never_drawn: Collection[int]) -> None:
-        if vocabulary - len(set(never_drawn)) < 1:
-            raise ValueError("never_drawn: at least one token must be left to draw")
+        check_never_drawn(never_drawn, vocabulary)
         self.vocabulary = vocabulary
         self._never_drawn = np.array(sorted(never_drawn), dtype=np.int64)
         self._rows = max(1, BLOCK // vocabulary)
