@@ -22,7 +22,7 @@ from training.readers import DataError, read_documents
 
 LARGEST_WORD_VOCABULARY = 50_000  # unless more are asked for
 BPE_VOCABULARIES = (4_096, 2_048, 1_024, 512, 320, 258)
-MARKED_UNKNOWN = "<unk>"  # a corpus that has it has chosen its vocabulary already
+MARKED_UNKNOWN = "<unk>"  # a corpus that has it has chosen its words and its vocabulary already
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,10 @@ def _bpe_tokenizer(vocabulary: int | None, texts: Sequence[str]) -> Tokenizer:
 
 def _word_tokenizer(recipe: LanguageModelRecipe, texts: Sequence[str]) -> Tokenizer:
     """Words seen once become [UNK], which must be met in training, unless the corpus marks it."""
-    pretokenized = recipe.pretokenized
-    if pretokenized is None:
-        pretokenized = looks_pretokenized(texts)
     marked = any(MARKED_UNKNOWN in text for text in texts)
+    pretokenized = recipe.pretokenized
+    if pretokenized is None:  # the Penn Treebank has no punctuation to tell it by
+        pretokenized = marked or looks_pretokenized(texts)
     minimum_count = recipe.minimum_count or (1 if marked else 2)
     if recipe.vocabulary is not None:
         return train_word_tokenizer(
