@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from model.architecture import LanguageModelArchitecture
 from model.embeddings import embedding_matrix, read_vectors, words_of
@@ -81,9 +82,9 @@ def prepare(
         _check_data(recipe, documents, directory, checkpoint)
         tokenizer = Tokenizer.from_json(checkpoint.values["tokenizer"])
     train, valid = streams(documents, tokenizer)
-    recipe = complete(recipe, CorpusSize(tokens=len(train), vocabulary=tokenizer.size))
     if recipe.precision == "auto":
         recipe = replace(recipe, precision=choose_precision())
+    recipe = complete(recipe, CorpusSize(tokens=len(train), vocabulary=tokenizer.size))
     return Prepared(recipe, documents, tokenizer, train, valid)
 
 
@@ -113,6 +114,7 @@ def build_network(prepared: Prepared) -> LanguageModel:
             weight=recipe.dropout_weight or 0.0,
         ),
     )
+    _begin_at_frequencies(network, _token_counts(prepared))
     if recipe.vectors is not None:
         _read_embedding(network, recipe.vectors, prepared.tokenizer)
     if recipe.freeze_embeddings:
@@ -182,6 +184,22 @@ def _check_data(
         )
 
 
+def _token_counts(prepared: Prepared) -> Tensor:
+    """How often each token stands in the training data; (V)."""
+    tokens_N = torch.from_numpy(prepared.train.tokens_N)
+    return torch.bincount(tokens_N, minlength=prepared.tokenizer.size)
+
+
+@torch.no_grad()
+def _begin_at_frequencies(network: LanguageModel, counts_V: Tensor) -> None:
+    """The untrained network predicts each token as often as it stands in the data.
+
+    Rare words, which a sampled softmax seldom meets, would take long to get there.
+    """
+    seen_V = counts_V.float() + 1.0
+    network.output.bias.copy_((seen_V / seen_V.sum()).log())
+
+
 def _read_embedding(network: LanguageModel, file: str, tokenizer: Tokenizer) -> None:
     vectors = read_vectors(Path(os.path.expandvars(file)), words_of(tokenizer))
     width = network.architecture.embedding
@@ -208,7 +226,4 @@ def _sampler(prepared: Prepared) -> CandidateSampler | None:
     if prepared.recipe.softmax != "sampled":
         return None
     half = max(1, min(prepared.recipe.candidates, prepared.tokenizer.size - 2) // 2)
-    counts_V = torch.bincount(
-        torch.from_numpy(prepared.train.tokens_N), minlength=prepared.tokenizer.size
-    )
-    return CandidateSampler(counts_V, frequent=half, drawn=half)
+    return CandidateSampler(_token_counts(prepared), frequent=half, drawn=half)
