@@ -33,7 +33,7 @@ from training.run_directory import RunDirectory
 from training.schedule import Budget, OneCycle
 from training.windows import Windows
 
-VALIDATION_SHARE = 0.0025  # of a time budget, for one of the regular evaluations
+VALIDATION_SHARE = 0.0015  # of a time budget, for one of the regular evaluations
 FINAL_SHARE = 0.1  # of a time budget, at most, for the last one
 VALIDATION_LIMIT = 50_000  # predictions, without a time budget
 SMALLEST_LIMIT = 2_000
