@@ -11,8 +11,8 @@ from service.kernel import native_library
 from service.kernel.interface import RowResult, RowWork, Sampling
 from service.kernel.layout import Precision
 from service.kernel.native_kernel import NativeKernel
-from tests.service.naive import random_network
 from tests.service.kernel.test_kernels import BOUND, distributions, exact_distributions
+from tests.service.naive import random_network
 
 SETS = ("avx512", "avx2", "plain")
 VOCABULARY = 90
