@@ -35,7 +35,8 @@ def word_vectors(vocabulary: int, width: int) -> nn.Embedding:
     there are only shapes: a second at every start of the service.
     """
     vectors_VE = torch.empty(vocabulary, width).uniform_(-0.1, 0.1)
-    return nn.Embedding.from_pretrained(vectors_VE, freeze=False)
+    embedding: nn.Embedding = nn.Embedding.from_pretrained(vectors_VE, freeze=False)
+    return embedding
 
 
 class LanguageModel(nn.Module):

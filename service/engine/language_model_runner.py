@@ -31,7 +31,7 @@ Job = tuple[RowSequence, RowWork]
 # Who waits for a first token goes ahead of the others: a step of few rows is far quicker than one
 # of all, mostly without an output layer, and few tokens are quicker written than everybody's.
 AHEAD_STEPS = 32
-PATIENCE_SECONDS = 0.02  # how long the others are held up where more and more come
+PATIENCE_SECONDS = 0.06  # how long the others are held up where more and more come
 
 
 class LanguageModelRunner:
