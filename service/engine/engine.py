@@ -30,8 +30,8 @@ __all__ = ["Deliver", "Engine", "EngineOptions", "Ticket"]
 logger = logging.getLogger(__name__)
 Deliver = Callable[[TicketEvents], None]
 NAP_SECONDS = 0.2  # how long an idle loop sleeps before it shows that it is alive
-# A crowd comes in faster, and gets its answers sooner, while the loop leaves the processors to those
-# who take it in: it waits as long as one follows the other, within limits.
+# A crowd comes in faster, and has its answers sooner, while the loop leaves the processors to who
+# takes it in: the loop waits as long as one follows the other, within limits.
 CROWD = 2
 CROWD_GAP_SECONDS = 0.001
 CROWD_SECONDS = 0.025
