@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import NamedTuple
 
 import torch
 
-from training.checkpoint import CheckpointError, load_checkpoint
+from model.networks import LanguageModel
+from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from training.interruption import Interruption
 from training.language_model_data import unknown_share
 from training.language_model_keeper import Keeper
@@ -54,39 +56,59 @@ def run(invocation: Invocation) -> int:
             print(f"{directory.artifact}: the run is complete", file=sys.stderr)
             return 0
     set_threads(recipe.threads)
-    prepared = prepare(recipe, directory, checkpoint)
-    torch.manual_seed(prepared.recipe.seed)
-    network = build_network(prepared)
     if checkpoint is None:
-        limits = measure_limits(prepared, network, began)
+        begun = _begin(recipe, directory, began, overwrite=invocation.overwrite)
     else:
-        limits = Limits(**checkpoint.values["limits"])
-    training = LanguageModelRun(network, loop_settings(prepared, limits), began)
-    if checkpoint is None:
-        _begin(training, prepared, directory, overwrite=invocation.overwrite)
-    else:
-        training.restore(checkpoint)
-        directory.rewind(training.position.steps)
-    return _train(training, prepared, limits, directory)
+        begun = _resume(recipe, directory, began, checkpoint)
+    return _train(begun, directory)
+
+
+class _Begun(NamedTuple):
+    """A run that is ready for its next step."""
+
+    training: LanguageModelRun
+    prepared: Prepared
+    limits: Limits
 
 
 def _begin(
-    training: LanguageModelRun, prepared: Prepared, directory: RunDirectory, *, overwrite: bool
-) -> None:
-    recipe = prepared.recipe
-    if training.progress() >= 1.0:
-        raise RecipeError(
-            f"--minutes: {recipe.minutes:g} is over before the first step, "
-            f"{training.position.seconds:.1f} seconds after the beginning; give more"
-        )
-    directory.begin(overwrite=overwrite)
+    recipe: LanguageModelRecipe, directory: RunDirectory, began: float, *, overwrite: bool
+) -> _Begun:
+    with directory.drafting():
+        prepared = prepare(recipe, directory, None)
+        network = _first_network(prepared)
+        limits = measure_limits(prepared, network, began)
+        training = LanguageModelRun(network, loop_settings(prepared, limits), began)
+        if training.progress() >= 1.0:
+            raise RecipeError(
+                f"--minutes: {recipe.minutes:g} is over before the first step, "
+                f"{training.position.seconds:.1f} seconds after the beginning; give more"
+            )
+        directory.begin(overwrite=overwrite)
     prepared.tokenizer.save(directory.tokenizer)
-    write_recipe(directory.recipe, recipe, heading=HEADING)
+    write_recipe(directory.recipe, prepared.recipe, heading=HEADING)
+    return _Begun(training, prepared, limits)
 
 
-def _train(
-    training: LanguageModelRun, prepared: Prepared, limits: Limits, directory: RunDirectory
-) -> int:
+def _resume(
+    recipe: LanguageModelRecipe, directory: RunDirectory, began: float, checkpoint: Checkpoint
+) -> _Begun:
+    prepared = prepare(recipe, directory, checkpoint)
+    limits = Limits(**checkpoint.values["limits"])
+    network = _first_network(prepared)
+    training = LanguageModelRun(network, loop_settings(prepared, limits), began)
+    training.restore(checkpoint)
+    directory.rewind(training.position.steps)
+    return _Begun(training, prepared, limits)
+
+
+def _first_network(prepared: Prepared) -> LanguageModel:
+    torch.manual_seed(prepared.recipe.seed)
+    return build_network(prepared)
+
+
+def _train(begun: _Begun, directory: RunDirectory) -> int:
+    training, prepared, limits = begun
     keeper = Keeper(prepared, limits, directory, training)
     with RunReport(training, directory, prepared.recipe) as report, Interruption() as asked:
         _introduce(report, training, prepared)
@@ -112,7 +134,7 @@ def _introduce(report: RunReport, training: LanguageModelRun, prepared: Prepared
         valid=len(prepared.valid),
         unknown=unknown_share(prepared.valid, prepared.tokenizer),
     )
-    if prepared.documents.held_out:
+    if prepared.splits.held_out:
         report.note(f"no --valid: the last {prepared.recipe.holdout:.0%} of the text is held out")
 
 

@@ -34,7 +34,7 @@ class Keeper:
         recipe = prepared.recipe
         self._header: dict[str, Any] = {
             "recipe": recipe_values(recipe),
-            "data": prepared.documents.digest,
+            "data": prepared.splits.digest,
             "tokenizer": prepared.tokenizer.to_json(),
             "limits": asdict(limits),
         }
@@ -92,8 +92,7 @@ class Keeper:
 
     def _metrics(self, found: Likelihood) -> dict[str, float]:
         prepared, at = self._prepared, self._run.position
-        characters = sum(map(len, prepared.documents.valid))
-        nats_per_character = found.loss * len(prepared.valid) / characters
+        nats_per_character = found.loss * len(prepared.valid) / prepared.valid_characters
         values = {
             "validation_loss": found.loss,
             "validation_perplexity": found.perplexity,
