@@ -17,16 +17,22 @@ from typing import Any, get_args
 from training.classifier_recipe import ClassifierRecipe
 from training.gradient_recipe import GradientRecipe
 from training.language_model_recipe import LanguageModelRecipe
+from training.launcher import process_count, process_rank, quieten_torch
 from training.readers import Unit
 from training.recipe import add_options, given_options
 
 BAD_INPUT = 2
 FAILED = 1
+ONE_PROCESS = "only `lm` runs in several processes; start this command without torchrun"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     parsed = build_parser().parse_args(arguments)
+    if process_count() > 1:
+        if parsed.command is not _train_language_model:
+            return _refuse_several_processes()
+        quieten_torch()
     command: Callable[[argparse.Namespace], int] = parsed.command
     from training.command_errors import BAD_INPUT_ERRORS, FAILURES, describe  # noqa: PLC0415
 
@@ -41,6 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _refuse_several_processes() -> int:
+    if process_rank() == 0:
+        print(f"error: {ONE_PROCESS}", file=sys.stderr)
+    return BAD_INPUT
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ the end.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import NamedTuple
@@ -18,13 +19,15 @@ from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from training.interruption import Interruption
 from training.language_model_data import unknown_share
 from training.language_model_keeper import Keeper
+from training.language_model_loop import follow, train
 from training.language_model_recipe import LanguageModelRecipe
 from training.language_model_report import RunReport
-from training.language_model_run import Evaluation, LanguageModelRun, train
+from training.language_model_run import DivergedError, Evaluation, LanguageModelRun
 from training.language_model_setup import (
     Limits,
     Prepared,
     build_network,
+    check_processes,
     loop_settings,
     measure_limits,
     prepare,
@@ -33,6 +36,7 @@ from training.processors import set_threads
 from training.recipe import RecipeError, write_recipe
 from training.run_directory import Invocation, RunDirectory
 from training.run_options import fresh_recipe, resumed_recipe
+from training.team import Order, Team, launched_team
 
 HEADING = "What `python -m training lm --recipe FILE --out DIR` needs to repeat this run."
 
@@ -46,21 +50,43 @@ def run(invocation: Invocation) -> int:
     """
     began = time.monotonic()
     directory = RunDirectory(invocation.out)
+    with launched_team() as team:
+        if team.leads:
+            return _lead(invocation, directory, team, began)
+        return _follow(invocation, directory, team, began)
+
+
+def _lead(invocation: Invocation, directory: RunDirectory, team: Team, began: float) -> int:
     checkpoint = load_checkpoint(directory.checkpoint) if invocation.resume else None
     if checkpoint is None:
         recipe = fresh_recipe(LanguageModelRecipe, invocation)
         directory.check(overwrite=invocation.overwrite)
-    else:
-        recipe = resumed_recipe(LanguageModelRecipe, invocation, checkpoint.values["recipe"])
-        if checkpoint.values.get("complete") and directory.has_artifact():
-            print(f"{directory.artifact}: the run is complete", file=sys.stderr)
-            return 0
+        set_threads(recipe.threads)
+        begun = _begin(recipe, directory, team, began, overwrite=invocation.overwrite)
+        return _train(begun, directory)
+    recipe = resumed_recipe(LanguageModelRecipe, invocation, checkpoint.values["recipe"])
+    if checkpoint.values.get("complete") and directory.has_artifact():
+        print(f"{directory.artifact}: the run is complete", file=sys.stderr)
+        return 0
     set_threads(recipe.threads)
-    if checkpoint is None:
-        begun = _begin(recipe, directory, began, overwrite=invocation.overwrite)
-    else:
-        begun = _resume(recipe, directory, began, checkpoint)
+    begun = _resume(recipe, directory, team, began, checkpoint)
+    directory.rewind(begun.training.position.steps)
     return _train(begun, directory)
+
+
+def _follow(invocation: Invocation, directory: RunDirectory, team: Team, began: float) -> int:
+    """Goes on from what the leader has saved before its first step."""
+    with Interruption():  # that the leader will hear of, too; it saves the run, and ends it
+        if team.await_order()[0] is not Order.BEGIN:
+            return 0
+        checkpoint = load_checkpoint(directory.checkpoint)
+        recipe = resumed_recipe(LanguageModelRecipe, invocation, checkpoint.values["recipe"])
+        set_threads(recipe.threads)
+        training = _resume(recipe, directory, team, began, checkpoint).training
+        training.join()
+        with contextlib.suppress(DivergedError):  # the leader's, too: it tells
+            follow(training)
+    return 0
 
 
 class _Begun(NamedTuple):
@@ -72,13 +98,18 @@ class _Begun(NamedTuple):
 
 
 def _begin(
-    recipe: LanguageModelRecipe, directory: RunDirectory, began: float, *, overwrite: bool
+    recipe: LanguageModelRecipe,
+    directory: RunDirectory,
+    team: Team,
+    began: float,
+    *,
+    overwrite: bool,
 ) -> _Begun:
     with directory.drafting():
-        prepared = prepare(recipe, directory, None)
+        prepared = prepare(recipe, directory, None, processes=team.size)
         network = _first_network(prepared)
         limits = measure_limits(prepared, network, began)
-        training = LanguageModelRun(network, loop_settings(prepared, limits), began)
+        training = LanguageModelRun(network, loop_settings(prepared, limits), began, team)
         if training.progress() >= 1.0:
             raise RecipeError(
                 f"--minutes: {recipe.minutes:g} is over before the first step, "
@@ -91,14 +122,18 @@ def _begin(
 
 
 def _resume(
-    recipe: LanguageModelRecipe, directory: RunDirectory, began: float, checkpoint: Checkpoint
+    recipe: LanguageModelRecipe,
+    directory: RunDirectory,
+    team: Team,
+    began: float,
+    checkpoint: Checkpoint,
 ) -> _Begun:
-    prepared = prepare(recipe, directory, checkpoint)
+    check_processes(checkpoint, directory, team.size)
+    prepared = prepare(recipe, directory, checkpoint, processes=team.size)
     limits = Limits(**checkpoint.values["limits"])
     network = _first_network(prepared)
-    training = LanguageModelRun(network, loop_settings(prepared, limits), began)
+    training = LanguageModelRun(network, loop_settings(prepared, limits), began, team)
     training.restore(checkpoint)
-    directory.rewind(training.position.steps)
     return _Begun(training, prepared, limits)
 
 
@@ -113,6 +148,8 @@ def _train(begun: _Begun, directory: RunDirectory) -> int:
     with RunReport(training, directory, prepared.recipe) as report, Interruption() as asked:
         _introduce(report, training, prepared)
         keeper.save_run()  # a disk that is full is better known now than in an hour
+        training.team.announce(Order.BEGIN)
+        training.join()
         finished = train(
             training,
             on_evaluation=lambda found, progress: _evaluated(found, progress, keeper, report),

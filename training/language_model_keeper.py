@@ -37,6 +37,7 @@ class Keeper:
             "data": prepared.splits.digest,
             "tokenizer": prepared.tokenizer.to_json(),
             "limits": asdict(limits),
+            "processes": run.team.size,
         }
         self._provenance = provenance(
             sources={"train": expanded(recipe.train), "valid": expanded(recipe.valid)},

@@ -62,11 +62,18 @@ class Limits:
 
 
 def prepare(
-    recipe: LanguageModelRecipe, directory: RunDirectory, checkpoint: Checkpoint | None
+    recipe: LanguageModelRecipe,
+    directory: RunDirectory,
+    checkpoint: Checkpoint | None,
+    *,
+    processes: int = 1,
 ) -> Prepared:
     """Tokenizes the data, or finds it tokenized, and completes the recipe.
 
+    ``processes`` are those that share the lanes.
+
     Raises:
+        RecipeError: the lanes cannot be shared.
         DataError, VocabularyError: the data cannot be used.
         OutputError: its tokens cannot be written.
         CheckpointError: it is not the data the run was begun with.
@@ -82,7 +89,7 @@ def prepare(
     text = tokenized(recipe, splits, cache, tokenizer)
     train, valid = text.splits[TRAIN], text.splits[VALID]
     size = CorpusSize(tokens=len(train.stream), vocabulary=text.tokenizer.size)
-    recipe = complete(recipe, size)
+    recipe = _shared(complete(recipe, size), recipe.batch, size.tokens, processes)
     if recipe.precision == "auto":
         recipe = replace(recipe, precision=choose_precision())
     return Prepared(recipe, splits, text.tokenizer, train.stream, valid.stream, valid.characters)
@@ -167,6 +174,32 @@ def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
         patience=recipe.patience,
         evaluations=recipe.evaluations,
     )
+
+
+def check_processes(checkpoint: Checkpoint, directory: RunDirectory, processes: int) -> None:
+    """CheckpointError if the run was begun with another number of processes."""
+    begun = checkpoint.values["processes"]
+    if begun != processes:
+        start = f"torchrun --nproc-per-node {begun} -m training lm" if begun > 1 else "no torchrun"
+        raise CheckpointError(
+            f"{directory.checkpoint}: the run was begun with {begun} processes, now there are "
+            f"{processes}; continue it with {start}, or begin anew with --overwrite"
+        )
+
+
+def _shared(
+    recipe: LanguageModelRecipe, asked: int | None, tokens: int, processes: int
+) -> LanguageModelRecipe:
+    """With as many lanes for each process; what was ``asked`` for is not changed."""
+    lanes = min(recipe.batch or 1, tokens)
+    if lanes % processes == 0:
+        return recipe
+    if asked is not None or lanes < processes:
+        raise RecipeError(
+            f"--batch: {lanes} lanes cannot be shared evenly by {processes} processes; give a "
+            f"multiple of {processes}, or start fewer"
+        )
+    return replace(recipe, batch=lanes - lanes % processes)
 
 
 def _check_data(

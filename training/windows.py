@@ -38,6 +38,16 @@ class Window(NamedTuple):
     starts_TB: Tensor | None
     epoch_share: float
 
+    def part(self, lanes: slice) -> Window:
+        """The same window of some of the lanes."""
+        starts_TB = None if self.starts_TB is None else self.starts_TB[:, lanes]
+        return Window(
+            self.inputs_TB[:, lanes],
+            self.targets_TB[:, lanes],
+            starts_TB if starts_TB is not None and bool(starts_TB.any()) else None,
+            self.epoch_share,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
