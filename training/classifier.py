@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from model.artifact import Calibration, save_artifact
+from model.artifact import Calibration
 from training.calibration import fit_temperature
 from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from training.classifier_data import read_splits
@@ -28,11 +28,12 @@ from training.classifier_run import ClassifierRun, Evaluation, train
 from training.classifier_vocabulary import unknown_share
 from training.interruption import Interruption
 from training.language_model_data import expanded
+from training.model_output import save_model
 from training.processors import set_threads
 from training.provenance import provenance
 from training.recipe import recipe_values, write_recipe
-from training.run_directory import Invocation, RunDirectory
-from training.run_options import fresh_recipe, resumed_recipe
+from training.run_directory import Invocation, OutputError, RunDirectory
+from training.run_options import fresh_recipe, reading_data, resumed_recipe
 
 HEADING = "What `python -m training classifier --recipe FILE --out DIR` needs to repeat this run."
 
@@ -53,7 +54,8 @@ def run(invocation: Invocation) -> int:
     else:
         recipe = resumed_recipe(ClassifierRecipe, invocation, checkpoint.values["recipe"])
     set_threads(recipe.threads)
-    splits = read_splits(recipe)
+    with reading_data(resumed=checkpoint is not None):
+        splits = read_splits(recipe)
     if checkpoint is None:
         prepared = prepare_fresh(recipe, splits)
         directory.begin(overwrite=invocation.overwrite)
@@ -103,7 +105,10 @@ def _introduce(prepared: Prepared, report: RunReport) -> None:
 def _evaluated(found: Evaluation, progress: float, keeper: _Keeper, report: RunReport) -> None:
     report.evaluated(found, progress)
     if found.better:
-        keeper.save_best(found.predictions)
+        try:
+            keeper.save_best(found.predictions)
+        except OutputError as error:  # the best weights are in the checkpoint, too
+            report.note(f"warning: {error}")
 
 
 def _stepped(progress: float, asked: Interruption, keeper: _Keeper, report: RunReport) -> bool:
@@ -178,8 +183,8 @@ class _Keeper:
             "training_steps": at.steps,
             "training_epochs": round(at.epochs, 3),
         }
-        save_artifact(
-            self._directory.artifact,
+        save_model(
+            self._directory,
             network=self._training.network,
             tokenizer=prepared.tokenizer,
             name=prepared.recipe.name or "",

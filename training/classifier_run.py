@@ -155,6 +155,8 @@ class ClassifierRun:
         at.evaluated = max(at.evaluated + 1, math.floor(progress * settings.evaluations))
         found = predict(self.network, settings.valid, settings.precision)
         accuracy, loss = found.accuracy, found.loss
+        if not math.isfinite(loss):
+            raise _diverged(f"after step {at.steps}, validation loss {loss}")
         better = (accuracy, -loss) > (at.best_accuracy, -at.best_loss)
         at.without_better = 0 if better else at.without_better + 1
         if better:
@@ -238,11 +240,8 @@ class ClassifierRun:
             torch.nn.utils.clip_grad_value_(parameters, settings.clip_value)
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf).item()
         if not math.isfinite(loss) or not math.isfinite(norm):
-            raise DivergedError(
-                f"the loss is no longer a number (step {self.position.steps + 1}, loss {loss}, "
-                f"gradient norm {norm}); begin anew with a lower --learning-rate or a lower "
-                "--clip-norm. The last checkpoint and the best model so far are kept"
-            )
+            step = self.position.steps + 1
+            raise _diverged(f"step {step}, loss {loss}, gradient norm {norm}")
 
 
 def train(
@@ -271,6 +270,13 @@ def train(
     if not run.best or progress >= 1.0:
         on_evaluation(run.evaluate(1.0), 1.0)
     return True
+
+
+def _diverged(where: str) -> DivergedError:
+    return DivergedError(
+        f"the loss is no longer a number ({where}); begin anew with a lower --learning-rate or a "
+        "lower --clip-norm. The last checkpoint and the best model so far are kept"
+    )
 
 
 def _optimiser(network: Classifier, settings: Settings) -> torch.optim.AdamW:

@@ -34,7 +34,7 @@ from training.language_model_setup import (
 )
 from training.processors import set_threads
 from training.recipe import RecipeError, write_recipe
-from training.run_directory import Invocation, RunDirectory
+from training.run_directory import Invocation, OutputError, RunDirectory
 from training.run_options import fresh_recipe, resumed_recipe
 from training.team import Order, Team, launched_team
 
@@ -178,7 +178,10 @@ def _introduce(report: RunReport, training: LanguageModelRun, prepared: Prepared
 def _evaluated(found: Evaluation, progress: float, keeper: Keeper, report: RunReport) -> None:
     report.evaluated(found, progress)
     if found.better:
-        keeper.save_best()
+        try:
+            keeper.save_best()
+        except OutputError as error:  # the best weights are in the checkpoint, too
+            report.note(f"warning: {error}")
 
 
 def _stepped(progress: float, asked: Interruption, keeper: Keeper, report: RunReport) -> bool:

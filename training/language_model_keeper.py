@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from model.artifact import save_artifact
 from model.networks import LanguageModel
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.language_model_data import expanded, unknown_share
 from training.language_model_run import LanguageModelRun
 from training.language_model_setup import MARGIN, Limits, Prepared
+from training.model_output import save_model
 from training.perplexity import Likelihood, lay_out, likelihood
 from training.provenance import provenance
 from training.recipe import recipe_values
@@ -81,8 +81,8 @@ class Keeper:
 
     def _save(self, network: LanguageModel, found: Likelihood) -> dict[str, float]:
         metrics = self._metrics(found)
-        save_artifact(
-            self._directory.artifact,
+        save_model(
+            self._directory,
             network=network,
             tokenizer=self._prepared.tokenizer,
             name=self._prepared.recipe.name or "",

@@ -24,6 +24,7 @@ from training.perplexity import lay_out, likelihood
 from training.precision import choose_precision
 from training.recipe import RecipeError
 from training.run_directory import RunDirectory
+from training.run_options import reading_data
 from training.schedule import Budget, OneCycle
 from training.windows import Windows
 
@@ -78,7 +79,8 @@ def prepare(
         OutputError: its tokens cannot be written.
         CheckpointError: it is not the data the run was begun with.
     """
-    splits = find_splits(recipe)
+    with reading_data(resumed=checkpoint is not None):
+        splits = find_splits(recipe)
     tokenizer = None
     if checkpoint is not None:
         _check_data(recipe, splits, directory, checkpoint)

@@ -121,9 +121,19 @@ class RunDirectory:
             raise OutputError(f"{self.files}: cannot be made: {error.strerror or error}") from None
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Adds a line to the log."""
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        """Adds a line to the log.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        try:
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"{self.log}: cannot be written: {error.strerror or error}; free space, then "
+                "continue with --resume"
+            ) from None
 
     def rewind(self, step: int) -> None:
         """Takes out of the log what a run that is resumed after ``step`` steps will tell again.
