@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from model.artifact import Calibration
@@ -34,6 +35,7 @@ from training.provenance import provenance
 from training.recipe import recipe_values, write_recipe
 from training.run_directory import Invocation, OutputError, RunDirectory
 from training.run_options import fresh_recipe, reading_data, resumed_recipe
+from training.tensorboard_log import TensorBoardLog, require_tensorboard
 
 HEADING = "What `python -m training classifier --recipe FILE --out DIR` needs to repeat this run."
 
@@ -46,6 +48,7 @@ def run(invocation: Invocation) -> int:
             message for the person who asked.
     """
     began = time.monotonic()
+    require_tensorboard(invocation.tensorboard)
     directory = RunDirectory(invocation.out)
     checkpoint = load_checkpoint(directory.checkpoint) if invocation.resume else None
     if checkpoint is None:
@@ -63,18 +66,26 @@ def run(invocation: Invocation) -> int:
         write_recipe(directory.recipe, prepared.recipe, heading=HEADING)
     else:
         prepared = prepare_resumed(recipe, splits, checkpoint, directory.checkpoint)
-    return _train(prepared, directory, checkpoint, began)
+    return _train(prepared, directory, checkpoint, began, invocation.tensorboard)
 
 
 def _train(
-    prepared: Prepared, directory: RunDirectory, checkpoint: Checkpoint | None, began: float
+    prepared: Prepared,
+    directory: RunDirectory,
+    checkpoint: Checkpoint | None,
+    began: float,
+    tensorboard: Path | None,
 ) -> int:
     training = ClassifierRun(prepared.network, settings_of(prepared), began)
     if checkpoint is not None:
         training.restore(checkpoint)
         directory.rewind(training.position.steps)
     keeper = _Keeper(prepared, directory, training)
-    with RunReport(training, directory, prepared.recipe) as report, Interruption() as asked:
+    board = TensorBoardLog(tensorboard, training.position.steps)
+    with (
+        RunReport(training, directory, prepared.recipe, board) as report,
+        Interruption() as asked,
+    ):
         _introduce(prepared, report)
         keeper.save_run()  # a disk that is full is better known now than later
         finished = train(

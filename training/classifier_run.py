@@ -102,6 +102,7 @@ class ClassifierRun:
     position: Position = field(default_factory=Position)
     optimiser: torch.optim.AdamW = field(init=False)
     best: dict[str, Tensor] = field(init=False, default_factory=dict)
+    gradient_norm: float = field(init=False, default=math.nan)  # of the last step, before clipping
     _seconds_before: float = field(init=False, default=0.0)
     _documents: Documents = field(init=False)
     _batches: list[list[int]] = field(init=False)
@@ -239,6 +240,7 @@ class ClassifierRun:
         if settings.clip_value > 0:
             torch.nn.utils.clip_grad_value_(parameters, settings.clip_value)
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf).item()
+        self.gradient_norm = norm
         if not math.isfinite(loss) or not math.isfinite(norm):
             step = self.position.steps + 1
             raise _diverged(f"step {step}, loss {loss}, gradient norm {norm}")

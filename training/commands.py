@@ -92,6 +92,9 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR.run")
     parser.add_argument("--overwrite", action="store_true", help="begin anew over what is in DIR")
+    parser.add_argument(
+        "--tensorboard", type=Path, metavar="DIR", help="write the curves for TensorBoard, too"
+    )
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +103,7 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
         "--recipe", type=Path, metavar="FILE", help="options from a TOML file; those given win"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace earlier plots in DIR")
-    parser.set_defaults(resume=False)
+    parser.set_defaults(resume=False, tensorboard=None)
 
 
 def _train_language_model(parsed: argparse.Namespace) -> int:
@@ -205,6 +208,7 @@ def _run_training(module: str, recipe: type[Any], parsed: argparse.Namespace) ->
         recipe_file=parsed.recipe,
         resume=parsed.resume,
         overwrite=parsed.overwrite,
+        tensorboard=parsed.tensorboard,
     )
     status: int = importlib.import_module(module).run(invocation)
     return status

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -37,6 +38,7 @@ from training.recipe import RecipeError, write_recipe
 from training.run_directory import Invocation, OutputError, RunDirectory
 from training.run_options import fresh_recipe, resumed_recipe
 from training.team import Order, Team, launched_team
+from training.tensorboard_log import TensorBoardLog, require_tensorboard
 
 HEADING = "What `python -m training lm --recipe FILE --out DIR` needs to repeat this run."
 
@@ -57,13 +59,14 @@ def run(invocation: Invocation) -> int:
 
 
 def _lead(invocation: Invocation, directory: RunDirectory, team: Team, began: float) -> int:
+    require_tensorboard(invocation.tensorboard)
     checkpoint = load_checkpoint(directory.checkpoint) if invocation.resume else None
     if checkpoint is None:
         recipe = fresh_recipe(LanguageModelRecipe, invocation)
         directory.check(overwrite=invocation.overwrite)
         set_threads(recipe.threads)
         begun = _begin(recipe, directory, team, began, overwrite=invocation.overwrite)
-        return _train(begun, directory)
+        return _train(begun, directory, invocation.tensorboard)
     recipe = resumed_recipe(LanguageModelRecipe, invocation, checkpoint.values["recipe"])
     if checkpoint.values.get("complete") and directory.has_artifact():
         print(f"{directory.artifact}: the run is complete", file=sys.stderr)
@@ -71,7 +74,7 @@ def _lead(invocation: Invocation, directory: RunDirectory, team: Team, began: fl
     set_threads(recipe.threads)
     begun = _resume(recipe, directory, team, began, checkpoint)
     directory.rewind(begun.training.position.steps)
-    return _train(begun, directory)
+    return _train(begun, directory, invocation.tensorboard)
 
 
 def _follow(invocation: Invocation, directory: RunDirectory, team: Team, began: float) -> int:
@@ -142,10 +145,14 @@ def _first_network(prepared: Prepared) -> LanguageModel:
     return build_network(prepared)
 
 
-def _train(begun: _Begun, directory: RunDirectory) -> int:
+def _train(begun: _Begun, directory: RunDirectory, tensorboard: Path | None) -> int:
     training, prepared, limits = begun
     keeper = Keeper(prepared, limits, directory, training)
-    with RunReport(training, directory, prepared.recipe) as report, Interruption() as asked:
+    board = TensorBoardLog(tensorboard, training.position.steps)
+    with (
+        RunReport(training, directory, prepared.recipe, board) as report,
+        Interruption() as asked,
+    ):
         _introduce(report, training, prepared)
         keeper.save_run()  # a disk that is full is better known now than in an hour
         training.team.announce(Order.BEGIN)

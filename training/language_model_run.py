@@ -111,6 +111,7 @@ class LanguageModelRun:
     optimiser: torch.optim.AdamW = field(init=False)
     averages: AveragedWeights = field(init=False)
     best: dict[str, Tensor] = field(init=False, default_factory=dict)
+    gradient_norm: float = field(init=False, default=math.nan)  # of the last step, before clipping
     _seconds_before: float = field(init=False, default=0.0)
     _carried: State | None = field(init=False, default=None)
     _epoch: Epoch | None = field(init=False, default=None)
@@ -284,11 +285,12 @@ class LanguageModelRun:
         parameters = [p for p in self.network.parameters() if p.grad is not None]
         if settings.clip_value > 0:
             torch.nn.utils.clip_grad_value_(parameters, settings.clip_value)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf)
-        if not math.isfinite(loss) or not math.isfinite(float(norm)):
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf))
+        self.gradient_norm = norm
+        if not math.isfinite(loss) or not math.isfinite(norm):
             raise DivergedError(
                 f"the loss is no longer a number (step {self.position.steps + 1}, loss {loss}, "
-                f"gradient norm {float(norm)}); begin anew with a lower --learning-rate or a lower "
+                f"gradient norm {norm}); begin anew with a lower --learning-rate or a lower "
                 "--clip-norm. The last checkpoint and the best model so far are kept"
             )
 

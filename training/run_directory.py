@@ -34,6 +34,7 @@ class Invocation:
     recipe_file: Path | None = None
     resume: bool = False
     overwrite: bool = False
+    tensorboard: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
