@@ -111,10 +111,15 @@ class AdaptiveOutput(nn.Module):
     def parts(self) -> Parts:
         """The head, put together, and the tails."""
         listed = self._borders[0]
+        words = [end - begin for begin, end in pairwise(self._borders)]
+        # One split and not many slices: the gradient of each slice would be as large as the whole.
+        bias, *tail_biases, end_bias = self.bias.split([listed, *words, 1])
+        rest = [len(self.weight) - listed - 1] if len(self.tails) > 0 else words
+        weight, *tail_weights, end_weight = self.weight.split([listed, *rest, 1])
         return Parts(
-            torch.cat([self.weight[:listed], self.weight[-1:], self.entries.weight]),
-            torch.cat([self.bias[:listed], self.bias[-1:], self.entries.bias]),
-            tuple(self._tails()),
+            torch.cat([weight, end_weight, self.entries.weight]),
+            torch.cat([bias, end_bias, self.entries.bias]),
+            tuple(self._tails(tail_weights, tail_biases)),
         )
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -128,13 +133,13 @@ class AdaptiveOutput(nn.Module):
             found.append(_log_softmax(inside) + head[..., place : place + 1])
         return torch.cat([*found, head[..., listed : listed + 1]], dim=-1)
 
-    def _tails(self) -> Iterator[Tail]:
+    def _tails(self, weights: list[Tensor], biases: list[Tensor]) -> Iterator[Tail]:
         for place, (begin, end) in enumerate(pairwise(self._borders)):
             own = self.tails[place] if len(self.tails) > 0 else None
             if isinstance(own, _NarrowTail):
-                yield Tail(begin, end, own.narrow.weight, own.words.weight, self.bias[begin:end])
+                yield Tail(begin, end, own.narrow.weight, own.words.weight, biases[place])
             else:
-                yield Tail(begin, end, None, self.weight[begin:end], self.bias[begin:end])
+                yield Tail(begin, end, None, weights[place], biases[place])
 
 
 class _NarrowTail(nn.Module):

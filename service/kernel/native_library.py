@@ -16,7 +16,7 @@ from torch import Tensor
 from service.kernel.layout import PackedMatrix
 
 LIBRARY = Path(__file__).parent / "native" / "libunroll.so"  # where setup.py puts it
-INTERFACE = 2
+INTERFACE = 3
 CELLS = {"elman": 0, "gru": 1, "lstm": 2}
 PRECISIONS = {"int8": 0, "float32": 1}
 # For tests (sanitizers): loads this library instead.
@@ -63,6 +63,12 @@ class LayerDescription(ctypes.Structure):
     )
 
 
+class TailDescription(ctypes.Structure):
+    """native/language_model.h."""
+
+    _fields_ = (("narrow", Matrix), ("words", Matrix), ("begin", _i32), ("end", _i32))
+
+
 class Description(ctypes.Structure):
     """native/language_model.h."""
 
@@ -77,6 +83,8 @@ class Description(ctypes.Structure):
         ("embedding_inputs", _i32),
         ("projection", Matrix),
         ("output", Matrix),
+        ("tail_count", _i32),
+        ("tails", ctypes.POINTER(TailDescription)),
         ("current", _ptr),
         ("worth_sharing", ctypes.c_int64),
     )
