@@ -110,6 +110,7 @@ class _Row:
             ask.distribution or ask.sampling.top_logprobs > 0 or (ask.draw and not self._in_rounds)
         )
         self._first_entry = sampler.listed + 1
+        self._scores_J = self._scores() if self._in_rounds else np.empty(0)
         self.inside: dict[int, FloatArray] = {}
         self.needed = self._needed()
 
@@ -133,9 +134,8 @@ class _Row:
             return set(tails)
         needed = {tail for tail in tails if self._holds(tail, self._ask.score)}
         if self._in_rounds:
-            scores_J = self._scores()
-            word = self._best_word(scores_J)
-            needed |= {tail for tail in tails if self._is_ahead(self._bound(scores_J, tail), word)}
+            word = self._best_word()
+            needed |= {tail for tail in tails if self._is_ahead(self._bound(tail), word)}
         return needed
 
     def _scores(self) -> Scores:
@@ -146,12 +146,12 @@ class _Row:
                 scaled_J[place] += (1.0 - self._inverse) * np.log(end - begin)
         return scaled_J - self._noise(0, len(scaled_J))
 
-    def _bound(self, scores_J: Scores, tail: int) -> tuple[float, int]:
-        return float(scores_J[self._first_entry + tail]), self._sampler.tails[tail][0]
+    def _bound(self, tail: int) -> tuple[float, int]:
+        return float(self._scores_J[self._first_entry + tail]), self._sampler.tails[tail][0]
 
-    def _best_word(self, scores_J: Scores) -> tuple[float, int]:
+    def _best_word(self) -> tuple[float, int]:
         """Score and id of the first of the head's words that may be drawn."""
-        words = scores_J[: self._first_entry].copy()
+        words = self._scores_J[: self._first_entry].copy()
         words[self._sampler.never_drawn_in(0, self._sampler.listed)] = -np.inf
         if self._sampler.never_drawn_in(self._sampler.end, self._sampler.end + 1):
             words[-1] = -np.inf
@@ -164,10 +164,9 @@ class _Row:
 
     def _settle(self) -> int:
         """The token that is drawn in rounds."""
-        scores_J = self._scores()
-        best, winner = self._best_word(scores_J), None
+        best, winner = self._best_word(), None
         for tail in range(len(self._sampler.tails)):
-            bound = self._bound(scores_J, tail)
+            bound = self._bound(tail)
             if not self._is_ahead(bound, best):
                 continue
             arrival = min(bound[0], self._arrival(tail, bound[0])), bound[1]
