@@ -33,8 +33,8 @@ class Sampling:
     ``top_p``: the fewest tokens whose mass reaches it. ``min_p``: at least this fraction of the
     likeliest token's probability. ``repetition_penalty`` (Keskar et al., CTRL, 2019) divides
     positive and multiplies negative logits of the tokens already seen (those of an adaptive softmax
-    are log-probabilities, never positive). ``seed`` (unsigned, 64 bits), ``choice`` and the position
-    decide the random numbers, nothing else does.
+    are log-probabilities, never positive). ``seed`` (unsigned, 64 bits), ``choice`` and the
+    position decide the random numbers, nothing else does.
     ``logprob``: whether the log-probability of a drawn token is wanted; where it is not, it may
     be anything, and a pass over the vocabulary is saved. ``top_logprobs``: how many of the
     likeliest tokens to report with each token.

@@ -158,7 +158,7 @@ class LanguageModel {
   int row_width_;                // of a row's logits: head and tails, each padded
   const Steps& steps_;
   Team team_;
-  int64_t multiplications_ = 0;  // of one row in one step
+  int64_t multiplications_ = 0;  // of one row in one step, tails apart
   int sharing_ = 1;              // threads of the call under way
   std::atomic<bool> interrupted_{false};
 
