@@ -112,6 +112,8 @@ def build_network(prepared: Prepared) -> LanguageModel:
         layers=recipe.layers or 0,
         projection=recipe.projection or None,
         tied=bool(recipe.tied),
+        cutoffs=recipe.cutoffs or (),
+        division=recipe.division,
     )
     network = LanguageModel(
         architecture,

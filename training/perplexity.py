@@ -189,11 +189,10 @@ def _losses(
 
 def prediction_losses(network: LanguageModel, hidden_NH: Tensor, targets_N: Tensor) -> Tensor:
     """-log p of each target after its hidden state, in nats, a few rows of logits at a time."""
-    losses = [torch.empty(0)]
+    parts, losses = network.output.parts(), [torch.empty(0)]
     for begin in range(0, len(targets_N), ROWS):
-        logits_RV = network.logits(hidden_NH[begin : begin + ROWS]).float()
-        targets_R1 = targets_N[begin : begin + ROWS].unsqueeze(1)
-        losses.append(logits_RV.logsumexp(1) - logits_RV.gather(1, targets_R1).squeeze(1))
+        rows = slice(begin, begin + ROWS)
+        losses.append(-parts.log_probability(network.projected(hidden_NH[rows]), targets_N[rows]))
     return torch.cat(losses)
 
 
