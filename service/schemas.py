@@ -343,7 +343,7 @@ class ModelResponse(_Response):
     default: bool = Field(description="whether it answers when no model is named")
     tokenizer: Literal["word", "char", "bpe"]
     vocabulary_size: int
-    architecture: dict[str, int | str | bool | None]
+    architecture: dict[str, int | str | bool | tuple[int, ...] | None]
     labels: list[str] | None = None
     metrics: dict[str, float] = Field(description="measured when it was trained")
     limits: dict[str, int]

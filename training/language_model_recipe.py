@@ -33,6 +33,7 @@ USUAL_THREADS = 2
 FURTHER_THREAD = 0.7  # what each thread but the first adds to the speed of one
 WIDTHS = (128, 200, 256, 320, 400, 512, 650, 800)
 TOKENS_PER_WEIGHT = 4.0  # read in a run, for each recurrent weight, make a width worth it
+CUTOFFS = (2_000, 10_000)  # of an adaptive softmax, those that are under half of the vocabulary
 EXAMPLE_MINUTES = 10.0  # when no budget is given
 
 
@@ -50,6 +51,10 @@ class LanguageModelRecipe:
     name: str | None = option(None, "the model's name; the name of --out if not given")
     description: str | None = option(None, "a sentence or two for the model card", fixed=False)
     licence: str | None = option(None, "of the data and so of the model, for its card", fixed=False)
+
+    token_cache: str | None = option(
+        None, "keep the tokenized text there, for other runs, too", metavar="DIR", fixed=False
+    )
 
     tokenizer: Literal["word", "char", "bpe"] = option("word", "what a token is")
     vocabulary: int | None = option(None, "how many tokens there are at most", metavar="N")
@@ -92,8 +97,14 @@ class LanguageModelRecipe:
     weight_decay: float | None = option(None, "AdamW's decay", metavar="X")
     clip_norm: float = option(0.25, "gradients are scaled down to this norm; 0: not")
     clip_value: float = option(0.0, "each gradient is cut off at this size; 0: not")
-    softmax: Literal["full", "sampled"] | None = option(
-        None, "over all tokens, or an estimate from a sample"
+    softmax: Literal["full", "sampled", "adaptive"] | None = option(
+        None, "over all tokens; an estimate from a sample; or frequent tokens apart from rare ones"
+    )
+    cutoffs: tuple[int, ...] | None = option(
+        None, "the most frequent tokens at each border of an adaptive softmax", metavar="N"
+    )
+    division: int | None = option(
+        None, "how much narrower rarer tokens' weights of an adaptive softmax are", metavar="N"
     )
     candidates: int = option(2500, "tokens in the sample of a sampled softmax", metavar="N")
     averaging: float = option(0.25, "the last share of the run whose weights are averaged; 0: none")
@@ -133,6 +144,17 @@ class LanguageModelRecipe:
                 raise RecipeError(f"{_flag(name)}: expected 0 or more, got {value}")
         if sum(x is not None for x in (self.minutes, self.epochs, self.steps)) > 1:
             raise RecipeError("--minutes, --epochs, --steps: give one of them")
+        self._check_adaptive()
+
+    def _check_adaptive(self) -> None:
+        for name in ("cutoffs", "division"):
+            if getattr(self, name) is not None and self.softmax != "adaptive":
+                raise RecipeError(f"{_flag(name)}: belongs to --softmax adaptive")
+        if self.softmax == "adaptive" and self.tokenizer == "bpe":
+            raise RecipeError(
+                "--softmax adaptive: cuts where tokens get rare, but bpe does not number them by "
+                "how frequent they are; use another --softmax, or --tokenizer word"
+            )
 
 
 DROPOUTS = (
@@ -142,7 +164,17 @@ DROPOUTS = (
     "dropout_embedding",
     "dropout_weight",
 )
-SIZES = ("vocabulary", "minimum_count", "layers", "hidden", "embedding", "batch", "bptt", "threads")
+SIZES = (
+    "vocabulary",
+    "minimum_count",
+    "layers",
+    "hidden",
+    "embedding",
+    "batch",
+    "bptt",
+    "threads",
+    "division",
+)
 AMOUNTS = (
     "minutes",
     "epochs",
@@ -199,7 +231,7 @@ def _with_widths(recipe: LanguageModelRecipe, size: CorpusSize, hidden: int) -> 
     if projection is None and tied and embedding != hidden:
         projection = embedding
     large = size.vocabulary > 2 * recipe.candidates
-    return replace(
+    sized = replace(
         recipe,
         layers=recipe.layers or 2,
         hidden=hidden,
@@ -208,6 +240,7 @@ def _with_widths(recipe: LanguageModelRecipe, size: CorpusSize, hidden: int) -> 
         projection=projection or None,
         softmax=recipe.softmax or ("sampled" if large else "full"),
     )
+    return _with_cutoffs(sized, size)
 
 
 def _with_windows(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
@@ -229,6 +262,20 @@ def _with_optimisation(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
         learning_rate=recipe.learning_rate or round(peak, 5),
         weight_decay=recipe.weight_decay if recipe.weight_decay is not None else 0.01,
     )
+
+
+def _with_cutoffs(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
+    """A head of the few thousand most frequent words; the tails tied, too, where the head is."""
+    if recipe.softmax != "adaptive":
+        return recipe
+    fitting = tuple(cut for cut in CUTOFFS if 2 * cut < size.vocabulary)
+    if recipe.cutoffs is None and not fitting:
+        raise RecipeError(
+            f"--softmax adaptive: is for large vocabularies, and this one has {size.vocabulary} "
+            "tokens; use --softmax full, or say where to cut with --cutoffs"
+        )
+    division = recipe.division or (1 if recipe.tied else 4)
+    return replace(recipe, cutoffs=recipe.cutoffs or fitting, division=division)
 
 
 def _with_regularisation(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
@@ -260,7 +307,11 @@ def _tokens_read(recipe: LanguageModelRecipe, size: CorpusSize) -> float:
 def _multiplications(recipe: LanguageModelRecipe, vocabulary: int) -> float:
     """Of one token on its way through the network."""
     hidden, projection = recipe.hidden or 1, recipe.projection or 0
-    words = min(vocabulary, 1.2 * recipe.candidates) if recipe.softmax == "sampled" else vocabulary
+    words: float = vocabulary
+    if recipe.softmax == "sampled":
+        words = min(vocabulary, 1.2 * recipe.candidates)
+    elif recipe.cutoffs:  # a fifth of the tokens, about, ask for a tail
+        words = recipe.cutoffs[0] + 0.2 * vocabulary / (recipe.division or 1)
     return _recurrent_weights(recipe) + hidden * projection + words * (projection or hidden)
 
 

@@ -3,8 +3,6 @@
 import math
 from pathlib import Path
 
-import torch
-
 from tests.training.made_up_text import text
 from training.language_model_recipe import LanguageModelRecipe
 from training.language_model_setup import build_network, prepare
@@ -18,9 +16,7 @@ def test_an_untrained_network_expects_words_as_often_as_they_are(tmp_path: Path)
     recipe = LanguageModelRecipe(train=(str(file),), precision="float32", minutes=1.0)
     prepared = prepare(recipe, RunDirectory(tmp_path / "model"), None)
     network = build_network(prepared)
-    counts_V = torch.bincount(
-        torch.from_numpy(prepared.train.tokens_N), minlength=prepared.tokenizer.size
-    )
+    counts_V = prepared.train.counts(prepared.tokenizer.size)
     word, often = int(counts_V.argmax()), int(counts_V.max())
     predicted_V = network.output.bias.detach().softmax(0)
     assert math.isclose(float(predicted_V.sum()), 1.0, rel_tol=1e-5)
