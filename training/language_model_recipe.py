@@ -34,6 +34,7 @@ FURTHER_THREAD = 0.7  # what each thread but the first adds to the speed of one
 WIDTHS = (128, 200, 256, 320, 400, 512, 650, 800)
 TOKENS_PER_WEIGHT = 4.0  # read in a run, for each recurrent weight, make a width worth it
 CUTOFFS = (2_000, 10_000)  # of an adaptive softmax, those that are under half of the vocabulary
+DIVISION = 4
 EXAMPLE_MINUTES = 10.0  # when no budget is given
 
 
@@ -265,7 +266,10 @@ def _with_optimisation(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
 
 
 def _with_cutoffs(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
-    """A head of the few thousand most frequent words; the tails tied, too, where the head is."""
+    """A head of the most frequent words, and tails that are narrower even where they could be tied.
+
+    They learn faster and cost less so.
+    """
     if recipe.softmax != "adaptive":
         return recipe
     fitting = tuple(cut for cut in CUTOFFS if 2 * cut < size.vocabulary)
@@ -274,8 +278,7 @@ def _with_cutoffs(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageMode
             f"--softmax adaptive: is for large vocabularies, and this one has {size.vocabulary} "
             "tokens; use --softmax full, or say where to cut with --cutoffs"
         )
-    division = recipe.division or (1 if recipe.tied else 4)
-    return replace(recipe, cutoffs=recipe.cutoffs or fitting, division=division)
+    return replace(recipe, cutoffs=recipe.cutoffs or fitting, division=recipe.division or DIVISION)
 
 
 def _with_regularisation(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
