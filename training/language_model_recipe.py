@@ -49,6 +49,10 @@ class LanguageModelRecipe:
     description: str | None = option(None, "a sentence or two for the model card", fixed=False)
     licence: str | None = option(None, "of the data and so of the model, for its card", fixed=False)
 
+    token_cache: str | None = option(
+        None, "keep the tokenized text there, for other runs, too", metavar="DIR", fixed=False
+    )
+
     tokenizer: Literal["word", "char", "bpe"] = option("word", "what a token is")
     vocabulary: int | None = option(None, "how many tokens there are at most", metavar="N")
     minimum_count: int | None = option(
