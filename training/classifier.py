@@ -7,11 +7,13 @@ split and measures it on the test split.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from model.artifact import Calibration, save_artifact
+from model.artifact import WEIGHTS, Calibration, save_artifact
 from training.calibration import fit_temperature
 from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from training.classifier_data import read_splits
@@ -135,9 +137,7 @@ class _Keeper:
             "tokenizer": prepared.tokenizer.to_json(),
         }
         self._provenance = provenance(
-            sources={
-                split: expanded(getattr(recipe, split)) for split in ("train", "valid", "test")
-            },
+            sources=_sources(recipe),
             recipe=recipe_values(recipe),
             seed=recipe.seed,
         )
@@ -189,3 +189,11 @@ class _Keeper:
             metrics=metrics,
         )
         return metrics
+
+
+def _sources(recipe: ClassifierRecipe) -> dict[str, list[str]]:
+    """The files that a run reads, by what they are for."""
+    splits = {split: expanded(getattr(recipe, split)) for split in ("train", "valid", "test")}
+    if recipe.from_ is None:
+        return splits
+    return splits | {"from": [str(Path(os.path.expandvars(recipe.from_)) / WEIGHTS)]}

@@ -30,8 +30,13 @@ class ClassifierRecipe:
     description: str | None = option(None, "a sentence or two for the model card", fixed=False)
     licence: str | None = option(None, "of the data and so of the model, for its card", fixed=False)
 
-    tokenizer: Literal["word", "char", "bpe"] = option(
-        "word", "what a token is; words are read in lower case"
+    from_: str | None = option(
+        None,
+        "begin from the encoder of a trained language model, and read in its tokens",
+        metavar="ARTIFACT",
+    )
+    tokenizer: Literal["word", "char", "bpe"] | None = option(
+        None, "what a token is (word); words are read in lower case"
     )
     vocabulary: int | None = option(None, "how many tokens there are at most", metavar="N")
     minimum_count: int | None = option(
@@ -58,13 +63,17 @@ class ClassifierRecipe:
     )
     freeze_embeddings: bool = option(False, "leave the embedding as it begins")
 
-    cell: Literal["lstm", "gru", "elman"] = option("lstm", "the recurrent cell")
-    layers: int = option(1, "recurrent layers", metavar="N")
-    hidden: int = option(128, "width of a hidden state, of each direction", metavar="N")
+    cell: Literal["lstm", "gru", "elman"] | None = option(None, "the recurrent cell (lstm)")
+    layers: int | None = option(None, "recurrent layers (1)", metavar="N")
+    hidden: int | None = option(
+        None, "width of a hidden state, of each direction (128)", metavar="N"
+    )
     embedding: int | None = option(
         None, "width of a token's vector; that of --vectors where they are given", metavar="N"
     )
-    bidirectional: bool = option(True, "read documents from both ends")
+    bidirectional: bool | None = option(
+        None, "read documents from both ends (yes, but with --from as the language model does)"
+    )
     pooling: Literal["last", "last_max_mean"] = option(
         "last_max_mean", "what the head sees: the final state, or maximum and mean over time too"
     )
@@ -84,6 +93,18 @@ class ClassifierRecipe:
         None, "documents of average length in one step; long ones share it with fewer", metavar="N"
     )
     learning_rate: float = option(2e-3, "the highest learning rate of the cycle", metavar="X")
+    layer_decay: float | None = option(
+        None,
+        "each layer beneath the head learns so many times slower than the one above (1; 2.6 with "
+        "--from)",
+        metavar="X",
+    )
+    unfreezing: float | None = option(
+        None,
+        "the share of the run over which layers begin to learn, from the head down (0; 0.3 with "
+        "--from)",
+        metavar="X",
+    )
     warm_up: float = option(0.15, "the share of the run in which the learning rate rises")
     weight_decay: float = option(0.01, "AdamW's decay", metavar="X")
     clip_norm: float = option(1.0, "gradients are scaled down to this norm; 0: not")
@@ -120,14 +141,17 @@ class ClassifierRecipe:
                 raise RecipeError(f"{_flag(name)}: expected 0 or more, got {getattr(self, name)}")
 
 
+LAYER_DECAY = 2.6  # as Howard and Ruder (2018) found
+UNFREEZING = 0.3
 SMALL_CORPUS = 200  # documents: in fewer, a word that is seen once may be the one that matters
 SHARES = (
-    "holdout", "warm_up", "label_smoothing", "dropout_input", "dropout_hidden", "dropout_output",
-    "dropout_weight", "dropout_embedding", "dropout_word", "dropout_mlp",
+    "holdout", "warm_up", "unfreezing", "label_smoothing", "dropout_input", "dropout_hidden",
+    "dropout_output", "dropout_weight", "dropout_embedding", "dropout_word", "dropout_mlp",
 )  # fmt: skip
 POSITIVE = (
     "vocabulary", "minimum_count", "max_tokens", "crop", "layers", "hidden", "embedding", "mlp",
-    "batch", "minutes", "epochs", "evaluations", "checkpoint_seconds", "learning_rate", "threads",
+    "batch", "minutes", "epochs", "evaluations", "checkpoint_seconds", "learning_rate",
+    "layer_decay", "threads",
 )  # fmt: skip
 NOT_NEGATIVE = ("vector_words", "patience", "weight_decay", "clip_norm", "clip_value", "seed")
 
@@ -147,7 +171,15 @@ def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
     """
     characters = recipe.tokenizer == "char"
     many_labels = size.labels > 20
+    trained = recipe.from_ is not None
     chosen: dict[str, Any] = {
+        "tokenizer": "word",
+        "cell": "lstm",
+        "layers": 1,
+        "hidden": 128,
+        "bidirectional": not trained,
+        "layer_decay": LAYER_DECAY if trained else 1.0,
+        "unfreezing": UNFREEZING if trained else 0.0,
         "epochs": float(max(6, min(30, round(80_000 / size.documents)))),
         "minimum_count": 2 if size.documents >= SMALL_CORPUS else 1,
         "batch": max(1, min(32, size.documents // 32)),
