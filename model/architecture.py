@@ -11,10 +11,10 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import ClassVar, Literal, get_args
 
 Cell = Literal["elman", "gru", "lstm"]
-Pooling = Literal["last", "last_max_mean"]
+Pooling = Literal["last", "last_max_mean", "last_max_mean_words"]
 
 CELLS: tuple[str, ...] = get_args(Cell)
-POOLINGS: tuple[str, ...] = get_args(Pooling)
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 LARGEST = 2**24  # no width, depth or vocabulary beyond this is taken for meant
 
 
@@ -64,7 +64,9 @@ class ClassifierArchitecture:
     """Embedding, recurrent layers in one or two directions, pooling over time, MLP, labels.
 
     ``pooling`` "last" is the lecture's encoder: the final hidden state alone. "last_max_mean"
-    joins it with the maximum and the mean over time. ``mlp`` is the width of the hidden layer.
+    joins it with the maximum and the mean over time; "last_max_mean_words" also with those of the
+    word vectors themselves, past the recurrent layers (Shen et al., "Baseline Needs More Love",
+    2018). ``mlp`` is the width of the hidden layer.
     """
 
     kind: ClassVar[str] = "classifier"
@@ -95,7 +97,15 @@ class ClassifierArchitecture:
     @property
     def pooled(self) -> int:
         """How many numbers pooling hands to the MLP."""
-        return self.hidden * self.directions * (1 if self.pooling == "last" else 3)
+        hidden = self.hidden * self.directions
+        if self.pooling == "last":
+            return hidden
+        return 3 * hidden + (2 * self.embedding if self.pools_words else 0)
+
+    @property
+    def pools_words(self) -> bool:
+        """Whether the MLP also sees the word vectors, pooled."""
+        return self.pooling == "last_max_mean_words"
 
 
 Architecture = LanguageModelArchitecture | ClassifierArchitecture

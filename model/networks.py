@@ -133,17 +133,21 @@ class Classifier(nn.Module):
         """Logits (B, C). Steps at or beyond a row's length (each at least 1) have no influence."""
         drop = self.regularisation
         values = embed(self.embedding, tokens_TB, drop.embedding, self.training)
-        values = functional.dropout1d(values, drop.word, self.training)
-        values = locked_dropout(values, drop.input, self.training)
+        words_TBE = functional.dropout1d(values, drop.word, self.training)
+        values = locked_dropout(words_TBE, drop.input, self.training)
         for layer in range(self.architecture.layers):
             if layer > 0:
                 values = locked_dropout(values, drop.hidden, self.training)
             values = self._read(values, layer, lengths_B)
-        return self.label_logits(locked_dropout(values, drop.output, self.training), lengths_B)
+        values = locked_dropout(values, drop.output, self.training)
+        return self.label_logits(values, words_TBE, lengths_B)
 
-    def label_logits(self, values_TBF: Tensor, lengths_B: Tensor) -> Tensor:
-        """Logits (B, C) from what the last layer gave at every step."""
-        hidden_BM = functional.relu(self.mlp(self._pool(values_TBF, lengths_B)))
+    def label_logits(self, values_TBF: Tensor, words_TBE: Tensor, lengths_B: Tensor) -> Tensor:
+        """Logits (B, C) from what the last layer gave at every step, and from the word vectors."""
+        pooled_BF = self._pool(values_TBF, lengths_B)
+        if self.architecture.pools_words:
+            pooled_BF = torch.cat([pooled_BF, *max_and_mean(words_TBE, lengths_B)], dim=1)
+        hidden_BM = functional.relu(self.mlp(pooled_BF))
         hidden_BM = functional.dropout(hidden_BM, self.regularisation.mlp, self.training)
         return self.output(hidden_BM)  # type: ignore[no-any-return]
 
@@ -172,11 +176,16 @@ class Classifier(nn.Module):
             final_BF = torch.cat([final_BF[:, :hidden], values_TBF[0, :, hidden:]], dim=1)
         if self.architecture.pooling == "last":
             return final_BF
-        steps_T1 = torch.arange(values_TBF.shape[0]).unsqueeze(1)
-        outside_TB1 = (steps_T1 >= lengths_B).unsqueeze(2)
-        largest_BF = values_TBF.masked_fill(outside_TB1, -torch.inf).amax(dim=0)
-        mean_BF = values_TBF.masked_fill(outside_TB1, 0.0).sum(dim=0) / lengths_B.unsqueeze(1)
-        return torch.cat([final_BF, largest_BF, mean_BF], dim=1)
+        return torch.cat([final_BF, *max_and_mean(values_TBF, lengths_B)], dim=1)
+
+
+def max_and_mean(values_TBF: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+    """Each (B, F): the largest value and the mean over each row's own steps."""
+    steps_T1 = torch.arange(values_TBF.shape[0]).unsqueeze(1)
+    outside_TB1 = (steps_T1 >= lengths_B).unsqueeze(2)
+    largest_BF = values_TBF.masked_fill(outside_TB1, -torch.inf).amax(dim=0)
+    mean_BF = values_TBF.masked_fill(outside_TB1, 0.0).sum(dim=0) / lengths_B.unsqueeze(1)
+    return largest_BF, mean_BF
 
 
 def mirrored(values_TBF: Tensor, lengths_B: Tensor) -> Tensor:

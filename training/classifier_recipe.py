@@ -74,8 +74,10 @@ class ClassifierRecipe:
     bidirectional: bool | None = option(
         None, "read documents from both ends (yes, but with --from as the language model does)"
     )
-    pooling: Literal["last", "last_max_mean"] = option(
-        "last_max_mean", "what the head sees: the final state, or maximum and mean over time too"
+    pooling: Literal["last", "last_max_mean", "last_max_mean_words"] = option(
+        "last_max_mean_words",
+        "what the head sees: the final state; maximum and mean over time too; those of the word "
+        "vectors too",
     )
     mlp: int | None = option(None, "width of the head's hidden layer", metavar="N")
 

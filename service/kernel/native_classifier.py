@@ -89,8 +89,9 @@ class NativeClassifierKernel:
         with torch.inference_mode():
             hidden = self._network.architecture.hidden
             hidden_BTF = torch.cat(list(hidden_DBTU[..., :hidden]), dim=2)
+            words_BTE = self._network.embedding(batch.tokens_BT)
             logits_BC = self._network.label_logits(
-                hidden_BTF.transpose(0, 1), batch.lengths_B.long()
+                hidden_BTF.transpose(0, 1), words_BTE.transpose(0, 1), batch.lengths_B.long()
             )
             place_B = torch.tensor(batch.order).argsort()
             return logits_BC[place_B][: len(documents)].numpy()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from model.architecture import CELLS, ClassifierArchitecture, LanguageModelArchitecture
+from model.architecture import CELLS, POOLINGS, ClassifierArchitecture, LanguageModelArchitecture
 from model.networks import Classifier, LanguageModel
 from model.recurrent import MODULES
 from model.regularisation import Regularisation
@@ -169,7 +169,7 @@ def test_classifier_encodes_as_torch_does(cell: str, bidirectional: bool) -> Non
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("pooling", ["last", "last_max_mean"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_padding_and_neighbours_have_no_influence(cell: str, pooling: str) -> None:
     """A document's logits are the same alone as in a padded batch."""
     network = classifier(cell, bidirectional=True, pooling=pooling)

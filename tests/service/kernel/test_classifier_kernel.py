@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.architecture import CELLS, Cell, ClassifierArchitecture, Pooling
+from model.architecture import CELLS, POOLINGS, Cell, ClassifierArchitecture, Pooling
 from model.networks import Classifier
 from service.kernel.choice import make_classifier_kernel
 from service.kernel.interface import ClassifierKernel, FloatArray
@@ -14,7 +14,7 @@ from service.kernel.layout import Precision
 
 
 def random_classifier(
-    cell: Cell, *, bidirectional: bool = True, pooling: Pooling = "last_max_mean"
+    cell: Cell, *, bidirectional: bool = True, pooling: Pooling = "last_max_mean_words"
 ) -> Classifier:
     """Two layers, four labels, random weights."""
     torch.manual_seed(1)
@@ -72,7 +72,7 @@ def classify(kernel: ClassifierKernel, batch: list[list[int]]) -> tuple[FloatArr
 @pytest.mark.parametrize("kind", ["torch", "native"])
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("pooling", ["last", "last_max_mean"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_logits_do_not_depend_on_neighbours_or_slices(
     kind: str, cell: Cell, bidirectional: bool, pooling: Pooling
 ) -> None:
