@@ -22,8 +22,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from model.architecture import Architecture, LanguageModelArchitecture
+from model.calibration import Calibration
 from model.errors import ArtifactError
-from model.manifest import Calibration, Manifest, ManifestError
+from model.manifest import Manifest, ManifestError
 from model.model_card import model_card
 from model.networks import Classifier, LanguageModel
 from model.tokenizer import Tokenizer

@@ -34,7 +34,7 @@ def reliability_plot(found: ClassifierFindings) -> bytes:
             found.figures[name] for name in ("calibration_error_before", "calibration_error")
         )
         _reliability(panels[:, 0], found.before, f"before: calibration error {before:.3f}")
-        title = f"temperature {found.temperature:.2f}: calibration error {after:.3f}"
+        title = f"temperature {found.calibration.temperature:.2f}: calibration error {after:.3f}"
         _reliability(panels[:, 1], found.after, title)
         panels[0, 0].set_ylabel("accuracy")
         panels[1, 0].set_ylabel("documents")

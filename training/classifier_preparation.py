@@ -44,6 +44,12 @@ class Prepared:
     network: Classifier
     known_vectors: int | None = None
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What the classifier will be able to answer."""
+        outside, labels = self.recipe.out_of_scope_label, self.splits.labels
+        return labels if outside is None else (*labels, outside)
+
 
 def prepare_fresh(recipe: ClassifierRecipe, splits: Splits) -> Prepared:
     """All for a run that begins; the recipe's open choices are made."""

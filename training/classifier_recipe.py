@@ -26,6 +26,17 @@ class ClassifierRecipe:
     label_column: str | None = option(
         None, 'the column of labels; "label", or the only choice left'
     )
+    out_of_scope_label: str | None = option(
+        None,
+        "the label of examples that belong to none of the others: no label to learn, but texts to "
+        "tell from the rest",
+        metavar="LABEL",
+    )
+    out_of_scope_share: float | None = option(
+        None,
+        "how much of what will be asked is thought to be out of scope (as in the validation split)",
+        metavar="X",
+    )
     name: str | None = option(None, "the model's name; the name of --out if not given")
     description: str | None = option(None, "a sentence or two for the model card", fixed=False)
     licence: str | None = option(None, "of the data and so of the model, for its card", fixed=False)
@@ -147,8 +158,9 @@ LAYER_DECAY = 2.6  # as Howard and Ruder (2018) found
 UNFREEZING = 0.3
 SMALL_CORPUS = 200  # documents: in fewer, a word that is seen once may be the one that matters
 SHARES = (
-    "holdout", "warm_up", "unfreezing", "label_smoothing", "dropout_input", "dropout_hidden",
-    "dropout_output", "dropout_weight", "dropout_embedding", "dropout_word", "dropout_mlp",
+    "holdout", "out_of_scope_share", "warm_up", "unfreezing", "label_smoothing", "dropout_input",
+    "dropout_hidden", "dropout_output", "dropout_weight", "dropout_embedding", "dropout_word",
+    "dropout_mlp",
 )  # fmt: skip
 POSITIVE = (
     "vocabulary", "minimum_count", "max_tokens", "crop", "layers", "hidden", "embedding", "mlp",

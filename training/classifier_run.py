@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from model.networks import Classifier
 from training.buckets import Batch, Documents, collate, cropped, epoch_batches
@@ -28,6 +27,7 @@ from training.checkpoint import (
 from training.classifier_evaluation import Predictions, predict
 from training.language_model_run import DivergedError
 from training.layer_groups import LayerPace, layer_groups
+from training.out_of_scope import OUTSIDE, label_loss
 from training.precision import Precision, autocast
 from training.schedule import Budget, OneCycle
 
@@ -156,7 +156,8 @@ class ClassifierRun:
         at, settings = self.position, self.settings
         at.evaluated = max(at.evaluated + 1, math.floor(progress * settings.evaluations))
         found = predict(self.network, settings.valid, settings.precision)
-        accuracy, loss = found.accuracy, found.loss
+        inside = found.in_scope
+        accuracy, loss = inside.accuracy, inside.loss
         better = (accuracy, -loss) > (at.best_accuracy, -at.best_loss)
         at.without_better = 0 if better else at.without_better + 1
         if better:
@@ -221,15 +222,13 @@ class ClassifierRun:
         self._set_rates(progress)
         with autocast(settings.precision):
             logits_BC = self.network(batch.tokens_TB, batch.lengths_B)
-        loss = functional.cross_entropy(
-            logits_BC.float(), batch.labels_B, label_smoothing=settings.label_smoothing
-        )
+        loss = label_loss(logits_BC.float(), batch.labels_B, settings.label_smoothing)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._clip(loss.item())
         self.optimiser.step()
-        right_B = logits_BC.argmax(dim=1) == batch.labels_B
-        return loss.item(), right_B.float().mean().item()
+        right_B, inside_B = logits_BC.argmax(dim=1) == batch.labels_B, batch.labels_B != OUTSIDE
+        return loss.item(), float(right_B.sum() / inside_B.sum().clamp(min=1))
 
     def _set_rates(self, progress: float) -> None:
         """Layers whose time has not come get no gradient, and so cost none."""
