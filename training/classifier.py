@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from model.artifact import WEIGHTS, Calibration, save_artifact
 from training.calibration import fit_temperature
 from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
@@ -132,6 +134,7 @@ class _Keeper:
         self._training = training
         self._saved = time.monotonic()
         recipe = prepared.recipe
+        self._half = recipe.storage == "float16"
         self._header: Mapping[str, Any] = {
             "recipe": recipe_values(recipe),
             "data": prepared.splits.digest,
@@ -162,6 +165,10 @@ class _Keeper:
     def conclude(self) -> tuple[dict[str, float], Predictions]:
         """Saves the network as it is with all metrics; also its answers on the last split."""
         network, prepared = self._training.network, self._prepared
+        if self._half:
+            with torch.no_grad():
+                for parameter in network.parameters():  # measured is what is stored
+                    parameter.copy_(parameter.half())
         valid = predict(network, prepared.valid)
         calibration = self._calibrate(valid)
         if not len(prepared.test):
@@ -202,6 +209,7 @@ class _Keeper:
             calibration=calibration,
             provenance=self._provenance,
             metrics=metrics,
+            half=self._half,
         )
         return metrics
 

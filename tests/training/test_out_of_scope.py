@@ -41,7 +41,8 @@ def test_a_run_learns_what_is_out_of_scope(
 ) -> None:
     """Not a label, but an answer; the manifest and `evaluate` tell how well it is given."""
     out = tmp_path / "topics"
-    options = ["--epochs", "12", "--learning-rate", "0.005", "--out", str(out)]
+    options = ["--epochs", "12", "--learning-rate", "0.005", "--storage", "float16"]
+    options += ["--out", str(out)]
     assert main(["classifier", *files, *options]) == 0
     manifest = load_artifact(out).manifest
     assert manifest.labels == ("food", "sport", "weather")
