@@ -28,6 +28,17 @@ class Encoded(NamedTuple):
     state: State
 
 
+def word_vectors(vocabulary: int, width: int) -> nn.Embedding:
+    """Random vectors, uniform in (-0.1, 0.1).
+
+    nn.Embedding by itself would first draw normal numbers, for which torch loads its compiler where
+    there are only shapes: a second at every start of the service.
+    """
+    vectors_VE = torch.empty(vocabulary, width).uniform_(-0.1, 0.1)
+    embedding: nn.Embedding = nn.Embedding.from_pretrained(vectors_VE, freeze=False)
+    return embedding
+
+
 class LanguageModel(nn.Module):
     """p(next token | everything read so far), for every step of a window.
 
@@ -44,8 +55,7 @@ class LanguageModel(nn.Module):
         self.architecture = architecture
         self.regularisation = regularisation
         a = architecture
-        self.embedding = nn.Embedding(a.vocabulary, a.embedding)
-        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        self.embedding = word_vectors(a.vocabulary, a.embedding)
         self.recurrent = build_recurrent(a.cell, a.embedding, a.hidden, a.layers)
         self.initial_hidden_L1H = nn.Parameter(torch.zeros(a.layers, 1, a.hidden))
         if a.cell == "lstm":
@@ -117,8 +127,7 @@ class Classifier(nn.Module):
         self.architecture = architecture
         self.regularisation = regularisation
         a = architecture
-        self.embedding = nn.Embedding(a.vocabulary, a.embedding)
-        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        self.embedding = word_vectors(a.vocabulary, a.embedding)
         self.recurrent = build_recurrent(
             a.cell, a.embedding, a.hidden, a.layers, bidirectional=a.bidirectional
         )

@@ -95,11 +95,8 @@ class CachedPrompt(PromptReader):
         if length == len(self.tokens) - 1:
             self.before_last = state
 
-    def stretch(self, steps: int, *, ahead: bool = False) -> Stretch:
-        """The next call's work. It copies one state at most, so it ends early before a second.
-
-        ``ahead``: the last token is left for another call; there may be nothing else to read.
-        """
+    def stretch(self, steps: int) -> Stretch:
+        """The next call's work. It copies one state at most, so it ends early before a second."""
         while self._stops and self._stops[0] <= self.read:
             self._stops.popleft()
         near = [stop for stop in list(self._stops)[:2] if stop <= self.read + steps]
@@ -107,9 +104,6 @@ class CachedPrompt(PromptReader):
         keep = self._keeping - self.read if near else 0
         if len(near) == 2:
             return Stretch(self.tokens[self.read : self._keeping], keep, cut=True)
-        if ahead:
-            end = min(self.read + steps, len(self.tokens) - 1)
-            return Stretch(self.tokens[self.read : end], keep, cut=True)
         return Stretch(self.window(steps), keep, cut=False)
 
     def take(self, result: RowResult) -> None:

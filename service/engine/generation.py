@@ -97,14 +97,12 @@ class Choice(RowSequence):
         if not self._waits:
             self._prompt.begin(kernel, self.row)
 
-    def ahead(self, steps: int) -> RowWork | None:
-        """The prompt up to, and without, its last token."""
-        if self._waits or self._shared.scores:
-            return None
-        feed, keep, _ = self._prompt.stretch(steps, ahead=True)
-        return RowWork(row=self.row, feed=feed, keep=keep) if feed else None
+    @property
+    def urgent(self) -> bool:
+        """Until the first token is drawn."""
+        return self.drawn == 0
 
-    def work(self, steps: int) -> RowWork | None:
+    def work(self, steps: int, draws: int) -> RowWork | None:
         """Up to ``steps`` tokens of the prompt, or of what is drawn."""
         if self._waits and not self._follow():
             return None
@@ -117,7 +115,7 @@ class Choice(RowSequence):
         return RowWork(
             row=self.row,
             feed=stretch.feed,
-            draw=0 if stretch.cut else self._most_drawn(),
+            draw=0 if stretch.cut else min(draws, self._most_drawn()),
             sampling=self._sampling,
             position=self._position + self.drawn,
             seen=self._seen if penalised else (),

@@ -28,10 +28,10 @@ from service.kernel.interface import Kernel, RowResult, RowWork
 
 logger = logging.getLogger(__name__)
 Job = tuple[RowSequence, RowWork]
-# Prompts are read ahead by themselves: a step of few rows without an output layer is far quicker
-# than a step of all, and whoever waits for a first token need not wait for everybody's tokens.
+# Who waits for a first token goes ahead of the others: a step of few rows is far quicker than one
+# of all, mostly without an output layer, and few tokens are quicker written than everybody's.
 AHEAD_STEPS = 32
-FRESH_STEPS = 4  # of a burst in which somebody waits for a first token
+PATIENCE_SECONDS = 0.06  # how long the others are held up where more and more come
 
 
 class LanguageModelRunner:
@@ -69,6 +69,8 @@ class LanguageModelRunner:
         )
         self._requests: dict[Ticket, Request] = {}
         self._request_of: dict[RowSequence, Request] = {}
+        self._went_ahead = False  # whether the turn before was of the urgent alone
+        self._all_moved = 0.0  # when everybody last had a turn
 
     def prepare(self, task: Task) -> Request:
         """Checks and tokenises a task. Any thread."""
@@ -106,17 +108,25 @@ class LanguageModelRunner:
         self._kernel.interrupt()
 
     def step(self) -> TicketEvents:
-        """One turn: what is late goes, who fits comes in, every row moves, results are settled."""
-        events = self._expire(time.monotonic())
-        self._admit(time.monotonic())
+        """One turn: what is late goes, who fits comes in, rows move, results are settled."""
+        now = time.monotonic()
+        events = self._expire(now)
+        came = self._admit(now)
         running = self._scheduler.running
-        ahead = [(one, work) for one in running if (work := one.ahead(AHEAD_STEPS)) is not None]
-        events += self._move(ahead, AHEAD_STEPS)
-        running = self._scheduler.running
-        fresh = any(one.drawn == 0 for one in running)
-        steps = min(self._steps, FRESH_STEPS) if fresh else self._steps
-        jobs = [(one, work) for one in running if (work := one.work(steps)) is not None]
-        return events + self._move(jobs, steps)
+        urgent = [one for one in running if one.urgent] if self._may_go_ahead(came, now) else []
+        jobs = _jobs(urgent, AHEAD_STEPS, 1)
+        self._went_ahead = bool(jobs)
+        if jobs:
+            return events + self._move(jobs, AHEAD_STEPS)
+        events += self._move(_jobs(running, self._steps, self._steps), self._steps)
+        self._all_moved = time.monotonic()
+        return events
+
+    def _may_go_ahead(self, came: bool, now: float) -> bool:
+        """Every other turn is that of those who are in a hurry; more of them as long as more come
+        and the others have patience.
+        """
+        return not self._went_ahead or (came and now - self._all_moved < PATIENCE_SECONDS)
 
     def _move(self, jobs: Sequence[Job], steps: int) -> TicketEvents:
         if not jobs:
@@ -136,13 +146,17 @@ class LanguageModelRunner:
                     events += self._note(request, sequence, sequence.expire())
         return events
 
-    def _admit(self, now: float) -> None:
-        for sequence in self._scheduler.admit():
+    def _admit(self, now: float) -> bool:
+        """Gives rows to those who wait; whether anybody got one."""
+        admitted = self._scheduler.admit()
+        for sequence in admitted:
             sequence.start(self._kernel)
             if sequence.counts:
                 waited = now - self._request_of[sequence].submitted
                 self._observer.queued(self.name, waited)
+        if admitted:
             self._tell_load()
+        return bool(admitted)
 
     def _run(self, jobs: Sequence[Job], steps: int) -> list[RowResult] | None:
         begun = time.monotonic()
@@ -237,3 +251,8 @@ class LanguageModelRunner:
     def _tell_load(self) -> None:
         running, waiting = self._scheduler.running_count, self._scheduler.waiting_count
         self._observer.load(self.name, running, waiting)
+
+
+def _jobs(sequences: Sequence[RowSequence], steps: int, draws: int) -> list[Job]:
+    """What each of them has to do now, where it has anything."""
+    return [(one, work) for one in sequences if (work := one.work(steps, draws)) is not None]

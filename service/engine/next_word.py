@@ -65,7 +65,12 @@ class WordQuery(RowSequence):
         super().start(kernel)
         self._prompt.begin(kernel, self.row)
 
-    def work(self, steps: int) -> RowWork | None:
+    @property
+    def urgent(self) -> bool:
+        """All of it is for one answer."""
+        return True
+
+    def work(self, steps: int, draws: int) -> RowWork | None:  # noqa: ARG002
         """Reads the prompt."""
         stretch = self._prompt.stretch(steps)
         return RowWork(
@@ -119,7 +124,12 @@ class SearchWorker(RowSequence):
         if self._leader:
             self._shared.prompt.begin(kernel, self.row)
 
-    def work(self, steps: int) -> RowWork | None:
+    @property
+    def urgent(self) -> bool:
+        """Until the prompt is read: the search goes on among the others."""
+        return self._leader and not self._shared.prompt.done
+
+    def work(self, steps: int, draws: int) -> RowWork | None:  # noqa: ARG002
         """The prompt, or the likeliest node that no other worker has."""
         shared = self._shared
         if not shared.prompt.done:

@@ -49,7 +49,7 @@ class ScoredText(RowSequence):
         self._index = index
         self._scored: list[Scored] = []
 
-    def work(self, steps: int) -> RowWork | None:
+    def work(self, steps: int, draws: int) -> RowWork | None:  # noqa: ARG002
         """Reads on."""
         return RowWork(row=self.row, feed=self._prompt.window(steps), score=True)
 

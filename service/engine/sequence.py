@@ -32,15 +32,16 @@ class RowSequence(Schedulable, ABC):
         """It has been given a row."""
         kernel.open(self.row)
 
-    def ahead(self, steps: int) -> RowWork | None:  # noqa: ARG002
-        """What can be read of a prompt before the next call, up to ``steps`` tokens; None for
-        nothing. Its result is settled like that of other work.
-        """
-        return None
+    @property
+    def urgent(self) -> bool:
+        """Whether somebody waits for a first answer from it, so that it goes ahead of others."""
+        return False
 
     @abstractmethod
-    def work(self, steps: int) -> RowWork | None:
-        """What to do in the next call; None to sit it out."""
+    def work(self, steps: int, draws: int) -> RowWork | None:
+        """What to do in the next call of up to ``steps`` steps, drawing ``draws`` tokens at most;
+        None to sit it out.
+        """
 
     @abstractmethod
     def take(self, result: RowResult) -> list[Event]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from model.state import State
 from service.kernel import native_library
@@ -18,10 +19,16 @@ from service.kernel.interface import FloatArray, RowResult, RowWork, Scored
 _WORK = struct.Struct(f"{native_library.WORK_FORMAT}4i")
 
 
+def state_of(state_PLH: FloatArray) -> State:
+    """The state in this memory, as a batch of one: its parts are hidden states and cell states."""
+    return State(*(torch.from_numpy(part_LH)[:, None] for part_LH in state_PLH))
+
+
 class CallBuffers:
     """The work as C++ reads it, and room for every answer.
 
-    ``top``: the most alternatives that any row asks for. ``kept_shape``: layers, padded units.
+    ``top``: the most alternatives that any row asks for. ``state_shape``: parts of a
+    state, layers, units.
     """
 
     def __init__(
@@ -30,17 +37,19 @@ class CallBuffers:
         steps: int,
         top: int,
         vocabulary: int,
-        kept_shape: tuple[int, int],
+        state_shape: tuple[int, int, int],
     ) -> None:
         count = len(work)
         self._work = work
         self._top = top
+        # each state has memory of its own, since some are kept for long and others are not
+        self._states = [np.empty(state_shape, np.float32) if item.keep else None for item in work]
         self._packed = bytearray(_WORK.size * count)
         feed: list[int] = []
         seen: list[int] = []
         distributions = 0
         for place, item in enumerate(work):
-            asked = item.sampling
+            asked, state = item.sampling, self._states[place]
             _WORK.pack_into(
                 self._packed,
                 place * _WORK.size,
@@ -63,6 +72,7 @@ class CallBuffers:
                 asked.seed,
                 asked.choice,
                 item.position,
+                0 if state is None else state.ctypes.data,
                 *(0, 0, 0, 0),
             )
             distributions += item.distribution
@@ -74,7 +84,6 @@ class CallBuffers:
         self._logprobs = np.empty((count, steps), dtype=np.float32)
         self._top_tokens = np.empty((count, steps, top), dtype=np.int32)
         self._top_logprobs = np.empty((count, steps, top), dtype=np.float32)
-        self._kept = np.empty((count, 2, *kept_shape), dtype=np.float32)
         self._distributions = np.empty((distributions, vocabulary), dtype=np.float32)
 
     def call(self, steps: int, *, cut_at_end: bool) -> native_library.Call:
@@ -96,12 +105,11 @@ class CallBuffers:
                     self._top_tokens,
                     self._top_logprobs,
                     self._distributions,
-                    self._kept,
                 )
             ),
         )
 
-    def results(self, state_of: Callable[[FloatArray], State]) -> list[RowResult]:
+    def results(self) -> list[RowResult]:
         """What came back, in the order of the work."""
         tokens, logprobs = self._tokens.tolist(), self._logprobs.tolist()
         distributions = iter(self._distributions)
@@ -115,6 +123,7 @@ class CallBuffers:
                 Scored(tokens[place][slot], logprobs[place][slot], top)
                 for slot, top in enumerate(tops)
             ]
+            state = self._states[place]
             distribution = next(distributions) if item.distribution else None
             whole = read == len(item.feed)
             results.append(
@@ -123,7 +132,7 @@ class CallBuffers:
                     answers[:scored],
                     answers[scored:],
                     distribution if whole else None,
-                    state_of(self._kept[place]) if kept else None,
+                    state_of(state) if kept and state is not None else None,
                 )
             )
         return results

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import torch
+
+from model.state import State
 from service.kernel.interface import RowWork
 
 
@@ -17,6 +20,15 @@ def check_row(row: int, capacity: int) -> None:
     """Raises ValueError on a row that does not exist."""
     if not 0 <= row < capacity:
         raise ValueError(f"row: expected 0 to {capacity - 1}, got {row}")
+
+
+def check_state(state: State, shape: tuple[int, int, int]) -> None:
+    """Raises ValueError on a state that is not of so many parts, layers, units, in float32."""
+    count, layers, units = shape
+    parts = [part for part in (state.hidden_LBH, state.cell_LBH) if part is not None]
+    fits = all(part.shape == (layers, 1, units) and part.dtype == torch.float32 for part in parts)
+    if len(parts) != count or not fits:
+        raise ValueError(f"state: expected {count} times ({layers}, 1, {units}) float32 numbers")
 
 
 def check_work(work: Sequence[RowWork], steps: int, capacity: int, vocabulary: int) -> None:

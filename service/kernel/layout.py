@@ -72,7 +72,8 @@ def pack(weight_NGOI: Tensor, bias_NGO1: Tensor, precision: Precision) -> Packed
 
     Raises ValueError on weights that are not finite numbers.
     """
-    if not (torch.isfinite(weight_NGOI).all() and torch.isfinite(bias_NGO1).all()):
+    extremes = (*torch.aminmax(weight_NGOI), *torch.aminmax(bias_NGO1))
+    if not all(extreme.isfinite() for extreme in extremes):  # not a number if any is not
         raise ValueError("the network has weights that are not finite numbers")
     groups, gates, _, inputs = weight_NGOI.shape
     width = padded(inputs)

@@ -14,15 +14,16 @@ import ctypes
 import weakref
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from model.networks import LanguageModel
 from model.state import State
 from service.kernel import layout, native_library
-from service.kernel.call_buffers import CallBuffers
-from service.kernel.checks import check_never_drawn, check_row, check_work
-from service.kernel.interface import FloatArray, RowResult, RowWork
+from service.kernel.call_buffers import CallBuffers, state_of
+from service.kernel.checks import check_never_drawn, check_row, check_state, check_work
+from service.kernel.interface import RowResult, RowWork
 from service.kernel.layout import GATES, PackedMatrix, Precision, padded
 
 TABLE_BYTES = 128 * 2**20
@@ -57,15 +58,14 @@ class NativeKernel:
         self.vocabulary = architecture.vocabulary
         self.precision = precision
         self._first = network.initial_state(1).detach().gather([0])
-        self._hidden = architecture.hidden
         shape_LRU = (architecture.layers, capacity, padded(architecture.hidden))
-        self._kept_shape = (shape_LRU[0], shape_LRU[2])
+        parts = 2 if architecture.cell == "lstm" else 1  # hidden states, cell states
+        self._state_shape = (parts, architecture.layers, architecture.hidden)
         self._hidden_LRU = torch.zeros(shape_LRU)
         self._cell_LRU = torch.zeros(shape_LRU) if architecture.cell == "lstm" else None
         self._scales = [
             layout.state_scale(first, precision) for first in self._first.hidden_LBH.unbind()
         ]
-        self._scales_L1 = torch.tensor(self._scales)[:, None]
         kind = torch.uint8 if precision == "int8" else torch.float32
         self._activations_L2RU = torch.zeros(
             (shape_LRU[0], 2, *shape_LRU[1:]), dtype=kind
@@ -88,24 +88,20 @@ class NativeKernel:
     def save(self, row: int) -> State:
         """A copy of the row's state, as a batch of one."""
         check_row(row, self.capacity)
-        hidden_LBH, cell_LBH = (
-            None if pool is None else pool[:, row : row + 1, : self._hidden].clone()
-            for pool in (self._hidden_LRU, self._cell_LRU)
-        )
-        assert hidden_LBH is not None
-        return State(hidden_LBH, cell_LBH)
+        state_PLH = np.empty(self._state_shape, dtype=np.float32)
+        hiddens, cells = state_PLH[0], state_PLH[-1]
+        self._library.unroll_save(self._model, row, hiddens.ctypes.data, cells.ctypes.data)
+        return state_of(state_PLH)
 
     def restore(self, row: int, state: State) -> None:
         """Overwrites the row's state with a batch of one."""
         check_row(row, self.capacity)
-        half = int(self._current_R[row])
-        with torch.inference_mode():
-            self._hidden_LRU[:, row, : self._hidden] = state.hidden_LBH[:, 0]
-            if self._cell_LRU is not None and state.cell_LBH is not None:
-                self._cell_LRU[:, row, : self._hidden] = state.cell_LBH[:, 0]
-            self._activations_L2RU[:, half, row] = layout.activations_of(
-                self._hidden_LRU[:, row], self._scales_L1, self.precision
-            )
+        check_state(state, self._state_shape)
+        parts = [
+            None if part is None else part.contiguous()
+            for part in (state.hidden_LBH, state.cell_LBH)
+        ]
+        self._library.unroll_restore(self._model, row, *map(native_library.address, parts))
 
     def interrupt(self) -> None:
         """Ends the call under way, or the next one, after the step it is in. Any thread."""
@@ -118,7 +114,7 @@ class NativeKernel:
         check_work(work, steps, self.capacity, self.vocabulary)
         top = max((item.sampling.top_logprobs for item in work), default=0)
         buffers = CallBuffers(
-            work, steps, min(top, self.vocabulary), self.vocabulary, self._kept_shape
+            work, steps, min(top, self.vocabulary), self.vocabulary, self._state_shape
         )
         call = buffers.call(steps, cut_at_end=cut_at_end)
         status = self._library.unroll_run(self._model, ctypes.byref(call))
@@ -126,14 +122,7 @@ class NativeKernel:
             raise FloatingPointError("the network gave logits that are not finite numbers")
         if status != 0:
             raise MemoryError("the native kernel found no memory for a step")
-        return buffers.results(self._state_of)
-
-    def _state_of(self, kept_2LU: FloatArray) -> State:
-        """What C++ copied, as a state of its own."""
-        hidden_LBH, cell_LBH = (
-            torch.tensor(part_LU[:, None, : self._hidden]) for part_LU in kept_2LU
-        )
-        return State(hidden_LBH, None if self._cell_LRU is None else cell_LBH)
+        return buffers.results()
 
     def _create(
         self,
@@ -155,6 +144,7 @@ class NativeKernel:
             precision=native_library.PRECISIONS[self.precision],
             layers=architecture.layers,
             rows=self.capacity,
+            width=architecture.hidden,
             units=padded(architecture.hidden),
             vocabulary=self.vocabulary,
             end=end,

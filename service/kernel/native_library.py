@@ -1,7 +1,9 @@
 """Finds the native kernel's library and speaks its C interface: the structures of native/*.h.
 
 Loading is by path: the library has no Python in it. Where it was not built, ``load`` says why and
-what to do. ctypes releases the interpreter's lock for the length of every call. Knows no weights.
+what to do. ctypes gives up the interpreter's lock for the length of a call, but not for those in
+QUICK: to get it back from a busy event loop can take milliseconds, a thousand times what they take.
+Knows no weights.
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ import ctypes
 import functools
 import os
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from service.kernel.layout import PackedMatrix
 
 LIBRARY = Path(__file__).parent / "native" / "libunroll.so"  # where setup.py puts it
-INTERFACE = 2
+INTERFACE = 3
 CELLS = {"elman": 0, "gru": 1, "lstm": 2}
 PRECISIONS = {"int8": 0, "float32": 1}
 # For tests (sanitizers): loads this library instead.
@@ -69,7 +72,7 @@ class Description(ctypes.Structure):
     _fields_ = (
         ("cell", _i32),
         ("precision", _i32),
-        *((name, _i32) for name in ("layers", "rows", "units", "vocabulary", "end")),
+        *((name, _i32) for name in ("layers", "rows", "width", "units", "vocabulary", "end")),
         ("never_count", _i32),
         ("never", _ptr),
         ("layer", ctypes.POINTER(LayerDescription)),
@@ -89,12 +92,17 @@ class Call(ctypes.Structure):
         ("work", _ptr),
         *((name, _i32) for name in ("count", "steps", "top", "cut_at_end")),
         *((name, _ptr) for name in ("feed", "seen", "tokens", "logprobs")),
-        *((name, _ptr) for name in ("top_tokens", "top_logprobs", "distributions", "kept")),
+        *((name, _ptr) for name in ("top_tokens", "top_logprobs", "distributions")),
     )
 
 
+QUICK: dict[str, tuple[Any, ...]] = {
+    "unroll_interrupt": (_ptr,),
+    "unroll_save": (_ptr, _i32, _ptr, _ptr),
+    "unroll_restore": (_ptr, _i32, _ptr, _ptr),
+}
 # struct Work, without its results, as struct.pack writes it
-WORK_FORMAT = "12i4f3Q"
+WORK_FORMAT = "12i4f4Q"
 
 
 class Stretch(ctypes.Structure):
@@ -142,8 +150,9 @@ def load() -> ctypes.CDLL:
     library.unroll_destroy.restype = None
     library.unroll_run.argtypes = [_ptr, ctypes.POINTER(Call)]
     library.unroll_run.restype = ctypes.c_int
-    library.unroll_interrupt.argtypes = [_ptr]
-    library.unroll_interrupt.restype = None
+    for name, arguments in QUICK.items():
+        prototype = ctypes.PYFUNCTYPE(None, *arguments)  # one that keeps the interpreter's lock
+        setattr(library, name, prototype((name, library)))
     library.unroll_encode.argtypes = [ctypes.POINTER(Stretch), ctypes.c_char_p]
     library.unroll_encode.restype = ctypes.c_int
     return library

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 from collections.abc import Iterable
 from typing import Any
 
@@ -31,6 +31,7 @@ when nothing happens for a while. An error after the status line is an event
 `data: {"error": ...}`, the last."""
 
 _DRAWN_SEED_BITS = 53  # what a client in JavaScript can read exactly, to ask with it again
+_SEEDS = random.Random()  # nothing secret; asking the system for each would give up the lock
 _COLDEST = 1e-6  # below it only the likeliest token is left; some clients ask for 1e-9
 
 _EXAMPLE = (
@@ -75,7 +76,7 @@ def _task(body: GenerateRequest, model: str, tenant: str) -> Generate:
             top_p=body.top_p,
             min_p=body.min_p,
             repetition_penalty=body.repetition_penalty,
-            seed=secrets.randbits(_DRAWN_SEED_BITS) if body.seed is None else body.seed,
+            seed=_SEEDS.getrandbits(_DRAWN_SEED_BITS) if body.seed is None else body.seed,
         ),
         n=body.n,
         stop=tuple(body.stop),

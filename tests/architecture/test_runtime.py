@@ -45,3 +45,26 @@ def loaded_by(room: str) -> set[str]:
 def test_importing_a_room_loads_nothing_it_should_not_know(room: str, kept_out: set[str]) -> None:
     """Importing all of a room leaves the rooms and packages it must not know out of memory."""
     assert loaded_by(room) & kept_out == set()
+
+
+LOADS = """
+import sys
+from pathlib import Path
+from model.artifact import load_artifact
+load_artifact(Path("pretrained/english-word"))
+load_artifact(Path("pretrained/sentiment"))
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_loading_an_artifact_does_not_load_torchs_compiler() -> None:
+    """It is eight hundred modules and a second of every start; some initialisers ask for it."""
+    answer = subprocess.run(
+        [sys.executable, "-c", LOADS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
+    )
+    assert answer.stdout.split() == ["False"]

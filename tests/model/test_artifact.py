@@ -51,6 +51,13 @@ def classifier() -> Classifier:
     )
 
 
+def one_number(tensor: torch.Tensor, value: float) -> torch.Tensor:
+    """The tensor with another number in the middle."""
+    changed = tensor.clone()
+    changed[len(changed) // 2] = value
+    return changed
+
+
 def save(directory: Path, network: LanguageModel | Classifier, **more: Any) -> None:
     """Saves with what every artifact needs."""
     options: dict[str, Any] = {"name": "tiny", "provenance": {"data": "made up"}, "metrics": {}}
@@ -281,6 +288,8 @@ def test_weights_must_fit_the_architecture(
     [
         (lambda tensor: tensor.double(), "expected float32"),
         (lambda tensor: tensor * float("nan"), "not finite"),
+        (lambda tensor: one_number(tensor, float("nan")), "not finite"),
+        (lambda tensor: one_number(tensor, float("-inf")), "not finite"),
     ],
 )
 def test_numbers_that_cannot_be_weights_are_refused(

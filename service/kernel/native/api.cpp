@@ -42,7 +42,7 @@ const Steps* choose_steps(const char* wanted) {
 extern "C" {
 
 // The version of this interface: the two sides refuse each other when it differs.
-int unroll_interface() { return 2; }
+int unroll_interface() { return 3; }
 
 // The name of the instruction set that is used, null when `wanted` cannot be had.
 const char* unroll_instruction_set(const char* wanted) {
@@ -70,6 +70,15 @@ int unroll_run(void* model, const Call* call) {
   } catch (const std::exception&) {
     return 2;
   }
+}
+
+// Of (layers, width) numbers each; `cells` may be null where the cell has no such state.
+void unroll_save(const void* model, int row, float* hiddens, float* cells) {
+  static_cast<const LanguageModel*>(model)->save(row, hiddens, cells);
+}
+
+void unroll_restore(void* model, int row, const float* hiddens, const float* cells) {
+  static_cast<LanguageModel*>(model)->restore(row, hiddens, cells);
 }
 
 void unroll_interrupt(void* model) { static_cast<LanguageModel*>(model)->interrupt(); }

@@ -89,7 +89,7 @@ void LanguageModel::run_steps(const Call& call) {
         steps_.draw(draws_[place], scratch_[thread].data());
       });
     }
-    end_step(call);
+    end_step();
   }
 }
 
@@ -226,27 +226,36 @@ void LanguageModel::multiply(
 }
 
 // Rows that have read own their new activations; what was drawn is written down.
-void LanguageModel::end_step(const Call& call) {
+void LanguageModel::end_step() {
   for (const int row : rows_) description_.current[row] ^= 1;
   settle();
   for (Cursor* cursor : active_) {
     Work& work = *cursor->work;
-    if (work.keep > 0 && work.keep == work.read && !work.kept) keep(call, work);
+    if (work.keep > 0 && work.keep == work.read && !work.kept) {
+      save(work.row, work.state, work.state + size_t(description_.layers) * description_.width);
+      work.kept = 1;
+    }
     ended_ = ended_ || cursor->next_token(description_.end) < 0;
   }
 }
 
-// Copies a row's state as it is after this step.
-void LanguageModel::keep(const Call& call, Work& work) {
-  const size_t place = size_t(&work - call.work), units = description_.units;
-  float* to = call.kept + place * 2 * description_.layers * units;
-  for (const auto part : {&LayerDescription::hiddens, &LayerDescription::cells})
-    for (const LayerDescription& layer : layers_) {
-      const float* from = layer.*part;
-      if (from != nullptr) std::copy_n(from + size_t(work.row) * units, units, to);
-      to += units;
-    }
-  work.kept = 1;
+void LanguageModel::save(int row, float* hiddens, float* cells) const {
+  const size_t width = description_.width, from = size_t(row) * description_.units;
+  for (const LayerDescription& layer : layers_) {
+    hiddens = std::copy_n(layer.hiddens + from, width, hiddens);
+    if (layer.cells != nullptr) cells = std::copy_n(layer.cells + from, width, cells);
+  }
+}
+
+void LanguageModel::restore(int row, const float* hiddens, const float* cells) {
+  const size_t width = description_.width, to = size_t(row) * description_.units;
+  for (int place = 0; place < description_.layers; ++place) {
+    const LayerDescription& layer = layers_[place];
+    std::copy_n(hiddens + place * width, width, layer.hiddens + to);
+    if (layer.cells != nullptr) std::copy_n(cells + place * width, width, layer.cells + to);
+    steps_.activate(layer.hiddens + to, activation(place, row, false), description_.units,
+                    1.0f / layer.scale, description_.precision);
+  }
 }
 
 void LanguageModel::settle() {

@@ -24,7 +24,8 @@ struct Description {
   Precision precision;
   int32_t layers;
   int32_t rows;
-  int32_t units;               // of a layer, padded
+  int32_t width;               // units of a layer
+  int32_t units;               // the same, padded
   int32_t vocabulary;
   int32_t end;
   int32_t never_count;
@@ -54,6 +55,7 @@ struct Work {
   int32_t keep;                     // copy the state after so many tokens of the feed; 0: do not
   float temperature, top_p, min_p, penalty;
   uint64_t seed, choice, position;
+  float* state;                     // (2, layers, width): where that copy goes
   // results: answers stand in slots, those of scores before those of draws
   int32_t read;
   int32_t scored;
@@ -74,7 +76,6 @@ struct Call {
   int32_t* top_tokens;      // (count, steps, top)
   float* top_logprobs;
   float* distributions;     // (how many, vocabulary)
-  float* kept;              // (count, 2, layers, units): hidden and cell states copied on the way
 };
 
 // How far one row has come with its work.
@@ -106,6 +107,10 @@ class LanguageModel {
   // 0; 1 when logits were not finite (the rows have moved on).
   int run(const Call& call);
 
+  // A row's state, to and from memory of (layers, width) each; cells may be null.
+  void save(int row, float* hiddens, float* cells) const;
+  void restore(int row, const float* hiddens, const float* cells);
+
   // From any thread: the call under way, or the next one, ends after the step it is in.
   void interrupt() { interrupted_.store(true, std::memory_order_relaxed); }
 
@@ -116,8 +121,7 @@ class LanguageModel {
   bool begin_step(const Call& call);
   void ask(const Call& call, Cursor& cursor);
   void settle();
-  void end_step(const Call& call);
-  void keep(const Call& call, Work& work);
+  void end_step();
   void run_layer(int layer);
   void run_head();
   void multiply(const Matrix& matrix, const std::vector<const void*>& inputs,

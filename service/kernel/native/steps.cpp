@@ -86,23 +86,28 @@ void multiply(const LinearStep& step, Precision precision, int begin, int end) {
                                       : multiply_groups<Floats>(step, begin, end);
 }
 
-float quantise(const float* from, void* to, int count, Precision precision) {
+void activate(const float* from, void* to, int count, float inverse_scale, Precision precision) {
   if (precision == Precision::float32) {
     std::memcpy(to, from, sizeof(float) * count);
-    return 1.0f;
+    return;
   }
+  for (int place = 0; place < count; place += LANES)
+    Bytes::put(static_cast<uint8_t*>(to) + place, load<f32x16>(from + place), inverse_scale);
+}
+
+float quantise(const float* from, void* to, int count, Precision precision) {
   f32x16 bound{};
   for (int place = 0; place < count; place += LANES) {
     const f32x16 value = load<f32x16>(from + place);
     bound = larger(bound, larger(value, -value));
   }
-  const float scale = largest(bound) > 0 ? largest(bound) / 127.0f : 1.0f;
-  for (int place = 0; place < count; place += LANES)
-    Bytes::put(static_cast<uint8_t*>(to) + place, load<f32x16>(from + place), 1.0f / scale);
+  const bool whole = precision == Precision::int8 && largest(bound) > 0;
+  const float scale = whole ? largest(bound) / 127.0f : 1.0f;
+  activate(from, to, count, 1.0f / scale, precision);
   return scale;
 }
 
 }  // namespace
 
 extern const Steps UNROLL_STEPS;
-const Steps UNROLL_STEPS = {UNROLL_STEPS_NAME, advance, multiply, quantise, draw};
+const Steps UNROLL_STEPS = {UNROLL_STEPS_NAME, advance, multiply, activate, quantise, draw};

@@ -68,7 +68,9 @@ struct Steps {
   // groups [begin, end) of a layer or matrix; different groups may run in different threads
   void (*advance)(const LayerStep&, Precision, int begin, int end);
   void (*multiply)(const LinearStep&, Precision, int begin, int end);
-  // activations of float32 numbers (a multiple of 16 of them); returns what one unit is worth
+  // activations of float32 numbers (a multiple of 16 of them)
+  void (*activate)(const float* from, void* to, int count, float inverse_scale, Precision);
+  // the same, scaled to the largest; returns what one unit is worth
   float (*quantise)(const float* from, void* to, int count, Precision);
   // needs scratch memory of 12 bytes for each token
   void (*draw)(Draw&, void* scratch);

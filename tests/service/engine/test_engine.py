@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from model.artifact import Artifact
+from service.engine import engine as engine_module
 from service.engine.engine import EngineOptions
 from service.engine.errors import (
     DeadlineExceeded,
@@ -296,6 +297,24 @@ def test_events_of_a_turn_come_in_one_call(artifact: Artifact) -> None:
             served.wait(ticket)
     assert len(served.deliveries) == 20
     assert all({ticket for ticket, _ in one} == set(tickets) for one in served.deliveries)
+
+
+def test_a_crowd_is_let_in_before_anybody_is_served(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where two have come at once the loop waits for a third, and all have their first token in one
+    delivery.
+    """
+    monkeypatch.setattr(engine_module, "CROWD_GAP_SECONDS", PATIENCE)
+    monkeypatch.setattr(engine_module, "CROWD_SECONDS", 0.0)
+    with desk({"m": artifact}, start=False) as opened:
+        task = Generate(model="m", prompt="", max_tokens=5, sampling=Sampling(temperature=0.0))
+        tickets = [opened.submit(task), opened.submit(task)]
+        opened.engine.start()
+        tickets.append(opened.submit(task))
+        for ticket in tickets:
+            opened.wait(ticket)
+        assert [ticket for ticket, _ in opened.deliveries[0]] == tickets
 
 
 def test_models_run_side_by_side(tmp_path: Path, artifact: Artifact) -> None:
