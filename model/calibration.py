@@ -1,10 +1,9 @@
 """From a classifier's logits to probabilities that mean what they say.
 
 A temperature divides the logits (Guo et al., 2017). A classifier may also know when a text belongs
-to none of its labels: the less evidence there is for any of them, log sum exp of the logits, the
-likelier that is (Liu et al., "Energy-based Out-of-distribution Detection", 2020). Then "none of
-them" is one more answer with a name and a probability of its own, and the others share the rest.
-Numbers only; how they are fitted is for training.
+to none of its labels: the less sure it is of the likeliest one, the likelier that is (Hendrycks and
+Gimpel, 2017). Then "none of them" is one more answer with a name and a probability of its own, and
+the labels share the rest. Numbers only; how they are fitted is for training.
 
 Shapes: B documents, C labels, A answers.
 """
@@ -22,7 +21,7 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class OutOfScope:
-    """A text belongs to no label with the probability sigmoid(bias - weight x evidence).
+    """A text belongs to no label with the probability sigmoid(bias - weight x sureness).
 
     ``label`` is what that is answered as.
     """
@@ -46,9 +45,11 @@ class Calibration:
 UNCALIBRATED = Calibration(1.0)
 
 
-def evidence(logits_BC: Numbers) -> Doubles:
-    """How much speaks for any label at all, (B,): log sum exp of the logits."""
-    return np.asarray(np.logaddexp.reduce(logits_BC.astype(np.float64), axis=1))
+def sureness(logits_BC: Numbers) -> Doubles:
+    """The log-odds of the likeliest label against all others together, (B,)."""
+    ordered_BC = np.sort(logits_BC.astype(np.float64), axis=1)
+    others_B = np.logaddexp.reduce(ordered_BC[:, :-1], axis=1)
+    return np.asarray(ordered_BC[:, -1] - others_B)
 
 
 def log_probabilities(logits_BC: Numbers, calibration: Calibration) -> Doubles:
@@ -58,6 +59,6 @@ def log_probabilities(logits_BC: Numbers, calibration: Calibration) -> Doubles:
     beyond = calibration.out_of_scope
     if beyond is None:
         return labels_BC
-    odds_B1 = (beyond.bias - beyond.weight * evidence(logits_BC))[:, None]
+    odds_B1 = (beyond.bias - beyond.weight * sureness(logits_BC))[:, None]
     within_B1, outside_B1 = -np.logaddexp(0.0, odds_B1), -np.logaddexp(0.0, -odds_B1)
     return np.concatenate([labels_BC + within_B1, outside_B1], axis=1)

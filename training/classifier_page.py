@@ -64,8 +64,9 @@ def _out_of_scope(found: ClassifierFindings) -> Section:
         f"Of the texts that have a label {figures['out_of_scope_false_reject']:.1%} were answered "
         f"{name} by mistake, and {figures['out_of_scope_in_scope_accuracy']:.1%} got their own. "
         f"An answer {name} is right in {figures['out_of_scope_precision']:.1%} of the cases here. "
-        "Whatever the border, a text out of scope shows less evidence than one in scope with the "
-        f"probability {figures['out_of_scope_auroc']:.3f} (area under the ROC curve).",
+        "Wherever the border is drawn: of a text in scope and one out of it the classifier is less "
+        f"sure of the latter with the probability {figures['out_of_scope_auroc']:.3f} (area under "
+        "the ROC curve).",
     )
 
 

@@ -1,8 +1,8 @@
 """Texts that belong to none of the labels: how a classifier learns of them, and how well it tells.
 
 In training they are pulled towards no label in particular (outlier exposure, Hendrycks et al.,
-2019); afterwards a logistic curve over the evidence for any label, fitted on the validation split,
-says how likely a text is out of scope. Knows neither files nor networks.
+2019); afterwards a logistic curve over how sure it is of the likeliest label, fitted on the
+validation split, says how likely a text is out of scope. Knows neither files nor networks.
 
 Shapes: B documents, C labels.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from model.calibration import Doubles, OutOfScope, evidence
+from model.calibration import Doubles, OutOfScope, sureness
 
 OUTSIDE = -1  # in the place of a label's index
 ITERATIONS = 100
@@ -46,9 +46,9 @@ def fit_out_of_scope(
         share: how much of the texts to come is thought to lie outside; None: as in the split.
     """
     outside_B = (labels_B == OUTSIDE).numpy()
-    evidence_B = evidence(logits_BC.numpy())
-    centre, spread = float(evidence_B.mean()), float(evidence_B.std()) or 1.0
-    rows_B2 = np.stack([np.ones_like(evidence_B), (evidence_B - centre) / spread], axis=1)
+    sure_B = sureness(logits_BC.numpy())
+    centre, spread = float(sure_B.mean()), float(sure_B.std()) or 1.0
+    rows_B2 = np.stack([np.ones_like(sure_B), (sure_B - centre) / spread], axis=1)
     bias, slope = _logistic_regression(rows_B2, outside_B, _weights(outside_B, share))
     return OutOfScope(label, weight=-slope / spread, bias=bias - slope * centre / spread)
 
@@ -80,7 +80,8 @@ def _logistic_regression(rows_BF: Doubles, truth_B: np.ndarray, weights_B: Doubl
 class OutOfScopeScore:
     """How well a classifier tells what belongs to no label.
 
-    ``auroc``: the chance that a text outside has less evidence than one inside; threshold-free.
+    ``auroc``: how often the classifier is surer of a text inside than of one outside, whatever the
+    border.
     ``recall`` and ``precision`` of the answer "out of scope". ``false_accept``: the share of texts
     outside that got a label; ``false_reject``: of texts inside that got none.
     ``in_scope_accuracy``: of texts inside, the share that got their label.
@@ -101,7 +102,7 @@ def out_of_scope_score(logits_BC: Tensor, answers_B: Tensor, labels_B: Tensor) -
     recall = found / float(outside_B.sum())
     inside_B = ~outside_B
     return OutOfScopeScore(
-        auroc=_auroc(evidence(logits_BC.numpy()), inside_B.numpy()),
+        auroc=_auroc(sureness(logits_BC.numpy()), inside_B.numpy()),
         recall=recall,
         precision=found / max(1.0, float(rejected_B.sum())),
         false_accept=1.0 - recall,

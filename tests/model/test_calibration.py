@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from model.architecture import ClassifierArchitecture
-from model.calibration import Calibration, OutOfScope, evidence, log_probabilities
+from model.calibration import Calibration, OutOfScope, log_probabilities, sureness
 from model.manifest import Manifest, ManifestError
 
 SHAPE = ClassifierArchitecture(
@@ -41,14 +41,14 @@ def test_probabilities_sum_to_one_and_share_what_is_left(
 
 
 def test_out_of_scope_by_hand() -> None:
-    """Two equal logits of log 2 are evidence of log 4: 1 - 0.5 x log 4 are the odds."""
-    logits_BC = np.full((1, 2), math.log(2))
-    assert evidence(logits_BC)[0] == pytest.approx(math.log(4))
-    calibration = Calibration(3.0, OutOfScope("none", weight=0.5, bias=1.0))
-    outside = 1 / (1 + math.exp(-(1 - 0.5 * math.log(4))))
-    inside = (1 - outside) / 2
+    """Of three labels one has 6 times the others' weight, 3 : 1 against both together."""
+    logits_BC = np.log([[1.0, 6.0, 1.0]])
+    assert sureness(logits_BC)[0] == pytest.approx(math.log(3))
+    calibration = Calibration(1.0, OutOfScope("none", weight=0.5, bias=1.0))
+    outside = 1 / (1 + math.exp(-(1 - 0.5 * math.log(3))))
+    inside = 1 - outside
     found = np.exp(log_probabilities(logits_BC, calibration)[0])
-    np.testing.assert_allclose(found, [inside, inside, outside])
+    np.testing.assert_allclose(found, [inside / 8, inside * 6 / 8, inside / 8, outside])
 
 
 def test_the_manifest_keeps_it() -> None:

@@ -112,10 +112,10 @@ def test_texts_outside_pull_towards_no_label() -> None:
 
 @pytest.mark.parametrize("share", [None, 0.5])
 def test_the_border_lies_where_the_kinds_part(share: float | None) -> None:
-    """The mean probability of out of scope is its share, found or assumed; less evidence, more."""
+    """The mean probability of out of scope is its share, found or assumed; the surer, the less."""
     torch.manual_seed(1)
     logits_BC = torch.randn(4000, 3)
-    logits_BC[:1000] -= 2.0
+    logits_BC[1000:, 0] += 3.0
     labels_B = torch.zeros(4000, dtype=torch.long)
     labels_B[:1000] = OUTSIDE
     found = fit_out_of_scope(logits_BC, labels_B, label="none", share=share)
@@ -131,8 +131,8 @@ def test_scores_by_hand() -> None:
     """Five texts: one of two outside is told, one of three inside is lost, one mislabelled."""
     labels_B = torch.tensor([OUTSIDE, OUTSIDE, 0, 1, 1])
     answers_B = torch.tensor([OUTSIDE, 0, 0, OUTSIDE, 0])
-    evidence = torch.tensor([0.0, 2.0, 3.0, 1.0, 2.0])
-    logits_BC = torch.stack([evidence, torch.full((5,), -100.0)], dim=1)
+    sure = torch.tensor([0.0, 2.0, 3.0, 1.0, 2.0])
+    logits_BC = torch.stack([sure, torch.zeros(5)], dim=1)
     score = out_of_scope_score(logits_BC, answers_B, labels_B)
     assert score.recall == score.precision == score.false_accept == 0.5
     assert score.false_reject == score.in_scope_accuracy == pytest.approx(1 / 3)
