@@ -53,10 +53,10 @@ class Prepared:
 
 def prepare_fresh(recipe: ClassifierRecipe, splits: Splits) -> Prepared:
     """All for a run that begins; the recipe's open choices are made."""
-    size = CorpusSize(documents=len(splits.train), labels=len(splits.labels))
     texts = [example.text for example in splits.train]
     if recipe.from_ is not None:
-        return _prepare_from(recipe, splits, texts, size)
+        return _prepare_from(recipe, splits, texts)
+    size = _corpus_size(recipe, splits, texts)
     vectors = load_vectors(recipe, texts)
     if vectors:
         recipe = replace(recipe, embedding=recipe.embedding or len(next(iter(vectors.values()))))
@@ -89,13 +89,23 @@ def prepare_resumed(
     return _assemble(recipe, splits, Tokenizer.from_json(checkpoint.values["tokenizer"]))
 
 
-def _prepare_from(
-    recipe: ClassifierRecipe, splits: Splits, texts: list[str], size: CorpusSize
-) -> Prepared:
+def _corpus_size(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> CorpusSize:
+    """Lengths are estimated: the tokenizer is not made yet."""
+    characters = recipe.tokenizer == "char"
+    lengths = [len(text) if characters else len(text.split()) for text in texts]
+    return CorpusSize(
+        documents=len(texts),
+        labels=len(splits.labels),
+        length=sum(min(length, recipe.max_tokens) for length in lengths) / len(texts),
+    )
+
+
+def _prepare_from(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> Prepared:
     """A run that begins from a language model."""
-    minimum_count = complete(recipe, size).minimum_count
+    minimum_count = complete(recipe, _corpus_size(recipe, splits, texts)).minimum_count
     encoder = load_encoder(recipe, texts, minimum_count or 1)
-    recipe = _completed(as_encoded(recipe, encoder), size)
+    recipe = as_encoded(recipe, encoder)
+    recipe = _completed(recipe, _corpus_size(recipe, splits, texts))
     prepared = _assemble(recipe, splits, encoder.tokenizer)
     transfer(encoder, prepared.network)
     return prepared
@@ -127,7 +137,7 @@ def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Cla
         hidden=recipe.hidden or 0,
         layers=recipe.layers or 0,
         bidirectional=bool(recipe.bidirectional),
-        pooling=recipe.pooling,
+        pooling=recipe.pooling or "last_max_mean",
         mlp=recipe.mlp or 0,
         labels=labels,
     )

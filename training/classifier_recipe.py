@@ -6,6 +6,7 @@ documents; what was tried stands in docs/experiments.md. Knows no torch.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -53,13 +54,14 @@ class ClassifierRecipe:
     minimum_count: int | None = option(
         None, "leave out words or characters seen less often", metavar="N"
     )
-    max_tokens: int = option(400, "how many tokens of a document are read at most", metavar="N")
+    max_tokens: int = option(2000, "how many tokens of a document are read at most", metavar="N")
     truncation: Literal["head", "ends"] = option(
         "ends", "what is read of a longer document: its first tokens, or half from each end"
     )
     crop: int | None = option(
         None,
-        "in training, read of a longer document a random window of so many tokens each epoch",
+        "in training, read of a longer document a random window of so many tokens each epoch (100 "
+        "where documents are longer than 250 on average, else all)",
         metavar="N",
     )
     vectors: str | None = option(
@@ -85,10 +87,10 @@ class ClassifierRecipe:
     bidirectional: bool | None = option(
         None, "read documents from both ends (yes, but with --from as the language model does)"
     )
-    pooling: Literal["last", "last_max_mean", "last_max_mean_words"] = option(
-        "last_max_mean_words",
-        "what the head sees: the final state; maximum and mean over time too; those of the word "
-        "vectors too",
+    pooling: Literal["last", "last_max_mean", "last_max_mean_words"] | None = option(
+        None,
+        "what the head sees: the final state; maximum and mean over time too (characters); those "
+        "of the word vectors too (words)",
     )
     mlp: int | None = option(None, "width of the head's hidden layer", metavar="N")
 
@@ -159,6 +161,7 @@ class ClassifierRecipe:
 
 LAYER_DECAY = 2.6  # as Howard and Ruder (2018) found
 UNFREEZING = 0.3
+LONG, WINDOW = 250, 100  # tokens
 SMALL_CORPUS = 200  # documents: in fewer, a word that is seen once may be the one that matters
 SHARES = (
     "holdout", "out_of_scope_share", "warm_up", "unfreezing", "label_smoothing", "dropout_input",
@@ -175,20 +178,22 @@ NOT_NEGATIVE = ("vector_words", "patience", "weight_decay", "clip_norm", "clip_v
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusSize:
-    """What the choices depend on: training documents, and labels."""
+    """What the choices depend on: training documents, labels, and the mean number of tokens."""
 
     documents: int
     labels: int
+    length: float
 
 
 def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
     """The recipe with a value in the place of every None but a budget of minutes.
 
-    Small corpora are read more often; the time budget may end a run before its epochs do.
+    Small corpora are read more often; a time budget may end a run before its epochs do.
     """
     characters = recipe.tokenizer == "char"
     many_labels = size.labels > 20
     trained = recipe.from_ is not None
+    windows = recipe.crop is not None or size.length > LONG
     chosen: dict[str, Any] = {
         "tokenizer": "word",
         "cell": "lstm",
@@ -197,7 +202,8 @@ def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
         "bidirectional": not trained,
         "layer_decay": LAYER_DECAY if trained else 1.0,
         "unfreezing": UNFREEZING if trained else 0.0,
-        "epochs": float(max(6, min(30, round(80_000 / size.documents)))),
+        "epochs": _epochs(size, windows=windows, characters=characters),
+        "pooling": "last_max_mean" if characters else "last_max_mean_words",
         "minimum_count": 2 if size.documents >= SMALL_CORPUS else 1,
         "batch": max(1, min(32, size.documents // 32)),
         "embedding": 64 if characters else 100,
@@ -206,7 +212,15 @@ def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
         "dropout_word": 0.0 if characters else 0.1,
     }
     given = {name: getattr(recipe, name) for name in chosen}
-    return replace(recipe, **{n: chosen[n] if v is None else v for n, v in given.items()})
+    recipe = replace(recipe, **{n: chosen[n] if v is None else v for n, v in given.items()})
+    return replace(recipe, crop=recipe.crop or WINDOW) if windows else recipe
+
+
+def _epochs(size: CorpusSize, *, windows: bool, characters: bool) -> float:
+    """More for few documents, for many labels, for letters, and for windows of long documents."""
+    epochs = 6.0 * (8000 / size.documents) ** 0.5 * (1 + math.log10(size.labels / 2))
+    epochs *= (2.0 if windows else 1.0) * (1.3 if characters else 1.0)
+    return float(max(3, min(40, round(epochs))))
 
 
 def _flag(name: str) -> str:
