@@ -15,6 +15,7 @@ Pooling = Literal["last", "last_max_mean", "last_max_mean_words"]
 
 CELLS: tuple[str, ...] = get_args(Cell)
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+LONGEST_NGRAM = 8
 LARGEST = 2**24  # no width, depth or vocabulary beyond this is taken for meant
 
 
@@ -66,7 +67,9 @@ class ClassifierArchitecture:
     ``pooling`` "last" is the lecture's encoder: the final hidden state alone. "last_max_mean"
     joins it with the maximum and the mean over time; "last_max_mean_words" also with those of the
     word vectors themselves, past the recurrent layers (Shen et al., "Baseline Needs More Love",
-    2018). ``mlp`` is the width of the hidden layer.
+    2018). ``mlp`` is the width of the hidden layer. With ``ngrams`` of 2 or more, the
+    vectors of the runs of 2 to so many tokens around a token join its own, each length hashed into
+    ``ngram_buckets``.
     """
 
     kind: ClassVar[str] = "classifier"
@@ -80,10 +83,15 @@ class ClassifierArchitecture:
     pooling: Pooling = "last"
     mlp: int
     labels: int
+    ngrams: int = 1
+    ngram_buckets: int = 4096
 
     def __post_init__(self) -> None:
         _check_choice("cell", self.cell, CELLS)
         _check_choice("pooling", self.pooling, POOLINGS)
+        _check_sizes(self, "ngrams", "ngram_buckets")
+        if self.ngrams > LONGEST_NGRAM:
+            raise ArchitectureError(f"ngrams: at most {LONGEST_NGRAM}, got {self.ngrams}")
         _check_sizes(self, "vocabulary", "embedding", "hidden", "layers", "mlp", "labels")
         _check_flag("bidirectional", self.bidirectional)
         if self.labels < 2:

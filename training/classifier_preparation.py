@@ -137,7 +137,9 @@ def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Cla
         hidden=recipe.hidden or 0,
         layers=recipe.layers or 0,
         bidirectional=bool(recipe.bidirectional),
-        pooling=recipe.pooling or "last_max_mean",
+        pooling=recipe.pooling,
+        ngrams=recipe.ngrams or 1,
+        ngram_buckets=recipe.ngram_buckets,
         mlp=recipe.mlp or 0,
         labels=labels,
     )
@@ -146,11 +148,12 @@ def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Cla
         Regularisation(
             input=recipe.dropout_input or 0.0,
             hidden=recipe.dropout_hidden,
-            output=recipe.dropout_output,
+            output=recipe.dropout_output or 0.0,
             weight=recipe.dropout_weight,
             embedding=recipe.dropout_embedding,
             word=recipe.dropout_word or 0.0,
-            mlp=recipe.dropout_mlp,
+            ngram=recipe.dropout_ngram,
+            mlp=recipe.dropout_mlp or 0.0,
         ),
     )
 
@@ -173,7 +176,7 @@ def settings_of(prepared: Prepared) -> Settings:
         budgets=tuple(budgets),
         reserve=reserve,
         cycle=OneCycle(
-            peak=recipe.learning_rate,
+            peak=recipe.learning_rate or 0.0,
             warm_up=recipe.warm_up,
             momentum_high=0.9,
             momentum_low=0.9,

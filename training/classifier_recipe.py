@@ -76,6 +76,16 @@ class ClassifierRecipe:
     )
     freeze_embeddings: bool = option(False, "leave the embedding as it begins")
 
+    ngrams: int | None = option(
+        None,
+        "runs of 2 to so many tokens have vectors that join those of the tokens (4 for characters, "
+        "else 1: none)",
+        metavar="N",
+    )
+    ngram_buckets: int = option(
+        4096, "the runs of each length are hashed into so many vectors", metavar="N"
+    )
+
     cell: Literal["lstm", "gru", "elman"] | None = option(None, "the recurrent cell (lstm)")
     layers: int | None = option(None, "recurrent layers (1)", metavar="N")
     hidden: int | None = option(
@@ -87,10 +97,10 @@ class ClassifierRecipe:
     bidirectional: bool | None = option(
         None, "read documents from both ends (yes, but with --from as the language model does)"
     )
-    pooling: Literal["last", "last_max_mean", "last_max_mean_words"] | None = option(
-        None,
-        "what the head sees: the final state; maximum and mean over time too (characters); those "
-        "of the word vectors too (words)",
+    pooling: Literal["last", "last_max_mean", "last_max_mean_words"] = option(
+        "last_max_mean_words",
+        "what the head sees: the final state; maximum and mean over time too; those of the word "
+        "vectors too",
     )
     mlp: int | None = option(None, "width of the head's hidden layer", metavar="N")
 
@@ -107,7 +117,9 @@ class ClassifierRecipe:
     batch: int | None = option(
         None, "documents of average length in one step; long ones share it with fewer", metavar="N"
     )
-    learning_rate: float = option(2e-3, "the highest learning rate of the cycle", metavar="X")
+    learning_rate: float | None = option(
+        None, "the highest learning rate of the cycle", metavar="X"
+    )
     layer_decay: float | None = option(
         None,
         "each layer beneath the head learns so many times slower than the one above (1; 2.6 with "
@@ -128,11 +140,12 @@ class ClassifierRecipe:
 
     dropout_input: float | None = option(None, "locked dropout of the embedded tokens", metavar="P")
     dropout_hidden: float = option(0.2, "locked dropout between layers", metavar="P")
-    dropout_output: float = option(0.3, "locked dropout of the last layer", metavar="P")
+    dropout_output: float | None = option(None, "locked dropout of the last layer", metavar="P")
     dropout_weight: float = option(0.0, "dropout of hidden-to-hidden weights", metavar="P")
     dropout_embedding: float = option(0.0, "dropout of whole word types", metavar="P")
     dropout_word: float | None = option(None, "dropout of single tokens", metavar="P")
-    dropout_mlp: float = option(0.2, "dropout inside the head", metavar="P")
+    dropout_ngram: float = option(0.7, "dropout of single n-grams", metavar="P")
+    dropout_mlp: float | None = option(None, "dropout inside the head", metavar="P")
 
     precision: Literal["auto", "float32", "bfloat16"] = option(
         "float32", "number format of the products"
@@ -166,12 +179,12 @@ SMALL_CORPUS = 200  # documents: in fewer, a word that is seen once may be the o
 SHARES = (
     "holdout", "out_of_scope_share", "warm_up", "unfreezing", "label_smoothing", "dropout_input",
     "dropout_hidden", "dropout_output", "dropout_weight", "dropout_embedding", "dropout_word",
-    "dropout_mlp",
+    "dropout_ngram", "dropout_mlp",
 )  # fmt: skip
 POSITIVE = (
     "vocabulary", "minimum_count", "max_tokens", "crop", "layers", "hidden", "embedding", "mlp",
     "batch", "minutes", "epochs", "evaluations", "checkpoint_seconds", "learning_rate",
-    "layer_decay", "threads",
+    "layer_decay", "ngrams", "ngram_buckets", "threads",
 )  # fmt: skip
 NOT_NEGATIVE = ("vector_words", "patience", "weight_decay", "clip_norm", "clip_value", "seed")
 
@@ -203,7 +216,10 @@ def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
         "layer_decay": LAYER_DECAY if trained else 1.0,
         "unfreezing": UNFREEZING if trained else 0.0,
         "epochs": _epochs(size, windows=windows, characters=characters),
-        "pooling": "last_max_mean" if characters else "last_max_mean_words",
+        "ngrams": 4 if characters and not trained else 1,
+        "learning_rate": 4e-3 if characters else 2e-3,
+        "dropout_output": 0.5 if characters else 0.3,
+        "dropout_mlp": 0.5 if characters else 0.2,
         "minimum_count": 2 if size.documents >= SMALL_CORPUS else 1,
         "batch": max(1, min(32, size.documents // 32)),
         "embedding": 64 if characters else 100,

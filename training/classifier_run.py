@@ -289,7 +289,7 @@ def _optimiser(network: Classifier, settings: Settings) -> torch.optim.AdamW:
         decaying: list[Tensor] = []
         others: list[Tensor] = []
         for name, parameter in parameters:
-            decays = parameter.dim() == 2 and name != "embedding.weight"
+            decays = parameter.dim() == 2 and not name.endswith("embedding.weight")
             (decaying if decays else others).append(parameter)
         pace = {
             "share": settings.pace.rate(depth),

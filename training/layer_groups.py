@@ -36,7 +36,7 @@ class LayerPace:
 
 def layer_groups(network: Classifier) -> list[list[tuple[str, nn.Parameter]]]:
     """Parameters that learn, with their names, by depth: head, recurrent layers from the last to
-    the first, embedding. First states are one tensor for all layers and stand with the last.
+    the first, embeddings. First states are one tensor for all layers and stand with the last.
     """
     layers = network.architecture.layers
     groups: list[list[tuple[str, nn.Parameter]]] = [[] for _ in range(layers + 2)]
@@ -47,7 +47,7 @@ def layer_groups(network: Classifier) -> list[list[tuple[str, nn.Parameter]]]:
 
 
 def _depth(name: str, layers: int) -> int:
-    if name.startswith("embedding."):
+    if name.startswith(("embedding.", "ngram_embedding.")):
         return layers + 1
     if name.startswith("recurrent."):
         layer = int(name.removesuffix("_reverse").rpartition("_l")[2])

@@ -38,7 +38,7 @@ class TorchClassifierKernel:
         """
         with torch.inference_mode():
             tokens_TB, lengths_B = _padded(documents)
-            words_TBE = values = self._network.embedding(tokens_TB)
+            words_TBE = values = self._network.token_vectors(tokens_TB, lengths_B)
         for layer in range(self._network.architecture.layers):
             values = yield from self._read(values, layer, lengths_B)
         with torch.inference_mode():
