@@ -147,8 +147,10 @@ class ClassifierRecipe:
     dropout_ngram: float = option(0.7, "dropout of single n-grams", metavar="P")
     dropout_mlp: float | None = option(None, "dropout inside the head", metavar="P")
 
-    precision: Literal["auto", "float32", "bfloat16"] = option(
-        "float32", "number format of the products"
+    precision: Literal["auto", "float32", "bfloat16"] | None = option(
+        None,
+        "number format of the products; auto: the faster one, which takes seconds to find out (auto "
+        "for long runs, else float32)",
     )
     storage: Literal["float32", "float16"] = option(
         "float32", "number format of the weights in the artifact; float16 is half the size"
@@ -175,6 +177,7 @@ class ClassifierRecipe:
 LAYER_DECAY = 2.6  # as Howard and Ruder (2018) found
 UNFREEZING = 0.3
 LONG, WINDOW = 250, 100  # tokens
+LONG_RUN = 3_000_000  # tokens
 SMALL_CORPUS = 200  # documents: in fewer, a word that is seen once may be the one that matters
 SHARES = (
     "holdout", "out_of_scope_share", "warm_up", "unfreezing", "label_smoothing", "dropout_input",
@@ -229,7 +232,9 @@ def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
     }
     given = {name: getattr(recipe, name) for name in chosen}
     recipe = replace(recipe, **{n: chosen[n] if v is None else v for n, v in given.items()})
-    return replace(recipe, crop=recipe.crop or WINDOW) if windows else recipe
+    if windows:
+        recipe = replace(recipe, crop=recipe.crop or WINDOW)
+    return replace(recipe, precision=recipe.precision or _precision(recipe, size))
 
 
 def _epochs(size: CorpusSize, *, windows: bool, characters: bool) -> float:
@@ -237,6 +242,11 @@ def _epochs(size: CorpusSize, *, windows: bool, characters: bool) -> float:
     epochs = 6.0 * (8000 / size.documents) ** 0.5 * (1 + math.log10(size.labels / 2))
     epochs *= (2.0 if windows else 1.0) * (1.3 if characters else 1.0)
     return float(max(3, min(40, round(epochs))))
+
+
+def _precision(recipe: ClassifierRecipe, size: CorpusSize) -> Literal["auto", "float32"]:
+    length = min(size.length, recipe.crop or size.length)
+    return "auto" if size.documents * length * (recipe.epochs or 0.0) > LONG_RUN else "float32"
 
 
 def _flag(name: str) -> str:
