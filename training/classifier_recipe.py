@@ -149,8 +149,8 @@ class ClassifierRecipe:
 
     precision: Literal["auto", "float32", "bfloat16"] | None = option(
         None,
-        "number format of the products; auto: the faster one, which takes seconds to find out (auto "
-        "for long runs, else float32)",
+        "number format of the products; auto: the faster one, which takes seconds to find out "
+        "(auto for long runs, else float32)",
     )
     storage: Literal["float32", "float16"] = option(
         "float32", "number format of the weights in the artifact; float16 is half the size"
