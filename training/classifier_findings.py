@@ -14,6 +14,7 @@ import torch
 from model.calibration import Calibration
 from training.calibration import ConfidenceBin, reliability
 from training.classifier_evaluation import Predictions
+from training.out_of_scope import Border, borders
 from training.readers import Example
 from training.run_history import History
 
@@ -54,7 +55,10 @@ class WrongDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierFindings:
-    """What was found about one classifier on labelled documents. Lists are worst first."""
+    """What was found about one classifier on labelled documents. Lists are worst first.
+
+    ``borders``: of out of scope; empty where that is not known or the documents are of one kind.
+    """
 
     figures: dict[str, float]
     calibration: Calibration
@@ -63,11 +67,13 @@ class ClassifierFindings:
     before: list[ConfidenceBin]
     after: list[ConfidenceBin]
     wrong: list[WrongDocument]
+    borders: list[Border]
     history: History | None
 
     def details(self) -> dict[str, Any]:
         """As plain values."""
         history = {} if self.history is None else {"training_curves": self.history.record()}
+        borders = {"borders": [asdict(border) for border in self.borders]} if self.borders else {}
         return {
             "calibration": asdict(self.calibration),
             "labels": [asdict(score) for score in self.labels],
@@ -75,6 +81,7 @@ class ClassifierFindings:
             "reliability_before": [asdict(part) for part in self.before],
             "reliability": [asdict(part) for part in self.after],
             "most_wrong": [asdict(document) for document in self.wrong],
+            **borders,
             **history,
         }
 
@@ -93,6 +100,8 @@ def findings(
     """
     before, after = _before_and_after(predictions, calibration)
     mistakes = after.confusions(len(examples))
+    told = predictions.out_of_scope(calibration) is not None
+    outside_B = after.logits_BC[:, -1].exp()
     return ClassifierFindings(
         figures=figures(predictions, calibration),
         calibration=calibration,
@@ -101,6 +110,7 @@ def findings(
         before=reliability(before.logits_BC.exp(), before.labels_B),
         after=reliability(after.logits_BC.exp(), after.labels_B),
         wrong=_most_wrong(after, examples, labels),
+        borders=borders(outside_B, predictions.labels_B) if told else [],
         history=history,
     )
 

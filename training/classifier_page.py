@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from training.classifier_findings import ClassifierFindings, Confusion
-from training.classifier_plots import LARGEST_MATRIX, PAIRS, confusion_plot, reliability_plot
+from training.classifier_plots import (
+    LARGEST_MATRIX,
+    PAIRS,
+    confusion_plot,
+    out_of_scope_plot,
+    reliability_plot,
+)
 from training.language_model_plots import curves_plot
 from training.page import Section, Table
 from training.run_history import History
@@ -67,6 +73,7 @@ def _out_of_scope(found: ClassifierFindings) -> Section:
         "Wherever the border is drawn: of a text in scope and one out of it the classifier is less "
         f"sure of the latter with the probability {figures['out_of_scope_auroc']:.3f} (area under "
         "the ROC curve).",
+        plot=out_of_scope_plot(found),
     )
 
 

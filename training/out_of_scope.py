@@ -18,6 +18,7 @@ from torch.nn import functional
 from model.calibration import Doubles, OutOfScope, sureness
 
 OUTSIDE = -1  # in the place of a label's index
+STEPS = 50  # of the border
 ITERATIONS = 100
 PULL = 1e-3  # towards a flat curve: without it, perfectly separated texts ask for a step
 
@@ -109,6 +110,26 @@ def out_of_scope_score(logits_BC: Tensor, answers_B: Tensor, labels_B: Tensor) -
         false_reject=float(rejected_B[inside_B].double().mean()),
         in_scope_accuracy=float((answers_B == labels_B)[inside_B].double().mean()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """What becomes of texts if those are out of scope that are so with at least ``probability``."""
+
+    probability: float
+    false_accept: float
+    false_reject: float
+
+
+def borders(chance_B: Tensor, labels_B: Tensor) -> list[Border]:
+    """All borders in steps of a fiftieth; ``chance_B`` is each text's probability."""
+    outside_B = labels_B == OUTSIDE
+    found = []
+    for step in range(STEPS + 1):
+        rejected_B = (chance_B >= step / STEPS).double()
+        accepted, rejected = 1 - rejected_B[outside_B].mean(), rejected_B[~outside_B].mean()
+        found.append(Border(step / STEPS, float(accepted), float(rejected)))
+    return found
 
 
 def _auroc(scores_B: Doubles, high_B: np.ndarray) -> float:

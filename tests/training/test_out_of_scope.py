@@ -61,6 +61,10 @@ def test_a_run_learns_what_is_out_of_scope(
     assert "were answered none" in (page / "index.html").read_text()
     details = json.loads((page / "figures.json").read_text())
     assert "none" in {score["label"] for score in details["labels"]}
+    assert (page / "out-of-scope.png").exists()
+    first, last = details["borders"][0], details["borders"][-1]
+    assert (first["false_accept"], first["false_reject"]) == (0, 1)
+    assert (last["false_accept"], last["false_reject"]) == (1, 0)
 
 
 def test_evaluate_takes_texts_of_one_kind(files: list[str], tmp_path: Path) -> None:
