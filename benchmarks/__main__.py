@@ -18,6 +18,7 @@ from benchmarks.commands import (
     kernel,
     perplexity,
     serve,
+    softmax,
     startup,
     training,
 )
@@ -50,6 +51,12 @@ COMMANDS = {
         kernel.add_options,
         kernel.run,
         kernel.QUICK,
+    ),
+    "softmax": Command(
+        "the kernels with a full and with an adaptive softmax",
+        softmax.add_options,
+        softmax.run,
+        softmax.QUICK,
     ),
     "context": Command(
         "a token after 100 tokens and after 100,000",

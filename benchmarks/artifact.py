@@ -1,10 +1,12 @@
 """Makes an untrained artifact of any size, for measuring the speed of that size.
 
 The weights are random and the words made up: it says nothing sensible, at the speed of one that
-would. Knows nothing of servers.
+would. So that this holds of an adaptive softmax, too, its tails get as much of the probability as
+rare words have in English text. Knows nothing of servers.
 """
 
 import itertools
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +15,13 @@ import torch
 from model.architecture import LanguageModelArchitecture
 from model.artifact import save_artifact
 from model.networks import LanguageModel
+from model.output_layer import AdaptiveOutput
 from model.tokenizer import Tokenizer
 from model.tokenizer_training import train_word_tokenizer
 
 _SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
 _SPECIAL_TOKENS = 2  # [UNK] and [END] are counted in a vocabulary
+_TAILS_SHARE = 0.23  # of the words of WikiText-2 are not among the 2,000 most frequent ones
 _NEVER = -100.0  # nats on the logit of [END], so that a text goes on as long as is asked for
 
 
@@ -42,7 +46,12 @@ def prompt_of(words: int) -> str:
 def untrained(architecture: LanguageModelArchitecture, *, seed: int = 0) -> LanguageModel:
     """A network with the random weights that training begins with."""
     torch.manual_seed(seed)
-    return LanguageModel(architecture).eval()
+    network = LanguageModel(architecture).eval()
+    if isinstance(network.output, AdaptiveOutput):
+        words, tails = architecture.cutoffs[0] + 1, len(architecture.cutoffs)
+        odds = _TAILS_SHARE / (1.0 - _TAILS_SHARE)
+        network.output.entries.bias.detach().fill_(math.log(odds * words / tails))
+    return network
 
 
 def save_untrained(

@@ -32,4 +32,5 @@ def described(architecture: LanguageModelArchitecture) -> str:
     """Its size in a few words: `2x650, 10000 words`; the cell is not part of it."""
     a = architecture
     projection = "" if a.projection is None else f", projection to {a.projection}"
-    return f"{a.layers}x{a.hidden}{projection}, {a.vocabulary} words"
+    softmax = f", adaptive softmax cut at {', '.join(map(str, a.cutoffs))}" if a.cutoffs else ""
+    return f"{a.layers}x{a.hidden}{projection}, {a.vocabulary} words{softmax}"

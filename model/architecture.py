@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
+from itertools import pairwise
 from typing import ClassVar, Literal, get_args
 
 Cell = Literal["elman", "gru", "lstm"]
@@ -16,6 +17,7 @@ Pooling = Literal["last", "last_max_mean", "last_max_mean_words"]
 CELLS: tuple[str, ...] = get_args(Cell)
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 LONGEST_NGRAM = 8
+MOST_CUTOFFS = 16
 LARGEST = 2**24  # no width, depth or vocabulary beyond this is taken for meant
 
 
@@ -30,6 +32,12 @@ class LanguageModelArchitecture:
     ``projection`` is the width of a linear layer between the last hidden state and the output
     layer (None: there is none). ``tied`` shares the embedding's weights with the output layer
     (Press and Wolf, 2017), which needs both to be equally wide.
+
+    ``cutoffs`` make the softmax an adaptive one (Grave et al., 2017; none: it is full): the words
+    below the first cutoff and the last id, [END], are in its head; those from each cutoff to the
+    next are in a tail, ``division`` times narrower than the part before it. That pays where low ids
+    are frequent words. What is as wide as the embedding can be tied: the head, and with a
+    ``division`` of 1 the tails.
     """
 
     kind: ClassVar[str] = "language-model"
@@ -41,10 +49,13 @@ class LanguageModelArchitecture:
     layers: int
     projection: int | None = None
     tied: bool = False
+    cutoffs: tuple[int, ...] = ()
+    division: int | None = None
 
     def __post_init__(self) -> None:
         _check_choice("cell", self.cell, CELLS)
         _check_sizes(self, "vocabulary", "embedding", "hidden", "layers")
+        self._check_adaptive()
         if self.projection is not None:
             _check_sizes(self, "projection")
         _check_flag("tied", self.tied)
@@ -58,6 +69,25 @@ class LanguageModelArchitecture:
     def output_input(self) -> int:
         """How many numbers the output layer reads for one token."""
         return self.projection if self.projection is not None else self.hidden
+
+    def _check_adaptive(self) -> None:
+        given: object = self.cutoffs  # a list when it comes from a manifest
+        if not isinstance(given, list | tuple) or any(type(cut) is not int for cut in given):
+            raise ArchitectureError(f"cutoffs: expected a list of whole numbers, got {given!r}")
+        object.__setattr__(self, "cutoffs", tuple(given))
+        cutoffs, largest = self.cutoffs, self.vocabulary - 2
+        if len(cutoffs) > MOST_CUTOFFS:
+            raise ArchitectureError(f"cutoffs: expected at most {MOST_CUTOFFS}, got {len(cutoffs)}")
+        rising = all(one < other for one, other in pairwise((0, *cutoffs, largest + 1)))
+        if cutoffs and not rising:
+            raise ArchitectureError(
+                f"cutoffs: expected rising numbers from 1 to {largest}, since the vocabulary has "
+                f"{self.vocabulary} tokens, got {', '.join(map(str, cutoffs))}"
+            )
+        if (self.division is not None) != bool(cutoffs):
+            raise ArchitectureError("division: belongs to cutoffs; give both or neither")
+        if self.division is not None:
+            _check_sizes(self, "division")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

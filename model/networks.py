@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from model.architecture import ClassifierArchitecture, LanguageModelArchitecture
 from model.ngrams import ngram_buckets
+from model.output_layer import build_output
 from model.recurrent import build_recurrent, layer_weights, run_segments, segments_between_starts
 from model.regularisation import NO_REGULARISATION, Regularisation, embed, locked_dropout
 from model.state import State
@@ -62,8 +63,7 @@ class LanguageModel(nn.Module):
         if a.cell == "lstm":
             self.initial_cell_L1H = nn.Parameter(torch.zeros(a.layers, 1, a.hidden))
         self.projection = None if a.projection is None else nn.Linear(a.hidden, a.projection)
-        self.output = nn.Linear(a.output_input, a.vocabulary)
-        nn.init.zeros_(self.output.bias)
+        self.output = build_output(a)
         if a.tied:
             self.output.weight = self.embedding.weight
 
@@ -99,11 +99,18 @@ class LanguageModel(nn.Module):
             after.append(last)
         return Encoded(locked_dropout(values, drop.output, training), values, State.stack(after))
 
+    def projected(self, hidden_TBH: Tensor) -> Tensor:
+        """What the output layer reads (..., P) of hidden states (..., H)."""
+        if self.projection is None:
+            return hidden_TBH
+        return self.projection(hidden_TBH)  # type: ignore[no-any-return]
+
     def logits(self, hidden_TBH: Tensor) -> Tensor:
-        """Unnormalised log-probabilities (..., V) of the next token from hidden states (..., H)."""
-        if self.projection is not None:
-            hidden_TBH = self.projection(hidden_TBH)
-        return self.output(hidden_TBH)  # type: ignore[no-any-return]
+        """Log-probabilities (..., V) of the next token from hidden states (..., H).
+
+        Unnormalised ones of a full softmax; those of an adaptive softmax are normalised.
+        """
+        return self.output(self.projected(hidden_TBH))  # type: ignore[no-any-return]
 
     def forward(
         self, tokens_TB: Tensor, state: State, starts_TB: Tensor | None = None

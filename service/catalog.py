@@ -66,7 +66,7 @@ def describe(artifact: Artifact) -> dict[str, str]:
     }
 
 
-def architecture_of(artifact: Artifact) -> dict[str, int | str | bool | None]:
+def architecture_of(artifact: Artifact) -> dict[str, int | str | bool | tuple[int, ...] | None]:
     """The architecture's fields, as the manifest has them."""
     return dataclasses.asdict(artifact.manifest.architecture)
 

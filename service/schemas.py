@@ -346,7 +346,7 @@ class ModelResponse(_Response):
     default: bool = Field(description="whether it answers when no model is named")
     tokenizer: Literal["word", "char", "bpe"]
     vocabulary_size: int
-    architecture: dict[str, int | str | bool | None]
+    architecture: dict[str, int | str | bool | tuple[int, ...] | None]
     labels: list[str] | None = Field(default=None, description="of a classifier: its answers")
     out_of_scope_label: str | None = Field(
         default=None, description="that of them which says that a text belongs to none of the rest"

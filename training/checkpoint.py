@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-FORMAT = "2"
+FORMAT = "3"
 
 
 class CheckpointError(Exception):

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from model.artifact import WEIGHTS, Calibration, save_artifact
+from model.artifact import WEIGHTS, Calibration
 from training.calibration import fit_temperature
 from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from training.classifier_data import read_splits
@@ -32,12 +32,14 @@ from training.classifier_run import ClassifierRun, Evaluation, train
 from training.classifier_vocabulary import unknown_share
 from training.interruption import Interruption
 from training.language_model_data import expanded
+from training.model_output import save_model
 from training.out_of_scope import fit_out_of_scope
 from training.processors import set_threads
 from training.provenance import provenance
 from training.recipe import recipe_values, write_recipe
-from training.run_directory import Invocation, RunDirectory
-from training.run_options import fresh_recipe, resumed_recipe
+from training.run_directory import Invocation, OutputError, RunDirectory
+from training.run_options import fresh_recipe, reading_data, resumed_recipe
+from training.tensorboard_log import TensorBoardLog, require_tensorboard
 
 HEADING = "What `python -m training classifier --recipe FILE --out DIR` needs to repeat this run."
 
@@ -50,6 +52,7 @@ def run(invocation: Invocation) -> int:
             message for the person who asked.
     """
     began = time.monotonic()
+    require_tensorboard(invocation.tensorboard)
     directory = RunDirectory(invocation.out)
     checkpoint = load_checkpoint(directory.checkpoint) if invocation.resume else None
     if checkpoint is None:
@@ -58,7 +61,8 @@ def run(invocation: Invocation) -> int:
     else:
         recipe = resumed_recipe(ClassifierRecipe, invocation, checkpoint.values["recipe"])
     set_threads(recipe.threads)
-    splits = read_splits(recipe)
+    with reading_data(resumed=checkpoint is not None):
+        splits = read_splits(recipe)
     if checkpoint is None:
         prepared = prepare_fresh(recipe, splits)
         directory.begin(overwrite=invocation.overwrite)
@@ -66,18 +70,26 @@ def run(invocation: Invocation) -> int:
         write_recipe(directory.recipe, prepared.recipe, heading=HEADING)
     else:
         prepared = prepare_resumed(recipe, splits, checkpoint, directory.checkpoint)
-    return _train(prepared, directory, checkpoint, began)
+    return _train(prepared, directory, checkpoint, began, invocation.tensorboard)
 
 
 def _train(
-    prepared: Prepared, directory: RunDirectory, checkpoint: Checkpoint | None, began: float
+    prepared: Prepared,
+    directory: RunDirectory,
+    checkpoint: Checkpoint | None,
+    began: float,
+    tensorboard: Path | None,
 ) -> int:
     training = ClassifierRun(prepared.network, settings_of(prepared), began)
     if checkpoint is not None:
         training.restore(checkpoint)
         directory.rewind(training.position.steps)
     keeper = _Keeper(prepared, directory, training)
-    with RunReport(training, directory, prepared.recipe) as report, Interruption() as asked:
+    board = TensorBoardLog(tensorboard, training.position.steps)
+    with (
+        RunReport(training, directory, prepared.recipe, board) as report,
+        Interruption() as asked,
+    ):
         _introduce(prepared, report)
         keeper.save_run()  # a disk that is full is better known now than later
         finished = train(
@@ -108,7 +120,10 @@ def _introduce(prepared: Prepared, report: RunReport) -> None:
 def _evaluated(found: Evaluation, progress: float, keeper: _Keeper, report: RunReport) -> None:
     report.evaluated(found, progress)
     if found.better:
-        keeper.save_best(found.predictions)
+        try:
+            keeper.save_best(found.predictions)
+        except OutputError as error:  # the best weights are in the checkpoint, too
+            report.note(f"warning: {error}")
 
 
 def _stepped(progress: float, asked: Interruption, keeper: _Keeper, report: RunReport) -> bool:
@@ -200,8 +215,8 @@ class _Keeper:
             "training_steps": at.steps,
             "training_epochs": round(at.epochs, 3),
         }
-        save_artifact(
-            self._directory.artifact,
+        save_model(
+            self._directory,
             network=self._training.network,
             tokenizer=prepared.tokenizer,
             name=prepared.recipe.name or "",

@@ -14,6 +14,7 @@ from training.classifier_recipe import ClassifierRecipe
 from training.classifier_run import ClassifierRun, Evaluation
 from training.progress import Progress, duration
 from training.run_directory import FINAL, TRAINING, VALIDATION, RunDirectory
+from training.tensorboard_log import TensorBoardLog
 
 LOG_EVERY = 5.0  # seconds
 PACE = 5.0  # seconds over which tokens per second are measured
@@ -23,9 +24,14 @@ class RunReport:
     """Watches a run and writes about it; changes nothing."""
 
     def __init__(
-        self, run: ClassifierRun, directory: RunDirectory, recipe: ClassifierRecipe
+        self,
+        run: ClassifierRun,
+        directory: RunDirectory,
+        recipe: ClassifierRecipe,
+        board: TensorBoardLog,
     ) -> None:
         self._run = run
+        self._board = board
         self._directory = directory
         self._recipe = recipe
         self._bar = Progress(recipe.name or "classifier")
@@ -63,12 +69,13 @@ class RunReport:
         if at.loss is None:
             return
         figures = {"loss": at.loss, "accuracy": at.accuracy, "tokens/s": self._pace}
-        shown = {name: value for name, value in figures.items() if not math.isnan(value)}
+        shown = _numbers(figures)
         left = at.seconds * (1.0 - progress) / progress if progress > 0 else None
         self._bar.update(progress, seconds_left=left, figures=shown)
         if now - self._logged >= LOG_EVERY:
             self._logged = now
-            self._log(TRAINING, {"progress": progress, **self._rate(progress), **shown})
+            norm = _numbers({"gradient_norm": self._run.gradient_norm})
+            self._log(TRAINING, {"progress": progress, **self._rate(progress), **shown, **norm})
 
     def evaluated(self, found: Evaluation, progress: float) -> None:
         """Tells the result of an evaluation."""
@@ -115,6 +122,7 @@ class RunReport:
         at = self._run.position
         where = {"event": event, "step": at.steps, "epoch": at.epochs, "seconds": at.seconds}
         self._directory.append({**where, **figures})
+        self._board.add(event, at.steps, figures)
 
     def __enter__(self) -> Self:
         return self
@@ -126,3 +134,9 @@ class RunReport:
         traceback: TracebackType | None,
     ) -> None:
         self._bar.close()
+        self._board.close()
+
+
+def _numbers(figures: Mapping[str, float]) -> dict[str, float]:
+    """Those that are known yet."""
+    return {name: value for name, value in figures.items() if not math.isnan(value)}

@@ -104,6 +104,7 @@ class ClassifierRun:
     position: Position = field(default_factory=Position)
     optimiser: torch.optim.AdamW = field(init=False)
     best: dict[str, Tensor] = field(init=False, default_factory=dict)
+    gradient_norm: float = field(init=False, default=math.nan)  # of the last step, before clipping
     _seconds_before: float = field(init=False, default=0.0)
     _documents: Documents = field(init=False)
     _batches: list[list[int]] = field(init=False)
@@ -158,6 +159,8 @@ class ClassifierRun:
         found = predict(self.network, settings.valid, settings.precision)
         inside = found.in_scope
         accuracy, loss = inside.accuracy, inside.loss
+        if not math.isfinite(loss):
+            raise _diverged(f"after step {at.steps}, validation loss {loss}")
         better = (accuracy, -loss) > (at.best_accuracy, -at.best_loss)
         at.without_better = 0 if better else at.without_better + 1
         if better:
@@ -245,12 +248,10 @@ class ClassifierRun:
         if settings.clip_value > 0:
             torch.nn.utils.clip_grad_value_(parameters, settings.clip_value)
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf).item()
+        self.gradient_norm = norm
         if not math.isfinite(loss) or not math.isfinite(norm):
-            raise DivergedError(
-                f"the loss is no longer a number (step {self.position.steps + 1}, loss {loss}, "
-                f"gradient norm {norm}); begin anew with a lower --learning-rate or a lower "
-                "--clip-norm. The last checkpoint and the best model so far are kept"
-            )
+            step = self.position.steps + 1
+            raise _diverged(f"step {step}, loss {loss}, gradient norm {norm}")
 
 
 def train(
@@ -279,6 +280,13 @@ def train(
     if not run.best or progress >= 1.0:
         on_evaluation(run.evaluate(1.0), 1.0)
     return True
+
+
+def _diverged(where: str) -> DivergedError:
+    return DivergedError(
+        f"the loss is no longer a number ({where}); begin anew with a lower --learning-rate or a "
+        "lower --clip-norm. The last checkpoint and the best model so far are kept"
+    )
 
 
 def _optimiser(network: Classifier, settings: Settings) -> torch.optim.AdamW:

@@ -12,6 +12,7 @@ from training.language_model_run import DivergedError
 from training.recipe import RecipeError
 from training.records import DataError
 from training.run_directory import OutputError
+from training.team import LostProcessError
 
 BAD_INPUT_ERRORS = (
     ArchitectureError,
@@ -25,7 +26,7 @@ BAD_INPUT_ERRORS = (
     VectorFileError,
     VocabularyError,
 )
-FAILURES = (DivergedError,)
+FAILURES = (DivergedError, LostProcessError)
 
 
 def describe(error: Exception) -> str:

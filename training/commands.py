@@ -17,16 +17,22 @@ from typing import Any, get_args
 from training.classifier_recipe import ClassifierRecipe
 from training.gradient_recipe import GradientRecipe
 from training.language_model_recipe import LanguageModelRecipe
+from training.launcher import process_count, process_rank, quieten_torch
 from training.readers import Unit
 from training.recipe import add_options, given_options
 
 BAD_INPUT = 2
 FAILED = 1
+ONE_PROCESS = "only `lm` runs in several processes; start this command without torchrun"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     parsed = build_parser().parse_args(arguments)
+    if process_count() > 1:
+        if parsed.command is not _train_language_model:
+            return _refuse_several_processes()
+        quieten_torch()
     command: Callable[[argparse.Namespace], int] = parsed.command
     from training.command_errors import BAD_INPUT_ERRORS, FAILURES, describe  # noqa: PLC0415
 
@@ -41,6 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _refuse_several_processes() -> int:
+    if process_rank() == 0:
+        print(f"error: {ONE_PROCESS}", file=sys.stderr)
+    return BAD_INPUT
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -80,6 +92,9 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR.run")
     parser.add_argument("--overwrite", action="store_true", help="begin anew over what is in DIR")
+    parser.add_argument(
+        "--tensorboard", type=Path, metavar="DIR", help="write the curves for TensorBoard, too"
+    )
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +103,7 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
         "--recipe", type=Path, metavar="FILE", help="options from a TOML file; those given win"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace earlier plots in DIR")
-    parser.set_defaults(resume=False)
+    parser.set_defaults(resume=False, tensorboard=None)
 
 
 def _train_language_model(parsed: argparse.Namespace) -> int:
@@ -193,6 +208,7 @@ def _run_training(module: str, recipe: type[Any], parsed: argparse.Namespace) ->
         recipe_file=parsed.recipe,
         resume=parsed.resume,
         overwrite=parsed.overwrite,
+        tensorboard=parsed.tensorboard,
     )
     status: int = importlib.import_module(module).run(invocation)
     return status

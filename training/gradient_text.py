@@ -10,10 +10,11 @@ from pathlib import Path
 
 from model.tokenizer import Tokenizer
 from model.tokenizer_training import train_char_tokenizer, train_word_tokenizer
-from training.corpus import Stream, build_stream, hold_out, lines_of
+from training.corpus import Stream, build_stream, lines_of
 from training.demonstration_text import demonstration_text
 from training.excerpts import ExcerptSource
 from training.gradient_recipe import GradientRecipe
+from training.holdout import hold_out
 from training.language_model_data import expanded
 from training.readers import read_documents
 

@@ -7,30 +7,38 @@ the end.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
-from training.checkpoint import CheckpointError, load_checkpoint
+from model.networks import LanguageModel
+from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from training.interruption import Interruption
 from training.language_model_data import unknown_share
 from training.language_model_keeper import Keeper
+from training.language_model_loop import follow, train
 from training.language_model_recipe import LanguageModelRecipe
 from training.language_model_report import RunReport
-from training.language_model_run import Evaluation, LanguageModelRun, train
+from training.language_model_run import DivergedError, Evaluation, LanguageModelRun
 from training.language_model_setup import (
     Limits,
     Prepared,
     build_network,
+    check_processes,
     loop_settings,
     measure_limits,
     prepare,
 )
 from training.processors import set_threads
 from training.recipe import RecipeError, write_recipe
-from training.run_directory import Invocation, RunDirectory
+from training.run_directory import Invocation, OutputError, RunDirectory
 from training.run_options import fresh_recipe, resumed_recipe
+from training.team import Order, Team, launched_team
+from training.tensorboard_log import TensorBoardLog, require_tensorboard
 
 HEADING = "What `python -m training lm --recipe FILE --out DIR` needs to repeat this run."
 
@@ -44,53 +52,111 @@ def run(invocation: Invocation) -> int:
     """
     began = time.monotonic()
     directory = RunDirectory(invocation.out)
+    with launched_team() as team:
+        if team.leads:
+            return _lead(invocation, directory, team, began)
+        return _follow(invocation, directory, team, began)
+
+
+def _lead(invocation: Invocation, directory: RunDirectory, team: Team, began: float) -> int:
+    require_tensorboard(invocation.tensorboard)
     checkpoint = load_checkpoint(directory.checkpoint) if invocation.resume else None
     if checkpoint is None:
         recipe = fresh_recipe(LanguageModelRecipe, invocation)
         directory.check(overwrite=invocation.overwrite)
-    else:
-        recipe = resumed_recipe(LanguageModelRecipe, invocation, checkpoint.values["recipe"])
-        if checkpoint.values.get("complete") and directory.has_artifact():
-            print(f"{directory.artifact}: the run is complete", file=sys.stderr)
-            return 0
+        set_threads(recipe.threads)
+        begun = _begin(recipe, directory, team, began, overwrite=invocation.overwrite)
+        return _train(begun, directory, invocation.tensorboard)
+    recipe = resumed_recipe(LanguageModelRecipe, invocation, checkpoint.values["recipe"])
+    if checkpoint.values.get("complete") and directory.has_artifact():
+        print(f"{directory.artifact}: the run is complete", file=sys.stderr)
+        return 0
     set_threads(recipe.threads)
-    prepared = prepare(recipe, directory, checkpoint)
-    torch.manual_seed(prepared.recipe.seed)
-    network = build_network(prepared)
-    if checkpoint is None:
-        limits = measure_limits(prepared, network, began)
-    else:
-        limits = Limits(**checkpoint.values["limits"])
-    training = LanguageModelRun(network, loop_settings(prepared, limits), began)
-    if checkpoint is None:
-        _begin(training, prepared, directory, overwrite=invocation.overwrite)
-    else:
-        training.restore(checkpoint)
-        directory.rewind(training.position.steps)
-    return _train(training, prepared, limits, directory)
+    begun = _resume(recipe, directory, team, began, checkpoint)
+    directory.rewind(begun.training.position.steps)
+    return _train(begun, directory, invocation.tensorboard)
+
+
+def _follow(invocation: Invocation, directory: RunDirectory, team: Team, began: float) -> int:
+    """Goes on from what the leader has saved before its first step."""
+    with Interruption():  # that the leader will hear of, too; it saves the run, and ends it
+        if team.await_order()[0] is not Order.BEGIN:
+            return 0
+        checkpoint = load_checkpoint(directory.checkpoint)
+        recipe = resumed_recipe(LanguageModelRecipe, invocation, checkpoint.values["recipe"])
+        set_threads(recipe.threads)
+        training = _resume(recipe, directory, team, began, checkpoint).training
+        training.join()
+        with contextlib.suppress(DivergedError):  # the leader's, too: it tells
+            follow(training)
+    return 0
+
+
+class _Begun(NamedTuple):
+    """A run that is ready for its next step."""
+
+    training: LanguageModelRun
+    prepared: Prepared
+    limits: Limits
 
 
 def _begin(
-    training: LanguageModelRun, prepared: Prepared, directory: RunDirectory, *, overwrite: bool
-) -> None:
-    recipe = prepared.recipe
-    if training.progress() >= 1.0:
-        raise RecipeError(
-            f"--minutes: {recipe.minutes:g} is over before the first step, "
-            f"{training.position.seconds:.1f} seconds after the beginning; give more"
-        )
-    directory.begin(overwrite=overwrite)
+    recipe: LanguageModelRecipe,
+    directory: RunDirectory,
+    team: Team,
+    began: float,
+    *,
+    overwrite: bool,
+) -> _Begun:
+    with directory.drafting():
+        prepared = prepare(recipe, directory, None, processes=team.size)
+        network = _first_network(prepared)
+        limits = measure_limits(prepared, network, began)
+        training = LanguageModelRun(network, loop_settings(prepared, limits), began, team)
+        if training.progress() >= 1.0:
+            raise RecipeError(
+                f"--minutes: {recipe.minutes:g} is over before the first step, "
+                f"{training.position.seconds:.1f} seconds after the beginning; give more"
+            )
+        directory.begin(overwrite=overwrite)
     prepared.tokenizer.save(directory.tokenizer)
-    write_recipe(directory.recipe, recipe, heading=HEADING)
+    write_recipe(directory.recipe, prepared.recipe, heading=HEADING)
+    return _Begun(training, prepared, limits)
 
 
-def _train(
-    training: LanguageModelRun, prepared: Prepared, limits: Limits, directory: RunDirectory
-) -> int:
+def _resume(
+    recipe: LanguageModelRecipe,
+    directory: RunDirectory,
+    team: Team,
+    began: float,
+    checkpoint: Checkpoint,
+) -> _Begun:
+    check_processes(checkpoint, directory, team.size)
+    prepared = prepare(recipe, directory, checkpoint, processes=team.size)
+    limits = Limits(**checkpoint.values["limits"])
+    network = _first_network(prepared)
+    training = LanguageModelRun(network, loop_settings(prepared, limits), began, team)
+    training.restore(checkpoint)
+    return _Begun(training, prepared, limits)
+
+
+def _first_network(prepared: Prepared) -> LanguageModel:
+    torch.manual_seed(prepared.recipe.seed)
+    return build_network(prepared)
+
+
+def _train(begun: _Begun, directory: RunDirectory, tensorboard: Path | None) -> int:
+    training, prepared, limits = begun
     keeper = Keeper(prepared, limits, directory, training)
-    with RunReport(training, directory, prepared.recipe) as report, Interruption() as asked:
+    board = TensorBoardLog(tensorboard, training.position.steps)
+    with (
+        RunReport(training, directory, prepared.recipe, board) as report,
+        Interruption() as asked,
+    ):
         _introduce(report, training, prepared)
         keeper.save_run()  # a disk that is full is better known now than in an hour
+        training.team.announce(Order.BEGIN)
+        training.join()
         finished = train(
             training,
             on_evaluation=lambda found, progress: _evaluated(found, progress, keeper, report),
@@ -112,14 +178,17 @@ def _introduce(report: RunReport, training: LanguageModelRun, prepared: Prepared
         valid=len(prepared.valid),
         unknown=unknown_share(prepared.valid, prepared.tokenizer),
     )
-    if prepared.documents.held_out:
+    if prepared.splits.held_out:
         report.note(f"no --valid: the last {prepared.recipe.holdout:.0%} of the text is held out")
 
 
 def _evaluated(found: Evaluation, progress: float, keeper: Keeper, report: RunReport) -> None:
     report.evaluated(found, progress)
     if found.better:
-        keeper.save_best()
+        try:
+            keeper.save_best()
+        except OutputError as error:  # the best weights are in the checkpoint, too
+            report.note(f"warning: {error}")
 
 
 def _stepped(progress: float, asked: Interruption, keeper: Keeper, report: RunReport) -> bool:

@@ -1,12 +1,20 @@
-"""The data of a language model run: documents read and split, a tokenizer, streams of tokens."""
+"""The data of a language model run: where its text is, a tokenizer, streams of tokens.
+
+Text is read as a stream, several times over rather than kept: to find what is held out, to choose a
+vocabulary, to tokenize it into files. So neither text nor tokens need to fit into memory.
+"""
 
 from __future__ import annotations
 
 import glob
+import hashlib
+import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from model.tokenizer import Tokenizer
 from model.tokenizer_training import (
@@ -15,43 +23,110 @@ from model.tokenizer_training import (
     train_char_tokenizer,
     train_word_tokenizer,
 )
-from training.corpus import Stream, build_stream, hold_out, lines_of, looks_pretokenized
+from training.corpus import Stream, looks_pretokenized, pieces_of
+from training.holdout import Place, parts_after, parts_before, place_to_cut
 from training.language_model_recipe import LanguageModelRecipe
 from training.provenance import digest_of_texts
-from training.readers import DataError, read_documents
+from training.readers import DataError, Part, Unit, read_parts
+from training.records import HUGGING_FACE
+from training.token_files import TokenizedText, only_writer, read_tokens, write_tokens
 
 LARGEST_WORD_VOCABULARY = 50_000  # unless more are asked for
 BPE_VOCABULARIES = (4_096, 2_048, 1_024, 512, 320, 258)
 MARKED_UNKNOWN = "<unk>"  # a corpus that has it has chosen its vocabulary already
+TRAIN, VALID = "train", "valid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Documents:
+    """Documents of files, read anew each time they are asked for: all, or a part of them.
+
+    ``before`` and ``after`` bound the part.
+    """
+
+    sources: tuple[str, ...]
+    unit: Unit
+    column: str | None
+    before: Place | None = None
+    after: Place | None = None
+
+    def __iter__(self) -> Iterator[Part]:
+        parts: Iterator[Part] = read_parts(self.sources, unit=self.unit, column=self.column)
+        if self.before is not None:
+            parts = parts_before(parts, self.before)
+        return parts if self.after is None else parts_after(parts, self.after)
 
 
 @dataclass(frozen=True, slots=True)
-class Documents:
-    """Texts of both splits; ``held_out``: validation was taken from the training files."""
+class Splits:
+    """Texts of both splits; ``held_out``: validation is taken from the training files.
 
-    train: list[str]
-    valid: list[str]
+    ``digest`` is that of the files and of how they are read.
+    """
+
+    train: Documents
+    valid: Documents
     held_out: bool
-
-    @property
-    def digest(self) -> str:
-        """Of all texts of both splits."""
-        return digest_of_texts([*self.train, "", *self.valid])
+    digest: str
 
 
-def read_splits(recipe: LanguageModelRecipe) -> Documents:
-    """Reads the files of the recipe; holds a share out where there is no validation file."""
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The text of documents in pieces that can be tokenized one by one."""
+
+    documents: Documents
+
+    def __iter__(self) -> Iterator[str]:
+        return (piece.text for piece in pieces_of(self.documents))
+
+
+def find_splits(recipe: LanguageModelRecipe) -> Splits:
+    """Finds the files of the recipe; holds a share out where there is no validation file.
+
+    Raises:
+        DataError: files are missing, or hold too little text for that.
+    """
     if not recipe.train:
         raise DataError("--train: give at least one file to train on")
-    train = _read(recipe.train, recipe)
-    if recipe.valid:
-        return Documents(train, _read(recipe.valid, recipe), held_out=False)
-    if recipe.holdout == 0:
+    if not recipe.valid and recipe.holdout == 0:
         raise DataError("--valid: give validation files, or a --holdout above 0")
-    kept, held = hold_out(train, recipe.holdout)
-    if not held or not "".join(kept):
+    train, valid = _documents(recipe.train, recipe), _documents(recipe.valid, recipe)
+    digest = _digest(recipe, train.sources, valid.sources)
+    if recipe.valid:
+        return Splits(train, valid, held_out=False, digest=digest)
+    place = place_to_cut(train, recipe.holdout)
+    if place is None:
         raise DataError("--train: too little text to hold a part out; give more, or --valid")
-    return Documents(kept, held, held_out=True)
+    kept, held = replace(train, before=place), replace(train, after=place)
+    return Splits(kept, held, held_out=True, digest=digest)
+
+
+def tokenized(
+    recipe: LanguageModelRecipe, splits: Splits, cache: Path, tokenizer: Tokenizer | None
+) -> TokenizedText:
+    """The splits as tokens, in files below ``cache``: those that are there, or else written now.
+
+    Args:
+        recipe: how to make a tokenizer.
+        splits: what is tokenized.
+        cache: where the files are; those of other texts and tokenizers may stand beside them.
+        tokenizer: what must be used, if that is decided.
+
+    Raises:
+        DataError, VocabularyError: the data cannot be used.
+        OutputError: the files cannot be written.
+    """
+    key = _key(recipe, splits)
+    folder = cache / key[:16]
+    with only_writer(folder):
+        found = read_tokens(folder, key)
+        if found is None or (tokenizer and found.tokenizer.to_json() != tokenizer.to_json()):
+            tokenizer = tokenizer or make_tokenizer(recipe, Pieces(splits.train))
+            write_tokens(folder, key, tokenizer, {TRAIN: splits.train, VALID: splits.valid})
+            found = read_tokens(folder, key)
+    if found is None:
+        raise DataError(f"{folder}: the tokens written there are not what is read; check the disk")
+    return found
 
 
 def expanded(sources: Sequence[str]) -> list[str]:
@@ -66,9 +141,11 @@ def expanded(sources: Sequence[str]) -> list[str]:
     return found
 
 
-def make_tokenizer(recipe: LanguageModelRecipe, texts: Sequence[str]) -> Tokenizer:
-    """The tokenizer of the recipe, its vocabulary taken from the training texts alone."""
-    texts = [line for text in texts for line in lines_of(text)]
+def make_tokenizer(recipe: LanguageModelRecipe, texts: Iterable[str]) -> Tokenizer:
+    """The tokenizer of the recipe, its vocabulary taken from the training texts alone.
+
+    ``texts`` is read several times from its beginning.
+    """
     if recipe.tokenizer == "bpe":
         return _bpe_tokenizer(recipe.vocabulary, texts)
     if recipe.tokenizer == "char":
@@ -78,7 +155,7 @@ def make_tokenizer(recipe: LanguageModelRecipe, texts: Sequence[str]) -> Tokeniz
     return _word_tokenizer(recipe, texts)
 
 
-def _bpe_tokenizer(vocabulary: int | None, texts: Sequence[str]) -> Tokenizer:
+def _bpe_tokenizer(vocabulary: int | None, texts: Iterable[str]) -> Tokenizer:
     """As large as asked for; if nothing was asked, as large as is usual and the data allows."""
     for size in () if vocabulary else BPE_VOCABULARIES:
         try:
@@ -88,13 +165,11 @@ def _bpe_tokenizer(vocabulary: int | None, texts: Sequence[str]) -> Tokenizer:
     return train_bpe_tokenizer(texts, vocabulary=vocabulary or BPE_VOCABULARIES[-1])
 
 
-def _word_tokenizer(recipe: LanguageModelRecipe, texts: Sequence[str]) -> Tokenizer:
+def _word_tokenizer(recipe: LanguageModelRecipe, texts: Iterable[str]) -> Tokenizer:
     """Words seen once become [UNK], which must be met in training, unless the corpus marks it."""
     pretokenized = recipe.pretokenized
     if pretokenized is None:
         pretokenized = looks_pretokenized(texts)
-    marked = any(MARKED_UNKNOWN in text for text in texts)
-    minimum_count = recipe.minimum_count or (1 if marked else 2)
     if recipe.vocabulary is not None:
         return train_word_tokenizer(
             texts,
@@ -102,6 +177,9 @@ def _word_tokenizer(recipe: LanguageModelRecipe, texts: Sequence[str]) -> Tokeni
             minimum_count=recipe.minimum_count or 1,
             pretokenized=pretokenized,
         )
+    minimum_count = recipe.minimum_count
+    if minimum_count is None:
+        minimum_count = 1 if any(MARKED_UNKNOWN in text for text in texts) else 2
     try:
         return train_word_tokenizer(
             texts,
@@ -115,17 +193,43 @@ def _word_tokenizer(recipe: LanguageModelRecipe, texts: Sequence[str]) -> Tokeni
         )
 
 
-def streams(documents: Documents, tokenizer: Tokenizer) -> tuple[Stream, Stream]:
-    """Training and validation as tokens."""
-    return build_stream(documents.train, tokenizer), build_stream(documents.valid, tokenizer)
-
-
 def unknown_share(stream: Stream, tokenizer: Tokenizer) -> float:
     """How much of a stream is [UNK]."""
     if tokenizer.unknown is None:
         return 0.0
-    return float((stream.tokens_N == tokenizer.unknown).mean())
+    return float(stream.counts(tokenizer.size)[tokenizer.unknown] / len(stream))
 
 
-def _read(sources: Sequence[str], recipe: LanguageModelRecipe) -> list[str]:
-    return read_documents(expanded(sources), unit=recipe.unit, column=recipe.column)
+def _documents(sources: Sequence[str], recipe: LanguageModelRecipe) -> Documents:
+    return Documents(sources=tuple(expanded(sources)), unit=recipe.unit, column=recipe.column)
+
+
+def _digest(recipe: LanguageModelRecipe, train: Sequence[str], valid: Sequence[str]) -> str:
+    values = {
+        TRAIN: [_digest_of_source(source, recipe.column) for source in train],
+        VALID: [_digest_of_source(source, recipe.column) for source in valid] or recipe.holdout,
+        "unit": recipe.unit,
+        "column": recipe.column,
+    }
+    return _digest_of_values(values)
+
+
+def _digest_of_source(source: str, column: str | None) -> str:
+    if source.startswith(HUGGING_FACE):
+        return digest_of_texts(part.text for part in read_parts([source], column=column))
+    try:
+        with Path(source).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read: {error.strerror or error}") from None
+
+
+def _key(recipe: LanguageModelRecipe, splits: Splits) -> str:
+    """Differs where tokens would."""
+    options = ("tokenizer", "vocabulary", "minimum_count", "pretokenized")
+    values = {name: getattr(recipe, name) for name in options}
+    return _digest_of_values({"data": splits.digest, "tokenizers": version("tokenizers"), **values})
+
+
+def _digest_of_values(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()

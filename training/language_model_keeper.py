@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from model.artifact import save_artifact
 from model.networks import LanguageModel
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.language_model_data import expanded, unknown_share
 from training.language_model_run import LanguageModelRun
 from training.language_model_setup import MARGIN, Limits, Prepared
+from training.model_output import save_model
 from training.perplexity import Likelihood, lay_out, likelihood
 from training.provenance import provenance
 from training.recipe import recipe_values
@@ -34,9 +34,10 @@ class Keeper:
         recipe = prepared.recipe
         self._header: dict[str, Any] = {
             "recipe": recipe_values(recipe),
-            "data": prepared.documents.digest,
+            "data": prepared.splits.digest,
             "tokenizer": prepared.tokenizer.to_json(),
             "limits": asdict(limits),
+            "processes": run.team.size,
         }
         self._provenance = provenance(
             sources={"train": expanded(recipe.train), "valid": expanded(recipe.valid)},
@@ -80,8 +81,8 @@ class Keeper:
 
     def _save(self, network: LanguageModel, found: Likelihood) -> dict[str, float]:
         metrics = self._metrics(found)
-        save_artifact(
-            self._directory.artifact,
+        save_model(
+            self._directory,
             network=network,
             tokenizer=self._prepared.tokenizer,
             name=self._prepared.recipe.name or "",
@@ -92,8 +93,7 @@ class Keeper:
 
     def _metrics(self, found: Likelihood) -> dict[str, float]:
         prepared, at = self._prepared, self._run.position
-        characters = sum(map(len, prepared.documents.valid))
-        nats_per_character = found.loss * len(prepared.valid) / characters
+        nats_per_character = found.loss * len(prepared.valid) / prepared.valid_characters
         values = {
             "validation_loss": found.loss,
             "validation_perplexity": found.perplexity,

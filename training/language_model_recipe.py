@@ -29,6 +29,7 @@ CHARACTER_DROPOUT = {
 }
 OPERATIONS = 6e10  # multiplications with an addition that one core does in a second, about
 USUAL_THREADS = 2
+CUTOFFS = (2_000, 10_000)  # of an adaptive softmax, those that are under half of the vocabulary
 EXAMPLE_MINUTES = 10.0  # when no budget is given
 
 
@@ -46,6 +47,10 @@ class LanguageModelRecipe:
     name: str | None = option(None, "the model's name; the name of --out if not given")
     description: str | None = option(None, "a sentence or two for the model card", fixed=False)
     licence: str | None = option(None, "of the data and so of the model, for its card", fixed=False)
+
+    token_cache: str | None = option(
+        None, "keep the tokenized text there, for other runs, too", metavar="DIR", fixed=False
+    )
 
     tokenizer: Literal["word", "char", "bpe"] = option("word", "what a token is")
     vocabulary: int | None = option(None, "how many tokens there are at most", metavar="N")
@@ -88,8 +93,14 @@ class LanguageModelRecipe:
     weight_decay: float | None = option(None, "AdamW's decay", metavar="X")
     clip_norm: float = option(0.25, "gradients are scaled down to this norm; 0: not")
     clip_value: float = option(0.0, "each gradient is cut off at this size; 0: not")
-    softmax: Literal["full", "sampled"] | None = option(
-        None, "over all tokens, or an estimate from a sample"
+    softmax: Literal["full", "sampled", "adaptive"] | None = option(
+        None, "over all tokens; an estimate from a sample; or frequent tokens apart from rare ones"
+    )
+    cutoffs: tuple[int, ...] | None = option(
+        None, "the most frequent tokens at each border of an adaptive softmax", metavar="N"
+    )
+    division: int | None = option(
+        None, "how much narrower rarer tokens' weights of an adaptive softmax are", metavar="N"
     )
     candidates: int = option(2500, "tokens in the sample of a sampled softmax", metavar="N")
     averaging: float = option(0.25, "the last share of the run whose weights are averaged; 0: none")
@@ -129,6 +140,17 @@ class LanguageModelRecipe:
                 raise RecipeError(f"{_flag(name)}: expected 0 or more, got {value}")
         if sum(x is not None for x in (self.minutes, self.epochs, self.steps)) > 1:
             raise RecipeError("--minutes, --epochs, --steps: give one of them")
+        self._check_adaptive()
+
+    def _check_adaptive(self) -> None:
+        for name in ("cutoffs", "division"):
+            if getattr(self, name) is not None and self.softmax != "adaptive":
+                raise RecipeError(f"{_flag(name)}: belongs to --softmax adaptive")
+        if self.softmax == "adaptive" and self.tokenizer == "bpe":
+            raise RecipeError(
+                "--softmax adaptive: cuts where tokens get rare, but bpe does not number them by "
+                "how frequent they are; use another --softmax, or --tokenizer word"
+            )
 
 
 DROPOUTS = (
@@ -138,7 +160,17 @@ DROPOUTS = (
     "dropout_embedding",
     "dropout_weight",
 )
-SIZES = ("vocabulary", "minimum_count", "layers", "hidden", "embedding", "batch", "bptt", "threads")
+SIZES = (
+    "vocabulary",
+    "minimum_count",
+    "layers",
+    "hidden",
+    "embedding",
+    "batch",
+    "bptt",
+    "threads",
+    "division",
+)
 AMOUNTS = (
     "minutes",
     "epochs",
@@ -163,6 +195,7 @@ def complete(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelReci
     recipe = _with_budget(recipe)
     recipe = _with_network(recipe)
     recipe = _with_optimisation(recipe, size)
+    recipe = _with_cutoffs(recipe, size)
     return _with_regularisation(recipe, size)
 
 
@@ -207,6 +240,20 @@ def _with_optimisation(recipe: LanguageModelRecipe, size: CorpusSize) -> Languag
     )
 
 
+def _with_cutoffs(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
+    """A head of the few thousand most frequent words; the tails tied, too, where the head is."""
+    if recipe.softmax != "adaptive":
+        return recipe
+    fitting = tuple(cut for cut in CUTOFFS if 2 * cut < size.vocabulary)
+    if recipe.cutoffs is None and not fitting:
+        raise RecipeError(
+            f"--softmax adaptive: is for large vocabularies, and this one has {size.vocabulary} "
+            "tokens; use --softmax full, or say where to cut with --cutoffs"
+        )
+    division = recipe.division or (1 if recipe.tied else 4)
+    return replace(recipe, cutoffs=recipe.cutoffs or fitting, division=division)
+
+
 def _with_regularisation(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
     """The more often the data will be read, the stronger."""
     strength = _strength(_passes(recipe, size))
@@ -236,7 +283,11 @@ def _multiplications(recipe: LanguageModelRecipe, vocabulary: int) -> float:
     hidden, embedding = recipe.hidden or 1, recipe.embedding or 1
     gates = {"lstm": 4, "gru": 3, "elman": 1}[recipe.cell]
     widths = embedding + hidden * (2 * (recipe.layers or 1) - 1)
-    words = min(vocabulary, 1.2 * recipe.candidates) if recipe.softmax == "sampled" else vocabulary
+    words: float = vocabulary
+    if recipe.softmax == "sampled":
+        words = min(vocabulary, 1.2 * recipe.candidates)
+    elif recipe.cutoffs:  # a fifth of the tokens, about, ask for a tail
+        words = recipe.cutoffs[0] + 0.2 * vocabulary / (recipe.division or 1)
     return gates * hidden * widths + words * (recipe.projection or hidden)
 
 

@@ -13,6 +13,7 @@ from training.language_model_recipe import LanguageModelRecipe
 from training.language_model_run import Evaluation, LanguageModelRun
 from training.progress import Progress, duration
 from training.run_directory import FINAL, TRAINING, VALIDATION, RunDirectory
+from training.tensorboard_log import TensorBoardLog
 
 LOG_EVERY = 5.0  # seconds
 PACE = 5.0  # seconds over which tokens per second are measured
@@ -22,9 +23,14 @@ class RunReport:
     """Watches a run and writes about it; changes nothing."""
 
     def __init__(
-        self, run: LanguageModelRun, directory: RunDirectory, recipe: LanguageModelRecipe
+        self,
+        run: LanguageModelRun,
+        directory: RunDirectory,
+        recipe: LanguageModelRecipe,
+        board: TensorBoardLog,
     ) -> None:
         self._run = run
+        self._board = board
         self._directory = directory
         self._recipe = recipe
         self._bar = Progress(recipe.name or "lm")
@@ -62,6 +68,7 @@ class RunReport:
         self._bar.update(progress, seconds_left=self._seconds_left(progress), figures=shown)
         if now - self._logged >= LOG_EVERY and at.steps > 0:
             self._logged = now
+            figures["gradient_norm"] = self._run.gradient_norm
             self._log(TRAINING, {"progress": progress, **self._rate(progress), **figures})
 
     def evaluated(self, found: Evaluation, progress: float) -> None:
@@ -109,6 +116,7 @@ class RunReport:
         finite = {n: v if math.isfinite(v) else None for n, v in figures.items()}
         where = {"event": event, "step": at.steps, "epoch": at.epochs, "seconds": at.seconds}
         self._directory.append({**where, **finite})
+        self._board.add(event, at.steps, figures)
 
     def __enter__(self) -> Self:
         return self
@@ -120,6 +128,7 @@ class RunReport:
         traceback: TracebackType | None,
     ) -> None:
         self._bar.close()
+        self._board.close()
 
 
 def _exp(loss: float) -> float:

@@ -1,20 +1,22 @@
-"""The training loop of a language model: step, evaluate, checkpoint, until the budget is used up.
+"""A run of a language model: its steps, its evaluations, its checkpoint.
 
 A run owns all that changes while it trains: weights, optimiser, position in the data, carried
 state, averages, the best so far. Its checkpoint holds all of it, so that a run that was killed goes
-on as if nothing had happened. Knows neither files of text nor the command line.
+on as if nothing had happened. In a team of processes each reads its share of the lanes and carries
+their states; gradients are averaged, so that all have the same weights. Knows neither files of text
+nor the command line.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from model.networks import LanguageModel
 from model.state import State
@@ -30,6 +32,7 @@ from training.objective import ActivationPenalties, CandidateSampler, next_token
 from training.perplexity import Reading, likelihood
 from training.precision import Precision, autocast
 from training.schedule import Budget, OneCycle
+from training.team import Order, Team, noticing_lost_processes
 from training.windows import Epoch, Window, Windows
 
 AVERAGE_EVERY = 4  # steps
@@ -97,22 +100,45 @@ class LanguageModelRun:
     """One run, from its beginning or from a checkpoint.
 
     ``began`` is when the command began on the monotonic clock: a time budget counts from there.
+    Until :meth:`join` it holds the states of all lanes and processes.
     """
 
     network: LanguageModel
     settings: Settings
     began: float
+    team: Team = field(default_factory=Team)
     position: Position = field(default_factory=Position)
     optimiser: torch.optim.AdamW = field(init=False)
     averages: AveragedWeights = field(init=False)
     best: dict[str, Tensor] = field(init=False, default_factory=dict)
+    gradient_norm: float = field(init=False, default=math.nan)  # of the last step, before clipping
     _seconds_before: float = field(init=False, default=0.0)
     _carried: State | None = field(init=False, default=None)
     _epoch: Epoch | None = field(init=False, default=None)
+    _randoms: list[Tensor] = field(init=False)  # of the other processes
+    _objective: nn.Module = field(init=False)
+    _joined: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.optimiser = _optimiser(self.network, self.settings)
         self.averages = AveragedWeights(self.network)
+        seed = self.settings.windows.seed
+        self._randoms = [_random_state(seed, rank) for rank in range(1, self.team.size)]
+        self._objective = _Objective(self.network, self.settings)
+
+    def join(self) -> None:
+        """Goes on together with the other processes of the team, all of which call it here."""
+        self._joined = True
+        if self.team.size == 1:
+            return
+        if not self.team.leads:
+            torch.set_rng_state(self._randoms[self.team.rank - 1])
+        if self._carried is not None:
+            own = self.team.share(self._carried.batch)
+            self._carried = self._carried.gather(range(own.start, own.stop))
+        with noticing_lost_processes():
+            # Of a window in which no document begins, the first state gets no gradient.
+            self._objective = DistributedDataParallel(self._objective, find_unused_parameters=True)
 
     def progress(self) -> float:
         """The share of the budget that is used up."""
@@ -138,6 +164,7 @@ class LanguageModelRun:
 
     def step(self, progress: float) -> None:
         """Reads one window, and moves the weights."""
+        self.team.announce(Order.STEP, progress)
         self.network.train()
         window = self._next_window()
         loss = self._descend(window, progress)
@@ -178,20 +205,36 @@ class LanguageModelRun:
                 parameter.copy_(self.best[name])
 
     def checkpoint(self) -> Checkpoint:
-        """All that changes, as tensors and plain values."""
+        """All that changes, as tensors and plain values: for the leader, with the others' help."""
         self.progress()
         at = self.position
-        tensors = {"random": torch.get_rng_state()}
+        if self._joined:
+            self.team.announce(Order.SAVE)
+            randoms, carried = self.share_state()
+        else:
+            randoms, carried = [torch.get_rng_state(), *self._randoms], self._carried
+        tensors = {"random": torch.stack(randoms)}
         tensors |= with_prefix("network", dict(self.network.named_parameters()))
         tensors |= with_prefix("optimiser", optimiser_tensors(self.optimiser))
         tensors |= with_prefix("average", self.averages.tensors())
         tensors |= with_prefix("best", self.best)
-        if self._carried is not None:
-            tensors["carried.hidden"] = self._carried.hidden_LBH
-            if self._carried.cell_LBH is not None:
-                tensors["carried.cell"] = self._carried.cell_LBH
+        if carried is not None:
+            tensors["carried.hidden"] = carried.hidden_LBH
+            if carried.cell_LBH is not None:
+                tensors["carried.cell"] = carried.cell_LBH
         values = {name: _json_number(value) for name, value in asdict(at).items()}
         return Checkpoint(tensors, {"position": values, "averaged": self.averages.count})
+
+    def share_state(self) -> tuple[list[Tensor], State | None]:
+        """Random numbers and carried states of all processes, for the leader to save."""
+        randoms = self.team.gather(torch.get_rng_state())
+        if self._carried is None:
+            return randoms, None
+        hidden = self.team.gather(self._carried.hidden_LBH)
+        cell = [] if self._carried.cell_LBH is None else self.team.gather(self._carried.cell_LBH)
+        if not self.team.leads:
+            return randoms, None
+        return randoms, State(torch.cat(hidden, dim=1), torch.cat(cell, dim=1) if cell else None)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continues from there."""
@@ -207,7 +250,9 @@ class LanguageModelRun:
         self.best = under_prefix("best", tensors)
         if "carried.hidden" in tensors:
             self._carried = State(tensors["carried.hidden"], tensors.get("carried.cell"))
-        torch.set_rng_state(tensors["random"])
+        # Copies: torch reads a state from the beginning of the storage, whatever the row.
+        random, *self._randoms = (row.clone() for row in tensors["random"])
+        torch.set_rng_state(random)
 
     def _next_window(self) -> Window:
         at = self.position
@@ -224,14 +269,13 @@ class LanguageModelRun:
     def _descend(self, window: Window, progress: float) -> float:
         settings = self.settings
         _set_schedule(self.optimiser, settings, progress, len(window.inputs_TB))
-        state = self._carried or self.network.initial_state(window.inputs_TB.shape[1])
-        with autocast(settings.precision):
-            encoded = self.network.encode(window.inputs_TB, state.detach(), window.starts_TB)
-            loss = next_token_loss(self.network, encoded, window.targets_TB, settings.sampler)
-        self._carried = encoded.state.detach()
-        self.optimiser.zero_grad(set_to_none=True)
-        (loss + settings.penalties(encoded)).backward()
-        value = float(loss.detach())
+        own = window.part(self.team.share(window.inputs_TB.shape[1]))
+        state = self._carried or self.network.initial_state(own.inputs_TB.shape[1])
+        with noticing_lost_processes():
+            total, loss, self._carried = self._objective(own, state.detach())
+            self.optimiser.zero_grad(set_to_none=True)
+            total.backward()
+        value = self.team.mean(float(loss))
         self._clip(value)
         self.optimiser.step()
         return value
@@ -241,11 +285,12 @@ class LanguageModelRun:
         parameters = [p for p in self.network.parameters() if p.grad is not None]
         if settings.clip_value > 0:
             torch.nn.utils.clip_grad_value_(parameters, settings.clip_value)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf)
-        if not math.isfinite(loss) or not math.isfinite(float(norm)):
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf))
+        self.gradient_norm = norm
+        if not math.isfinite(loss) or not math.isfinite(norm):
             raise DivergedError(
                 f"the loss is no longer a number (step {self.position.steps + 1}, loss {loss}, "
-                f"gradient norm {float(norm)}); begin anew with a lower --learning-rate or a lower "
+                f"gradient norm {norm}); begin anew with a lower --learning-rate or a lower "
                 "--clip-norm. The last checkpoint and the best model so far are kept"
             )
 
@@ -253,32 +298,26 @@ class LanguageModelRun:
         return likelihood(self.network, self.settings.validation, self.settings.precision).loss
 
 
-def train(
-    run: LanguageModelRun,
-    *,
-    on_evaluation: Callable[[Evaluation, float], None],
-    on_step: Callable[[float], bool],
-) -> bool:
-    """Trains until the run is finished.
+class _Objective(nn.Module):
+    """What is minimised for a window; a module, so that torch can run it in several processes."""
 
-    Args:
-        run: changed in place.
-        on_evaluation: told what was found, and the progress.
-        on_step: told the progress before each step; True breaks off.
+    def __init__(self, network: LanguageModel, settings: Settings) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
 
-    Returns:
-        Whether the run finished; False if it was broken off.
-    """
-    while not run.finished(progress := run.progress()):
-        if run.evaluation_due(progress):
-            on_evaluation(run.evaluate(progress), progress)
-            continue
-        if on_step(progress):
-            return False
-        run.step(progress)
-    if run.position.best_step != run.position.steps:
-        on_evaluation(run.evaluate(1.0), 1.0)
-    return True
+    def forward(self, window: Window, state: State) -> tuple[Tensor, Tensor, State]:
+        """Loss with penalties, the loss alone (both for each prediction), the state after."""
+        with autocast(self.settings.precision):
+            encoded = self.network.encode(window.inputs_TB, state, window.starts_TB)
+            loss = next_token_loss(self.network, encoded, window.targets_TB, self.settings.sampler)
+        total = loss + self.settings.penalties(encoded)
+        return total, loss.detach(), encoded.state.detach()
+
+
+def _random_state(seed: int, rank: int) -> Tensor:
+    """With which a process of that rank begins; the leader's is that of a process alone."""
+    return torch.Generator().manual_seed(seed + 1_000_003 * rank).get_state()
 
 
 def _optimiser(network: LanguageModel, settings: Settings) -> torch.optim.AdamW:

@@ -16,12 +16,7 @@ from model.regularisation import Regularisation
 from model.tokenizer import Tokenizer
 from training.checkpoint import Checkpoint, CheckpointError
 from training.corpus import Stream
-from training.language_model_data import (
-    Documents,
-    make_tokenizer,
-    read_splits,
-    streams,
-)
+from training.language_model_data import TRAIN, VALID, Splits, find_splits, tokenized
 from training.language_model_recipe import CorpusSize, LanguageModelRecipe, complete
 from training.language_model_run import Settings
 from training.objective import ActivationPenalties, CandidateSampler
@@ -29,6 +24,7 @@ from training.perplexity import lay_out, likelihood
 from training.precision import choose_precision
 from training.recipe import RecipeError
 from training.run_directory import RunDirectory
+from training.run_options import reading_data
 from training.schedule import Budget, OneCycle
 from training.windows import Windows
 
@@ -43,13 +39,14 @@ MARGIN = 3.0  # seconds kept at the end of a time budget for saving
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The completed recipe and its data."""
+    """The completed recipe and its data; ``valid_characters``: of the text of ``valid``."""
 
     recipe: LanguageModelRecipe
-    documents: Documents
+    splits: Splits
     tokenizer: Tokenizer
     train: Stream
     valid: Stream
+    valid_characters: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +63,38 @@ class Limits:
 
 
 def prepare(
-    recipe: LanguageModelRecipe, directory: RunDirectory, checkpoint: Checkpoint | None
+    recipe: LanguageModelRecipe,
+    directory: RunDirectory,
+    checkpoint: Checkpoint | None,
+    *,
+    processes: int = 1,
 ) -> Prepared:
-    """Reads and encodes the data, and completes the recipe.
+    """Tokenizes the data, or finds it tokenized, and completes the recipe.
+
+    ``processes`` are those that share the lanes.
 
     Raises:
+        RecipeError: the lanes cannot be shared.
         DataError, VocabularyError: the data cannot be used.
+        OutputError: its tokens cannot be written.
         CheckpointError: it is not the data the run was begun with.
     """
-    documents = read_splits(recipe)
-    if checkpoint is None:
-        tokenizer = make_tokenizer(recipe, documents.train)
-    else:
-        _check_data(recipe, documents, directory, checkpoint)
+    with reading_data(resumed=checkpoint is not None):
+        splits = find_splits(recipe)
+    tokenizer = None
+    if checkpoint is not None:
+        _check_data(recipe, splits, directory, checkpoint)
         tokenizer = Tokenizer.from_json(checkpoint.values["tokenizer"])
-    train, valid = streams(documents, tokenizer)
-    recipe = complete(recipe, CorpusSize(tokens=len(train), vocabulary=tokenizer.size))
+    cache = directory.tokens if checkpoint is not None else directory.draft_of(directory.tokens)
+    if recipe.token_cache is not None:
+        cache = Path(os.path.expandvars(recipe.token_cache))
+    text = tokenized(recipe, splits, cache, tokenizer)
+    train, valid = text.splits[TRAIN], text.splits[VALID]
+    size = CorpusSize(tokens=len(train.stream), vocabulary=text.tokenizer.size)
+    recipe = _shared(complete(recipe, size), recipe.batch, size.tokens, processes)
     if recipe.precision == "auto":
         recipe = replace(recipe, precision=choose_precision())
-    return Prepared(recipe, documents, tokenizer, train, valid)
+    return Prepared(recipe, splits, text.tokenizer, train.stream, valid.stream, valid.characters)
 
 
 def build_network(prepared: Prepared) -> LanguageModel:
@@ -102,6 +112,8 @@ def build_network(prepared: Prepared) -> LanguageModel:
         layers=recipe.layers or 0,
         projection=recipe.projection or None,
         tied=bool(recipe.tied),
+        cutoffs=recipe.cutoffs or (),
+        division=recipe.division,
     )
     network = LanguageModel(
         architecture,
@@ -168,13 +180,36 @@ def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
     )
 
 
+def check_processes(checkpoint: Checkpoint, directory: RunDirectory, processes: int) -> None:
+    """CheckpointError if the run was begun with another number of processes."""
+    begun = checkpoint.values["processes"]
+    if begun != processes:
+        start = f"torchrun --nproc-per-node {begun} -m training lm" if begun > 1 else "no torchrun"
+        raise CheckpointError(
+            f"{directory.checkpoint}: the run was begun with {begun} processes, now there are "
+            f"{processes}; continue it with {start}, or begin anew with --overwrite"
+        )
+
+
+def _shared(
+    recipe: LanguageModelRecipe, asked: int | None, tokens: int, processes: int
+) -> LanguageModelRecipe:
+    """With as many lanes for each process; what was ``asked`` for is not changed."""
+    lanes = min(recipe.batch or 1, tokens)
+    if lanes % processes == 0:
+        return recipe
+    if asked is not None or lanes < processes:
+        raise RecipeError(
+            f"--batch: {lanes} lanes cannot be shared evenly by {processes} processes; give a "
+            f"multiple of {processes}, or start fewer"
+        )
+    return replace(recipe, batch=lanes - lanes % processes)
+
+
 def _check_data(
-    recipe: LanguageModelRecipe,
-    documents: Documents,
-    directory: RunDirectory,
-    checkpoint: Checkpoint,
+    recipe: LanguageModelRecipe, splits: Splits, directory: RunDirectory, checkpoint: Checkpoint
 ) -> None:
-    if checkpoint.values["data"] != documents.digest:
+    if checkpoint.values["data"] != splits.digest:
         raise CheckpointError(
             f"{directory.checkpoint}: the run was begun with other data than "
             f"{', '.join([*recipe.train, *recipe.valid])} holds now; restore the files, or begin "
@@ -208,7 +243,5 @@ def _sampler(prepared: Prepared) -> CandidateSampler | None:
     if prepared.recipe.softmax != "sampled":
         return None
     half = max(1, min(prepared.recipe.candidates, prepared.tokenizer.size - 2) // 2)
-    counts_V = torch.bincount(
-        torch.from_numpy(prepared.train.tokens_N), minlength=prepared.tokenizer.size
-    )
+    counts_V = torch.from_numpy(prepared.train.counts(prepared.tokenizer.size))
     return CandidateSampler(counts_V, frequent=half, drawn=half)

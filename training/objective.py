@@ -7,8 +7,9 @@ the gradient of the logits takes the place of the logits themselves.
 For large vocabularies there is a sampled softmax (Bengio and Senecal, 2008; Jean et al., 2015): the
 normaliser is estimated from the most frequent words, the words of the window and words drawn from
 the rest, each weighted by one over its chance to be there. Only training uses it; the network
-stays an ordinary one with a full softmax. Shape suffixes: N tokens, H hidden, V vocabulary,
-C candidates. Knows no optimiser.
+stays an ordinary one with a full softmax. Of an adaptive softmax only the head and the targets'
+own tails are worked on. Shape suffixes: N tokens, H hidden, V vocabulary,
+C candidates, R rows of a tail. Knows no optimiser.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.networks import Encoded, LanguageModel
+from model.output_layer import Parts
 
 ROWS = 256  # rows of logits that are worked on at a time
 GRAIN = 512  # numbers of candidates are multiples of it
+ROW_GRAIN = 64  # numbers of rows that a tail of an adaptive softmax works on are multiples of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,19 +94,34 @@ def next_token_loss(
     sampler: CandidateSampler | None = None,
 ) -> Tensor:
     """Mean negative log-likelihood in nats; with a sampler, an estimate of it."""
-    hidden_TBH = encoded.dropped_TBH
-    if network.projection is not None:
-        hidden_TBH = network.projection(hidden_TBH)
-    hidden_NH, targets_N = hidden_TBH.flatten(0, 1), targets_TB.flatten()
-    weight_VH, bias_V = network.output.weight, network.output.bias
+    hidden_NH = network.projected(encoded.dropped_TBH).flatten(0, 1)
+    targets_N = targets_TB.flatten()
+    parts = network.output.parts()
     if sampler is None:
-        return cross_entropy(hidden_NH, weight_VH, bias_V, targets_N)
+        return _loss_of_parts(parts, hidden_NH, targets_N)
     ids_C, log_chances_C = sampler.draw(targets_N)
     places_N = torch.searchsorted(ids_C, targets_N)
     ids_C, log_chances_C = _filled_up(ids_C, log_chances_C)
-    return cross_entropy(
-        hidden_NH, weight_VH[ids_C], bias_V[ids_C], places_N, offset_V=-log_chances_C
-    )
+    weight_CH, bias_C = parts.weight_JH[ids_C], parts.bias_J[ids_C]
+    return cross_entropy(hidden_NH, weight_CH, bias_C, places_N, offset_V=-log_chances_C)
+
+
+def _loss_of_parts(parts: Parts, hidden_NH: Tensor, targets_N: Tensor) -> Tensor:
+    """The head predicts every target or its tail; a tail sees only its own targets.
+
+    Their rows are filled up with ones that do not count: few shapes, as for candidates.
+    """
+    entries_N = parts.entries(targets_N)
+    loss = cross_entropy(hidden_NH, parts.weight_JH, parts.bias_J, entries_N)
+    for tail in parts.tails:
+        rows_R = ((targets_N >= tail.begin) & (targets_N < tail.end)).nonzero().flatten()
+        counted = len(rows_R)
+        rows_R = functional.pad(rows_R, (0, -counted % ROW_GRAIN or ROW_GRAIN * (counted == 0)))
+        inside_R = (targets_N[rows_R] - tail.begin).clamp(0, tail.end - tail.begin - 1)
+        read_RD = tail.narrowed(hidden_NH[rows_R])
+        total = _summed_loss(read_RD, tail.weight_KD, tail.bias_K, inside_R, counted=counted)
+        loss = loss + total / len(targets_N)
+    return loss
 
 
 def cross_entropy(
@@ -117,7 +135,21 @@ def cross_entropy(
 
     ``offset_V`` is added to every logit but the target's own (log-weights of sampled candidates).
     """
-    loss: Tensor = _CrossEntropy.apply(hidden_NH, weight_VH, bias_V, targets_N, offset_V)  # type: ignore[no-untyped-call]
+    count = len(targets_N)
+    return _summed_loss(hidden_NH, weight_VH, bias_V, targets_N, offset_V, counted=count) / count
+
+
+def _summed_loss(
+    hidden_NH: Tensor,
+    weight_VH: Tensor,
+    bias_V: Tensor,
+    targets_N: Tensor,
+    offset_V: Tensor | None = None,
+    *,
+    counted: int,
+) -> Tensor:
+    """The sum over the first ``counted`` rows."""
+    loss: Tensor = _CrossEntropy.apply(hidden_NH, weight_VH, bias_V, targets_N, offset_V, counted)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -132,6 +164,7 @@ class _CrossEntropy(torch.autograd.Function):
         bias_V: Tensor,
         targets_N: Tensor,
         offset_V: Tensor | None,
+        counted: int,
     ) -> Tensor:
         kind = hidden_NH.dtype
         weight_VH, total_V = weight_VH.to(kind), bias_V if offset_V is None else bias_V + offset_V
@@ -144,18 +177,19 @@ class _CrossEntropy(torch.autograd.Function):
             if offset_V is not None:
                 block_RV.scatter_add_(1, targets_R1, -offset_V[targets_R1])
             log_normaliser_R1 = block_RV.logsumexp(1, keepdim=True)
-            losses.append((log_normaliser_R1 - block_RV.gather(1, targets_R1)).sum())
+            losses_R1 = log_normaliser_R1 - block_RV.gather(1, targets_R1)
+            losses.append(losses_R1[: max(0, counted - begin)].sum())
             block_RV.sub_(log_normaliser_R1).exp_()
             block_RV.scatter_add_(1, targets_R1, block_RV.new_full(targets_R1.shape, -1.0))
             gradient_NV[rows] = block_RV
+        gradient_NV[counted:] = 0.0
         ctx.save_for_backward(hidden_NH, weight_VH, gradient_NV)
-        return torch.stack(losses).sum() / len(targets_N)
+        return torch.stack(losses).sum()
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         hidden_NH, weight_VH, gradient_NV = ctx.saved_tensors
-        scale = upstream / len(hidden_NH)
-        hidden_gradient_NH = torch.mm(gradient_NV, weight_VH).mul_(scale)
-        weight_gradient_VH = torch.mm(gradient_NV.t(), hidden_NH).float().mul_(scale)
-        bias_gradient_V = gradient_NV.sum(0, dtype=torch.float32).mul_(scale)
-        return hidden_gradient_NH, weight_gradient_VH, bias_gradient_V, None, None
+        hidden_gradient_NH = torch.mm(gradient_NV, weight_VH).mul_(upstream)
+        weight_gradient_VH = torch.mm(gradient_NV.t(), hidden_NH).float().mul_(upstream)
+        bias_gradient_V = gradient_NV.sum(0, dtype=torch.float32).mul_(upstream)
+        return hidden_gradient_NH, weight_gradient_VH, bias_gradient_V, None, None, None

@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from model.networks import LanguageModel
-from training.corpus import Stream
+from training.corpus import Stream, Tokens
 from training.objective import ROWS
 from training.precision import Precision, autocast
 
@@ -30,19 +30,61 @@ LARGEST_LOSS = 700.0  # nats; exp of more is no longer a number
 STEPS = 64  # steps read at a time
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Lanes of a stream: inputs, targets, and which predictions count."""
+class Block(NamedTuple):
+    """A few steps of all lanes: inputs, targets, and which predictions count."""
 
     inputs_TB: Tensor
     targets_TB: Tensor
     counted_TB: Tensor
-    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Lanes of a stream, taken from it when they are read.
+
+    Each reads from ``firsts_B`` up to ``ends_B`` and counts from ``begins_B`` on.
+    """
+
+    stream: Stream
+    firsts_B: Tokens
+    begins_B: Tokens
+    ends_B: Tokens
+
+    @property
+    def steps(self) -> int:
+        """Of the longest lane."""
+        return int((self.ends_B - self.firsts_B).max())
 
     @property
     def count(self) -> int:
         """How many predictions count."""
-        return int(self.counted_TB.sum())
+        return int((self.ends_B - self.begins_B).sum())
+
+    def counted(self, begin: int, end: int) -> Tensor:
+        """Which predictions of these steps count."""
+        places_TB = self._places(begin, end)
+        return torch.from_numpy((self.begins_B <= places_TB) & (places_TB < self.ends_B))
+
+    def block(self, begin: int, end: int) -> Block:
+        """These steps; behind the end of a lane stands [END]."""
+        stream, places_TB = self.stream, self._places(begin, end)
+        inside_TB = places_TB < self.ends_B
+        inputs_TB, targets_TB = (
+            np.where(inside_TB, stream.tokens_N[(places_TB + ahead) % len(stream)], stream.end)
+            for ahead in (0, 1)
+        )
+        if begin == 0:
+            inputs_TB[0] = stream.end
+        return Block(
+            torch.from_numpy(inputs_TB.astype(np.int64)),
+            torch.from_numpy(targets_TB.astype(np.int64)),
+            self.counted(begin, end),
+        )
+
+    def _places(self, begin: int, end: int) -> Tokens:
+        steps_T = np.arange(begin, min(end, self.steps))
+        places_TB: Tokens = steps_T[:, np.newaxis] + self.firsts_B
+        return places_TB
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +120,11 @@ def lay_out(
     chosen = lanes or max(1, min(LANES, total // (4 * RUN_IN)))
     edges = np.linspace(0, total, min(chosen, total) + 1).astype(np.int64)
     share = 1.0 if limit is None else min(1.0, limit / total)
-    parts = [
-        _part(stream, int(a), int(a) + max(1, round((b - a) * share)), run_in)
-        for a, b in pairwise(edges)
-    ]
-    steps = max(len(inputs) for inputs, _, _ in parts)
-    return Reading(
-        torch.stack([_padded(inputs, steps, stream.end) for inputs, _, _ in parts], dim=1),
-        torch.stack([_padded(targets, steps, stream.end) for _, targets, _ in parts], dim=1),
-        torch.stack([_padded(counted, steps, 0) for _, _, counted in parts], dim=1).bool(),
-        stream.end,
-    )
+    begins_B, widths_B = edges[:-1], np.diff(edges)
+    ends_B = begins_B + np.maximum(1, np.round(widths_B * share).astype(np.int64))
+    documents_B = np.searchsorted(stream.borders_D, begins_B, side="right") - 1
+    firsts_B = np.maximum(stream.borders_D[documents_B], begins_B - run_in)
+    return Reading(stream, firsts_B, begins_B, ends_B)
 
 
 @torch.no_grad()
@@ -125,40 +161,38 @@ def token_losses(
 
     ``on_progress`` is told the share that is read.
     """
-    total = len(reading.counted_TB)
-    losses_TB = torch.zeros(reading.counted_TB.shape)
+    counted_TB = reading.counted(0, reading.steps)
+    losses_TB = torch.zeros(counted_TB.shape)
     with _evaluating(network):
         for steps, losses_N in _losses(network, reading, precision):
-            losses_TB[steps][reading.counted_TB[steps]] = losses_N
+            losses_TB[steps][counted_TB[steps]] = losses_N
             if on_progress is not None:
-                on_progress(min(1.0, steps.stop / total))
-    return losses_TB.t()[reading.counted_TB.t()]
+                on_progress(min(1.0, steps.stop / reading.steps))
+    return losses_TB.t()[counted_TB.t()]
 
 
 def _losses(
     network: LanguageModel, reading: Reading, precision: Precision
 ) -> Iterator[tuple[slice, Tensor]]:
     """Every few steps: which steps they are, and the losses of those predictions that count."""
-    state = network.initial_state(reading.inputs_TB.shape[1])
-    for begin in range(0, len(reading.inputs_TB), STEPS):
-        steps = slice(begin, begin + STEPS)
-        inputs_TB, counted_TB = reading.inputs_TB[steps], reading.counted_TB[steps]
-        starts_TB = inputs_TB == reading.end
+    state = network.initial_state(len(reading.firsts_B))
+    for begin in range(0, reading.steps, STEPS):
+        inputs_TB, targets_TB, counted_TB = reading.block(begin, begin + STEPS)
+        starts_TB = inputs_TB == reading.stream.end
         with autocast(precision):
             encoded = network.encode(inputs_TB, state, starts_TB if starts_TB.any() else None)
-            targets_N = reading.targets_TB[steps][counted_TB]
+            targets_N = targets_TB[counted_TB]
             losses_N = prediction_losses(network, encoded.raw_TBH[counted_TB], targets_N)
-        yield steps, losses_N
+        yield slice(begin, begin + STEPS), losses_N
         state = encoded.state
 
 
 def prediction_losses(network: LanguageModel, hidden_NH: Tensor, targets_N: Tensor) -> Tensor:
     """-log p of each target after its hidden state, in nats, a few rows of logits at a time."""
-    losses = [torch.empty(0)]
+    parts, losses = network.output.parts(), [torch.empty(0)]
     for begin in range(0, len(targets_N), ROWS):
-        logits_RV = network.logits(hidden_NH[begin : begin + ROWS]).float()
-        targets_R1 = targets_N[begin : begin + ROWS].unsqueeze(1)
-        losses.append(logits_RV.logsumexp(1) - logits_RV.gather(1, targets_R1).squeeze(1))
+        rows = slice(begin, begin + ROWS)
+        losses.append(-parts.log_probability(network.projected(hidden_NH[rows]), targets_N[rows]))
     return torch.cat(losses)
 
 
@@ -171,18 +205,3 @@ def _evaluating(network: LanguageModel) -> Iterator[None]:
         yield
     finally:
         network.train(training)
-
-
-def _part(stream: Stream, begin: int, end: int, run_in: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs, targets and what counts of one lane: positions ``begin`` to ``end``, and a run-in."""
-    border = int(stream.borders_D[np.searchsorted(stream.borders_D, begin, side="right") - 1])
-    first = max(border, begin - run_in)
-    inputs = stream.tokens_N[first:end].copy()
-    inputs[0] = stream.end
-    targets = stream.tokens_N.take(range(first + 1, end + 1), mode="wrap")
-    counted = np.arange(first, end) >= begin
-    return torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(counted)
-
-
-def _padded(values_T: Tensor, steps: int, filling: int) -> Tensor:
-    return torch.nn.functional.pad(values_T.long(), (0, steps - len(values_T)), value=filling)

@@ -12,11 +12,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from training.records import DataError, Record, holds_records, is_unicode, read_lines, read_records
+from training.records import (
+    DataError,
+    Record,
+    holds_records,
+    is_unicode,
+    read_blocks,
+    read_lines,
+    read_records,
+)
 
-__all__ = ["DataError", "Example", "Unit", "read_documents", "read_examples"]
+__all__ = [
+    "DataError",
+    "Example",
+    "Part",
+    "Unit",
+    "joined",
+    "read_documents",
+    "read_examples",
+    "read_parts",
+]
 
 Unit = Literal["file", "paragraph", "line"]
 TEXT = "text"
@@ -31,10 +48,20 @@ class Example:
     label: str
 
 
-def read_documents(
+class Part(NamedTuple):
+    """A part of a document, never empty; ``opens``: it is the first of its document."""
+
+    text: str
+    opens: bool
+
+
+def read_parts(
     sources: Sequence[str], *, unit: Unit = "file", column: str | None = None
-) -> list[str]:
-    """The documents of all sources, in order; blank documents are left out.
+) -> Iterator[Part]:
+    """The documents of all sources, in order, in parts; blank documents are left out.
+
+    A plain text file that is one document comes in many parts, any other document in one, so that
+    no more than a document or a block of a file is in memory.
 
     Args:
         sources: paths, or "hf:NAME[:SPLIT[:CONFIG]]".
@@ -44,16 +71,34 @@ def read_documents(
     Raises:
         DataError: a source cannot be read or holds no text.
     """
-    documents: list[str] = []
     for source in sources:
-        before = len(documents)
-        texts = (
-            _record_texts(source, column) if holds_records(source) else _text_units(source, unit)
-        )
-        documents.extend(text for text in texts if text and not text.isspace())
-        if len(documents) == before:
+        found = False
+        for part in _parts_of(source, unit, column):
+            found = True
+            yield part
+        if not found:
             raise DataError(f"{source}: holds no text; give a file with at least one document")
-    return documents
+
+
+def read_documents(
+    sources: Sequence[str], *, unit: Unit = "file", column: str | None = None
+) -> list[str]:
+    """The documents of `read_parts`, whole and all at once.
+
+    Raises:
+        DataError: a source cannot be read or holds no text.
+    """
+    return joined(read_parts(sources, unit=unit, column=column))
+
+
+def joined(parts: Iterable[Part]) -> list[str]:
+    """The documents whose parts these are."""
+    documents: list[list[str]] = []
+    for part in parts:
+        if part.opens:
+            documents.append([])
+        documents[-1].append(part.text)
+    return ["".join(parts) for parts in documents]
 
 
 def read_examples(
@@ -78,17 +123,41 @@ def read_examples(
     return [Example(_text(record, text), _label(record, label)) for record in records]
 
 
-def _text_units(source: str, unit: Unit) -> Iterable[str]:
+def _parts_of(source: str, unit: Unit, column: str | None) -> Iterator[Part]:
     path = Path(source)
+    if holds_records(source):
+        return _whole(_record_texts(source, column))
     if path.suffix.lower() == ".json":
         raise DataError(f"{source}: write one JSON object per line and name the file .jsonl")
+    if unit == "file":
+        return _file_parts(path)
+    return _whole(_text_units(path, unit))
+
+
+def _whole(texts: Iterable[str]) -> Iterator[Part]:
+    return (Part(text, opens=True) for text in texts if text and not text.isspace())
+
+
+def _file_parts(path: Path) -> Iterator[Part]:
+    """A file as one document; none if it is blank."""
+    held, opens = "", True  # what is held back: white space it begins with, half of a line end
+    for block in read_blocks(path):
+        text = (held + block).replace("\r\n", "\n")
+        keep = len(text) if opens and text.isspace() else int(text.endswith("\r"))
+        text, held = text[: len(text) - keep], text[len(text) - keep :]
+        if text:
+            yield Part(text, opens)
+            opens = False
+    if held and not opens:
+        yield Part(held, opens=False)
+
+
+def _text_units(path: Path, unit: Unit) -> Iterable[str]:
     lines = (_unix(line) for line in read_lines(path))
     if unit == "line":
         return (line.removesuffix("\n") for line in lines)
-    if unit == "paragraph":
-        blocks = groupby(lines, key=lambda line: not line.strip())
-        return ("".join(block).removesuffix("\n") for blank, block in blocks if not blank)
-    return ("".join(lines),)
+    blocks = groupby(lines, key=lambda line: not line.strip())
+    return ("".join(block).removesuffix("\n") for blank, block in blocks if not blank)
 
 
 def _unix(line: str) -> str:

@@ -9,6 +9,7 @@ Does not know which columns matter: `training.readers` chooses them.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import importlib
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+BLOCK = 2**16  # bytes
 HUGGING_FACE = "hf:"
 TABLES = {".csv": ",", ".tsv": "\t"}
 RECORD_SUFFIXES = (".jsonl", ".ndjson", *TABLES)
@@ -76,6 +78,28 @@ def read_lines(path: Path, *, compressed: bool = False) -> Iterator[str]:
         raise DataError(f"{path}: damaged: {error}") from None
 
 
+def read_blocks(path: Path) -> Iterator[str]:
+    """The text of a UTF-8 file without its byte order mark, in blocks cut anywhere.
+
+    However long its lines are, only a block of them is in memory.
+
+    Raises:
+        DataError: the file cannot be opened, or a line is not UTF-8.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    line = 1
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                yield decoder.decode(block)
+                line += block.count(b"\n")
+            decoder.decode(b"", final=True)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise _not_unicode(path, line + error.object[: error.start].count(b"\n")) from None
+
+
 def is_unicode(text: str) -> bool:
     """Whether a text is free of halves of surrogate pairs, which are no characters."""
     try:
@@ -89,10 +113,13 @@ def _decoded(line: bytes, path: Path, number: int) -> str:
     try:
         return line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError:
-        raise DataError(
-            f"{path}, line {number}: not UTF-8; convert the file to UTF-8 first "
-            "(for example with iconv)"
-        ) from None
+        raise _not_unicode(path, number) from None
+
+
+def _not_unicode(path: Path, line: int) -> DataError:
+    return DataError(
+        f"{path}, line {line}: not UTF-8; convert the file to UTF-8 first (for example with iconv)"
+    )
 
 
 def _read_json_lines(path: Path) -> Iterator[Record]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,16 @@ class Invocation:
     recipe_file: Path | None = None
     resume: bool = False
     overwrite: bool = False
+    tensorboard: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """Paths of one run. ``artifact`` is DIR, ``files`` is DIR.run."""
+    """Paths of one run. ``artifact`` is DIR, ``files`` is DIR.run.
+
+    What is written before the run begins is written into DIR.run.draft, which becomes DIR.run: so
+    that a run that cannot begin leaves nothing behind and spoils no earlier one.
+    """
 
     artifact: Path
 
@@ -56,6 +62,10 @@ class RunDirectory:
     @property
     def tokenizer(self) -> Path:
         return self.files / "tokenizer.json"
+
+    @property
+    def tokens(self) -> Path:
+        return self.files / "tokens"
 
     @property
     def log(self) -> Path:
@@ -83,6 +93,19 @@ class RunDirectory:
                 "with --overwrite"
             )
 
+    def draft_of(self, path: Path) -> Path:
+        """Where a path below ``files`` is before the run begins."""
+        return self._draft / path.relative_to(self.files)
+
+    @contextmanager
+    def drafting(self) -> Iterator[None]:
+        """A block in which a fresh run is prepared and begun; the draft is gone afterwards."""
+        self._discard_draft()  # that of a run that was killed
+        try:
+            yield
+        finally:
+            self._discard_draft()
+
     def begin(self, *, overwrite: bool) -> None:
         """Makes the directory for a fresh run, in the place of an earlier one's.
 
@@ -91,16 +114,27 @@ class RunDirectory:
         """
         self.check(overwrite=overwrite)
         try:
+            self._draft.mkdir(parents=True, exist_ok=True)
             if self.files.exists():
                 shutil.rmtree(self.files)
-            self.files.mkdir(parents=True)
+            self._draft.rename(self.files)
         except OSError as error:
             raise OutputError(f"{self.files}: cannot be made: {error.strerror or error}") from None
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Adds a line to the log."""
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        """Adds a line to the log.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        try:
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"{self.log}: cannot be written: {error.strerror or error}; free space, then "
+                "continue with --resume"
+            ) from None
 
     def rewind(self, step: int) -> None:
         """Takes out of the log what a run that is resumed after ``step`` steps will tell again.
@@ -114,6 +148,13 @@ class RunDirectory:
         ]
         content = "".join(json.dumps(record) + "\n" for record in kept)
         write_atomically(self.log, content.encode())
+
+    @property
+    def _draft(self) -> Path:
+        return self.files.with_name(self.files.name + ".draft")
+
+    def _discard_draft(self) -> None:
+        shutil.rmtree(self._draft, ignore_errors=True)
 
     def _refuse_foreign(self) -> None:
         if not self.artifact.exists():

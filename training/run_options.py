@@ -7,11 +7,13 @@ for the length of a run.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from model.manifest import NAME
 from training.recipe import RecipeError, checked_options, differences, read_recipe
+from training.records import DataError
 from training.run_directory import Invocation
 
 Recipe = TypeVar("Recipe")
@@ -61,3 +63,16 @@ def resumed_recipe(kind: type[Recipe], invocation: Invocation, stored: Mapping[s
         )
     free = {f.name for f in dataclasses.fields(kind) if not f.metadata["fixed"]}  # type: ignore[arg-type]
     return dataclasses.replace(recipe, **{n: v for n, v in given.items() if n in free})  # type: ignore[type-var]
+
+
+@contextmanager
+def reading_data(*, resumed: bool) -> Iterator[None]:
+    """Adds to what is wrong with the data what to do where a run goes on from a checkpoint."""
+    try:
+        yield
+    except DataError as error:
+        if not resumed:
+            raise
+        raise DataError(
+            f"{error}. Restore the data, then continue with --resume: the checkpoint is kept"
+        ) from None

@@ -9,8 +9,9 @@ Restarts: now and then a lane begins a window as if a document began there: from
 state, with [END] in the place of the token before. So the network learns to begin anywhere, as it
 must when it is given a prompt from the middle of nowhere.
 
-All is a function of the seed and the number of the epoch: a position is two integers. Shape
-suffixes: T time, B lanes, W windows, N tokens. Knows no networks.
+All is a function of the seed and the number of the epoch: a position is two integers. A window is
+gathered from the stream when it is read, so the stream may be larger than the memory. Shape
+suffixes: T time, B lanes, W windows, N tokens, D documents. Knows no networks.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -36,6 +38,16 @@ class Window(NamedTuple):
     starts_TB: Tensor | None
     epoch_share: float
 
+    def part(self, lanes: slice) -> Window:
+        """The same window of some of the lanes."""
+        starts_TB = None if self.starts_TB is None else self.starts_TB[:, lanes]
+        return Window(
+            self.inputs_TB[:, lanes],
+            self.targets_TB[:, lanes],
+            starts_TB if starts_TB is not None and bool(starts_TB.any()) else None,
+            self.epoch_share,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
@@ -51,26 +63,46 @@ class Windows:
         """The order of one pass over the stream."""
         generator = np.random.default_rng([self.seed, number])
         lanes = min(self.lanes, len(self.stream))
-        circle_N = _turned_circle(self.stream, generator)
-        steps = len(circle_N) // lanes
-        inputs_TB = circle_N[: steps * lanes].reshape(lanes, steps).T.copy()
-        targets_TB = np.roll(circle_N, -1)[: steps * lanes].reshape(lanes, steps).T.copy()
+        circle = _turned_circle(self.stream, generator)
+        steps = len(self.stream) // lanes
         bounds_W = _bounds(steps, self.length, generator)
-        restarts_WB = generator.random((len(bounds_W) - 1, lanes)) < self.restart
+        restarts_WB = np.empty((len(bounds_W) - 1, lanes), dtype=np.bool_)
+        for restarts_B in restarts_WB:
+            restarts_B[:] = generator.random(lanes) < self.restart
         restarts_WB[0] = True  # what was read before lies elsewhere
-        for begin, restarts_B in zip(bounds_W[:-1], restarts_WB, strict=True):
-            inputs_TB[begin, restarts_B] = self.stream.end
-        return Epoch(inputs_TB, targets_TB, bounds_W, self.stream.end)
+        return Epoch(circle, np.arange(lanes) * steps, bounds_W, restarts_WB)
+
+
+@dataclass(frozen=True, slots=True)
+class _Circle:
+    """The documents of a stream in another order, joined and turned; nothing of them is copied.
+
+    ``firsts_D`` holds where each document begins, in that order, before the circle is turned by
+    ``turn``, and ``sources_D`` where it begins in the stream.
+    """
+
+    stream: Stream
+    firsts_D: Tokens
+    sources_D: Tokens
+    turn: int
+
+    def tokens(self, places: Tokens) -> Tokens:
+        """What stands at these places of the circle."""
+        joined = (places + self.turn) % len(self.stream)
+        documents = np.searchsorted(self.firsts_D, joined, side="right") - 1
+        sources = joined - self.firsts_D[documents] + self.sources_D[documents]
+        tokens: Tokens = self.stream.tokens_N[sources].astype(np.int64)
+        return tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One pass: its lanes, and the bounds of its windows."""
+    """One pass: where its lanes begin in the circle, the bounds of its windows, its restarts."""
 
-    inputs_TB: Tokens
-    targets_TB: Tokens
+    circle: _Circle
+    lanes_B: Tokens
     bounds_W: list[int]
-    end: int
+    restarts_WB: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         """The number of windows."""
@@ -79,23 +111,31 @@ class Epoch:
     def window(self, index: int) -> Window:
         """One window; as [END] is never read but before a document, it shows where one begins."""
         begin, end = self.bounds_W[index], self.bounds_W[index + 1]
-        inputs_TB = torch.from_numpy(self.inputs_TB[begin:end])
-        starts_TB = inputs_TB == self.end
+        tokens_TB = self.circle.tokens(np.arange(begin, end + 1)[:, np.newaxis] + self.lanes_B)
+        targets_TB = torch.from_numpy(tokens_TB[1:].copy())
+        tokens_TB[0, self.restarts_WB[index]] = self.circle.stream.end
+        inputs_TB = torch.from_numpy(tokens_TB[:-1])
+        starts_TB = inputs_TB == self.circle.stream.end
         return Window(
             inputs_TB,
-            torch.from_numpy(self.targets_TB[begin:end]),
+            targets_TB,
             starts_TB if bool(starts_TB.any()) else None,
-            end / len(self.inputs_TB),
+            end / self.bounds_W[-1],
         )
 
     def __iter__(self) -> Iterator[Window]:
         return (self.window(index) for index in range(len(self)))
 
 
-def _turned_circle(stream: Stream, generator: np.random.Generator) -> Tokens:
+def _turned_circle(stream: Stream, generator: np.random.Generator) -> _Circle:
     order_D = generator.permutation(len(stream.borders_D))
-    joined_N = np.concatenate([stream.document(int(index)) for index in order_D])
-    return np.roll(joined_N, -int(generator.integers(len(joined_N))))
+    lengths_D = np.diff(stream.borders_D, append=len(stream))[order_D]
+    return _Circle(
+        stream,
+        np.cumsum(lengths_D) - lengths_D,
+        stream.borders_D[order_D],
+        int(generator.integers(len(stream))),
+    )
 
 
 def _bounds(steps: int, length: int, generator: np.random.Generator) -> list[int]:

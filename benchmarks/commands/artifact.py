@@ -16,6 +16,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vocabulary", type=int, default=10_000)
     parser.add_argument("--projection", type=int, default=None)
     parser.add_argument("--tied", action="store_true")
+    parser.add_argument(
+        "--cutoffs", type=int, nargs="+", default=(), help="borders of an adaptive softmax"
+    )
+    parser.add_argument(
+        "--division", type=int, default=None, help="how much narrower each of its tails is"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="directory of the artifact")
 
@@ -30,6 +36,8 @@ def run(args: argparse.Namespace) -> None:
         layers=args.layers,
         projection=args.projection,
         tied=args.tied,
+        cutoffs=tuple(args.cutoffs),
+        division=args.division,
     )
     save_untrained(args.out, architecture, seed=args.seed)
     print(f"{args.out}: serve it with  python -m service --models {args.out.parent}")

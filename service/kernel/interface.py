@@ -32,8 +32,9 @@ class Sampling:
     ``temperature`` 0 is greedy: the likeliest token, the lower id on a tie. ``top_k`` 0 is off.
     ``top_p``: the fewest tokens whose mass reaches it. ``min_p``: at least this fraction of the
     likeliest token's probability. ``repetition_penalty`` (Keskar et al., CTRL, 2019) divides
-    positive and multiplies negative logits of the tokens already seen. ``seed`` (unsigned, 64
-    bits), ``choice`` and the position decide the random numbers, nothing else does.
+    positive and multiplies negative logits of the tokens already seen (those of an adaptive softmax
+    are log-probabilities, never positive). ``seed`` (unsigned, 64 bits), ``choice`` and the
+    position decide the random numbers, nothing else does.
     ``logprob``: whether the log-probability of a drawn token is wanted; where it is not, it may
     be anything, and a pass over the vocabulary is saved. ``top_logprobs``: how many of the
     likeliest tokens to report with each token.

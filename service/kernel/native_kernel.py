@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from model.networks import LanguageModel
+from model.output_layer import Tail
 from model.state import State
 from service.kernel import layout, native_library
 from service.kernel.call_buffers import CallBuffers, state_of
@@ -138,7 +139,8 @@ class NativeKernel:
         layers = (native_library.LayerDescription * architecture.layers)(
             *(self._layer(network, layer, table) for layer in range(architecture.layers))
         )
-        projection = network.projection
+        projection, output = network.projection, network.output.parts()
+        tails = (native_library.TailDescription * len(output.tails))(*map(self._tail, output.tails))
         description = native_library.Description(
             cell=native_library.CELLS[architecture.cell],
             precision=native_library.PRECISIONS[self.precision],
@@ -158,7 +160,9 @@ class NativeKernel:
             projection=native_library.Matrix()
             if projection is None
             else self._linear(projection.weight, projection.bias),
-            output=self._linear(network.output.weight, network.output.bias),
+            output=self._linear(output.weight_JH, output.bias_J),
+            tail_count=len(tails),
+            tails=tails,
             current=self._keep(self._current_R),
             worth_sharing=worth_sharing,
         )
@@ -203,6 +207,17 @@ class NativeKernel:
             cells=None if cells is None else cells[layer].data_ptr(),
             activations=self._activations_L2RU[layer].data_ptr(),
             scale=self._scales[layer],
+        )
+
+    def _tail(self, tail: Tail) -> native_library.TailDescription:
+        narrow = tail.narrow_DH
+        return native_library.TailDescription(
+            narrow=native_library.Matrix()
+            if narrow is None
+            else self._linear(narrow, torch.zeros(len(narrow))),
+            words=self._linear(tail.weight_KD, tail.bias_K),
+            begin=tail.begin,
+            end=tail.end,
         )
 
     def _linear(self, weight: Tensor, bias: Tensor) -> native_library.Matrix:

@@ -19,7 +19,7 @@ from torch import Tensor
 from service.kernel.layout import PackedMatrix
 
 LIBRARY = Path(__file__).parent / "native" / "libunroll.so"  # where setup.py puts it
-INTERFACE = 3
+INTERFACE = 4
 CELLS = {"elman": 0, "gru": 1, "lstm": 2}
 PRECISIONS = {"int8": 0, "float32": 1}
 # For tests (sanitizers): loads this library instead.
@@ -66,6 +66,12 @@ class LayerDescription(ctypes.Structure):
     )
 
 
+class TailDescription(ctypes.Structure):
+    """native/language_model.h."""
+
+    _fields_ = (("narrow", Matrix), ("words", Matrix), ("begin", _i32), ("end", _i32))
+
+
 class Description(ctypes.Structure):
     """native/language_model.h."""
 
@@ -80,6 +86,8 @@ class Description(ctypes.Structure):
         ("embedding_inputs", _i32),
         ("projection", Matrix),
         ("output", Matrix),
+        ("tail_count", _i32),
+        ("tails", ctypes.POINTER(TailDescription)),
         ("current", _ptr),
         ("worth_sharing", ctypes.c_int64),
     )

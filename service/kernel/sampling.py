@@ -94,7 +94,7 @@ class Sampler:
         log_total_R = np.log(weights_RV.sum(axis=1))
         tokens = self._draw(logits_RV, asks)
         return [
-            _report(shifted_RV[row], float(log_total_R[row]), asks[row], tokens.get(row))
+            report(shifted_RV[row], float(log_total_R[row]), asks[row], tokens.get(row))
             for row in range(rows)
         ]
 
@@ -105,7 +105,7 @@ class Sampler:
         for row, ask in enumerate(asks):
             if ask.draw:
                 (plain if self._is_plain(ask.sampling) else others).append(row)
-        tokens = {row: self._draw_one(logits_RV[row], asks[row]) for row in others}
+        tokens = {row: self.draw_one(logits_RV[row], asks[row]) for row in others}
         return tokens | (self._race(plain, logits_RV, asks) if plain else {})
 
     def _is_plain(self, sampling: Sampling) -> bool:
@@ -123,12 +123,12 @@ class Sampler:
         for row in rows:
             temperature = asks[row].sampling.temperature
             if temperature != 1.0:
-                np.divide(self._shifted_RV[row], _divisor(temperature), out=weights_RV[row])
+                np.divide(self._shifted_RV[row], divisor(temperature), out=weights_RV[row])
                 np.exp(weights_RV[row], out=weights_RV[row])
             weights_RV[row, self._never_drawn] = 0.0
         uniform_RV = self._uniform_RV[:count]
         fill_uniforms(
-            _keys([asks[row] for row in rows]),
+            draw_keys([asks[row] for row in rows]),
             self._spread_V,
             self._hash_RV[:count],
             self._scratch_RV[:count],
@@ -139,10 +139,10 @@ class Sampler:
         tokens = dict(zip(rows, winners, strict=True))
         for row, token in tokens.items():
             if weights_RV[row, token] == 0.0:  # all that may be drawn is too unlikely for float32
-                tokens[row] = self._draw_one(logits_RV[row], asks[row])
+                tokens[row] = self.draw_one(logits_RV[row], asks[row])
         return tokens
 
-    def _draw_one(self, logits_V: FloatArray, ask: Ask) -> int:
+    def draw_one(self, logits_V: FloatArray, ask: Ask) -> int:
         """Draws for a row that is greedy, penalised or filtered."""
         sampling = ask.sampling
         changed_V = logits_V.copy()
@@ -153,18 +153,20 @@ class Sampler:
         if sampling.temperature <= 0:
             return best
         changed_V -= changed_V[best]
-        changed_V /= _divisor(sampling.temperature)
+        changed_V /= divisor(sampling.temperature)
         weights_V = np.exp(changed_V, out=changed_V)
         ids_N = surviving(weights_V, sampling)
-        uniform_1N = uniforms(_keys([ask]), ids_N.astype(np.uint32))
+        uniform_1N = uniforms(draw_keys([ask]), ids_N.astype(np.uint32))
         return int(ids_N[_winners(uniform_1N, weights_V[None, ids_N])[0]])
 
 
-def _divisor(temperature: float) -> np.float32:
+def divisor(temperature: float) -> np.float32:
+    """What logits are divided by; 0 is taken for the coldest there is."""
     return np.float32(max(temperature, COLDEST))
 
 
-def _keys(asks: Sequence[Ask]) -> NDArray[np.uint64]:
+def draw_keys(asks: Sequence[Ask]) -> NDArray[np.uint64]:
+    """Of the random numbers of each row."""
     return keys(
         [ask.sampling.seed for ask in asks],
         [ask.sampling.choice for ask in asks],
@@ -202,7 +204,8 @@ def _arrivals(uniform_K: FloatArray, weights_K: FloatArray) -> NDArray[np.float6
         return -np.log1p(-uniform) / weights_K
 
 
-def _report(shifted_V: FloatArray, log_total: float, ask: Ask, token: int | None) -> Answer:
+def report(shifted_V: FloatArray, log_total: float, ask: Ask, token: int | None) -> Answer:
+    """What was asked for, from logits and the logarithm of the sum of their exponentials."""
     top: tuple[tuple[int, float], ...] = ()
     if ask.sampling.top_logprobs > 0:
         best = descending(shifted_V, min(ask.sampling.top_logprobs, len(shifted_V)))

@@ -21,9 +21,9 @@ from model.state import State
 from service.kernel.cells import CELLS, Layer
 from service.kernel.checks import check_row, check_work
 from service.kernel.interface import RowResult, RowWork
-from service.kernel.packed_linear import PackedLinear
 from service.kernel.row_cursor import RowCursor
-from service.kernel.sampling import Ask, Sampler
+from service.kernel.sampling import Ask
+from service.kernel.torch_output import TorchOutput
 
 
 class TorchKernel:
@@ -40,17 +40,13 @@ class TorchKernel:
         self.vocabulary = architecture.vocabulary
         self._end = end
         self._interrupted = False
-        self._sampler = Sampler(self.vocabulary, never_drawn)
         self._embedding_VE = network.embedding.weight.detach().clone()
         make_layer = CELLS[architecture.cell]
         self._layers: list[Layer] = [
             make_layer(network.recurrent, layer) for layer in range(architecture.layers)
         ]
-        projection, output = network.projection, network.output
-        self._head = [PackedLinear(output.weight, output.bias)]
-        if projection is not None:
-            self._head.insert(0, PackedLinear(projection.weight, projection.bias))
-        self._multiple = self._head[0].row_multiple
+        self._output = TorchOutput(network, never_drawn)
+        self._multiple = self._output.row_multiple
         self._first = network.initial_state(1).detach().gather([0])
         # one row more than the capacity: padding reads its state there and never writes it
         self._pool = State.zeros(architecture, capacity + 1)
@@ -113,8 +109,7 @@ class TorchKernel:
                 asks.append(ask)
         if not asks:
             return
-        logits_BV = self._logits(hidden_BH, places, len(cursors))
-        answers = self._sampler.answer(logits_BV.numpy(), asks)
+        answers = self._output.answer(self._asking(hidden_BH, places, len(cursors)), asks)
         for place, answer in zip(places, answers, strict=True):
             cursors[place].take(answer)
 
@@ -132,14 +127,12 @@ class TorchKernel:
             values_BF = after[0]
         return values_BF
 
-    def _logits(self, hidden_BH: Tensor, places: list[int], rows: int) -> Tensor:
-        """Logits of the places that ask among the step's rows, in order, padding after them."""
-        if len(places) < rows:
-            padded = places + [places[0]] * self._padding(len(places))
-            hidden_BH = hidden_BH.index_select(0, torch.tensor(padded))
-        for linear in self._head:
-            hidden_BH = linear(hidden_BH)
-        return hidden_BH
+    def _asking(self, hidden_BH: Tensor, places: list[int], rows: int) -> Tensor:
+        """Hidden states of the places that ask among the step's rows, in order, padded."""
+        if len(places) == rows:
+            return hidden_BH
+        padded = places + [places[0]] * self._padding(len(places))
+        return hidden_BH.index_select(0, torch.tensor(padded))
 
     def _padding(self, count: int) -> int:
         return -count % self._multiple

@@ -19,15 +19,19 @@ SENTENCES = (
 )
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+SOFTMAXES = {"full": "", "adaptive": "--softmax adaptive --cutoffs 6 12 --division 2"}
+
+
+@pytest.fixture(scope="module", params=SOFTMAXES)
+def trained(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """A directory with one language model that was trained for a few seconds."""
     directory = tmp_path_factory.mktemp("trained")
     text = directory / "text.txt"
     text.write_text("\n".join(SENTENCES * 60) + "\n", encoding="utf-8")
     command = (
         f"lm --train {text} --valid {text} --tokenizer word --cell lstm --steps 300 "
-        f"--embedding 24 --hidden 24 --layers 1 --out {directory / 'models' / 'tiny'}"
+        f"--embedding 24 --hidden 24 --layers 1 --out {directory / 'models' / 'tiny'} "
+        f"{SOFTMAXES[request.param]}"
     )
     ended = subprocess.run(
         [sys.executable, "-m", "training", *command.split()],

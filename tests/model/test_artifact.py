@@ -27,7 +27,10 @@ TOKENIZER = train_word_tokenizer(["the keys to the cabinet are old. "], vocabula
 DATA_FILES = ("manifest.json", "tokenizer.json", "weights.safetensors")
 
 
-def language_model(cell: str = "lstm", *, tied: bool = True) -> LanguageModel:
+ADAPTIVE = {"cutoffs": (3, 5), "division": 2}
+
+
+def language_model(cell: str = "lstm", *, tied: bool = True, **more: Any) -> LanguageModel:
     """A tiny language model over the test's words."""
     return LanguageModel(
         LanguageModelArchitecture(
@@ -38,6 +41,7 @@ def language_model(cell: str = "lstm", *, tied: bool = True) -> LanguageModel:
             layers=2,
             projection=6,
             tied=tied,
+            **more,
         )
     )
 
@@ -103,9 +107,14 @@ def names_of(tensors: dict[str, Tensor]) -> list[str]:
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("tied", [True, False])
-def test_a_language_model_comes_back(cell: str, tied: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "softmax", [{}, ADAPTIVE, ADAPTIVE | {"division": 1}], ids=["full", "adaptive", "as wide"]
+)
+def test_a_language_model_comes_back(
+    cell: str, tied: bool, softmax: dict[str, Any], tmp_path: Path
+) -> None:
     """Weights, architecture, tying, tokenizer and manifest survive saving and loading."""
-    network = language_model(cell, tied=tied)
+    network = language_model(cell, tied=tied, **softmax)
     save(tmp_path / "m", network, version="7", metrics={"perplexity": 3.5})
     loaded = load_artifact(tmp_path / "m")
     assert isinstance(loaded.network, LanguageModel)
@@ -270,6 +279,9 @@ def test_a_wrong_manifest_is_refused(
         ("cell", "transformer", "architecture.cell: expected one of"),
         ("projection", 5, "architecture.tied: the output layer reads 5"),
         ("heads", 8, "architecture.heads: not a field"),
+        ("cutoffs", [3, 99], "architecture.cutoffs: expected rising numbers"),
+        ("cutoffs", "3", "architecture.cutoffs: expected a list of whole numbers"),
+        ("division", 4, "architecture.division: belongs to cutoffs"),
     ],
 )
 def test_weights_must_fit_the_architecture(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ def random_network(
     hidden: int = 20,
     projection: int | None = None,
     tied: bool = False,
+    cutoffs: tuple[int, ...] = (),
+    division: int | None = None,
     seed: int = 0,
     scale: float = 0.5,
 ) -> LanguageModel:
@@ -42,6 +45,8 @@ def random_network(
             layers=layers,
             projection=projection,
             tied=tied,
+            cutoffs=cutoffs,
+            division=division,
         )
     )
     for parameter in network.parameters():
@@ -79,13 +84,19 @@ def naive_generate(
 ) -> list[int]:
     """Token ids drawn after [END] and the prompt, the closing [END] included if it was drawn."""
     reader = NaiveReader(network)
+    cutoffs = network.architecture.cutoffs
     for token in [end, *prompt]:
         logits_V = reader.read(token)
     seen = set(prompt)
     drawn: list[int] = []
     while len(drawn) < max_tokens:
         logits = logits_V.double().tolist()
-        drawn.append(naive_draw(logits, sampling, len(drawn), seen, never_drawn))
+        position = len(drawn)
+        if cutoffs and is_in_rounds(sampling, len(logits)):
+            token = naive_draw_in_rounds(logits, cutoffs, sampling, position, never_drawn)
+        else:
+            token = naive_draw(logits, sampling, position, seen, never_drawn)
+        drawn.append(token)
         if drawn[-1] == end:
             break
         seen.add(drawn[-1])
@@ -139,6 +150,54 @@ def naive_draw(
         for token, p in enumerate(probabilities)
     ]
     return min(range(len(arrivals)), key=lambda token: (arrivals[token], token))
+
+
+def is_in_rounds(sampling: Sampling, vocabulary: int) -> bool:
+    """Whether an adaptive softmax draws in two rounds: no penalty, and no filter that filters."""
+    cuts = 0 < sampling.top_k < vocabulary
+    filters = cuts or sampling.top_p < 1 or sampling.min_p > 0
+    return sampling.repetition_penalty == 1 and not filters
+
+
+def naive_draw_in_rounds(
+    logits: Sequence[float],
+    cutoffs: Sequence[int],
+    sampling: Sampling,
+    position: int,
+    never_drawn: Sequence[int],
+) -> int:
+    """One token of an adaptive softmax: first a word of the head or a tail, then a word of it."""
+    if sampling.temperature == 0:
+        return naive_draw(logits, sampling, position, set(), never_drawn)
+    highest = max(logit for token, logit in enumerate(logits) if token not in never_drawn)
+    weights = [
+        0.0 if token in never_drawn else math.exp((logit - highest) / sampling.temperature)
+        for token, logit in enumerate(logits)
+    ]
+    end = len(logits) - 1
+    borders = [*cutoffs, end]
+    tails = list(pairwise(borders))
+    entries = [*weights[: cutoffs[0]], weights[end], *(sum(weights[a:b]) for a, b in tails)]
+    place = _first_to_arrive(entries, sampling, position, 0)
+    if place < cutoffs[0]:
+        return place
+    if place == cutoffs[0]:
+        return end
+    begin, after = tails[place - cutoffs[0] - 1]
+    return begin + _first_to_arrive(
+        weights[begin:after], sampling, position, begin + 1 + len(tails)
+    )
+
+
+def _first_to_arrive(
+    weights: Sequence[float], sampling: Sampling, position: int, first: int
+) -> int:
+    key = naive_key(sampling.seed, sampling.choice, position)
+    arrivals = [
+        -math.log1p(-naive_uniform(key, first + place)) / weight if weight > 0 else math.inf
+        for place, weight in enumerate(weights)
+    ]
+    return min(range(len(arrivals)), key=lambda place: (arrivals[place], place))
 
 
 def naive_key(seed: int, choice: int, position: int) -> int:

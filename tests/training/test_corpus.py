@@ -1,4 +1,4 @@
-"""Documents as a stream of tokens, and what is held out of them."""
+"""Documents as a stream of tokens."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,9 @@ from model.tokenizer_training import (
     train_word_tokenizer,
 )
 from tests.training.made_up_text import text
-from training.corpus import build_stream, hold_out, lines_of, looks_pretokenized
+from training import corpus
+from training.corpus import build_stream, encoded, lines_of, looks_pretokenized, pieces_of
+from training.readers import Part
 
 SAMPLE = text(200)
 TOKENIZERS = {
@@ -45,33 +47,48 @@ def test_lines_join_to_the_text(content: str) -> None:
     assert "".join(lines_of(content)) == content
 
 
-@given(
-    documents=st.lists(st.text("ab \n", min_size=1, max_size=60), min_size=1, max_size=40),
-    share=st.floats(0.01, 0.5),
-)
-def test_what_is_held_out_is_the_end_of_the_text(documents: list[str], share: float) -> None:
-    """Nothing is lost, doubled or moved."""
-    kept, held = hold_out(documents, share)
-    assert "".join(kept + held) == "".join(documents)
-    if len(documents) > 1 or len(documents[0]) > 1:
-        assert kept
-        assert held
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+@given(documents=DOCUMENTS, cuts=st.integers(1, 7), longest=st.integers(1, 40))
+def test_a_document_that_comes_in_parts_has_the_same_tokens(
+    tokenizer: Tokenizer, documents: list[str], cuts: int, longest: int
+) -> None:
+    """Wherever the parts were cut; a line too long for the memory is cut between words."""
+    expected = build_stream(documents, tokenizer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus, "LONGEST_PIECE", longest)
+        patch.setattr(corpus, "BATCH", 10)
+        parts = [
+            Part(text[begin : begin + cuts], opens=begin == 0)
+            for text in documents
+            for begin in range(0, len(text), cuts)
+        ]
+        batches = list(encoded(parts, tokenizer))
+        whole = "".join(piece.text for piece in pieces_of(parts))
+    assert whole == "".join(documents)
+    assert sum(batch.characters for batch in batches) == len(whole)
+    if longest > 30 or tokenizer.kind == "char":  # no word is longer
+        tokens = np.concatenate([batch.tokens_N for batch in batches])
+        assert tokens.tolist() == expected.tokens_N.tolist()
 
 
-def test_one_long_document_is_cut_at_a_line() -> None:
-    """About as much is held out as was asked for."""
-    kept, held = hold_out([text(1000)], 0.05)
-    assert kept[0].endswith("\n")
-    assert len(held[0]) / len(kept[0] + held[0]) == pytest.approx(0.05, abs=0.01)
+def test_a_line_without_end_is_read_in_pieces() -> None:
+    """As in corpora that are one line of a hundred megabytes; no token is lost or another."""
+    line = text(4000).replace("\n", " ")
+    parts = [Part(line[i : i + 9000], opens=i == 0) for i in range(0, len(line), 9000)]
+    pieces = list(pieces_of(parts))
+    assert max(len(piece.text) for piece in pieces) <= corpus.LONGEST_PIECE + 9000
+    assert len(pieces) > 1
+    for tokenizer in (TOKENIZERS["word"], TOKENIZERS["bpe"]):
+        tokens = np.concatenate([batch.tokens_N for batch in encoded(parts, tokenizer)])
+        assert tokens.tolist() == [tokenizer.end, *tokenizer.encode(line)]
 
 
-def test_of_many_documents_whole_ones_are_held_out() -> None:
-    """The last ones."""
-    documents = [f"document {index}" for index in range(100)]
-    kept, held = hold_out(documents, 0.1)
-    assert held == documents[-len(held) :]
-    assert 9 <= len(held) <= 11
-    assert kept == documents[: -len(held)]
+def test_tokens_are_counted() -> None:
+    """Those that do not occur, too."""
+    stream = build_stream(["a a b", "c"], train_char_tokenizer(["aaaabbbcc d"]))
+    counts = stream.counts(10)
+    assert counts.sum() == len(stream)
+    assert counts.tolist() == np.bincount(stream.tokens_N, minlength=10).tolist()
 
 
 def test_pretokenized_text_is_told_by_its_punctuation() -> None:

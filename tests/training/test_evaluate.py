@@ -7,7 +7,7 @@ import pytest
 
 from tests.training.made_up_text import text
 from training.commands import main
-from training.corpus import hold_out
+from training.holdout import hold_out
 
 
 @pytest.fixture(scope="module")

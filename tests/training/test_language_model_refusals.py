@@ -47,6 +47,25 @@ CASES: dict[str, tuple[bytes, str, list[str], str]] = {
     "tied": (ENOUGH, "t.txt", ["--tied", "--projection", "0", "--embedding", "7"], "tied"),
     "too wide": (ENOUGH, "t.txt", ["--hidden", "99999999"], "hidden"),
     "name": (ENOUGH, "t.txt", ["--name", "no/name"], "no/name"),
+    "small for adaptive": (
+        ENOUGH,
+        "t.txt",
+        ["--softmax", "adaptive"],
+        "--softmax adaptive: is for",
+    ),
+    "cut outside": (ENOUGH, "t.txt", ["--softmax", "adaptive", "--cutoffs", "9"], "cutoffs: exp"),
+    "cut of full": (
+        ENOUGH,
+        "t.txt",
+        ["--cutoffs", "2"],
+        "--cutoffs: belongs to --softmax adaptive",
+    ),
+    "cut of bpe": (
+        ENOUGH,
+        "t.txt",
+        ["--softmax", "adaptive", "--tokenizer", "bpe"],
+        "bpe does not",
+    ),
     "no vectors": (ENOUGH, "t.txt", ["--vectors", "none.txt"], "none.txt"),
 }
 

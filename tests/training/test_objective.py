@@ -66,24 +66,58 @@ def test_bfloat16_products_come_near() -> None:
     assert float(functional.cosine_similarity(one, other, dim=0)) > 0.999
 
 
-def network() -> tuple[LanguageModel, Encoded, Tensor]:
+def network(
+    cutoffs: tuple[int, ...] = (), division: int | None = None
+) -> tuple[LanguageModel, Encoded, Tensor]:
     """A small untrained model with a projection, what it encoded, and targets."""
     torch.manual_seed(0)
     model = LanguageModel(
         LanguageModelArchitecture(
-            cell="gru", vocabulary=300, embedding=6, hidden=10, layers=1, projection=6, tied=True
+            cell="gru",
+            vocabulary=300,
+            embedding=6,
+            hidden=10,
+            layers=1,
+            projection=6,
+            tied=True,
+            cutoffs=cutoffs,
+            division=division,
         )
     )
     tokens_TB = torch.randint(300, (9, 4))
     return model, model.encode(tokens_TB, model.initial_state(4)), torch.randint(300, (9, 4))
 
 
-def test_the_loss_of_a_network_is_that_of_its_logits() -> None:
-    """Projection and tied weights included."""
-    model, encoded, targets_TB = network()
+@pytest.mark.parametrize(
+    ("cutoffs", "division"), [((), None), ((20, 150), 2), ((20, 150), 1), ((200, 298), 4)]
+)
+def test_the_loss_of_a_network_is_that_of_its_logits(
+    cutoffs: tuple[int, ...], division: int | None
+) -> None:
+    """Value and gradients, projection and tied weights included; also of tails without a target."""
+    model, encoded, targets_TB = network(cutoffs, division)
+    targets_TB[0] = 299  # [END] stands in the head of an adaptive softmax
     logits_TBV = model.logits(encoded.dropped_TBH)
     expected = functional.cross_entropy(logits_TBV.flatten(0, 1), targets_TB.flatten())
-    torch.testing.assert_close(next_token_loss(model, encoded, targets_TB), expected)
+    found = next_token_loss(model, encoded, targets_TB)
+    torch.testing.assert_close(found, expected)
+    parameters = list(model.parameters())
+    gradients = torch.autograd.grad(found, parameters, retain_graph=True)
+    for one, other in zip(gradients, torch.autograd.grad(expected, parameters), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_an_adaptive_softmax_comes_near_in_bfloat16() -> None:
+    """Within what eight bits of mantissa allow, and every parameter gets a gradient."""
+    model, encoded, targets_TB = network((20, 150), 2)
+    exact = next_token_loss(model, encoded, targets_TB)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = next_token_loss(
+            model, encoded._replace(dropped_TBH=encoded.dropped_TBH.bfloat16()), targets_TB
+        )
+    rough.backward()
+    assert rough.item() == pytest.approx(exact.item(), rel=5e-3)
+    assert all(parameter.grad is not None for parameter in model.output.parameters())
 
 
 def test_a_sample_of_everything_is_the_full_softmax() -> None:

@@ -89,7 +89,7 @@ def test_a_limit_counts_about_so_many_predictions() -> None:
     stream = build_stream([TEXT], TOKENIZER)
     reading = lay_out(stream, lanes=8, limit=100)
     assert 96 <= reading.count <= 104
-    assert (reading.counted_TB.sum(dim=0) > 0).all()
+    assert (reading.counted(0, reading.steps).sum(dim=0) > 0).all()
 
 
 def test_the_network_is_left_in_its_mode() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training import records
 from training.readers import DataError, Example, read_documents, read_examples
 
 Write = Callable[[str, str], str]
@@ -40,6 +41,34 @@ def test_text_is_cut_by_file_paragraph_and_line(write: Write) -> None:
     assert read_documents([path]) == ["one\ntwo\n\n\n three \n"]
     assert read_documents([path], unit="paragraph") == ["one\ntwo", " three "]
     assert read_documents([path], unit="line") == ["one", "two", " three "]
+
+
+@given(content=st.text(st.sampled_from("ab \r\n\ufeffé😀"), max_size=40), block=st.integers(1, 9))
+def test_a_file_is_read_in_blocks(
+    tmp_path_factory: pytest.TempPathFactory, content: str, block: int
+) -> None:
+    """Wherever they are cut: inside a character or a line end, in white space, in the mark."""
+    path = tmp_path_factory.mktemp("blocks") / "a.txt"
+    path.write_bytes(content.encode())
+    expected = content.removeprefix("\ufeff").replace("\r\n", "\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "BLOCK", block)
+        if expected.strip():
+            assert read_documents([str(path)]) == [expected]
+        else:
+            assert "holds no text" in message_of(lambda: read_documents([str(path)]))
+
+
+@pytest.mark.parametrize("damage", [b"\xff", b"\xc3", b"\xc3x"])
+def test_what_is_not_unicode_is_told_by_its_line(
+    tmp_path: Path, damage: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the last half character of a file, and where a block ends."""
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one\ntwo\n\n" + damage)
+    for block in (1, 3, 1000):
+        monkeypatch.setattr(records, "BLOCK", block)
+        assert "a.txt, line 4: not UTF-8" in message_of(lambda: read_documents([str(path)]))
 
 
 def test_lines_end_at_line_feeds_alone(write: Write) -> None:

@@ -128,6 +128,8 @@ def test_differences_name_fixed_options_only() -> None:
         {"clip_norm": -0.1},
         {"seed": -1},
         {"holdout": 1.5},
+        {"division": 0},
+        {"division": 2, "softmax": "full"},
     ],
 )
 def test_language_model_options_out_of_range_are_refused(values: dict[str, Any]) -> None:
@@ -154,6 +156,19 @@ def test_a_completed_recipe_has_all_the_network_needs(
     assert not recipe.tied or (recipe.projection or recipe.hidden) == recipe.embedding
     assert complete(recipe, size) == recipe
     assert complete(LanguageModelRecipe(**checked_values(recipe)), size) == recipe
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_adaptive_softmax_is_cut_by_the_size_of_the_vocabulary(tied: bool) -> None:
+    """What is chosen is recorded and stays; tails are tied wherever the head is."""
+    size = CorpusSize(tokens=10**6, vocabulary=6_000)
+    recipe = complete(LanguageModelRecipe(softmax="adaptive", tied=tied), size)
+    assert recipe.cutoffs == (2_000,)
+    assert (recipe.division == 1) == tied
+    assert complete(LanguageModelRecipe(**checked_values(recipe)), size) == recipe
+    asked = LanguageModelRecipe(softmax="adaptive", cutoffs=(5, 70), division=3)
+    kept = complete(asked, size)
+    assert (kept.cutoffs, kept.division) == ((5, 70), 3)
 
 
 def checked_values(recipe: LanguageModelRecipe) -> dict[str, Any]:

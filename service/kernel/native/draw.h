@@ -63,49 +63,93 @@ inline double arrival(double scaled, float uniform) {
   return scaled - std::log(-std::log1p(-w));
 }
 
-class Row {
+// Whether fewer than all tokens are left by top_k; whether any filter can take one away.
+inline bool cuts(const Draw& ask) { return ask.top_k > 0 && ask.top_k < ask.vocabulary; }
+inline bool filters(const Draw& ask) { return cuts(ask) || ask.top_p < 1.0f || ask.min_p > 0.0f; }
+
+// Logits side by side, up to a multiple of 16; what is there beyond `count` is set to NEVER.
+class Span {
  public:
-  Row(Draw& ask, void* scratch)
-      : ask_(ask),
-        logits_(ask.logits),
-        padded_((ask.vocabulary + LANES - 1) / LANES * LANES),
-        raw_(static_cast<float*>(scratch)),
-        candidates_(reinterpret_cast<Candidate*>(raw_ + ask.vocabulary)) {
-    for (int id = ask.vocabulary; id < padded_; ++id) logits_[id] = NEVER;
+  Span(float* logits, int count) : logits_(logits), padded_((count + LANES - 1) / LANES * LANES) {
+    for (int place = count; place < padded_; ++place) logits_[place] = NEVER;
   }
 
-  void answer() {
-    highest_ = highest();
-    ask_.failed = !std::isfinite(highest_);
-    if (ask_.failed) return;
-    const bool reports = ask_.score >= 0 || ask_.logprob || ask_.top > 0 || ask_.distribution;
-    if (reports) report();
-    if (!ask_.draw) return;
-    change();
-    ask_.token = ask_.temperature <= 0 ? likeliest() : drawn();
-    if (reports) ask_.token_logprob = raw(ask_.token) - log_total_;
-  }
+  int padded() const { return padded_; }
 
- private:
   float highest() const {
     f32x16 found = splat(NEVER);
-    for (int id = 0; id < padded_; id += LANES) found = larger(load<f32x16>(logits_ + id), found);
+    for (int place = 0; place < padded_; place += LANES)
+      found = larger(load<f32x16>(logits_ + place), found);
     return largest(found);
   }
 
   // Sum of exp((logit - highest) * inverse).
-  double mass(float inverse) const {
+  double mass(float highest, float inverse) const {
     f32x16 sums{};
-    for (int id = 0; id < padded_; id += LANES) {
-      const f32x16 scaled = (load<f32x16>(logits_ + id) - splat(highest_)) * splat(inverse);
+    for (int place = 0; place < padded_; place += LANES) {
+      const f32x16 scaled = (load<f32x16>(logits_ + place) - splat(highest)) * splat(inverse);
       const f32x16 weight = exponential(scaled);
       sums += scaled > splat(-87.0f) ? weight : f32x16{};
     }
     return total(sums);
   }
 
+  // The first place that holds `highest`.
+  int32_t place_of(float highest) const {
+    int32_t place = 0;
+    while (logits_[place] != highest) ++place;
+    return place;
+  }
+
+  // The place that arrives first. `first`: what the first place counts as in the random numbers.
+  int32_t race(float highest, float inverse, uint64_t key, int32_t first, double& best) const {
+    int32_t winner = place_of(highest);
+    best = arrival(0.0, uniforms(key, ids_from(first + winner))[0]);
+    for (int place = 0; place < padded_; place += LANES) {
+      const f32x16 scaled = (load<f32x16>(logits_ + place) - splat(highest)) * splat(inverse);
+      const f32x16 uniform = uniforms(key, ids_from(first + place));
+      const i32x16 ahead = scaled - logarithm_at_least(uniform) > splat(float(best) - NEARLY);
+      if (!any(ahead)) continue;
+      for (int lane = 0; lane < LANES; ++lane) {
+        if (!ahead[lane]) continue;
+        const double time = arrival(scaled[lane], uniform[lane]);
+        if (time > best || (time == best && place + lane < winner))
+          best = time, winner = place + lane;
+      }
+    }
+    return winner;
+  }
+
+ private:
+  float* const logits_;
+  const int padded_;
+};
+
+class Row {
+ public:
+  Row(Draw& ask, void* scratch)
+      : ask_(ask),
+        logits_(ask.logits),
+        span_(ask.logits, ask.vocabulary),
+        padded_(span_.padded()),
+        raw_(static_cast<float*>(scratch)),
+        candidates_(reinterpret_cast<Candidate*>(raw_ + ask.vocabulary)) {}
+
+  void answer() {
+    highest_ = span_.highest();
+    ask_.failed = !std::isfinite(highest_);
+    if (ask_.failed) return;
+    const bool reports = ask_.score >= 0 || ask_.logprob || ask_.top > 0 || ask_.distribution;
+    if (reports) report();
+    if (!ask_.draw) return;
+    change();
+    ask_.token = ask_.temperature <= 0 ? span_.place_of(highest_) : drawn();
+    if (reports) ask_.token_logprob = raw(ask_.token) - log_total_;
+  }
+
+ private:
   void report() {
-    log_total_ = highest_ + float(std::log(mass(1.0f)));
+    log_total_ = ask_.normalised ? 0.0f : highest_ + float(std::log(span_.mass(highest_, 1.0f)));
     if (ask_.score >= 0) ask_.score_logprob = logits_[ask_.score] - log_total_;
     if (ask_.distribution != nullptr)
       for (int id = 0; id < ask_.vocabulary; ++id)
@@ -130,7 +174,7 @@ class Row {
       }
     }
     for (int place = 0; place < ask_.never_count; ++place) logits_[ask_.never[place]] = NEVER;
-    highest_ = highest();
+    highest_ = span_.highest();
   }
 
   bool penalised() const { return ask_.penalty != 1.0f && ask_.seen_count > 0; }
@@ -143,18 +187,13 @@ class Row {
     return logits_[id];
   }
 
-  int32_t likeliest() const {
-    int32_t id = 0;
-    while (logits_[id] != highest_) ++id;
-    return id;
-  }
-
   int32_t drawn() {
     inverse_ = 1.0f / std::max(ask_.temperature, COLDEST);
-    const bool cut = ask_.top_k > 0 && ask_.top_k < ask_.vocabulary;
-    if (!cut && ask_.top_p >= 1.0f && ask_.min_p <= 0.0f) return race();
+    double time;
+    if (!filters(ask_)) return span_.race(highest_, inverse_, ask_.key, 0, time);
+    const bool cut = cuts(ask_);
     int count = cut ? keep_largest(ask_.top_k) : 0;
-    const double all = ask_.top_p >= 1.0f ? 0.0 : cut ? weigh(count) : mass(inverse_);
+    const double all = ask_.top_p >= 1.0f ? 0.0 : cut ? weigh(count) : span_.mass(highest_, inverse_);
     if (ask_.top_p < 1.0f) {
       count = cut ? nucleus(count, all) : nucleus_of_all(all);
     } else if (!cut) {
@@ -226,23 +265,6 @@ class Row {
     return nucleus(gather(-3e38f), all);
   }
 
-  int32_t race() const {
-    int32_t winner = likeliest();
-    double best = exact(logits_[winner], winner);
-    for (int id = 0; id < padded_; id += LANES) {
-      const f32x16 scaled = (load<f32x16>(logits_ + id) - splat(highest_)) * splat(inverse_);
-      const f32x16 uniform = uniforms(ask_.key, ids_from(id));
-      const i32x16 ahead = scaled - logarithm_at_least(uniform) > splat(float(best) - NEARLY);
-      if (!any(ahead)) continue;
-      for (int lane = 0; lane < LANES; ++lane) {
-        if (!ahead[lane]) continue;
-        const double time = arrival(scaled[lane], uniform[lane]);
-        if (time > best || (time == best && id + lane < winner)) best = time, winner = id + lane;
-      }
-    }
-    return winner;
-  }
-
   int32_t race_among(int count) const {
     const float least = ask_.min_p > 0 ? std::min(ask_.min_p, 1.0f) : 0.0f;
     int32_t winner = -1;
@@ -263,6 +285,7 @@ class Row {
 
   Draw& ask_;
   float* const logits_;
+  const Span span_;
   const int padded_;
   float* const raw_;
   Candidate* const candidates_;
@@ -270,7 +293,4 @@ class Row {
   float log_total_ = 0;
   float inverse_ = 1;
 };
-
-void draw(Draw& ask, void* scratch) { Row(ask, scratch).answer(); }
-
 }  // namespace

@@ -34,21 +34,22 @@ LanguageModel::LanguageModel(const Description& description, int threads, const 
     : description_(description),
       layers_(description.layer, description.layer + description.layers),
       never_(description.never, description.never + description.never_count),
+      tail_descriptions_(description.tails, description.tails + description.tail_count),
+      row_width_(outputs_of(description.output)),
       steps_(steps),
       team_(threads),
       cursors_(description.rows),
       scratch_(threads) {
-  const int rows = description.rows;
-  for (auto& scratch : scratch_) scratch.resize(3 * padded(description.vocabulary));
+  for (auto& scratch : scratch_) scratch.resize(SCRATCH * padded(description.vocabulary + 64));
   multiplications_ = multiplications_of(description.projection) +
                      multiplications_of(description.output);
   for (const LayerDescription& layer : layers_)
     multiplications_ += multiplications_of(layer.input) + multiplications_of(layer.hidden);
-  logit_memory_.resize(size_t(rows) * outputs_of(description.output));
-  if (description.projection.weights != nullptr) {
-    projected_memory_.resize(size_t(rows) * outputs_of(description.projection));
-    quantised_memory_.resize(projected_memory_.size() * sizeof(float));
+  for (const TailDescription& tail : tail_descriptions_) {
+    tails_.push_back({tail.begin, tail.end, row_width_});
+    row_width_ += outputs_of(tail.words);
   }
+  logit_memory_.resize(size_t(description.rows) * row_width_);
 }
 
 int LanguageModel::run(const Call& call) {
@@ -85,6 +86,7 @@ void LanguageModel::run_steps(const Call& call) {
     for (int layer = 0; layer < description_.layers; ++layer) run_layer(layer);
     if (!draws_.empty()) {
       run_head();
+      if (!tails_.empty()) run_tails();
       share(int(draws_.size()), [&](int place, int thread) {
         steps_.draw(draws_[place], scratch_[thread].data());
       });
@@ -110,7 +112,7 @@ void LanguageModel::share_groups(int groups, const std::function<void(int, int)>
 // Who reads what in this step, and what is asked after it. False when nobody has anything to read.
 bool LanguageModel::begin_step(const Call& call) {
   active_.clear(), rows_.clear(), tokens_.clear(), draws_.clear(), asking_.clear();
-  head_inputs_.clear(), head_scales_.clear(), logits_.clear();
+  read_.inputs.clear(), read_.scales.clear();
   for (int place = 0; place < call.count; ++place) {
     Cursor& cursor = cursors_[place];
     const int32_t token = cursor.next_token(description_.end);
@@ -133,8 +135,10 @@ void LanguageModel::ask(const Call& call, Cursor& cursor) {
   if (!(feeds ? work.score != 0 : draws || distributes)) return;
   const size_t slot = size_t(cursor.slot());
   Draw draw{};
-  draw.logits = logit_memory_.data() + draws_.size() * outputs_of(description_.output);
+  draw.logits = logit_memory_.data() + draws_.size() * row_width_;
   draw.vocabulary = description_.vocabulary;
+  draw.tails = tails_.data();
+  draw.tail_count = int32_t(tails_.size());
   draw.never = never_.data();
   draw.never_count = int32_t(never_.size());
   draw.seen = cursor.seen.data();
@@ -153,9 +157,8 @@ void LanguageModel::ask(const Call& call, Cursor& cursor) {
   draw.top_tokens = cursor.top_tokens + slot * call.top;
   draw.top_logprobs = cursor.top_logprobs + slot * call.top;
   const int top_layer = description_.layers - 1;
-  head_inputs_.push_back(activation(top_layer, work.row, true));
-  head_scales_.push_back(layers_[top_layer].scale);
-  logits_.push_back(draw.logits);
+  read_.inputs.push_back(activation(top_layer, work.row, true));
+  read_.scales.push_back(layers_[top_layer].scale);
   draws_.push_back(draw);
   asking_.push_back(&cursor);
 }
@@ -198,28 +201,55 @@ void LanguageModel::run_layer(int layer) {
 
 // From the last layer's activations to logits, by way of the projection if there is one.
 void LanguageModel::run_head() {
-  const Matrix& projection = description_.projection;
-  const int count = int(draws_.size());
-  if (projection.weights != nullptr) {
-    const int width = outputs_of(projection);
-    std::vector<float*> outputs(count);
-    for (int place = 0; place < count; ++place)
-      outputs[place] = projected_memory_.data() + size_t(place) * width;
-    multiply(projection, head_inputs_, head_scales_, outputs);
-    for (int place = 0; place < count; ++place) {
-      void* to = quantised_memory_.data() + size_t(place) * width * sizeof(float);
-      head_scales_[place] = steps_.quantise(outputs[place], to, width, description_.precision);
-      head_inputs_[place] = to;
-    }
+  narrow(description_.projection, read_, projected_);
+  std::vector<float*> logits;
+  for (const Draw& draw : draws_) logits.push_back(draw.logits);
+  multiply(description_.output, read_, logits);
+}
+
+// Of an adaptive softmax: each tail for the rows that turn out to need it.
+void LanguageModel::run_tails() {
+  share(int(draws_.size()), [&](int place, int thread) {
+    steps_.choose(draws_[place], scratch_[thread].data());
+  });
+  for (int tail = 0; tail < int(tails_.size()); ++tail) run_tail(tail);
+}
+
+void LanguageModel::run_tail(int tail) {
+  Vectors vectors;
+  std::vector<float*> logits;
+  for (size_t place = 0; place < draws_.size(); ++place) {
+    if (!(draws_[place].needed >> tail & 1)) continue;
+    vectors.inputs.push_back(read_.inputs[place]);
+    vectors.scales.push_back(read_.scales[place]);
+    logits.push_back(draws_[place].logits + tails_[tail].place);
   }
-  multiply(description_.output, head_inputs_, head_scales_, logits_);
+  if (logits.empty()) return;
+  narrow(tail_descriptions_[tail].narrow, vectors, narrowed_);
+  multiply(tail_descriptions_[tail].words, vectors, logits);
+}
+
+// Puts the matrix's products in the place of the vectors; leaves them as they are without one.
+void LanguageModel::narrow(const Matrix& matrix, Vectors& vectors, Narrowed& room) {
+  if (matrix.weights == nullptr) return;
+  const int count = int(vectors.inputs.size()), width = outputs_of(matrix);
+  room.numbers.resize(size_t(count) * width);
+  room.quantised.resize(room.numbers.size() * sizeof(float));
+  std::vector<float*> outputs(count);
+  for (int place = 0; place < count; ++place)
+    outputs[place] = room.numbers.data() + size_t(place) * width;
+  multiply(matrix, vectors, outputs);
+  for (int place = 0; place < count; ++place) {
+    void* to = room.quantised.data() + size_t(place) * width * sizeof(float);
+    vectors.scales[place] = steps_.quantise(outputs[place], to, width, description_.precision);
+    vectors.inputs[place] = to;
+  }
 }
 
 void LanguageModel::multiply(
-    const Matrix& matrix, const std::vector<const void*>& inputs, const std::vector<float>& scales,
-    const std::vector<float*>& outputs) {
-  const LinearStep step{matrix, int32_t(inputs.size()), inputs.data(), scales.data(),
-                        outputs.data()};
+    const Matrix& matrix, const Vectors& vectors, const std::vector<float*>& outputs) {
+  const LinearStep step{matrix, int32_t(outputs.size()), vectors.inputs.data(),
+                        vectors.scales.data(), outputs.data()};
   share_groups(matrix.groups, [&](int begin, int end) {
     steps_.multiply(step, description_.precision, begin, end);
   });

@@ -19,6 +19,12 @@ struct LayerDescription {
   float scale;          // what one unit of an activation is worth (1 for float32)
 };
 
+struct TailDescription {
+  Matrix narrow;        // weights null: the tail reads what the head reads
+  Matrix words;
+  int32_t begin, end;   // of the words
+};
+
 struct Description {
   Cell cell;
   Precision precision;
@@ -36,7 +42,9 @@ struct Description {
   const float* embedding_scales;
   int32_t embedding_inputs;
   Matrix projection;           // weights null: there is none
-  Matrix output;
+  Matrix output;               // of all words, or of the head of an adaptive softmax
+  int32_t tail_count;
+  const TailDescription* tails;
   uint8_t* current;            // per row: which activations are its own now
   int64_t worth_sharing;       // steps of fewer multiplications are left to one thread
 };
@@ -100,6 +108,18 @@ struct Cursor {
   int slot() const { return work->scored + work->drawn; }
 };
 
+// Vectors on their way to the output layer: of whichever row, and what one unit of each is worth.
+struct Vectors {
+  std::vector<const void*> inputs;
+  std::vector<float> scales;
+};
+
+// Room for vectors that a matrix makes narrower.
+struct Narrowed {
+  std::vector<float> numbers;
+  std::vector<char> quantised;
+};
+
 class LanguageModel {
  public:
   LanguageModel(const Description& description, int threads, const Steps& steps);
@@ -124,16 +144,21 @@ class LanguageModel {
   void end_step();
   void run_layer(int layer);
   void run_head();
-  void multiply(const Matrix& matrix, const std::vector<const void*>& inputs,
-                const std::vector<float>& scales, const std::vector<float*>& outputs);
+  void run_tails();
+  void run_tail(int tail);
+  void narrow(const Matrix& matrix, Vectors& vectors, Narrowed& room);
+  void multiply(const Matrix& matrix, const Vectors& vectors, const std::vector<float*>& outputs);
   void* activation(int layer, int row, bool next) const;
 
   const Description description_;
   const std::vector<LayerDescription> layers_;
   const std::vector<int32_t> never_;
+  const std::vector<TailDescription> tail_descriptions_;
+  std::vector<Tail> tails_;
+  int row_width_;                // of a row's logits: head and tails, each padded
   const Steps& steps_;
   Team team_;
-  int64_t multiplications_ = 0;  // of one row in one step
+  int64_t multiplications_ = 0;  // of one row in one step, tails apart
   int sharing_ = 1;              // threads of the call under way
   std::atomic<bool> interrupted_{false};
 
@@ -144,11 +169,9 @@ class LanguageModel {
   std::vector<int32_t> tokens_;
   std::vector<Draw> draws_;
   std::vector<Cursor*> asking_;
-  std::vector<const void*> head_inputs_;
-  std::vector<float> head_scales_;
-  std::vector<float*> logits_;
-  std::vector<float> projected_memory_, logit_memory_;
-  std::vector<char> quantised_memory_;
+  Vectors read_;                 // what the output layer reads, for each draw
+  std::vector<float> logit_memory_;
+  Narrowed projected_, narrowed_;
   std::vector<std::vector<float>> scratch_;
   bool ended_ = false;
   bool failed_ = false;

@@ -5,8 +5,8 @@
 // could meet instructions that it has not. Knows no sequences, no state and no threads.
 #include "steps.h"
 
+#include "adaptive.h"
 #include "cells.h"
-#include "draw.h"
 #include "products.h"
 
 namespace {
@@ -110,4 +110,4 @@ float quantise(const float* from, void* to, int count, Precision precision) {
 }  // namespace
 
 extern const Steps UNROLL_STEPS;
-const Steps UNROLL_STEPS = {UNROLL_STEPS_NAME, advance, multiply, activate, quantise, draw};
+const Steps UNROLL_STEPS = {UNROLL_STEPS_NAME, advance, multiply, activate, quantise, choose, draw};

@@ -35,10 +35,21 @@ struct LinearStep {
   float* const* outputs;  // per row: room for groups * gates * 16
 };
 
+constexpr int MOST_TAILS = 16;
+
+// A tail of an adaptive softmax: the words [begin, end).
+struct Tail {
+  int32_t begin, end;
+  int32_t place;            // where its logits begin in a row
+};
+
 // What is wanted of one row of logits. The row is overwritten.
 struct Draw {
   float* logits;            // room up to a multiple of 16; what is beyond the vocabulary is ignored
   int32_t vocabulary;
+  bool normalised;          // whether the logits are log-probabilities
+  const Tail* tails;        // of an adaptive softmax, whose row begins with the head's logits
+  int32_t tail_count;       // 0: the row has a logit for each word
   const int32_t* never;     // ids that are not drawn
   int32_t never_count;
   const int32_t* seen;      // ids the penalty holds for; may repeat
@@ -54,6 +65,10 @@ struct Draw {
   bool logprob;             // whether the drawn token's log-probability is wanted
   int32_t top;              // how many of the likeliest are reported
   float* distribution;      // all log-probabilities, or null
+  // an adaptive softmax between its head and its tails
+  uint32_t needed;          // tails whose logits are wanted, a bit for each
+  float head_total;         // logarithm of the sum over the head
+  double lead;              // the arrival, see draw.h, of the first of the head's words
   // answers
   int32_t token;            // drawn
   float score_logprob;
@@ -62,6 +77,8 @@ struct Draw {
   float* top_logprobs;
   bool failed;              // logits that are not finite
 };
+
+constexpr int SCRATCH = 4;
 
 struct Steps {
   const char* name;
@@ -72,7 +89,8 @@ struct Steps {
   void (*activate)(const float* from, void* to, int count, float inverse_scale, Precision);
   // the same, scaled to the largest; returns what one unit is worth
   float (*quantise)(const float* from, void* to, int count, Precision);
-  // needs scratch memory of 12 bytes for each token
+  // Both need scratch memory of SCRATCH floats for each token, and as many for 64 more.
+  void (*choose)(Draw&, void* scratch);  // after the head: which tails are needed
   void (*draw)(Draw&, void* scratch);
 };
 

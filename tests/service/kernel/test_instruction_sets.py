@@ -20,6 +20,7 @@ TEXT = [89, 4, 7, 2, 2, 19, 28, 11, 5, 88, 54, 0, 31]
 PRECISIONS: tuple[Precision, ...] = ("int8", "float32")
 
 each_cell = pytest.mark.parametrize("cell", CELLS)
+each_softmax = pytest.mark.parametrize("cutoffs", [(), (7, 30)], ids=["full", "adaptive"])
 each_precision = pytest.mark.parametrize("precision", PRECISIONS)
 
 
@@ -39,15 +40,25 @@ def choose(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip(str(error))
 
 
-def network_of(cell: Cell) -> LanguageModel:
+def network_of(cell: Cell, cutoffs: tuple[int, ...]) -> LanguageModel:
     """Two layers with a projection, of widths that fill no vector."""
-    return random_network(cell, 2, vocabulary=VOCABULARY, hidden=21, projection=9)
+    return random_network(
+        cell,
+        2,
+        vocabulary=VOCABULARY,
+        hidden=21,
+        projection=9,
+        cutoffs=cutoffs,
+        division=2 if cutoffs else None,
+    )
 
 
-def kernel_of(cell: Cell, precision: Precision, threads: int = 1) -> NativeKernel:
+def kernel_of(
+    cell: Cell, cutoffs: tuple[int, ...], precision: Precision, threads: int = 1
+) -> NativeKernel:
     """A kernel of it for eight rows, whose threads share even the smallest step."""
     return NativeKernel(
-        network_of(cell),
+        network_of(cell, cutoffs),
         capacity=8,
         end=VOCABULARY - 1,
         never_drawn={0},
@@ -77,10 +88,11 @@ def texts(kernel: NativeKernel, rows: int) -> list[RowResult]:
 
 @pytest.mark.usefixtures("instruction_set")
 @each_cell
-def test_numbers_are_those_of_torch(cell: Cell) -> None:
+@each_softmax
+def test_numbers_are_those_of_torch(cell: Cell, cutoffs: tuple[int, ...]) -> None:
     """In float32 within the bound that the best set keeps."""
-    network = network_of(cell)
-    kernel = kernel_of(cell, "float32")
+    network = network_of(cell, cutoffs)
+    kernel = kernel_of(cell, cutoffs, "float32")
     kernel.open(3)
     found = distributions(kernel, 3, TEXT)
     np.testing.assert_allclose(found, exact_distributions(network, TEXT), atol=BOUND)
@@ -88,24 +100,28 @@ def test_numbers_are_those_of_torch(cell: Cell) -> None:
 
 @pytest.mark.usefixtures("instruction_set")
 @each_cell
+@each_softmax
 @each_precision
-def test_rows_do_not_depend_on_their_neighbours(cell: Cell, precision: Precision) -> None:
+def test_rows_do_not_depend_on_their_neighbours(
+    cell: Cell, cutoffs: tuple[int, ...], precision: Precision
+) -> None:
     """Seven together on two threads draw what each draws alone on one, to the last bit."""
-    together = texts(kernel_of(cell, precision, threads=2), 7)
-    alone = kernel_of(cell, precision)
+    together = texts(kernel_of(cell, cutoffs, precision, threads=2), 7)
+    alone = kernel_of(cell, cutoffs, precision)
     for count in (1, 2, 3, 5):
         assert texts(alone, count) == together[:count]
 
 
 @each_cell
+@each_softmax
 @pytest.mark.parametrize("other", SETS[1:])
 def test_int8_draws_the_same_text_on_every_set(
-    cell: Cell, other: str, monkeypatch: pytest.MonkeyPatch
+    cell: Cell, cutoffs: tuple[int, ...], other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whole-number sums are exact, so a replica on an older processor continues alike."""
     choose(other, monkeypatch)
-    older = texts(kernel_of(cell, "int8"), 5)
+    older = texts(kernel_of(cell, cutoffs, "int8"), 5)
     monkeypatch.delenv(native_library.INSTRUCTION_SET)
-    best = texts(kernel_of(cell, "int8"), 5)
+    best = texts(kernel_of(cell, cutoffs, "int8"), 5)
     drawn = [[one.token for one in result.drawn] for result in best]
     assert [[one.token for one in result.drawn] for result in older] == drawn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -78,22 +78,29 @@ def exact_distributions(network: LanguageModel, tokens: list[int]) -> np.ndarray
     return np.stack(found)
 
 
+ADAPTIVE: dict[str, Any] = {"cutoffs": (5, 6, 17), "division": 2}
+HEADS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "projection": {"projection": 9},
+    "tied": {"hidden": 12, "tied": True},
+    "tied projection": {"projection": 12, "tied": True},
+    "adaptive": ADAPTIVE,
+    "adaptive projection": ADAPTIVE | {"projection": 9},
+    "adaptive tied": ADAPTIVE | {"projection": 12, "tied": True},
+    "adaptive all tied": ADAPTIVE | {"projection": 12, "tied": True, "division": 1},
+}
+each_softmax = pytest.mark.parametrize("softmax", [{}, ADAPTIVE], ids=["full", "adaptive"])
+
+
 @pytest.mark.parametrize("kind", KINDS[:2])
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("layers", [1, 2, 3])
-@pytest.mark.parametrize("head", ["plain", "projection", "tied", "tied projection"])
+@pytest.mark.parametrize("head", HEADS)
 def test_numbers_are_those_of_torch_in_float64(
     kind: Kind, cell: Cell, layers: int, head: str
 ) -> None:
     """Every cell, depth and head stays within the bound, over a whole text."""
-    projection = {"projection": 9, "tied projection": 12}.get(head)
-    network = random_network(
-        cell,
-        layers,
-        hidden=12 if head == "tied" else 20,
-        projection=projection,
-        tied=head.startswith("tied"),
-    )
+    network = random_network(cell, layers, **HEADS[head])
     kernel = kind.make(network)
     kernel.open(3)
     found = distributions(kernel, 3, TEXT)
@@ -102,9 +109,10 @@ def test_numbers_are_those_of_torch_in_float64(
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("layers", [1, 2, 3])
-@pytest.mark.parametrize("head", ["plain", "projection", "tied"])
+@pytest.mark.parametrize("head", ["plain", "projection", "tied", "adaptive"])
 def test_int8_stays_near(cell: Cell, layers: int, head: str) -> None:
     """With weights of the usual size, no log-probability is off by more than the stated bound."""
+    adaptive = head == "adaptive"
     network = random_network(
         cell,
         layers,
@@ -114,6 +122,8 @@ def test_int8_stays_near(cell: Cell, layers: int, head: str) -> None:
         projection=48 if head == "projection" else None,
         tied=head == "tied",
         scale=0.125,
+        cutoffs=(30, 100) if adaptive else (),
+        division=2 if adaptive else None,
     )
     kernel = INT8.make(network)
     kernel.open(3)
@@ -145,11 +155,17 @@ def threads(count: int) -> Iterator[None]:
     ],
 )
 @each_kind
+@each_softmax
 def test_a_row_has_the_same_bits_among_any_number_of_rows(
-    kind: Kind, cell: Cell, hidden: int, threads_used: int, counts: Sequence[int]
+    kind: Kind,
+    softmax: dict[str, Any],
+    cell: Cell,
+    hidden: int,
+    threads_used: int,
+    counts: Sequence[int],
 ) -> None:
     """Alone or as any row among 2 to 64, with one thread or two: not one bit differs."""
-    network = random_network(cell, 2, vocabulary=200, embedding=hidden, hidden=hidden)
+    network = random_network(cell, 2, vocabulary=200, embedding=hidden, hidden=hidden, **softmax)
     kernel = kind.make(network, capacity=64, threads=threads_used, end=199)
     generator = np.random.default_rng(0)
     watched = [0, 5, 17, 40, 63]
@@ -172,9 +188,12 @@ def _two_steps(kernel: Kernel, rows: list[int]) -> list[np.ndarray]:
 
 
 @each_kind
-def test_the_output_layer_runs_only_for_rows_that_need_it(kind: Kind) -> None:
+@each_softmax
+def test_the_output_layer_runs_only_for_rows_that_need_it(
+    kind: Kind, softmax: dict[str, Any]
+) -> None:
     """Rows that only read, in any mixture with rows that draw, leave the others' bits alone."""
-    network = random_network("lstm", 2)
+    network = random_network("lstm", 2, **softmax)
     kernel = kind.make(network, capacity=12)
     sampling = Sampling(seed=5)
     for readers in range(11):
@@ -190,10 +209,13 @@ def test_the_output_layer_runs_only_for_rows_that_need_it(kind: Kind) -> None:
 
 
 @each_kind
+@each_softmax
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_burst_is_the_same_as_single_steps(kind: Kind, cell: Cell) -> None:
+def test_a_burst_is_the_same_as_single_steps(
+    kind: Kind, softmax: dict[str, Any], cell: Cell
+) -> None:
     """Prompts of different lengths, scores and draws come out the same in calls of 1, 3 or 50."""
-    network = random_network(cell, 2)
+    network = random_network(cell, 2, **softmax)
     found = [_run_through(kind.make(network), steps) for steps in (1, 3, 50)]
     assert found[0] == found[1] == found[2]
     assert all(len(drawn) > 0 for drawn, _ in found[0])
@@ -226,9 +248,10 @@ def _run_through(kernel: Kernel, steps: int) -> list[tuple[list[Scored], list[Sc
 
 
 @each_kind
-def test_scores_are_the_logprobs_of_the_fed_tokens(kind: Kind) -> None:
+@each_softmax
+def test_scores_are_the_logprobs_of_the_fed_tokens(kind: Kind, softmax: dict[str, Any]) -> None:
     """``scored`` follows ``feed[1:]`` with the exact log-probabilities."""
-    network = random_network("gru", 2)
+    network = random_network("gru", 2, **softmax)
     kernel = kind.make(network)
     kernel.open(0)
     result = kernel.run([RowWork(row=0, feed=TEXT, score=True)], len(TEXT))[0]

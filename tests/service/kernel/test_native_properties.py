@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+from typing import get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.architecture import Cell
 from service.kernel.interface import RowResult, RowWork, Sampling
 from service.kernel.layout import Precision
 from service.kernel.native_kernel import NativeKernel
@@ -15,13 +17,14 @@ from tests.service.naive import random_network
 VOCABULARY = 90
 END = VOCABULARY - 1
 ROWS = 16
-CELLS = ("elman", "gru", "lstm")
+CUTOFFS = ((), (9,), (5, 30, 60))
 
 samplings = st.builds(
     Sampling,
-    temperature=st.sampled_from([0.0, 0.7, 1.0]),
+    temperature=st.sampled_from([0.0, 0.7, 1.0, 1.6]),
     top_k=st.sampled_from([0, 5]),
     top_p=st.sampled_from([1.0, 0.8]),
+    min_p=st.sampled_from([0.0, 0.1]),
     repetition_penalty=st.sampled_from([1.0, 1.3]),
     seed=st.integers(0, 2**64 - 1),
     logprob=st.booleans(),
@@ -40,14 +43,24 @@ works = st.builds(
 
 
 @functools.cache
-def kernel_of(cell: str, precision: Precision, threads: int) -> NativeKernel:
+def kernel_of(
+    cell: Cell, cutoffs: tuple[int, ...], precision: Precision, threads: int
+) -> NativeKernel:
     """Two layers with a projection; one for all examples, since rows forget when opened."""
-    network = random_network(cell, 2, vocabulary=VOCABULARY, hidden=40, projection=24)  # type: ignore[arg-type]
+    network = random_network(
+        cell,
+        2,
+        vocabulary=VOCABULARY,
+        hidden=40,
+        projection=24,
+        cutoffs=cutoffs,
+        division=2 if cutoffs else None,
+    )
     return NativeKernel(
         network,
         capacity=ROWS,
         end=END,
-        never_drawn={0},
+        never_drawn={0, 40},
         threads=threads,
         precision=precision,
         worth_sharing=0,
@@ -73,18 +86,23 @@ def told(result: RowResult, item: RowWork) -> tuple[object, ...]:
 @settings(deadline=None, max_examples=150)
 @given(
     batch=st.lists(works, min_size=1, max_size=ROWS),
-    cell=st.sampled_from(CELLS),
+    cell=st.sampled_from(get_args(Cell)),
+    cutoffs=st.sampled_from(CUTOFFS),
     precision=st.sampled_from(["int8", "float32"]),
     steps=st.integers(1, 16),
 )
 def test_a_row_depends_on_nothing_but_its_work(
-    batch: list[RowWork], cell: str, precision: Precision, steps: int
+    batch: list[RowWork],
+    cell: Cell,
+    cutoffs: tuple[int, ...],
+    precision: Precision,
+    steps: int,
 ) -> None:
     """Together on two threads, or alone on one in any other row: the same to the last bit."""
     for row, item in enumerate(batch):
         item.row = row
-    together = run(kernel_of(cell, precision, 2), batch, steps)
+    together = run(kernel_of(cell, cutoffs, precision, 2), batch, steps)
     for item, result in zip(batch, together, strict=True):
         item.row = (item.row * 7 + 3) % ROWS
-        (alone,) = run(kernel_of(cell, precision, 1), [item], steps)
+        (alone,) = run(kernel_of(cell, cutoffs, precision, 1), [item], steps)
         assert told(alone, item) == told(result, item)

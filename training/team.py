@@ -1,0 +1,131 @@
+"""Several processes that train one network: one leads, the others do what it announces.
+
+The leader alone decides: it looks at the clock, evaluates, saves and talks. Before each step it
+announces the progress, so that all follow one schedule; a process that has nothing to do waits for
+the next order. Through torch.distributed (gloo) on processes that torchrun has started; a team of
+one sends nothing. Knows neither networks nor data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum
+
+import torch
+import torch.distributed
+from torch import Tensor
+
+from training.launcher import process_count, process_rank
+
+PATIENCE = timedelta(days=30)  # a leader may prepare its data for hours; a dead one is noticed
+
+
+class Order(IntEnum):
+    """What the leader announces. BEGIN: there is a checkpoint; load it and come along."""
+
+    BEGIN = 0
+    STEP = 1
+    SAVE = 2
+    END = 3
+
+
+class LostProcessError(Exception):
+    """Another process of the team has ended. The message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """This process among ``size``; ``rank`` counts from 0, the leader."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def share(self, lanes: int) -> slice:
+        """The lanes that are this process's; as many as anyone's."""
+        width = lanes // self.size
+        return slice(self.rank * width, (self.rank + 1) * width)
+
+    def announce(self, order: Order, progress: float = 0.0) -> None:
+        """Tells the others, if this is the leader; else nothing, for it has been told."""
+        if self.size > 1 and self.leads:
+            with noticing_lost_processes():
+                torch.distributed.broadcast(_message(order, progress), src=0)
+
+    def await_order(self) -> tuple[Order, float]:
+        """The next order, and the progress that goes with it."""
+        message = _message(Order.END, 0.0)
+        with noticing_lost_processes():
+            torch.distributed.broadcast(message, src=0)
+        order, progress = message.tolist()
+        return Order(int(order)), progress
+
+    def mean(self, value: float) -> float:
+        """Over all processes, which all ask for it."""
+        if self.size == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64)
+        with noticing_lost_processes():
+            torch.distributed.all_reduce(total)
+        return float(total) / self.size
+
+    def gather(self, own: Tensor) -> list[Tensor]:
+        """Everyone's tensor, of one shape, by rank: for the leader; the others get none."""
+        if self.size == 1:
+            return [own]
+        bytes_N = own.contiguous().view(torch.uint8)
+        everyone = [torch.empty_like(bytes_N) for _ in range(self.size)] if self.leads else None
+        with noticing_lost_processes():
+            torch.distributed.gather(bytes_N, everyone, dst=0)
+        return [tensor.view(own.dtype) for tensor in everyone or ()]
+
+
+@contextmanager
+def launched_team() -> Iterator[Team]:
+    """The team that torchrun has started, or a team of one; when its leader leaves, all may.
+
+    Raises:
+        LostProcessError: another process has ended before its time.
+    """
+    team = Team(process_rank(), process_count())
+    if team.size == 1:
+        yield team
+        return
+    with noticing_lost_processes():
+        torch.distributed.init_process_group("gloo", timeout=PATIENCE)
+    try:
+        yield team
+    finally:
+        _dismiss(team)
+        torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def noticing_lost_processes() -> Iterator[None]:
+    """Turns what gloo says when a connection breaks into something for a person."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "gloo" not in str(error):
+            raise
+        raise LostProcessError(
+            "another process of this run has ended, so this one ends, too; the last checkpoint and "
+            "the best model so far are kept: start the command again with --resume"
+        ) from None
+
+
+def _dismiss(team: Team) -> None:
+    try:
+        team.announce(Order.END)
+    except LostProcessError:  # it has ended already
+        return
+
+
+def _message(order: Order, progress: float) -> Tensor:
+    return torch.tensor([order, progress], dtype=torch.float64)
