@@ -240,7 +240,7 @@ def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
 def _epochs(size: CorpusSize, *, windows: bool, characters: bool) -> float:
     """More for few documents, for many labels, for letters, and for windows of long documents."""
     epochs = 6.0 * (8000 / size.documents) ** 0.5 * (1 + math.log10(size.labels / 2))
-    epochs *= (2.0 if windows else 1.0) * (1.3 if characters else 1.0)
+    epochs *= (2.0 if windows else 1.0) * (2.0 if characters else 1.0)
     return float(max(3, min(40, round(epochs))))
 
 
