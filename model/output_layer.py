@@ -79,6 +79,14 @@ class FullOutput(nn.Linear):
         super().__init__(width, vocabulary)
         nn.init.zeros_(self.bias)
 
+    @torch.no_grad()
+    def begin_at(self, shares_V: Tensor) -> None:
+        """Before training: predicts each word as often as it stands in the data.
+
+        Learning that takes long, longest for rare words, which a sampled softmax seldom meets.
+        """
+        self.bias.copy_(shares_V.log())
+
     def parts(self) -> Parts:
         """A head alone."""
         return Parts(self.weight, self.bias)
@@ -107,6 +115,13 @@ class AdaptiveOutput(nn.Module):
         for place, (begin, end) in enumerate(pairwise(self._borders), start=1):
             if division > 1:
                 self.tails.append(_NarrowTail(width, max(1, width // division**place), end - begin))
+
+    @torch.no_grad()
+    def begin_at(self, shares_V: Tensor) -> None:
+        """As of the full softmax; the entry of a tail is as likely as its words together."""
+        self.bias.copy_(shares_V.log())
+        in_tails = [shares_V[begin:end].sum() for begin, end in pairwise(self._borders)]
+        self.entries.bias.copy_(torch.stack(in_tails).log())
 
     def parts(self) -> Parts:
         """The head, put together, and the tails."""

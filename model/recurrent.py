@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from model.architecture import Cell
 from model.state import State
@@ -79,7 +78,8 @@ def layer_weights(
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     input_weight, hidden_weight, *biases = (getattr(recurrent, name + suffix) for name in names)
     if drop > 0.0:
-        hidden_weight = functional.dropout(hidden_weight, drop)
+        # As torch's dropout, but with numbers that are three times as fast to draw.
+        hidden_weight = hidden_weight * (torch.rand_like(hidden_weight) >= drop) / (1.0 - drop)
     return LayerWeights(cell, [input_weight, hidden_weight, *biases])
 
 

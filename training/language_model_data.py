@@ -33,7 +33,7 @@ from training.token_files import TokenizedText, only_writer, read_tokens, write_
 
 LARGEST_WORD_VOCABULARY = 50_000  # unless more are asked for
 BPE_VOCABULARIES = (4_096, 2_048, 1_024, 512, 320, 258)
-MARKED_UNKNOWN = "<unk>"  # a corpus that has it has chosen its vocabulary already
+MARKED_UNKNOWN = "<unk>"  # a corpus that has it has chosen its words and its vocabulary already
 TRAIN, VALID = "train", "valid"
 
 
@@ -167,9 +167,10 @@ def _bpe_tokenizer(vocabulary: int | None, texts: Iterable[str]) -> Tokenizer:
 
 def _word_tokenizer(recipe: LanguageModelRecipe, texts: Iterable[str]) -> Tokenizer:
     """Words seen once become [UNK], which must be met in training, unless the corpus marks it."""
+    marked = any(MARKED_UNKNOWN in text for text in texts)
     pretokenized = recipe.pretokenized
-    if pretokenized is None:
-        pretokenized = looks_pretokenized(texts)
+    if pretokenized is None:  # the Penn Treebank has no punctuation to tell it by
+        pretokenized = marked or looks_pretokenized(texts)
     if recipe.vocabulary is not None:
         return train_word_tokenizer(
             texts,
@@ -177,9 +178,7 @@ def _word_tokenizer(recipe: LanguageModelRecipe, texts: Iterable[str]) -> Tokeni
             minimum_count=recipe.minimum_count or 1,
             pretokenized=pretokenized,
         )
-    minimum_count = recipe.minimum_count
-    if minimum_count is None:
-        minimum_count = 1 if any(MARKED_UNKNOWN in text for text in texts) else 2
+    minimum_count = recipe.minimum_count or (1 if marked else 2)
     try:
         return train_word_tokenizer(
             texts,

@@ -27,9 +27,14 @@ CHARACTER_DROPOUT = {
     "dropout_embedding": 0.0,
     "dropout_weight": 0.0,
 }
-OPERATIONS = 6e10  # multiplications with an addition that one core does in a second, about
+# Additions and multiplications that one thread does in a second of training, measured.
+OPERATIONS = {"float32": 6.5e10, "bfloat16": 1.2e11}
 USUAL_THREADS = 2
+FURTHER_THREAD = 0.7  # what each thread but the first adds to the speed of one
+WIDTHS = (128, 200, 256, 320, 400, 512, 650, 800)
+TOKENS_PER_WEIGHT = 4.0  # read in a run, for each recurrent weight, make a width worth it
 CUTOFFS = (2_000, 10_000)  # of an adaptive softmax, those that are under half of the vocabulary
+DIVISION = 4
 EXAMPLE_MINUTES = 10.0  # when no budget is given
 
 
@@ -193,9 +198,9 @@ class CorpusSize:
 def complete(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
     """The recipe with a value in the place of every None."""
     recipe = _with_budget(recipe)
-    recipe = _with_network(recipe)
-    recipe = _with_optimisation(recipe, size)
-    recipe = _with_cutoffs(recipe, size)
+    recipe = _with_windows(recipe, size)
+    recipe = _with_network(recipe, size)
+    recipe = _with_optimisation(recipe)
     return _with_regularisation(recipe, size)
 
 
@@ -205,43 +210,66 @@ def _with_budget(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
     return recipe
 
 
-def _with_network(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
-    """Width by the minutes; tied by a projection to the embedding's width where that is needed."""
-    minutes = recipe.minutes or EXAMPLE_MINUTES
+def _with_network(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
+    """As wide as the run reads enough tokens for."""
+    if recipe.hidden is not None:
+        return _with_widths(recipe, size, recipe.hidden)
+    chosen = _with_widths(recipe, size, WIDTHS[0])
+    for hidden in WIDTHS[1:]:
+        wider = _with_widths(recipe, size, hidden)
+        if _tokens_read(wider, size) < TOKENS_PER_WEIGHT * _recurrent_weights(wider):
+            break
+        chosen = wider
+    return chosen
+
+
+def _with_widths(recipe: LanguageModelRecipe, size: CorpusSize, hidden: int) -> LanguageModelRecipe:
+    """Tied by a projection to the embedding's width where that is needed."""
     characters = recipe.tokenizer == "char"
-    hidden = recipe.hidden or (256 if minutes < 30 else 512)
     embedding = recipe.embedding or (64 if characters else min(hidden, 256))
     tied = recipe.tied if recipe.tied is not None else not characters
     projection = recipe.projection
     if projection is None and tied and embedding != hidden:
         projection = embedding
-    return replace(
+    large = size.vocabulary > 2 * recipe.candidates
+    sized = replace(
         recipe,
         layers=recipe.layers or 2,
         hidden=hidden,
         embedding=embedding,
         tied=tied,
         projection=projection or None,
+        softmax=recipe.softmax or ("sampled" if large else "full"),
+    )
+    return _with_cutoffs(sized, size)
+
+
+def _with_windows(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
+    """Sixteen lanes of words cost a tenth more for each token than 32, and are worth it."""
+    characters = recipe.tokenizer == "char"
+    lanes = 32 if characters else 16
+    return replace(
+        recipe,
+        batch=recipe.batch or max(1, min(lanes, size.tokens // 64)),
+        bptt=recipe.bptt or (128 if characters else 70),
     )
 
 
-def _with_optimisation(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
-    characters = recipe.tokenizer == "char"
-    hidden = recipe.hidden or 1
-    peak = (4e-3 if characters else 5e-3) * (200 / max(hidden, 100)) ** 0.5
-    large = size.vocabulary > 2 * recipe.candidates
+def _with_optimisation(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
+    peak = 4e-3 if recipe.tokenizer == "char" else 5e-3
+    peak *= (200 / max(recipe.hidden or 1, 100)) ** 0.5
     return replace(
         recipe,
-        batch=recipe.batch or max(1, min(32, size.tokens // 64)),
-        bptt=recipe.bptt or (128 if characters else 70),
         learning_rate=recipe.learning_rate or round(peak, 5),
         weight_decay=recipe.weight_decay if recipe.weight_decay is not None else 0.01,
-        softmax=recipe.softmax or ("sampled" if large else "full"),
     )
 
 
 def _with_cutoffs(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
-    """A head of the few thousand most frequent words; the tails tied, too, where the head is."""
+    """A head of the most frequent words, and tails that are narrower even where they could be tied.
+
+    They learn faster and cost less so.
+    """
     if recipe.softmax != "adaptive":
         return recipe
     fitting = tuple(cut for cut in CUTOFFS if 2 * cut < size.vocabulary)
@@ -250,13 +278,12 @@ def _with_cutoffs(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageMode
             f"--softmax adaptive: is for large vocabularies, and this one has {size.vocabulary} "
             "tokens; use --softmax full, or say where to cut with --cutoffs"
         )
-    division = recipe.division or (1 if recipe.tied else 4)
-    return replace(recipe, cutoffs=recipe.cutoffs or fitting, division=division)
+    return replace(recipe, cutoffs=recipe.cutoffs or fitting, division=recipe.division or DIVISION)
 
 
 def _with_regularisation(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
     """The more often the data will be read, the stronger."""
-    strength = _strength(_passes(recipe, size))
+    strength = _strength(_tokens_read(recipe, size) / size.tokens)
     characters = recipe.tokenizer == "char"
     chosen: dict[str, Any] = {
         name: round(strength * full, 3)
@@ -268,27 +295,33 @@ def _with_regularisation(recipe: LanguageModelRecipe, size: CorpusSize) -> Langu
     return replace(recipe, **missing)
 
 
-def _passes(recipe: LanguageModelRecipe, size: CorpusSize) -> float:
-    """How often the data will be read, about."""
+def _tokens_read(recipe: LanguageModelRecipe, size: CorpusSize) -> float:
+    """How many tokens the run will train on, about; with repetitions."""
     if recipe.epochs is not None:
-        return recipe.epochs
+        return recipe.epochs * size.tokens
     if recipe.steps is not None:
-        return recipe.steps * (recipe.batch or 1) * (recipe.bptt or 1) / size.tokens
-    speed = OPERATIONS / (6 * _multiplications(recipe, size.vocabulary))  # forward and backward
-    return 60.0 * (recipe.minutes or 0.0) * (recipe.threads or USUAL_THREADS) * speed / size.tokens
+        return float(recipe.steps * (recipe.batch or 1) * (recipe.bptt or 1))
+    operations = OPERATIONS["bfloat16" if recipe.precision == "bfloat16" else "float32"]
+    threads = 1.0 + FURTHER_THREAD * ((recipe.threads or USUAL_THREADS) - 1)
+    forward_and_backward = 6 * _multiplications(recipe, size.vocabulary)
+    return 60.0 * (recipe.minutes or 0.0) * threads * operations / forward_and_backward
 
 
 def _multiplications(recipe: LanguageModelRecipe, vocabulary: int) -> float:
     """Of one token on its way through the network."""
-    hidden, embedding = recipe.hidden or 1, recipe.embedding or 1
-    gates = {"lstm": 4, "gru": 3, "elman": 1}[recipe.cell]
-    widths = embedding + hidden * (2 * (recipe.layers or 1) - 1)
+    hidden, projection = recipe.hidden or 1, recipe.projection or 0
     words: float = vocabulary
     if recipe.softmax == "sampled":
         words = min(vocabulary, 1.2 * recipe.candidates)
     elif recipe.cutoffs:  # a fifth of the tokens, about, ask for a tail
         words = recipe.cutoffs[0] + 0.2 * vocabulary / (recipe.division or 1)
-    return gates * hidden * widths + words * (recipe.projection or hidden)
+    return _recurrent_weights(recipe) + hidden * projection + words * (projection or hidden)
+
+
+def _recurrent_weights(recipe: LanguageModelRecipe) -> int:
+    hidden, embedding = recipe.hidden or 1, recipe.embedding or 1
+    gates = {"lstm": 4, "gru": 3, "elman": 1}[recipe.cell]
+    return gates * hidden * (embedding + hidden * (2 * (recipe.layers or 1) - 1))
 
 
 def _strength(passes: float) -> float:

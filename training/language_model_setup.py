@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from model.architecture import LanguageModelArchitecture
 from model.embeddings import embedding_matrix, read_vectors, words_of
@@ -28,7 +29,7 @@ from training.run_options import reading_data
 from training.schedule import Budget, OneCycle
 from training.windows import Windows
 
-VALIDATION_SHARE = 0.0025  # of a time budget, for one of the regular evaluations
+VALIDATION_SHARE = 0.0015  # of a time budget, for one of the regular evaluations
 FINAL_SHARE = 0.1  # of a time budget, at most, for the last one
 VALIDATION_LIMIT = 50_000  # predictions, without a time budget
 SMALLEST_LIMIT = 2_000
@@ -91,9 +92,9 @@ def prepare(
     text = tokenized(recipe, splits, cache, tokenizer)
     train, valid = text.splits[TRAIN], text.splits[VALID]
     size = CorpusSize(tokens=len(train.stream), vocabulary=text.tokenizer.size)
-    recipe = _shared(complete(recipe, size), recipe.batch, size.tokens, processes)
     if recipe.precision == "auto":
         recipe = replace(recipe, precision=choose_precision())
+    recipe = _shared(complete(recipe, size), recipe.batch, size.tokens, processes)
     return Prepared(recipe, splits, text.tokenizer, train.stream, valid.stream, valid.characters)
 
 
@@ -125,6 +126,8 @@ def build_network(prepared: Prepared) -> LanguageModel:
             weight=recipe.dropout_weight or 0.0,
         ),
     )
+    seen_V = _token_counts(prepared) + 1.0
+    network.output.begin_at(seen_V / seen_V.sum())
     if recipe.vectors is not None:
         _read_embedding(network, recipe.vectors, prepared.tokenizer)
     if recipe.freeze_embeddings:
@@ -217,6 +220,11 @@ def _check_data(
         )
 
 
+def _token_counts(prepared: Prepared) -> Tensor:
+    """How often each token stands in the training data; (V)."""
+    return torch.from_numpy(prepared.train.counts(prepared.tokenizer.size))
+
+
 def _read_embedding(network: LanguageModel, file: str, tokenizer: Tokenizer) -> None:
     vectors = read_vectors(Path(os.path.expandvars(file)), words_of(tokenizer))
     width = network.architecture.embedding
@@ -243,5 +251,4 @@ def _sampler(prepared: Prepared) -> CandidateSampler | None:
     if prepared.recipe.softmax != "sampled":
         return None
     half = max(1, min(prepared.recipe.candidates, prepared.tokenizer.size - 2) // 2)
-    counts_V = torch.from_numpy(prepared.train.counts(prepared.tokenizer.size))
-    return CandidateSampler(counts_V, frequent=half, drawn=half)
+    return CandidateSampler(_token_counts(prepared), frequent=half, drawn=half)

@@ -93,6 +93,18 @@ def test_probabilities_sum_to_one_also_in_bfloat16(cutoffs: tuple[int, ...], div
     torch.testing.assert_close(found_NV.exp().sum(1), torch.ones(5), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(("cutoffs", "division"), [((), None), ((7, 20), 2), ((7, 20), 1)])
+def test_an_untrained_output_can_begin_at_given_shares(
+    cutoffs: tuple[int, ...], division: int | None
+) -> None:
+    """Of every word, in head and tails, as far as it reads nothing."""
+    own = build_output(architecture(cutoffs=cutoffs, division=division))
+    shares_V = torch.rand(VOCABULARY).softmax(0)
+    own.begin_at(shares_V)
+    found_1V = own(torch.zeros(1, WIDTH)).log_softmax(1)
+    torch.testing.assert_close(found_1V.exp()[0], shares_V)
+
+
 @pytest.mark.parametrize("division", [1, 4])
 def test_tied_weights_are_the_embeddings(division: int) -> None:
     """The head's words always, the tails' where they are as wide; there is no second copy."""

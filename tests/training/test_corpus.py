@@ -14,6 +14,8 @@ from model.tokenizer_training import (
 from tests.training.made_up_text import text
 from training import corpus
 from training.corpus import build_stream, encoded, lines_of, looks_pretokenized, pieces_of
+from training.language_model_data import make_tokenizer
+from training.language_model_recipe import LanguageModelRecipe
 from training.readers import Part
 
 SAMPLE = text(200)
@@ -98,3 +100,12 @@ def test_pretokenized_text_is_told_by_its_punctuation() -> None:
     assert looks_pretokenized([spaced])
     assert not looks_pretokenized([prose])
     assert not looks_pretokenized(["no marks at all"])
+
+
+def test_a_text_that_marks_unknown_words_is_pretokenized() -> None:
+    """The Penn Treebank has no marks to tell it by, and its <unk> is one unknown word."""
+    treebank = " mr. <unk> is chairman of <unk> n.v. \n rudolph <unk> N years old \n"
+    tokenizer = make_tokenizer(LanguageModelRecipe(), [treebank])
+    ids = tokenizer.encode(treebank)
+    assert len(ids) == len(treebank.split()) + treebank.count("\n")
+    assert sum(token == tokenizer.unknown for token in ids) == treebank.count("<unk>")

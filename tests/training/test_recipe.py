@@ -158,13 +158,11 @@ def test_a_completed_recipe_has_all_the_network_needs(
     assert complete(LanguageModelRecipe(**checked_values(recipe)), size) == recipe
 
 
-@pytest.mark.parametrize("tied", [True, False])
-def test_an_adaptive_softmax_is_cut_by_the_size_of_the_vocabulary(tied: bool) -> None:
-    """What is chosen is recorded and stays; tails are tied wherever the head is."""
+def test_an_adaptive_softmax_is_cut_by_the_size_of_the_vocabulary() -> None:
+    """What is chosen is recorded and stays, and so does what was given."""
     size = CorpusSize(tokens=10**6, vocabulary=6_000)
-    recipe = complete(LanguageModelRecipe(softmax="adaptive", tied=tied), size)
-    assert recipe.cutoffs == (2_000,)
-    assert (recipe.division == 1) == tied
+    recipe = complete(LanguageModelRecipe(softmax="adaptive"), size)
+    assert (recipe.cutoffs, recipe.division) == ((2_000,), 4)
     assert complete(LanguageModelRecipe(**checked_values(recipe)), size) == recipe
     asked = LanguageModelRecipe(softmax="adaptive", cutoffs=(5, 70), division=3)
     kept = complete(asked, size)
