@@ -115,7 +115,7 @@ bench: $(VENV)/.bench.stamp ## measure everything on this machine (BENCH=--quick
 
 # What pretrained/ holds; each has its recipe in training/recipes.
 LANGUAGE_MODELS := english-word shakespeare-char
-CLASSIFIERS := sentiment
+CLASSIFIERS := sentiment user-requests
 
 models: $(VENV)/.dev.stamp ## train the pretrained models again from UNROLL_DATA (hours)
 	@test -d "$(UNROLL_DATA)" || { \

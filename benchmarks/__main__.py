@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.commands import (
     artifact,
+    classifiers,
     classify,
     context,
     everything,
@@ -79,6 +80,12 @@ COMMANDS = {
         "from the start of the process to ready", startup.add_options, startup.run, startup.QUICK
     ),
     "training": Command("training beside a plain script", training.add_options, training.run, {}),
+    "classifiers": Command(
+        "training classifiers beside fastText and a linear SVM",
+        classifiers.add_options,
+        classifiers.run,
+        {},
+    ),
     "artifact": Command(
         "make an untrained artifact of any size", artifact.add_options, artifact.run, {}
     ),

@@ -12,10 +12,11 @@ from itertools import pairwise
 from typing import ClassVar, Literal, get_args
 
 Cell = Literal["elman", "gru", "lstm"]
-Pooling = Literal["last", "last_max_mean"]
+Pooling = Literal["last", "last_max_mean", "last_max_mean_words"]
 
 CELLS: tuple[str, ...] = get_args(Cell)
-POOLINGS: tuple[str, ...] = get_args(Pooling)
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+LONGEST_NGRAM = 8
 MOST_CUTOFFS = 16
 LARGEST = 2**24  # no width, depth or vocabulary beyond this is taken for meant
 
@@ -94,7 +95,11 @@ class ClassifierArchitecture:
     """Embedding, recurrent layers in one or two directions, pooling over time, MLP, labels.
 
     ``pooling`` "last" is the lecture's encoder: the final hidden state alone. "last_max_mean"
-    joins it with the maximum and the mean over time. ``mlp`` is the width of the hidden layer.
+    joins it with the maximum and the mean over time; "last_max_mean_words" also with those of the
+    word vectors themselves, past the recurrent layers (Shen et al., "Baseline Needs More Love",
+    2018). ``mlp`` is the width of the hidden layer. With ``ngrams`` of 2 or more, the
+    vectors of the runs of 2 to so many tokens around a token join its own, each length hashed into
+    ``ngram_buckets``.
     """
 
     kind: ClassVar[str] = "classifier"
@@ -108,10 +113,15 @@ class ClassifierArchitecture:
     pooling: Pooling = "last"
     mlp: int
     labels: int
+    ngrams: int = 1
+    ngram_buckets: int = 4096
 
     def __post_init__(self) -> None:
         _check_choice("cell", self.cell, CELLS)
         _check_choice("pooling", self.pooling, POOLINGS)
+        _check_sizes(self, "ngrams", "ngram_buckets")
+        if self.ngrams > LONGEST_NGRAM:
+            raise ArchitectureError(f"ngrams: at most {LONGEST_NGRAM}, got {self.ngrams}")
         _check_sizes(self, "vocabulary", "embedding", "hidden", "layers", "mlp", "labels")
         _check_flag("bidirectional", self.bidirectional)
         if self.labels < 2:
@@ -125,7 +135,15 @@ class ClassifierArchitecture:
     @property
     def pooled(self) -> int:
         """How many numbers pooling hands to the MLP."""
-        return self.hidden * self.directions * (1 if self.pooling == "last" else 3)
+        hidden = self.hidden * self.directions
+        if self.pooling == "last":
+            return hidden
+        return 3 * hidden + (2 * self.embedding if self.pools_words else 0)
+
+    @property
+    def pools_words(self) -> bool:
+        """Whether the MLP also sees the word vectors, pooled."""
+        return self.pooling == "last_max_mean_words"
 
 
 Architecture = LanguageModelArchitecture | ClassifierArchitecture

@@ -22,8 +22,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from model.architecture import Architecture, LanguageModelArchitecture
+from model.calibration import Calibration
 from model.errors import ArtifactError
-from model.manifest import Calibration, Manifest, ManifestError
+from model.manifest import Manifest, ManifestError
 from model.model_card import model_card
 from model.networks import Classifier, LanguageModel
 from model.tokenizer import Tokenizer
@@ -36,6 +37,7 @@ WEIGHTS = "weights.safetensors"
 CARD = "README.md"
 FILES = (TOKENIZER, WEIGHTS)  # those whose digests the manifest holds
 LARGEST_MANIFEST = 2**24  # bytes
+STORED = (torch.float32, torch.float16)  # of the tensors in the file; loaded, they are float32
 
 Network = LanguageModel | Classifier
 
@@ -68,8 +70,9 @@ def save_artifact(
     calibration: Calibration | None = None,
     provenance: Mapping[str, object],
     metrics: Mapping[str, float],
+    half: bool = False,
 ) -> None:
-    """Writes an artifact, replacing one that is there.
+    """Writes an artifact, replacing one that is there. ``half``: weights as float16, half the size.
 
     All is written beside ``directory`` and checked by loading it, then put in place by renaming:
     whoever looks sees the old artifact or the new one. Refuses (ArtifactError) to replace a
@@ -80,7 +83,8 @@ def save_artifact(
     draft = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
         tokenizer.save(draft / TOKENIZER)
-        safetensors.torch.save_file(stored_tensors(network), draft / WEIGHTS)
+        kind = torch.float16 if half else torch.float32
+        safetensors.torch.save_file(stored_tensors(network, kind), draft / WEIGHTS)
         manifest = Manifest(
             name=name,
             version=version,
@@ -119,10 +123,10 @@ def load_artifact(directory: Path) -> Artifact:
     return Artifact(directory, manifest, tokenizer, network)
 
 
-def stored_tensors(network: Network) -> dict[str, Tensor]:
+def stored_tensors(network: Network, kind: torch.dtype = torch.float32) -> dict[str, Tensor]:
     """The tensors of the weights file: one for each parameter, tied weights once, contiguous."""
     return {
-        name: parameter.detach().to(torch.float32).contiguous()
+        name: parameter.detach().to(kind).contiguous()
         for name, parameter in network.named_parameters(remove_duplicate=True)
     }
 
@@ -166,6 +170,7 @@ def _load_weights(network: Network, path: Path) -> None:
         raise ArtifactError(path, f"tensor {name} {state}")
     for name, parameter in parameters.items():
         _check_tensor(path, name, tensors[name], parameter)
+    tensors = {name: tensor.float() for name, tensor in tensors.items()}
     network.load_state_dict(tensors, strict=False, assign=True)
     if isinstance(network, LanguageModel) and network.architecture.tied:
         network.output.weight = network.embedding.weight
@@ -178,8 +183,9 @@ def _check_tensor(path: Path, name: str, tensor: Tensor, parameter: Tensor) -> N
             f"tensor {name} has shape {tuple(tensor.shape)}, "
             f"the architecture says {tuple(parameter.shape)}",
         )
-    if tensor.dtype != torch.float32:
-        raise ArtifactError(path, f"tensor {name} has type {tensor.dtype}, expected float32")
+    if tensor.dtype not in STORED:
+        told = f"tensor {name} has type {tensor.dtype}, expected float32 or float16"
+        raise ArtifactError(path, told)
     smallest, largest = torch.aminmax(tensor)  # not a number if any is not
     if not (smallest.isfinite() and largest.isfinite()):
         raise ArtifactError(path, f"tensor {name} holds numbers that are not finite")

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import cast
 
 from model.architecture import (
@@ -20,6 +20,7 @@ from model.architecture import (
     architecture_fields,
     architecture_from,
 )
+from model.calibration import Calibration, OutOfScope
 
 FORMAT_VERSION = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -28,13 +29,6 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 class ManifestError(ValueError):
     """A manifest that cannot be used; the message names the field and what was expected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Confidences are softmax(logits / temperature); fitted on the validation split."""
-
-    temperature: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +66,12 @@ class Manifest:
         """What the network is: language-model or classifier."""
         return self.architecture.kind
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What a classifier can answer: its labels, and last, if it knows that, out of scope."""
+        beyond = None if self.calibration is None else self.calibration.out_of_scope
+        return self.labels if beyond is None else (*self.labels, beyond.label)
+
     def to_json(self) -> str:
         """The text of the file. ValueError when a number is not finite."""
         values = {
@@ -81,7 +81,7 @@ class Manifest:
             "kind": self.kind,
             "architecture": architecture_fields(self.architecture),
             "labels": list(self.labels),
-            "calibration": self.calibration and {"temperature": self.calibration.temperature},
+            "calibration": self.calibration and _calibration_fields(self.calibration),
             "provenance": self.provenance,
             "metrics": self.metrics,
             "files": self.files,
@@ -124,7 +124,7 @@ class Manifest:
         return manifest
 
     def _check_labels(self) -> None:
-        if len(set(self.labels)) != len(self.labels):
+        if len(set(self.answers)) != len(self.answers):
             raise ManifestError("labels: a label stands there twice")
         expected = 0
         if isinstance(self.architecture, ClassifierArchitecture):
@@ -167,12 +167,28 @@ def _labels(values: Mapping[str, object]) -> tuple[str, ...]:
 def _calibration(values: Mapping[str, object]) -> Calibration | None:
     if values.get("calibration") is None:
         return None
-    temperature = _mapping(values, "calibration").get("temperature")
-    if isinstance(temperature, bool) or not isinstance(temperature, int | float):
-        raise ManifestError(f"calibration.temperature: expected a number, got {temperature!r}")
-    if not (temperature > 0 and math.isfinite(temperature)):
+    found = _mapping(values, "calibration")
+    temperature = _number(found, "temperature", "calibration")
+    if temperature <= 0:
         raise ManifestError(f"calibration.temperature: expected more than 0, got {temperature}")
-    return Calibration(float(temperature))
+    if found.get("out_of_scope") is None:
+        return Calibration(temperature)
+    beyond, place = _mapping(found, "out_of_scope"), "calibration.out_of_scope"
+    weight, bias = (_number(beyond, name, place) for name in ("weight", "bias"))
+    return Calibration(temperature, OutOfScope(_text(beyond, "label"), weight, bias))
+
+
+def _calibration_fields(calibration: Calibration) -> dict[str, object]:
+    """As plain values; what an artifact does not know leaves no trace."""
+    fields = asdict(calibration)
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _number(values: Mapping[str, object], name: str, place: str) -> float:
+    value = values.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ManifestError(f"{place}.{name}: expected a number, got {value!r}")
+    return float(value)
 
 
 def _digests(values: Mapping[str, object]) -> dict[str, str]:

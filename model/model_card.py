@@ -40,6 +40,9 @@ def _lines(manifest: Manifest, tokenizer: Tokenizer) -> Iterator[str]:
     if manifest.labels:
         yield ""
         yield f"Labels: {', '.join(manifest.labels)}."
+    if manifest.answers != manifest.labels:
+        yield ""
+        yield f"A text that belongs to none of these is answered {manifest.answers[-1]}."
     yield from _table("Metrics", manifest.metrics)
     yield from _table("Architecture", architecture_fields(manifest.architecture))
     for title, value in provenance.items():

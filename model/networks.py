@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.architecture import ClassifierArchitecture, LanguageModelArchitecture
+from model.ngrams import ngram_buckets
 from model.output_layer import build_output
 from model.recurrent import build_recurrent, layer_weights, run_segments, segments_between_starts
 from model.regularisation import NO_REGULARISATION, Regularisation, embed, locked_dropout
@@ -29,13 +30,13 @@ class Encoded(NamedTuple):
     state: State
 
 
-def word_vectors(vocabulary: int, width: int) -> nn.Embedding:
-    """Random vectors, uniform in (-0.1, 0.1).
+def word_vectors(vocabulary: int, width: int, spread: float = 0.1) -> nn.Embedding:
+    """Random vectors, uniform in (-spread, spread).
 
     nn.Embedding by itself would first draw normal numbers, for which torch loads its compiler where
     there are only shapes: a second at every start of the service.
     """
-    vectors_VE = torch.empty(vocabulary, width).uniform_(-0.1, 0.1)
+    vectors_VE = torch.empty(vocabulary, width).uniform_(-spread, spread)
     embedding: nn.Embedding = nn.Embedding.from_pretrained(vectors_VE, freeze=False)
     return embedding
 
@@ -138,6 +139,10 @@ class Classifier(nn.Module):
         self.recurrent = build_recurrent(
             a.cell, a.embedding, a.hidden, a.layers, bidirectional=a.bidirectional
         )
+        self.ngram_embedding: nn.Embedding | None = None
+        if a.ngrams > 1:
+            count = (a.ngrams - 1) * a.ngram_buckets
+            self.ngram_embedding = word_vectors(count, a.embedding, spread=0.01)
         states = a.layers * a.directions
         self.initial_hidden_L1H = nn.Parameter(torch.zeros(states, 1, a.hidden))
         if a.cell == "lstm":
@@ -148,18 +153,33 @@ class Classifier(nn.Module):
     def forward(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
         """Logits (B, C). Steps at or beyond a row's length (each at least 1) have no influence."""
         drop = self.regularisation
-        values = embed(self.embedding, tokens_TB, drop.embedding, self.training)
-        values = functional.dropout1d(values, drop.word, self.training)
-        values = locked_dropout(values, drop.input, self.training)
+        words_TBE = self.token_vectors(tokens_TB, lengths_B)
+        values = locked_dropout(words_TBE, drop.input, self.training)
         for layer in range(self.architecture.layers):
             if layer > 0:
                 values = locked_dropout(values, drop.hidden, self.training)
             values = self._read(values, layer, lengths_B)
-        return self.label_logits(locked_dropout(values, drop.output, self.training), lengths_B)
+        values = locked_dropout(values, drop.output, self.training)
+        return self.label_logits(values, words_TBE, lengths_B)
 
-    def label_logits(self, values_TBF: Tensor, lengths_B: Tensor) -> Tensor:
-        """Logits (B, C) from what the last layer gave at every step."""
-        hidden_BM = functional.relu(self.mlp(self._pool(values_TBF, lengths_B)))
+    def token_vectors(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
+        """What the first layer reads (T, B, E): vectors of the tokens, and of their n-grams."""
+        a, drop = self.architecture, self.regularisation
+        values_TBE = embed(self.embedding, tokens_TB, drop.embedding, self.training)
+        if self.ngram_embedding is not None:
+            for buckets_TB in ngram_buckets(tokens_TB, lengths_B, a.ngrams, a.ngram_buckets):
+                vectors_TBE = self.ngram_embedding(buckets_TB)
+                values_TBE = values_TBE + functional.dropout1d(
+                    vectors_TBE, drop.ngram, self.training
+                )
+        return functional.dropout1d(values_TBE, drop.word, self.training)
+
+    def label_logits(self, values_TBF: Tensor, words_TBE: Tensor, lengths_B: Tensor) -> Tensor:
+        """Logits (B, C) from what the last layer gave at every step, and from the word vectors."""
+        pooled_BF = self._pool(values_TBF, lengths_B)
+        if self.architecture.pools_words:
+            pooled_BF = torch.cat([pooled_BF, *max_and_mean(words_TBE, lengths_B)], dim=1)
+        hidden_BM = functional.relu(self.mlp(pooled_BF))
         hidden_BM = functional.dropout(hidden_BM, self.regularisation.mlp, self.training)
         return self.output(hidden_BM)  # type: ignore[no-any-return]
 
@@ -188,11 +208,16 @@ class Classifier(nn.Module):
             final_BF = torch.cat([final_BF[:, :hidden], values_TBF[0, :, hidden:]], dim=1)
         if self.architecture.pooling == "last":
             return final_BF
-        steps_T1 = torch.arange(values_TBF.shape[0]).unsqueeze(1)
-        outside_TB1 = (steps_T1 >= lengths_B).unsqueeze(2)
-        largest_BF = values_TBF.masked_fill(outside_TB1, -torch.inf).amax(dim=0)
-        mean_BF = values_TBF.masked_fill(outside_TB1, 0.0).sum(dim=0) / lengths_B.unsqueeze(1)
-        return torch.cat([final_BF, largest_BF, mean_BF], dim=1)
+        return torch.cat([final_BF, *max_and_mean(values_TBF, lengths_B)], dim=1)
+
+
+def max_and_mean(values_TBF: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+    """Each (B, F): the largest value and the mean over each row's own steps."""
+    steps_T1 = torch.arange(values_TBF.shape[0]).unsqueeze(1)
+    outside_TB1 = (steps_T1 >= lengths_B).unsqueeze(2)
+    largest_BF = values_TBF.masked_fill(outside_TB1, -torch.inf).amax(dim=0)
+    mean_BF = values_TBF.masked_fill(outside_TB1, 0.0).sum(dim=0) / lengths_B.unsqueeze(1)
+    return largest_BF, mean_BF
 
 
 def mirrored(values_TBF: Tensor, lengths_B: Tensor) -> Tensor:

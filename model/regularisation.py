@@ -19,7 +19,8 @@ class Regularisation:
 
     ``input``: of the embedded tokens; ``hidden``: between layers; ``output``: of the last layer's
     hidden states; ``weight``: of the hidden-to-hidden weights; ``embedding``: of whole word types;
-    ``word``: of single tokens of a document (classifier); ``mlp``: inside the classifier's head.
+    ``word``: of single tokens of a document, ``ngram``: of its single n-grams, ``mlp``: inside the
+    head (classifier).
     """
 
     input: float = 0.0
@@ -28,6 +29,7 @@ class Regularisation:
     weight: float = 0.0
     embedding: float = 0.0
     word: float = 0.0
+    ngram: float = 0.0
     mlp: float = 0.0
 
     def __post_init__(self) -> None:

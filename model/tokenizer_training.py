@@ -10,6 +10,7 @@ Knows no files: texts come in, a tokenizer goes out.
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -26,6 +27,7 @@ BETWEEN_SPACES_WITH_SPACES = r" ?\S+| ?\n|\s"
 _CONTRACTION = r"n't\b|'(?:s|re|ve|ll|d|m)\b"
 WORDS = rf"{_LETTERS}?(?=n't\b)|{_CONTRACTION}|{_LETTERS}|{_MARK}"
 BETWEEN_SPACES = r"\S+"
+RESERVED = (UNKNOWN, END, "<unk>", " <unk>")  # corpora write <unk> where a rare word stood
 
 
 class VocabularyError(ValueError):
@@ -98,6 +100,44 @@ def train_bpe_tokenizer(texts: Iterable[str], *, vocabulary: int) -> Tokenizer:
     return _finish(backend, decoders.ByteLevel())
 
 
+def extend_tokenizer(
+    tokenizer: Tokenizer, texts: Iterable[str], *, vocabulary: int | None, minimum_count: int
+) -> Tokenizer:
+    """The tokenizer with what it does not know of the texts added after all it knows.
+
+    Known tokens keep their ids, but for [END], which stays the last. Bytes spell everything, so
+    bpe has nothing to add. ``vocabulary`` bounds the number of ids, ``minimum_count`` leaves out
+    what is seen less often.
+
+    Raises VocabularyError where the tokenizer has more ids than that already.
+    """
+    if vocabulary is not None and vocabulary < tokenizer.size:
+        raise VocabularyError(
+            f"vocabulary of {vocabulary}: the tokenizer that it extends has {tokenizer.size} tokens"
+        )
+    if tokenizer.kind == "bpe":
+        return tokenizer
+    specification = json.loads(tokenizer.to_json())
+    backend = Backend.from_str(json.dumps(specification))
+    normalizer = backend.normalizer
+    counts: Counter[str] = Counter()
+    for text in texts:
+        normal = text if normalizer is None else normalizer.normalize_str(text)
+        counts.update(_words(backend.pre_tokenizer, normal))
+    entries: dict[str, int] = specification["model"]["vocab"]
+    new = [
+        entry
+        for entry in sorted(counts, key=lambda entry: (-counts[entry], entry))
+        if counts[entry] >= minimum_count and entry not in entries and entry not in RESERVED
+    ]
+    room = None if vocabulary is None else vocabulary - tokenizer.size
+    specification["model"]["vocab"] = entries | {
+        entry: tokenizer.end + index for index, entry in enumerate(new[:room])
+    }
+    specification["added_tokens"] = []
+    return _finish(Backend.from_str(json.dumps(specification)), decoders.Fuse())
+
+
 def _finish(backend: Backend, decoder: decoders.Decoder) -> Tokenizer:
     backend.decoder = decoder
     backend.add_special_tokens([END])
@@ -124,8 +164,8 @@ def _word_level(
     counts: Counter[str], vocabulary: int | None, minimum_count: int, *, what: str
 ) -> models.WordLevel:
     """The most frequent entries after [UNK], which has id 0; [END] is added last."""
-    for reserved in (UNKNOWN, END, "<unk>", " <unk>"):
-        counts.pop(reserved, None)  # corpora write <unk> where a rare word stood
+    for reserved in RESERVED:
+        counts.pop(reserved, None)
     kept = [entry for entry, count in counts.items() if count >= minimum_count]
     if not kept:
         raise VocabularyError(

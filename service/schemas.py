@@ -319,7 +319,10 @@ class Contribution(_Response):
 class ClassifyResult(_Response):
     """The label of one text."""
 
-    label: str
+    label: str = Field(
+        description="the likeliest; out_of_scope_label of GET /models, where there is one, if the "
+        "text belongs to none of the others"
+    )
     confidence: float = Field(description="calibrated on held-out texts")
     scores: list[LabelScore] = Field(description="likeliest first")
     token_count: int
@@ -344,7 +347,10 @@ class ModelResponse(_Response):
     tokenizer: Literal["word", "char", "bpe"]
     vocabulary_size: int
     architecture: dict[str, int | str | bool | tuple[int, ...] | None]
-    labels: list[str] | None = None
+    labels: list[str] | None = Field(default=None, description="of a classifier: its answers")
+    out_of_scope_label: str | None = Field(
+        default=None, description="that of them which says that a text belongs to none of the rest"
+    )
     metrics: dict[str, float] = Field(description="measured when it was trained")
     limits: dict[str, int]
 

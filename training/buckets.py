@@ -25,7 +25,9 @@ PADDING = 0
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Encoded documents, each of at least one token, and the index of each one's label."""
+    """Encoded documents, each of at least one token, and the index of each one's label (or -1:
+    out of scope).
+    """
 
     tokens: Sequence[Sequence[int]]
     labels: Sequence[int]

@@ -7,12 +7,15 @@ split and measures it on the test split.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.artifact import Calibration
+import torch
+
+from model.artifact import WEIGHTS, Calibration
 from training.calibration import fit_temperature
 from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from training.classifier_data import read_splits
@@ -30,6 +33,7 @@ from training.classifier_vocabulary import unknown_share
 from training.interruption import Interruption
 from training.language_model_data import expanded
 from training.model_output import save_model
+from training.out_of_scope import fit_out_of_scope
 from training.processors import set_threads
 from training.provenance import provenance
 from training.recipe import recipe_values, write_recipe
@@ -99,7 +103,7 @@ def _train(
             return 128 + (asked.signal or 0)
         training.put_best()
         metrics, predictions = keeper.conclude()
-        report.conclude(metrics, predictions, prepared.splits.labels)
+        report.conclude(metrics, predictions, prepared.answers)
     return 0
 
 
@@ -145,15 +149,14 @@ class _Keeper:
         self._training = training
         self._saved = time.monotonic()
         recipe = prepared.recipe
+        self._half = recipe.storage == "float16"
         self._header: Mapping[str, Any] = {
             "recipe": recipe_values(recipe),
             "data": prepared.splits.digest,
             "tokenizer": prepared.tokenizer.to_json(),
         }
         self._provenance = provenance(
-            sources={
-                split: expanded(getattr(recipe, split)) for split in ("train", "valid", "test")
-            },
+            sources=_sources(recipe),
             recipe=recipe_values(recipe),
             seed=recipe.seed,
         )
@@ -175,20 +178,38 @@ class _Keeper:
         self._save(valid, {})
 
     def conclude(self) -> tuple[dict[str, float], Predictions]:
-        """Saves the network as it is with all metrics; also the predictions on the last split."""
+        """Saves the network as it is with all metrics; also its answers on the last split."""
         network, prepared = self._training.network, self._prepared
+        if self._half:
+            with torch.no_grad():
+                for parameter in network.parameters():  # measured is what is stored
+                    parameter.copy_(parameter.half())
         valid = predict(network, prepared.valid)
+        calibration = self._calibrate(valid)
         if not len(prepared.test):
-            return self._save(valid, {}), valid
+            return self._save(valid, {}), valid.answered(calibration)
         test = predict(network, prepared.test)
-        temperature = fit_temperature(valid.logits_BC, valid.labels_B)
-        return self._save(valid, test.metrics("test", temperature)), test
+        metrics = self._save(valid, test.metrics("test", calibration))
+        return metrics, test.answered(calibration)
+
+    def _calibrate(self, valid: Predictions) -> Calibration:
+        recipe, inside = self._prepared.recipe, valid.in_scope
+        temperature = fit_temperature(inside.logits_BC, inside.labels_B)
+        if recipe.out_of_scope_label is None:
+            return Calibration(temperature)
+        beyond = fit_out_of_scope(
+            valid.logits_BC,
+            valid.labels_B,
+            label=recipe.out_of_scope_label,
+            share=recipe.out_of_scope_share,
+        )
+        return Calibration(temperature, beyond)
 
     def _save(self, valid: Predictions, further: Mapping[str, float]) -> dict[str, float]:
         prepared, at = self._prepared, self._training.position
-        temperature = fit_temperature(valid.logits_BC, valid.labels_B)
+        calibration = self._calibrate(valid)
         metrics = {
-            **valid.metrics("validation", temperature),
+            **valid.metrics("validation", calibration),
             **further,
             "training_seconds": round(at.seconds, 1),
             "training_steps": at.steps,
@@ -200,8 +221,17 @@ class _Keeper:
             tokenizer=prepared.tokenizer,
             name=prepared.recipe.name or "",
             labels=prepared.splits.labels,
-            calibration=Calibration(temperature),
+            calibration=calibration,
             provenance=self._provenance,
             metrics=metrics,
+            half=self._half,
         )
         return metrics
+
+
+def _sources(recipe: ClassifierRecipe) -> dict[str, list[str]]:
+    """The files that a run reads, by what they are for."""
+    splits = {split: expanded(getattr(recipe, split)) for split in ("train", "valid", "test")}
+    if recipe.from_ is None:
+        return splits
+    return splits | {"from": [str(Path(os.path.expandvars(recipe.from_)) / WEIGHTS)]}

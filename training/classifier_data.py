@@ -1,13 +1,14 @@
 """Labelled examples of a run: read, checked against each other, split, turned into token ids.
 
-Labels are those of the training data, in the order of their names. What validation or test have
+Labels are those of the training data, in the order of their names, but for that of texts out of
+scope. What validation or test have
 beyond them cannot be learned, so it is refused. Knows no networks.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from model.tokenizer import Tokenizer
 from training.buckets import Documents
 from training.classifier_recipe import ClassifierRecipe
 from training.language_model_data import expanded
+from training.out_of_scope import OUTSIDE
 from training.provenance import digest_of_texts
 from training.readers import DataError, Example, read_examples
 
@@ -50,15 +52,19 @@ def read_splits(recipe: ClassifierRecipe) -> Splits:
     train, valid, test = (
         _read(sources, recipe) for sources in (recipe.train, recipe.valid, recipe.test)
     )
-    labels = tuple(sorted({example.label for example in train}))
+    outside = recipe.out_of_scope_label
+    labels = tuple(sorted({example.label for example in train} - {outside}))
     if len(labels) < 2:
         raise DataError(
             f"{recipe.train[0]}: all examples have the label {labels[0]!r}; a classifier needs at "
             "least two labels (choose the column with --label-column)"
         )
     for sources, examples in ((recipe.valid, valid), (recipe.test, test)):
-        _check_labels(sources, examples, labels)
+        _check_labels(sources, examples, {*labels, outside})
+    if test and all(example.label == outside for example in test):
+        raise DataError(_all_outside(recipe.test, outside))
     if valid:
+        _check_out_of_scope(recipe.valid, valid, outside)
         return Splits(train, valid, test, labels, held_out=False)
     kept, held = hold_out(train, share=recipe.holdout, seed=recipe.seed)
     if not held:
@@ -66,6 +72,7 @@ def read_splits(recipe: ClassifierRecipe) -> Splits:
             f"{recipe.train[0]}: no label has two examples, so none can be held out; "
             "give more examples, or a file to --valid"
         )
+    _check_out_of_scope(recipe.train, held, outside)
     return Splits(kept, held, test, labels, held_out=True)
 
 
@@ -95,12 +102,15 @@ def encode_examples(
     labels: Sequence[str],
     recipe: ClassifierRecipe,
 ) -> Documents:
-    """Token ids, truncated as the recipe says; a text without a token is read as [END]."""
+    """Token ids, truncated as the recipe says; a text without a token is read as [END].
+
+    A label that is none of ``labels`` is out of scope.
+    """
     index = {label: position for position, label in enumerate(labels)}
     encoded = tokenizer.encode_batch([example.text for example in examples])
     ends = recipe.truncation == "ends"
     tokens = [truncate(ids, recipe.max_tokens, ends=ends) or [tokenizer.end] for ids in encoded]
-    return Documents(tokens, [index[example.label] for example in examples])
+    return Documents(tokens, [index.get(example.label, OUTSIDE) for example in examples])
 
 
 def truncate(tokens: list[int], limit: int, *, ends: bool) -> list[int]:
@@ -116,10 +126,33 @@ def _read(sources: Sequence[str], recipe: ClassifierRecipe) -> list[Example]:
     return [example for source in expanded(sources) for example in read_examples(source, **columns)]
 
 
-def _check_labels(
-    sources: Sequence[str], examples: Sequence[Example], labels: Sequence[str]
+def _check_out_of_scope(
+    sources: Sequence[str], valid: Sequence[Example], outside: str | None
 ) -> None:
-    unknown = sorted({example.label for example in examples} - set(labels))
+    """Both kinds are needed to learn where the border lies."""
+    if outside is None:
+        return
+    count = sum(example.label == outside for example in valid)
+    if count == 0:
+        raise DataError(
+            f"{', '.join(sources)}: no example to validate on has the label {outside!r} of "
+            "--out-of-scope-label; add some"
+        )
+    if count == len(valid):
+        raise DataError(_all_outside(sources, outside))
+
+
+def _all_outside(sources: Sequence[str], outside: str | None) -> str:
+    return (
+        f"{', '.join(sources)}: all examples have the label {outside!r} of --out-of-scope-label; "
+        "add some of other labels"
+    )
+
+
+def _check_labels(
+    sources: Sequence[str], examples: Sequence[Example], known: Set[str | None]
+) -> None:
+    unknown = sorted({example.label for example in examples} - known)
     if unknown:
         told = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
         raise DataError(

@@ -1,20 +1,22 @@
 """How good a classifier is on labelled documents: accuracy, macro F1, loss, calibration.
 
-Does not know files, recipes or training. Shapes: B documents, C labels.
+Does not know files, recipes or training. Shapes: B documents, C labels, A answers.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from model.calibration import Calibration, log_probabilities
 from model.networks import Classifier
 from training.buckets import Documents, collate, sorted_batches
 from training.calibration import expected_calibration_error
+from training.out_of_scope import OUTSIDE, OutOfScopeScore, out_of_scope_score
 from training.precision import Precision, autocast
 
 BATCH_TOKENS = 8192
@@ -22,10 +24,31 @@ BATCH_TOKENS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Logits of every document, in the documents' order, and its true label."""
+    """Logits of every document, in the documents' order, and its true label or ``OUTSIDE``."""
 
     logits_BC: Tensor
     labels_B: Tensor
+
+    @property
+    def in_scope(self) -> Predictions:
+        """Those of the documents that have a label."""
+        inside_B = self.labels_B != OUTSIDE
+        return Predictions(self.logits_BC[inside_B], self.labels_B[inside_B])
+
+    def answered(self, calibration: Calibration) -> Predictions:
+        """Log-probabilities (B, A) of all answers, where out of scope may be the last one."""
+        answers_BA = torch.from_numpy(log_probabilities(self.logits_BC.numpy(), calibration))
+        last = self.logits_BC.shape[1]
+        return Predictions(answers_BA, self.labels_B.masked_fill(self.labels_B == OUTSIDE, last))
+
+    def out_of_scope(self, calibration: Calibration) -> OutOfScopeScore | None:
+        """How well documents outside are told; None where that or either kind is unknown."""
+        outside_B = self.labels_B == OUTSIDE
+        if calibration.out_of_scope is None or outside_B.all() or not outside_B.any():
+            return None
+        answers_B = self.answered(calibration).logits_BC.argmax(dim=1)
+        answers_B = answers_B.masked_fill(answers_B == self.logits_BC.shape[1], OUTSIDE)
+        return out_of_scope_score(self.logits_BC, answers_B, self.labels_B)
 
     @property
     def accuracy(self) -> float:
@@ -60,16 +83,23 @@ class Predictions:
         probabilities_BC = (self.logits_BC.double() / temperature).softmax(dim=1)
         return expected_calibration_error(probabilities_BC, self.labels_B)
 
-    def metrics(self, split: str, temperature: float) -> dict[str, float]:
-        """What a manifest records, under names that begin with the split's."""
+    def metrics(self, split: str, calibration: Calibration) -> dict[str, float]:
+        """What a manifest records, under names that begin with the split's.
+
+        The first ones are of documents in scope, as if these were all there are.
+        """
+        inside = self.in_scope
         values = {
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1(),
-            "loss": self.loss,
-            "calibration_error_before": self.calibration_error(),
-            "calibration_error": self.calibration_error(temperature),
+            "accuracy": inside.accuracy,
+            "macro_f1": inside.macro_f1(),
+            "loss": inside.loss,
+            "calibration_error_before": inside.calibration_error(),
+            "calibration_error": inside.calibration_error(calibration.temperature),
             "documents": len(self.labels_B),
         }
+        beyond = self.out_of_scope(calibration)
+        if beyond is not None:
+            values |= {f"out_of_scope_{name}": value for name, value in asdict(beyond).items()}
         return {f"{split}_{name}": round(value, 6) for name, value in values.items()}
 
 

@@ -6,13 +6,15 @@ Does not know files, networks or plots. Shapes: B documents, C labels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
+from model.calibration import Calibration
 from training.calibration import ConfidenceBin, reliability
 from training.classifier_evaluation import Predictions
+from training.out_of_scope import Border, borders
 from training.readers import Example
 from training.run_history import History
 
@@ -53,27 +55,33 @@ class WrongDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierFindings:
-    """What was found about one classifier on labelled documents. Lists are worst first."""
+    """What was found about one classifier on labelled documents. Lists are worst first.
+
+    ``borders``: of out of scope; empty where that is not known or the documents are of one kind.
+    """
 
     figures: dict[str, float]
-    temperature: float
+    calibration: Calibration
     labels: list[LabelScore]
     confusions: list[Confusion]
     before: list[ConfidenceBin]
     after: list[ConfidenceBin]
     wrong: list[WrongDocument]
+    borders: list[Border]
     history: History | None
 
     def details(self) -> dict[str, Any]:
         """As plain values."""
         history = {} if self.history is None else {"training_curves": self.history.record()}
+        borders = {"borders": [asdict(border) for border in self.borders]} if self.borders else {}
         return {
-            "temperature": self.temperature,
+            "calibration": asdict(self.calibration),
             "labels": [asdict(score) for score in self.labels],
             "confusions": [asdict(confusion) for confusion in self.confusions],
             "reliability_before": [asdict(part) for part in self.before],
             "reliability": [asdict(part) for part in self.after],
             "most_wrong": [asdict(document) for document in self.wrong],
+            **borders,
             **history,
         }
 
@@ -83,34 +91,53 @@ def findings(
     examples: Sequence[Example],
     labels: Sequence[str],
     *,
-    temperature: float,
+    calibration: Calibration,
     history: History | None,
 ) -> ClassifierFindings:
-    """Looks into the predictions for ``examples``, which stand in the same order."""
-    mistakes = predictions.confusions(len(examples))
-    logits_BC = predictions.logits_BC.double()
+    """Looks into the predictions for ``examples``, which stand in the same order.
+
+    ``labels`` are those of the answers, out of scope included where that is one.
+    """
+    before, after = _before_and_after(predictions, calibration)
+    mistakes = after.confusions(len(examples))
+    told = predictions.out_of_scope(calibration) is not None
+    outside_B = after.logits_BC[:, -1].exp()
     return ClassifierFindings(
-        figures=figures(predictions, temperature),
-        temperature=temperature,
-        labels=_label_scores(predictions, labels),
+        figures=figures(predictions, calibration),
+        calibration=calibration,
+        labels=_label_scores(after, labels),
         confusions=[Confusion(labels[t], labels[c], count) for t, c, count in mistakes],
-        before=reliability(logits_BC.softmax(1), predictions.labels_B),
-        after=reliability((logits_BC / temperature).softmax(1), predictions.labels_B),
-        wrong=_most_wrong(predictions, examples, labels, temperature),
+        before=reliability(before.logits_BC.exp(), before.labels_B),
+        after=reliability(after.logits_BC.exp(), after.labels_B),
+        wrong=_most_wrong(after, examples, labels),
+        borders=borders(outside_B, predictions.labels_B) if told else [],
         history=history,
     )
 
 
-def figures(predictions: Predictions, temperature: float) -> dict[str, float]:
+def figures(predictions: Predictions, calibration: Calibration) -> dict[str, float]:
     """The figures of a table, by name."""
-    return {
-        "accuracy": predictions.accuracy,
-        "macro_f1": predictions.macro_f1(),
-        "loss": predictions.loss,
-        "calibration_error_before": predictions.calibration_error(),
-        "calibration_error": predictions.calibration_error(temperature),
-        "documents": len(predictions.labels_B),
+    before, after = _before_and_after(predictions, calibration)
+    found = {
+        "accuracy": after.accuracy,
+        "macro_f1": after.macro_f1(),
+        "loss": before.loss,
+        "calibration_error_before": before.calibration_error(),
+        "calibration_error": after.calibration_error(),
+        "documents": len(after.labels_B),
     }
+    beyond = predictions.out_of_scope(calibration)
+    if beyond is not None:
+        found |= {f"out_of_scope_{name}": value for name, value in asdict(beyond).items()}
+    return found
+
+
+def _before_and_after(
+    predictions: Predictions, calibration: Calibration
+) -> tuple[Predictions, Predictions]:
+    """What is answered without a temperature and with it; what is out of scope is so in both."""
+    before = replace(calibration, temperature=1.0)
+    return predictions.answered(before), predictions.answered(calibration)
 
 
 def _label_scores(predictions: Predictions, labels: Sequence[str]) -> list[LabelScore]:
@@ -137,12 +164,11 @@ def _label_scores(predictions: Predictions, labels: Sequence[str]) -> list[Label
 
 
 def _most_wrong(
-    predictions: Predictions, examples: Sequence[Example], labels: Sequence[str], temperature: float
+    answers: Predictions, examples: Sequence[Example], labels: Sequence[str]
 ) -> list[WrongDocument]:
     """The mistakes that the calibrated classifier was surest of."""
-    probabilities_BC = (predictions.logits_BC.double() / temperature).softmax(dim=1)
-    confidences_B, choices_B = probabilities_BC.max(dim=1)
-    wrong = (choices_B != predictions.labels_B).nonzero().flatten().tolist()
+    confidences_B, choices_B = answers.logits_BC.exp().max(dim=1)
+    wrong = (choices_B != answers.labels_B).nonzero().flatten().tolist()
     wrong.sort(key=lambda index: -float(confidences_B[index]))
     return [
         WrongDocument(

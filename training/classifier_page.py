@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from training.classifier_findings import ClassifierFindings, Confusion
-from training.classifier_plots import LARGEST_MATRIX, PAIRS, confusion_plot, reliability_plot
+from training.classifier_plots import (
+    LARGEST_MATRIX,
+    PAIRS,
+    confusion_plot,
+    out_of_scope_plot,
+    reliability_plot,
+)
 from training.language_model_plots import curves_plot
 from training.page import Section, Table
 from training.run_history import History
@@ -14,6 +20,8 @@ ROWS = 25  # labels and pairs that a table spells out
 def sections(found: ClassifierFindings) -> list[Section]:
     """The parts of the page that have plots or long tables, in telling order."""
     parts = [_confusions(found), _labels(found), _reliability(found), _wrong(found)]
+    if "out_of_scope_auroc" in found.figures:
+        parts.insert(1, _out_of_scope(found))
     if found.history is not None:
         parts.append(_curves(found.history))
     return parts
@@ -51,6 +59,24 @@ def _pairs_only(found: ClassifierFindings) -> str:
     )
 
 
+def _out_of_scope(found: ClassifierFindings) -> Section:
+    figures, beyond = found.figures, found.calibration.out_of_scope
+    name = "" if beyond is None else beyond.label
+    return Section(
+        name="out-of-scope",
+        title="What belongs to none of the labels",
+        text=f"Of the texts out of scope {figures['out_of_scope_recall']:.1%} were answered "
+        f"{name}; the others, {figures['out_of_scope_false_accept']:.1%}, got a label by mistake. "
+        f"Of the texts that have a label {figures['out_of_scope_false_reject']:.1%} were answered "
+        f"{name} by mistake, and {figures['out_of_scope_in_scope_accuracy']:.1%} got their own. "
+        f"An answer {name} is right in {figures['out_of_scope_precision']:.1%} of the cases here. "
+        "Wherever the border is drawn: of a text in scope and one out of it the classifier is less "
+        f"sure of the latter with the probability {figures['out_of_scope_auroc']:.3f} (area under "
+        "the ROC curve).",
+        plot=out_of_scope_plot(found),
+    )
+
+
 def _labels(found: ClassifierFindings) -> Section:
     rows = [
         (
@@ -81,8 +107,8 @@ def _reliability(found: ClassifierFindings) -> Section:
         text="Documents by the confidence of their answer: where a bar ends below its red line the "
         "classifier is surer than it is right. The expected calibration error is "
         f"{figures['calibration_error_before']:.4f} as trained and "
-        f"{figures['calibration_error']:.4f} with the temperature {found.temperature:.3f} that was "
-        "fitted on the validation split.",
+        f"{figures['calibration_error']:.4f} with the temperature "
+        f"{found.calibration.temperature:.3f} that was fitted on the validation split.",
         plot=reliability_plot(found),
     )
 

@@ -22,7 +22,9 @@ from training.classifier_data import Splits, encode_examples
 from training.classifier_evaluation import predict
 from training.classifier_recipe import ClassifierRecipe, CorpusSize, complete
 from training.classifier_run import Settings
-from training.classifier_vocabulary import Vectors, load_vectors, make_embedding, make_tokenizer
+from training.classifier_vocabulary import load_vectors, make_embedding, make_tokenizer
+from training.language_model_encoder import as_encoded, load_encoder, transfer
+from training.layer_groups import LayerPace
 from training.precision import choose_precision
 from training.schedule import Budget, OneCycle
 
@@ -40,20 +42,33 @@ class Prepared:
     valid: Documents
     test: Documents
     network: Classifier
-    known_vectors: int | None
+    known_vectors: int | None = None
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What the classifier will be able to answer."""
+        outside, labels = self.recipe.out_of_scope_label, self.splits.labels
+        return labels if outside is None else (*labels, outside)
 
 
 def prepare_fresh(recipe: ClassifierRecipe, splits: Splits) -> Prepared:
     """All for a run that begins; the recipe's open choices are made."""
-    size = CorpusSize(documents=len(splits.train), labels=len(splits.labels))
     texts = [example.text for example in splits.train]
+    if recipe.from_ is not None:
+        return _prepare_from(recipe, splits, texts)
+    size = _corpus_size(recipe, splits, texts)
     vectors = load_vectors(recipe, texts)
     if vectors:
         recipe = replace(recipe, embedding=recipe.embedding or len(next(iter(vectors.values()))))
-    recipe = complete(recipe, size)
-    if recipe.precision == "auto":
-        recipe = replace(recipe, precision=choose_precision())
-    return _assemble(recipe, splits, make_tokenizer(recipe, texts, vectors), vectors)
+    recipe = _completed(recipe, size)
+    tokenizer = make_tokenizer(recipe, texts, vectors)
+    prepared = _assemble(recipe, splits, tokenizer)
+    begin = make_embedding(recipe, tokenizer, vectors)
+    if begin is None:
+        return prepared
+    with torch.no_grad():
+        prepared.network.embedding.weight.copy_(begin[0])
+    return replace(prepared, known_vectors=begin[1])
 
 
 def prepare_resumed(
@@ -70,40 +85,62 @@ def prepare_resumed(
             f"{', '.join([*recipe.train, *recipe.valid, *recipe.test])} now; restore the files, "
             "or begin anew with --overwrite"
         )
-    # The embedding is in the checkpoint: the file of vectors is not read again.
-    return _assemble(recipe, splits, Tokenizer.from_json(checkpoint.values["tokenizer"]), {})
+    # All weights are in the checkpoint: neither vectors nor a language model are read again.
+    return _assemble(recipe, splits, Tokenizer.from_json(checkpoint.values["tokenizer"]))
 
 
-def _assemble(
-    recipe: ClassifierRecipe, splits: Splits, tokenizer: Tokenizer, vectors: Vectors
-) -> Prepared:
+def _corpus_size(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> CorpusSize:
+    """Lengths are estimated: the tokenizer is not made yet."""
+    characters = recipe.tokenizer == "char"
+    lengths = [len(text) if characters else len(text.split()) for text in texts]
+    return CorpusSize(
+        documents=len(texts),
+        labels=len(splits.labels),
+        length=sum(min(length, recipe.max_tokens) for length in lengths) / len(texts),
+    )
+
+
+def _prepare_from(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> Prepared:
+    """A run that begins from a language model."""
+    minimum_count = complete(recipe, _corpus_size(recipe, splits, texts)).minimum_count
+    encoder = load_encoder(recipe, texts, minimum_count or 1)
+    recipe = as_encoded(recipe, encoder)
+    recipe = _completed(recipe, _corpus_size(recipe, splits, texts))
+    prepared = _assemble(recipe, splits, encoder.tokenizer)
+    transfer(encoder, prepared.network)
+    return prepared
+
+
+def _completed(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
+    recipe = complete(recipe, size)
+    if recipe.precision == "auto":
+        return replace(recipe, precision=choose_precision())
+    return recipe
+
+
+def _assemble(recipe: ClassifierRecipe, splits: Splits, tokenizer: Tokenizer) -> Prepared:
     torch.manual_seed(recipe.seed)
     network = _network(recipe, tokenizer, len(splits.labels))
-    embedding = make_embedding(recipe, tokenizer, vectors)
-    if embedding is not None:
-        with torch.no_grad():
-            network.embedding.weight.copy_(embedding[0])
     network.embedding.weight.requires_grad_(not recipe.freeze_embeddings)
     train_split, valid, test = (
         encode_examples(examples, tokenizer, splits.labels, recipe)
         for examples in (splits.train, splits.valid, splits.test)
     )
-    known = None if embedding is None else embedding[1]
-    return Prepared(recipe, splits, tokenizer, train_split, valid, test, network, known)
+    return Prepared(recipe, splits, tokenizer, train_split, valid, test, network)
 
 
 def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Classifier:
-    assert recipe.embedding is not None
-    assert recipe.mlp is not None
     architecture = ClassifierArchitecture(
-        cell=recipe.cell,
+        cell=recipe.cell or "lstm",
         vocabulary=tokenizer.size,
-        embedding=recipe.embedding,
-        hidden=recipe.hidden,
-        layers=recipe.layers,
-        bidirectional=recipe.bidirectional,
+        embedding=recipe.embedding or 0,
+        hidden=recipe.hidden or 0,
+        layers=recipe.layers or 0,
+        bidirectional=bool(recipe.bidirectional),
         pooling=recipe.pooling,
-        mlp=recipe.mlp,
+        ngrams=recipe.ngrams or 1,
+        ngram_buckets=recipe.ngram_buckets,
+        mlp=recipe.mlp or 0,
         labels=labels,
     )
     return Classifier(
@@ -111,11 +148,12 @@ def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Cla
         Regularisation(
             input=recipe.dropout_input or 0.0,
             hidden=recipe.dropout_hidden,
-            output=recipe.dropout_output,
+            output=recipe.dropout_output or 0.0,
             weight=recipe.dropout_weight,
             embedding=recipe.dropout_embedding,
             word=recipe.dropout_word or 0.0,
-            mlp=recipe.dropout_mlp,
+            ngram=recipe.dropout_ngram,
+            mlp=recipe.dropout_mlp or 0.0,
         ),
     )
 
@@ -138,11 +176,12 @@ def settings_of(prepared: Prepared) -> Settings:
         budgets=tuple(budgets),
         reserve=reserve,
         cycle=OneCycle(
-            peak=recipe.learning_rate,
+            peak=recipe.learning_rate or 0.0,
             warm_up=recipe.warm_up,
             momentum_high=0.9,
             momentum_low=0.9,
         ),
+        pace=LayerPace(decay=recipe.layer_decay or 1.0, unfreezing=recipe.unfreezing or 0.0),
         batch_tokens=max(1, round(recipe.batch * mean_length)),
         crop=recipe.crop,
         label_smoothing=recipe.label_smoothing,

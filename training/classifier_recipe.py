@@ -6,6 +6,7 @@ documents; what was tried stands in docs/experiments.md. Knows no torch.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -26,24 +27,41 @@ class ClassifierRecipe:
     label_column: str | None = option(
         None, 'the column of labels; "label", or the only choice left'
     )
+    out_of_scope_label: str | None = option(
+        None,
+        "the label of examples that belong to none of the others: no label to learn, but texts to "
+        "tell from the rest",
+        metavar="LABEL",
+    )
+    out_of_scope_share: float | None = option(
+        None,
+        "how much of what will be asked is thought to be out of scope (as in the validation split)",
+        metavar="X",
+    )
     name: str | None = option(None, "the model's name; the name of --out if not given")
     description: str | None = option(None, "a sentence or two for the model card", fixed=False)
     licence: str | None = option(None, "of the data and so of the model, for its card", fixed=False)
 
-    tokenizer: Literal["word", "char", "bpe"] = option(
-        "word", "what a token is; words are read in lower case"
+    from_: str | None = option(
+        None,
+        "begin from the encoder of a trained language model, and read in its tokens",
+        metavar="ARTIFACT",
+    )
+    tokenizer: Literal["word", "char", "bpe"] | None = option(
+        None, "what a token is (word); words are read in lower case"
     )
     vocabulary: int | None = option(None, "how many tokens there are at most", metavar="N")
     minimum_count: int | None = option(
         None, "leave out words or characters seen less often", metavar="N"
     )
-    max_tokens: int = option(400, "how many tokens of a document are read at most", metavar="N")
+    max_tokens: int = option(2000, "how many tokens of a document are read at most", metavar="N")
     truncation: Literal["head", "ends"] = option(
         "ends", "what is read of a longer document: its first tokens, or half from each end"
     )
     crop: int | None = option(
         None,
-        "in training, read of a longer document a random window of so many tokens each epoch",
+        "in training, read of a longer document a random window of so many tokens each epoch (100 "
+        "where documents are longer than 250 on average, else all)",
         metavar="N",
     )
     vectors: str | None = option(
@@ -58,15 +76,31 @@ class ClassifierRecipe:
     )
     freeze_embeddings: bool = option(False, "leave the embedding as it begins")
 
-    cell: Literal["lstm", "gru", "elman"] = option("lstm", "the recurrent cell")
-    layers: int = option(1, "recurrent layers", metavar="N")
-    hidden: int = option(128, "width of a hidden state, of each direction", metavar="N")
+    ngrams: int | None = option(
+        None,
+        "runs of 2 to so many tokens have vectors that join those of the tokens (4 for characters, "
+        "else 1: none)",
+        metavar="N",
+    )
+    ngram_buckets: int = option(
+        4096, "the runs of each length are hashed into so many vectors", metavar="N"
+    )
+
+    cell: Literal["lstm", "gru", "elman"] | None = option(None, "the recurrent cell (lstm)")
+    layers: int | None = option(None, "recurrent layers (1)", metavar="N")
+    hidden: int | None = option(
+        None, "width of a hidden state, of each direction (128)", metavar="N"
+    )
     embedding: int | None = option(
         None, "width of a token's vector; that of --vectors where they are given", metavar="N"
     )
-    bidirectional: bool = option(True, "read documents from both ends")
-    pooling: Literal["last", "last_max_mean"] = option(
-        "last_max_mean", "what the head sees: the final state, or maximum and mean over time too"
+    bidirectional: bool | None = option(
+        None, "read documents from both ends (yes, but with --from as the language model does)"
+    )
+    pooling: Literal["last", "last_max_mean", "last_max_mean_words"] = option(
+        "last_max_mean_words",
+        "what the head sees: the final state; maximum and mean over time too; those of the word "
+        "vectors too",
     )
     mlp: int | None = option(None, "width of the head's hidden layer", metavar="N")
 
@@ -83,7 +117,21 @@ class ClassifierRecipe:
     batch: int | None = option(
         None, "documents of average length in one step; long ones share it with fewer", metavar="N"
     )
-    learning_rate: float = option(2e-3, "the highest learning rate of the cycle", metavar="X")
+    learning_rate: float | None = option(
+        None, "the highest learning rate of the cycle", metavar="X"
+    )
+    layer_decay: float | None = option(
+        None,
+        "each layer beneath the head learns so many times slower than the one above (1; 2.6 with "
+        "--from)",
+        metavar="X",
+    )
+    unfreezing: float | None = option(
+        None,
+        "the share of the run over which layers begin to learn, from the head down (0; 0.3 with "
+        "--from)",
+        metavar="X",
+    )
     warm_up: float = option(0.15, "the share of the run in which the learning rate rises")
     weight_decay: float = option(0.01, "AdamW's decay", metavar="X")
     clip_norm: float = option(1.0, "gradients are scaled down to this norm; 0: not")
@@ -92,14 +140,20 @@ class ClassifierRecipe:
 
     dropout_input: float | None = option(None, "locked dropout of the embedded tokens", metavar="P")
     dropout_hidden: float = option(0.2, "locked dropout between layers", metavar="P")
-    dropout_output: float = option(0.3, "locked dropout of the last layer", metavar="P")
+    dropout_output: float | None = option(None, "locked dropout of the last layer", metavar="P")
     dropout_weight: float = option(0.0, "dropout of hidden-to-hidden weights", metavar="P")
     dropout_embedding: float = option(0.0, "dropout of whole word types", metavar="P")
     dropout_word: float | None = option(None, "dropout of single tokens", metavar="P")
-    dropout_mlp: float = option(0.2, "dropout inside the head", metavar="P")
+    dropout_ngram: float = option(0.7, "dropout of single n-grams", metavar="P")
+    dropout_mlp: float | None = option(None, "dropout inside the head", metavar="P")
 
-    precision: Literal["auto", "float32", "bfloat16"] = option(
-        "float32", "number format of the products"
+    precision: Literal["auto", "float32", "bfloat16"] | None = option(
+        None,
+        "number format of the products; auto: the faster one, which takes seconds to find out "
+        "(auto for long runs, else float32)",
+    )
+    storage: Literal["float32", "float16"] = option(
+        "float32", "number format of the weights in the artifact; float16 is half the size"
     )
     threads: int | None = option(
         None, "processor threads; all there are if not given", metavar="N", fixed=False
@@ -120,35 +174,55 @@ class ClassifierRecipe:
                 raise RecipeError(f"{_flag(name)}: expected 0 or more, got {getattr(self, name)}")
 
 
+LAYER_DECAY = 2.6  # as Howard and Ruder (2018) found
+UNFREEZING = 0.3
+LONG, WINDOW = 250, 100  # tokens
+LONG_RUN = 3_000_000  # tokens
 SMALL_CORPUS = 200  # documents: in fewer, a word that is seen once may be the one that matters
 SHARES = (
-    "holdout", "warm_up", "label_smoothing", "dropout_input", "dropout_hidden", "dropout_output",
-    "dropout_weight", "dropout_embedding", "dropout_word", "dropout_mlp",
+    "holdout", "out_of_scope_share", "warm_up", "unfreezing", "label_smoothing", "dropout_input",
+    "dropout_hidden", "dropout_output", "dropout_weight", "dropout_embedding", "dropout_word",
+    "dropout_ngram", "dropout_mlp",
 )  # fmt: skip
 POSITIVE = (
     "vocabulary", "minimum_count", "max_tokens", "crop", "layers", "hidden", "embedding", "mlp",
-    "batch", "minutes", "epochs", "evaluations", "checkpoint_seconds", "learning_rate", "threads",
+    "batch", "minutes", "epochs", "evaluations", "checkpoint_seconds", "learning_rate",
+    "layer_decay", "ngrams", "ngram_buckets", "threads",
 )  # fmt: skip
 NOT_NEGATIVE = ("vector_words", "patience", "weight_decay", "clip_norm", "clip_value", "seed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusSize:
-    """What the choices depend on: training documents, and labels."""
+    """What the choices depend on: training documents, labels, and the mean number of tokens."""
 
     documents: int
     labels: int
+    length: float
 
 
 def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
     """The recipe with a value in the place of every None but a budget of minutes.
 
-    Small corpora are read more often; the time budget may end a run before its epochs do.
+    Small corpora are read more often; a time budget may end a run before its epochs do.
     """
     characters = recipe.tokenizer == "char"
     many_labels = size.labels > 20
+    trained = recipe.from_ is not None
+    windows = recipe.crop is not None or size.length > LONG
     chosen: dict[str, Any] = {
-        "epochs": float(max(6, min(30, round(80_000 / size.documents)))),
+        "tokenizer": "word",
+        "cell": "lstm",
+        "layers": 1,
+        "hidden": 128,
+        "bidirectional": not trained,
+        "layer_decay": LAYER_DECAY if trained else 1.0,
+        "unfreezing": UNFREEZING if trained else 0.0,
+        "epochs": _epochs(size, windows=windows, characters=characters),
+        "ngrams": 4 if characters and not trained else 1,
+        "learning_rate": 4e-3 if characters else 2e-3,
+        "dropout_output": 0.5 if characters else 0.3,
+        "dropout_mlp": 0.5 if characters else 0.2,
         "minimum_count": 2 if size.documents >= SMALL_CORPUS else 1,
         "batch": max(1, min(32, size.documents // 32)),
         "embedding": 64 if characters else 100,
@@ -157,7 +231,22 @@ def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
         "dropout_word": 0.0 if characters else 0.1,
     }
     given = {name: getattr(recipe, name) for name in chosen}
-    return replace(recipe, **{n: chosen[n] if v is None else v for n, v in given.items()})
+    recipe = replace(recipe, **{n: chosen[n] if v is None else v for n, v in given.items()})
+    if windows:
+        recipe = replace(recipe, crop=recipe.crop or WINDOW)
+    return replace(recipe, precision=recipe.precision or _precision(recipe, size))
+
+
+def _epochs(size: CorpusSize, *, windows: bool, characters: bool) -> float:
+    """More for few documents, for many labels, for letters, and for windows of long documents."""
+    epochs = 6.0 * (8000 / size.documents) ** 0.5 * (1 + math.log10(size.labels / 2))
+    epochs *= (2.0 if windows else 1.0) * (2.0 if characters else 1.0)
+    return float(max(3, min(40, round(epochs))))
+
+
+def _precision(recipe: ClassifierRecipe, size: CorpusSize) -> Literal["auto", "float32"]:
+    length = min(size.length, recipe.crop or size.length)
+    return "auto" if size.documents * length * (recipe.epochs or 0.0) > LONG_RUN else "float32"
 
 
 def _flag(name: str) -> str:

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from model.networks import Classifier
 from training.buckets import Batch, Documents, collate, cropped, epoch_batches
@@ -27,6 +26,8 @@ from training.checkpoint import (
 )
 from training.classifier_evaluation import Predictions, predict
 from training.language_model_run import DivergedError
+from training.layer_groups import LayerPace, layer_groups
+from training.out_of_scope import OUTSIDE, label_loss
 from training.precision import Precision, autocast
 from training.schedule import Budget, OneCycle
 
@@ -42,6 +43,7 @@ class Settings:
     budgets: tuple[Budget, ...]
     reserve: float  # seconds
     cycle: OneCycle
+    pace: LayerPace
     batch_tokens: int
     crop: int | None  # tokens
     label_smoothing: float
@@ -155,7 +157,8 @@ class ClassifierRun:
         at, settings = self.position, self.settings
         at.evaluated = max(at.evaluated + 1, math.floor(progress * settings.evaluations))
         found = predict(self.network, settings.valid, settings.precision)
-        accuracy, loss = found.accuracy, found.loss
+        inside = found.in_scope
+        accuracy, loss = inside.accuracy, inside.loss
         if not math.isfinite(loss):
             raise _diverged(f"after step {at.steps}, validation loss {loss}")
         better = (accuracy, -loss) > (at.best_accuracy, -at.best_loss)
@@ -219,20 +222,25 @@ class ClassifierRun:
 
     def _descend(self, batch: Batch, progress: float) -> tuple[float, float]:
         settings = self.settings
-        for group in self.optimiser.param_groups:
-            group["lr"] = settings.cycle.learning_rate(progress)
-            group["betas"] = (settings.cycle.momentum(progress), group["betas"][1])
+        self._set_rates(progress)
         with autocast(settings.precision):
             logits_BC = self.network(batch.tokens_TB, batch.lengths_B)
-        loss = functional.cross_entropy(
-            logits_BC.float(), batch.labels_B, label_smoothing=settings.label_smoothing
-        )
+        loss = label_loss(logits_BC.float(), batch.labels_B, settings.label_smoothing)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._clip(loss.item())
         self.optimiser.step()
-        right_B = logits_BC.argmax(dim=1) == batch.labels_B
-        return loss.item(), right_B.float().mean().item()
+        right_B, inside_B = logits_BC.argmax(dim=1) == batch.labels_B, batch.labels_B != OUTSIDE
+        return loss.item(), float(right_B.sum() / inside_B.sum().clamp(min=1))
+
+    def _set_rates(self, progress: float) -> None:
+        """Layers whose time has not come get no gradient, and so cost none."""
+        cycle = self.settings.cycle
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["share"] * cycle.learning_rate(progress)
+            group["betas"] = (cycle.momentum(progress), group["betas"][1])
+            for parameter in group["params"]:
+                parameter.requires_grad_(progress >= group["begins"])
 
     def _clip(self, loss: float) -> None:
         settings = self.settings
@@ -283,15 +291,20 @@ def _diverged(where: str) -> DivergedError:
 
 def _optimiser(network: Classifier, settings: Settings) -> torch.optim.AdamW:
     """Matrices decay, but not the embedding: rare words would fade; nor biases and first states."""
-    decaying: list[Tensor] = []
-    others: list[Tensor] = []
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            decays = parameter.dim() == 2 and name != "embedding.weight"
+    layers = layer_groups(network)
+    groups = []
+    for depth, parameters in enumerate(layers):
+        decaying: list[Tensor] = []
+        others: list[Tensor] = []
+        for name, parameter in parameters:
+            decays = parameter.dim() == 2 and not name.endswith("embedding.weight")
             (decaying if decays else others).append(parameter)
-    groups = [
-        {"params": decaying, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+        pace = {
+            "share": settings.pace.rate(depth),
+            "begins": settings.pace.begins(depth, len(layers) - 1),
+        }
+        groups.append({"params": decaying, "weight_decay": settings.weight_decay, **pace})
+        groups.append({"params": others, "weight_decay": 0.0, **pace})
     betas = (settings.cycle.momentum_high, 0.99)
-    return torch.optim.AdamW(groups, lr=settings.cycle.peak, betas=betas, fused=True)
+    filled = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(filled, lr=settings.cycle.peak, betas=betas, fused=True)

@@ -42,7 +42,7 @@ def load_vectors(recipe: ClassifierRecipe, texts: Sequence[str]) -> Vectors:
     """
     if recipe.vectors is None:
         return {}
-    if recipe.tokenizer != "word":
+    if recipe.tokenizer not in (None, "word"):
         raise RecipeError(
             f"--vectors: hold words, but --tokenizer is {recipe.tokenizer}; leave one out"
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from model.artifact import Artifact, load_artifact
+from model.calibration import UNCALIBRATED
 from model.networks import Classifier, LanguageModel
 from training.checkpoint import write_atomically
 from training.classifier_data import encode_examples
@@ -95,7 +96,7 @@ def _language_model(
 def _classifier(
     artifact: Artifact, network: Classifier, request: EvaluationRequest
 ) -> ClassifierFindings:
-    labels, calibration = artifact.manifest.labels, artifact.manifest.calibration
+    labels, answers = artifact.manifest.labels, artifact.manifest.answers
     examples = [
         example
         for source in expanded(request.data)
@@ -103,19 +104,19 @@ def _classifier(
             source, text_column=request.column, label_column=request.label_column
         )
     ]
-    unknown = sorted({example.label for example in examples} - set(labels))
+    unknown = sorted({example.label for example in examples} - set(answers))
     if unknown:
         raise DataError(
             f"{', '.join(request.data)}: the label {unknown[0]!r} is none of the model's: "
-            f"{', '.join(labels[:20])}; choose the column with --label-column"
+            f"{', '.join(answers[:20])}; choose the column with --label-column"
         )
     recipe = ClassifierRecipe(**_reading_options(artifact.manifest.provenance))
     documents = encode_examples(examples, artifact.tokenizer, labels, recipe)
     return classifier_findings(
         predict(network, documents),
         examples,
-        labels,
-        temperature=calibration.temperature if calibration else 1.0,
+        answers,
+        calibration=artifact.manifest.calibration or UNCALIBRATED,
         history=read_history(request.artifact),
     )
 

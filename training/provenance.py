@@ -17,7 +17,7 @@ from typing import Any
 from training.records import HUGGING_FACE
 
 PACKAGES = ("unroll", "torch", "tokenizers", "safetensors", "numpy")
-PATH_OPTIONS = ("train", "valid", "test", "vectors", "encoder", "token_cache")
+PATH_OPTIONS = ("train", "valid", "test", "vectors", "from", "token_cache")
 CARD_OPTIONS = ("description", "licence")
 
 

@@ -2,7 +2,8 @@
 
 Each option is a field with a help text; the parser's arguments and the keys of the TOML file are
 its fields. A run writes the recipe it used, with what it chose by itself filled in, so that the
-same recipe gives the same run. Knows no particular option: each command has its own dataclass.
+same recipe gives the same run. A field may end in an underscore where its name is a word of Python
+(`from_`); the option does not. Knows no particular option: each command has its own dataclass.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser, recipe: type[Any]) -> None:
             arguments["choices"] = choices or None
             if several:
                 arguments["nargs"] = "+"
-        parser.add_argument("--" + field.name.replace("_", "-"), **arguments)
+        parser.add_argument("--" + _key(field).replace("_", "-"), **arguments)
 
 
 def given_options(recipe: type[Any], namespace: argparse.Namespace) -> dict[str, Any]:
@@ -82,12 +83,12 @@ def read_recipe(path: Path, recipe: type[Any]) -> dict[str, Any]:
 
 def checked_options(recipe: type[Any], values: Mapping[str, Any], *, place: str) -> dict[str, Any]:
     """``values`` with every name and type checked and lists made tuples."""
-    known = {field.name for field in dataclasses.fields(recipe)}
+    known = {_key(field): field.name for field in dataclasses.fields(recipe)}
     checked: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
             raise RecipeError(f"{place}: {name}: no such option; known: {', '.join(sorted(known))}")
-        checked[name] = _checked(recipe, name, value, place)
+        checked[known[name]] = _checked(recipe, known[name], value, place)
     return checked
 
 
@@ -100,7 +101,7 @@ def write_recipe(path: Path, recipe: Any, *, heading: str) -> None:
 
 def recipe_values(recipe: Any) -> dict[str, Any]:
     """The options as plain values, without those that are None."""
-    values = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
+    values = {_key(field): getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in values.items()
@@ -111,13 +112,18 @@ def recipe_values(recipe: Any) -> dict[str, Any]:
 def differences(recipe: Any, given: Mapping[str, Any]) -> list[str]:
     """Where options given for a resumed run differ from those it was begun with."""
     return [
-        f"--{field.name.replace('_', '-')} was {_told(getattr(recipe, field.name))}, "
+        f"--{_key(field).replace('_', '-')} was {_told(getattr(recipe, field.name))}, "
         f"now {_told(given[field.name])}"
         for field in dataclasses.fields(recipe)
         if field.metadata["fixed"]
         and field.name in given
         and given[field.name] != getattr(recipe, field.name)
     ]
+
+
+def _key(field: dataclasses.Field[Any]) -> str:
+    """What the option is called in a file."""
+    return field.name.removesuffix("_")
 
 
 def _told(value: Any) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.artifact import Artifact
+from model.calibration import UNCALIBRATED, log_probabilities
 from model.networks import Classifier
 from service.engine.admission import Admission
 from service.engine.errors import (
@@ -82,8 +83,7 @@ class ClassifierRunner:
         self._longest = options.classifier_tokens
         self._batch_tokens = options.classifier_batch_tokens
         self._batch_rows = options.rows
-        calibration = artifact.manifest.calibration
-        self._temperature = 1.0 if calibration is None else calibration.temperature
+        self._calibration = artifact.manifest.calibration or UNCALIBRATED
         self._observer = observer
         self._kernel = make_classifier_kernel(
             artifact.network,
@@ -190,11 +190,11 @@ class ClassifierRunner:
         return Batch(chosen, self._kernel.classify([document.tokens for document in chosen]))
 
     def _settle(self, documents: Sequence[Document], logits_BC: FloatArray) -> TicketEvents:
-        probabilities_BC = _softmax(logits_BC / self._temperature)
+        probabilities_BA = np.exp(log_probabilities(logits_BC, self._calibration))
         events: TicketEvents = []
-        for document, probabilities_C in zip(documents, probabilities_BC, strict=True):
+        for document, probabilities_A in zip(documents, probabilities_BA, strict=True):
             document.result = Classification(
-                tuple(map(float, probabilities_C)), document.token_count, document.truncated
+                tuple(map(float, probabilities_A)), document.token_count, document.truncated
             )
             self._observer.tokens(self.name, document.token_count, 0)
             results = [one.result for one in document.request.documents if one.result is not None]
@@ -240,9 +240,3 @@ class ClassifierRunner:
         total = sum(request.size for request in self._requests.values())
         waiting = len(self._waiting)
         self._observer.load(self.name, total - waiting, waiting)
-
-
-def _softmax(logits_BC: FloatArray) -> FloatArray:
-    shifted = np.exp(logits_BC.astype(np.float64) - logits_BC.max(axis=1, keepdims=True))
-    normalised: FloatArray = shifted / shifted.sum(axis=1, keepdims=True)
-    return normalised

@@ -192,7 +192,7 @@ class NextWordsFound:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Calibrated probabilities in the order of the artifact's labels; they sum to 1.
+    """Calibrated probabilities in the order of the artifact's answers; they sum to 1.
 
     ``token_count``: tokens that were read. ``truncated``: the text had more.
     """

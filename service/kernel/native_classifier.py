@@ -83,17 +83,31 @@ class NativeClassifierKernel:
     def classify(self, documents: Sequence[Sequence[int]]) -> LogitSlices:
         """A generator that yields between slices and returns logits (rows, labels)."""
         batch = _longest_first(documents)
-        values = _Values(self._embedding, self._embedding_scales, batch.tokens_BT)
+        words_BTE = self._token_vectors(batch)
+        values = self._first_values(batch, words_BTE)
         for layer in range(len(self._layers)):
             values, hidden_DBTU = yield from self._read(values, layer, batch)
         with torch.inference_mode():
             hidden = self._network.architecture.hidden
             hidden_BTF = torch.cat(list(hidden_DBTU[..., :hidden]), dim=2)
             logits_BC = self._network.label_logits(
-                hidden_BTF.transpose(0, 1), batch.lengths_B.long()
+                hidden_BTF.transpose(0, 1), words_BTE.transpose(0, 1), batch.lengths_B.long()
             )
             place_B = torch.tensor(batch.order).argsort()
             return logits_BC[place_B][: len(documents)].numpy()
+
+    def _token_vectors(self, batch: _Batch) -> Tensor:
+        with torch.inference_mode():
+            vectors_TBE = self._network.token_vectors(batch.tokens_BT.T, batch.lengths_B.long())
+            return vectors_TBE.transpose(0, 1)
+
+    def _first_values(self, batch: _Batch, words_BTE: Tensor) -> _Values:
+        """Rows of the embedding; with n-grams, which are as many as texts, a row for each place."""
+        if self._network.architecture.ngrams == 1:
+            return _Values(self._embedding, self._embedding_scales, batch.tokens_BT)
+        rows, scales = layout.quantised_rows(words_BTE.flatten(0, 1), self._precision)
+        places_BT = torch.arange(len(rows), dtype=torch.int32).view(batch.tokens_BT.shape)
+        return _Values(rows, scales, places_BT)
 
     def _read(
         self, values: _Values, layer: int, batch: _Batch

@@ -38,11 +38,11 @@ class TorchClassifierKernel:
         """
         with torch.inference_mode():
             tokens_TB, lengths_B = _padded(documents)
-            values = self._network.embedding(tokens_TB)
+            words_TBE = values = self._network.token_vectors(tokens_TB, lengths_B)
         for layer in range(self._network.architecture.layers):
             values = yield from self._read(values, layer, lengths_B)
         with torch.inference_mode():
-            logits_BC: Tensor = self._network.label_logits(values, lengths_B)
+            logits_BC: Tensor = self._network.label_logits(values, words_TBE, lengths_B)
             return logits_BC[: len(documents)].numpy()
 
     def _read(

@@ -49,7 +49,7 @@ async def classify(body: ClassifyRequest, request: Request, context: Context) ->
     (classified,) = await ask(context.bridge, request, task)
     if not isinstance(classified, TextsClassified):
         raise TypeError(f"not an answer to /classify: {classified!r}")
-    labels = context.artifact(name).manifest.labels
+    labels = context.artifact(name).manifest.answers
     results = [_result(each, labels, body.top) for each in classified.results[: len(texts)]]
     if body.explain:
         _explain(results, left_out, labels, classified.results[len(texts) :])

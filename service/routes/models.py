@@ -38,7 +38,8 @@ def _model(name: str, context: ServiceContext) -> ModelResponse:
         tokenizer=artifact.tokenizer.kind,
         vocabulary_size=artifact.tokenizer.size,
         architecture=architecture_of(artifact),
-        labels=list(manifest.labels) or None,
+        labels=list(manifest.answers) or None,
+        out_of_scope_label=None if manifest.answers == manifest.labels else manifest.answers[-1],
         metrics=dict(manifest.metrics),
         limits=_limits(manifest.kind, context.settings),
     )

@@ -142,6 +142,21 @@ def test_a_classifier_comes_back(tmp_path: Path) -> None:
     assert torch.equal(loaded.network(tokens_TB, lengths_B), network(tokens_TB, lengths_B))
 
 
+def test_half_as_large_is_nearly_the_same(tmp_path: Path) -> None:
+    """float16 on the disk, float32 in memory, each number to three digits; tied weights once."""
+    network = language_model()
+    save(tmp_path / "whole", network)
+    save(tmp_path / "half", network, half=True)
+    sizes = [(tmp_path / n / "weights.safetensors").stat().st_size for n in ("whole", "half")]
+    assert sizes[1] < 0.7 * sizes[0]  # the header stays as it is
+    loaded = load_artifact(tmp_path / "half").network
+    for name, parameter in loaded.named_parameters():
+        assert parameter.dtype == torch.float32
+        torch.testing.assert_close(
+            parameter, dict(network.named_parameters())[name].detach(), rtol=1e-3, atol=1e-6
+        )
+
+
 def test_tied_weights_are_stored_once(saved: Path) -> None:
     """The output layer of a tied model is not in the file a second time; names are torch's own."""
     names = names_of(safetensors.torch.load_file(saved / "weights.safetensors"))

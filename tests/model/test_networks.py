@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from model.architecture import CELLS, ClassifierArchitecture, LanguageModelArchitecture
+from model.architecture import CELLS, POOLINGS, ClassifierArchitecture, LanguageModelArchitecture
 from model.networks import Classifier, LanguageModel
 from model.recurrent import MODULES
 from model.regularisation import Regularisation
@@ -169,10 +169,11 @@ def test_classifier_encodes_as_torch_does(cell: str, bidirectional: bool) -> Non
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("pooling", ["last", "last_max_mean"])
-def test_padding_and_neighbours_have_no_influence(cell: str, pooling: str) -> None:
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("ngrams", [1, 4])
+def test_padding_and_neighbours_have_no_influence(cell: str, pooling: str, ngrams: int) -> None:
     """A document's logits are the same alone as in a padded batch."""
-    network = classifier(cell, bidirectional=True, pooling=pooling)
+    network = classifier(cell, bidirectional=True, pooling=pooling, ngrams=ngrams)
     tokens_TB, lengths_B = torch.randint(23, (9, 3)), torch.tensor([4, 9, 1])
     together = network(tokens_TB, lengths_B)
     for row, length in enumerate(lengths_B.tolist()):
@@ -182,8 +183,10 @@ def test_padding_and_neighbours_have_no_influence(cell: str, pooling: str) -> No
 
 def test_classifier_learns_under_regularisation() -> None:
     """With all its dropouts on, every parameter of a classifier gets a gradient."""
-    drop = Regularisation(input=0.2, hidden=0.2, output=0.2, weight=0.2, word=0.2, mlp=0.2)
-    plain = classifier("lstm", bidirectional=True, pooling="last_max_mean")
+    drop = Regularisation(
+        input=0.2, hidden=0.2, output=0.2, weight=0.2, word=0.2, ngram=0.2, mlp=0.2
+    )
+    plain = classifier("lstm", bidirectional=True, pooling="last_max_mean_words", ngrams=3)
     network = Classifier(plain.architecture, drop)
     logits_BC = network(torch.randint(23, (9, 3)), torch.tensor([9, 4, 1]))
     nn.functional.cross_entropy(logits_BC, torch.tensor([0, 1, 2])).backward()

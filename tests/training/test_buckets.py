@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.architecture import ClassifierArchitecture
+from model.architecture import POOLINGS, ClassifierArchitecture
 from model.networks import Classifier
 from training.buckets import (
     Documents,
@@ -107,7 +107,7 @@ def test_logits_do_not_depend_on_bucket_neighbours() -> None:
     tokens = torch.randint(0, 50, (12, 40)).tolist()
     documents = Documents([row[: 1 + 3 * i] for i, row in enumerate(tokens)], [0] * 12)
     for cell in ("elman", "gru", "lstm"):
-        for pooling in ("last", "last_max_mean"):
+        for pooling in POOLINGS:
             architecture = ClassifierArchitecture(
                 cell=cell,
                 vocabulary=50, embedding=8, hidden=8, layers=2, bidirectional=True,

@@ -165,13 +165,14 @@ def test_other_tokenizers_fit_small_data(kind: str) -> None:
     assert tokenizer.decode(tokenizer.encode("good film")) == "good film"
 
 
-@given(st.integers(1, 10**7), st.integers(2, 500))
-def test_every_choice_is_made_for_any_corpus(documents: int, labels: int) -> None:
+@given(st.integers(1, 10**7), st.integers(2, 500), st.floats(1, 10**6))
+def test_every_choice_is_made_for_any_corpus(documents: int, labels: int, length: float) -> None:
     """The completed recipe is valid and leaves nothing open; what was given is kept."""
-    size = CorpusSize(documents=documents, labels=labels)
+    size = CorpusSize(documents=documents, labels=labels, length=length)
     recipe = complete(ClassifierRecipe(epochs=2.5, dropout_word=0.0), size)
     assert (recipe.epochs, recipe.dropout_word) == (2.5, 0.0)
     assert None not in (recipe.batch, recipe.embedding, recipe.mlp, recipe.minimum_count)
     free = complete(ClassifierRecipe(tokenizer="char"), size)
     assert free.epochs is not None
-    assert 6 <= free.epochs <= 30
+    assert 3 <= free.epochs <= 40
+    assert (free.crop is None) == (length <= 250)

@@ -14,6 +14,7 @@ from torch import nn
 
 from model.architecture import ClassifierArchitecture, LanguageModelArchitecture
 from model.artifact import Calibration, save_artifact
+from model.calibration import OutOfScope
 from model.networks import Classifier, LanguageModel
 from model.tokenizer import Tokenizer
 from model.tokenizer_training import (
@@ -69,8 +70,8 @@ def save_language_model(
     )
 
 
-def save_classifier(directory: Path, name: str) -> None:
-    """A classifier of three labels at directory/name."""
+def save_classifier(directory: Path, name: str, beyond: OutOfScope | None = None) -> None:
+    """A classifier of three labels at directory/name; ``beyond``: how it tells what has none."""
     torch.manual_seed(1)
     tokenizer = train_word_tokenizer([TEXT], vocabulary=None, lossless=False)
     architecture = ClassifierArchitecture(
@@ -94,14 +95,14 @@ def save_classifier(directory: Path, name: str) -> None:
         tokenizer=tokenizer,
         name=name,
         labels=LABELS,
-        calibration=Calibration(temperature=1.5),
+        calibration=Calibration(temperature=1.5, out_of_scope=beyond),
         provenance={"data": "made up"},
         metrics={"accuracy": 0.5},
     )
 
 
 def save_all(directory: Path) -> None:
-    """What the tests' main server serves: a word, a char and a bpe model, and a classifier."""
+    """What the tests' main server serves: a word, a char and a bpe model, and two classifiers."""
     words = word_tokenizer()
     save_language_model(directory, "words", words, language_model(words, layers=2, ends=False))
     ending = language_model(words, cell="gru", ends=True, seed=3)
@@ -111,3 +112,4 @@ def save_all(directory: Path) -> None:
     bpe = train_bpe_tokenizer([TEXT], vocabulary=300)
     save_language_model(directory, "bpe", bpe, language_model(bpe, cell="elman", ends=False))
     save_classifier(directory, "sentiment")
+    save_classifier(directory, "topics", OutOfScope("none", weight=2.0, bias=4.0))

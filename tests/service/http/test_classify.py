@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from model.artifact import load_artifact
+from model.calibration import log_probabilities
 from model.networks import Classifier
 from tests.service.http.artifacts import LABELS
 from tests.service.http.process import RunningService, error_of
@@ -51,6 +53,28 @@ def test_confidence_is_calibrated(service: RunningService, models: Path) -> None
     scores = {score["label"]: score["score"] for score in result["scores"]}
     for label, probability in zip(LABELS, expected.tolist(), strict=True):
         assert scores[label] == pytest.approx(probability, abs=0.01)
+
+
+def test_what_belongs_to_no_label_is_answered_so(service: RunningService, models: Path) -> None:
+    """Out of scope is an answer with a score of its own, as the manifest says; it can be explained
+    like any other.
+    """
+    artifact = load_artifact(models / "topics")
+    calibration = artifact.manifest.calibration
+    assert isinstance(artifact.network, Classifier)
+    assert calibration is not None
+    answer = service.ask("/classify", texts=TEXTS, model="topics", explain=True)
+    for text, result in zip(TEXTS, answer["results"], strict=True):
+        tokens = artifact.tokenizer.encode(text)
+        logits_BC = artifact.network(torch.tensor([tokens]).T, torch.tensor([len(tokens)]))
+        expected_BA = np.exp(log_probabilities(logits_BC.numpy(), calibration))
+        scores = {score["label"]: score["score"] for score in result["scores"]}
+        for label, probability in zip((*LABELS, "none"), expected_BA[0], strict=True):
+            assert scores[label] == pytest.approx(probability, abs=0.02)
+        assert sum(scores.values()) == pytest.approx(1)
+        assert result["label"] == max(scores, key=scores.__getitem__)
+        assert len(result["contributions"]) == len(tokens)
+    assert "none" in {result["label"] for result in answer["results"]}
 
 
 def test_top_limits_the_scores(service: RunningService) -> None:

@@ -35,19 +35,29 @@ NAMES = [
 def test_models_are_described(service: RunningService) -> None:
     """The list has every model once, in order, each as its own route describes it."""
     listed = service.client.get("/models").json()["models"]
-    assert [model["name"] for model in listed] == ["bpe", "brief", "chars", "sentiment", "words"]
+    assert [model["name"] for model in listed] == [
+        "bpe",
+        "brief",
+        "chars",
+        "sentiment",
+        "topics",
+        "words",
+    ]
     assert [model["name"] for model in listed if model["default"]] == ["sentiment", "words"]
     for model in listed:
         assert service.client.get(f"/models/{model['name']}").json() == model
         assert model["vocabulary_size"] == model["architecture"]["vocabulary"]
         assert model["limits"]["body_bytes"] == 2**20
-    words, sentiment = listed[4], listed[3]
+    words, topics, sentiment = listed[5], listed[4], listed[3]
     assert words["architecture"]["cell"] == "lstm"
     assert words["architecture"]["layers"] == 2
     assert words["metrics"] == {"perplexity": 42.0}
     assert words["limits"]["max_tokens"] == 8192
     assert "labels" not in words
     assert sentiment["labels"] == list(LABELS)
+    assert "out_of_scope_label" not in sentiment
+    assert topics["labels"] == [*LABELS, "none"]
+    assert topics["out_of_scope_label"] == "none"
 
 
 def test_unknown_model_is_not_found(service: RunningService) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.architecture import CELLS, Cell, ClassifierArchitecture, Pooling
+from model.architecture import CELLS, POOLINGS, Cell, ClassifierArchitecture, Pooling
 from model.networks import Classifier
 from service.kernel.choice import make_classifier_kernel
 from service.kernel.interface import ClassifierKernel, FloatArray
@@ -14,7 +14,11 @@ from service.kernel.layout import Precision
 
 
 def random_classifier(
-    cell: Cell, *, bidirectional: bool = True, pooling: Pooling = "last_max_mean"
+    cell: Cell,
+    *,
+    bidirectional: bool = True,
+    pooling: Pooling = "last_max_mean_words",
+    ngrams: int = 1,
 ) -> Classifier:
     """Two layers, four labels, random weights."""
     torch.manual_seed(1)
@@ -29,6 +33,8 @@ def random_classifier(
             pooling=pooling,
             mlp=9,
             labels=4,
+            ngrams=ngrams,
+            ngram_buckets=16,
         )
     )
     for parameter in network.parameters():
@@ -72,12 +78,13 @@ def classify(kernel: ClassifierKernel, batch: list[list[int]]) -> tuple[FloatArr
 @pytest.mark.parametrize("kind", ["torch", "native"])
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("pooling", ["last", "last_max_mean"])
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("ngrams", [1, 4])
 def test_logits_do_not_depend_on_neighbours_or_slices(
-    kind: str, cell: Cell, bidirectional: bool, pooling: Pooling
+    kind: str, cell: Cell, bidirectional: bool, pooling: Pooling, ngrams: int
 ) -> None:
     """Alone or in a batch, in small slices or whole: within 1e-6; as the network says itself."""
-    network = random_classifier(cell, bidirectional=bidirectional, pooling=pooling)
+    network = random_classifier(cell, bidirectional=bidirectional, pooling=pooling, ngrams=ngrams)
     batch = documents(13)
     kernel = make(network, 70, kind)
     logits_BC, _ = classify(kernel, batch)
@@ -92,10 +99,11 @@ def test_logits_do_not_depend_on_neighbours_or_slices(
         np.testing.assert_allclose(logits_BC[row], exact_C, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("ngrams", [1, 4])
 @pytest.mark.parametrize("cell", CELLS)
-def test_int8_stays_near(cell: Cell) -> None:
+def test_int8_stays_near(cell: Cell, ngrams: int) -> None:
     """Neighbours change nothing, and the labels' probabilities are those of float32 within 0.05."""
-    network = random_classifier(cell)
+    network = random_classifier(cell, ngrams=ngrams)
     batch = documents(21)
     kernel = make(network, 70, precision="int8")
     logits_BC, _ = classify(kernel, batch)
