@@ -16,7 +16,7 @@ def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("lm")
     (directory / "t.txt").write_text(text(200))
     options = ["--train", str(directory / "t.txt"), "--hidden", "12", "--embedding", "12"]
-    exact = ["--steps", "200", "--precision", "float32", "--threads", "1"]
+    exact = ["--steps", "400", "--precision", "float32", "--threads", "1"]
     assert main(["lm", *options, *exact, "--out", str(directory / "model")]) == 0
     return directory / "model"
 
