@@ -81,7 +81,7 @@ def test_the_page_of_a_language_model(language_model: Path, tmp_path: Path) -> N
         assert sum(part["tokens"] for part in bins) == found["tokens"]
         total = sum(part["tokens"] * part["loss"] for part in bins)
         assert total == pytest.approx(found["loss"] * found["tokens"])
-    assert found["training_curves"]["validation"]["steps"][-1] == 200
+    assert found["training_curves"]["validation"]["steps"][-1] == 400
     plots = {path.stem for path in out.glob("*.png")}
     assert plots == {"loss-by-frequency", "loss-by-position", "training-curves"}
     page = (out / "index.html").read_text()
