@@ -220,7 +220,7 @@ def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
         "unfreezing": UNFREEZING if trained else 0.0,
         "epochs": _epochs(size, windows=windows, characters=characters),
         "ngrams": 4 if characters and not trained else 1,
-        "learning_rate": 4e-3 if characters else 2e-3,
+        "learning_rate": 5e-3 if trained else 4e-3 if characters else 2e-3,
         "dropout_output": 0.5 if characters else 0.3,
         "dropout_mlp": 0.5 if characters else 0.2,
         "minimum_count": 2 if size.documents >= SMALL_CORPUS else 1,
