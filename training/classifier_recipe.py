@@ -60,7 +60,7 @@ class ClassifierRecipe:
     )
     crop: int | None = option(
         None,
-        "in training, read of a longer document a random window of so many tokens each epoch (100 "
+        "in training, read of a longer document a random window of so many tokens each epoch (200 "
         "where documents are longer than 250 on average, else all)",
         metavar="N",
     )
@@ -176,7 +176,7 @@ class ClassifierRecipe:
 
 LAYER_DECAY = 2.6  # as Howard and Ruder (2018) found
 UNFREEZING = 0.3
-LONG, WINDOW = 250, 100  # tokens
+LONG, WINDOW = 250, 200  # tokens
 LONG_RUN = 3_000_000  # tokens
 SMALL_CORPUS = 200  # documents: in fewer, a word that is seen once may be the one that matters
 SHARES = (
@@ -220,11 +220,11 @@ def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
         "unfreezing": UNFREEZING if trained else 0.0,
         "epochs": _epochs(size, windows=windows, characters=characters),
         "ngrams": 4 if characters and not trained else 1,
-        "learning_rate": 4e-3 if characters else 2e-3,
+        "learning_rate": 5e-3 if trained else 4e-3 if characters else 2e-3,
         "dropout_output": 0.5 if characters else 0.3,
         "dropout_mlp": 0.5 if characters else 0.2,
         "minimum_count": 2 if size.documents >= SMALL_CORPUS else 1,
-        "batch": max(1, min(32, size.documents // 32)),
+        "batch": max(1, min(16 if windows else 32, size.documents // 32)),
         "embedding": 64 if characters else 100,
         "mlp": 256 if many_labels else 128,
         "dropout_input": 0.1 if characters else 0.3,
