@@ -28,7 +28,7 @@ from training.classifier_preparation import (
 )
 from training.classifier_recipe import ClassifierRecipe
 from training.classifier_report import RunReport
-from training.classifier_run import ClassifierRun, Evaluation, train
+from training.classifier_run import ClassifierRun, Evaluation
 from training.classifier_vocabulary import unknown_share
 from training.interruption import Interruption
 from training.language_model_data import expanded
@@ -40,6 +40,7 @@ from training.recipe import recipe_values, write_recipe
 from training.run_directory import Invocation, OutputError, RunDirectory
 from training.run_options import fresh_recipe, reading_data, resumed_recipe
 from training.tensorboard_log import TensorBoardLog, require_tensorboard
+from training.training_loop import train
 
 HEADING = "What `python -m training classifier --recipe FILE --out DIR` needs to repeat this run."
 

@@ -98,12 +98,13 @@ def findings(
 
     ``labels`` are those of the answers, out of scope included where that is one.
     """
+    found = figures(predictions, calibration)
+    told = any(name.startswith("out_of_scope") for name in found)
     before, after = _before_and_after(predictions, calibration)
     mistakes = after.confusions(len(examples))
-    told = predictions.out_of_scope(calibration) is not None
     outside_B = after.logits_BC[:, -1].exp()
     return ClassifierFindings(
-        figures=figures(predictions, calibration),
+        figures=found,
         calibration=calibration,
         labels=_label_scores(after, labels),
         confusions=[Confusion(labels[t], labels[c], count) for t, c, count in mistakes],
@@ -126,10 +127,7 @@ def figures(predictions: Predictions, calibration: Calibration) -> dict[str, flo
         "calibration_error": after.calibration_error(),
         "documents": len(after.labels_B),
     }
-    beyond = predictions.out_of_scope(calibration)
-    if beyond is not None:
-        found |= {f"out_of_scope_{name}": value for name, value in asdict(beyond).items()}
-    return found
+    return found | predictions.out_of_scope(calibration)
 
 
 def _before_and_after(

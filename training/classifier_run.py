@@ -1,4 +1,4 @@
-"""The training loop of a classifier: step, evaluate, keep the best, until the budget is used up.
+"""A training run of a classifier: its steps and evaluations, and the best weights so far.
 
 A run owns all that changes while it trains: weights, optimiser, position in the data, random
 numbers, the best so far. Its checkpoint holds all of it, so that a run that was killed goes on as
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -25,7 +24,7 @@ from training.checkpoint import (
     with_prefix,
 )
 from training.classifier_evaluation import Predictions, predict
-from training.language_model_run import DivergedError
+from training.clipping import clip, diverged
 from training.layer_groups import LayerPace, layer_groups
 from training.out_of_scope import OUTSIDE, label_loss
 from training.precision import Precision, autocast
@@ -149,6 +148,10 @@ class ClassifierRun:
         """Whether the next of the regular evaluations is reached."""
         return progress * self.settings.evaluations >= self.position.evaluated + 1
 
+    def evaluation_missing(self, progress: float) -> bool:
+        """Whether nothing was measured yet, or the budget is used up."""
+        return not self.best or progress >= 1.0
+
     def evaluate(self, progress: float) -> Evaluation:
         """Measures the weights on the validation split; keeps them if they are the best.
 
@@ -160,7 +163,7 @@ class ClassifierRun:
         inside = found.in_scope
         accuracy, loss = inside.accuracy, inside.loss
         if not math.isfinite(loss):
-            raise _diverged(f"after step {at.steps}, validation loss {loss}")
+            raise diverged(f"after step {at.steps}, validation loss {loss}")
         better = (accuracy, -loss) > (at.best_accuracy, -at.best_loss)
         at.without_better = 0 if better else at.without_better + 1
         if better:
@@ -228,7 +231,13 @@ class ClassifierRun:
         loss = label_loss(logits_BC.float(), batch.labels_B, settings.label_smoothing)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        self._clip(loss.item())
+        self.gradient_norm = clip(
+            self.network,
+            loss.item(),
+            self.position.steps + 1,
+            by_value=settings.clip_value,
+            by_norm=settings.clip_norm,
+        )
         self.optimiser.step()
         right_B, inside_B = logits_BC.argmax(dim=1) == batch.labels_B, batch.labels_B != OUTSIDE
         return loss.item(), float(right_B.sum() / inside_B.sum().clamp(min=1))
@@ -241,52 +250,6 @@ class ClassifierRun:
             group["betas"] = (cycle.momentum(progress), group["betas"][1])
             for parameter in group["params"]:
                 parameter.requires_grad_(progress >= group["begins"])
-
-    def _clip(self, loss: float) -> None:
-        settings = self.settings
-        parameters = [p for p in self.network.parameters() if p.grad is not None]
-        if settings.clip_value > 0:
-            torch.nn.utils.clip_grad_value_(parameters, settings.clip_value)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf).item()
-        self.gradient_norm = norm
-        if not math.isfinite(loss) or not math.isfinite(norm):
-            step = self.position.steps + 1
-            raise _diverged(f"step {step}, loss {loss}, gradient norm {norm}")
-
-
-def train(
-    run: ClassifierRun,
-    *,
-    on_evaluation: Callable[[Evaluation, float], None],
-    on_step: Callable[[float], bool],
-) -> bool:
-    """Trains until the run is finished.
-
-    Args:
-        run: changed in place.
-        on_evaluation: told what was found, and the progress.
-        on_step: told the progress before each step; True breaks off.
-
-    Returns:
-        Whether the run finished; False if it was broken off.
-    """
-    while not run.finished(progress := run.progress()):
-        if run.evaluation_due(progress):
-            on_evaluation(run.evaluate(progress), progress)
-            continue
-        if on_step(progress):
-            return False
-        run.step(progress)
-    if not run.best or progress >= 1.0:
-        on_evaluation(run.evaluate(1.0), 1.0)
-    return True
-
-
-def _diverged(where: str) -> DivergedError:
-    return DivergedError(
-        f"the loss is no longer a number ({where}); begin anew with a lower --learning-rate or a "
-        "lower --clip-norm. The last checkpoint and the best model so far are kept"
-    )
 
 
 def _optimiser(network: Classifier, settings: Settings) -> torch.optim.AdamW:

@@ -8,7 +8,7 @@ from model.errors import ArtifactError
 from model.manifest import ManifestError
 from model.tokenizer_training import VocabularyError
 from training.checkpoint import CheckpointError
-from training.language_model_run import DivergedError
+from training.clipping import DivergedError
 from training.recipe import RecipeError
 from training.records import DataError
 from training.run_directory import OutputError

@@ -17,13 +17,13 @@ import torch
 
 from model.networks import LanguageModel
 from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from training.clipping import DivergedError
 from training.interruption import Interruption
 from training.language_model_data import unknown_share
 from training.language_model_keeper import Keeper
-from training.language_model_loop import follow, train
 from training.language_model_recipe import LanguageModelRecipe
 from training.language_model_report import RunReport
-from training.language_model_run import DivergedError, Evaluation, LanguageModelRun
+from training.language_model_run import Evaluation, LanguageModelRun, follow
 from training.language_model_setup import (
     Limits,
     Prepared,
@@ -39,6 +39,7 @@ from training.run_directory import Invocation, OutputError, RunDirectory
 from training.run_options import fresh_recipe, resumed_recipe
 from training.team import Order, Team, launched_team
 from training.tensorboard_log import TensorBoardLog, require_tensorboard
+from training.training_loop import train
 
 HEADING = "What `python -m training lm --recipe FILE --out DIR` needs to repeat this run."
 

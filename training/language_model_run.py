@@ -28,6 +28,7 @@ from training.checkpoint import (
     under_prefix,
     with_prefix,
 )
+from training.clipping import clip
 from training.objective import ActivationPenalties, CandidateSampler, next_token_loss
 from training.perplexity import Reading, likelihood
 from training.precision import Precision, autocast
@@ -36,10 +37,6 @@ from training.team import Order, Team, noticing_lost_processes
 from training.windows import Epoch, Window, Windows
 
 AVERAGE_EVERY = 4  # steps
-
-
-class DivergedError(Exception):
-    """The loss is no longer a number. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +176,10 @@ class LanguageModelRun:
         """Whether the next of the regular evaluations is reached."""
         return progress * self.settings.evaluations >= self.position.evaluated + 1
 
+    def evaluation_missing(self, progress: float) -> bool:  # noqa: ARG002
+        """Whether the weights as they are have not been the best that was measured."""
+        return self.position.best_step != self.position.steps
+
     def evaluate(self, progress: float) -> Evaluation:
         """Measures the weights, and their average where there is one; keeps the better if best."""
         at = self.position
@@ -276,26 +277,30 @@ class LanguageModelRun:
             self.optimiser.zero_grad(set_to_none=True)
             total.backward()
         value = self.team.mean(float(loss))
-        self._clip(value)
+        self.gradient_norm = clip(
+            self.network,
+            value,
+            self.position.steps + 1,
+            by_value=settings.clip_value,
+            by_norm=settings.clip_norm,
+        )
         self.optimiser.step()
         return value
 
-    def _clip(self, loss: float) -> None:
-        settings = self.settings
-        parameters = [p for p in self.network.parameters() if p.grad is not None]
-        if settings.clip_value > 0:
-            torch.nn.utils.clip_grad_value_(parameters, settings.clip_value)
-        norm = float(torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf))
-        self.gradient_norm = norm
-        if not math.isfinite(loss) or not math.isfinite(norm):
-            raise DivergedError(
-                f"the loss is no longer a number (step {self.position.steps + 1}, loss {loss}, "
-                f"gradient norm {norm}); begin anew with a lower --learning-rate or a lower "
-                "--clip-norm. The last checkpoint and the best model so far are kept"
-            )
-
     def _validation_loss(self) -> float:
         return likelihood(self.network, self.settings.validation, self.settings.precision).loss
+
+
+def follow(run: LanguageModelRun) -> None:
+    """Does what the leader of the team announces, until it ends."""
+    while True:
+        order, progress = run.team.await_order()
+        if order is Order.END:
+            return
+        if order is Order.SAVE:
+            run.share_state()
+        else:
+            run.step(progress)
 
 
 class _Objective(nn.Module):

@@ -26,8 +26,18 @@ from numpy.typing import NDArray
 from service.kernel.checks import check_never_drawn
 from service.kernel.filters import is_filtered
 from service.kernel.interface import Scored
-from service.kernel.random_numbers import SMALLEST, uniforms
-from service.kernel.sampling import Answer, Ask, FloatArray, Sampler, divisor, draw_keys, report
+from service.kernel.random_numbers import uniforms
+from service.kernel.sampling import (
+    Answer,
+    Ask,
+    FloatArray,
+    Sampler,
+    divisor,
+    draw_keys,
+    exponentials,
+    highest,
+    report,
+)
 
 Scores = NDArray[np.float64]
 TailLogits = Callable[[int, Sequence[int]], FloatArray]
@@ -209,8 +219,7 @@ class _Row:
         if self._greedy:
             return np.zeros(count)
         places = np.arange(first, first + count, dtype=np.uint32)
-        uniform = uniforms(draw_keys([self._ask]), places)[0].astype(np.float64)
-        noise: Scores = np.log(-np.log1p(-np.minimum(uniform, 1.0 - SMALLEST)))
+        noise: Scores = np.log(exponentials(uniforms(draw_keys([self._ask]), places)[0]))
         return noise
 
     def _holds(self, tail: int, token: int | None) -> bool:
@@ -234,9 +243,6 @@ class _Row:
 
 
 def _log_softmax(logits_RN: FloatArray) -> FloatArray:
-    highest_R1 = logits_RN.max(axis=1, keepdims=True)
-    if not np.isfinite(highest_R1).all():
-        raise FloatingPointError("the network gave logits that are not finite numbers")
-    shifted_RN = logits_RN - highest_R1
+    shifted_RN = logits_RN - highest(logits_RN)
     found: FloatArray = shifted_RN - np.log(np.exp(shifted_RN).sum(axis=1, keepdims=True))
     return found

@@ -86,9 +86,7 @@ class Sampler:
     def _answer_block(self, logits_RV: FloatArray, asks: Sequence[Ask]) -> list[Answer]:
         rows = len(asks)
         shifted_RV, weights_RV = self._shifted_RV[:rows], self._weights_RV[:rows]
-        highest_R1 = logits_RV[:rows].max(axis=1, keepdims=True)
-        if not np.isfinite(highest_R1).all():
-            raise FloatingPointError("the network gave logits that are not finite numbers")
+        highest_R1 = highest(logits_RV[:rows])
         np.subtract(logits_RV[:rows], highest_R1, out=shifted_RV)
         np.exp(shifted_RV, out=weights_RV)
         log_total_R = np.log(weights_RV.sum(axis=1))
@@ -160,6 +158,14 @@ class Sampler:
         return int(ids_N[_winners(uniform_1N, weights_V[None, ids_N])[0]])
 
 
+def highest(logits_RN: FloatArray) -> FloatArray:
+    """The largest of each row (R, 1). Raises FloatingPointError on logits that are not finite."""
+    highest_R1: FloatArray = logits_RN.max(axis=1, keepdims=True)
+    if not np.isfinite(highest_R1).all():
+        raise FloatingPointError("the network gave logits that are not finite numbers")
+    return highest_R1
+
+
 def divisor(temperature: float) -> np.float32:
     """What logits are divided by; 0 is taken for the coldest there is."""
     return np.float32(max(temperature, COLDEST))
@@ -197,11 +203,18 @@ def _winner(uniform_N: FloatArray, weights_N: FloatArray, bound_N: FloatArray, l
     return int(places_K[_arrivals(uniform_N[places_K], weights_N[places_K]).argmin()])
 
 
+def exponentials(uniform_K: FloatArray) -> NDArray[np.float64]:
+    """E, in float64; w = 1 stands for the largest value below it."""
+    waits_K: NDArray[np.float64] = -np.log1p(
+        -np.minimum(uniform_K.astype(np.float64), 1.0 - SMALLEST)
+    )
+    return waits_K
+
+
 def _arrivals(uniform_K: FloatArray, weights_K: FloatArray) -> NDArray[np.float64]:
-    """E / p, in float64; w = 1 stands for the largest value below it."""
-    uniform = np.minimum(uniform_K.astype(np.float64), 1.0 - SMALLEST)
+    """E / p."""
     with np.errstate(divide="ignore"):
-        return -np.log1p(-uniform) / weights_K
+        return exponentials(uniform_K) / weights_K
 
 
 def report(shifted_V: FloatArray, log_total: float, ask: Ask, token: int | None) -> Answer:

@@ -20,17 +20,22 @@ print("\\n".join(sorted(sys.modules)))
 """
 
 
-def loaded_by(room: str) -> set[str]:
-    """Top-level names of all modules in memory once every module of a room is imported."""
+def said_by(program: str) -> list[str]:
+    """The words that a program prints in an interpreter of its own."""
     answer = subprocess.run(
-        [sys.executable, "-c", LOADED.format(room=room)],
+        [sys.executable, "-c", program],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
         timeout=100,
     )
-    return {name.split(".")[0] for name in answer.stdout.split()}
+    return answer.stdout.split()
+
+
+def loaded_by(room: str) -> set[str]:
+    """Top-level names of all modules in memory once every module of a room is imported."""
+    return {name.split(".")[0] for name in said_by(LOADED.format(room=room))}
 
 
 @pytest.mark.parametrize(
@@ -59,12 +64,4 @@ print("torch._dynamo" in sys.modules)
 
 def test_loading_an_artifact_does_not_load_torchs_compiler() -> None:
     """It is eight hundred modules and a second of every start; some initialisers ask for it."""
-    answer = subprocess.run(
-        [sys.executable, "-c", LOADS],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=100,
-    )
-    assert answer.stdout.split() == ["False"]
+    assert said_by(LOADS) == ["False"]

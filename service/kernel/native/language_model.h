@@ -63,7 +63,7 @@ struct Work {
   int32_t keep;                     // copy the state after so many tokens of the feed; 0: do not
   float temperature, top_p, min_p, penalty;
   uint64_t seed, choice, position;
-  float* state;                     // (2, layers, width): where that copy goes
+  float* state;                     // (parts, layers, width): where that copy goes
   // results: answers stand in slots, those of scores before those of draws
   int32_t read;
   int32_t scored;

@@ -96,13 +96,16 @@ void activate(const float* from, void* to, int count, float inverse_scale, Preci
 }
 
 float quantise(const float* from, void* to, int count, Precision precision) {
+  if (precision == Precision::float32) {
+    activate(from, to, count, 1.0f, precision);
+    return 1.0f;
+  }
   f32x16 bound{};
   for (int place = 0; place < count; place += LANES) {
     const f32x16 value = load<f32x16>(from + place);
     bound = larger(bound, larger(value, -value));
   }
-  const bool whole = precision == Precision::int8 && largest(bound) > 0;
-  const float scale = whole ? largest(bound) / 127.0f : 1.0f;
+  const float scale = largest(bound) > 0 ? largest(bound) / 127.0f : 1.0f;
   activate(from, to, count, 1.0f / scale, precision);
   return scale;
 }

@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
 from model.architecture import LanguageModelArchitecture
 from model.networks import LanguageModel
@@ -17,6 +16,7 @@ from service.kernel.interface import FloatArray, Kernel, RowWork, Sampling
 from service.kernel.native_kernel import NativeKernel
 from service.kernel.sampling import Ask
 from service.kernel.torch_kernel import TorchKernel
+from tests.service.kernel.chi_square import check_fit
 from tests.service.naive import (
     is_in_rounds,
     naive_draw,
@@ -92,15 +92,7 @@ def test_draws_follow_the_exact_distribution(name: KernelName, option: str) -> N
     for first in range(0, ROWS * ROUNDS, ROWS):
         counts += np.bincount(drawn_at(kernel, sampling, first), minlength=VOCABULARY)
     logits = told.logprobs_V.tolist()
-    expected = np.array(naive_probabilities(logits, sampling, {3, 25}, NEVER)) * counts.sum()
-    assert counts[expected == 0].sum() == 0
-    often = expected >= 5
-    found = [*counts[often], counts[~often].sum()]
-    wanted = [*expected[often], expected[~often].sum()]
-    if wanted[-1] < 5:
-        found, wanted = found[:-1], wanted[:-1]
-        wanted = [value * sum(found) / sum(wanted) for value in wanted]
-    assert stats.chisquare(found, wanted).pvalue > 1e-4
+    check_fit(counts, naive_probabilities(logits, sampling, {3, 25}, NEVER))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-3, 0.3, 1.0, 1.7, 30.0])

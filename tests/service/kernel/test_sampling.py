@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from service.kernel.filters import descending
 from service.kernel.interface import RowWork, Sampling
 from service.kernel.native_kernel import NativeKernel
 from service.kernel.sampling import Ask, FloatArray, Sampler
+from tests.service.kernel.chi_square import check_fit
 from tests.service.kernel.native_sampler import NativeSampler, kernel_of
 from tests.service.naive import naive_draw, naive_probabilities, random_network
 
@@ -56,16 +56,7 @@ def test_draws_follow_the_exact_distribution(drawing: Drawing, name: str) -> Non
     counts = np.bincount(
         [answer.drawn.token for answer in answers if answer.drawn], minlength=VOCABULARY
     )
-    expected = np.array(naive_probabilities(logits_V.tolist(), sampling, seen, NEVER)) * DRAWS
-    assert counts[expected == 0].sum() == 0
-    often = expected >= 5
-    found = [*counts[often], counts[~often].sum()]
-    wanted = [*expected[often], expected[~often].sum()]
-    if wanted[-1] < 5:
-        found, wanted = found[:-1], wanted[:-1]
-        wanted = [value * sum(found) / sum(wanted) for value in wanted]
-    if len(found) > 1:
-        assert stats.chisquare(found, wanted).pvalue > 1e-4
+    check_fit(counts, naive_probabilities(logits_V.tolist(), sampling, seen, NEVER))
 
 
 @each_drawing

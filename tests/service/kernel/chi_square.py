@@ -1,0 +1,26 @@
+"""Whether counts of draws fit the chances they were drawn with."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+FEWEST = 5  # expected draws of a token that is looked at by itself
+
+
+def check_fit(counts_V: NDArray[np.integer] | NDArray[np.floating], chances_V: list[float]) -> None:
+    """A chi-square test sees no difference, and nothing impossible was drawn.
+
+    Rare tokens are looked at together.
+    """
+    expected_V = np.array(chances_V) * counts_V.sum()
+    assert counts_V[expected_V == 0].sum() == 0
+    often = expected_V >= FEWEST
+    found = [*counts_V[often], counts_V[~often].sum()]
+    wanted = [*expected_V[often], expected_V[~often].sum()]
+    if wanted[-1] < FEWEST:
+        found, wanted = found[:-1], wanted[:-1]
+        wanted = [value * sum(found) / sum(wanted) for value in wanted]
+    if len(found) > 1:
+        assert stats.chisquare(found, wanted).pvalue > 1e-4
