@@ -99,7 +99,8 @@ class ClassifierArchitecture:
     word vectors themselves, past the recurrent layers (Shen et al., "Baseline Needs More Love",
     2018). ``mlp`` is the width of the hidden layer. With ``ngrams`` of 2 or more, the
     vectors of the runs of 2 to so many tokens around a token join its own, each length hashed into
-    ``ngram_buckets``.
+    ``ngram_buckets``. With ``linear_ngrams`` of 1 or more, the logits of a linear classifier over
+    the runs of 1 to so many tokens are added, each longer length hashed into ``linear_buckets``.
     """
 
     kind: ClassVar[str] = "classifier"
@@ -115,13 +116,20 @@ class ClassifierArchitecture:
     labels: int
     ngrams: int = 1
     ngram_buckets: int = 4096
+    linear_ngrams: int = 0
+    linear_buckets: int = 16384
 
     def __post_init__(self) -> None:
         _check_choice("cell", self.cell, CELLS)
         _check_choice("pooling", self.pooling, POOLINGS)
-        _check_sizes(self, "ngrams", "ngram_buckets")
-        if self.ngrams > LONGEST_NGRAM:
-            raise ArchitectureError(f"ngrams: at most {LONGEST_NGRAM}, got {self.ngrams}")
+        _check_sizes(self, "ngrams", "ngram_buckets", "linear_buckets")
+        if self.linear_ngrams != 0:
+            _check_sizes(self, "linear_ngrams")
+        for name in ("ngrams", "linear_ngrams"):
+            if getattr(self, name) > LONGEST_NGRAM:
+                raise ArchitectureError(
+                    f"{name}: at most {LONGEST_NGRAM}, got {getattr(self, name)}"
+                )
         _check_sizes(self, "vocabulary", "embedding", "hidden", "layers", "mlp", "labels")
         _check_flag("bidirectional", self.bidirectional)
         if self.labels < 2:

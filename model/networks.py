@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.architecture import ClassifierArchitecture, LanguageModelArchitecture
+from model.linear_ngrams import LinearNgrams
 from model.ngrams import ngram_buckets
 from model.output_layer import build_output
 from model.recurrent import build_recurrent, layer_weights, run_segments, segments_between_starts
@@ -149,9 +150,15 @@ class Classifier(nn.Module):
             self.initial_cell_L1H = nn.Parameter(torch.zeros(states, 1, a.hidden))
         self.mlp = nn.Linear(a.pooled, a.mlp)
         self.output = nn.Linear(a.mlp, a.labels)
+        self.linear: LinearNgrams | None = None
+        if a.linear_ngrams > 0:
+            self.linear = LinearNgrams(a.vocabulary, a.linear_ngrams, a.linear_buckets, a.labels)
 
     def forward(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
-        """Logits (B, C). Steps at or beyond a row's length (each at least 1) have no influence."""
+        """Logits (B, C). Steps at or beyond a row's length (each at least 1) have no influence.
+
+        In training without those of the linear classifier: each learns by itself.
+        """
         drop = self.regularisation
         words_TBE = self.token_vectors(tokens_TB, lengths_B)
         values = locked_dropout(words_TBE, drop.input, self.training)
@@ -160,7 +167,8 @@ class Classifier(nn.Module):
                 values = locked_dropout(values, drop.hidden, self.training)
             values = self._read(values, layer, lengths_B)
         values = locked_dropout(values, drop.output, self.training)
-        return self.label_logits(values, words_TBE, lengths_B)
+        logits_BC = self.network_logits(values, words_TBE, lengths_B)
+        return logits_BC if self.training else self.joined(logits_BC, tokens_TB, lengths_B)
 
     def token_vectors(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
         """What the first layer reads (T, B, E): vectors of the tokens, and of their n-grams."""
@@ -174,7 +182,14 @@ class Classifier(nn.Module):
                 )
         return functional.dropout1d(values_TBE, drop.word, self.training)
 
-    def label_logits(self, values_TBF: Tensor, words_TBE: Tensor, lengths_B: Tensor) -> Tensor:
+    def joined(self, logits_BC: Tensor, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
+        """Logits of the network with those of the linear classifier, where there is one, added."""
+        if self.linear is None:
+            return logits_BC
+        linear_BC: Tensor = self.linear(tokens_TB, lengths_B)
+        return logits_BC + linear_BC
+
+    def network_logits(self, values_TBF: Tensor, words_TBE: Tensor, lengths_B: Tensor) -> Tensor:
         """Logits (B, C) from what the last layer gave at every step, and from the word vectors."""
         pooled_BF = self._pool(values_TBF, lengths_B)
         if self.architecture.pools_words:

@@ -42,6 +42,13 @@ def fit_temperature(logits_BC: Tensor, labels_B: Tensor) -> float:
     return math.exp((low + high) / 2)
 
 
+def temperature_loss(logits_BC: Tensor, labels_B: Tensor) -> float:
+    """The mean cross-entropy under the temperature that suits the logits best."""
+    return float(
+        functional.cross_entropy(logits_BC / fit_temperature(logits_BC, labels_B), labels_B)
+    )
+
+
 def _smoothed_loss(logits_BC: Tensor, labels_B: Tensor, mistakes: float) -> float:
     """Cross-entropy where each label is believed wrong with a small probability."""
     labels = logits_BC.shape[1]

@@ -32,6 +32,7 @@ from training.classifier_run import ClassifierRun, Evaluation
 from training.classifier_vocabulary import unknown_share
 from training.interruption import Interruption
 from training.language_model_data import expanded
+from training.linear_fit import weigh_linear
 from training.model_output import save_model
 from training.out_of_scope import fit_out_of_scope
 from training.processors import set_threads
@@ -103,6 +104,9 @@ def _train(
             report.note(f"stopped; continue with --resume --out {directory.artifact}")
             return 128 + (asked.signal or 0)
         training.put_best()
+        if prepared.network.linear is not None:
+            factor = weigh_linear(prepared.network, prepared.valid)
+            report.note(f"the linear classifier counts {factor:.2f} times beside the network")
         metrics, predictions = keeper.conclude()
         report.conclude(metrics, predictions, prepared.answers)
     return 0

@@ -25,6 +25,7 @@ from training.classifier_run import Settings
 from training.classifier_vocabulary import load_vectors, make_embedding, make_tokenizer
 from training.language_model_encoder import as_encoded, load_encoder, transfer
 from training.layer_groups import LayerPace
+from training.linear_fit import fit_linear
 from training.precision import choose_precision
 from training.schedule import Budget, OneCycle
 
@@ -52,23 +53,13 @@ class Prepared:
 
 
 def prepare_fresh(recipe: ClassifierRecipe, splits: Splits) -> Prepared:
-    """All for a run that begins; the recipe's open choices are made."""
+    """All for a run that begins: open choices are made, the linear classifier is fitted."""
     texts = [example.text for example in splits.train]
-    if recipe.from_ is not None:
-        return _prepare_from(recipe, splits, texts)
-    size = _corpus_size(recipe, splits, texts)
-    vectors = load_vectors(recipe, texts)
-    if vectors:
-        recipe = replace(recipe, embedding=recipe.embedding or len(next(iter(vectors.values()))))
-    recipe = _completed(recipe, size)
-    tokenizer = make_tokenizer(recipe, texts, vectors)
-    prepared = _assemble(recipe, splits, tokenizer)
-    begin = make_embedding(recipe, tokenizer, vectors)
-    if begin is None:
-        return prepared
-    with torch.no_grad():
-        prepared.network.embedding.weight.copy_(begin[0])
-    return replace(prepared, known_vectors=begin[1])
+    prepare = _prepare_new if recipe.from_ is None else _prepare_from
+    prepared = prepare(recipe, splits, texts)
+    if prepared.network.linear is not None:
+        fit_linear(prepared.network.linear, prepared.train, prepared.valid)
+    return prepared
 
 
 def prepare_resumed(
@@ -98,6 +89,23 @@ def _corpus_size(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> 
         labels=len(splits.labels),
         length=sum(min(length, recipe.max_tokens) for length in lengths) / len(texts),
     )
+
+
+def _prepare_new(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> Prepared:
+    """A run that begins from word vectors, random or read."""
+    size = _corpus_size(recipe, splits, texts)
+    vectors = load_vectors(recipe, texts)
+    if vectors:
+        recipe = replace(recipe, embedding=recipe.embedding or len(next(iter(vectors.values()))))
+    recipe = _completed(recipe, size)
+    tokenizer = make_tokenizer(recipe, texts, vectors)
+    prepared = _assemble(recipe, splits, tokenizer)
+    begin = make_embedding(recipe, tokenizer, vectors)
+    if begin is None:
+        return prepared
+    with torch.no_grad():
+        prepared.network.embedding.weight.copy_(begin[0])
+    return replace(prepared, known_vectors=begin[1])
 
 
 def _prepare_from(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> Prepared:
@@ -140,6 +148,8 @@ def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Cla
         pooling=recipe.pooling,
         ngrams=recipe.ngrams or 1,
         ngram_buckets=recipe.ngram_buckets,
+        linear_ngrams=recipe.linear_ngrams or 0,
+        linear_buckets=recipe.linear_buckets or 1,
         mlp=recipe.mlp or 0,
         labels=labels,
     )

@@ -86,6 +86,19 @@ class ClassifierRecipe:
         4096, "the runs of each length are hashed into so many vectors", metavar="N"
     )
 
+    linear_ngrams: int | None = option(
+        None,
+        "a linear classifier over runs of 1 to so many tokens stands beside the network (2; 4 for "
+        "characters); 0: none",
+        metavar="N",
+    )
+    linear_buckets: int | None = option(
+        None,
+        "its runs of each length are hashed into so many weights a label (up to 131,072, fewer for "
+        "many labels)",
+        metavar="N",
+    )
+
     cell: Literal["lstm", "gru", "elman"] | None = option(None, "the recurrent cell (lstm)")
     layers: int | None = option(None, "recurrent layers (1)", metavar="N")
     hidden: int | None = option(
@@ -170,12 +183,14 @@ class ClassifierRecipe:
             if value is not None and not 0 < value < float("inf"):
                 raise RecipeError(f"{_flag(name)}: expected more than 0, got {value}")
         for name in NOT_NEGATIVE:
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise RecipeError(f"{_flag(name)}: expected 0 or more, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise RecipeError(f"{_flag(name)}: expected 0 or more, got {value}")
 
 
 LAYER_DECAY = 2.6  # as Howard and Ruder (2018) found
 UNFREEZING = 0.3
+LINEAR_WEIGHTS, MOST_BUCKETS = 1 << 20, 1 << 17
 LONG, WINDOW = 250, 200  # tokens
 LONG_RUN = 3_000_000  # tokens
 SMALL_CORPUS = 200  # documents: in fewer, a word that is seen once may be the one that matters
@@ -187,9 +202,17 @@ SHARES = (
 POSITIVE = (
     "vocabulary", "minimum_count", "max_tokens", "crop", "layers", "hidden", "embedding", "mlp",
     "batch", "minutes", "epochs", "evaluations", "checkpoint_seconds", "learning_rate",
-    "layer_decay", "ngrams", "ngram_buckets", "threads",
+    "layer_decay", "ngrams", "ngram_buckets", "linear_buckets", "threads",
 )  # fmt: skip
-NOT_NEGATIVE = ("vector_words", "patience", "weight_decay", "clip_norm", "clip_value", "seed")
+NOT_NEGATIVE = (
+    "vector_words",
+    "patience",
+    "linear_ngrams",
+    "weight_decay",
+    "clip_norm",
+    "clip_value",
+    "seed",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +243,7 @@ def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
         "unfreezing": UNFREEZING if trained else 0.0,
         "epochs": _epochs(size, windows=windows, characters=characters),
         "ngrams": 4 if characters and not trained else 1,
+        "linear_ngrams": 4 if characters else 2,
         "learning_rate": 5e-3 if trained else 4e-3 if characters else 2e-3,
         "dropout_output": 0.5 if characters else 0.3,
         "dropout_mlp": 0.5 if characters else 0.2,
@@ -232,6 +256,7 @@ def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
     }
     given = {name: getattr(recipe, name) for name in chosen}
     recipe = replace(recipe, **{n: chosen[n] if v is None else v for n, v in given.items()})
+    recipe = replace(recipe, linear_buckets=recipe.linear_buckets or _buckets(recipe, size))
     if windows:
         recipe = replace(recipe, crop=recipe.crop or WINDOW)
     return replace(recipe, precision=recipe.precision or _precision(recipe, size))
@@ -242,6 +267,12 @@ def _epochs(size: CorpusSize, *, windows: bool, characters: bool) -> float:
     epochs = 6.0 * (8000 / size.documents) ** 0.5 * (1 + math.log10(size.labels / 2))
     epochs *= (2.0 if windows else 1.0) * (2.0 if characters else 1.0)
     return float(max(3, min(40, round(epochs))))
+
+
+def _buckets(recipe: ClassifierRecipe, size: CorpusSize) -> int:
+    """A power of two, so that all weights stay within bounds."""
+    share = LINEAR_WEIGHTS // (size.labels * max(1, (recipe.linear_ngrams or 0) - 1))
+    return min(MOST_BUCKETS, 1 << max(0, share.bit_length() - 1))
 
 
 def _precision(recipe: ClassifierRecipe, size: CorpusSize) -> Literal["auto", "float32"]:

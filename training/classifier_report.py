@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+from model.architecture import ClassifierArchitecture
 from model.networks import Classifier
 from training.classifier_evaluation import Predictions
 from training.classifier_recipe import ClassifierRecipe
@@ -52,8 +53,8 @@ class RunReport:
         )
         self.note(
             f"{'bidirectional ' if a.bidirectional else ''}{a.cell} {a.layers}x{a.hidden}, "
-            f"embedding {a.embedding}, pooling {a.pooling}, head {a.mlp}, {parameters:,} "
-            f"parameters, {recipe.precision}; at most {recipe.epochs:g} epochs"
+            f"embedding {a.embedding}, pooling {a.pooling}, head {a.mlp}, {_beside(a)}"
+            f"{parameters:,} parameters, {recipe.precision}; at most {recipe.epochs:g} epochs"
             + (f" or {recipe.minutes:g} min" if recipe.minutes is not None else "")
         )
         at = self._run.position
@@ -135,6 +136,11 @@ class RunReport:
     ) -> None:
         self._bar.close()
         self._board.close()
+
+
+def _beside(architecture: ClassifierArchitecture) -> str:
+    longest = architecture.linear_ngrams
+    return f"linear over runs of 1 to {longest}, " if longest > 0 else ""
 
 
 def _numbers(figures: Mapping[str, float]) -> dict[str, float]:

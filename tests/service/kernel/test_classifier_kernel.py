@@ -19,6 +19,7 @@ def random_classifier(
     bidirectional: bool = True,
     pooling: Pooling = "last_max_mean_words",
     ngrams: int = 1,
+    linear_ngrams: int = 0,
 ) -> Classifier:
     """Two layers, four labels, random weights."""
     torch.manual_seed(1)
@@ -35,6 +36,8 @@ def random_classifier(
             labels=4,
             ngrams=ngrams,
             ngram_buckets=16,
+            linear_ngrams=linear_ngrams,
+            linear_buckets=32,
         )
     )
     for parameter in network.parameters():
@@ -114,6 +117,22 @@ def test_int8_stays_near(cell: Cell, ngrams: int) -> None:
         torch.softmax(torch.tensor(logits), dim=1).numpy() for logits in (logits_BC, exact_BC)
     )
     np.testing.assert_allclose(shares_BC, exact_shares_BC, atol=0.05)
+
+
+@pytest.mark.parametrize("kind", ["torch", "native"])
+def test_the_linear_classifier_is_added(kind: str) -> None:
+    """Its logits join those of the network, and no row's bits depend on what is beside it."""
+    network = random_classifier("lstm", linear_ngrams=3)
+    kernel, batch = make(network, 70, kind), documents(13)
+    logits_BC, _ = classify(kernel, batch)
+    assert network.linear is not None
+    for row, document in enumerate(batch):
+        tokens_T1, length_1 = torch.tensor(document)[:, None], torch.tensor([len(document)])
+        with torch.no_grad():
+            linear_C = network.linear(tokens_T1, length_1)[0]
+            exact_C = network(tokens_T1, length_1)[0]
+        assert linear_C.abs().max() > 0.05
+        np.testing.assert_allclose(logits_BC[row], exact_C, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["torch", "native"])

@@ -1,0 +1,167 @@
+"""The weights of a linear classifier over runs of tokens, and how much it is to be believed.
+
+Multinomial logistic regression, whose one minimum L-BFGS finds. What makes a run important (that
+few documents have it, or that those of one label have it), how strongly weights are held back, and
+how much the linear logits count beside those of a network that was trained by itself (a product of
+experts: Hinton, 1999) are all chosen by the loss on the validation split. Texts out of scope are
+left out. Knows no training loop and no files.
+
+Shapes: B documents, F features, C labels, K features of all documents together.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.linear_ngrams import Features, LinearNgrams, weighted_sums
+from model.networks import Classifier
+from training.buckets import Batch, Documents, collate, sorted_batches
+from training.calibration import temperature_loss
+from training.classifier_evaluation import predict
+from training.out_of_scope import OUTSIDE
+
+BATCH_TOKENS = 16384
+STRENGTHS = (1.0, 4.0, 16.0, 64.0)  # of the data against what holds the weights back
+ITERATIONS = 50
+FACTORS = tuple(share / (20 - share) for share in range(20))  # the linear part's share: 0 to .95
+
+
+@torch.no_grad()
+def fit_linear(linear: LinearNgrams, train: Documents, valid: Documents) -> None:
+    """Puts importances and weights into ``linear``."""
+    train, valid = _in_scope(train), _in_scope(valid)
+    truth_B = torch.tensor(valid.labels)
+    lowest = math.inf
+    for importance_F in _importances(linear, train):
+        candidate = copy.deepcopy(linear)
+        candidate.importance_F.copy_(importance_F)
+        regression = _Regression(candidate, train)
+        of_valid = _features(candidate, valid)
+        before = math.inf
+        for strength in STRENGTHS:  # each from where the one before ended
+            regression.descend(strength)
+            logits_BC = weighted_sums(candidate.weight_FC, of_valid, len(valid)) + candidate.bias_C
+            loss = temperature_loss(logits_BC, truth_B)
+            if loss >= before:
+                break
+            before = loss
+            if loss < lowest:
+                lowest = loss
+                linear.load_state_dict(candidate.state_dict())
+
+
+@torch.no_grad()
+def weigh_linear(network: Classifier, valid: Documents) -> float:
+    """Scales the linear classifier, so that a validation split is likeliest under the sum.
+
+    Returns:
+        By how much.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if network.linear is None:
+        raise ValueError("the network has no linear classifier beside it")
+    valid = _in_scope(valid)
+    found = predict(network, valid)
+    linear_BC = torch.empty_like(found.logits_BC)
+    for batch in _batches(valid):
+        linear_BC[batch.indices] = network.linear(batch.tokens_TB, batch.lengths_B)
+    own_BC = found.logits_BC - linear_BC
+    losses = [temperature_loss(own_BC + by * linear_BC, found.labels_B) for by in FACTORS]
+    factor = FACTORS[losses.index(min(losses))]
+    network.linear.weight_FC.mul_(factor)
+    network.linear.bias_C.mul_(factor)
+    return factor
+
+
+class _Regression:
+    """Logistic regression on the training split; its weights are those of ``linear``."""
+
+    def __init__(self, linear: LinearNgrams, train: Documents) -> None:
+        self._linear = linear
+        self._rows = _features(linear, train)
+        order_K = self._rows.feature_K.argsort(stable=True)
+        self._columns = Features(
+            self._rows.feature_K[order_K], self._rows.row_K[order_K], self._rows.value_K[order_K]
+        )
+        truth_B = torch.tensor(train.labels)
+        self._truth_BC = functional.one_hot(truth_B, len(linear.bias_C)).float()
+
+    def descend(self, strength: float) -> None:
+        """To the minimum of the mean loss and the weights' squares over twice the strength."""
+        weight_FC, bias_C = self._linear.weight_FC, self._linear.bias_C
+        documents = len(self._truth_BC)
+        pull = 1.0 / (strength * documents)
+        optimiser = torch.optim.LBFGS(
+            [weight_FC, bias_C],
+            max_iter=ITERATIONS,
+            history_size=5,
+            tolerance_grad=1e-6,
+            tolerance_change=1e-7,
+            line_search_fn="strong_wolfe",
+        )
+
+        @torch.no_grad()
+        def loss() -> float:  # and its gradients, by hand: autograd would hold all K by C products
+            logits_BC = weighted_sums(weight_FC, self._rows, documents) + bias_C
+            log_chance_BC = logits_BC.log_softmax(dim=1)
+            excess_BC = (log_chance_BC.exp() - self._truth_BC) / documents
+            weight_FC.grad = weighted_sums(excess_BC, self._columns, len(weight_FC))
+            weight_FC.grad += pull * weight_FC
+            bias_C.grad = excess_BC.sum(dim=0)
+            found = -(self._truth_BC * log_chance_BC).sum() / documents
+            return float(found + 0.5 * pull * weight_FC.square().sum())
+
+        optimiser.step(loss)
+
+
+def _importances(linear: LinearNgrams, documents: Documents) -> tuple[Tensor, Tensor]:
+    """Of each feature, (F,): how rare it is, and how unevenly the labels have it.
+
+    The first is the logarithm of the inverse share of documents that have it; the second that of
+    the ratio between the share in one label's and in all others' (Wang and Manning, "Baselines and
+    Bigrams", 2012), the largest of all labels.
+    """
+    labels, features = len(linear.bias_C), len(linear.importance_F)
+    label_B = torch.tensor(documents.labels)
+    having_CF = torch.zeros(labels, features)
+    for batch in _batches(documents):
+        row_K, feature_K, _ = linear.counts(batch.tokens_TB, batch.lengths_B)
+        place_K = batch.labels_B[row_K] * features + feature_K
+        having_CF += torch.bincount(place_K, minlength=labels * features).view(labels, features)
+    documents_C1 = torch.bincount(label_B, minlength=labels).unsqueeze(1)
+    having_F, total = having_CF.sum(dim=0), len(documents)
+    rarity_F = 1.0 + torch.log((1.0 + total) / (1.0 + having_F))
+    inside_CF = (1.0 + having_CF) / (2.0 + documents_C1)
+    outside_CF = (1.0 + having_F - having_CF) / (2.0 + total - documents_C1)
+    return rarity_F, torch.log(inside_CF / outside_CF).abs().amax(dim=0)
+
+
+def _features(linear: LinearNgrams, documents: Documents) -> Features:
+    """What each document has, in the documents' order."""
+    parts = []
+    for batch in _batches(documents):
+        row_K, feature_K, value_K = linear.features(batch.tokens_TB, batch.lengths_B)
+        parts.append(Features(torch.tensor(batch.indices)[row_K], feature_K, value_K))
+    row_K, feature_K, value_K = (torch.cat(column) for column in zip(*parts, strict=True))
+    order_K = row_K.argsort(stable=True)
+    return Features(row_K[order_K], feature_K[order_K], value_K[order_K])
+
+
+def _batches(documents: Documents) -> Iterator[Batch]:
+    for indices in sorted_batches(documents.lengths, budget=BATCH_TOKENS):
+        yield collate(documents, indices)
+
+
+def _in_scope(documents: Documents) -> Documents:
+    inside = [place for place, label in enumerate(documents.labels) if label != OUTSIDE]
+    return Documents(
+        [documents.tokens[place] for place in inside], [documents.labels[place] for place in inside]
+    )
