@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from model.artifact import WEIGHTS, Calibration
 from training.calibration import fit_temperature
 from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
@@ -33,7 +31,7 @@ from training.classifier_vocabulary import unknown_share
 from training.interruption import Interruption
 from training.language_model_data import expanded
 from training.linear_fit import weigh_linear
-from training.model_output import save_model
+from training.model_output import round_to_storage, save_model
 from training.out_of_scope import fit_out_of_scope
 from training.processors import set_threads
 from training.provenance import provenance
@@ -154,7 +152,6 @@ class _Keeper:
         self._training = training
         self._saved = time.monotonic()
         recipe = prepared.recipe
-        self._half = recipe.storage == "float16"
         self._header: Mapping[str, Any] = {
             "recipe": recipe_values(recipe),
             "data": prepared.splits.digest,
@@ -185,10 +182,7 @@ class _Keeper:
     def conclude(self) -> tuple[dict[str, float], Predictions]:
         """Saves the network as it is with all metrics; also its answers on the last split."""
         network, prepared = self._training.network, self._prepared
-        if self._half:
-            with torch.no_grad():
-                for parameter in network.parameters():  # measured is what is stored
-                    parameter.copy_(parameter.half())
+        round_to_storage(network, prepared.recipe.storage)
         valid = predict(network, prepared.valid)
         calibration = self._calibrate(valid)
         if not len(prepared.test):
@@ -229,7 +223,7 @@ class _Keeper:
             calibration=calibration,
             provenance=self._provenance,
             metrics=metrics,
-            half=self._half,
+            storage=prepared.recipe.storage,
         )
         return metrics
 

@@ -14,7 +14,7 @@ from training.checkpoint import Checkpoint, save_checkpoint
 from training.language_model_data import expanded, unknown_share
 from training.language_model_run import LanguageModelRun
 from training.language_model_setup import MARGIN, Limits, Prepared
-from training.model_output import save_model
+from training.model_output import round_to_storage, save_model
 from training.perplexity import Likelihood, lay_out, likelihood
 from training.provenance import provenance
 from training.recipe import recipe_values
@@ -72,6 +72,7 @@ class Keeper:
         The network is left with the best weights. Returns the metrics.
         """
         self._run.put_best()
+        round_to_storage(self._run.network, self._prepared.recipe.storage)
         # A run that was killed in here and resumed has no time left, and is measured all the same.
         left = max(self._run.seconds_left() - MARGIN / 2, self._run.settings.reserve)
         deadline = time.monotonic() + left
@@ -88,6 +89,7 @@ class Keeper:
             name=self._prepared.recipe.name or "",
             provenance=self._provenance,
             metrics=metrics,
+            storage=self._prepared.recipe.storage,
         )
         return metrics
 

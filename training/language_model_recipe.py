@@ -125,6 +125,9 @@ class LanguageModelRecipe:
     precision: Literal["auto", "float32", "bfloat16"] = option(
         "auto", "number format of the products"
     )
+    storage: Literal["float32", "float16"] = option(
+        "float32", "number format of the weights in the artifact; float16 is half the size"
+    )
     threads: int | None = option(
         None, "processor threads; all there are if not given", metavar="N", fixed=False
     )

@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import re
 import shutil
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from safetensors import SafetensorError
 
-from model.artifact import save_artifact
+from model.artifact import Network, save_artifact
 from model.errors import ArtifactError
 from training.run_directory import OutputError, RunDirectory
 
+Storage = Literal["float32", "float16"]
 
-def save_model(directory: RunDirectory, **parts: Any) -> None:
+
+@torch.no_grad()
+def round_to_storage(network: Network, storage: Storage) -> None:
+    """Gives the weights the values that the file will have, so that these are what is measured."""
+    if storage == "float16":
+        for parameter in network.parameters():
+            parameter.copy_(parameter.half())
+
+
+def save_model(directory: RunDirectory, *, storage: Storage, **parts: Any) -> None:
     """As ``model.artifact.save_artifact``, in the run's place for it.
 
     Raises:
@@ -24,7 +35,7 @@ def save_model(directory: RunDirectory, **parts: Any) -> None:
     """
     _discard_drafts(directory)
     try:
-        save_artifact(directory.artifact, **parts)
+        save_artifact(directory.artifact, half=storage == "float16", **parts)
     except (OSError, SafetensorError, ArtifactError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(

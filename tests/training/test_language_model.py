@@ -59,6 +59,22 @@ def test_other_tokenizers_train_as_well(corpus: list[str], tmp_path: Path, token
     assert found.manifest.metrics["training_epochs"] == pytest.approx(1.0)
 
 
+def test_half_the_bytes_are_what_is_measured(corpus: list[str], tmp_path: Path) -> None:
+    """With --storage float16 the file is half as large, and its figures are of what it holds."""
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    for out, storage in ((whole, "float32"), (half, "float16")):
+        options = ["--steps", "40", "--storage", storage, "--out", str(out)]
+        assert main(["lm", *corpus, *options]) == 0
+    sizes = [(out / "weights.safetensors").stat().st_size for out in (half, whole)]
+    assert sizes[0] < 0.6 * sizes[1]
+    told = tmp_path / "told.json"
+    valid = corpus[corpus.index("--valid") + 1]
+    assert main(["evaluate", str(half), "--data", valid, "--json", str(told)]) == 0
+    found = json.loads(told.read_text(encoding="utf-8"))
+    metrics = load_artifact(half).manifest.metrics
+    assert found["perplexity"] == pytest.approx(metrics["validation_perplexity"], rel=1e-4)
+
+
 def test_a_killed_run_ends_as_the_unbroken_one(corpus: list[str], tmp_path: Path) -> None:
     """Kill -9 in the middle, --resume, and every weight is the same to the last bit.
 
