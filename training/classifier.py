@@ -30,7 +30,7 @@ from training.classifier_run import ClassifierRun, Evaluation
 from training.classifier_vocabulary import unknown_share
 from training.interruption import Interruption
 from training.language_model_data import expanded
-from training.linear_fit import weigh_linear
+from training.linear_fit import join_linear
 from training.model_output import round_to_storage, save_model
 from training.out_of_scope import fit_out_of_scope
 from training.processors import set_threads
@@ -102,8 +102,8 @@ def _train(
             report.note(f"stopped; continue with --resume --out {directory.artifact}")
             return 128 + (asked.signal or 0)
         training.put_best()
-        if prepared.network.linear is not None:
-            factor = weigh_linear(prepared.network, prepared.valid)
+        if prepared.linear is not None:
+            factor = join_linear(prepared.network, prepared.linear, prepared.valid)
             report.note(f"the linear classifier counts {factor:.2f} times beside the network")
         metrics, predictions = keeper.conclude()
         report.conclude(metrics, predictions, prepared.answers)

@@ -6,6 +6,7 @@ its checkpoint and refuses data that have changed. Knows no training loop.
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import torch
 
 from model.architecture import ClassifierArchitecture
+from model.linear_ngrams import LinearNgrams
 from model.networks import Classifier
 from model.regularisation import Regularisation
 from model.tokenizer import Tokenizer
@@ -34,7 +36,9 @@ PROBE = 256  # documents by which the speed of evaluation is measured
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """``known_vectors``: how many tokens begin with a vector from a file."""
+    """``linear``: the classifier that is to stand beside the network, fitted; in the network itself
+    it is still all zeros. ``known_vectors``: how many tokens begin with a vector from a file.
+    """
 
     recipe: ClassifierRecipe
     splits: Splits
@@ -43,6 +47,7 @@ class Prepared:
     valid: Documents
     test: Documents
     network: Classifier
+    linear: LinearNgrams | None
     known_vectors: int | None = None
 
     @property
@@ -53,13 +58,10 @@ class Prepared:
 
 
 def prepare_fresh(recipe: ClassifierRecipe, splits: Splits) -> Prepared:
-    """All for a run that begins: open choices are made, the linear classifier is fitted."""
+    """All for a run that begins; the recipe's open choices are made."""
     texts = [example.text for example in splits.train]
     prepare = _prepare_new if recipe.from_ is None else _prepare_from
-    prepared = prepare(recipe, splits, texts)
-    if prepared.network.linear is not None:
-        fit_linear(prepared.network.linear, prepared.train, prepared.valid)
-    return prepared
+    return prepare(recipe, splits, texts)
 
 
 def prepare_resumed(
@@ -134,7 +136,10 @@ def _assemble(recipe: ClassifierRecipe, splits: Splits, tokenizer: Tokenizer) ->
         encode_examples(examples, tokenizer, splits.labels, recipe)
         for examples in (splits.train, splits.valid, splits.test)
     )
-    return Prepared(recipe, splits, tokenizer, train_split, valid, test, network)
+    linear = copy.deepcopy(network.linear)
+    if linear is not None:
+        fit_linear(linear, train_split, valid)
+    return Prepared(recipe, splits, tokenizer, train_split, valid, test, network, linear)
 
 
 def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Classifier:

@@ -57,25 +57,21 @@ def fit_linear(linear: LinearNgrams, train: Documents, valid: Documents) -> None
 
 
 @torch.no_grad()
-def weigh_linear(network: Classifier, valid: Documents) -> float:
-    """Scales the linear classifier, so that a validation split is likeliest under the sum.
+def join_linear(network: Classifier, linear: LinearNgrams, valid: Documents) -> float:
+    """Puts ``linear`` beside the network, scaled so that a validation split is likeliest.
 
     Returns:
-        By how much.
-
-    Raises:
-        ValueError: there is none.
+        By how much it was scaled.
     """
-    if network.linear is None:
-        raise ValueError("the network has no linear classifier beside it")
     valid = _in_scope(valid)
+    network.linear = None
     found = predict(network, valid)
     linear_BC = torch.empty_like(found.logits_BC)
     for batch in _batches(valid):
-        linear_BC[batch.indices] = network.linear(batch.tokens_TB, batch.lengths_B)
-    own_BC = found.logits_BC - linear_BC
-    losses = [temperature_loss(own_BC + by * linear_BC, found.labels_B) for by in FACTORS]
+        linear_BC[batch.indices] = linear(batch.tokens_TB, batch.lengths_B)
+    losses = [temperature_loss(found.logits_BC + by * linear_BC, found.labels_B) for by in FACTORS]
     factor = FACTORS[losses.index(min(losses))]
+    network.linear = copy.deepcopy(linear)
     network.linear.weight_FC.mul_(factor)
     network.linear.bias_C.mul_(factor)
     return factor

@@ -11,7 +11,7 @@ from model.linear_ngrams import LinearNgrams
 from model.networks import Classifier
 from training.buckets import Documents
 from training.classifier_evaluation import predict
-from training.linear_fit import STRENGTHS, fit_linear, weigh_linear
+from training.linear_fit import STRENGTHS, fit_linear, join_linear
 from training.out_of_scope import OUTSIDE
 
 VOCABULARY, LABELS = 30, 3
@@ -81,8 +81,9 @@ def test_words_that_tell_the_label_are_believed() -> None:
     network, valid = classifier(), made_up(100, 2, telling=True)
     train = made_up(200, 1, telling=True)
     train = Documents([*train.tokens, [4, 5, 6]], [*train.labels, OUTSIDE])
-    fit_linear(linear_of(network), train, valid)
-    assert weigh_linear(network, valid) > 1.0
+    linear = linear_of(network)
+    fit_linear(linear, train, valid)
+    assert join_linear(network, linear, valid) > 1.0
     assert predict(network, made_up(300, 3, telling=True)).accuracy > 0.95
 
 
@@ -91,14 +92,7 @@ def test_noise_is_not_believed(seed: int) -> None:
     """Where words say nothing of the label, the sum is no worse than the network by itself."""
     network, valid = classifier(), made_up(300, seed + 10, telling=False)
     alone = predict(network, valid).loss
-    fit_linear(linear_of(network), made_up(100, seed, telling=False), valid)
-    assert weigh_linear(network, valid) < 0.5
+    linear = linear_of(network)
+    fit_linear(linear, made_up(100, seed, telling=False), valid)
+    assert join_linear(network, linear, valid) < 0.5
     assert predict(network, valid).loss < alone + 0.02
-
-
-def test_there_must_be_one() -> None:
-    """Nothing can be weighed where there is nothing."""
-    network = classifier()
-    network.linear = None
-    with pytest.raises(ValueError, match="no linear classifier"):
-        weigh_linear(network, made_up(20, 1, telling=True))
