@@ -17,6 +17,7 @@ from benchmarks.commands import (
     everything,
     kernel,
     perplexity,
+    quality,
     serve,
     softmax,
     startup,
@@ -85,6 +86,9 @@ COMMANDS = {
         classifiers.add_options,
         classifiers.run,
         {},
+    ),
+    "quality": Command(
+        "accuracy and perplexity of the recipes, over seeds", quality.add_options, quality.run, {}
     ),
     "artifact": Command(
         "make an untrained artifact of any size", artifact.add_options, artifact.run, {}
