@@ -29,6 +29,7 @@ from training.language_model_encoder import as_encoded, load_encoder, transfer
 from training.layer_groups import LayerPace
 from training.linear_fit import fit_linear
 from training.precision import choose_precision
+from training.progress import Progress
 from training.schedule import Budget, OneCycle
 
 PROBE = 256  # documents by which the speed of evaluation is measured
@@ -138,7 +139,8 @@ def _assemble(recipe: ClassifierRecipe, splits: Splits, tokenizer: Tokenizer) ->
     )
     linear = copy.deepcopy(network.linear)
     if linear is not None:
-        fit_linear(linear, train_split, valid)
+        with Progress("linear classifier") as bar:
+            fit_linear(linear, train_split, valid, lambda share: bar.update(share, figures={}))
     return Prepared(recipe, splits, tokenizer, train_split, valid, test, network, linear)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -33,18 +33,25 @@ FACTORS = tuple(share / (20 - share) for share in range(20))  # the linear part'
 
 
 @torch.no_grad()
-def fit_linear(linear: LinearNgrams, train: Documents, valid: Documents) -> None:
-    """Puts importances and weights into ``linear``."""
+def fit_linear(
+    linear: LinearNgrams,
+    train: Documents,
+    valid: Documents,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> None:
+    """Puts importances and weights into ``linear``; ``on_progress`` is told the share done."""
     train, valid = _in_scope(train), _in_scope(valid)
     truth_B = torch.tensor(valid.labels)
     lowest = math.inf
-    for importance_F in _importances(linear, train):
+    importances = _importances(linear, train)
+    for place, importance_F in enumerate(importances):
         candidate = copy.deepcopy(linear)
         candidate.importance_F.copy_(importance_F)
         regression = _Regression(candidate, train)
         of_valid = _features(candidate, valid)
         before = math.inf
-        for strength in STRENGTHS:  # each from where the one before ended
+        for index, strength in enumerate(STRENGTHS):  # each from where the one before ended
+            on_progress((place + index / len(STRENGTHS)) / len(importances))
             regression.descend(strength)
             logits_BC = weighted_sums(candidate.weight_FC, of_valid, len(valid)) + candidate.bias_C
             loss = temperature_loss(logits_BC, truth_B)
