@@ -7,10 +7,10 @@ from training.classifier_plots import (
     LARGEST_MATRIX,
     PAIRS,
     confusion_plot,
-    out_of_scope_plot,
     reliability_plot,
 )
 from training.language_model_plots import curves_plot
+from training.out_of_scope_page import document_table, out_of_scope_sections
 from training.page import Section, Table
 from training.run_history import History
 
@@ -20,8 +20,8 @@ ROWS = 25  # labels and pairs that a table spells out
 def sections(found: ClassifierFindings) -> list[Section]:
     """The parts of the page that have plots or long tables, in telling order."""
     parts = [_confusions(found), _labels(found), _reliability(found), _wrong(found)]
-    if "out_of_scope_auroc" in found.figures:
-        parts.insert(1, _out_of_scope(found))
+    if found.out_of_scope is not None:
+        parts[1:1] = out_of_scope_sections(found.out_of_scope)
     if found.history is not None:
         parts.append(_curves(found.history))
     return parts
@@ -56,24 +56,6 @@ def _pairs_only(found: ClassifierFindings) -> str:
     return (
         f"With {len(found.labels)} labels a matrix would be unreadable: shown are the "
         f"{min(PAIRS, pairs)} most confused of {pairs} pairs; all stand in figures.json."
-    )
-
-
-def _out_of_scope(found: ClassifierFindings) -> Section:
-    figures, beyond = found.figures, found.calibration.out_of_scope
-    name = "" if beyond is None else beyond.label
-    return Section(
-        name="out-of-scope",
-        title="What belongs to none of the labels",
-        text=f"Of the texts out of scope {figures['out_of_scope_recall']:.1%} were answered "
-        f"{name}; the others, {figures['out_of_scope_false_accept']:.1%}, got a label by mistake. "
-        f"Of the texts that have a label {figures['out_of_scope_false_reject']:.1%} were answered "
-        f"{name} by mistake, and {figures['out_of_scope_in_scope_accuracy']:.1%} got their own. "
-        f"An answer {name} is right in {figures['out_of_scope_precision']:.1%} of the cases here. "
-        "Wherever the border is drawn: of a text in scope and one out of it the classifier is less "
-        f"sure of the latter with the probability {figures['out_of_scope_auroc']:.3f} (area under "
-        "the ROC curve).",
-        plot=out_of_scope_plot(found),
     )
 
 
@@ -114,17 +96,13 @@ def _reliability(found: ClassifierFindings) -> Section:
 
 
 def _wrong(found: ClassifierFindings) -> Section:
-    rows = [
-        (document.text, document.truth, document.answer, f"{document.confidence:.3f}")
-        for document in found.wrong
-    ]
     return Section(
         name="most-wrong",
         title="The most wrong documents",
-        text=f"The {len(rows)} mistakes that the classifier was surest of."
-        if rows
+        text=f"The {len(found.wrong)} mistakes that the classifier was surest of."
+        if found.wrong
         else "There is no mistake.",
-        table=Table(("text", "truth", "answer", "confidence"), rows) if rows else None,
+        table=document_table(found.wrong),
     )
 
 

@@ -43,25 +43,6 @@ def reliability_plot(found: ClassifierFindings) -> bytes:
     return draw("Does confidence mean what it says?", paint, size=(10.0, 6.4))
 
 
-def out_of_scope_plot(found: ClassifierFindings) -> bytes:
-    """Both mistakes as the border moves: a label for texts outside, and none for texts inside."""
-
-    def paint(figure: Figure) -> None:
-        axes = figure.subplots()
-        border = [point.probability for point in found.borders]
-        accepted = [point.false_accept for point in found.borders]
-        axes.plot(border, accepted, color=RED, label="out of scope, but given a label")
-        rejected = [point.false_reject for point in found.borders]
-        axes.plot(border, rejected, color=BLUE, label="in scope, but given none")
-        axes.set_xlabel("out of scope from this probability on")
-        axes.set_ylabel("share of the texts")
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1)
-        axes.legend(loc="upper center")
-
-    return draw("Where to draw the border", paint)
-
-
 def _matrix_plot(scores: Sequence[LabelScore], confusions: Sequence[Confusion]) -> bytes:
     names = sorted(score.label for score in scores)
     place = {name: index for index, name in enumerate(names)}
