@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+DARK = "#444444"
 NAMED = (0.1, 0.3, 0.5, 0.7, 0.9)  # borders that are told along the curve
 
 
@@ -44,18 +45,18 @@ def _against_each_other(axes: Axes, found: OutOfScopeFindings) -> None:
     axes.plot([0, 100], [100, 0], color=GREY, linewidth=1.2, linestyle="--", label="by chance")
     rejected = [100 * point.false_reject for point in found.borders]
     accepted = [100 * point.false_accept for point in found.borders]
-    axes.plot(rejected, accepted, color=BLUE, label="all borders, some with their probability")
+    axes.plot(rejected, accepted, color=DARK, label="all borders, some with their probability")
     for point in found.borders:
         if any(abs(point.probability - named) < 1e-9 for named in NAMED):
             place = (100 * point.false_reject, 100 * point.false_accept)
-            axes.plot(*place, "o", color=BLUE, markersize=5, clip_on=False)
+            axes.plot(*place, "o", color=DARK, markersize=5, clip_on=False)
             axes.annotate(
                 f"{point.probability:.1f}",
                 place,
                 (7, 3),
                 textcoords="offset points",
                 fontsize=10,
-                color=BLUE,
+                color=DARK,
             )
     axes.plot(
         100 * found.score.false_reject,

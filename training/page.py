@@ -47,9 +47,9 @@ th {{ white-space: nowrap; }}
   h1 {{ font-size: 1.5rem; line-height: 1.25; }}
   h2 {{ font-size: 1.25rem; line-height: 1.3; }}
   table {{ font-size: 0.8rem; }}
-  th, td {{ padding-right: 0.5rem; }}
-  th {{ white-space: normal; }}
-  td:not(.number) {{ overflow-wrap: anywhere; }}
+  th, td {{ padding-right: 0.4rem; }}
+  th, th.number {{ white-space: normal; }}
+  td:not(.number) {{ min-width: 5rem; }}
   .prose, .prose tbody {{ display: block; }}
   .prose tr {{ display: flex; flex-wrap: wrap; gap: 0 1rem; padding: 0.5rem 0;
     border-bottom: 1px solid #ddd; }}
@@ -178,7 +178,7 @@ def _table(table: Table) -> str:
 
 def _row(tag: str, cells: Sequence[str], attributes: Sequence[str]) -> str:
     told = (
-        f"<{tag}{more}>{html.escape(cell)}</{tag}>"
+        f"<{tag}{more}>{html.escape(cell).replace('_', '_<wbr>')}</{tag}>"  # names_may_be_long
         for cell, more in zip(cells, attributes, strict=True)
     )
     return f"<tr>{''.join(told)}</tr>"
