@@ -58,7 +58,8 @@ def reliability_plot(found: ClassifierFindings) -> bytes:
         _reliability(panels[:, 1], found.after, title)
         panels[0, 0].set_ylabel("accuracy")
         panels[1, 0].set_ylabel("documents")
-        panels[0, 0].legend(loc="upper left", fontsize=11)
+        named = panels[0, 0].get_legend_handles_labels()
+        figure.legend(*named, loc="outside lower center", ncols=3, fontsize=11)
 
     return draw("Does confidence mean what it says?", paint, size=(10.0, 6.4))
 
@@ -143,7 +144,8 @@ def _reliability(panels: Sequence[Axes], bins: Sequence[ConfidenceBin], title: s
             label="mean confidence" if part is bins[0] else None,
         )
         ends = interval(round(part.accuracy * part.documents), part.documents)
-        upper.plot([middle] * 2, ends, color="#222222", linewidth=1.2)
+        name = "95% interval of the accuracy" if part is bins[0] else None
+        upper.plot([middle] * 2, ends, color="#222222", linewidth=1.2, label=name)
     upper.set_title(title)
     upper.set_xlim(0, 1)
     upper.set_ylim(0, 1)

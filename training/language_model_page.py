@@ -87,4 +87,4 @@ def _bin_table(kind: str, bins: Sequence[Bin], total: float) -> Table:
         )
         for part in bins
     ]
-    return Table((kind, "predictions", "nats each", "± (95 %)", "share of all loss"), rows)
+    return Table((kind, "predictions", "nats each", "± (95%)", "share of all loss"), rows)

@@ -54,7 +54,7 @@ th {{ white-space: nowrap; }}
   .prose tr {{ display: flex; flex-wrap: wrap; gap: 0 1rem; padding: 0.5rem 0;
     border-bottom: 1px solid #ddd; }}
   .prose tr:first-child {{ display: none; }}
-  .prose td {{ border: 0; padding: 0; }}
+  .prose td {{ border: 0; min-width: 0; padding: 0; }}
   .prose td:first-child {{ flex-basis: 100%; font-size: 0.9rem; }}
   .prose td:not(:first-child)::before {{ content: attr(data-column) ": "; color: #666; }}
 }}
