@@ -6,7 +6,6 @@ counted. Does not know files or plots.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 
 from model.networks import LanguageModel
 from model.tokenizer import Tokenizer
+from training.intervals import interval
 from training.minimal_pairs import MinimalPair
 from training.sentence_scores import (
     Continuation,
@@ -21,8 +21,6 @@ from training.sentence_scores import (
     log_probabilities,
     unknown_words,
 )
-
-CERTAINTY = 1.96  # standard errors to each side: 95 %
 
 
 @dataclass(slots=True)
@@ -47,13 +45,8 @@ class Score:
         return self.right / self.pairs if self.pairs else None
 
     def interval(self) -> tuple[float, float]:
-        """Where the accuracy lies with 95 % certainty (Wilson, 1927)."""
-        if not self.pairs:
-            return 0.0, 1.0
-        share, square = self.right / self.pairs, CERTAINTY**2 / self.pairs
-        middle = (share + square / 2) / (1 + square)
-        reach = math.sqrt(share * (1 - share) * square + square**2 / 4) / (1 + square)
-        return middle - reach, middle + reach
+        """Where the accuracy lies with 95 % certainty."""
+        return interval(self.right, self.pairs)
 
     def record(self) -> dict[str, Any]:
         """As plain values."""

@@ -90,6 +90,8 @@ def _conditions(found: AgreementFindings) -> Section:
     return Section(
         name="conditions",
         title="Accuracy by condition",
+        text="Conditions bear the names that the pairs give them: as a rule the number, singular "
+        "or plural, of each noun and its verb. Of few pairs an accuracy says little.",
         table=Table(header, rows) if rows else None,
     )
 
@@ -101,7 +103,8 @@ def _trace(traced: Trace) -> Section:
     return Section(
         name="trace",
         title="Word by word",
-        text=f"How likely {' and '.join(traced.probabilities)} are as the next word after every "
+        text="The probability of each of the words "
+        f"{', '.join(f'“{word}”' for word in traced.probabilities)} as the next one, after every "
         f"beginning of the sentence.{unknown}",
         plot=trace_plot(traced),
         table=trace_rows(traced),

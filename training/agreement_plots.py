@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from training.agreement_findings import AgreementFindings, ConstructionScore, Score
 from training.agreement_trace import Trace
-from training.plots import AMBER, BLUE, GREEN, GREY, RED, draw, lay_grid
+from training.plots import AMBER, BLUE, GREEN, GREY, RED, draw, lay_grid, power_of_ten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +18,7 @@ BY_ATTRACTORS = {None: GREY, 0: BLUE, 1: RED}  # more attractors: AMBER
 NAMES = {None: "attractors not told", 0: "no attractor", 1: "1 attractor"}
 MORE = "more attractors"
 LEGEND = (NAMES[0], NAMES[1], MORE, NAMES[None], "chance")
+NARROW = 300  # where probabilities span less, there are ticks between powers of ten
 SHADES = (BLUE, RED, GREEN, AMBER, GREY)
 
 
@@ -32,6 +33,9 @@ def accuracy_plot(found: AgreementFindings) -> bytes:
         line.set_label("chance")
         axes.set_xlim(0, 1)
         axes.set_xlabel("share of pairs whose good sentence is the likelier (lines: 95 % interval)")
+        axes.annotate(
+            "share of pairs", (1.01, -0.9), va="bottom", fontsize=9, annotation_clip=False
+        )
         lay_grid(axes, "x")
         _legend(figure, axes)
 
@@ -46,6 +50,8 @@ def trace_plot(found: Trace) -> bytes:
     def paint(figure: Figure) -> None:
         from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415 - as in plots.py
 
+        ends = [p for values in found.probabilities.values() for p in values if p > 0]
+        narrow = max(ends, default=1.0) / min(ends, default=1.0) < NARROW
         axes = figure.subplots()
         places = range(len(found.words))
         for place, (word, values) in enumerate(found.probabilities.items()):
@@ -54,11 +60,12 @@ def trace_plot(found: Trace) -> bytes:
         labels = [f"{word}\n(unknown)" if word in found.unknown else word for word in found.words]
         axes.set_xticks(places, labels, rotation=0 if len(labels) <= 12 else 45)
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if narrow else (1.0,)))
+        axes.yaxis.set_major_formatter(lambda value, _: power_of_ten(value))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylabel("probability as the next word")
         axes.set_xlabel("read so far")
+        axes.margins(x=0.08)
         axes.legend()
 
     width = min(24.0, max(8.0, float(len(found.words))))

@@ -16,7 +16,7 @@ from model.calibration import Calibration, log_probabilities
 from model.networks import Classifier
 from training.buckets import Documents, collate, sorted_batches
 from training.calibration import expected_calibration_error
-from training.out_of_scope import OUTSIDE, out_of_scope_score
+from training.out_of_scope import OUTSIDE, OutOfScopeScore, out_of_scope_score
 from training.precision import Precision, autocast
 
 BATCH_TOKENS = 8192
@@ -41,14 +41,19 @@ class Predictions:
         last = self.logits_BC.shape[1]
         return Predictions(answers_BA, self.labels_B.masked_fill(self.labels_B == OUTSIDE, last))
 
-    def out_of_scope(self, calibration: Calibration) -> dict[str, float]:
-        """How well documents outside are told; empty where that or either kind is unknown."""
+    def out_of_scope_score(self, calibration: Calibration) -> OutOfScopeScore | None:
+        """How well documents outside are told; None where that or either kind is unknown."""
         outside_B = self.labels_B == OUTSIDE
         if calibration.out_of_scope is None or outside_B.all() or not outside_B.any():
-            return {}
+            return None
         answers_B = self.answered(calibration).logits_BC.argmax(dim=1)
         answers_B = answers_B.masked_fill(answers_B == self.logits_BC.shape[1], OUTSIDE)
-        found = asdict(out_of_scope_score(self.logits_BC, answers_B, self.labels_B))
+        return out_of_scope_score(self.logits_BC, answers_B, self.labels_B)
+
+    def out_of_scope(self, calibration: Calibration) -> dict[str, float]:
+        """The same as figures by name, none where it is not known."""
+        score = self.out_of_scope_score(calibration)
+        found = {} if score is None else asdict(score)
         return {f"out_of_scope_{name}": value for name, value in found.items()}
 
     @property

@@ -14,12 +14,10 @@ import torch
 from model.calibration import Calibration
 from training.calibration import ConfidenceBin, reliability
 from training.classifier_evaluation import Predictions
-from training.out_of_scope import Border, borders
+from training.out_of_scope_findings import OutOfScopeFindings, out_of_scope_findings
 from training.readers import Example
 from training.run_history import History
-
-WORST = 25  # documents that are kept
-LONGEST = 600  # characters of a document that are kept
+from training.wrong_documents import WrongDocument, most_wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +41,9 @@ class Confusion:
     documents: int
 
 
-@dataclass(frozen=True, slots=True)
-class WrongDocument:
-    """A document that was given a wrong label, cut where it is long."""
-
-    text: str
-    truth: str
-    answer: str
-    confidence: float
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierFindings:
-    """What was found about one classifier on labelled documents. Lists are worst first.
-
-    ``borders``: of out of scope; empty where that is not known or the documents are of one kind.
-    """
+    """What was found about one classifier on labelled documents. Lists are worst first."""
 
     figures: dict[str, float]
     calibration: Calibration
@@ -67,13 +52,13 @@ class ClassifierFindings:
     before: list[ConfidenceBin]
     after: list[ConfidenceBin]
     wrong: list[WrongDocument]
-    borders: list[Border]
+    out_of_scope: OutOfScopeFindings | None
     history: History | None
 
     def details(self) -> dict[str, Any]:
         """As plain values."""
         history = {} if self.history is None else {"training_curves": self.history.record()}
-        borders = {"borders": [asdict(border) for border in self.borders]} if self.borders else {}
+        beyond = {} if self.out_of_scope is None else {"out_of_scope": self.out_of_scope.record()}
         return {
             "calibration": asdict(self.calibration),
             "labels": [asdict(score) for score in self.labels],
@@ -81,7 +66,7 @@ class ClassifierFindings:
             "reliability_before": [asdict(part) for part in self.before],
             "reliability": [asdict(part) for part in self.after],
             "most_wrong": [asdict(document) for document in self.wrong],
-            **borders,
+            **beyond,
             **history,
         }
 
@@ -98,20 +83,17 @@ def findings(
 
     ``labels`` are those of the answers, out of scope included where that is one.
     """
-    found = figures(predictions, calibration)
-    told = any(name.startswith("out_of_scope") for name in found)
     before, after = _before_and_after(predictions, calibration)
     mistakes = after.confusions(len(examples))
-    outside_B = after.logits_BC[:, -1].exp()
     return ClassifierFindings(
-        figures=found,
+        figures=figures(predictions, calibration),
         calibration=calibration,
         labels=_label_scores(after, labels),
         confusions=[Confusion(labels[t], labels[c], count) for t, c, count in mistakes],
         before=reliability(before.logits_BC.exp(), before.labels_B),
         after=reliability(after.logits_BC.exp(), after.labels_B),
-        wrong=_most_wrong(after, examples, labels),
-        borders=borders(outside_B, predictions.labels_B) if told else [],
+        wrong=most_wrong(after, examples, labels),
+        out_of_scope=out_of_scope_findings(predictions, examples, labels, calibration),
         history=history,
     )
 
@@ -159,28 +141,3 @@ def _label_scores(predictions: Predictions, labels: Sequence[str]) -> list[Label
         if t + c > 0
     ]
     return sorted(scores, key=lambda score: score.f1)
-
-
-def _most_wrong(
-    answers: Predictions, examples: Sequence[Example], labels: Sequence[str]
-) -> list[WrongDocument]:
-    """The mistakes that the calibrated classifier was surest of."""
-    confidences_B, choices_B = answers.logits_BC.exp().max(dim=1)
-    wrong = (choices_B != answers.labels_B).nonzero().flatten().tolist()
-    wrong.sort(key=lambda index: -float(confidences_B[index]))
-    return [
-        WrongDocument(
-            _cut(examples[index].text),
-            examples[index].label,
-            labels[int(choices_B[index])],
-            float(confidences_B[index]),
-        )
-        for index in wrong[:WORST]
-    ]
-
-
-def _cut(text: str) -> str:
-    """Both ends of a long text, where most is said."""
-    if len(text) <= LONGEST:
-        return text
-    return f"{text[: LONGEST * 2 // 3]} […] {text[-LONGEST // 3 :]}"

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from training.classifier_findings import ClassifierFindings, Confusion
 from training.classifier_plots import (
-    LARGEST_MATRIX,
     PAIRS,
     confusion_plot,
-    out_of_scope_plot,
+    is_matrix,
     reliability_plot,
+    shown_confusions,
 )
 from training.language_model_plots import curves_plot
+from training.out_of_scope_page import document_table, out_of_scope_sections
 from training.page import Section, Table
 from training.run_history import History
 
-ROWS = 25  # labels and pairs that a table spells out
+ROWS = 25  # labels that a table spells out
 
 
 def sections(found: ClassifierFindings) -> list[Section]:
     """The parts of the page that have plots or long tables, in telling order."""
     parts = [_confusions(found), _labels(found), _reliability(found), _wrong(found)]
-    if "out_of_scope_auroc" in found.figures:
-        parts.insert(1, _out_of_scope(found))
+    if found.out_of_scope is not None:
+        parts[1:1] = out_of_scope_sections(found.out_of_scope)
     if found.history is not None:
         parts.append(_curves(found.history))
     return parts
@@ -29,51 +32,38 @@ def sections(found: ClassifierFindings) -> list[Section]:
 
 def _confusions(found: ClassifierFindings) -> Section:
     wrong = sum(confusion.documents for confusion in found.confusions)
-    text = (
-        f"{wrong:,} of {found.figures['documents']:,} documents have a wrong answer. "
-        + _told(found.confusions)
-        + ("" if len(found.labels) <= LARGEST_MATRIX else _pairs_only(found))
-    )
-    rows = [(part.truth, part.answer, f"{part.documents:,}") for part in found.confusions[:ROWS]]
+    pairs = shown_confusions(found)
+    of = {score.label: score.documents for score in found.labels}
+    rows = [
+        (part.truth, part.answer, f"{part.documents:,}", f"{part.documents / of[part.truth]:.1%}")
+        for part in pairs[:PAIRS]
+    ]
+    header = ("truth", "answer", "documents", "of all with this truth")
     return Section(
         name="confusions",
         title="Which label is taken for which",
-        text=text,
+        text=f"{wrong:,} of {found.figures['documents']:,} documents have a wrong answer. "
+        + ("" if is_matrix(found) else _pairs_only(found, len(pairs)))
+        + _most_often(pairs),
         plot=confusion_plot(found),
-        table=Table(("truth", "answer", "documents"), rows) if rows else None,
+        table=Table(header, rows) if rows and not is_matrix(found) else None,
     )
 
 
-def _told(confusions: list[Confusion]) -> str:
-    if not confusions:
-        return "No label is taken for another. "
-    first = confusions[0]
-    return f"Most often {first.truth} is taken for {first.answer} ({first.documents:,} times). "
+def _most_often(pairs: Sequence[Confusion]) -> str:
+    if not pairs:
+        return "No label is taken for another."
+    first = pairs[0]
+    return f"Most often {first.truth} is taken for {first.answer} ({first.documents:,} times)."
 
 
-def _pairs_only(found: ClassifierFindings) -> str:
-    pairs = len(found.confusions)
+def _pairs_only(found: ClassifierFindings, pairs: int) -> str:
+    beyond = found.out_of_scope
+    others = "" if beyond is None else f" Mistakes about {beyond.answer} have a part of their own."
     return (
         f"With {len(found.labels)} labels a matrix would be unreadable: shown are the "
-        f"{min(PAIRS, pairs)} most confused of {pairs} pairs; all stand in figures.json."
-    )
-
-
-def _out_of_scope(found: ClassifierFindings) -> Section:
-    figures, beyond = found.figures, found.calibration.out_of_scope
-    name = "" if beyond is None else beyond.label
-    return Section(
-        name="out-of-scope",
-        title="What belongs to none of the labels",
-        text=f"Of the texts out of scope {figures['out_of_scope_recall']:.1%} were answered "
-        f"{name}; the others, {figures['out_of_scope_false_accept']:.1%}, got a label by mistake. "
-        f"Of the texts that have a label {figures['out_of_scope_false_reject']:.1%} were answered "
-        f"{name} by mistake, and {figures['out_of_scope_in_scope_accuracy']:.1%} got their own. "
-        f"An answer {name} is right in {figures['out_of_scope_precision']:.1%} of the cases here. "
-        "Wherever the border is drawn: of a text in scope and one out of it the classifier is less "
-        f"sure of the latter with the probability {figures['out_of_scope_auroc']:.3f} (area under "
-        "the ROC curve).",
-        plot=out_of_scope_plot(found),
+        f"{min(PAIRS, pairs)} most confused of {pairs} pairs of labels; all stand in figures.json."
+        f"{others} "
     )
 
 
@@ -81,20 +71,21 @@ def _labels(found: ClassifierFindings) -> Section:
     rows = [
         (
             score.label,
+            f"{score.f1:.3f}",
+            f"{score.recall:.3f}",
+            f"{score.precision:.3f}",
             f"{score.documents:,}",
             f"{score.answers:,}",
-            f"{score.precision:.3f}",
-            f"{score.recall:.3f}",
-            f"{score.f1:.3f}",
         )
         for score in found.labels[:ROWS]
     ]
-    header = ("label", "documents", "answers", "precision", "recall", "F1")
+    header = ("label", "F1", "recall", "precision", "documents", "answers")
     shown = "all" if len(found.labels) <= ROWS else f"the {ROWS} lowest of {len(found.labels)}"
     return Section(
         name="labels",
         title="Label by label",
-        text=f"Lowest F1 first; {shown} labels.",
+        text=f"Lowest F1 first; {shown} labels. Recall: of the documents that have the label, "
+        "those that got it. Precision: of those that got it, those that have it.",
         table=Table(header, rows),
     )
 
@@ -105,7 +96,8 @@ def _reliability(found: ClassifierFindings) -> Section:
         name="reliability",
         title="Does confidence mean what it says?",
         text="Documents by the confidence of their answer: where a bar ends below its red line the "
-        "classifier is surer than it is right. The expected calibration error is "
+        "classifier is surer than it is right. Black lines are 95% intervals: a line that the red "
+        "one crosses proves nothing. The expected calibration error, the mean distance of both, is "
         f"{figures['calibration_error_before']:.4f} as trained and "
         f"{figures['calibration_error']:.4f} with the temperature "
         f"{found.calibration.temperature:.3f} that was fitted on the validation split.",
@@ -114,17 +106,13 @@ def _reliability(found: ClassifierFindings) -> Section:
 
 
 def _wrong(found: ClassifierFindings) -> Section:
-    rows = [
-        (document.text, document.truth, document.answer, f"{document.confidence:.3f}")
-        for document in found.wrong
-    ]
     return Section(
         name="most-wrong",
         title="The most wrong documents",
-        text=f"The {len(rows)} mistakes that the classifier was surest of."
-        if rows
+        text=f"The {len(found.wrong)} mistakes that the classifier was surest of."
+        if found.wrong
         else "There is no mistake.",
-        table=Table(("text", "truth", "answer", "confidence"), rows) if rows else None,
+        table=document_table(found.wrong),
     )
 
 

@@ -18,6 +18,13 @@ from training.classifier_findings import ClassifierFindings
 from training.classifier_findings import findings as classifier_findings
 from training.classifier_page import sections as classifier_sections
 from training.classifier_recipe import ClassifierRecipe
+from training.figure_names import (
+    OF_CLASSIFIERS,
+    OF_LANGUAGE_MODELS,
+    OUT_OF_SCOPE,
+    told_name,
+    told_value,
+)
 from training.language_model_data import expanded
 from training.language_model_evaluation import evaluate_language_model
 from training.language_model_findings import LanguageModelFindings
@@ -129,15 +136,20 @@ def _write_page(
     record: Mapping[str, object],
 ) -> None:
     """``record`` is what the JSON file holds; the one of the page has the details as well."""
-    rows = [(told.replace("_", " "), _told(told, value)) for told, value in found.figures.items()]
-    first = Section(name="figures", title="Figures", table=Table(("what", "value"), rows))
     if isinstance(found, LanguageModelFindings):
-        sections = language_model_sections(found)
+        meanings, sections = OF_LANGUAGE_MODELS, language_model_sections(found)
     else:
-        sections = classifier_sections(found)
+        meanings, sections = OF_CLASSIFIERS, classifier_sections(found)
+    rows = [
+        (told_name(name), told_value(name, value), meanings.get(name, ""))
+        for name, value in found.figures.items()
+        if not name.startswith(OUT_OF_SCOPE)  # they have a part of their own
+    ]
+    table = Table(("figure", "value", "what it says"), rows)
+    first = Section(name="figures", title="Figures", table=table)
     write_folder(
         out,
-        title=f"{artifact.manifest.name}: {artifact.manifest.kind}, evaluated",
+        title=f"{artifact.manifest.name}: {artifact.manifest.kind.replace('-', ' ')}, evaluated",
         introduction=f"Measured on {', '.join(map(source_name, request.data))}.",
         sections=[first, *sections],
         figures={**record, **found.details()},
@@ -153,14 +165,6 @@ def _reading_options(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 def _table(artifact: Artifact, figures: Mapping[str, float]) -> str:
     title = f"{artifact.manifest.name} ({artifact.manifest.kind})"
-    rows = [(name.replace("_", " "), _told(name, value)) for name, value in figures.items()]
+    rows = [(told_name(name), told_value(name, value)) for name, value in figures.items()]
     names, values = (max(len(row[i]) for row in rows) for i in (0, 1))
     return "\n".join([title, *(f"  {name:<{names}}  {value:>{values}}" for name, value in rows)])
-
-
-def _told(name: str, value: float) -> str:
-    if isinstance(value, int):
-        return f"{value:,}"
-    if name.endswith("_share"):
-        return f"{value:.2%}"
-    return f"{value:,.2f}" if "perplexity" in name else f"{value:.4f}"

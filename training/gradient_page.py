@@ -13,18 +13,25 @@ from collections.abc import Mapping
 from training.gradient_findings import Findings, NetworkFindings
 from training.gradient_flow import Flow
 from training.gradient_plots import LABELS
+from training.plots import power_of_ten
 
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{title}</title>
 <style>
 body {{ font: 18px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
   color: #222; background: #fff; }}
 figure {{ margin: 2.5rem 0; }}
 img {{ width: 100%; height: auto; }}
+@media (max-width: 40rem) {{
+  body {{ font-size: 16px; margin: 1rem auto; }}
+  h1 {{ font-size: 1.5rem; line-height: 1.25; }}
+}}
 </style>
 </head>
 <body>
@@ -93,8 +100,21 @@ def _flow_sentence(findings: Findings) -> str:
     return (
         "G(k), the mean norm of the gradient of one token's loss with respect to the state k steps "
         f"before, as a share of G(0). {_lag(findings.networks[0].flow[-1])} steps back it is: "
-        f"{'; '.join(parts)}. Of an LSTM the cell counts: that is where it remembers."
+        f"{'; '.join(parts)}.{_remarks(findings)}"
     )
+
+
+def _remarks(findings: Findings) -> str:
+    """On those networks that need one."""
+    told = ""
+    if any(network.cell == "lstm" for network in findings.networks):
+        told += " Of an LSTM the cell counts: that is where it remembers."
+    if findings.network("additive") is not None:
+        told += (
+            " The additive recurrence adds every input to its state and multiplies by nothing, so "
+            "its gradient neither vanishes nor explodes; it stands here as a ruler."
+        )
+    return told
 
 
 def _theory_sentence(network: NetworkFindings) -> str:
@@ -127,10 +147,12 @@ def _clipping_sentence(findings: Findings) -> str:
         for way, course in courses.items()
     }
     largest = max((max(course.norms, default=0.0) for course in courses.values()), default=0.0)
+    highest = {way: max(course.losses, default=0.0) for way, course in courses.items()}
     return (
         "An Elman network whose recurrent weights are too large, trained by plain descent: its "
-        f"gradients reach a norm of {largest:.3g}. The last loss is {told['none']} without "
-        f"clipping, {told['norm']} with clipping by norm, {told['value']} by value."
+        f"gradients reach a norm of {largest:.3g}. The loss rises to {highest['none']:.2f} at most "
+        f"without clipping, {highest['norm']:.2f} with clipping by norm, {highest['value']:.2f} by "
+        f"value; at the end it is {told['none']}, {told['norm']} and {told['value']}."
     )
 
 
@@ -164,7 +186,8 @@ def _lag(flow: Flow) -> int:
 
 def _back(flow: Flow) -> str:
     values = flow.cell or flow.hidden
-    return f"{values[_lag(flow)] / values[0]:.2g}" if values[0] > 0 else "0"
+    share = values[_lag(flow)] / values[0] if values[0] > 0 else 0.0
+    return power_of_ten(float(f"{share:.2g}"))
 
 
 def _label(name: str) -> str:

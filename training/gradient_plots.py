@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.gradient_findings import Findings, NetworkFindings
 from training.gradient_flow import Flow
+from training.plots import MARGIN
 from training.run_directory import OutputError
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _context_plot(findings: Findings) -> bytes:
     ticks.append(longest)
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
-    axes.set_xlabel("tokens given, n")
+    axes.set_xlabel("tokens given, n (logarithmic)")
     axes.set_ylabel(f"loss given n tokens, less loss given {longest} (nats)")
     if len(shown) > 1:
         axes.legend(frameon=False)
@@ -162,7 +163,8 @@ def _clipping_plot(findings: Findings) -> bytes:
         for line in lines:
             axes.plot(range(1, len(line.values) + 1), line.values, color=line.colour, linewidth=1.8)
         axes.set_xlabel("training step")
-        axes.set_title("training loss (nats)" if what == "losses" else "norm of the gradient")
+        axes.set_title("training loss" if what == "losses" else "gradient")
+        axes.set_ylabel("nats per token" if what == "losses" else "norm before clipping")
         axes.set_yscale("linear" if what == "losses" else "log")
         axes.legend([line.label for line in lines], frameon=False)
     return _png(figure)
@@ -186,14 +188,14 @@ def _gate_plot(network: NetworkFindings) -> bytes:
                 label=f"layer {layer + 1}",
                 clip_on=False,
             )
-        axes.set_xticks([0, 0.5, 1])
-        axes.set_yticks([0, 0.5, 1])
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.set_aspect("equal")
         axes.set_title(f"{name} gate")
-        axes.set_xlabel("share of steps over 0.9")
-    panels[0].set_ylabel("share of steps under 0.1")
+        axes.set_xlabel("open: share of steps over 0.9")
+    panels[0].set_ylabel("shut: share of steps under 0.1")
     if len(network.gates) > 1:
         panels[-1].legend(frameon=False, loc="upper right")
     return _png(figure)
@@ -262,9 +264,9 @@ def _lag_figure(title: str, panels: Sequence[tuple[str, Sequence[Line]]]) -> byt
         axes.set_ylim(bottom, top)
         axes.set_xlim(0, len(lines[0].values) - 1)
         axes.set_title(name)
-        axes.set_xlabel("steps back, k")
+        axes.set_xlabel("steps back, $k$")
         _name_ends(axes, lines)
-    rows[0].set_ylabel(r"$G(k)\,/\,G(0)$")
+    rows[0].set_ylabel(r"gradient $k$ steps back, $G(k)\,/\,G(0)$")
     return _png(figure)
 
 
@@ -316,8 +318,10 @@ def _label(name: str) -> str:
 
 def _figure(title: str, size: tuple[float, float] = SIZE) -> Figure:
     from matplotlib.figure import Figure  # noqa: PLC0415 - as above
+    from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
 
-    figure = Figure(figsize=size, dpi=DOTS, layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN)
+    figure = Figure(figsize=size, dpi=DOTS, layout=layout)
     figure.suptitle(title, fontsize=23)
     return figure
 

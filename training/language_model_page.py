@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from training.language_model_findings import LanguageModelFindings
-from training.language_model_plots import CERTAINTY, curves_plot, frequency_plot, position_plot
+from training.language_model_plots import (
+    CERTAINTY,
+    curves_plot,
+    frequency_plot,
+    position_plot,
+    shown,
+)
 from training.page import Section, Table
 from training.run_history import History
-from training.token_losses import Bin
+from training.token_losses import FEW, Bin
 
 
 def sections(found: LanguageModelFindings) -> list[Section]:
@@ -26,24 +32,34 @@ def _frequency(found: LanguageModelFindings) -> Section:
     return Section(
         name="loss-by-frequency",
         title="Loss by the frequency of the token",
-        text=f"Tokens by the {found.frequency.basis}. The heaviest part is {heaviest.label}, with "
-        f"{heaviest.tokens * heaviest.loss / total:.0%} of all loss. Of an unknown word, [UNK], "
-        "only that it is unknown is predicted, not its spelling; [END] closes a document.",
+        text=f"Tokens by the {found.frequency.basis}. The largest share of the loss, "
+        f"{heaviest.tokens * heaviest.loss / total:.0%}, comes from those at {heaviest.label}. Of "
+        "an unknown word, [UNK], only that it is unknown is predicted, not its spelling; [END] "
+        f"closes a document. {_intervals(bins)}",
         plot=frequency_plot(found.frequency, found.figures["loss"]),
         table=_bin_table("tokens of", bins, total),
     )
 
 
 def _position(found: LanguageModelFindings) -> Section:
+    bins = shown(found.position)
     total = sum(part.tokens * part.loss for part in found.position)
+    best, last = min(bins, key=lambda part: part.loss), bins[-1]
     return Section(
         name="loss-by-position",
         title="Loss by the position in the document",
-        text="The further into a document, the more the model has read. Bars are 95 % intervals; "
-        "where few documents are read, the first positions are few and say little.",
+        text=f"Lowest at the positions {best.label} ({best.loss:.2f} nats), {last.loss:.2f} at the "
+        f"end of what is read ({last.label}). Where what has been read helps, the loss falls along "
+        "a document; but documents that begin alike cost least at their beginning, and the "
+        f"last positions are those of the longest documents alone. {_intervals(found.position)}",
         plot=position_plot(found.position, found.figures["loss"]),
         table=_bin_table("position", found.position, total),
     )
+
+
+def _intervals(bins: Sequence[Bin]) -> str:
+    few = "" if len(shown(bins)) == len(bins) else f"; fewer than {FEW} stand in the table alone"
+    return f"Thin lines are 95% intervals, as if predictions were independent{few}."
 
 
 def _curves(history: History) -> Section:
@@ -71,4 +87,4 @@ def _bin_table(kind: str, bins: Sequence[Bin], total: float) -> Table:
         )
         for part in bins
     ]
-    return Table((kind, "predictions", "nats each", "± (95 %)", "share of all loss"), rows)
+    return Table((kind, "predictions", "nats each", "± (95%)", "share of all loss"), rows)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from training.plots import AMBER, BLUE, GREY, PALE, RED, draw, lay_grid
+from training.plots import AMBER, BLUE, GREY, PALE, RED, draw, lay_grid, thousands
 from training.run_history import Curve, History
 from training.token_losses import Bin, FrequencyBins
 
@@ -19,11 +19,12 @@ CERTAINTY = 1.96  # standard errors to each side: 95 %
 
 def frequency_plot(frequency: FrequencyBins, mean: float) -> bytes:
     """Mean loss of each bin, and beside it what share of tokens and of the loss it has."""
+    bins = shown(frequency.bins)
 
     def paint(figure: Figure) -> None:
         losses, shares = figure.subplots(1, 2, sharey=True)
-        _mean_losses(losses, frequency.bins, mean)
-        _shares(shares, frequency.bins)
+        _mean_losses(losses, bins, mean)
+        _shares(shares, bins, all_bins=frequency.bins)
         losses.invert_yaxis()
         losses.set_ylabel(frequency.basis)
 
@@ -32,6 +33,7 @@ def frequency_plot(frequency: FrequencyBins, mean: float) -> bytes:
 
 def position_plot(bins: Sequence[Bin], mean: float) -> bytes:
     """Mean loss by the place in the document, with what is certain about it."""
+    bins = shown(bins)
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -51,9 +53,14 @@ def position_plot(bins: Sequence[Bin], mean: float) -> bytes:
         axes.set_ylabel("nats per token")
         axes.set_ylim(bottom=0)
         lay_grid(axes, "y")
-        axes.legend()
+        axes.legend(loc="lower right")
 
     return draw("Loss by the position in the document", paint)
+
+
+def shown(bins: Sequence[Bin]) -> Sequence[Bin]:
+    """Those that a mean can be told of; a few predictions would stretch the scale for nothing."""
+    return [part for part in bins if part.error is not None] or bins
 
 
 def curves_plot(history: History) -> bytes:
@@ -73,6 +80,7 @@ def curves_plot(history: History) -> bytes:
             panels[1].set_ylabel("learning rate")
             panels[1].set_ylim(bottom=0)
         panels[-1].set_xlabel("training step")
+        thousands(panels[-1].xaxis)
 
     return draw("The course of the training", paint)
 
@@ -83,8 +91,8 @@ def _mean_losses(axes: Axes, bins: Sequence[Bin], mean: float) -> None:
         places,
         [part.loss for part in bins],
         xerr=_errors(bins),
-        color=BLUE,
-        error_kw={"ecolor": "#333333", "elinewidth": 1.2},
+        color=PALE,
+        error_kw={"ecolor": "#222222", "elinewidth": 1.2},
     )
     axes.axvline(mean, color=GREY, linewidth=1.2, linestyle="--")
     axes.set_yticks(places, [part.label for part in bins])
@@ -92,17 +100,17 @@ def _mean_losses(axes: Axes, bins: Sequence[Bin], mean: float) -> None:
     lay_grid(axes, "x")
 
 
-def _shares(axes: Axes, bins: Sequence[Bin]) -> None:
-    tokens = sum(part.tokens for part in bins)
-    loss = sum(part.tokens * part.loss for part in bins)
+def _shares(axes: Axes, bins: Sequence[Bin], *, all_bins: Sequence[Bin]) -> None:
+    tokens = sum(part.tokens for part in all_bins)
+    loss = sum(part.tokens * part.loss for part in all_bins)
     places = range(len(bins))
     of_tokens = [100 * part.tokens / tokens for part in bins]
     of_loss = [100 * part.tokens * part.loss / loss for part in bins]
     axes.barh([place - 0.2 for place in places], of_tokens, 0.38, color=PALE, label="of the tokens")
     axes.barh([place + 0.2 for place in places], of_loss, 0.38, color=RED, label="of the loss")
-    axes.set_xlabel("share in per cent")
+    axes.set_xlabel("share (per cent)")
     lay_grid(axes, "x")
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
 def _curve(axes: Axes, curve: Curve, colour: str, label: str, *, marker: str) -> None:

@@ -42,6 +42,22 @@ th, td {{ text-align: left; vertical-align: top; padding: 0.25rem 0.9rem 0.25rem
   border-bottom: 1px solid #ddd; overflow-wrap: break-word; }}
 th {{ white-space: nowrap; }}
 .number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
+@media (max-width: 40rem) {{
+  body {{ margin: 1rem auto; }}
+  h1 {{ font-size: 1.5rem; line-height: 1.25; }}
+  h2 {{ font-size: 1.25rem; line-height: 1.3; }}
+  table {{ font-size: 0.8rem; }}
+  th, td {{ padding-right: 0.4rem; }}
+  th, th.number {{ white-space: normal; }}
+  td:not(.number) {{ min-width: 5rem; }}
+  .prose, .prose tbody {{ display: block; }}
+  .prose tr {{ display: flex; flex-wrap: wrap; gap: 0 1rem; padding: 0.5rem 0;
+    border-bottom: 1px solid #ddd; }}
+  .prose tr:first-child {{ display: none; }}
+  .prose td {{ border: 0; min-width: 0; padding: 0; }}
+  .prose td:first-child {{ flex-basis: 100%; font-size: 0.9rem; }}
+  .prose td:not(:first-child)::before {{ content: attr(data-column) ": "; color: #666; }}
+}}
 </style>
 </head>
 <body>
@@ -55,10 +71,14 @@ th {{ white-space: nowrap; }}
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Names of columns, and rows of as many cells."""
+    """Names of columns, and rows of as many cells.
+
+    ``prose``: the first column is running text; on a narrow screen the others stand below it.
+    """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    prose: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,13 +164,21 @@ def _table(table: Table) -> str:
     """Columns that hold numbers alone are set flush right."""
     columns = zip(*table.rows, strict=True) if table.rows else ((),) * len(table.header)
     numeric = [all(NUMBER.fullmatch(cell) or not cell for cell in column) for column in columns]
-    lines = [_row("th", table.header, numeric), *(_row("td", row, numeric) for row in table.rows)]
-    return '<div class="scroll"><table>\n' + "\n".join(lines) + "\n</table></div>"
+    kinds = [' class="number"' if flush else "" for flush in numeric]
+    lines = [_row("th", table.header, kinds)]
+    if table.prose:
+        kinds = [
+            f'{kind} data-column="{html.escape(name)}"'
+            for kind, name in zip(kinds, table.header, strict=True)
+        ]
+    lines += [_row("td", row, kinds) for row in table.rows]
+    kind = ' class="prose"' if table.prose else ""
+    return f'<div class="scroll"><table{kind}>\n' + "\n".join(lines) + "\n</table></div>"
 
 
-def _row(tag: str, cells: Sequence[str], numeric: Sequence[bool]) -> str:
-    kinds = (' class="number"' if flush else "" for flush in numeric)
+def _row(tag: str, cells: Sequence[str], attributes: Sequence[str]) -> str:
     told = (
-        f"<{tag}{kind}>{html.escape(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True)
+        f"<{tag}{more}>{html.escape(cell).replace('_', '_<wbr>')}</{tag}>"  # names_may_be_long
+        for cell, more in zip(cells, attributes, strict=True)
     )
     return f"<tr>{''.join(told)}</tr>"

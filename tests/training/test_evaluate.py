@@ -1,6 +1,7 @@
 """The evaluate command on real artifacts of both kinds."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,9 @@ def test_the_page_of_a_language_model(language_model: Path, tmp_path: Path) -> N
     page = (out / "index.html").read_text()
     assert page.count("data:image/png;base64,") == 3
     assert "<script" not in page
+    assert "://" not in page
     assert "bits per byte" in page
+    assert "fewer than 5 stand in the table alone" in page
 
 
 def labelled(path: Path, labels: int) -> str:
@@ -121,7 +124,37 @@ def test_the_page_of_a_classifier(tmp_path: Path, labels: int) -> None:
     assert plots == {"confusions", "reliability", "training-curves"}
     page = (out / "index.html").read_text()
     assert "&lt;b&gt;&amp;" in page
+    assert "://" not in page
     assert ("a matrix would be unreadable" in page) == (labels == 30)
+
+
+def test_pairs_of_labels_are_not_crowded_out_by_out_of_scope(tmp_path: Path) -> None:
+    """Of many labels the page lists pairs of labels; the mistakes out of scope are told apart."""
+    data, model, out = tmp_path / "d.jsonl", str(tmp_path / "c"), tmp_path / "page"
+    more = [{"text": f"other{i % 7} words {i}", "label": "<none>"} for i in range(40)]
+    lines = "".join(json.dumps(row) + "\n" for row in more)
+    data.write_text(Path(labelled(tmp_path / "l.jsonl", 30)).read_text() + lines)
+    files = ["--train", str(data), "--valid", str(data), "--out-of-scope-label", "<none>"]
+    options = ["--hidden", "16", "--embedding", "16", "--mlp", "16", "--epochs", "20"]
+    options += ["--batch", "8", "--learning-rate", "0.01"]
+    assert main(["classifier", *files, *options, "--out", model]) == 0
+    wrong = [
+        {"text": f"word{i} <b>&{i}", "label": label}
+        for i in range(1, 9)
+        for label in (f"label{i + 1}", "<none>")
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in wrong) + data.read_text())
+    assert main(["evaluate", model, "--data", str(data), "--out", str(out)]) == 0
+    found = json.loads((out / "figures.json").read_text())
+    pairs = [{part["truth"], part["answer"]} for part in found["confusions"]]
+    between = sum("<none>" not in pair for pair in pairs)
+    assert 0 < between < len(pairs)
+    page = (out / "index.html").read_text()
+    assert f"{min(20, between)} most confused of {between} pairs of labels" in page
+    assert "Mistakes about &lt;none&gt; have a part of their own" in page
+    (listed,) = re.findall(r'<section id="confusions">.*?</section>', page, re.DOTALL)
+    assert "<td>&lt;none&gt;</td>" not in listed
+    assert "<none>" not in page
 
 
 def test_a_page_in_the_place_of_the_artifact_is_refused(

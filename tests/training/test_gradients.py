@@ -69,7 +69,10 @@ def test_all_files_are_written(plots: Path) -> None:
     assert page.count("<img ") == page.count("<figcaption>") == len(names)
     assert page.count('src="data:image/png;base64,') == len(names)
     assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert "://" not in page
+    assert "default-src 'none'" in page
     assert "<script" not in page
+    assert "stands here as a ruler" in page
 
 
 def test_numbers_are_complete_and_finite(plots: Path) -> None:

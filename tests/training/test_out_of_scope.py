@@ -58,13 +58,18 @@ def test_a_run_learns_what_is_out_of_scope(
     for name in ("auroc", "recall", "precision", "false_accept", "false_reject"):
         expected = manifest.metrics[f"test_out_of_scope_{name}"]
         assert found[f"out_of_scope_{name}"] == pytest.approx(expected, abs=1e-6)
-    assert "were answered none" in (page / "index.html").read_text()
+    told = (page / "index.html").read_text()
+    assert "were answered none" in told
+    assert 'id="taken-in"' in told
+    assert 'id="turned-away"' in told
     details = json.loads((page / "figures.json").read_text())
     assert "none" in {score["label"] for score in details["labels"]}
     assert (page / "out-of-scope.png").exists()
-    first, last = details["borders"][0], details["borders"][-1]
+    beyond = details["out_of_scope"]
+    first, last = beyond["borders"][0], beyond["borders"][-1]
     assert (first["false_accept"], first["false_reject"]) == (0, 1)
     assert (last["false_accept"], last["false_reject"]) == (1, 0)
+    assert 0 < min(beyond["lowest_refused"], beyond["highest_accepted"]) < 1
 
 
 def test_evaluate_takes_texts_of_one_kind(files: list[str], tmp_path: Path) -> None:
@@ -73,10 +78,42 @@ def test_evaluate_takes_texts_of_one_kind(files: list[str], tmp_path: Path) -> N
     assert main(["classifier", *files, "--epochs", "1", "--out", out]) == 0
     for name, rows in (("in", made_up(9, 1)), ("out", beyond(9, 1))):
         data, figures = write(tmp_path / f"{name}.jsonl", rows), tmp_path / f"{name}.json"
-        assert main(["evaluate", out, "--data", data, "--json", str(figures)]) == 0
+        page = tmp_path / f"{name}-page"
+        options = ["--data", data, "--json", str(figures), "--out", str(page)]
+        assert main(["evaluate", out, *options]) == 0
         found = json.loads(figures.read_text())
         assert 0 <= found["accuracy"] <= 1
         assert "out_of_scope_auroc" not in found
+        assert not (page / "out-of-scope.png").exists()
+        assert "false accept" not in (page / "index.html").read_text()
+
+
+def test_the_page_shows_the_worst_of_both_mistakes(files: list[str], tmp_path: Path) -> None:
+    """What is named otherwise than it reads stands there, by its text, its kind and its answer."""
+    out, page = str(tmp_path / "topics"), tmp_path / "page"
+    assert (
+        main(["classifier", *files, "--epochs", "12", "--learning-rate", "0.005", "--out", out])
+        == 0
+    )
+    inside, outside = made_up(40, 5), beyond(40, 5)
+    rows = [Example(f"{one.text} <i>", "none") for one in inside[:9]]  # read like a label's
+    rows += [Example(f"{one.text} <u>", "food") for one in outside[:9]]
+    data = write(tmp_path / "d.jsonl", inside[9:] + outside[9:] + rows)
+    assert main(["evaluate", out, "--data", data, "--out", str(page)]) == 0
+    found = json.loads((page / "figures.json").read_text())
+    beyond_labels, told = found["out_of_scope"], (page / "index.html").read_text()
+    for kind, mark, truths in (("taken_in", "<i>", {"none"}), ("turned_away", "<u>", {"food"})):
+        worst = beyond_labels[kind]
+        assert 0 < len(worst) <= 15
+        assert truths & {document["truth"] for document in worst}
+        for document in worst:
+            assert (document["truth"] == "none") != (document["answer"] == "none")
+        confidences = [document["confidence"] for document in worst]
+        assert confidences == sorted(confidences, reverse=True)
+        assert any(mark in document["text"] for document in worst)
+        assert mark not in told
+    assert "&lt;i&gt;" in told
+    assert "&lt;u&gt;" in told
 
 
 @pytest.mark.parametrize(

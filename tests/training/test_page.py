@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from training.page import Section, Table, check_folder, page, write_folder
-from training.plots import draw, require_matplotlib
+from training.plots import draw, power_of_ten, require_matplotlib, thousands
 from training.run_directory import OutputError
 
 if TYPE_CHECKING:
@@ -45,6 +45,45 @@ def test_a_page_shows_texts_as_they_are() -> None:
     assert "http://" not in told
     assert '<td class="number">1.25</td>' in told
     assert "<td>b</td>" in told
+
+
+def test_documents_stand_above_what_is_told_of_them_on_a_narrow_screen() -> None:
+    """Each cell names its column for that; names may break after an underscore, and only there."""
+    table = Table(("text", 'a "b"'), [("<i>long</i>", "bill_due")], prose=True)
+    told = page("t", "", [Section(name="x", title="x", table=table)])
+    assert '<table class="prose">' in told
+    assert '<td data-column="text">&lt;i&gt;long&lt;/i&gt;</td>' in told
+    assert '<td data-column="a &quot;b&quot;">bill_<wbr>due</td>' in told
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0.0, "0"),
+        (0.25, "0.25"),
+        (1e-5, "10⁻⁵"),
+        (3e-5, "3·10⁻⁵"),
+        (-2.5e-10, "-2.5·10⁻¹⁰"),
+        (9.99e-5, "10⁻⁴"),
+        (2e7, "2·10⁷"),
+    ],
+)
+def test_small_numbers_are_written_as_people_write_them(value: float, told: str) -> None:
+    """With a raised exponent, and without a factor of one."""
+    assert power_of_ten(value) == told
+
+
+def test_few_steps_are_whole_numbers() -> None:
+    """An axis of counts has no tick at one half, and commas in what is long."""
+    from matplotlib.figure import Figure
+
+    for last, expected in ((3, ["0", "1", "2", "3"]), (2000, ["0", "500", "1,000", "1,500"])):
+        axes = Figure().subplots()
+        axes.plot([0, last], [0, 1])
+        thousands(axes.xaxis)
+        ticks = axes.xaxis.get_major_formatter().format_ticks(list(axes.get_xticks()))
+        assert set(expected) <= set(ticks)
+        assert len(set(ticks)) == len(ticks)
 
 
 def test_a_folder_is_written_and_replaced(tmp_path: Path) -> None:

@@ -1,0 +1,17 @@
+"""Where a share lies with 95 % certainty, given how often something was seen."""
+
+from __future__ import annotations
+
+import math
+
+CERTAINTY = 1.96  # standard errors to each side: 95 %
+
+
+def interval(right: int, count: int) -> tuple[float, float]:
+    """Of ``right`` times in ``count`` (Wilson, 1927); all is possible where nothing was seen."""
+    if not count:
+        return 0.0, 1.0
+    share, square = right / count, CERTAINTY**2 / count
+    middle = (share + square / 2) / (1 + square)
+    reach = math.sqrt(share * (1 - share) * square + square**2 / 4) / (1 + square)
+    return middle - reach, middle + reach
