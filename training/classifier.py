@@ -103,8 +103,8 @@ def _train(
             return 128 + (asked.signal or 0)
         training.put_best()
         if prepared.linear is not None:
-            factor = join_linear(prepared.network, prepared.linear, prepared.valid)
-            report.note(f"the linear classifier counts {factor:.2f} times beside the network")
+            share = join_linear(prepared.network, prepared.linear, prepared.valid)
+            report.note(f"the linear classifier's share in the logits is {share:.0%}")
         metrics, predictions = keeper.conclude()
         report.conclude(metrics, predictions, prepared.answers)
     return 0

@@ -29,7 +29,7 @@ from training.out_of_scope import OUTSIDE
 BATCH_TOKENS = 16384
 STRENGTHS = (1.0, 4.0, 16.0, 64.0)  # of the data against what holds the weights back
 ITERATIONS = 50
-FACTORS = tuple(share / (20 - share) for share in range(20))  # the linear part's share: 0 to .95
+SHARES = tuple(share / 20 for share in range(20))  # of the linear classifier in the mean of both
 
 
 @torch.no_grad()
@@ -65,10 +65,10 @@ def fit_linear(
 
 @torch.no_grad()
 def join_linear(network: Classifier, linear: LinearNgrams, valid: Documents) -> float:
-    """Puts ``linear`` beside the network, scaled so that a validation split is likeliest.
+    """Puts ``linear`` beside the network: their logits' weighted mean is what counts from now on.
 
     Returns:
-        By how much it was scaled.
+        The share of ``linear``, chosen so that a validation split is likeliest.
     """
     valid = _in_scope(valid)
     network.linear = None
@@ -76,12 +76,17 @@ def join_linear(network: Classifier, linear: LinearNgrams, valid: Documents) -> 
     linear_BC = torch.empty_like(found.logits_BC)
     for batch in _batches(valid):
         linear_BC[batch.indices] = linear(batch.tokens_TB, batch.lengths_B)
-    losses = [temperature_loss(found.logits_BC + by * linear_BC, found.labels_B) for by in FACTORS]
-    factor = FACTORS[losses.index(min(losses))]
+    losses = [
+        temperature_loss(torch.lerp(found.logits_BC, linear_BC, share), found.labels_B)
+        for share in SHARES
+    ]
+    share = SHARES[losses.index(min(losses))]
     network.linear = copy.deepcopy(linear)
-    network.linear.weight_FC.mul_(factor)
-    network.linear.bias_C.mul_(factor)
-    return factor
+    for parameter in (network.linear.weight_FC, network.linear.bias_C):
+        parameter.mul_(share)
+    for parameter in network.output.parameters():
+        parameter.mul_(1.0 - share)
+    return share
 
 
 class _Regression:

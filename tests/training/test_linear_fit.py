@@ -83,7 +83,7 @@ def test_words_that_tell_the_label_are_believed() -> None:
     train = Documents([*train.tokens, [4, 5, 6]], [*train.labels, OUTSIDE])
     linear = linear_of(network)
     fit_linear(linear, train, valid)
-    assert join_linear(network, linear, valid) > 1.0
+    assert join_linear(network, linear, valid) > 0.5
     assert predict(network, made_up(300, 3, telling=True)).accuracy > 0.95
 
 
