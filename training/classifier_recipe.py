@@ -89,7 +89,7 @@ class ClassifierRecipe:
     linear_ngrams: int | None = option(
         None,
         "a linear classifier over runs of 1 to so many tokens stands beside the network (2; 4 for "
-        "characters); 0: none",
+        "characters; 0 with more than 300 labels); 0: none",
         metavar="N",
     )
     linear_buckets: int | None = option(
@@ -191,6 +191,7 @@ class ClassifierRecipe:
 LAYER_DECAY = 2.6  # as Howard and Ruder (2018) found
 UNFREEZING = 0.3
 LINEAR_WEIGHTS, MOST_BUCKETS = 1 << 20, 1 << 17
+MOST_LABELS = 300  # with more, the fit of a linear classifier takes gigabytes
 LONG, WINDOW = 250, 200  # tokens
 LONG_RUN = 3_000_000  # tokens
 SMALL_CORPUS = 200  # documents: in fewer, a word that is seen once may be the one that matters
@@ -243,7 +244,7 @@ def complete(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
         "unfreezing": UNFREEZING if trained else 0.0,
         "epochs": _epochs(size, windows=windows, characters=characters),
         "ngrams": 4 if characters and not trained else 1,
-        "linear_ngrams": 4 if characters else 2,
+        "linear_ngrams": 0 if size.labels > MOST_LABELS else 4 if characters else 2,
         "learning_rate": 5e-3 if trained else 4e-3 if characters else 2e-3,
         "dropout_output": 0.5 if characters else 0.3,
         "dropout_mlp": 0.5 if characters else 0.2,

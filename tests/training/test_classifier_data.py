@@ -176,3 +176,16 @@ def test_every_choice_is_made_for_any_corpus(documents: int, labels: int, length
     assert free.epochs is not None
     assert 3 <= free.epochs <= 40
     assert (free.crop is None) == (length <= 250)
+
+
+@given(st.integers(2, 3000), st.sampled_from(["word", "char"]))
+def test_the_linear_classifier_stays_within_bounds(labels: int, kind: str) -> None:
+    """Hashed weights number a million at most; with very many labels there is none by default."""
+    size = CorpusSize(documents=10**5, labels=labels, length=20)
+    recipe = complete(ClassifierRecipe(tokenizer=kind), size)  # type: ignore[arg-type]
+    assert recipe.linear_ngrams is not None
+    assert recipe.linear_buckets is not None
+    assert (recipe.linear_ngrams == 0) == (labels > 300)
+    weights = labels * max(0, recipe.linear_ngrams - 1) * recipe.linear_buckets
+    assert weights <= 2**20
+    assert recipe.linear_buckets >= 1
