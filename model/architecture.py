@@ -123,7 +123,7 @@ class ClassifierArchitecture:
         _check_choice("cell", self.cell, CELLS)
         _check_choice("pooling", self.pooling, POOLINGS)
         _check_sizes(self, "ngrams", "ngram_buckets", "linear_buckets")
-        if self.linear_ngrams != 0:
+        if type(self.linear_ngrams) is not int or self.linear_ngrams != 0:
             _check_sizes(self, "linear_ngrams")
         for name in ("ngrams", "linear_ngrams"):
             if getattr(self, name) > LONGEST_NGRAM:

@@ -23,20 +23,33 @@ SMALLEST = 1e-12  # of a length
 
 
 class Features(NamedTuple):
-    """The features that rows have, ordered by rows: row, feature and value of each, (K,)."""
+    """A sparse matrix by rows: of each entry row, feature and value (K,); where each row begins."""
 
     row_K: Tensor
     feature_K: Tensor
     value_K: Tensor
+    begin_B: Tensor
+
+    def transposed(self, features: int) -> Features:
+        """The same with rows and features exchanged."""
+        order_K = self.feature_K.argsort(stable=True)
+        return features_of(
+            self.feature_K[order_K], self.row_K[order_K], self.value_K[order_K], features
+        )
 
 
-def weighted_sums(weight_FC: Tensor, features: Features, rows: int) -> Tensor:
+def features_of(row_K: Tensor, feature_K: Tensor, value_K: Tensor, rows: int) -> Features:
+    """From entries that are ordered by rows."""
+    begin_B = torch.searchsorted(row_K, torch.arange(rows))
+    return Features(row_K, feature_K, value_K, begin_B)
+
+
+def weighted_sums(weight_FC: Tensor, features: Features) -> Tensor:
     """The sum (B, C) of each row's features' weights times their values."""
-    begin_B = torch.searchsorted(features.row_K, torch.arange(rows))
     return functional.embedding_bag(
         features.feature_K,
         weight_FC,
-        begin_B,
+        features.begin_B,
         mode="sum",
         per_sample_weights=features.value_K,
     )
@@ -58,18 +71,18 @@ class LinearNgrams(nn.Module):
 
     def forward(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
         """Logits (B, C). What stands at or beyond a row's length (each at least 1) is not read."""
-        found = self.features(tokens_TB, lengths_B)
-        return weighted_sums(self.weight_FC, found, len(lengths_B)) + self.bias_C
+        found = features_of(*self.values(tokens_TB, lengths_B), len(lengths_B))
+        return weighted_sums(self.weight_FC, found) + self.bias_C
 
-    def features(self, tokens_TB: Tensor, lengths_B: Tensor) -> Features:
-        """Of each row, every feature it has once."""
+    def values(self, tokens_TB: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Row, feature and value (K,) of every feature that a row has, ordered by rows."""
         row_K, feature_K, count_K = self.counts(tokens_TB, lengths_B)
         value_K = (1.0 + count_K.log()) * self.importance_F[feature_K]
         square_B = torch.zeros(len(lengths_B)).index_add_(0, row_K, value_K.square())
-        return Features(row_K, feature_K, value_K / square_B.sqrt().clamp(min=SMALLEST)[row_K])
+        return row_K, feature_K, value_K / square_B.sqrt().clamp(min=SMALLEST)[row_K]
 
-    def counts(self, tokens_TB: Tensor, lengths_B: Tensor) -> Features:
-        """How often each row has each of its features."""
+    def counts(self, tokens_TB: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Row, feature and count (K,) of every feature that a row has, ordered by rows."""
         inside_TB = torch.arange(tokens_TB.shape[0]).unsqueeze(1) < lengths_B
         found_NTB = tokens_TB.long().unsqueeze(0)
         if self.longest > 1:
@@ -78,4 +91,4 @@ class LinearNgrams(nn.Module):
         features = len(self.importance_F)
         keys_NTB = found_NTB + features * torch.arange(len(lengths_B))
         keys_K, count_K = keys_NTB[:, inside_TB].flatten().unique(return_counts=True)
-        return Features(keys_K // features, keys_K % features, count_K.float())
+        return keys_K // features, keys_K % features, count_K.float()

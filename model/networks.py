@@ -155,10 +155,7 @@ class Classifier(nn.Module):
             self.linear = LinearNgrams(a.vocabulary, a.linear_ngrams, a.linear_buckets, a.labels)
 
     def forward(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
-        """Logits (B, C). Steps at or beyond a row's length (each at least 1) have no influence.
-
-        In training without those of the linear classifier: each learns by itself.
-        """
+        """Logits (B, C). Steps at or beyond a row's length (each at least 1) have no influence."""
         drop = self.regularisation
         words_TBE = self.token_vectors(tokens_TB, lengths_B)
         values = locked_dropout(words_TBE, drop.input, self.training)
@@ -168,7 +165,7 @@ class Classifier(nn.Module):
             values = self._read(values, layer, lengths_B)
         values = locked_dropout(values, drop.output, self.training)
         logits_BC = self.network_logits(values, words_TBE, lengths_B)
-        return logits_BC if self.training else self.joined(logits_BC, tokens_TB, lengths_B)
+        return self.joined(logits_BC, tokens_TB, lengths_B)
 
     def token_vectors(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
         """What the first layer reads (T, B, E): vectors of the tokens, and of their n-grams."""

@@ -104,7 +104,7 @@ def _train(
         training.put_best()
         if prepared.linear is not None:
             share = join_linear(prepared.network, prepared.linear, prepared.valid)
-            report.note(f"the linear classifier's share in the logits is {share:.0%}")
+            report.note(f"the linear classifier has a share of {share:.0%} in the answers")
         metrics, predictions = keeper.conclude()
         report.conclude(metrics, predictions, prepared.answers)
     return 0

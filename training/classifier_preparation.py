@@ -6,7 +6,7 @@ its checkpoint and refuses data that have changed. Knows no training loop.
 
 from __future__ import annotations
 
-import copy
+import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,13 +32,15 @@ from training.precision import choose_precision
 from training.progress import Progress
 from training.schedule import Budget, OneCycle
 
+FITTING_SHARE = 0.2  # of a budget of minutes, at most, for the linear classifier
 PROBE = 256  # documents by which the speed of evaluation is measured
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """``linear``: the classifier that is to stand beside the network, fitted; in the network itself
-    it is still all zeros. ``known_vectors``: how many tokens begin with a vector from a file.
+    """``linear``: what is to stand beside the network at the end, fitted.
+
+    ``known_vectors``: how many tokens begin with a vector from a file.
     """
 
     recipe: ClassifierRecipe
@@ -137,11 +139,27 @@ def _assemble(recipe: ClassifierRecipe, splits: Splits, tokenizer: Tokenizer) ->
         encode_examples(examples, tokenizer, splits.labels, recipe)
         for examples in (splits.train, splits.valid, splits.test)
     )
-    linear = copy.deepcopy(network.linear)
-    if linear is not None:
-        with Progress("linear classifier") as bar:
-            fit_linear(linear, train_split, valid, lambda share: bar.update(share, figures={}))
+    linear = _fitted_linear(recipe, tokenizer.size, len(splits.labels), train_split, valid)
     return Prepared(recipe, splits, tokenizer, train_split, valid, test, network, linear)
+
+
+def _fitted_linear(
+    recipe: ClassifierRecipe, vocabulary: int, labels: int, train: Documents, valid: Documents
+) -> LinearNgrams | None:
+    """Within a fifth of a budget of minutes, about."""
+    longest = recipe.linear_ngrams or 0
+    if longest == 0:
+        return None
+    linear = LinearNgrams(vocabulary, longest, recipe.linear_buckets or 1, labels)
+    deadline = time.monotonic() + FITTING_SHARE * 60.0 * (recipe.minutes or math.inf)
+    with Progress("linear classifier") as bar:
+
+        def told(share: float) -> bool:
+            bar.update(share, figures={})
+            return time.monotonic() > deadline
+
+        fit_linear(linear, train, valid, told)
+    return linear
 
 
 def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Classifier:
@@ -155,8 +173,6 @@ def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Cla
         pooling=recipe.pooling,
         ngrams=recipe.ngrams or 1,
         ngram_buckets=recipe.ngram_buckets,
-        linear_ngrams=recipe.linear_ngrams or 0,
-        linear_buckets=recipe.linear_buckets or 1,
         mlp=recipe.mlp or 0,
         labels=labels,
     )
@@ -213,9 +229,9 @@ def settings_of(prepared: Prepared) -> Settings:
 
 
 def _measuring_seconds(prepared: Prepared) -> float:
-    """How long the end of a run takes: both splits once more, after a last evaluation."""
+    """How long the end of a run takes: a last evaluation, joining, and both splits once more."""
     sample = Documents(prepared.valid.tokens[:PROBE], prepared.valid.labels[:PROBE])
     began = time.perf_counter()
     predict(prepared.network, sample)
     seconds = time.perf_counter() - began
-    return seconds * (2 * len(prepared.valid) + len(prepared.test)) / len(sample)
+    return seconds * (3 * len(prepared.valid) + len(prepared.test)) / len(sample)

@@ -64,6 +64,7 @@ class Position:
     batch: int = 0
     epoch_share: float = 0.0
     tokens: int = 0
+    begin: float = 0.0  # seconds, before the first step
     seconds: float = 0.0
     evaluated: int = 0
     loss: float | None = None  # of training, smoothed
@@ -109,6 +110,7 @@ class ClassifierRun:
     _batches: list[list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.position.begin = time.monotonic() - self.began
         self.optimiser = _optimiser(self.network, self.settings)
         self._lay_out_epoch()
 
@@ -121,6 +123,7 @@ class ClassifierRun:
                 seconds=at.seconds,
                 steps=at.steps,
                 epochs=at.epochs,
+                begin=at.begin,
                 reserve=self.settings.reserve,
             )
             for budget in self.settings.budgets

@@ -14,15 +14,16 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.linear_ngrams import Features, LinearNgrams, weighted_sums
+from model.linear_ngrams import Features, LinearNgrams, features_of, weighted_sums
 from model.networks import Classifier
 from training.buckets import Batch, Documents, collate, sorted_batches
-from training.calibration import temperature_loss
+from training.calibration import fit_temperature, temperature_loss
 from training.classifier_evaluation import predict
 from training.out_of_scope import OUTSIDE
 
@@ -37,56 +38,83 @@ def fit_linear(
     linear: LinearNgrams,
     train: Documents,
     valid: Documents,
-    on_progress: Callable[[float], None] = lambda _: None,
+    on_progress: Callable[[float], bool] = lambda _: False,
 ) -> None:
-    """Puts importances and weights into ``linear``; ``on_progress`` is told the share done."""
+    """Puts importances and weights into ``linear``.
+
+    ``on_progress`` is told the share of the work that is done; True ends it with the best so far.
+    """
     train, valid = _in_scope(train), _in_scope(valid)
-    truth_B = torch.tensor(valid.labels)
-    lowest = math.inf
-    importances = _importances(linear, train)
-    for place, importance_F in enumerate(importances):
-        candidate = copy.deepcopy(linear)
-        candidate.importance_F.copy_(importance_F)
-        regression = _Regression(candidate, train)
-        of_valid = _features(candidate, valid)
-        before = math.inf
-        for index, strength in enumerate(STRENGTHS):  # each from where the one before ended
-            on_progress((place + index / len(STRENGTHS)) / len(importances))
-            regression.descend(strength)
-            logits_BC = weighted_sums(candidate.weight_FC, of_valid, len(valid)) + candidate.bias_C
-            loss = temperature_loss(logits_BC, truth_B)
-            if loss >= before:
-                break
-            before = loss
+    kinds = importances(linear, train)
+    steps = len(kinds) * len(STRENGTHS)
+    done, lowest = 0, math.inf
+    for importance_F in kinds:
+        for loss, candidate in _candidates(linear, importance_F, train, valid):
             if loss < lowest:
                 lowest = loss
                 linear.load_state_dict(candidate.state_dict())
+            done += 1
+            if on_progress(done / steps):
+                return
 
 
 @torch.no_grad()
 def join_linear(network: Classifier, linear: LinearNgrams, valid: Documents) -> float:
-    """Puts ``linear`` beside the network: their logits' weighted mean is what counts from now on.
+    """Puts ``linear`` beside a network without one: the weighted mean of their logits counts.
+
+    Each is divided by its own temperature first, or the surer one would outweigh the other.
 
     Returns:
         The share of ``linear``, chosen so that a validation split is likeliest.
     """
     valid = _in_scope(valid)
-    network.linear = None
     found = predict(network, valid)
     linear_BC = torch.empty_like(found.logits_BC)
     for batch in _batches(valid):
         linear_BC[batch.indices] = linear(batch.tokens_TB, batch.lengths_B)
+    own, other = (
+        fit_temperature(logits, found.labels_B) for logits in (found.logits_BC, linear_BC)
+    )
     losses = [
-        temperature_loss(torch.lerp(found.logits_BC, linear_BC, share), found.labels_B)
+        float(
+            functional.cross_entropy(
+                torch.lerp(found.logits_BC / own, linear_BC / other, share), found.labels_B
+            )
+        )
         for share in SHARES
     ]
     share = SHARES[losses.index(min(losses))]
+    for parameter in network.output.parameters():
+        parameter.mul_((1.0 - share) / own)
     network.linear = copy.deepcopy(linear)
     for parameter in (network.linear.weight_FC, network.linear.bias_C):
-        parameter.mul_(share)
-    for parameter in network.output.parameters():
-        parameter.mul_(1.0 - share)
+        parameter.mul_(share / other)
+    network.architecture = replace(
+        network.architecture, linear_ngrams=linear.longest, linear_buckets=linear.buckets
+    )
     return share
+
+
+def _candidates(
+    linear: LinearNgrams, importance_F: Tensor, train: Documents, valid: Documents
+) -> Iterator[tuple[float, LinearNgrams]]:
+    """Fits with one importance and rising strength, each from where the one before ended, until
+    the validation loss rises; that loss and the fit, which goes on changing.
+    """
+    candidate = copy.deepcopy(linear)
+    candidate.importance_F.copy_(importance_F)
+    regression = _Regression(candidate, train)
+    of_valid = _features(candidate, valid)
+    truth_B = torch.tensor(valid.labels)
+    before = math.inf
+    for strength in STRENGTHS:
+        regression.descend(strength)
+        logits_BC = weighted_sums(candidate.weight_FC, of_valid) + candidate.bias_C
+        loss = temperature_loss(logits_BC, truth_B)
+        if loss >= before:
+            return
+        before = loss
+        yield loss, candidate
 
 
 class _Regression:
@@ -95,10 +123,7 @@ class _Regression:
     def __init__(self, linear: LinearNgrams, train: Documents) -> None:
         self._linear = linear
         self._rows = _features(linear, train)
-        order_K = self._rows.feature_K.argsort(stable=True)
-        self._columns = Features(
-            self._rows.feature_K[order_K], self._rows.row_K[order_K], self._rows.value_K[order_K]
-        )
+        self._columns = self._rows.transposed(len(linear.importance_F))
         truth_B = torch.tensor(train.labels)
         self._truth_BC = functional.one_hot(truth_B, len(linear.bias_C)).float()
 
@@ -118,11 +143,9 @@ class _Regression:
 
         @torch.no_grad()
         def loss() -> float:  # and its gradients, by hand: autograd would hold all K by C products
-            logits_BC = weighted_sums(weight_FC, self._rows, documents) + bias_C
-            log_chance_BC = logits_BC.log_softmax(dim=1)
+            log_chance_BC = (weighted_sums(weight_FC, self._rows) + bias_C).log_softmax(dim=1)
             excess_BC = (log_chance_BC.exp() - self._truth_BC) / documents
-            weight_FC.grad = weighted_sums(excess_BC, self._columns, len(weight_FC))
-            weight_FC.grad += pull * weight_FC
+            weight_FC.grad = weighted_sums(excess_BC, self._columns) + pull * weight_FC
             bias_C.grad = excess_BC.sum(dim=0)
             found = -(self._truth_BC * log_chance_BC).sum() / documents
             return float(found + 0.5 * pull * weight_FC.square().sum())
@@ -130,37 +153,39 @@ class _Regression:
         optimiser.step(loss)
 
 
-def _importances(linear: LinearNgrams, documents: Documents) -> tuple[Tensor, Tensor]:
+def importances(linear: LinearNgrams, documents: Documents) -> tuple[Tensor, Tensor]:
     """Of each feature, (F,): how rare it is, and how unevenly the labels have it.
 
     The first is the logarithm of the inverse share of documents that have it; the second that of
     the ratio between the share in one label's and in all others' (Wang and Manning, "Baselines and
-    Bigrams", 2012), the largest of all labels.
+    Bigrams", 2012), the largest of all labels. Both are 0 where no document has it.
     """
     labels, features = len(linear.bias_C), len(linear.importance_F)
-    label_B = torch.tensor(documents.labels)
     having_CF = torch.zeros(labels, features)
     for batch in _batches(documents):
         row_K, feature_K, _ = linear.counts(batch.tokens_TB, batch.lengths_B)
         place_K = batch.labels_B[row_K] * features + feature_K
-        having_CF += torch.bincount(place_K, minlength=labels * features).view(labels, features)
+        having_CF.view(-1).index_add_(0, place_K, torch.ones(len(place_K)))
+    label_B = torch.tensor(documents.labels)
     documents_C1 = torch.bincount(label_B, minlength=labels).unsqueeze(1)
     having_F, total = having_CF.sum(dim=0), len(documents)
     rarity_F = 1.0 + torch.log((1.0 + total) / (1.0 + having_F))
     inside_CF = (1.0 + having_CF) / (2.0 + documents_C1)
     outside_CF = (1.0 + having_F - having_CF) / (2.0 + total - documents_C1)
-    return rarity_F, torch.log(inside_CF / outside_CF).abs().amax(dim=0)
+    contrast_F = torch.log(inside_CF / outside_CF).abs().amax(dim=0)
+    seen_F = having_F > 0
+    return rarity_F * seen_F, contrast_F * seen_F
 
 
 def _features(linear: LinearNgrams, documents: Documents) -> Features:
     """What each document has, in the documents' order."""
     parts = []
     for batch in _batches(documents):
-        row_K, feature_K, value_K = linear.features(batch.tokens_TB, batch.lengths_B)
-        parts.append(Features(torch.tensor(batch.indices)[row_K], feature_K, value_K))
+        row_K, feature_K, value_K = linear.values(batch.tokens_TB, batch.lengths_B)
+        parts.append((torch.tensor(batch.indices)[row_K], feature_K, value_K))
     row_K, feature_K, value_K = (torch.cat(column) for column in zip(*parts, strict=True))
     order_K = row_K.argsort(stable=True)
-    return Features(row_K[order_K], feature_K[order_K], value_K[order_K])
+    return features_of(row_K[order_K], feature_K[order_K], value_K[order_K], len(documents))
 
 
 def _batches(documents: Documents) -> Iterator[Batch]:

@@ -43,7 +43,7 @@ def told(rows: Sequence[Row], found: Sequence[Measured]) -> Report:
         name=NAME,
         title="Quality",
         tables=[Table("Recipes", HEADINGS, table_rows(rows, found), texts=2)],
-        notes=["Test splits; the spread is the standard deviation over seeds."],
+        notes=["Test splits, or as said; the spread is the standard deviation over seeds."],
         found={"runs": [asdict(one) for one in found]},
     )
 

@@ -34,7 +34,7 @@ def test_every_recipe_of_the_table_is_there() -> None:
 def test_what_is_finished_is_not_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second time the same artifact is measured; one that was broken off begins anew."""
+    """The second time the same artifact is measured; of another recipe it is made anew."""
     texts = tmp_path / "texts.jsonl"
     records = [{"text": f"{topic} {n}", "label": topic} for n in range(20) for topic in ("a", "b")]
     texts.write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -47,7 +47,8 @@ def test_what_is_finished_is_not_trained_again(
     assert json.loads(manifest.read_text())["provenance"]["seed"] == 3
     assert measure_row(row(), 3, tmp_path) == found
     assert manifest.stat().st_mtime_ns == written
-    finished(tmp_path / "topics-3").unlink()
+    mark = finished(tmp_path / "topics-3")
+    mark.write_text("another recipe")
     assert measure_row(row(), 3, tmp_path).figure == found.figure
     assert manifest.stat().st_mtime_ns > written
 
@@ -55,6 +56,7 @@ def test_what_is_finished_is_not_trained_again(
 def test_a_recipe_that_fails_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that failed."""
     monkeypatch.setattr(quality, "RECIPES", tmp_path)
+    (tmp_path / "topics.toml").write_text("no such option = 1")
     with pytest.raises(SystemExit, match="training classifier ended with code 2"):
         measure_row(row(), 1, tmp_path)
 

@@ -15,7 +15,11 @@ import torch
 from model.artifact import load_artifact
 from model.networks import Classifier
 from training.checkpoint import load_checkpoint
+from training.classifier_data import read_splits
 from training.classifier_evaluation import Predictions
+from training.classifier_preparation import prepare_fresh, settings_of
+from training.classifier_recipe import ClassifierRecipe
+from training.classifier_run import ClassifierRun
 from training.commands import main
 from training.readers import Example
 
@@ -83,8 +87,9 @@ def same(one: Path, other: Path) -> bool:
 def test_an_artifact_that_tells_the_topics_apart(
     files: list[str], tmp_path: Path, options: list[str]
 ) -> None:
-    """Every cell, tokenizer and pooling learns; metrics, labels and calibration are recorded."""
+    """Every cell, tokenizer and pooling learns by itself; metrics and calibration are recorded."""
     out = tmp_path / "topics"
+    options = [*options, "--linear-ngrams", "0"]
     size = ["--epochs", "12", "--learning-rate", "0.005", "--hidden", "24", "--embedding", "24"]
     assert main(["classifier", *files, *size, *options, "--out", str(out)]) == 0
     artifact = load_artifact(out)
@@ -98,6 +103,33 @@ def test_an_artifact_that_tells_the_topics_apart(
         assert {f"{split}_{name}" for name in measured} <= set(manifest.metrics)
     # chance is one in three, and one topic never learned two in three; six seeds gave 0.88 to 1
     assert manifest.metrics["test_accuracy"] > 0.7
+
+
+def test_a_linear_classifier_joins(files: list[str], tmp_path: Path) -> None:
+    """Beside a network that has learned nothing it tells the topics apart, served as measured."""
+    idle = ["--epochs", "1", "--learning-rate", "1e-12", "--hidden", "8", "--embedding", "8"]
+    found = {}
+    for longest in ("0", "2"):
+        out = tmp_path / longest
+        options = [*idle, "--linear-ngrams", longest, "--out", str(out)]
+        assert main(["classifier", *files, *options]) == 0
+        artifact = load_artifact(out)
+        assert isinstance(artifact.network, Classifier)
+        assert (artifact.network.linear is None) == (longest == "0")
+        found[longest] = artifact.manifest.metrics["test_accuracy"]
+    assert found["0"] < 0.7
+    assert found["2"] > 0.9
+
+
+def test_what_comes_before_the_first_step_is_no_part_of_the_schedule(tmp_path: Path) -> None:
+    """A time budget counts from the command's begin, its progress from the first step."""
+    file = tmp_path / "texts.csv"
+    file.write_text("text,label\n" + "good film,a\nbad film,b\n" * 20)
+    recipe = ClassifierRecipe(train=(str(file),), minutes=2.0, precision="float32")
+    prepared = prepare_fresh(recipe, read_splits(recipe))
+    run = ClassifierRun(prepared.network, settings_of(prepared), time.monotonic() - 60.0)
+    assert run.progress() < 0.1
+    assert run.position.seconds > 60.0
 
 
 def test_the_seed_decides_the_run(files: list[str], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ from tests.training.language_model_command import (
 )
 from tests.training.made_up_text import text
 from training.commands import main
+from training.perplexity import Likelihood, likelihood
 from training.run_directory import read_log
 
 
@@ -59,12 +61,22 @@ def test_other_tokenizers_train_as_well(corpus: list[str], tmp_path: Path, token
     assert found.manifest.metrics["training_epochs"] == pytest.approx(1.0)
 
 
-def test_half_the_bytes_are_what_is_measured(corpus: list[str], tmp_path: Path) -> None:
+def test_half_the_bytes_are_what_is_measured(
+    corpus: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With --storage float16 the file is half as large, and its figures are of what it holds."""
     whole, half = tmp_path / "whole", tmp_path / "half"
+    rounded = []
+
+    def spy(network: LanguageModel, *given: Any, **more: Any) -> Likelihood:
+        rounded.append(all(torch.equal(p, p.half().float()) for p in network.parameters()))
+        return likelihood(network, *given, **more)
+
+    monkeypatch.setattr("training.language_model_keeper.likelihood", spy)
     for out, storage in ((whole, "float32"), (half, "float16")):
         options = ["--steps", "40", "--storage", storage, "--out", str(out)]
         assert main(["lm", *corpus, *options]) == 0
+    assert rounded == [False, True]
     sizes = [(out / "weights.safetensors").stat().st_size for out in (half, whole)]
     assert sizes[0] < 0.6 * sizes[1]
     told = tmp_path / "told.json"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import pytest
 import torch
+from torch import Tensor, tensor
 from torch.nn import functional
 
 from model.architecture import ClassifierArchitecture
 from model.linear_ngrams import LinearNgrams
 from model.networks import Classifier
 from training.buckets import Documents
+from training.calibration import fit_temperature, temperature_loss
 from training.classifier_evaluation import predict
-from training.linear_fit import STRENGTHS, fit_linear, join_linear
+from training.linear_fit import SHARES, STRENGTHS, fit_linear, importances, join_linear
 from training.out_of_scope import OUTSIDE
 
 VOCABULARY, LABELS = 30, 3
@@ -34,7 +39,7 @@ def made_up(count: int, seed: int, *, telling: bool) -> Documents:
 
 
 def classifier() -> Classifier:
-    """A small network with random weights, and a linear classifier beside it."""
+    """A small network with random weights."""
     torch.manual_seed(1)
     return Classifier(
         ClassifierArchitecture(
@@ -45,35 +50,108 @@ def classifier() -> Classifier:
             layers=1,
             mlp=4,
             labels=LABELS,
-            linear_ngrams=2,
-            linear_buckets=64,
         )
     )
 
 
-def linear_of(network: Classifier) -> LinearNgrams:
-    """It is there."""
-    assert network.linear is not None
-    return network.linear
+def fitted(train: Documents, valid: Documents) -> LinearNgrams:
+    """Over tokens and pairs."""
+    linear = LinearNgrams(VOCABULARY, 2, 64, LABELS)
+    fit_linear(linear, train, valid)
+    return linear
 
 
-def test_it_finds_the_minimum() -> None:
-    """At the weights found, the gradient of the loss held back by one of the strengths is zero."""
-    network, train = classifier(), made_up(200, 1, telling=True)
-    linear = linear_of(network)
-    fit_linear(linear, train, made_up(100, 2, telling=True))
+def slope_at(linear: LinearNgrams, train: Documents) -> Tensor:
+    """The gradient of the mean loss, by autograd and document by document."""
     weight_FC = linear.weight_FC.clone().requires_grad_()
     logits = []
     for tokens in train.tokens:
-        found = linear.features(torch.tensor(tokens)[:, None], torch.tensor([len(tokens)]))
-        logits.append(found.value_K @ weight_FC[found.feature_K] + linear.bias_C)
+        _, feature_K, value_K = linear.values(torch.tensor(tokens)[:, None], tensor([len(tokens)]))
+        logits.append(value_K @ weight_FC[feature_K] + linear.bias_C)
     loss = functional.cross_entropy(torch.stack(logits), torch.tensor(train.labels))
     (slope_FC,) = torch.autograd.grad(loss, weight_FC)
-    ends = [
-        (slope_FC + linear.weight_FC / (strength * len(train))).abs().max().item()
+    return slope_FC
+
+
+def strength_of(linear: LinearNgrams, train: Documents) -> float:
+    """The strength at whose minimum the weights are."""
+    slope_FC = slope_at(linear, train)
+    rests = {
+        strength: (slope_FC + linear.weight_FC / (strength * len(train))).abs().max().item()
         for strength in STRENGTHS
+    }
+    found = min(rests, key=lambda strength: rests[strength])
+    assert rests[found] < 0.02 * slope_FC.abs().max().item()
+    return found
+
+
+def test_it_ends_in_the_minimum_that_validation_likes() -> None:
+    """Words that say nothing are held back most, words that tell the label hardly at all."""
+    for telling, expected in ((False, STRENGTHS[:1]), (True, STRENGTHS[2:])):
+        train, valid = (made_up(200, seed, telling=telling) for seed in (1, 2))
+        assert strength_of(fitted(train, valid), train) in expected
+
+
+def test_importances_by_hand() -> None:
+    """Of single tokens: rarity and contrast from counted documents; 0 for what nobody has."""
+    train = made_up(50, 1, telling=True)
+    rarity_F, contrast_F = importances(LinearNgrams(VOCABULARY, 2, 64, LABELS), train)
+    having = [
+        [
+            sum(token in tokens for tokens, own in pairs(train) if own == label)
+            for label in range(LABELS)
+        ]
+        for token in range(VOCABULARY)
     ]
-    assert min(ends) < 0.02 * slope_FC.abs().max().item()
+    documents = [train.labels.count(label) for label in range(LABELS)]
+    for token, counts in enumerate(having):
+        if sum(counts) == 0:
+            assert rarity_F[token] == contrast_F[token] == 0.0
+            continue
+        assert rarity_F[token] == pytest.approx(1 + math.log(51 / (1 + sum(counts))), rel=1e-5)
+        ratios = [
+            abs(math.log((1 + own) / (2 + n) * (2 + 50 - n) / (1 + sum(counts) - own)))
+            for own, n in zip(counts, documents, strict=True)
+        ]
+        assert contrast_F[token] == pytest.approx(max(ratios), rel=1e-5)
+
+
+def test_the_better_importance_is_kept() -> None:
+    """What was fitted has one of the two, and a validation loss no higher than the first fit's."""
+    train, valid = (made_up(200, seed, telling=True) for seed in (1, 2))
+    first = LinearNgrams(VOCABULARY, 2, 64, LABELS)
+    shares: list[float] = []
+
+    def stop(share: float) -> bool:
+        shares.append(share)
+        return True
+
+    fit_linear(first, train, valid, stop)
+    assert shares == [1 / (2 * len(STRENGTHS))]
+    best = fitted(train, valid)
+    kinds = importances(best, train)
+    assert any(torch.equal(best.importance_F, kind_F) for kind_F in kinds)
+    assert torch.equal(first.importance_F, kinds[0])
+    assert loss_of(best, valid) < loss_of(first, valid)
+
+
+def test_joined_logits_are_a_weighted_mean() -> None:
+    """Each part divided by its temperature; the share has the lowest loss of all that are tried."""
+    network, valid = classifier(), made_up(100, 2, telling=True)
+    linear = fitted(made_up(60, 1, telling=True), valid)
+    own_BC = predict(network, valid).logits_BC
+    other_BC, labels_B = linear_logits(linear, valid), torch.tensor(valid.labels)
+    own_BC, other_BC = (x / fit_temperature(x, labels_B) for x in (own_BC, other_BC))
+    share = join_linear(network, linear, valid)
+    found_BC = predict(network, valid).logits_BC
+    torch.testing.assert_close(found_BC, torch.lerp(own_BC, other_BC, share), atol=1e-4, rtol=1e-4)
+    losses = {
+        by: functional.cross_entropy(torch.lerp(own_BC, other_BC, by), labels_B).item()
+        for by in SHARES
+    }
+    assert share == min(losses, key=lambda by: losses[by])
+    assert network.architecture.linear_ngrams == 2
+    assert network.architecture.linear_buckets == 64
 
 
 def test_words_that_tell_the_label_are_believed() -> None:
@@ -81,18 +159,31 @@ def test_words_that_tell_the_label_are_believed() -> None:
     network, valid = classifier(), made_up(100, 2, telling=True)
     train = made_up(200, 1, telling=True)
     train = Documents([*train.tokens, [4, 5, 6]], [*train.labels, OUTSIDE])
-    linear = linear_of(network)
-    fit_linear(linear, train, valid)
-    assert join_linear(network, linear, valid) > 0.5
+    assert join_linear(network, fitted(train, valid), valid) > 0.5
     assert predict(network, made_up(300, 3, telling=True)).accuracy > 0.95
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_noise_is_not_believed(seed: int) -> None:
-    """Where words say nothing of the label, the sum is no worse than the network by itself."""
+    """Where words say nothing of the label, fresh documents are hardly worse off than by chance."""
     network, valid = classifier(), made_up(300, seed + 10, telling=False)
-    alone = predict(network, valid).loss
-    linear = linear_of(network)
-    fit_linear(linear, made_up(100, seed, telling=False), valid)
-    assert join_linear(network, linear, valid) < 0.5
-    assert predict(network, valid).loss < alone + 0.02
+    join_linear(network, fitted(made_up(100, seed, telling=False), valid), valid)
+    assert predict(network, made_up(500, seed + 20, telling=False)).loss < math.log(LABELS) + 0.03
+
+
+def pairs(documents: Documents) -> list[tuple[Sequence[int], int]]:
+    """Tokens and label of each."""
+    return list(zip(documents.tokens, documents.labels, strict=True))
+
+
+def linear_logits(linear: LinearNgrams, documents: Documents) -> Tensor:
+    """(B, C), document by document."""
+    rows = [
+        linear(torch.tensor(tokens)[:, None], tensor([len(tokens)])) for tokens in documents.tokens
+    ]
+    return torch.cat(rows)
+
+
+def loss_of(linear: LinearNgrams, documents: Documents) -> float:
+    """Under the temperature that suits it."""
+    return temperature_loss(linear_logits(linear, documents), torch.tensor(documents.labels))
