@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from model.architecture import ClassifierArchitecture
 from model.networks import Classifier
 from training.classifier_evaluation import Predictions
 from training.classifier_recipe import ClassifierRecipe
@@ -53,7 +52,7 @@ class RunReport:
         )
         self.note(
             f"{'bidirectional ' if a.bidirectional else ''}{a.cell} {a.layers}x{a.hidden}, "
-            f"embedding {a.embedding}, pooling {a.pooling}, head {a.mlp}, {_beside(a)}"
+            f"embedding {a.embedding}, pooling {a.pooling}, head {a.mlp}, {_beside(recipe)}"
             f"{parameters:,} parameters, {recipe.precision}; at most {recipe.epochs:g} epochs"
             + (f" or {recipe.minutes:g} min" if recipe.minutes is not None else "")
         )
@@ -138,9 +137,9 @@ class RunReport:
         self._board.close()
 
 
-def _beside(architecture: ClassifierArchitecture) -> str:
-    longest = architecture.linear_ngrams
-    return f"linear over runs of 1 to {longest}, " if longest > 0 else ""
+def _beside(recipe: ClassifierRecipe) -> str:
+    longest = recipe.linear_ngrams
+    return f"linear over runs of 1 to {longest}, " if longest else ""
 
 
 def _numbers(figures: Mapping[str, float]) -> dict[str, float]:

@@ -105,7 +105,9 @@ def test_an_artifact_that_tells_the_topics_apart(
     assert manifest.metrics["test_accuracy"] > 0.7
 
 
-def test_a_linear_classifier_joins(files: list[str], tmp_path: Path) -> None:
+def test_a_linear_classifier_joins(
+    files: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Beside a network that has learned nothing it tells the topics apart, served as measured."""
     idle = ["--epochs", "1", "--learning-rate", "1e-12", "--hidden", "8", "--embedding", "8"]
     found = {}
@@ -113,6 +115,8 @@ def test_a_linear_classifier_joins(files: list[str], tmp_path: Path) -> None:
         out = tmp_path / longest
         options = [*idle, "--linear-ngrams", longest, "--out", str(out)]
         assert main(["classifier", *files, *options]) == 0
+        told = capfd.readouterr().err
+        assert ("linear over runs of 1 to 2" in told) == (longest == "2")
         artifact = load_artifact(out)
         assert isinstance(artifact.network, Classifier)
         assert (artifact.network.linear is None) == (longest == "0")
