@@ -105,6 +105,7 @@ def serve(settings: Settings, output: IO[str] = sys.stdout) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=settings.keep_alive_seconds,
             timeout_graceful_shutdown=_FLUSH_SECONDS,
         )
         server = DrainingServer(config, context, output)

@@ -107,6 +107,12 @@ class Settings(BaseSettings):
     heartbeat_seconds: Seconds = Field(
         default=10, gt=0, description="silence of the step loop after which /health/live fails"
     )
+    keep_alive_seconds: int = Field(
+        default=75,
+        ge=1,
+        description="how long a quiet connection is kept for its next request; more than the pools "
+        "of clients and load balancers keep one, or they ask on one that is just being closed",
+    )
     drain_seconds: Seconds = Field(
         default=30, description="time running requests have to finish after SIGTERM"
     )

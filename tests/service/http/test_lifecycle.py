@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 
 from service.__main__ import main
 from service.settings import Settings, granted_cpus
-from tests.service.http.process import RunningService, error_of, eventually, run_to_end
+from tests.service.http.process import PATIENCE, RunningService, error_of, eventually, run_to_end
 
 
 def test_says_what_it_serves_and_what_to_try(service: RunningService) -> None:
@@ -134,6 +137,32 @@ def test_deadline_in_the_queue_is_a_504(narrow_service: RunningService) -> None:
             response = narrow_service.post("/generate", body)
             assert response.status_code == 504, response.text
             assert error_of(response)["type"] == "deadline_exceeded"
+
+
+def test_a_quiet_connection_outlives_the_pools_of_clients(service: RunningService) -> None:
+    """Those keep one for 5 seconds and longer; were it closed just then, a request would be lost."""
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE)
+    with contextlib.closing(connection):
+        for quiet in (0, 7):
+            time.sleep(quiet)
+            assert connection.sock is not None or quiet == 0
+            connection.request("GET", "/health/ready")
+            response = connection.getresponse()
+            assert response.status == 200
+            response.read()
+
+
+def test_a_quiet_connection_ends_when_it_is_told_to(models: Path) -> None:
+    """After --keep-alive-seconds the service closes it."""
+    with (
+        RunningService(models / "words", "--keep-alive-seconds", "1") as service,
+        service.connect() as connection,
+    ):
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n")
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+        assert received.startswith(b"HTTP/1.1 200")
 
 
 def test_drain_lets_streams_end(models: Path) -> None:
