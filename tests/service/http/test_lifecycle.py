@@ -140,7 +140,7 @@ def test_deadline_in_the_queue_is_a_504(narrow_service: RunningService) -> None:
 
 
 def test_a_quiet_connection_outlives_the_pools_of_clients(service: RunningService) -> None:
-    """Those keep one for 5 seconds and longer; were it closed just then, a request would be lost."""
+    """Those keep one for 5 seconds or more; were it closed just then, a request would be lost."""
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE)
     with contextlib.closing(connection):
         for quiet in (0, 7):
