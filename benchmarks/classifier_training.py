@@ -5,16 +5,14 @@ measured alike, by their answers to the test texts. Knows no details of any of t
 """
 
 import json
-import os
 import resource
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.modules import measured, run_module
 from benchmarks.peers.labelled_texts import read_texts
 
 PEERS = {
@@ -80,10 +78,8 @@ def _ours(plan: ClassifierPlan, seed: int) -> Trained:
         *("--threads", str(plan.threads), "--seed", str(seed)),
         *("--overwrite", "--out", str(artifact), *plan.options),
     )
-    figures = plan.out / "figures.json"
-    data = [*map(str, plan.test), "--json", str(figures)]
-    _run(plan, "training", "evaluate", str(artifact), "--data", *data)
-    found = json.loads(figures.read_text(encoding="utf-8"))
+    data = ["--data", *map(str, plan.test)]
+    found = measured(artifact, "evaluate", *data, threads=plan.threads)
     return Trained(OURS, seed, found["accuracy"], found["macro_f1"], seconds, cpu_seconds)
 
 
@@ -98,11 +94,7 @@ def _splits(plan: ClassifierPlan, *more: str) -> list[str]:
 def _run(plan: ClassifierPlan, module: str, *arguments: str) -> tuple[float, float]:
     """Runs a module to its end: seconds, and processor seconds. Exits if it fails."""
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", module, *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(plan.threads)}
-    done = subprocess.run(command, check=False, env=environment)
-    if done.returncode != 0:
-        raise SystemExit(f"python -m {module} ended with code {done.returncode}")
+    run_module(module, *arguments, threads=plan.threads)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return time.monotonic() - began, used

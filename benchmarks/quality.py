@@ -6,12 +6,12 @@ recipes and what is wanted of each, and nothing of networks.
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from benchmarks.modules import measured, run_module
+from benchmarks.training import perplexity
 
 RECIPES = Path("training") / "recipes"
 ACROSS_PHRASES = "prep_"  # constructions of Marvin and Linzen (2018)
@@ -49,7 +49,7 @@ def measure_row(row: Row, seed: int, directory: Path) -> Measured:
     if not mark.exists() or mark.read_text(encoding="utf-8") != text:
         mark.unlink(missing_ok=True)
         options = ["--recipe", str(recipe), "--seed", str(seed), "--overwrite"]
-        _training(row.command, *options, "--out", str(artifact))
+        run_module("training", row.command, *options, "--out", str(artifact))
         mark.write_text(text, encoding="utf-8")
     minutes = metrics_of(artifact)["training_seconds"] / 60.0
     return Measured(row.what, seed, row.measure(artifact), minutes)
@@ -74,17 +74,15 @@ def metric(name: str) -> Measure:
 
 def perplexity_on(file: str) -> Measure:
     """The perplexity per token on a file of the data."""
-    return lambda artifact: float(
-        _figures(artifact, "evaluate", "--data", _data(file))["perplexity"]
-    )
+    return lambda artifact: perplexity(artifact, [_data(file)])
 
 
 def agreement_across_phrases(artifact: Path) -> float:
     """The share of pairs with a prepositional phrase before the verb that are told apart."""
-    pairs = _data("agreement/lm_syneval.sample.tsv")
+    pairs = str(_data("agreement/lm_syneval.sample.tsv"))
     parts = [
         part
-        for name, part in _figures(artifact, "agreement", "--pairs", pairs)["constructions"].items()
+        for name, part in measured(artifact, "agreement", "--pairs", pairs)["constructions"].items()
         if name.startswith(ACROSS_PHRASES) and part["pairs"]
     ]
     right = sum(part["accuracy"] * part["pairs"] for part in parts)
@@ -120,19 +118,5 @@ ROWS: Sequence[Row] = (
 )
 
 
-def _data(file: str) -> str:
-    return str(Path(os.environ["UNROLL_DATA"]) / file)
-
-
-def _figures(artifact: Path, command: str, *options: str) -> dict[str, Any]:
-    told = artifact.with_name(f"{artifact.name}.{command}.json")
-    _training(command, str(artifact), *options, "--json", str(told))
-    found: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
-    return found
-
-
-def _training(*arguments: str) -> None:
-    """Runs a command of `training` to its end. Exits if it fails."""
-    done = subprocess.run([sys.executable, "-m", "training", *arguments], check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"python -m training {arguments[0]} ended with code {done.returncode}")
+def _data(file: str) -> Path:
+    return Path(os.environ["UNROLL_DATA"]) / file

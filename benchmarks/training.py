@@ -4,12 +4,11 @@ Ours runs first and makes the tokenizer; all are measured by `python -m training
 same tokens. One after the other, so that each has the whole machine. Knows no details of either.
 """
 
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.modules import measured, run_module
 
 FIGURE = "perplexity"
 
@@ -46,7 +45,7 @@ def compare(plan: TrainingPlan) -> dict[str, dict[str, float]]:
 
 def train_ours(plan: TrainingPlan, out: Path) -> None:
     """Runs our own command."""
-    run(
+    run_module(
         *("training", "lm", "--tokenizer", "word", "--cell", "lstm", "--overwrite"),
         *("--train", *map(str, plan.train), "--valid", *map(str, plan.valid)),
         *("--hidden", str(plan.hidden), "--embedding", str(plan.hidden)),
@@ -58,7 +57,7 @@ def train_ours(plan: TrainingPlan, out: Path) -> None:
 
 def train_plain(plan: TrainingPlan, optimiser: str, tokenizer: Path, out: Path) -> None:
     """Runs the plain script."""
-    run(
+    run_module(
         *("benchmarks.peers.word_language_model", "--tokenizer", str(tokenizer)),
         *("--train", *map(str, plan.train), "--valid", *map(str, plan.valid)),
         *("--hidden", str(plan.hidden), "--layers", str(plan.layers)),
@@ -68,19 +67,7 @@ def train_plain(plan: TrainingPlan, optimiser: str, tokenizer: Path, out: Path) 
 
 def perplexity(artifact: Path, files: Sequence[Path]) -> float:
     """Perplexity for each token, as our own command measures it."""
-    figures = artifact.parent / f"{artifact.name}.json"
-    run(
-        *("training", "evaluate", str(artifact), "--data", *map(str, files)),
-        *("--json", str(figures)),
-    )
-    return float(json.loads(figures.read_text(encoding="utf-8"))[FIGURE])
-
-
-def run(module: str, *arguments: str) -> None:
-    """Runs one of our modules; exits if it fails."""
-    done = subprocess.run([sys.executable, "-m", module, *arguments], check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"python -m {module} ended with code {done.returncode}")
+    return float(measured(artifact, "evaluate", "--data", *map(str, files))[FIGURE])
 
 
 def table(found: dict[str, dict[str, float]], minutes: float) -> str:

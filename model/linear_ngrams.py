@@ -22,6 +22,14 @@ from model.ngrams import ngram_buckets
 SMALLEST = 1e-12  # of a length
 
 
+class Counts(NamedTuple):
+    """How often each row has each of its features: row, feature and count (K,), by rows."""
+
+    row_K: Tensor
+    feature_K: Tensor
+    count_K: Tensor
+
+
 class Features(NamedTuple):
     """A sparse matrix by rows: of each entry row, feature and value (K,); where each row begins."""
 
@@ -71,18 +79,22 @@ class LinearNgrams(nn.Module):
 
     def forward(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
         """Logits (B, C). What stands at or beyond a row's length (each at least 1) is not read."""
-        found = features_of(*self.values(tokens_TB, lengths_B), len(lengths_B))
-        return weighted_sums(self.weight_FC, found) + self.bias_C
+        return self.logits(self.features(self.counts(tokens_TB, lengths_B), len(lengths_B)))
 
-    def values(self, tokens_TB: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Row, feature and value (K,) of every feature that a row has, ordered by rows."""
-        row_K, feature_K, count_K = self.counts(tokens_TB, lengths_B)
+    def logits(self, features: Features) -> Tensor:
+        """(B, C)."""
+        return weighted_sums(self.weight_FC, features) + self.bias_C
+
+    def features(self, counts: Counts, rows: int) -> Features:
+        """What counts are worth: their logarithms times importance, each row of length 1."""
+        row_K, feature_K, count_K = counts
         value_K = (1.0 + count_K.log()) * self.importance_F[feature_K]
-        square_B = torch.zeros(len(lengths_B)).index_add_(0, row_K, value_K.square())
-        return row_K, feature_K, value_K / square_B.sqrt().clamp(min=SMALLEST)[row_K]
+        square_B = torch.zeros(rows).index_add_(0, row_K, value_K.square())
+        value_K = value_K / square_B.sqrt().clamp(min=SMALLEST)[row_K]
+        return features_of(row_K, feature_K, value_K, rows)
 
-    def counts(self, tokens_TB: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Row, feature and count (K,) of every feature that a row has, ordered by rows."""
+    def counts(self, tokens_TB: Tensor, lengths_B: Tensor) -> Counts:
+        """Of the runs in documents; what stands at or beyond a row's length is not read."""
         inside_TB = torch.arange(tokens_TB.shape[0]).unsqueeze(1) < lengths_B
         found_NTB = tokens_TB.long().unsqueeze(0)
         if self.longest > 1:
@@ -91,4 +103,4 @@ class LinearNgrams(nn.Module):
         features = len(self.importance_F)
         keys_NTB = found_NTB + features * torch.arange(len(lengths_B))
         keys_K, count_K = keys_NTB[:, inside_TB].flatten().unique(return_counts=True)
-        return keys_K // features, keys_K % features, count_K.float()
+        return Counts(keys_K // features, keys_K % features, count_K.float())

@@ -164,8 +164,7 @@ class Classifier(nn.Module):
                 values = locked_dropout(values, drop.hidden, self.training)
             values = self._read(values, layer, lengths_B)
         values = locked_dropout(values, drop.output, self.training)
-        logits_BC = self.network_logits(values, words_TBE, lengths_B)
-        return self.joined(logits_BC, tokens_TB, lengths_B)
+        return self.label_logits(values, words_TBE, tokens_TB, lengths_B)
 
     def token_vectors(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
         """What the first layer reads (T, B, E): vectors of the tokens, and of their n-grams."""
@@ -179,21 +178,19 @@ class Classifier(nn.Module):
                 )
         return functional.dropout1d(values_TBE, drop.word, self.training)
 
-    def joined(self, logits_BC: Tensor, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
-        """Logits of the network with those of the linear classifier, where there is one, added."""
-        if self.linear is None:
-            return logits_BC
-        linear_BC: Tensor = self.linear(tokens_TB, lengths_B)
-        return logits_BC + linear_BC
-
-    def network_logits(self, values_TBF: Tensor, words_TBE: Tensor, lengths_B: Tensor) -> Tensor:
-        """Logits (B, C) from what the last layer gave at every step, and from the word vectors."""
+    def label_logits(
+        self, values_TBF: Tensor, words_TBE: Tensor, tokens_TB: Tensor, lengths_B: Tensor
+    ) -> Tensor:
+        """Logits (B, C) from what the last layer gave at every step, and from the word vectors;
+        those of the linear classifier over the tokens are added where there is one.
+        """
         pooled_BF = self._pool(values_TBF, lengths_B)
         if self.architecture.pools_words:
             pooled_BF = torch.cat([pooled_BF, *max_and_mean(words_TBE, lengths_B)], dim=1)
         hidden_BM = functional.relu(self.mlp(pooled_BF))
         hidden_BM = functional.dropout(hidden_BM, self.regularisation.mlp, self.training)
-        return self.output(hidden_BM)  # type: ignore[no-any-return]
+        logits_BC: Tensor = self.output(hidden_BM)
+        return logits_BC if self.linear is None else logits_BC + self.linear(tokens_TB, lengths_B)
 
     def _read(self, values_TBF: Tensor, layer: int, lengths_B: Tensor) -> Tensor:
         """One layer; the second direction reads each document from its own last token."""

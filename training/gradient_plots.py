@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.gradient_findings import Findings, NetworkFindings
 from training.gradient_flow import Flow
-from training.plots import MARGIN
+from training.plots import roomy_layout
 from training.run_directory import OutputError
 
 if TYPE_CHECKING:
@@ -318,10 +318,8 @@ def _label(name: str) -> str:
 
 def _figure(title: str, size: tuple[float, float] = SIZE) -> Figure:
     from matplotlib.figure import Figure  # noqa: PLC0415 - as above
-    from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
 
-    layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN)
-    figure = Figure(figsize=size, dpi=DOTS, layout=layout)
+    figure = Figure(figsize=size, dpi=DOTS, layout=roomy_layout())
     figure.suptitle(title, fontsize=23)
     return figure
 

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from training.intervals import CERTAINTY
 from training.language_model_findings import LanguageModelFindings
-from training.language_model_plots import (
-    CERTAINTY,
-    curves_plot,
-    frequency_plot,
-    position_plot,
-    shown,
-)
+from training.language_model_plots import curves_plot, frequency_plot, position_plot, shown
 from training.page import Section, Table
 from training.run_history import History
 from training.token_losses import FEW, Bin

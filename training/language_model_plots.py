@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from training.intervals import CERTAINTY
 from training.plots import AMBER, BLUE, GREY, PALE, RED, draw, lay_grid, thousands
 from training.run_history import Curve, History
 from training.token_losses import Bin, FrequencyBins
@@ -13,8 +14,6 @@ from training.token_losses import Bin, FrequencyBins
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-CERTAINTY = 1.96  # standard errors to each side: 95 %
 
 
 def frequency_plot(frequency: FrequencyBins, mean: float) -> bytes:

@@ -14,15 +14,15 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.linear_ngrams import Features, LinearNgrams, features_of, weighted_sums
+from model.linear_ngrams import Counts, Features, LinearNgrams, weighted_sums
 from model.networks import Classifier
-from training.buckets import Batch, Documents, collate, sorted_batches
+from training.buckets import Documents, collate, sorted_batches
 from training.calibration import fit_temperature, temperature_loss
 from training.classifier_evaluation import predict
 from training.out_of_scope import OUTSIDE
@@ -31,6 +31,21 @@ BATCH_TOKENS = 16384
 STRENGTHS = (1.0, 4.0, 16.0, 64.0)  # of the data against what holds the weights back
 ITERATIONS = 50
 SHARES = tuple(share / 20 for share in range(20))  # of the linear classifier in the mean of both
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What documents in scope have, in their order, and their labels."""
+
+    counts: Counts
+    labels_B: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels_B)
+
+    def features(self, linear: LinearNgrams) -> Features:
+        """What the counts are worth to ``linear``."""
+        return linear.features(self.counts, len(self))
 
 
 @torch.no_grad()
@@ -44,12 +59,12 @@ def fit_linear(
 
     ``on_progress`` is told the share of the work that is done; True ends it with the best so far.
     """
-    train, valid = _in_scope(train), _in_scope(valid)
-    kinds = importances(linear, train)
+    trained, validated = (count(linear, documents) for documents in (train, valid))
+    kinds = importances(linear, trained)
     steps = len(kinds) * len(STRENGTHS)
     done, lowest = 0, math.inf
     for importance_F in kinds:
-        for loss, candidate in _candidates(linear, importance_F, train, valid):
+        for loss, candidate in _candidates(linear, importance_F, trained, validated):
             if loss < lowest:
                 lowest = loss
                 linear.load_state_dict(candidate.state_dict())
@@ -67,20 +82,14 @@ def join_linear(network: Classifier, linear: LinearNgrams, valid: Documents) -> 
     Returns:
         The share of ``linear``, chosen so that a validation split is likeliest.
     """
-    valid = _in_scope(valid)
-    found = predict(network, valid)
-    linear_BC = torch.empty_like(found.logits_BC)
-    for batch in _batches(valid):
-        linear_BC[batch.indices] = linear(batch.tokens_TB, batch.lengths_B)
-    own, other = (
-        fit_temperature(logits, found.labels_B) for logits in (found.logits_BC, linear_BC)
-    )
+    validated = count(linear, valid)
+    own_BC = predict(network, valid).in_scope.logits_BC
+    linear_BC = linear.logits(validated.features(linear))
+    labels_B = validated.labels_B
+    own, other = (fit_temperature(logits_BC, labels_B) for logits_BC in (own_BC, linear_BC))
+    own_BC, linear_BC = own_BC / own, linear_BC / other
     losses = [
-        float(
-            functional.cross_entropy(
-                torch.lerp(found.logits_BC / own, linear_BC / other, share), found.labels_B
-            )
-        )
+        float(functional.cross_entropy(torch.lerp(own_BC, linear_BC, share), labels_B))
         for share in SHARES
     ]
     share = SHARES[losses.index(min(losses))]
@@ -95,8 +104,26 @@ def join_linear(network: Classifier, linear: LinearNgrams, valid: Documents) -> 
     return share
 
 
+@torch.no_grad()
+def count(linear: LinearNgrams, documents: Documents) -> Counted:
+    """The features of all documents that have a label."""
+    inside = [place for place, label in enumerate(documents.labels) if label != OUTSIDE]
+    documents = Documents(
+        [documents.tokens[place] for place in inside], [documents.labels[place] for place in inside]
+    )
+    parts = []
+    for indices in sorted_batches(documents.lengths, budget=BATCH_TOKENS):
+        batch = collate(documents, indices)
+        row_K, feature_K, count_K = linear.counts(batch.tokens_TB, batch.lengths_B)
+        parts.append((torch.tensor(indices)[row_K], feature_K, count_K))
+    row_K, feature_K, count_K = (torch.cat(column) for column in zip(*parts, strict=True))
+    order_K = row_K.argsort(stable=True)
+    counts = Counts(row_K[order_K], feature_K[order_K], count_K[order_K])
+    return Counted(counts, torch.tensor(documents.labels))
+
+
 def _candidates(
-    linear: LinearNgrams, importance_F: Tensor, train: Documents, valid: Documents
+    linear: LinearNgrams, importance_F: Tensor, train: Counted, valid: Counted
 ) -> Iterator[tuple[float, LinearNgrams]]:
     """Fits with one importance and rising strength, each from where the one before ended, until
     the validation loss rises; that loss and the fit, which goes on changing.
@@ -104,13 +131,11 @@ def _candidates(
     candidate = copy.deepcopy(linear)
     candidate.importance_F.copy_(importance_F)
     regression = _Regression(candidate, train)
-    of_valid = _features(candidate, valid)
-    truth_B = torch.tensor(valid.labels)
+    of_valid = valid.features(candidate)
     before = math.inf
     for strength in STRENGTHS:
         regression.descend(strength)
-        logits_BC = weighted_sums(candidate.weight_FC, of_valid) + candidate.bias_C
-        loss = temperature_loss(logits_BC, truth_B)
+        loss = temperature_loss(candidate.logits(of_valid), valid.labels_B)
         if loss >= before:
             return
         before = loss
@@ -120,12 +145,11 @@ def _candidates(
 class _Regression:
     """Logistic regression on the training split; its weights are those of ``linear``."""
 
-    def __init__(self, linear: LinearNgrams, train: Documents) -> None:
+    def __init__(self, linear: LinearNgrams, train: Counted) -> None:
         self._linear = linear
-        self._rows = _features(linear, train)
+        self._rows = train.features(linear)
         self._columns = self._rows.transposed(len(linear.importance_F))
-        truth_B = torch.tensor(train.labels)
-        self._truth_BC = functional.one_hot(truth_B, len(linear.bias_C)).float()
+        self._truth_BC = functional.one_hot(train.labels_B, len(linear.bias_C)).float()
 
     def descend(self, strength: float) -> None:
         """To the minimum of the mean loss and the weights' squares over twice the strength."""
@@ -143,7 +167,7 @@ class _Regression:
 
         @torch.no_grad()
         def loss() -> float:  # and its gradients, by hand: autograd would hold all K by C products
-            log_chance_BC = (weighted_sums(weight_FC, self._rows) + bias_C).log_softmax(dim=1)
+            log_chance_BC = self._linear.logits(self._rows).log_softmax(dim=1)
             excess_BC = (log_chance_BC.exp() - self._truth_BC) / documents
             weight_FC.grad = weighted_sums(excess_BC, self._columns) + pull * weight_FC
             bias_C.grad = excess_BC.sum(dim=0)
@@ -153,7 +177,7 @@ class _Regression:
         optimiser.step(loss)
 
 
-def importances(linear: LinearNgrams, documents: Documents) -> tuple[Tensor, Tensor]:
+def importances(linear: LinearNgrams, train: Counted) -> tuple[Tensor, Tensor]:
     """Of each feature, (F,): how rare it is, and how unevenly the labels have it.
 
     The first is the logarithm of the inverse share of documents that have it; the second that of
@@ -161,40 +185,15 @@ def importances(linear: LinearNgrams, documents: Documents) -> tuple[Tensor, Ten
     Bigrams", 2012), the largest of all labels. Both are 0 where no document has it.
     """
     labels, features = len(linear.bias_C), len(linear.importance_F)
-    having_CF = torch.zeros(labels, features)
-    for batch in _batches(documents):
-        row_K, feature_K, _ = linear.counts(batch.tokens_TB, batch.lengths_B)
-        place_K = batch.labels_B[row_K] * features + feature_K
-        having_CF.view(-1).index_add_(0, place_K, torch.ones(len(place_K)))
-    label_B = torch.tensor(documents.labels)
-    documents_C1 = torch.bincount(label_B, minlength=labels).unsqueeze(1)
-    having_F, total = having_CF.sum(dim=0), len(documents)
+    row_K, feature_K, _ = train.counts
+    place_K = train.labels_B[row_K] * features + feature_K
+    having_CF = torch.zeros(labels * features).index_add_(0, place_K, torch.ones(len(place_K)))
+    having_CF = having_CF.view(labels, features)
+    documents_C1 = torch.bincount(train.labels_B, minlength=labels).unsqueeze(1)
+    having_F, total = having_CF.sum(dim=0), len(train)
     rarity_F = 1.0 + torch.log((1.0 + total) / (1.0 + having_F))
     inside_CF = (1.0 + having_CF) / (2.0 + documents_C1)
     outside_CF = (1.0 + having_F - having_CF) / (2.0 + total - documents_C1)
     contrast_F = torch.log(inside_CF / outside_CF).abs().amax(dim=0)
     seen_F = having_F > 0
     return rarity_F * seen_F, contrast_F * seen_F
-
-
-def _features(linear: LinearNgrams, documents: Documents) -> Features:
-    """What each document has, in the documents' order."""
-    parts = []
-    for batch in _batches(documents):
-        row_K, feature_K, value_K = linear.values(batch.tokens_TB, batch.lengths_B)
-        parts.append((torch.tensor(batch.indices)[row_K], feature_K, value_K))
-    row_K, feature_K, value_K = (torch.cat(column) for column in zip(*parts, strict=True))
-    order_K = row_K.argsort(stable=True)
-    return features_of(row_K[order_K], feature_K[order_K], value_K[order_K], len(documents))
-
-
-def _batches(documents: Documents) -> Iterator[Batch]:
-    for indices in sorted_batches(documents.lengths, budget=BATCH_TOKENS):
-        yield collate(documents, indices)
-
-
-def _in_scope(documents: Documents) -> Documents:
-    inside = [place for place, label in enumerate(documents.labels) if label != OUTSIDE]
-    return Documents(
-        [documents.tokens[place] for place in inside], [documents.labels[place] for place in inside]
-    )

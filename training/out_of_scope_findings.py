@@ -39,6 +39,12 @@ class OutOfScopeFindings:
     taken_in: list[WrongDocument]
     turned_away: list[WrongDocument]
 
+    @property
+    def in_use(self) -> tuple[float, float]:
+        """The probabilities between which the answer changes."""
+        low, high = sorted((self.lowest_refused, self.highest_accepted))
+        return low, high
+
     def record(self) -> dict[str, Any]:
         """As plain values, without the score, which stands among the figures."""
         return {

@@ -25,7 +25,7 @@ def document_table(documents: Sequence[WrongDocument]) -> Table | None:
 
 
 def _figures(found: OutOfScopeFindings) -> Section:
-    low, high = sorted((found.lowest_refused, found.highest_accepted))
+    low, high = found.in_use
     return Section(
         name="out-of-scope",
         title="What belongs to none of the labels",

@@ -27,7 +27,7 @@ def border_plot(found: OutOfScopeFindings) -> bytes:
 
 
 def _over_the_border(axes: Axes, found: OutOfScopeFindings) -> None:
-    low, high = sorted((found.lowest_refused, found.highest_accepted))
+    low, high = found.in_use
     border = [point.probability for point in found.borders]
     accepted = [100 * point.false_accept for point in found.borders]
     rejected = [100 * point.false_reject for point in found.borders]

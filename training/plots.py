@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 BLUE, RED, GREEN, AMBER, GREY = "#1d6fa5", "#d1495b", "#2a9d5c", "#e08e0b", "#8a8a8a"
 PALE = "#a9c6da"  # dark lines can be seen on it
@@ -57,19 +58,24 @@ def draw(title: str, paint: Callable[[Figure], None], *, size: tuple[float, floa
     from matplotlib import rc_context  # noqa: PLC0415 - only plots need it
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
-    from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
 
     content = io.BytesIO()
     with rc_context(STYLE), warnings.catch_warnings():
         # Labels are words of any language; what the font lacks is drawn as a box.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
-        layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN)
-        figure = Figure(figsize=size, dpi=DOTS, layout=layout)
+        figure = Figure(figsize=size, dpi=DOTS, layout=roomy_layout())
         FigureCanvasAgg(figure)
         figure.suptitle(title, fontsize=16)
         paint(figure)
         figure.savefig(content, format="png")
     return content.getvalue()
+
+
+def roomy_layout() -> ConstrainedLayoutEngine:
+    """Nothing overlaps, and around all of it there is a margin."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
+
+    return ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN)
 
 
 def lay_grid(axes: Axes, along: str) -> None:

@@ -90,11 +90,12 @@ class NativeClassifierKernel:
         with torch.inference_mode():
             hidden = self._network.architecture.hidden
             hidden_BTF = torch.cat(list(hidden_DBTU[..., :hidden]), dim=2)
-            lengths_B = batch.lengths_B.long()
-            logits_BC = self._network.network_logits(
-                hidden_BTF.transpose(0, 1), words_BTE.transpose(0, 1), lengths_B
+            logits_BC = self._network.label_logits(
+                hidden_BTF.transpose(0, 1),
+                words_BTE.transpose(0, 1),
+                batch.tokens_BT.T,
+                batch.lengths_B.long(),
             )
-            logits_BC = self._network.joined(logits_BC, batch.tokens_BT.T, lengths_B)
             place_B = torch.tensor(batch.order).argsort()
             return logits_BC[place_B][: len(documents)].numpy()
 

@@ -42,8 +42,7 @@ class TorchClassifierKernel:
         for layer in range(self._network.architecture.layers):
             values = yield from self._read(values, layer, lengths_B)
         with torch.inference_mode():
-            logits_BC = self._network.network_logits(values, words_TBE, lengths_B)
-            logits_BC = self._network.joined(logits_BC, tokens_TB, lengths_B)
+            logits_BC = self._network.label_logits(values, words_TBE, tokens_TB, lengths_B)
             return logits_BC[: len(documents)].numpy()
 
     def _read(

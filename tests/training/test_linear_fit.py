@@ -16,7 +16,7 @@ from model.networks import Classifier
 from training.buckets import Documents
 from training.calibration import fit_temperature, temperature_loss
 from training.classifier_evaluation import predict
-from training.linear_fit import SHARES, STRENGTHS, fit_linear, importances, join_linear
+from training.linear_fit import SHARES, STRENGTHS, count, fit_linear, importances, join_linear
 from training.out_of_scope import OUTSIDE
 
 VOCABULARY, LABELS = 30, 3
@@ -66,8 +66,9 @@ def slope_at(linear: LinearNgrams, train: Documents) -> Tensor:
     weight_FC = linear.weight_FC.clone().requires_grad_()
     logits = []
     for tokens in train.tokens:
-        _, feature_K, value_K = linear.values(torch.tensor(tokens)[:, None], tensor([len(tokens)]))
-        logits.append(value_K @ weight_FC[feature_K] + linear.bias_C)
+        counts = linear.counts(torch.tensor(tokens)[:, None], tensor([len(tokens)]))
+        found = linear.features(counts, 1)
+        logits.append(found.value_K @ weight_FC[found.feature_K] + linear.bias_C)
     loss = functional.cross_entropy(torch.stack(logits), torch.tensor(train.labels))
     (slope_FC,) = torch.autograd.grad(loss, weight_FC)
     return slope_FC
@@ -95,7 +96,8 @@ def test_it_ends_in_the_minimum_that_validation_likes() -> None:
 def test_importances_by_hand() -> None:
     """Of single tokens: rarity and contrast from counted documents; 0 for what nobody has."""
     train = made_up(50, 1, telling=True)
-    rarity_F, contrast_F = importances(LinearNgrams(VOCABULARY, 2, 64, LABELS), train)
+    linear = LinearNgrams(VOCABULARY, 2, 64, LABELS)
+    rarity_F, contrast_F = importances(linear, count(linear, train))
     having = [
         [
             sum(token in tokens for tokens, own in pairs(train) if own == label)
@@ -129,7 +131,7 @@ def test_the_better_importance_is_kept() -> None:
     fit_linear(first, train, valid, stop)
     assert shares == [1 / (2 * len(STRENGTHS))]
     best = fitted(train, valid)
-    kinds = importances(best, train)
+    kinds = importances(best, count(best, train))
     assert any(torch.equal(best.importance_F, kind_F) for kind_F in kinds)
     assert torch.equal(first.importance_F, kinds[0])
     assert loss_of(best, valid) < loss_of(first, valid)
