@@ -33,6 +33,7 @@ from training.language_model_data import expanded
 from training.linear_fit import join_linear
 from training.model_output import round_to_storage, save_model
 from training.out_of_scope import fit_out_of_scope
+from training.precision import require_precision
 from training.processors import set_threads
 from training.provenance import provenance
 from training.recipe import recipe_values, write_recipe
@@ -60,6 +61,7 @@ def run(invocation: Invocation) -> int:
         directory.check(overwrite=invocation.overwrite)
     else:
         recipe = resumed_recipe(ClassifierRecipe, invocation, checkpoint.values["recipe"])
+    require_precision(recipe.precision)
     set_threads(recipe.threads)
     with reading_data(resumed=checkpoint is not None):
         splits = read_splits(recipe)

@@ -33,6 +33,7 @@ from training.language_model_setup import (
     measure_limits,
     prepare,
 )
+from training.precision import require_precision
 from training.processors import set_threads
 from training.recipe import RecipeError, write_recipe
 from training.run_directory import Invocation, OutputError, RunDirectory
@@ -64,6 +65,7 @@ def _lead(invocation: Invocation, directory: RunDirectory, team: Team, began: fl
     checkpoint = load_checkpoint(directory.checkpoint) if invocation.resume else None
     if checkpoint is None:
         recipe = fresh_recipe(LanguageModelRecipe, invocation)
+        require_precision(recipe.precision)
         directory.check(overwrite=invocation.overwrite)
         set_threads(recipe.threads)
         begun = _begin(recipe, directory, team, began, overwrite=invocation.overwrite)
@@ -72,6 +74,7 @@ def _lead(invocation: Invocation, directory: RunDirectory, team: Team, began: fl
     if checkpoint.values.get("complete") and directory.has_artifact():
         print(f"{directory.artifact}: the run is complete", file=sys.stderr)
         return 0
+    require_precision(recipe.precision)
     set_threads(recipe.threads)
     begun = _resume(recipe, directory, team, began, checkpoint)
     directory.rewind(begun.training.position.steps)

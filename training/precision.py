@@ -1,8 +1,9 @@
 """Which number format training computes in: bfloat16 where the processor is faster in it.
 
 Some builds crash on bfloat16 LSTMs, so the question is put to a child process, which trains a small
-one for a moment in both formats and says how long each took. Weights, their gradients' sums and
-the loss stay in float32 either way.
+one for a moment in both formats and says how long each took. Who asks for bfloat16 by name is not
+questioned where the processor has it, and refused where torch cannot run it. Weights, their
+gradients' sums and the loss stay in float32 either way.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import sys
 from typing import Literal
 
 import torch
+
+from training.recipe import RecipeError
 
 Precision = Literal["float32", "bfloat16"]
 PROBE_SECONDS = 60.0
@@ -39,14 +42,32 @@ print(seconds(False) / seconds(True))
 
 def choose_precision() -> Precision:
     """bfloat16 if the processor has instructions for it, does not crash and is faster with it."""
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported() or not _has_bfloat16_products():
+    if not _runs_bfloat16() or not _has_bfloat16_products():
         return "float32"
     return "bfloat16" if _speed_up() >= WORTH_IT else "float32"
+
+
+def require_precision(asked: str | None) -> None:
+    """Refuses what would break in the first step.
+
+    Raises:
+        RecipeError: bfloat16 was asked for, in which torch cannot run recurrent layers here.
+    """
+    if asked == "bfloat16" and not _runs_bfloat16():
+        raise RecipeError(
+            "--precision bfloat16: this processor has no instructions for it; give auto, which "
+            "takes what is faster, or float32 (a run that was begun in bfloat16 goes on only where "
+            "there are some)"
+        )
 
 
 def autocast(precision: Precision) -> torch.autocast:
     """The context in which the network's forward pass is to run."""
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def _runs_bfloat16() -> bool:
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _has_bfloat16_products() -> bool:

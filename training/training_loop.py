@@ -50,13 +50,16 @@ def train(
     Returns:
         Whether the run finished; False if it was broken off.
     """
+    moved = True  # an evaluation may take so long that the next is due before a step was made
     while not run.finished(progress := run.progress()):
-        if run.evaluation_due(progress):
+        if moved and run.evaluation_due(progress):
             on_evaluation(run.evaluate(progress), progress)
+            moved = False
             continue
         if on_step(progress):
             return False
         run.step(progress)
+        moved = True
     if run.evaluation_missing(progress):
         on_evaluation(run.evaluate(1.0), 1.0)
     return True
