@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-FORMAT = "3"
+FORMAT = "4"
 
 
 class CheckpointError(Exception):

@@ -1,8 +1,8 @@
 """``python -m training classifier``: from labelled documents to an artifact.
 
-Puts the parts together (data, tokenizer, network, run), saves the best model whenever there is a
-better one and the run every now and then, and at the end calibrates the best on the validation
-split and measures it on the test split.
+Puts the parts together (data, tokenizer, network, run), saves the model whenever an evaluation
+keeps its weights and the run every now and then, and at the end calibrates the kept weights on the
+validation split and measures them on the test split.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _train(
         if not finished:
             report.note(f"stopped; continue with --resume --out {directory.artifact}")
             return 128 + (asked.signal or 0)
-        training.put_best()
+        training.put_kept()
         if prepared.linear is not None:
             share = join_linear(prepared.network, prepared.linear, prepared.valid)
             report.note(f"the linear classifier has a share of {share:.0%} in the answers")
@@ -124,10 +124,10 @@ def _introduce(prepared: Prepared, report: RunReport) -> None:
 
 def _evaluated(found: Evaluation, progress: float, keeper: _Keeper, report: RunReport) -> None:
     report.evaluated(found, progress)
-    if found.better:
+    if found.kept:
         try:
-            keeper.save_best(found.predictions)
-        except OutputError as error:  # the best weights are in the checkpoint, too
+            keeper.save_kept(found.predictions)
+        except OutputError as error:  # the weights are in the checkpoint, too
             report.note(f"warning: {error}")
 
 
@@ -144,7 +144,7 @@ def _stepped(progress: float, asked: Interruption, keeper: _Keeper, report: RunR
 
 
 class _Keeper:
-    """Saves the run and its best model."""
+    """Saves the run and the model that it keeps."""
 
     def __init__(
         self, prepared: Prepared, directory: RunDirectory, training: ClassifierRun
@@ -177,8 +177,8 @@ class _Keeper:
             Checkpoint(state.tensors, {**self._header, **state.values}),
         )
 
-    def save_best(self, valid: Predictions) -> None:
-        """The network as it is, which is the best so far; not yet measured on the test split."""
+    def save_kept(self, valid: Predictions) -> None:
+        """The network as it is, with the weights that count so far; knows no test split."""
         self._save(valid, {})
 
     def conclude(self) -> tuple[dict[str, float], Predictions]:

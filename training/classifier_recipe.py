@@ -122,7 +122,10 @@ class ClassifierRecipe:
         None, "passes over the data; with --minutes, whichever ends first", metavar="N"
     )
     patience: int = option(
-        4, "stop after so many evaluations without a better one; 0: never", metavar="N"
+        4,
+        "stop after so many evaluations in a row that are worse than the best by more than its "
+        "standard error; 0: never",
+        metavar="N",
     )
     evaluations: int = option(10, "how many times the run is evaluated", metavar="N")
     checkpoint_seconds: float = option(30.0, "how often the run is saved", metavar="N", fixed=False)

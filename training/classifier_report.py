@@ -79,7 +79,7 @@ class RunReport:
 
     def evaluated(self, found: Evaluation, progress: float) -> None:
         """Tells the result of an evaluation."""
-        mark = " *" if found.better else ""
+        mark = " *" if found.kept else ""
         self.note(
             f"{progress:4.0%}  {duration(self._run.position.seconds):>7}  step {found.step:,}: "
             f"validation accuracy {found.accuracy:.4f}, loss {found.loss:.4f}{mark}"
@@ -93,8 +93,8 @@ class RunReport:
         """Tells what came of it, and which labels are taken for which in ``predictions``."""
         at = self._run.position
         self.note(
-            f"done after {duration(at.seconds)}, {at.epochs:.2f} epochs; best at step "
-            f"{at.best_step:,}"
+            f"done after {duration(at.seconds)}, {at.epochs:.2f} epochs; kept is step "
+            f"{at.kept_step:,}"
         )
         for split in ("validation", "test"):
             if f"{split}_accuracy" in metrics:

@@ -1,7 +1,11 @@
-"""A training run of a classifier: its steps and evaluations, and the best weights so far.
+"""A training run of a classifier: its steps and evaluations, and the weights that it keeps.
+
+Of several evaluations the latest counts that is within one standard error of the best (Breiman et
+al., "Classification and Regression Trees", 1984): a validation split of some hundred documents
+cannot tell them apart, and the later weights have been learned at lower rates.
 
 A run owns all that changes while it trains: weights, optimiser, position in the data, random
-numbers, the best so far. Its checkpoint holds all of it, so that a run that was killed goes on as
+numbers, the kept weights. Its checkpoint holds all of it, so that a run that was killed goes on as
 if nothing had happened. Knows neither files of text nor the command line.
 """
 
@@ -69,10 +73,9 @@ class Position:
     evaluated: int = 0
     loss: float | None = None  # of training, smoothed
     accuracy: float = 0.0  # of training, smoothed
-    best_accuracy: float = -1.0
-    best_loss: float = 0.0
-    best_step: int = 0
-    without_better: int = 0
+    best_accuracy: float = 0.0  # of all evaluations
+    kept_step: int = 0
+    worse: int = 0  # evaluations since the kept one
 
     @property
     def epochs(self) -> float:
@@ -87,7 +90,7 @@ class Evaluation:
     step: int
     accuracy: float
     loss: float
-    better: bool
+    kept: bool
     predictions: Predictions
 
 
@@ -103,7 +106,7 @@ class ClassifierRun:
     began: float
     position: Position = field(default_factory=Position)
     optimiser: torch.optim.AdamW = field(init=False)
-    best: dict[str, Tensor] = field(init=False, default_factory=dict)
+    kept: dict[str, Tensor] = field(init=False, default_factory=dict)
     gradient_norm: float = field(init=False, default=math.nan)  # of the last step, before clipping
     _seconds_before: float = field(init=False, default=0.0)
     _documents: Documents = field(init=False)
@@ -132,7 +135,7 @@ class ClassifierRun:
     def finished(self, progress: float) -> bool:
         """Whether the budget or the patience is used up."""
         patience = self.settings.patience
-        return progress >= 1.0 or 0 < patience <= self.position.without_better
+        return progress >= 1.0 or 0 < patience <= self.position.worse
 
     def step(self, progress: float) -> None:
         """Reads one batch, and moves the weights."""
@@ -153,13 +156,10 @@ class ClassifierRun:
 
     def evaluation_missing(self, progress: float) -> bool:
         """Whether nothing was measured yet, or the budget is used up."""
-        return not self.best or progress >= 1.0
+        return not self.kept or progress >= 1.0
 
     def evaluate(self, progress: float) -> Evaluation:
-        """Measures the weights on the validation split; keeps them if they are the best.
-
-        More documents right is better; of as many, the lower loss.
-        """
+        """Measures the weights on the validation split; keeps them unless others were better."""
         at, settings = self.position, self.settings
         at.evaluated = max(at.evaluated + 1, math.floor(progress * settings.evaluations))
         found = predict(self.network, settings.valid, settings.precision)
@@ -167,17 +167,19 @@ class ClassifierRun:
         accuracy, loss = inside.accuracy, inside.loss
         if not math.isfinite(loss):
             raise diverged(f"after step {at.steps}, validation loss {loss}")
-        better = (accuracy, -loss) > (at.best_accuracy, -at.best_loss)
-        at.without_better = 0 if better else at.without_better + 1
-        if better:
-            at.best_accuracy, at.best_loss, at.best_step = accuracy, loss, at.steps
+        at.best_accuracy = max(at.best_accuracy, accuracy)
+        error = standard_error(at.best_accuracy, len(inside.labels_B))
+        keep = accuracy >= at.best_accuracy - error
+        at.worse = 0 if keep else at.worse + 1
+        if keep:
+            at.kept_step = at.steps
             parameters = self.network.named_parameters()
-            self.best = {name: value.detach().clone() for name, value in parameters}
-        return Evaluation(at.steps, accuracy, loss, better, found)
+            self.kept = {name: value.detach().clone() for name, value in parameters}
+        return Evaluation(at.steps, accuracy, loss, keep, found)
 
-    def put_best(self) -> None:
-        """Gives the network the best weights found; training does not go on after that."""
-        self._put(self.best)
+    def put_kept(self) -> None:
+        """Gives the network the kept weights; training does not go on after that."""
+        self._put(self.kept)
 
     def checkpoint(self) -> Checkpoint:
         """All that changes, as tensors and plain values."""
@@ -185,7 +187,7 @@ class ClassifierRun:
         tensors = {"random": torch.get_rng_state()}
         tensors |= with_prefix("network", dict(self.network.named_parameters()))
         tensors |= with_prefix("optimiser", optimiser_tensors(self.optimiser))
-        tensors |= with_prefix("best", self.best)
+        tensors |= with_prefix("kept", self.kept)
         return Checkpoint(tensors, {"position": asdict(self.position)})
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -195,7 +197,7 @@ class ClassifierRun:
         self._seconds_before = self.position.seconds
         self._put(under_prefix("network", tensors))
         restore_optimiser(self.optimiser, under_prefix("optimiser", tensors))
-        self.best = under_prefix("best", tensors)
+        self.kept = under_prefix("kept", tensors)
         self._lay_out_epoch()
         torch.set_rng_state(tensors["random"])
 
@@ -253,6 +255,14 @@ class ClassifierRun:
             group["betas"] = (cycle.momentum(progress), group["betas"][1])
             for parameter in group["params"]:
                 parameter.requires_grad_(progress >= group["begins"])
+
+
+def standard_error(accuracy: float, documents: int) -> float:
+    """Of an accuracy that was measured on so many documents; more than 0 for one without mistake,
+    as if one more had been right and one wrong.
+    """
+    share = (accuracy * documents + 1.0) / (documents + 2.0)
+    return math.sqrt(share * (1.0 - share) / documents)
 
 
 def _optimiser(network: Classifier, settings: Settings) -> torch.optim.AdamW:

@@ -136,6 +136,33 @@ def test_what_comes_before_the_first_step_is_no_part_of_the_schedule(tmp_path: P
     assert run.position.seconds > 60.0
 
 
+def test_the_latest_evaluation_counts_that_is_as_good_as_the_best(tmp_path: Path) -> None:
+    """Within one standard error of the best later weights are kept; worse ones end a run."""
+    shares = {"blue": 42, "green": 13, "red": 45}
+    rows = ["text,label", *(f"the word,{label}" for label in shares for _ in range(shares[label]))]
+    file = tmp_path / "valid.csv"
+    file.write_text("\n".join(rows))
+    recipe = ClassifierRecipe(train=(str(file),), valid=(str(file),), patience=2, linear_ngrams=0)
+    prepared = prepare_fresh(recipe, read_splits(recipe))
+    run = ClassifierRun(prepared.network, settings_of(prepared), time.monotonic())
+
+    def kept_when_all_are(label: str) -> bool:
+        """Whether weights are kept that answer the same to every text."""
+        run.position.steps += 1
+        with torch.no_grad():
+            run.network.output.weight.zero_()
+            run.network.output.bias.copy_(torch.tensor([float(label == name) for name in shares]))
+        return run.evaluate(0.1).kept
+
+    answers = ["green", "red", "blue", "green", "blue", "green"]  # .13, .45, .42: red is the best
+    assert [kept_when_all_are(label) for label in answers] == [True, True, True, False, True, False]
+    assert not run.finished(0.5)
+    assert not kept_when_all_are("green")
+    assert run.finished(0.5)
+    run.put_kept()
+    assert (run.position.kept_step, run.network.output.bias.tolist()) == (5, [1.0, 0.0, 0.0])
+
+
 def test_the_seed_decides_the_run(files: list[str], tmp_path: Path) -> None:
     """The same seed gives the same bits, another one others."""
     for out, seed in (("a", "5"), ("b", "5"), ("c", "6")):
