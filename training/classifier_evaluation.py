@@ -101,8 +101,11 @@ class Predictions:
             "loss": inside.loss,
             "calibration_error_before": inside.calibration_error(),
             "calibration_error": inside.calibration_error(calibration.temperature),
-            "documents": len(self.labels_B),
+            "documents": len(inside.labels_B),
         }
+        outside = len(self.labels_B) - len(inside.labels_B)
+        if outside > 0:
+            values["out_of_scope_documents"] = outside
         values |= self.out_of_scope(calibration)
         return {f"{split}_{name}": round(value, 6) for name, value in values.items()}
 

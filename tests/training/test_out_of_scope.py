@@ -49,7 +49,8 @@ def test_a_run_learns_what_is_out_of_scope(
     assert manifest.answers == (*manifest.labels, "none")
     # one in five is out of scope: never told apart, the area would be 0.5
     assert manifest.metrics["validation_out_of_scope_auroc"] > 0.8
-    assert manifest.metrics["test_documents"] == 75
+    assert manifest.metrics["test_documents"] == 60
+    assert manifest.metrics["test_out_of_scope_documents"] == 15
     figures = tmp_path / "figures.json"
     page = tmp_path / "page"
     data = ["--data", files[5], "--json", str(figures), "--out", str(page)]
