@@ -27,10 +27,7 @@ CHARACTER_DROPOUT = {
     "dropout_embedding": 0.0,
     "dropout_weight": 0.0,
 }
-# Additions and multiplications that one thread does in a second of training, measured.
-OPERATIONS = {"float32": 6.5e10, "bfloat16": 1.2e11}
-USUAL_THREADS = 2
-FURTHER_THREAD = 0.7  # what each thread but the first adds to the speed of one
+USUAL_SPEED = 1e11  # additions and multiplications in a second of training, where none is measured
 WIDTHS = (128, 200, 256, 320, 400, 512, 650, 800)
 TOKENS_PER_WEIGHT = 4.0  # read in a run, for each recurrent weight, make a width worth it
 CUTOFFS = (2_000, 10_000)  # of an adaptive softmax, those that are under half of the vocabulary
@@ -198,13 +195,18 @@ class CorpusSize:
     vocabulary: int
 
 
-def complete(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
-    """The recipe with a value in the place of every None."""
+def complete(
+    recipe: LanguageModelRecipe, size: CorpusSize, speed: float = USUAL_SPEED
+) -> LanguageModelRecipe:
+    """The recipe with a value in the place of every None.
+
+    ``speed``: additions and multiplications in a second of training; a budget of minutes needs it.
+    """
     recipe = _with_budget(recipe)
     recipe = _with_windows(recipe, size)
-    recipe = _with_network(recipe, size)
+    recipe = _with_network(recipe, size, speed)
     recipe = _with_optimisation(recipe)
-    return _with_regularisation(recipe, size)
+    return _with_regularisation(recipe, size, speed)
 
 
 def _with_budget(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
@@ -213,14 +215,16 @@ def _with_budget(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
     return recipe
 
 
-def _with_network(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
+def _with_network(
+    recipe: LanguageModelRecipe, size: CorpusSize, speed: float
+) -> LanguageModelRecipe:
     """As wide as the run reads enough tokens for."""
     if recipe.hidden is not None:
         return _with_widths(recipe, size, recipe.hidden)
     chosen = _with_widths(recipe, size, WIDTHS[0])
     for hidden in WIDTHS[1:]:
         wider = _with_widths(recipe, size, hidden)
-        if _tokens_read(wider, size) < TOKENS_PER_WEIGHT * _recurrent_weights(wider):
+        if _tokens_read(wider, size, speed) < TOKENS_PER_WEIGHT * _recurrent_weights(wider):
             break
         chosen = wider
     return chosen
@@ -284,9 +288,11 @@ def _with_cutoffs(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageMode
     return replace(recipe, cutoffs=recipe.cutoffs or fitting, division=recipe.division or DIVISION)
 
 
-def _with_regularisation(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
+def _with_regularisation(
+    recipe: LanguageModelRecipe, size: CorpusSize, speed: float
+) -> LanguageModelRecipe:
     """The more often the data will be read, the stronger."""
-    strength = _strength(_tokens_read(recipe, size) / size.tokens)
+    strength = _strength(_tokens_read(recipe, size, speed) / size.tokens)
     characters = recipe.tokenizer == "char"
     chosen: dict[str, Any] = {
         name: round(strength * full, 3)
@@ -298,16 +304,14 @@ def _with_regularisation(recipe: LanguageModelRecipe, size: CorpusSize) -> Langu
     return replace(recipe, **missing)
 
 
-def _tokens_read(recipe: LanguageModelRecipe, size: CorpusSize) -> float:
+def _tokens_read(recipe: LanguageModelRecipe, size: CorpusSize, speed: float) -> float:
     """How many tokens the run will train on, about; with repetitions."""
     if recipe.epochs is not None:
         return recipe.epochs * size.tokens
     if recipe.steps is not None:
         return float(recipe.steps * (recipe.batch or 1) * (recipe.bptt or 1))
-    operations = OPERATIONS["bfloat16" if recipe.precision == "bfloat16" else "float32"]
-    threads = 1.0 + FURTHER_THREAD * ((recipe.threads or USUAL_THREADS) - 1)
     forward_and_backward = 6 * _multiplications(recipe, size.vocabulary)
-    return 60.0 * (recipe.minutes or 0.0) * threads * operations / forward_and_backward
+    return 60.0 * (recipe.minutes or 0.0) * speed / forward_and_backward
 
 
 def _multiplications(recipe: LanguageModelRecipe, vocabulary: int) -> float:

@@ -22,11 +22,12 @@ from training.language_model_recipe import CorpusSize, LanguageModelRecipe, comp
 from training.language_model_run import Settings
 from training.objective import ActivationPenalties, CandidateSampler
 from training.perplexity import lay_out, likelihood
-from training.precision import choose_precision
+from training.precision import Precision, choose_precision
 from training.recipe import RecipeError
 from training.run_directory import RunDirectory
 from training.run_options import reading_data
 from training.schedule import Budget, OneCycle
+from training.speed import training_speed
 from training.windows import Windows
 
 VALIDATION_SHARE = 0.0015  # of a time budget, for one of the regular evaluations
@@ -34,6 +35,7 @@ FINAL_SHARE = 0.1  # of a time budget, at most, for the last one
 VALIDATION_LIMIT = 50_000  # predictions, without a time budget
 SMALLEST_LIMIT = 2_000
 SHORT_RUN_IN = 64  # tokens, for the regular evaluations
+PROBE_SHARE = 0.02  # of a time budget, at most about, to measure the speed of training
 PROBE = 4_000  # predictions by which the speed of evaluation is measured
 MARGIN = 3.0  # seconds kept at the end of a time budget for saving
 
@@ -94,8 +96,17 @@ def prepare(
     size = CorpusSize(tokens=len(train.stream), vocabulary=text.tokenizer.size)
     if recipe.precision == "auto":
         recipe = replace(recipe, precision=choose_precision())
-    recipe = _shared(complete(recipe, size), recipe.batch, size.tokens, processes)
+    completed = complete(recipe, size)
+    if checkpoint is None and completed.minutes is not None:
+        speed = training_speed(_precision(recipe), PROBE_SHARE * 60.0 * completed.minutes)
+        completed = complete(recipe, size, speed)
+    recipe = _shared(completed, recipe.batch, size.tokens, processes)
     return Prepared(recipe, splits, text.tokenizer, train.stream, valid.stream, valid.characters)
+
+
+def _precision(recipe: LanguageModelRecipe) -> Precision:
+    """What "auto" was settled as."""
+    return "bfloat16" if recipe.precision == "bfloat16" else "float32"
 
 
 def build_network(prepared: Prepared) -> LanguageModel:
@@ -173,7 +184,7 @@ def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
             activation=recipe.activation_penalty or 0.0, temporal=recipe.temporal_penalty or 0.0
         ),
         sampler=_sampler(prepared),
-        precision=recipe.precision if recipe.precision != "auto" else "float32",
+        precision=_precision(recipe),
         weight_decay=recipe.weight_decay or 0.0,
         clip_norm=recipe.clip_norm,
         clip_value=recipe.clip_value,

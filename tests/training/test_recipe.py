@@ -189,6 +189,19 @@ def test_dropout_grows_with_the_passes_over_the_data() -> None:
     assert chosen(40, dropout_input=0.1).dropout_input == 0.1
 
 
+def test_a_slower_machine_trains_a_narrower_network() -> None:
+    """What it reads in its minutes decides; where passes are given speed does not matter."""
+    size = CorpusSize(tokens=10**6, vocabulary=10**4)
+
+    def width(speed: float, **budget: float) -> int:
+        return complete(LanguageModelRecipe(**budget), size, speed).hidden or 0  # type: ignore[arg-type]
+
+    widths = [width(speed, minutes=10) for speed in (1e9, 2e10, 5e10, 1e11, 2e11, 1e13)]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[2] < widths[4] < widths[5]
+    assert width(1e9, epochs=10) == width(1e13, epochs=10)
+
+
 def test_no_projection_survives_the_recipe() -> None:
     """`--projection 0` is a choice, and must not be made again when the run is repeated."""
     size = CorpusSize(tokens=1000, vocabulary=100)
