@@ -263,7 +263,7 @@ def _with_windows(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageMode
 
 
 def _with_optimisation(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
-    peak = 4e-3 if recipe.tokenizer == "char" else 5e-3
+    peak = 4e-3 if recipe.tokenizer == "char" else 6.5e-3
     peak *= (200 / max(recipe.hidden or 1, 100)) ** 0.5
     return replace(
         recipe,
