@@ -28,7 +28,7 @@ from training.classifier_vocabulary import load_vectors, make_embedding, make_to
 from training.language_model_encoder import as_encoded, load_encoder, transfer
 from training.layer_groups import LayerPace
 from training.linear_fit import fit_linear
-from training.precision import choose_precision
+from training.precision import choose_precision, settled
 from training.progress import Progress
 from training.schedule import Budget, OneCycle
 
@@ -221,7 +221,7 @@ def settings_of(prepared: Prepared) -> Settings:
         weight_decay=recipe.weight_decay,
         clip_norm=recipe.clip_norm,
         clip_value=recipe.clip_value,
-        precision="bfloat16" if recipe.precision == "bfloat16" else "float32",
+        precision=settled(recipe.precision),
         patience=recipe.patience,
         evaluations=recipe.evaluations,
         seed=recipe.seed,

@@ -29,6 +29,7 @@ from training.checkpoint import (
 )
 from training.classifier_evaluation import Predictions, predict
 from training.clipping import clip, diverged
+from training.intervals import standard_error
 from training.layer_groups import LayerPace, layer_groups
 from training.out_of_scope import OUTSIDE, label_loss
 from training.precision import Precision, autocast
@@ -255,14 +256,6 @@ class ClassifierRun:
             group["betas"] = (cycle.momentum(progress), group["betas"][1])
             for parameter in group["params"]:
                 parameter.requires_grad_(progress >= group["begins"])
-
-
-def standard_error(accuracy: float, documents: int) -> float:
-    """Of an accuracy that was measured on so many documents; more than 0 for one without mistake,
-    as if one more had been right and one wrong.
-    """
-    share = (accuracy * documents + 1.0) / (documents + 2.0)
-    return math.sqrt(share * (1.0 - share) / documents)
 
 
 def _optimiser(network: Classifier, settings: Settings) -> torch.optim.AdamW:

@@ -18,11 +18,17 @@ from model.tokenizer import Tokenizer
 from training.checkpoint import Checkpoint, CheckpointError
 from training.corpus import Stream
 from training.language_model_data import TRAIN, VALID, Splits, find_splits, tokenized
-from training.language_model_recipe import CorpusSize, LanguageModelRecipe, complete
+from training.language_model_recipe import (
+    EXAMPLE_MINUTES,
+    USUAL_SPEED,
+    CorpusSize,
+    LanguageModelRecipe,
+    complete,
+)
 from training.language_model_run import Settings
 from training.objective import ActivationPenalties, CandidateSampler
 from training.perplexity import lay_out, likelihood
-from training.precision import Precision, choose_precision
+from training.precision import choose_precision, settled
 from training.recipe import RecipeError
 from training.run_directory import RunDirectory
 from training.run_options import reading_data
@@ -96,17 +102,12 @@ def prepare(
     size = CorpusSize(tokens=len(train.stream), vocabulary=text.tokenizer.size)
     if recipe.precision == "auto":
         recipe = replace(recipe, precision=choose_precision())
-    completed = complete(recipe, size)
-    if checkpoint is None and completed.minutes is not None:
-        speed = training_speed(_precision(recipe), PROBE_SHARE * 60.0 * completed.minutes)
-        completed = complete(recipe, size, speed)
-    recipe = _shared(completed, recipe.batch, size.tokens, processes)
+    speed = USUAL_SPEED
+    if checkpoint is None and recipe.epochs is None and recipe.steps is None:  # minutes decide
+        patience = PROBE_SHARE * 60.0 * (recipe.minutes or EXAMPLE_MINUTES)
+        speed = training_speed(settled(recipe.precision), patience)
+    recipe = _shared(complete(recipe, size, speed), recipe.batch, size.tokens, processes)
     return Prepared(recipe, splits, text.tokenizer, train.stream, valid.stream, valid.characters)
-
-
-def _precision(recipe: LanguageModelRecipe) -> Precision:
-    """What "auto" was settled as."""
-    return "bfloat16" if recipe.precision == "bfloat16" else "float32"
 
 
 def build_network(prepared: Prepared) -> LanguageModel:
@@ -184,7 +185,7 @@ def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
             activation=recipe.activation_penalty or 0.0, temporal=recipe.temporal_penalty or 0.0
         ),
         sampler=_sampler(prepared),
-        precision=_precision(recipe),
+        precision=settled(recipe.precision),
         weight_decay=recipe.weight_decay or 0.0,
         clip_norm=recipe.clip_norm,
         clip_value=recipe.clip_value,

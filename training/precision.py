@@ -61,6 +61,11 @@ def require_precision(asked: str | None) -> None:
         )
 
 
+def settled(asked: str | None) -> Precision:
+    """The format of a recipe in which "auto" has been replaced by what was chosen."""
+    return "bfloat16" if asked == "bfloat16" else "float32"
+
+
 def autocast(precision: Precision) -> torch.autocast:
     """The context in which the network's forward pass is to run."""
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")

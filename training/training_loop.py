@@ -60,6 +60,6 @@ def train(
             return False
         run.step(progress)
         moved = True
-    if run.evaluation_missing(progress):
+    if moved and run.evaluation_missing(progress):
         on_evaluation(run.evaluate(1.0), 1.0)
     return True

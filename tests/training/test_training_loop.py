@@ -32,7 +32,7 @@ class Told:
         return progress * 10 >= self.evaluated + 1
 
     def evaluation_missing(self, progress: float) -> bool:  # noqa: ARG002
-        return not self.done.endswith("e")
+        return True
 
     def evaluate(self, progress: float) -> float:
         self.evaluated = max(self.evaluated + 1, int(progress * 10))
