@@ -86,8 +86,10 @@ $(VENV)/.bench.stamp: requirements-bench.lock $(VENV)/.dev.stamp
 serve: $(VENV)/.native.stamp ## serve MODELS on HOST:PORT
 	$(RUN) -m service --models $(MODELS) --host $(HOST) --port $(PORT)
 
+# All tests: the files are shared out among processes, one for each processor. For some of them
+# that would take longer to start than it saves.
 test: $(VENV)/.dev.stamp ## run all tests (TESTS="tests/model -k word" for some)
-	$(RUN) -m pytest $(TESTS)
+	$(RUN) -m pytest $(or $(TESTS),--numprocesses auto --maxprocesses 8 --dist loadfile)
 
 check: $(VENV)/.dev.stamp ## lint, format and types
 	$(RUN) -m ruff check .

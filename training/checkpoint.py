@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-FORMAT = "4"
+FORMAT = "5"
 
 
 class CheckpointError(Exception):

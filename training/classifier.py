@@ -11,14 +11,21 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from model.artifact import WEIGHTS, Calibration
 from training.calibration import fit_temperature
-from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from training.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    load_checkpoint,
+    save_checkpoint,
+    with_prefix,
+)
 from training.classifier_data import read_splits
 from training.classifier_evaluation import Predictions, predict
 from training.classifier_preparation import (
+    LINEAR,
     Prepared,
     prepare_fresh,
     prepare_resumed,
@@ -39,6 +46,7 @@ from training.provenance import provenance
 from training.recipe import recipe_values, write_recipe
 from training.run_directory import Invocation, OutputError, RunDirectory
 from training.run_options import fresh_recipe, reading_data, resumed_recipe
+from training.team import Order, Team, check_processes, follow, launched_team
 from training.tensorboard_log import TensorBoardLog, require_tensorboard
 from training.training_loop import train
 
@@ -53,8 +61,15 @@ def run(invocation: Invocation) -> int:
             message for the person who asked.
     """
     began = time.monotonic()
-    require_tensorboard(invocation.tensorboard)
     directory = RunDirectory(invocation.out)
+    with launched_team() as team:
+        if team.leads:
+            return _lead(invocation, directory, team, began)
+        return _follow(invocation, directory, team, began)
+
+
+def _lead(invocation: Invocation, directory: RunDirectory, team: Team, began: float) -> int:
+    require_tensorboard(invocation.tensorboard)
     checkpoint = load_checkpoint(directory.checkpoint) if invocation.resume else None
     if checkpoint is None:
         recipe = fresh_recipe(ClassifierRecipe, invocation)
@@ -63,29 +78,64 @@ def run(invocation: Invocation) -> int:
         recipe = resumed_recipe(ClassifierRecipe, invocation, checkpoint.values["recipe"])
     require_precision(recipe.precision)
     set_threads(recipe.threads)
-    with reading_data(resumed=checkpoint is not None):
-        splits = read_splits(recipe)
     if checkpoint is None:
-        prepared = prepare_fresh(recipe, splits)
-        directory.begin(overwrite=invocation.overwrite)
-        prepared.tokenizer.save(directory.tokenizer)
-        write_recipe(directory.recipe, prepared.recipe, heading=HEADING)
+        begun = _begin(recipe, directory, team, began, overwrite=invocation.overwrite)
     else:
-        prepared = prepare_resumed(recipe, splits, checkpoint, directory.checkpoint)
-    return _train(prepared, directory, checkpoint, began, invocation.tensorboard)
+        begun = _resume(recipe, directory, team, began, checkpoint)
+        directory.rewind(begun.training.position.steps)
+    return _train(begun, directory, invocation.tensorboard)
 
 
-def _train(
-    prepared: Prepared,
+def _follow(invocation: Invocation, directory: RunDirectory, team: Team, began: float) -> int:
+    """Goes on from what the leader has saved before its first step."""
+
+    def begin() -> ClassifierRun:
+        checkpoint = load_checkpoint(directory.checkpoint)
+        recipe = resumed_recipe(ClassifierRecipe, invocation, checkpoint.values["recipe"])
+        set_threads(recipe.threads)
+        return _resume(recipe, directory, team, began, checkpoint).training
+
+    follow(team, begin)
+    return 0
+
+
+class _Begun(NamedTuple):
+    """A run that is ready for its next step."""
+
+    training: ClassifierRun
+    prepared: Prepared
+
+
+def _begin(
+    recipe: ClassifierRecipe, directory: RunDirectory, team: Team, began: float, *, overwrite: bool
+) -> _Begun:
+    with reading_data(resumed=False):
+        splits = read_splits(recipe)
+    prepared = prepare_fresh(recipe, splits)
+    directory.begin(overwrite=overwrite)
+    prepared.tokenizer.save(directory.tokenizer)
+    write_recipe(directory.recipe, prepared.recipe, heading=HEADING)
+    return _Begun(ClassifierRun(prepared.network, settings_of(prepared), began, team), prepared)
+
+
+def _resume(
+    recipe: ClassifierRecipe,
     directory: RunDirectory,
-    checkpoint: Checkpoint | None,
+    team: Team,
     began: float,
-    tensorboard: Path | None,
-) -> int:
-    training = ClassifierRun(prepared.network, settings_of(prepared), began)
-    if checkpoint is not None:
-        training.restore(checkpoint)
-        directory.rewind(training.position.steps)
+    checkpoint: Checkpoint,
+) -> _Begun:
+    check_processes(checkpoint.values["processes"], team, directory.checkpoint, "classifier")
+    with reading_data(resumed=True):
+        splits = read_splits(recipe)
+    prepared = prepare_resumed(recipe, splits, checkpoint, directory.checkpoint)
+    training = ClassifierRun(prepared.network, settings_of(prepared), began, team)
+    training.restore(checkpoint)
+    return _Begun(training, prepared)
+
+
+def _train(begun: _Begun, directory: RunDirectory, tensorboard: Path | None) -> int:
+    training, prepared = begun
     keeper = _Keeper(prepared, directory, training)
     board = TensorBoardLog(tensorboard, training.position.steps)
     with (
@@ -94,6 +144,8 @@ def _train(
     ):
         _introduce(prepared, report)
         keeper.save_run()  # a disk that is full is better known now than later
+        training.team.announce(Order.BEGIN)
+        training.join()
         finished = train(
             training,
             on_evaluation=lambda found, progress: _evaluated(found, progress, keeper, report),
@@ -158,6 +210,7 @@ class _Keeper:
             "recipe": recipe_values(recipe),
             "data": prepared.splits.digest,
             "tokenizer": prepared.tokenizer.to_json(),
+            "processes": training.team.size,
         }
         self._provenance = provenance(
             sources=_sources(recipe),
@@ -171,10 +224,11 @@ class _Keeper:
 
     def save_run(self) -> None:
         self._saved = time.monotonic()
-        state = self._training.checkpoint()
+        state, linear = self._training.checkpoint(), self._prepared.linear
+        fitted = {} if linear is None else with_prefix(LINEAR, linear.state_dict())
         save_checkpoint(
             self._directory.checkpoint,
-            Checkpoint(state.tensors, {**self._header, **state.values}),
+            Checkpoint({**state.tensors, **fitted}, {**self._header, **state.values}),
         )
 
     def save_kept(self, valid: Predictions) -> None:

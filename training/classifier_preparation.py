@@ -1,7 +1,7 @@
 """What is decided before the first step of a classifier run: data, tokenizer, network, settings.
 
-A fresh run makes its tokenizer and network from the data; a resumed one takes the tokenizer from
-its checkpoint and refuses data that have changed. Knows no training loop.
+A fresh run makes its tokenizer and network from the data, and fits its linear classifier; a resumed
+one takes them from its checkpoint and refuses data that have changed. Knows no training loop.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from model.networks import Classifier
 from model.regularisation import Regularisation
 from model.tokenizer import Tokenizer
 from training.buckets import Documents
-from training.checkpoint import Checkpoint, CheckpointError
+from training.checkpoint import Checkpoint, CheckpointError, under_prefix
 from training.classifier_data import Splits, encode_examples
 from training.classifier_evaluation import predict
 from training.classifier_recipe import ClassifierRecipe, CorpusSize, complete
@@ -33,6 +33,7 @@ from training.progress import Progress
 from training.schedule import Budget, OneCycle
 
 FITTING_SHARE = 0.2  # of a budget of minutes, at most, for the linear classifier
+LINEAR = "linear"  # the prefix of its tensors in a checkpoint
 PROBE = 256  # documents by which the speed of evaluation is measured
 
 
@@ -50,7 +51,7 @@ class Prepared:
     valid: Documents
     test: Documents
     network: Classifier
-    linear: LinearNgrams | None
+    linear: LinearNgrams | None = None
     known_vectors: int | None = None
 
     @property
@@ -64,7 +65,11 @@ def prepare_fresh(recipe: ClassifierRecipe, splits: Splits) -> Prepared:
     """All for a run that begins; the recipe's open choices are made."""
     texts = [example.text for example in splits.train]
     prepare = _prepare_new if recipe.from_ is None else _prepare_from
-    return prepare(recipe, splits, texts)
+    prepared = prepare(recipe, splits, texts)
+    linear = _untrained_linear(prepared)
+    if linear is not None:
+        _fit(linear, prepared)
+    return replace(prepared, linear=linear)
 
 
 def prepare_resumed(
@@ -82,7 +87,11 @@ def prepare_resumed(
             "or begin anew with --overwrite"
         )
     # All weights are in the checkpoint: neither vectors nor a language model are read again.
-    return _assemble(recipe, splits, Tokenizer.from_json(checkpoint.values["tokenizer"]))
+    prepared = _assemble(recipe, splits, Tokenizer.from_json(checkpoint.values["tokenizer"]))
+    linear = _untrained_linear(prepared)
+    if linear is not None:
+        linear.load_state_dict(under_prefix(LINEAR, checkpoint.tensors))
+    return replace(prepared, linear=linear)
 
 
 def _corpus_size(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> CorpusSize:
@@ -139,27 +148,30 @@ def _assemble(recipe: ClassifierRecipe, splits: Splits, tokenizer: Tokenizer) ->
         encode_examples(examples, tokenizer, splits.labels, recipe)
         for examples in (splits.train, splits.valid, splits.test)
     )
-    linear = _fitted_linear(recipe, tokenizer.size, len(splits.labels), train_split, valid)
-    return Prepared(recipe, splits, tokenizer, train_split, valid, test, network, linear)
+    return Prepared(recipe, splits, tokenizer, train_split, valid, test, network)
 
 
-def _fitted_linear(
-    recipe: ClassifierRecipe, vocabulary: int, labels: int, train: Documents, valid: Documents
-) -> LinearNgrams | None:
-    """Within a fifth of a budget of minutes, about."""
+def _untrained_linear(prepared: Prepared) -> LinearNgrams | None:
+    """The linear classifier that the recipe asks for, if any."""
+    recipe = prepared.recipe
     longest = recipe.linear_ngrams or 0
     if longest == 0:
         return None
-    linear = LinearNgrams(vocabulary, longest, recipe.linear_buckets or 1, labels)
-    deadline = time.monotonic() + FITTING_SHARE * 60.0 * (recipe.minutes or math.inf)
+    labels = len(prepared.splits.labels)
+    return LinearNgrams(prepared.tokenizer.size, longest, recipe.linear_buckets or 1, labels)
+
+
+def _fit(linear: LinearNgrams, prepared: Prepared) -> None:
+    """Within a fifth of a budget of minutes, about."""
+    seconds = FITTING_SHARE * 60.0 * (prepared.recipe.minutes or math.inf)
+    deadline = time.monotonic() + seconds
     with Progress("linear classifier") as bar:
 
         def told(share: float) -> bool:
             bar.update(share, figures={})
             return time.monotonic() > deadline
 
-        fit_linear(linear, train, valid, told)
-    return linear
+        fit_linear(linear, prepared.train, prepared.valid, told)
 
 
 def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Classifier:

@@ -6,7 +6,9 @@ cannot tell them apart, and the later weights have been learned at lower rates.
 
 A run owns all that changes while it trains: weights, optimiser, position in the data, random
 numbers, the kept weights. Its checkpoint holds all of it, so that a run that was killed goes on as
-if nothing had happened. Knows neither files of text nor the command line.
+if nothing had happened. In a team of processes each reads its share of the documents of a batch;
+gradients are averaged, so that all have the same weights. Knows neither files of text nor the
+command line.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import time
 from dataclasses import asdict, dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from model.networks import Classifier
 from training.buckets import Batch, Documents, collate, cropped, epoch_batches
@@ -33,7 +36,9 @@ from training.intervals import standard_error
 from training.layer_groups import LayerPace, layer_groups
 from training.out_of_scope import OUTSIDE, label_loss
 from training.precision import Precision, autocast
+from training.random_states import RandomStates
 from training.schedule import Budget, OneCycle
+from training.team import Order, Team, noticing_lost_processes
 
 SMOOTHING = 0.98  # of the training loss and accuracy that are shown
 
@@ -105,6 +110,7 @@ class ClassifierRun:
     network: Classifier
     settings: Settings
     began: float
+    team: Team = field(default_factory=Team)
     position: Position = field(default_factory=Position)
     optimiser: torch.optim.AdamW = field(init=False)
     kept: dict[str, Tensor] = field(init=False, default_factory=dict)
@@ -112,11 +118,27 @@ class ClassifierRun:
     _seconds_before: float = field(init=False, default=0.0)
     _documents: Documents = field(init=False)
     _batches: list[list[int]] = field(init=False)
+    _random: RandomStates = field(init=False)
+    _objective: nn.Module = field(init=False)
+    _joined: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.position.begin = time.monotonic() - self.began
         self.optimiser = _optimiser(self.network, self.settings)
         self._lay_out_epoch()
+        self._random = RandomStates(self.team, self.settings.seed)
+        self._objective = _Objective(self.network, self.settings)
+
+    def join(self) -> None:
+        """Goes on together with the other processes of the team, all of which call it here."""
+        self._joined = True
+        self._random.join()
+        if self.team.size > 1:
+            with noticing_lost_processes():
+                # Layers whose time has not come get no gradient.
+                self._objective = DistributedDataParallel(
+                    self._objective, find_unused_parameters=True
+                )
 
     def progress(self) -> float:
         """The share that is used up of the budget that ends first."""
@@ -140,12 +162,14 @@ class ClassifierRun:
 
     def step(self, progress: float) -> None:
         """Reads one batch, and moves the weights."""
+        self.team.announce(Order.STEP, progress)
         self.network.train()
-        batch = self._next_batch()
-        loss, accuracy = self._descend(batch, progress)
+        indices = self._next_indices()
+        own, weight = self.team.rows(indices)
+        loss, accuracy = self._descend(collate(self._documents, own), weight, progress)
         at = self.position
         at.steps += 1
-        at.tokens += batch.tokens
+        at.tokens += sum(len(self._documents.tokens[index]) for index in indices)
         if at.loss is None:
             at.loss, at.accuracy = loss, accuracy
         at.loss = SMOOTHING * at.loss + (1.0 - SMOOTHING) * loss
@@ -183,13 +207,19 @@ class ClassifierRun:
         self._put(self.kept)
 
     def checkpoint(self) -> Checkpoint:
-        """All that changes, as tensors and plain values."""
+        """All that changes, as tensors and plain values: for the leader, with the others' help."""
         self.progress()
-        tensors = {"random": torch.get_rng_state()}
+        if self._joined:
+            self.team.announce(Order.SAVE)
+        tensors = {"random": torch.stack(self.share_state())}
         tensors |= with_prefix("network", dict(self.network.named_parameters()))
         tensors |= with_prefix("optimiser", optimiser_tensors(self.optimiser))
         tensors |= with_prefix("kept", self.kept)
         return Checkpoint(tensors, {"position": asdict(self.position)})
+
+    def share_state(self) -> list[Tensor]:
+        """Random numbers of all processes, for the leader to save."""
+        return self._random.by_rank()
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continues from there."""
@@ -200,7 +230,7 @@ class ClassifierRun:
         restore_optimiser(self.optimiser, under_prefix("optimiser", tensors))
         self.kept = under_prefix("kept", tensors)
         self._lay_out_epoch()
-        torch.set_rng_state(tensors["random"])
+        self._random.restore(tensors["random"])
 
     @torch.no_grad()
     def _put(self, tensors: dict[str, Tensor]) -> None:
@@ -219,34 +249,35 @@ class ClassifierRun:
             self._documents.lengths, budget=settings.batch_tokens, seed=settings.seed, epoch=epoch
         )
 
-    def _next_batch(self) -> Batch:
+    def _next_indices(self) -> list[int]:
         at = self.position
         if at.batch == len(self._batches):
             at.epoch, at.batch = at.epoch + 1, 0
             self._lay_out_epoch()
-        batch = collate(self._documents, self._batches[at.batch])
+        indices = self._batches[at.batch]
         at.batch += 1
         at.epoch_share = at.batch / len(self._batches)
-        return batch
+        return indices
 
-    def _descend(self, batch: Batch, progress: float) -> tuple[float, float]:
+    def _descend(self, batch: Batch, weight: float, progress: float) -> tuple[float, float]:
+        """Loss of the whole batch; accuracy of the rows that are read here."""
         settings = self.settings
         self._set_rates(progress)
-        with autocast(settings.precision):
-            logits_BC = self.network(batch.tokens_TB, batch.lengths_B)
-        loss = label_loss(logits_BC.float(), batch.labels_B, settings.label_smoothing)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        with noticing_lost_processes():
+            loss, logits_BC = self._objective(batch)
+            self.optimiser.zero_grad(set_to_none=True)
+            (weight * loss).backward()
+        value = self.team.mean(weight * loss.item())
         self.gradient_norm = clip(
             self.network,
-            loss.item(),
+            value,
             self.position.steps + 1,
             by_value=settings.clip_value,
             by_norm=settings.clip_norm,
         )
         self.optimiser.step()
         right_B, inside_B = logits_BC.argmax(dim=1) == batch.labels_B, batch.labels_B != OUTSIDE
-        return loss.item(), float(right_B.sum() / inside_B.sum().clamp(min=1))
+        return value, float(right_B.sum() / inside_B.sum().clamp(min=1))
 
     def _set_rates(self, progress: float) -> None:
         """Layers whose time has not come get no gradient, and so cost none."""
@@ -256,6 +287,22 @@ class ClassifierRun:
             group["betas"] = (cycle.momentum(progress), group["betas"][1])
             for parameter in group["params"]:
                 parameter.requires_grad_(progress >= group["begins"])
+
+
+class _Objective(nn.Module):
+    """What is minimised for a batch; a module, so that torch can run it in several processes."""
+
+    def __init__(self, network: Classifier, settings: Settings) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The mean loss of its rows, and their logits (B, C)."""
+        with autocast(self.settings.precision):
+            logits_BC = self.network(batch.tokens_TB, batch.lengths_B)
+        smoothing = self.settings.label_smoothing
+        return label_loss(logits_BC.float(), batch.labels_B, smoothing), logits_BC.detach()
 
 
 def _optimiser(network: Classifier, settings: Settings) -> torch.optim.AdamW:

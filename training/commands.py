@@ -23,14 +23,16 @@ from training.recipe import add_options, given_options
 
 BAD_INPUT = 2
 FAILED = 1
-ONE_PROCESS = "only `lm` runs in several processes; start this command without torchrun"
+ONE_PROCESS = (
+    "only `lm` and `classifier` run in several processes; start this command without torchrun"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     parsed = build_parser().parse_args(arguments)
     if process_count() > 1:
-        if parsed.command is not _train_language_model:
+        if parsed.command not in (_train_language_model, _train_classifier):
             return _refuse_several_processes()
         quieten_torch()
     command: Callable[[argparse.Namespace], int] = parsed.command

@@ -7,7 +7,6 @@ the end.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from pathlib import Path
@@ -17,18 +16,16 @@ import torch
 
 from model.networks import LanguageModel
 from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from training.clipping import DivergedError
 from training.interruption import Interruption
 from training.language_model_data import unknown_share
 from training.language_model_keeper import Keeper
 from training.language_model_recipe import LanguageModelRecipe
 from training.language_model_report import RunReport
-from training.language_model_run import Evaluation, LanguageModelRun, follow
+from training.language_model_run import Evaluation, LanguageModelRun
 from training.language_model_setup import (
     Limits,
     Prepared,
     build_network,
-    check_processes,
     loop_settings,
     measure_limits,
     prepare,
@@ -38,7 +35,7 @@ from training.processors import set_threads
 from training.recipe import RecipeError, write_recipe
 from training.run_directory import Invocation, OutputError, RunDirectory
 from training.run_options import fresh_recipe, resumed_recipe
-from training.team import Order, Team, launched_team
+from training.team import Order, Team, check_processes, follow, launched_team
 from training.tensorboard_log import TensorBoardLog, require_tensorboard
 from training.training_loop import train
 
@@ -83,16 +80,14 @@ def _lead(invocation: Invocation, directory: RunDirectory, team: Team, began: fl
 
 def _follow(invocation: Invocation, directory: RunDirectory, team: Team, began: float) -> int:
     """Goes on from what the leader has saved before its first step."""
-    with Interruption():  # that the leader will hear of, too; it saves the run, and ends it
-        if team.await_order()[0] is not Order.BEGIN:
-            return 0
+
+    def begin() -> LanguageModelRun:
         checkpoint = load_checkpoint(directory.checkpoint)
         recipe = resumed_recipe(LanguageModelRecipe, invocation, checkpoint.values["recipe"])
         set_threads(recipe.threads)
-        training = _resume(recipe, directory, team, began, checkpoint).training
-        training.join()
-        with contextlib.suppress(DivergedError):  # the leader's, too: it tells
-            follow(training)
+        return _resume(recipe, directory, team, began, checkpoint).training
+
+    follow(team, begin)
     return 0
 
 
@@ -135,7 +130,7 @@ def _resume(
     began: float,
     checkpoint: Checkpoint,
 ) -> _Begun:
-    check_processes(checkpoint, directory, team.size)
+    check_processes(checkpoint.values["processes"], team, directory.checkpoint, "lm")
     prepared = prepare(recipe, directory, checkpoint, processes=team.size)
     limits = Limits(**checkpoint.values["limits"])
     network = _first_network(prepared)

@@ -32,6 +32,7 @@ from training.clipping import clip
 from training.objective import ActivationPenalties, CandidateSampler, next_token_loss
 from training.perplexity import Reading, likelihood
 from training.precision import Precision, autocast
+from training.random_states import RandomStates
 from training.schedule import Budget, OneCycle
 from training.team import Order, Team, noticing_lost_processes
 from training.windows import Epoch, Window, Windows
@@ -112,24 +113,22 @@ class LanguageModelRun:
     _seconds_before: float = field(init=False, default=0.0)
     _carried: State | None = field(init=False, default=None)
     _epoch: Epoch | None = field(init=False, default=None)
-    _randoms: list[Tensor] = field(init=False)  # of the other processes
+    _random: RandomStates = field(init=False)
     _objective: nn.Module = field(init=False)
     _joined: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.optimiser = _optimiser(self.network, self.settings)
         self.averages = AveragedWeights(self.network)
-        seed = self.settings.windows.seed
-        self._randoms = [_random_state(seed, rank) for rank in range(1, self.team.size)]
+        self._random = RandomStates(self.team, self.settings.windows.seed)
         self._objective = _Objective(self.network, self.settings)
 
     def join(self) -> None:
         """Goes on together with the other processes of the team, all of which call it here."""
         self._joined = True
+        self._random.join()
         if self.team.size == 1:
             return
-        if not self.team.leads:
-            torch.set_rng_state(self._randoms[self.team.rank - 1])
         if self._carried is not None:
             own = self.team.share(self._carried.batch)
             self._carried = self._carried.gather(range(own.start, own.stop))
@@ -213,7 +212,7 @@ class LanguageModelRun:
             self.team.announce(Order.SAVE)
             randoms, carried = self.share_state()
         else:
-            randoms, carried = [torch.get_rng_state(), *self._randoms], self._carried
+            randoms, carried = self._random.by_rank(), self._carried
         tensors = {"random": torch.stack(randoms)}
         tensors |= with_prefix("network", dict(self.network.named_parameters()))
         tensors |= with_prefix("optimiser", optimiser_tensors(self.optimiser))
@@ -228,7 +227,7 @@ class LanguageModelRun:
 
     def share_state(self) -> tuple[list[Tensor], State | None]:
         """Random numbers and carried states of all processes, for the leader to save."""
-        randoms = self.team.gather(torch.get_rng_state())
+        randoms = self._random.by_rank()
         if self._carried is None:
             return randoms, None
         hidden = self.team.gather(self._carried.hidden_LBH)
@@ -251,9 +250,7 @@ class LanguageModelRun:
         self.best = under_prefix("best", tensors)
         if "carried.hidden" in tensors:
             self._carried = State(tensors["carried.hidden"], tensors.get("carried.cell"))
-        # Copies: torch reads a state from the beginning of the storage, whatever the row.
-        random, *self._randoms = (row.clone() for row in tensors["random"])
-        torch.set_rng_state(random)
+        self._random.restore(tensors["random"])
 
     def _next_window(self) -> Window:
         at = self.position
@@ -291,18 +288,6 @@ class LanguageModelRun:
         return likelihood(self.network, self.settings.validation, self.settings.precision).loss
 
 
-def follow(run: LanguageModelRun) -> None:
-    """Does what the leader of the team announces, until it ends."""
-    while True:
-        order, progress = run.team.await_order()
-        if order is Order.END:
-            return
-        if order is Order.SAVE:
-            run.share_state()
-        else:
-            run.step(progress)
-
-
 class _Objective(nn.Module):
     """What is minimised for a window; a module, so that torch can run it in several processes."""
 
@@ -318,11 +303,6 @@ class _Objective(nn.Module):
             loss = next_token_loss(self.network, encoded, window.targets_TB, self.settings.sampler)
         total = loss + self.settings.penalties(encoded)
         return total, loss.detach(), encoded.state.detach()
-
-
-def _random_state(seed: int, rank: int) -> Tensor:
-    """With which a process of that rank begins; the leader's is that of a process alone."""
-    return torch.Generator().manual_seed(seed + 1_000_003 * rank).get_state()
 
 
 def _optimiser(network: LanguageModel, settings: Settings) -> torch.optim.AdamW:

@@ -195,17 +195,6 @@ def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
     )
 
 
-def check_processes(checkpoint: Checkpoint, directory: RunDirectory, processes: int) -> None:
-    """CheckpointError if the run was begun with another number of processes."""
-    begun = checkpoint.values["processes"]
-    if begun != processes:
-        start = f"torchrun --nproc-per-node {begun} -m training lm" if begun > 1 else "no torchrun"
-        raise CheckpointError(
-            f"{directory.checkpoint}: the run was begun with {begun} processes, now there are "
-            f"{processes}; continue it with {start}, or begin anew with --overwrite"
-        )
-
-
 def _shared(
     recipe: LanguageModelRecipe, asked: int | None, tokens: int, processes: int
 ) -> LanguageModelRecipe:

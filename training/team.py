@@ -8,16 +8,21 @@ one sends nothing. Knows neither networks nor data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
+from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.distributed
 from torch import Tensor
 
+from training.checkpoint import CheckpointError
+from training.clipping import DivergedError
+from training.interruption import Interruption
 from training.launcher import process_count, process_rank
 
 PATIENCE = timedelta(days=30)  # a leader may prepare its data for hours; a dead one is noticed
@@ -51,6 +56,15 @@ class Team:
         """The lanes that are this process's; as many as anyone's."""
         width = lanes // self.size
         return slice(self.rank * width, (self.rank + 1) * width)
+
+    def rows(self, batch: Sequence[int]) -> tuple[Sequence[int], float]:
+        """Those of a batch that are this process's, about as many as anyone's, and their weight.
+
+        The mean over all processes of what is a mean over their own rows, times the weight, is the
+        mean over the batch. Who would have none reads one that weighs nothing.
+        """
+        own = batch[self.rank :: self.size]
+        return own or batch[:1], self.size * len(own) / len(batch)
 
     def announce(self, order: Order, progress: float = 0.0) -> None:
         """Tells the others, if this is the leader; else nothing, for it has been told."""
@@ -104,6 +118,49 @@ def launched_team() -> Iterator[Team]:
     finally:
         _dismiss(team)
         torch.distributed.destroy_process_group()
+
+
+class Follower(Protocol):
+    """A run in a process that does not lead."""
+
+    def join(self) -> None:
+        """Goes on together with the other processes."""
+
+    def step(self, progress: float) -> None:
+        """Moves the weights, as all do."""
+
+    def share_state(self) -> object:
+        """Sends the leader what only this process has."""
+
+
+def follow(team: Team, begin: Callable[[], Follower]) -> None:
+    """Does what the leader announces until it ends; the run begins when there is a checkpoint."""
+    with Interruption():  # that the leader will hear of, too; it saves the run, and ends it
+        if team.await_order()[0] is not Order.BEGIN:
+            return
+        run = begin()
+        run.join()
+        with suppress(DivergedError):  # the leader's, too: it tells
+            while True:
+                order, progress = team.await_order()
+                if order is Order.END:
+                    return
+                if order is Order.SAVE:
+                    run.share_state()
+                else:
+                    run.step(progress)
+
+
+def check_processes(begun: int, team: Team, file: Path, command: str) -> None:
+    """CheckpointError if the run of ``command`` in ``file`` was begun with another number."""
+    if begun != team.size:
+        start = "no torchrun"
+        if begun > 1:
+            start = f"torchrun --nproc-per-node {begun} -m training {command}"
+        raise CheckpointError(
+            f"{file}: the run was begun with {begun} processes, now there are {team.size}; "
+            f"continue it with {start}, or begin anew with --overwrite"
+        )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from model.tokenizer_training import (
     train_bpe_tokenizer,
     train_word_tokenizer,
 )
-from tests.training.test_classifier import made_up, same, write
+from tests.training.classifier_command import made_up, same, write
 from training.commands import main
 from training.layer_groups import LayerPace, layer_groups
 

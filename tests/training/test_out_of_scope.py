@@ -9,7 +9,7 @@ import torch
 
 from model.artifact import load_artifact
 from model.calibration import Calibration, log_probabilities
-from tests.training.test_classifier import FILLER, made_up, write
+from tests.training.classifier_command import FILLER, made_up, write
 from training.classifier_evaluation import Predictions
 from training.commands import main
 from training.out_of_scope import OUTSIDE, fit_out_of_scope, label_loss, out_of_scope_score

@@ -1,14 +1,9 @@
-"""Several processes that train one model: real ones, started by torchrun."""
+"""Several processes that train one language model: real ones, started by torchrun."""
 
 import json
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 
@@ -18,6 +13,7 @@ from tests.training.language_model_command import (
     wait_for_log,
     weights,
 )
+from tests.training.torchrun import assert_loss_is_told, run_two, started, worker
 from training.checkpoint import load_checkpoint
 from training.commands import main
 
@@ -26,46 +22,6 @@ NO_DROPOUT = [
     for name in ("input", "hidden", "output", "embedding", "weight")
     for option in (f"--dropout-{name}", "0")
 ]
-
-
-def torchrun(*arguments: str) -> list[str]:
-    """The command with two processes, as a person types it."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    return [*launcher, "--nproc-per-node", "2", "-m", "training", *arguments]
-
-
-def run_two(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs it to its end."""
-    return subprocess.run(torchrun(*arguments), capture_output=True, text=True, check=False)
-
-
-@contextmanager
-def started(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """The processes while they run; none outlives the block."""
-    with subprocess.Popen(torchrun(*arguments), stderr=subprocess.PIPE, text=True) as launcher:
-        try:
-            yield launcher
-        finally:
-            for process in (
-                psutil.Process(launcher.pid).children() if launcher.poll() is None else ()
-            ):
-                process.kill()
-            launcher.kill()
-
-
-def worker(launcher: subprocess.Popen[str], rank: int) -> psutil.Process:
-    """The process of that rank."""
-    for process in psutil.Process(launcher.pid).children():
-        if process.environ().get("RANK") == str(rank):
-            return process
-    raise AssertionError(f"there is no process {rank}")
-
-
-def assert_loss_is_told(told: str) -> None:
-    """In a sentence, and not by a traceback of ours."""
-    assert "another process of this run has ended" in told
-    assert "--resume" in told
-    assert "[rank" not in told
 
 
 def test_two_processes_are_one_with_the_combined_batch(tmp_path: Path) -> None:
@@ -149,12 +105,12 @@ def test_what_cannot_be_shared_is_refused(tmp_path: Path) -> None:
 def test_other_commands_run_in_one_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A classifier trained twice over at the same time would help nobody."""
+    """Gradients plotted twice over at the same time would help nobody."""
     environment = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "0"}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert main(["classifier", "--train", "none.jsonl", "--out", str(tmp_path / "m")]) == 2
-    assert "only `lm` runs in several processes" in capfd.readouterr().err
+    assert main(["gradients", "--out", str(tmp_path / "plots")]) == 2
+    assert "only `lm` and `classifier` run in several processes" in capfd.readouterr().err
     monkeypatch.setenv("RANK", "1")
-    assert main(["classifier", "--train", "none.jsonl", "--out", str(tmp_path / "m")]) == 2
+    assert main(["gradients", "--out", str(tmp_path / "plots")]) == 2
     assert capfd.readouterr().err == ""

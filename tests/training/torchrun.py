@@ -1,0 +1,48 @@
+"""What tests of several processes share: torchrun as a person types it, and its processes."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import psutil
+
+
+def torchrun(*arguments: str) -> list[str]:
+    """The command with two processes, as a person types it."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return [*launcher, "--nproc-per-node", "2", "-m", "training", *arguments]
+
+
+def run_two(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs it to its end."""
+    return subprocess.run(torchrun(*arguments), capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def started(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """The processes while they run; none outlives the block."""
+    with subprocess.Popen(torchrun(*arguments), stderr=subprocess.PIPE, text=True) as launcher:
+        try:
+            yield launcher
+        finally:
+            for process in (
+                psutil.Process(launcher.pid).children() if launcher.poll() is None else ()
+            ):
+                process.kill()
+            launcher.kill()
+
+
+def worker(launcher: subprocess.Popen[str], rank: int) -> psutil.Process:
+    """The process of that rank."""
+    for process in psutil.Process(launcher.pid).children():
+        if process.environ().get("RANK") == str(rank):
+            return process
+    raise AssertionError(f"there is no process {rank}")
+
+
+def assert_loss_is_told(told: str) -> None:
+    """In a sentence, and not by a traceback of ours."""
+    assert "another process of this run has ended" in told
+    assert "--resume" in told
+    assert "[rank" not in told
