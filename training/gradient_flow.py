@@ -13,7 +13,7 @@ H hidden. Knows no training.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -46,10 +46,21 @@ class Flow:
     scalars: dict[str, float] = field(default_factory=dict)
 
 
-def gradient_flow(network: InspectedNetwork, excerpts: Excerpts, lags: int) -> list[Flow]:
-    """The flow through every layer, lowest first, in float64; the excerpts are longer than lags."""
+def gradient_flow(
+    network: InspectedNetwork,
+    excerpts: Excerpts,
+    lags: int,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> list[Flow]:
+    """The flow through every layer, lowest first, in float64; the excerpts are longer than lags.
+
+    ``on_progress`` is told the share of the excerpts that is done.
+    """
     network = copy.deepcopy(network).double()
-    parts = [_trace(network, part, lags) for part in excerpts.split(ROWS)]
+    portions, parts = excerpts.split(ROWS), list[list[_Trace]]()
+    for part in portions:
+        parts.append(_trace(network, part, lags))
+        on_progress(len(parts) / len(portions))
     return [_flow(network, layer, traces) for layer, traces in enumerate(zip(*parts, strict=True))]
 
 

@@ -6,6 +6,7 @@ looked into as it is. Knows neither files nor plots.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +26,7 @@ from training.gradient_text import Text
 from training.inspected_networks import ADDITIVE, InspectedNetwork, build_small_network
 from training.progress import Progress
 
-LOOK = 150  # what looking into a network costs, in steps of training, about
+FLOW, CONTEXT = 60, 90  # what the two looks into a network cost, in steps of training, about
 ROWS = 16  # excerpts whose logits are held at a time
 
 
@@ -42,10 +43,15 @@ class Work:
         self.done += 1
         self.bar.update(self.done / self.total, figures={"loss": loss})
 
-    def part(self, begun: float, share: float) -> None:
-        """So much of a look that was begun when ``begun`` was done."""
-        self.done = begun + LOOK * share
-        self.bar.update(self.done / self.total, figures={})
+    def look(self, size: float) -> Callable[[float], None]:
+        """To be told what share is done of a look of that size, which begins now."""
+        begun = self.done
+
+        def told(share: float) -> None:
+            self.done = begun + size * share
+            self.bar.update(self.done / self.total, figures={})
+
+        return told
 
 
 @dataclass(slots=True)
@@ -127,7 +133,8 @@ class Investigation:
         return self.excerpts.last(2 * self.recipe.lags)
 
     def _flow(self, network: InspectedNetwork) -> list[Flow]:
-        return gradient_flow(network, self._recent(), self.recipe.lags)
+        told = self.work.look(FLOW)
+        return gradient_flow(network, self._recent(), self.recipe.lags, told)
 
     @torch.no_grad()
     def _loss(self, network: InspectedNetwork) -> float:
@@ -137,8 +144,8 @@ class Investigation:
         return float(torch.stack(losses).sum()) / self.recipe.excerpts
 
     def _context(self, network: InspectedNetwork) -> Context:
-        begun, excerpts = self.work.done, self.excerpts.last(self.recipe.longest_context + 1)
-        return effective_context(network, excerpts, lambda share: self.work.part(begun, share))
+        excerpts = self.excerpts.last(self.recipe.longest_context + 1)
+        return effective_context(network, excerpts, self.work.look(CONTEXT))
 
 
 def investigate(
@@ -150,7 +157,9 @@ def investigate(
         DataError: the text is too short.
     """
     names = (*recipe.chosen_cells, ADDITIVE)
-    total = LOOK if artifact else len(names) * (recipe.steps + LOOK) + 3 * recipe.explosion_steps
+    total = FLOW + CONTEXT
+    if artifact is None:
+        total = len(names) * (2 * FLOW + recipe.steps + CONTEXT) + 3 * recipe.explosion_steps
     investigation = Investigation(recipe, text, Work(bar, total))
     if artifact is not None:
         assert isinstance(artifact.network, LanguageModel)

@@ -110,7 +110,7 @@ def _begin(
     with directory.drafting():
         prepared = prepare(recipe, directory, None, processes=team.size)
         network = _first_network(prepared)
-        limits = measure_limits(prepared, network, began)
+        limits = measure_limits(prepared, network)
         training = LanguageModelRun(network, loop_settings(prepared, limits), began, team)
         if training.progress() >= 1.0:
             raise RecipeError(

@@ -30,6 +30,8 @@ CHARACTER_DROPOUT = {
 USUAL_SPEED = 1e11  # additions and multiplications in a second of training, where none is measured
 WIDTHS = (128, 200, 256, 320, 400, 512, 650, 800)
 TOKENS_PER_WEIGHT = 4.0  # read in a run, for each recurrent weight, make a width worth it
+LARGE = 5_000  # tokens of a vocabulary, more than that, ask for a sampled softmax
+CANDIDATES = (1_200, 2_500)  # at least and at most, of a twelfth of the vocabulary
 CUTOFFS = (2_000, 10_000)  # of an adaptive softmax, those that are under half of the vocabulary
 DIVISION = 4
 EXAMPLE_MINUTES = 10.0  # when no budget is given
@@ -104,7 +106,9 @@ class LanguageModelRecipe:
     division: int | None = option(
         None, "how much narrower rarer tokens' weights of an adaptive softmax are", metavar="N"
     )
-    candidates: int = option(2500, "tokens in the sample of a sampled softmax", metavar="N")
+    candidates: int | None = option(
+        None, "tokens in the sample of a sampled softmax, about", metavar="N"
+    )
     averaging: float = option(0.25, "the last share of the run whose weights are averaged; 0: none")
 
     dropout_input: float | None = option(None, "locked dropout of the embedded tokens", metavar="P")
@@ -238,7 +242,8 @@ def _with_widths(recipe: LanguageModelRecipe, size: CorpusSize, hidden: int) -> 
     projection = recipe.projection
     if projection is None and tied and embedding != hidden:
         projection = embedding
-    large = size.vocabulary > 2 * recipe.candidates
+    large = size.vocabulary > LARGE
+    fewest, most = CANDIDATES
     sized = replace(
         recipe,
         layers=recipe.layers or 2,
@@ -247,6 +252,7 @@ def _with_widths(recipe: LanguageModelRecipe, size: CorpusSize, hidden: int) -> 
         tied=tied,
         projection=projection or None,
         softmax=recipe.softmax or ("sampled" if large else "full"),
+        candidates=recipe.candidates or min(most, max(fewest, size.vocabulary // 12)),
     )
     return _with_cutoffs(sized, size)
 
@@ -319,7 +325,7 @@ def _multiplications(recipe: LanguageModelRecipe, vocabulary: int) -> float:
     hidden, projection = recipe.hidden or 1, recipe.projection or 0
     words: float = vocabulary
     if recipe.softmax == "sampled":
-        words = min(vocabulary, 1.2 * recipe.candidates)
+        words = min(vocabulary, 1.2 * (recipe.candidates or 0))
     elif recipe.cutoffs:  # a fifth of the tokens, about, ask for a tail
         words = recipe.cutoffs[0] + 0.2 * vocabulary / (recipe.division or 1)
     return _recurrent_weights(recipe) + hidden * projection + words * (projection or hidden)
@@ -332,10 +338,10 @@ def _recurrent_weights(recipe: LanguageModelRecipe) -> int:
 
 
 def _strength(passes: float) -> float:
-    """0 for a glance, 0.5 for four passes, 1 for forty; linear, then logarithmic."""
-    if passes <= 4.0:
-        return passes / 8.0
-    return min(1.0, 0.5 + 0.5 * math.log10(passes / 4.0))
+    """0 up to four passes, 0.7 for ten, 1 for forty; linear, then logarithmic."""
+    if passes <= 10.0:
+        return max(0.0, 0.7 * (passes - 4.0) / 6.0)
+    return min(1.0, 0.7 + 0.3 * math.log(passes / 10.0, 4.0))
 
 
 def _flag(name: str) -> str:

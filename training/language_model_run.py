@@ -47,8 +47,7 @@ class Settings:
     windows: Windows
     validation: Reading
     budget: Budget
-    begin: float  # seconds of a time budget spent before the first step
-    reserve: float  # seconds of it kept for what follows the last one
+    reserve: float  # seconds of a time budget kept for what follows the last one
     cycle: OneCycle
     penalties: ActivationPenalties
     sampler: CandidateSampler | None
@@ -70,6 +69,7 @@ class Position:
     window: int = 0
     epoch_share: float = 0.0
     tokens: int = 0
+    begin: float = 0.0  # seconds, before the first step
     seconds: float = 0.0
     evaluated: int = 0
     loss: float = math.nan  # of training, smoothed
@@ -118,6 +118,7 @@ class LanguageModelRun:
     _joined: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
+        self.position.begin = time.monotonic() - self.began
         self.optimiser = _optimiser(self.network, self.settings)
         self.averages = AveragedWeights(self.network)
         self._random = RandomStates(self.team, self.settings.windows.seed)
@@ -144,7 +145,7 @@ class LanguageModelRun:
             seconds=at.seconds,
             steps=at.steps,
             epochs=at.epochs,
-            begin=self.settings.begin,
+            begin=at.begin,
             reserve=self.settings.reserve,
         )
 

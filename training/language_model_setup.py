@@ -62,12 +62,11 @@ class Prepared:
 class Limits:
     """What a run with a time budget measures at its beginning, and a resumed one keeps.
 
-    ``regular`` is how many predictions a regular evaluation reads, ``begin`` the seconds that went
-    by before the first step, ``reserve`` those kept for what follows the last one.
+    ``regular`` is how many predictions a regular evaluation reads, ``reserve`` the seconds kept for
+    what follows the last step.
     """
 
     regular: int
-    begin: float = 0.0
     reserve: float = 0.0
 
 
@@ -149,8 +148,8 @@ def build_network(prepared: Prepared) -> LanguageModel:
     return network
 
 
-def measure_limits(prepared: Prepared, network: LanguageModel, began: float) -> Limits:
-    """Bounds that follow from how fast the network reads here. ``began``: monotonic clock."""
+def measure_limits(prepared: Prepared, network: LanguageModel) -> Limits:
+    """Bounds that follow from how fast the network reads here."""
     total = len(prepared.valid)
     if prepared.recipe.minutes is None:
         return Limits(min(total, VALIDATION_LIMIT))
@@ -158,7 +157,7 @@ def measure_limits(prepared: Prepared, network: LanguageModel, began: float) -> 
     speed = _reading_speed(prepared, network)
     regular = min(total, max(SMALLEST_LIMIT, int(VALIDATION_SHARE * seconds * speed)))
     final = min(FINAL_SHARE * seconds, 1.2 * (total + 2 * regular) / speed)
-    return Limits(regular, time.monotonic() - began, final + min(MARGIN, 0.1 * seconds))
+    return Limits(regular, final + min(MARGIN, 0.1 * seconds))
 
 
 def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
@@ -178,7 +177,6 @@ def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
             steps=recipe.steps,
             epochs=recipe.epochs,
         ),
-        begin=limits.begin,
         reserve=limits.reserve,
         cycle=OneCycle(peak=recipe.learning_rate or 0.0, warm_up=recipe.warm_up),
         penalties=ActivationPenalties(
@@ -251,5 +249,5 @@ def _sampler(prepared: Prepared) -> CandidateSampler | None:
     """Half of the candidates are the most frequent tokens, half are drawn from the others."""
     if prepared.recipe.softmax != "sampled":
         return None
-    half = max(1, min(prepared.recipe.candidates, prepared.tokenizer.size - 2) // 2)
+    half = max(1, min(prepared.recipe.candidates or 1, prepared.tokenizer.size - 2) // 2)
     return CandidateSampler(_token_counts(prepared), frequent=half, drawn=half)

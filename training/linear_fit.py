@@ -4,7 +4,8 @@ Multinomial logistic regression, whose one minimum L-BFGS finds. What makes a ru
 few documents have it, or that those of one label have it), how strongly weights are held back, and
 how much the linear logits count beside those of a network that was trained by itself (a product of
 experts: Hinton, 1999) are all chosen by the loss on the validation split. Texts out of scope are
-left out. Knows no training loop and no files.
+left out, and some documents of a very large corpus: memory grows with their runs. Knows no training
+loop and no files.
 
 Shapes: B documents, F features, C labels, K features of all documents together.
 """
@@ -16,6 +17,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -28,6 +30,7 @@ from training.classifier_evaluation import predict
 from training.out_of_scope import OUTSIDE
 
 BATCH_TOKENS = 16384
+MOST_RUNS = 20_000_000  # of the training documents that are fitted
 STRENGTHS = (1.0, 4.0, 16.0, 64.0)  # of the data against what holds the weights back
 ITERATIONS = 50
 SHARES = tuple(share / 20 for share in range(20))  # of the linear classifier in the mean of both
@@ -59,6 +62,7 @@ def fit_linear(
 
     ``on_progress`` is told the share of the work that is done; True ends it with the best so far.
     """
+    train = _drawn(train, MOST_RUNS / max(1, linear.longest * sum(train.lengths)))
     trained, validated = (count(linear, documents) for documents in (train, valid))
     kinds = importances(linear, trained)
     steps = len(kinds) * len(STRENGTHS)
@@ -107,10 +111,7 @@ def join_linear(network: Classifier, linear: LinearNgrams, valid: Documents) -> 
 @torch.no_grad()
 def count(linear: LinearNgrams, documents: Documents) -> Counted:
     """The features of all documents that have a label."""
-    inside = [place for place, label in enumerate(documents.labels) if label != OUTSIDE]
-    documents = Documents(
-        [documents.tokens[place] for place in inside], [documents.labels[place] for place in inside]
-    )
+    documents = _chosen(documents, [i for i, at in enumerate(documents.labels) if at != OUTSIDE])
     parts = []
     for indices in sorted_batches(documents.lengths, budget=BATCH_TOKENS):
         batch = collate(documents, indices)
@@ -120,6 +121,20 @@ def count(linear: LinearNgrams, documents: Documents) -> Counted:
     order_K = row_K.argsort(stable=True)
     counts = Counts(row_K[order_K], feature_K[order_K], count_K[order_K])
     return Counted(counts, torch.tensor(documents.labels))
+
+
+def _drawn(documents: Documents, share: float) -> Documents:
+    """About that share of them, at random, but always the same; from 1 on all."""
+    if share >= 1.0:
+        return documents
+    chosen = (np.random.default_rng(0).random(len(documents)) < share).nonzero()[0].tolist()
+    return _chosen(documents, chosen)
+
+
+def _chosen(documents: Documents, places: list[int]) -> Documents:
+    return Documents(
+        [documents.tokens[place] for place in places], [documents.labels[place] for place in places]
+    )
 
 
 def _candidates(

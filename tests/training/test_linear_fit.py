@@ -13,6 +13,7 @@ from torch.nn import functional
 from model.architecture import ClassifierArchitecture
 from model.linear_ngrams import LinearNgrams
 from model.networks import Classifier
+from training import linear_fit
 from training.buckets import Documents
 from training.calibration import fit_temperature, temperature_loss
 from training.classifier_evaluation import predict
@@ -59,6 +60,27 @@ def fitted(train: Documents, valid: Documents) -> LinearNgrams:
     linear = LinearNgrams(VOCABULARY, 2, 64, LABELS)
     fit_linear(linear, train, valid)
     return linear
+
+
+def test_of_a_very_large_corpus_some_documents_are_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as their runs may be, the same ones every time; and they are enough to learn from."""
+    train, valid = made_up(2000, 1, telling=True), made_up(200, 2, telling=True)
+    monkeypatch.setattr(linear_fit, "MOST_RUNS", 4000)  # of about 38,000
+    seen: list[int] = []
+
+    def counted(linear: LinearNgrams, documents: Documents) -> linear_fit.Counted:
+        seen.append(2 * sum(documents.lengths))
+        return count(linear, documents)
+
+    monkeypatch.setattr(linear_fit, "count", counted)
+    linear, again = fitted(train, valid), fitted(train, valid)
+    assert torch.equal(linear.weight_FC, again.weight_FC)
+    of_train, of_valid = seen[:2]
+    assert 3500 < of_train < 4500
+    assert of_valid == 2 * sum(valid.lengths)
+    validated = count(linear, valid)
+    right_B = linear.logits(validated.features(linear)).argmax(dim=1) == validated.labels_B
+    assert right_B.double().mean() > 0.9
 
 
 def slope_at(linear: LinearNgrams, train: Documents) -> Tensor:

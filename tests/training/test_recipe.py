@@ -181,12 +181,23 @@ def test_dropout_grows_with_the_passes_over_the_data() -> None:
         size = CorpusSize(tokens=10**6, vocabulary=10**4)
         return complete(LanguageModelRecipe(epochs=epochs, **given), size)  # type: ignore[arg-type]
 
-    inputs = [chosen(epochs).dropout_input or 0.0 for epochs in (0.1, 1, 4, 12, 40, 400)]
-    assert inputs == sorted(inputs)
-    assert inputs[0] < 0.02
-    assert inputs[2] == 0.25
-    assert inputs[4] == inputs[5] == 0.5
+    inputs = [chosen(epochs).dropout_input for epochs in (0.1, 4, 7, 10, 20, 40, 400)]
+    assert inputs == [0.0, 0.0, 0.175, 0.35, 0.425, 0.5, 0.5]
     assert chosen(40, dropout_input=0.1).dropout_input == 0.1
+
+
+def test_candidates_grow_with_the_vocabulary() -> None:
+    """Within bounds; a small vocabulary is normalised over in full; what was given is kept."""
+
+    def chosen(vocabulary: int, **given: int) -> tuple[str | None, int | None]:
+        size = CorpusSize(tokens=10**6, vocabulary=vocabulary)
+        recipe = complete(LanguageModelRecipe(epochs=1, **given), size)  # type: ignore[arg-type]
+        return recipe.softmax, recipe.candidates
+
+    assert chosen(5_000)[0] == "full"
+    found = [chosen(vocabulary) for vocabulary in (10_000, 24_000, 33_000, 10**6)]
+    assert found == [("sampled", many) for many in (1_200, 2_000, 2_500, 2_500)]
+    assert chosen(10_000, candidates=77)[1] == 77
 
 
 def test_a_slower_machine_trains_a_narrower_network() -> None:
