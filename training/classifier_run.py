@@ -120,7 +120,6 @@ class ClassifierRun:
     _batches: list[list[int]] = field(init=False)
     _random: RandomStates = field(init=False)
     _objective: nn.Module = field(init=False)
-    _joined: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.position.begin = time.monotonic() - self.began
@@ -131,7 +130,6 @@ class ClassifierRun:
 
     def join(self) -> None:
         """Goes on together with the other processes of the team, all of which call it here."""
-        self._joined = True
         self._random.join()
         if self.team.size > 1:
             with noticing_lost_processes():
@@ -209,7 +207,7 @@ class ClassifierRun:
     def checkpoint(self) -> Checkpoint:
         """All that changes, as tensors and plain values: for the leader, with the others' help."""
         self.progress()
-        if self._joined:
+        if self._random.joined:
             self.team.announce(Order.SAVE)
         tensors = {"random": torch.stack(self.share_state())}
         tensors |= with_prefix("network", dict(self.network.named_parameters()))

@@ -115,7 +115,6 @@ class LanguageModelRun:
     _epoch: Epoch | None = field(init=False, default=None)
     _random: RandomStates = field(init=False)
     _objective: nn.Module = field(init=False)
-    _joined: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.position.begin = time.monotonic() - self.began
@@ -126,7 +125,6 @@ class LanguageModelRun:
 
     def join(self) -> None:
         """Goes on together with the other processes of the team, all of which call it here."""
-        self._joined = True
         self._random.join()
         if self.team.size == 1:
             return
@@ -209,7 +207,7 @@ class LanguageModelRun:
         """All that changes, as tensors and plain values: for the leader, with the others' help."""
         self.progress()
         at = self.position
-        if self._joined:
+        if self._random.joined:
             self.team.announce(Order.SAVE)
             randoms, carried = self.share_state()
         else:

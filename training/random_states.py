@@ -18,17 +18,17 @@ class RandomStates:
     def __init__(self, team: Team, seed: int) -> None:
         self._team = team
         self._others = [_first_state(seed, rank) for rank in range(1, team.size)]
-        self._joined = False
+        self.joined = False
 
     def join(self) -> None:
         """Every process goes on with its own; all call it."""
-        self._joined = True
+        self.joined = True
         if not self._team.leads:
             torch.set_rng_state(self._others[self._team.rank - 1])
 
     def by_rank(self) -> list[Tensor]:
         """Of every process, for the leader; once they have joined, all ask for it together."""
-        if self._joined:
+        if self.joined:
             return self._team.gather(torch.get_rng_state())
         return [torch.get_rng_state(), *self._others]
 

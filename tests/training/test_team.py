@@ -1,6 +1,5 @@
 """Several processes that train one language model: real ones, started by torchrun."""
 
-import json
 import signal
 from pathlib import Path
 
@@ -11,9 +10,14 @@ from tests.training.language_model_command import (
     assert_same_weights,
     corpus_options,
     wait_for_log,
-    weights,
 )
-from tests.training.torchrun import assert_loss_is_told, run_two, started, worker
+from tests.training.torchrun import (
+    assert_equal_within_rounding,
+    assert_loss_is_told,
+    run_two,
+    started,
+    worker,
+)
 from training.checkpoint import load_checkpoint
 from training.commands import main
 
@@ -32,14 +36,7 @@ def test_two_processes_are_one_with_the_combined_batch(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr
     assert result.stderr.count("tokens to train on") == 1  # one process alone talks
-    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
-    assert one.keys() == two.keys()
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5)
-    lines = [(tmp_path / f"{name}.run" / "log.jsonl").read_text() for name in ("one", "two")]
-    logs = [[json.loads(line) for line in text.splitlines()] for text in lines]
-    curves = [[r["loss"] for r in log if r["event"] == "validation"] for log in logs]
-    assert curves[0] == pytest.approx(curves[1], rel=1e-4)
+    assert_equal_within_rounding(tmp_path / "one", tmp_path / "two")
 
 
 def test_two_processes_go_on_bit_for_bit(tmp_path: Path) -> None:

@@ -1,11 +1,18 @@
 """What tests of several processes share: torchrun as a person types it, and its processes."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
+import torch
+
+from model.artifact import load_artifact
 
 
 def torchrun(*arguments: str) -> list[str]:
@@ -46,3 +53,20 @@ def assert_loss_is_told(told: str) -> None:
     assert "another process of this run has ended" in told
     assert "--resume" in told
     assert "[rank" not in told
+
+
+def log_of(artifact: Path) -> list[dict[str, Any]]:
+    """What the run that made an artifact wrote into its log."""
+    text = artifact.with_name(artifact.name + ".run").joinpath("log.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def assert_equal_within_rounding(first: Path, second: Path) -> None:
+    """The weights of two runs, and what they found on the validation split on their way."""
+    one, two = (load_artifact(artifact).network.state_dict() for artifact in (first, second))
+    assert one.keys() == two.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5)
+    logs = [log_of(artifact) for artifact in (first, second)]
+    curves = [[r["loss"] for r in log if r["event"] == "validation"] for log in logs]
+    assert curves[0] == pytest.approx(curves[1], rel=1e-4)
