@@ -258,14 +258,16 @@ class ClassifierRun:
         return indices
 
     def _descend(self, batch: Batch, weight: float, progress: float) -> tuple[float, float]:
-        """Loss of the whole batch; accuracy of the rows that are read here."""
+        """Loss and accuracy of the whole batch."""
         settings = self.settings
         self._set_rates(progress)
         with noticing_lost_processes():
             loss, logits_BC = self._objective(batch)
             self.optimiser.zero_grad(set_to_none=True)
             (weight * loss).backward()
-        value = self.team.mean(weight * loss.item())
+        right_B, inside_B = logits_BC.argmax(dim=1) == batch.labels_B, batch.labels_B != OUTSIDE
+        accuracy = float(right_B.sum() / inside_B.sum().clamp(min=1))
+        value, accuracy = self.team.means(weight * loss.item(), weight * accuracy)
         self.gradient_norm = clip(
             self.network,
             value,
@@ -274,8 +276,7 @@ class ClassifierRun:
             by_norm=settings.clip_norm,
         )
         self.optimiser.step()
-        right_B, inside_B = logits_BC.argmax(dim=1) == batch.labels_B, batch.labels_B != OUTSIDE
-        return value, float(right_B.sum() / inside_B.sum().clamp(min=1))
+        return value, accuracy
 
     def _set_rates(self, progress: float) -> None:
         """Layers whose time has not come get no gradient, and so cost none."""

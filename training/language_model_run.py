@@ -272,7 +272,7 @@ class LanguageModelRun:
             total, loss, self._carried = self._objective(own, state.detach())
             self.optimiser.zero_grad(set_to_none=True)
             total.backward()
-        value = self.team.mean(float(loss))
+        (value,) = self.team.means(float(loss))
         self.gradient_norm = clip(
             self.network,
             value,

@@ -8,16 +8,20 @@ one sends nothing. Knows neither networks nor data.
 
 from __future__ import annotations
 
+import gc
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
 from pathlib import Path
+from traceback import clear_frames
 from typing import Protocol
 
 import torch
 import torch.distributed
+import torch.distributed.nn.functional  # before there is a group: its default values hold one
 from torch import Tensor
 
 from training.checkpoint import CheckpointError
@@ -80,14 +84,14 @@ class Team:
         order, progress = message.tolist()
         return Order(int(order)), progress
 
-    def mean(self, value: float) -> float:
-        """Over all processes, which all ask for it."""
+    def means(self, *values: float) -> list[float]:
+        """Of each value over all processes, which all ask for them."""
         if self.size == 1:
-            return value
-        total = torch.tensor(value, dtype=torch.float64)
+            return list(values)
+        totals = torch.tensor(values, dtype=torch.float64)
         with noticing_lost_processes():
-            torch.distributed.all_reduce(total)
-        return float(total) / self.size
+            torch.distributed.all_reduce(totals)
+        return [total / self.size for total in totals.tolist()]
 
     def gather(self, own: Tensor) -> list[Tensor]:
         """Everyone's tensor, of one shape, by rank: for the leader; the others get none."""
@@ -115,8 +119,16 @@ def launched_team() -> Iterator[Team]:
         torch.distributed.init_process_group("gloo", timeout=PATIENCE)
     try:
         yield team
+    except BaseException as error:
+        if isinstance(error, LostProcessError):  # torchrun ends who is left; first we tell why
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _let_go(error)
+        raise
     finally:
         _dismiss(team)
+        # A group that outlives this block runs threads into the interpreter's end, where they may
+        # abort the process; what wraps a network holds the group in circles.
+        gc.collect()
         torch.distributed.destroy_process_group()
 
 
@@ -175,6 +187,14 @@ def noticing_lost_processes() -> Iterator[None]:
             "another process of this run has ended, so this one ends, too; the last checkpoint and "
             "the best model so far are kept: start the command again with --resume"
         ) from None
+
+
+def _let_go(error: BaseException) -> None:
+    """Of what the functions held that an error has ended."""
+    cause: BaseException | None = error
+    while cause is not None:
+        clear_frames(cause.__traceback__)
+        cause = cause.__context__
 
 
 def _dismiss(team: Team) -> None:
