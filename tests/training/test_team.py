@@ -1,8 +1,6 @@
 """Several processes that train one language model: real ones, started by torchrun."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -41,16 +39,13 @@ def test_two_processes_are_one_with_the_combined_batch(tmp_path: Path) -> None:
     assert_equal_within_rounding(tmp_path / "one", tmp_path / "two")
 
 
-@pytest.mark.parametrize("argument", ["", "fail"])
-def test_nothing_of_a_team_is_left_behind(argument: str) -> None:
+@pytest.mark.parametrize(("arguments", "ending"), [([], "done"), (["fail"], "the step has failed")])
+def test_nothing_of_a_team_is_left_behind(arguments: list[str], ending: str) -> None:
     """Whether its work ends well or in an error: a thread that still waits for other processes
     could abort this one at its end.
     """
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command = [*launcher, "--nproc-per-node", "2", "-m", "tests.training.leaving_team", argument]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = run_two(*arguments, module="tests.training.leaving_team")
     assert result.returncode == 0, result.stderr
-    ending = "the step has failed" if argument else "done"
     told = sorted(result.stdout.splitlines())
     assert told == [f"rank {rank}: {ending}; left: []" for rank in (0, 1)]
 

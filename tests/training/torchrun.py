@@ -15,15 +15,16 @@ import torch
 from model.artifact import load_artifact
 
 
-def torchrun(*arguments: str) -> list[str]:
+def torchrun(*arguments: str, module: str = "training") -> list[str]:
     """The command with two processes, as a person types it."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    return [*launcher, "--nproc-per-node", "2", "-m", "training", *arguments]
+    return [*launcher, "--nproc-per-node", "2", "-m", module, *arguments]
 
 
-def run_two(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_two(*arguments: str, module: str = "training") -> subprocess.CompletedProcess[str]:
     """Runs it to its end."""
-    return subprocess.run(torchrun(*arguments), capture_output=True, text=True, check=False)
+    command = torchrun(*arguments, module=module)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @contextmanager
