@@ -26,7 +26,7 @@ from training.gradient_text import Text
 from training.inspected_networks import ADDITIVE, InspectedNetwork, build_small_network
 from training.progress import Progress
 
-FLOW, CONTEXT = 60, 90  # what the two looks into a network cost, in steps of training, about
+FLOW, CONTEXT = 60, 40  # what the two looks into a network cost, in steps of training, about
 ROWS = 16  # excerpts whose logits are held at a time
 
 
