@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from model.artifact import load_artifact
+from training.run_directory import RunDirectory
 
 
 def torchrun(*arguments: str, module: str = "training") -> list[str]:
@@ -57,9 +58,8 @@ def assert_loss_is_told(told: str) -> None:
 
 
 def log_of(artifact: Path) -> list[dict[str, Any]]:
-    """What the run that made an artifact wrote into its log."""
-    text = artifact.with_name(artifact.name + ".run").joinpath("log.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()]
+    """What the run that made an artifact wrote into its log, every line of which must be whole."""
+    return [json.loads(line) for line in RunDirectory(artifact).log.read_text().splitlines()]
 
 
 def assert_equal_within_rounding(first: Path, second: Path) -> None:
