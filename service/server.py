@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
-import json
 import logging
 import socket
 import sys
 from types import FrameType
-from typing import IO
+from typing import IO, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import create_app
 from service.context import ServiceContext
-from service.errors import error_body
+from service.protocol.connection import HttpConnection, Limits
+from service.protocol.connection_gate import ConnectionGate, connection_limit
 from service.settings import Settings
 from service.welcome import welcome
 
@@ -35,20 +35,6 @@ _FLUSH_SECONDS = 5
 
 class BindError(Exception):
     """The address cannot be listened on; the message says why and what to do."""
-
-
-class JsonProtocol(HttpToolsProtocol):
-    """uvicorn's, but what is not HTTP at all gets an error of the one shape as well."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Called by uvicorn on bytes that it cannot read."""
-        body = json.dumps(error_body("invalid_http", msg)).encode()
-        head = (
-            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
 
 
 class DrainingServer(uvicorn.Server):
@@ -99,18 +85,34 @@ def serve(settings: Settings, output: IO[str] = sys.stdout) -> None:
         config = uvicorn.Config(
             app,
             loop="uvloop",
-            http=JsonProtocol,
+            http=_protocol(settings),
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
             timeout_keep_alive=settings.keep_alive_seconds,
             timeout_graceful_shutdown=_FLUSH_SECONDS,
         )
         server = DrainingServer(config, context, output)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
+
+
+def _protocol(settings: Settings) -> type[asyncio.Protocol]:
+    """What uvicorn calls for each connection: the protocol with its limits."""
+    limits = Limits(
+        head_bytes=settings.max_head_bytes,
+        head_seconds=settings.head_seconds,
+        body_seconds=settings.body_seconds,
+        write_seconds=settings.write_seconds,
+        access_log=settings.access_log,
+    )
+    gate = ConnectionGate(connection_limit(settings.max_connections))
+    made = functools.partial(HttpConnection, limits=limits, gate=gate)
+    return cast("type[asyncio.Protocol]", made)
 
 
 def bind(host: str, port: int) -> socket.socket:

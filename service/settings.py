@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +19,8 @@ from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfi
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
+_KEY = re.compile(r"[\x21-\x7e]+")
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/\s?#@]+")
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -45,7 +49,9 @@ class Settings(BaseSettings):
     )
     access_log: bool = Field(default=True, description="log a line for each request")
     api_keys: CliSuppress[Annotated[tuple[SecretStr, ...], NoDecode]] = Field(
-        default=(), description="comma-separated keys of which a client must send one"
+        default=(),
+        description="comma-separated keys of which a client must send one; /, /health, /metrics "
+        "and /docs stay open, and /metrics counts cache hits",
     )
     default_language_model: str | None = Field(
         default=None, description="language model that answers when none is named (first by name)"
@@ -85,6 +91,36 @@ class Settings(BaseSettings):
     )
     max_body_bytes: Count = Field(default=1 << 20, description="largest request body")
     body_seconds: Seconds = Field(default=10, gt=0, description="time a body has to arrive")
+    max_head_bytes: int = Field(
+        default=1 << 16,
+        ge=1024,
+        le=1 << 24,
+        description="longest head of a request (request line and headers), in bytes",
+    )
+    head_seconds: Seconds = Field(
+        default=10,
+        gt=0,
+        description="time the head of a request has to arrive, and a new connection to begin one",
+    )
+    write_seconds: Seconds = Field(
+        default=30,
+        gt=0,
+        description="time without progress after which a client that does not read is cut off",
+    )
+    max_connections: Count | None = Field(
+        default=None,
+        description="connections at once (1024, or what the limit of open files leaves)",
+    )
+    allow_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="comma-separated origins (https://example.com) whose web pages may call the "
+        "service (CORS), or * for all; none by default",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="comma-separated addresses or networks of proxies whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed; none by default",
+    )
     max_prompt_tokens: Count = Field(
         default=100_000, description="longest prompt or text, in tokens"
     )
@@ -120,14 +156,54 @@ class Settings(BaseSettings):
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(key.strip() for key in value.split(",") if key.strip())
-        return value
+        keys = _split(value)
+        if isinstance(value, str) and not keys:
+            raise ValueError("this holds no key: set one, or leave it unset to ask for none")
+        return keys
+
+    @field_validator("api_keys")
+    @classmethod
+    def _check_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for key in keys:
+            if not _KEY.fullmatch(key.get_secret_value()):
+                raise ValueError("a key must be of visible ASCII characters, to fit into a header")
+        return tuple(dict.fromkeys(keys))
+
+    @field_validator("allow_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split_list(cls, value: object) -> object:
+        return _split(value)
+
+    @field_validator("allow_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin such as https://example.com")
+        return tuple(origin.lower() for origin in origins)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ip_network(proxy)
+            except ValueError as error:
+                message = f"{proxy!r} is no address or network such as 10.0.0.0/8"
+                raise ValueError(message) from error
+        return proxies
 
     @property
     def thread_count(self) -> int:
         """The threads asked for, or else what the machine grants this process."""
         return self.threads or granted_cpus()
+
+
+def _split(value: object) -> object:
+    """The parts of a comma-separated text; what is no text stays as it is."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
 
 
 def granted_cpus(quota_file: Path = _CGROUP_QUOTA) -> int:

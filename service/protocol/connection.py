@@ -1,0 +1,335 @@
+"""One connection of the server: bytes in, one exchange at a time, bytes out.
+
+It replaces uvicorn's own protocols, which lose the body of a request that offers an upgrade, take
+it for a second request, and bound neither the size of a head nor the time it takes. uvicorn still
+runs the loop, the lifespan and the shutdown. Every state has a timer of its own:
+
+    before the first request     head_seconds         closed
+    within a head                head_seconds         408
+    between two requests         keep_alive_seconds   closed
+    within a body                (the application)    408
+    a response not read          write_seconds        reset
+    closed for writing           linger               closed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import uvicorn
+from starlette.types import ASGIApp, Scope
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.server import ServerState
+
+from service.protocol.connection_gate import Admission, ConnectionGate
+from service.protocol.errors import InvalidRequestError
+from service.protocol.exchange import Exchange
+from service.protocol.request_head import RequestHead
+from service.protocol.request_reader import RequestReader
+
+logger = logging.getLogger("unroll.access")
+_MOST_PIPELINED_BYTES = 1 << 16
+_LONGEST_UNREAD_BODY = 1 << 16
+"""A rest of a body that is read and thrown away, so that the connection can be kept."""
+_SPARE_SECONDS = 1.0
+_HEALTH = ("/health/live", "/health/ready")
+_RETRY_AFTER = (b"retry-after", b"1")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of a connection, from the settings."""
+
+    head_bytes: int
+    head_seconds: float
+    body_seconds: float
+    write_seconds: float
+    access_log: bool
+
+
+class HttpConnection(asyncio.Protocol):
+    """Made by uvicorn for each connection; ``limits`` and ``gate`` are bound beforehand."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        limits: Limits,
+        gate: ConnectionGate,
+    ) -> None:
+        self._config = config
+        self._app = cast("ASGIApp", config.loaded_app)
+        self._loop = _loop or asyncio.get_running_loop()
+        self._server_state = server_state
+        self._app_state = app_state
+        self._limits = limits
+        self._gate = gate
+        self._reader = RequestReader(limits.head_bytes)
+        self._exchange: Exchange | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._in_head = False
+        self._spare = False
+        self._half_closed = False
+        self._closing = False
+
+    # ------------------------------------------------------------ called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._flow = FlowControl(self._transport)
+        self._server = get_local_addr(self._transport)
+        self._client = get_remote_addr(self._transport)
+        self._scheme = "https" if is_ssl(self._transport) else "http"
+        self._server_state.connections.add(self)  # type: ignore[arg-type]
+        admission = self._gate.enter(self)
+        self._spare = admission is Admission.SPARE
+        if admission is Admission.REFUSED:
+            self._write_error(_too_many_connections())
+            self.close_now()
+        else:
+            self._wait(self._head_seconds, self.close_now)
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return  # read and thrown away, so that the client can read what it was told
+        self._reader.feed(data)
+        self._advance()
+
+    def eof_received(self) -> bool:
+        """True keeps the connection for writing while there is something left to answer."""
+        self._half_closed = True
+        if self._exchange is not None:
+            self._exchange.half_close()
+        return self._exchange is not None and not self._closing
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._closing = True
+        self._server_state.connections.discard(self)
+        self._gate.leave(self)
+        self._cancel_timer()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+        if self._exchange is not None:
+            self._exchange.abandon()
+            self._exchange = None
+        self._flow.resume_writing()
+
+    def pause_writing(self) -> None:
+        self._flow.pause_writing()
+        self._watch_progress(self._transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        self._flow.resume_writing()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def shutdown(self) -> None:
+        """Called by uvicorn at the end: nothing new is begun, what runs may end."""
+        if self._exchange is None:
+            self.close_now()
+        else:
+            self._exchange.keep_alive = False
+
+    # ------------------------------------------------------------ called by the exchange
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def may_persist(self) -> bool:
+        """A body that was not asked for, or whose rest is long, is not waited for."""
+        if self._spare or self._closing or self._exchange is None:
+            return False
+        rest = self._reader.body_rest
+        long = rest is None or rest > _LONGEST_UNREAD_BODY
+        return not long and not (rest and self._exchange.waits_for_continue)
+
+    def exchange_ended(self) -> None:
+        ended, self._exchange = self._exchange, None
+        self._gate.became_idle(self)
+        self._server_state.total_requests += 1
+        if self._closing or ended is None:
+            return
+        if not ended.keep_alive:
+            self._linger()
+            return
+        self._flow.resume_reading()
+        if self._reader.buffered:
+            self._loop.call_soon(self._advance)
+        else:
+            self._wait_for_request()
+
+    def exchange_failed(self) -> None:
+        self._exchange = None
+        self.close_now()
+
+    # ------------------------------------------------------------ called by the gate and timers
+
+    def close_now(self) -> None:
+        self._closing = True
+        self._close_transport()
+
+    def _head_timed_out(self) -> None:
+        message = f"the head did not arrive within {self._limits.head_seconds:g} seconds"
+        self._refuse(InvalidRequestError(408, message))
+
+    # ------------------------------------------------------------ reading
+
+    def _advance(self) -> None:
+        """Reads on as far as the bytes go: the rest of a body, then the next request."""
+        try:
+            while not self._closing and (self._read_body() and self._read_head()):
+                pass
+        except InvalidRequestError as error:
+            self._refuse(error)
+
+    def _read_body(self) -> bool:
+        """True once a new request may begin."""
+        if not self._reader.body_complete:
+            data, complete = self._reader.body()
+            if self._exchange is not None and (data or complete):
+                self._exchange.feed(data, last=complete)
+            if not complete:
+                if data and self._reader.buffered:  # very many small chunks: others first
+                    self._loop.call_soon(self._advance)
+                return False
+            if self._exchange is None:
+                self._wait_for_request()
+        if self._exchange is None:
+            return True
+        if self._reader.buffered > _MOST_PIPELINED_BYTES:
+            self._flow.pause_reading()
+        return False
+
+    def _read_head(self) -> bool:
+        """True if a request was begun."""
+        head = self._reader.head()
+        if head is not None:
+            self._in_head = False
+            self._cancel_timer()
+            self._begin(head)
+            return True
+        if self._half_closed:
+            self.close_now()
+        elif self._reader.buffered and not self._in_head:
+            self._in_head = True
+            self._wait(self._head_seconds, self._head_timed_out)
+        return False
+
+    def _begin(self, head: RequestHead) -> None:
+        if self._spare and self._gate.promote(self):
+            self._spare = False
+        if self._spare and head.line.path not in _HEALTH:
+            self._gate.refused()
+            raise _too_many_connections()
+        line = head.line
+        exchange = Exchange(self, self._flow, head, self._server_state.default_headers)
+        scope: Scope = {
+            "type": "http",
+            "asgi": {"version": self._config.asgi_version, "spec_version": "2.3"},
+            "http_version": line.version,
+            "server": self._server,
+            "client": self._client,
+            "scheme": self._scheme,
+            "root_path": "",
+            "method": line.method,
+            "path": line.path,
+            "raw_path": line.raw_path,
+            "query_string": line.query,
+            "headers": head.headers,
+            "state": self._app_state.copy(),
+        }
+        self._exchange = exchange
+        self._gate.became_busy(self)
+        if self._half_closed:
+            exchange.half_close()
+        task = self._loop.create_task(exchange.run(self._app, scope))
+        self._server_state.tasks.add(task)
+        task.add_done_callback(self._server_state.tasks.discard)
+
+    @property
+    def _head_seconds(self) -> float:
+        return _SPARE_SECONDS if self._spare else self._limits.head_seconds
+
+    def _wait_for_request(self) -> None:
+        if not self._reader.body_complete:
+            self._wait(self._limits.body_seconds, self.close_now)
+        elif self._half_closed:
+            self.close_now()
+        else:
+            self._wait(self._config.timeout_keep_alive, self.close_now)
+
+    # ------------------------------------------------------------ refusing and closing
+
+    def _refuse(self, error: InvalidRequestError) -> None:
+        """Answers, unless an answer has begun, and closes."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.abandon()
+        if exchange is None or not exchange.started:
+            self._write_error(error)
+        self._linger()
+
+    def _write_error(self, error: InvalidRequestError) -> None:
+        self.write(error.response(default_headers=self._server_state.default_headers))
+        if self._limits.access_log and error.status != 503:
+            client = self._client[0] if self._client else "-"
+            logger.info("%s refused %d: %s", client, error.status, error)
+
+    def _linger(self) -> None:
+        """Ends the writing side and reads on for a while without keeping anything.
+
+        Closing at once with bytes unread resets the connection, and the client would lose what it
+        was told (RFC 9112, 9.6).
+        """
+        self._closing = True
+        if self._transport.is_closing():
+            return
+        if self._half_closed or (self._reader.body_complete and not self._reader.buffered):
+            self._close_transport()
+            return
+        self._reader = RequestReader(0)  # forgets what it holds
+        self._flow.resume_reading()
+        self._transport.write_eof()
+        seconds = _SPARE_SECONDS if self._spare else self._limits.body_seconds
+        self._wait(seconds, self._close_transport)
+
+    def _close_transport(self) -> None:
+        """Closes once all is sent, or resets when the client has not read it in time."""
+        self._transport.close()
+        self._wait(self._limits.write_seconds, self._transport.abort)
+
+    def _watch_progress(self, unsent: int) -> None:
+        """Resets the connection of a client that reads nothing for write_seconds."""
+
+        def check() -> None:
+            left = self._transport.get_write_buffer_size()
+            if left >= unsent:
+                self._transport.abort()
+            else:
+                self._watch_progress(left)
+
+        self._stall_timer = self._loop.call_later(self._limits.write_seconds, check)
+
+    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+        self._cancel_timer()
+        self._timer = self._loop.call_later(seconds, then)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _too_many_connections() -> InvalidRequestError:
+    message = "this service has as many connections as it takes; try again after a moment"
+    return InvalidRequestError(503, message, [_RETRY_AFTER])

@@ -1,0 +1,127 @@
+"""How many connections are open at once, and who is let in when there are as many as may be.
+
+At the limit, of the connections that have no request under way the oldest is closed for a new one.
+If every connection has one, a few more are taken as spare ones: they may ask for /health and are
+otherwise refused with 503. Above those, a connection is refused unread. Connections are not counted
+by address, because behind a proxy all have the same one.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import time
+from enum import Enum, auto
+from typing import Protocol
+
+logger = logging.getLogger(__name__)
+SPARE = 16
+_FILES = 32
+"""Descriptors kept for everything that is not a connection."""
+_DEFAULT_LIMIT = 1024
+_LOG_SECONDS = 10
+
+
+class Closable(Protocol):
+    """What the gate needs of a connection."""
+
+    def close_now(self) -> None:
+        """Closes the connection; no request is under way."""
+
+
+class Admission(Enum):
+    """How a new connection is treated."""
+
+    REGULAR = auto()
+    SPARE = auto()
+    REFUSED = auto()
+
+
+class ConnectionGate:
+    """Counts connections; all calls come from the event loop."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._regular: set[Closable] = set()
+        self._spare: set[Closable] = set()
+        self._idle: dict[Closable, None] = {}  # in the order in which they became idle
+        self._refused = 0
+        self._last_log = -float(_LOG_SECONDS)
+
+    def enter(self, connection: Closable) -> Admission:
+        """Admits a new connection, or does not."""
+        if self._make_room():
+            self._regular.add(connection)
+            self._idle[connection] = None
+            return Admission.REGULAR
+        if len(self._spare) < SPARE:
+            self._spare.add(connection)
+            return Admission.SPARE
+        self.refused()
+        return Admission.REFUSED
+
+    def promote(self, connection: Closable) -> bool:
+        """Makes a spare connection a regular one if there is room by now."""
+        if not self._make_room():
+            return False
+        self._spare.discard(connection)
+        self._regular.add(connection)
+        return True
+
+    def leave(self, connection: Closable) -> None:
+        """Forgets a connection that was closed."""
+        self._regular.discard(connection)
+        self._spare.discard(connection)
+        self._idle.pop(connection, None)
+
+    def became_idle(self, connection: Closable) -> None:
+        """The request of the connection has ended."""
+        if connection in self._regular:
+            self._idle[connection] = None
+
+    def became_busy(self, connection: Closable) -> None:
+        """The connection has begun a request."""
+        self._idle.pop(connection, None)
+
+    def refused(self) -> None:
+        """Logs that a connection got 503: the first at once, then one line in ten seconds."""
+        self._refused += 1
+        now = time.monotonic()
+        if now - self._last_log >= _LOG_SECONDS:
+            logger.warning(
+                "%d connections refused with 503: %d are open, as many as --max-connections allows",
+                self._refused,
+                len(self._regular),
+            )
+            self._last_log, self._refused = now, 0
+
+    def _make_room(self) -> bool:
+        if len(self._regular) < self._limit:
+            return True
+        if not self._idle:
+            return False
+        oldest = next(iter(self._idle))
+        self.leave(oldest)
+        oldest.close_now()
+        return True
+
+
+def connection_limit(asked: int | None) -> int:
+    """The limit asked for or the default one, as far as the descriptor limit allows.
+
+    Raises the soft limit of the process where the hard one has room.
+    """
+    wanted = asked or _DEFAULT_LIMIT
+    needed = wanted + SPARE + _FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    possible = max(1, soft - SPARE - _FILES)
+    logger.warning(
+        "at most %d connections at once: the process may open %d files; raise ulimit -n for %d",
+        *(possible, soft, wanted),
+    )
+    return possible

@@ -1,0 +1,202 @@
+"""One request and its response, as an ASGI application asks for the one and sends the other.
+
+The head of a response is sent with the first part of its body, in one write. Knows no sockets: what
+is written goes through the connection's transport, what was read is handed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable
+from typing import Protocol
+
+from starlette.types import ASGIApp, Message, Scope
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+
+from service.protocol.errors import Header, InvalidRequestError, response_head
+from service.protocol.request_head import RequestHead
+
+logger = logging.getLogger(__name__)
+_BAD_NAME = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
+_BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_WITHOUT_BODY = frozenset({204, 304})
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Owner(Protocol):
+    """What an exchange needs of its connection."""
+
+    def write(self, data: bytes) -> None:
+        """Sends bytes to the client."""
+
+    def may_persist(self) -> bool:
+        """Whether the connection can take another request after this response."""
+
+    def exchange_ended(self) -> None:
+        """The response is complete."""
+
+    def exchange_failed(self) -> None:
+        """The response cannot be completed."""
+
+
+class Exchange:
+    """The connection feeds the body; the application calls ``receive`` and ``send``."""
+
+    def __init__(
+        self, owner: Owner, flow: FlowControl, head: RequestHead, default_headers: Iterable[Header]
+    ) -> None:
+        self._owner = owner
+        self._flow = flow
+        self._line = head.line
+        self._default_headers = default_headers
+        self._body = bytearray()
+        self._more_body = head.length != 0
+        self._changed = asyncio.Event()
+        self._delivered = False
+        self._half_closed = False
+        self._expects_continue = head.expects_continue
+        self._head = b""
+        self._has_body = False
+        self._chunked = False
+        self._unsent: int | None = None
+        self.keep_alive = head.keep_alive
+        self.gone = False
+        self.started = False
+        self.complete = False
+
+    # ------------------------------------------------------------ for the connection
+
+    @property
+    def waits_for_continue(self) -> bool:
+        """The client may be waiting for a 100 before it sends the body, and has not got one."""
+        return self._expects_continue
+
+    def feed(self, data: bytes, *, last: bool) -> None:
+        """The next part of the body."""
+        self._body += data
+        self._more_body = not last
+        self._expects_continue = False
+        if len(self._body) > HIGH_WATER_LIMIT:
+            self._flow.pause_reading()
+        self._changed.set()
+
+    def half_close(self) -> None:
+        """The client sends nothing more. It may have gone, or it may still read."""
+        self._half_closed = True
+        self._changed.set()
+
+    def abandon(self) -> None:
+        """The client has gone, or will be told nothing more: the application learns of it."""
+        self.gone = True
+        self._changed.set()
+
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
+        """Has the application answer, and answers for it where it fails."""
+        try:
+            await app(scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            self._owner.exchange_failed()
+            raise
+        except BaseException:
+            logger.exception("the application failed")
+        if self.complete or self.gone:
+            return
+        if self.started or self._half_closed:
+            self._owner.exchange_failed()
+            return
+        message = "something failed in the service; its log has the cause"
+        body = InvalidRequestError(500, message).response(with_body=self._line.method != "HEAD")
+        self.started = self.complete = True
+        self.keep_alive = False
+        self._owner.write(body)
+        self._owner.exchange_ended()
+
+    # ------------------------------------------------------------ for the application
+
+    async def receive(self) -> Message:
+        """The body in parts, then the disconnect once it has happened or all was answered."""
+        if self._expects_continue and not (self.gone or self.started):
+            self._expects_continue = False
+            self._owner.write(_CONTINUE)
+        while not (self.gone or self.complete):
+            if not self._delivered and (self._body or not self._more_body):
+                return self._next_part()
+            if self._half_closed:
+                break
+            self._flow.resume_reading()
+            self._changed.clear()
+            await self._changed.wait()
+        return {"type": "http.disconnect"}
+
+    def _next_part(self) -> Message:
+        body = bytes(self._body)
+        self._body.clear()
+        self._delivered = not self._more_body
+        return {"type": "http.request", "body": body, "more_body": self._more_body}
+
+    async def send(self, message: Message) -> None:
+        """Takes the head, then the body in parts, and waits while the client does not read."""
+        if self._flow.write_paused and not self.gone:
+            await self._flow.drain()
+        if self.gone:
+            return
+        if not self.started and message["type"] == "http.response.start":
+            self._start(message["status"], list(message.get("headers", ())))
+        elif self.started and not self.complete and message["type"] == "http.response.body":
+            self._write(message.get("body", b""), last=not message.get("more_body", False))
+        else:
+            raise RuntimeError(f"unexpected ASGI message {message['type']!r}")
+
+    def _start(self, status: int, headers: list[Header]) -> None:
+        """Decides how the end of the body is told, and builds the head."""
+        lines = [*self._default_headers]
+        length = None
+        for name, value in headers:
+            if _BAD_NAME.search(name) or _BAD_VALUE.search(value):
+                raise RuntimeError(f"the response header {name!r} is not valid")
+            lowered = name.lower()
+            if lowered == b"connection":
+                self.keep_alive = self.keep_alive and value.lower() != b"close"
+                continue
+            if lowered == b"content-length":
+                length = int(value)
+            lines.append((lowered, value))
+        self._has_body = self._line.method != "HEAD" and status not in _WITHOUT_BODY
+        self._unsent = length
+        if self._has_body and length is None:
+            if self._line.version == "1.1":
+                self._chunked = True
+                lines.append((b"transfer-encoding", b"chunked"))
+            else:  # 1.0 knows no chunks: the end of the connection is the end of the body
+                self.keep_alive = False
+        self.keep_alive = self.keep_alive and self._owner.may_persist()
+        if not self.keep_alive:
+            lines.append((b"connection", b"close"))
+        elif self._line.version == "1.0":
+            lines.append((b"connection", b"keep-alive"))
+        self._head = response_head(status, lines)
+        self.started = True
+
+    def _write(self, body: bytes, *, last: bool) -> None:
+        if not self._has_body:
+            body = b""
+        elif self._chunked:
+            body = _chunk(body, last=last)
+        elif self._unsent is not None:
+            self._unsent -= len(body)
+            if self._unsent < 0 or (last and self._unsent):
+                raise RuntimeError("the response is not as long as its Content-Length")
+        if self._head or body:
+            self._owner.write(self._head + body)
+            self._head = b""
+        if last:
+            self.complete = True
+            self._changed.set()
+            self._owner.exchange_ended()
+
+
+def _chunk(data: bytes, *, last: bool) -> bytes:
+    framed = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+    return framed + b"0\r\n\r\n" if last else framed
