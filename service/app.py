@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
 from service.access import ApiKeys
@@ -23,10 +24,11 @@ from service.context import ServiceContext
 from service.engine.engine import EngineOptions
 from service.engine.errors import EngineError
 from service.errors import ApiError, from_engine, from_framework, from_validation
-from service.journal import Journal, RouteLabels
+from service.journal import Failures, Journal, RouteLabels
 from service.kernel.choice import resolve
 from service.metrics import Metrics, version
 from service.request_body import BodyLimit
+from service.request_line import HeadAndOptions, TrailingSlash
 from service.routes import classify, docs, generate, health, index, models, next_word, score
 from service.settings import Settings
 from service.warm_up import warm_up
@@ -38,6 +40,7 @@ may be left out: the default model of that kind answers. Every error has the one
 `{"error": {"type", "message", "param"}}`."""
 
 logger = logging.getLogger(__name__)
+_SHORT_KEY = 16
 _ROUTERS = (generate, next_word, score, classify, models, health, docs, index)
 
 
@@ -61,13 +64,31 @@ def create_app(settings: Settings) -> FastAPI:
     for module in _ROUTERS:
         app.include_router(module.router)
     _map_errors(app)
+    _add_middleware(app, settings, metrics, labels)
+    return app
+
+
+def _add_middleware(
+    app: FastAPI, settings: Settings, metrics: Metrics, labels: RouteLabels
+) -> None:
+    """What is added last is outermost."""
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, seconds=settings.body_seconds)
     if settings.api_keys:
+        if any(len(key.get_secret_value()) < _SHORT_KEY for key in settings.api_keys):
+            logger.warning("an API key of fewer than %d characters can be guessed", _SHORT_KEY)
         app.add_middleware(ApiKeys, keys=[key.get_secret_value() for key in settings.api_keys])
-    app.add_middleware(  # added last, so outermost
-        Journal, metrics=metrics, routes=labels, access_log=settings.access_log
-    )
-    return app
+    app.add_middleware(HeadAndOptions)
+    app.add_middleware(Failures)
+    if settings.allow_origins:  # outside the keys: a preflight brings none, and a 401 is readable
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allow_origins,
+            allow_methods=("GET", "HEAD", "POST"),
+            allow_headers=("*",),
+            expose_headers=("Retry-After",),
+        )
+    app.add_middleware(Journal, metrics=metrics, routes=labels, access_log=settings.access_log)
+    app.add_middleware(TrailingSlash)
 
 
 def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics) -> Bridge:

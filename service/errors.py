@@ -130,6 +130,9 @@ def from_framework(error: HTTPException) -> ApiError:
     if error.status_code == 404:
         message = "there is no such route; GET /docs lists those there are"
     elif error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "another method")
+        allowed = (error.headers or {}).get("Allow", "")
+        if "GET" in allowed and "HEAD" not in allowed:
+            allowed += ", HEAD"
         message = f"this route does not take that method; use {allowed}"
+        return ApiError(405, name, message, None, {"Allow": allowed})
     return ApiError(error.status_code, name, message, None, error.headers)

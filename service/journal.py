@@ -1,6 +1,6 @@
 """Every request leaves a line in the log and a count; every failure a trace and a plain 500.
 
-The outermost ASGI layer. Knows no routes beyond their paths and nothing of what they do.
+The outer ASGI layers. They know no routes beyond their paths and nothing of what they do.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from service.metrics import OTHER_ROUTE, Metrics
 
 logger = logging.getLogger("unroll.access")
 _LONGEST_PATH = 200
+_UNSAFE = re.compile(r"[^\x21-\x7e]")
 CLIENT_GONE = 499  # nginx's status for a client that closed the connection: nothing was sent
 
 
@@ -46,7 +47,7 @@ class RouteLabels:
 
 
 class Journal:
-    """ASGI middleware: measures, logs, and answers for what nobody else has caught."""
+    """ASGI middleware: measures and logs."""
 
     def __init__(
         self, app: ASGIApp, *, metrics: Metrics, routes: RouteLabels, access_log: bool
@@ -61,7 +62,7 @@ class Journal:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = 0
+        status = CLIENT_GONE  # unless an answer is begun
 
         async def send_noting_status(message: Message) -> None:
             nonlocal status
@@ -73,13 +74,8 @@ class Journal:
             await self._app(scope, receive, send_noting_status)
         except ClientGoneError:
             status = CLIENT_GONE
-        except Exception:
-            logger.exception("%s failed", _request_line(scope))
-            if status:  # too late for another status: closing the connection tells the client
-                raise
-            await internal_error().response()(scope, receive, send_noting_status)
         finally:
-            self._record(scope, status or CLIENT_GONE, time.perf_counter() - started)
+            self._record(scope, status, time.perf_counter() - started)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         self._metrics.request(self._routes.label(scope["path"]), status, seconds)
@@ -87,8 +83,35 @@ class Journal:
             logger.info("%s %d %.1f ms", _request_line(scope), status, 1000 * seconds)
 
 
+class Failures:
+    """ASGI middleware: answers 500 for what nobody else has caught, and logs the cause."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def send_noting_begin(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noting_begin)
+        except ClientGoneError:
+            raise
+        except Exception:
+            if scope["type"] != "http":
+                raise
+            logger.exception("%s failed", _request_line(scope))
+            if begun:  # too late for another status: closing the connection tells the client
+                raise
+            await internal_error().response()(scope, receive, send)
+
+
 def _request_line(scope: Scope) -> str:
-    """Of the raw path, in which no line break can hide."""
+    """Client, method and path as they were sent, on one line whatever they hold."""
     client = scope["client"][0] if scope.get("client") else "-"
     path = scope.get("raw_path", b"").decode("ascii", "replace")[:_LONGEST_PATH]
-    return f"{client} {scope['method']} {path}"
+    return " ".join(_UNSAFE.sub("?", part) for part in (client, scope["method"], path))

@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import ApiError, ClientGoneError
 
+_LONGEST_CODING = 100
+
 
 class BodyLimit:
     """ASGI middleware: 413 for a body that is too large, 408 for one that takes too long.
@@ -88,9 +90,13 @@ class JsonRequest(Request):
 
     async def json(self) -> Any:
         body = await self.body()
+        encoding = json.detect_encoding(body)  # by a byte order mark or by where zeros are
+        if not encoding.startswith("utf-8"):
+            name = encoding[:6].upper()
+            raise _bad_json(f"the body is encoded in {name}; send the JSON in UTF-8")
         try:
             return json.loads(
-                body.decode("utf-8"),
+                body.decode(encoding),
                 object_pairs_hook=_unique_keys,
                 parse_constant=_refuse_constant,
             )
@@ -115,6 +121,7 @@ class JsonRoute(APIRoute):
         async def handle_json(request: Request) -> Response:
             if takes_body:
                 _check_content_type(request)
+                _check_content_encoding(request)
             return await handle(JsonRequest(request.scope, request.receive))
 
         return handle_json
@@ -125,6 +132,17 @@ def _check_content_type(request: Request) -> None:
     if declared != "application/json":
         message = "send JSON, with the header Content-Type: application/json"
         raise ApiError(415, "unsupported_media_type", message)
+
+
+def _check_content_encoding(request: Request) -> None:
+    """Refuses compressed bodies: their size is not known before they are unpacked."""
+    declared = ",".join(request.headers.getlist("content-encoding"))
+    codings = {coding.strip().lower() for coding in declared.split(",")} - {"", "identity"}
+    if codings:
+        names = ", ".join(sorted(codings))[:_LONGEST_CODING]
+        message = f"Content-Encoding: {names} is not taken; send the body without compression"
+        headers = {"Accept-Encoding": "identity"}
+        raise ApiError(415, "unsupported_media_type", message, headers=headers)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def welcome(context: ServiceContext, host: str, port: int) -> str:
         manifest = artifact.manifest
         default = "  (default)" if context.catalog.is_default(name) else ""
         lines.append(f"  {name:<{width}}  {manifest.kind}, {manifest.architecture.cell}{default}")
-    lines += ["", "Try:", ""]
+    lines += ["", _keys(len(context.settings.api_keys)), "", "Try:", ""]
     if "language-model" in context.catalog.defaults:
         lines.append(_curl(address, "next-word", {"prompt": _PROMPT, "top": 5}))
         lines.append(
@@ -30,6 +30,12 @@ def welcome(context: ServiceContext, host: str, port: int) -> str:
         lines.append(_curl(address, "classify", {"text": "A warm and funny film."}))
     lines += ["", f"More at {address}/docs. Ctrl+C stops.", ""]
     return "\n".join(lines)
+
+
+def _keys(count: int) -> str:
+    if not count:
+        return "API keys: none asked for; UNROLL_API_KEYS sets them"
+    return f"API keys: one of {count} is asked for"
 
 
 def _curl(address: str, route: str, body: Mapping[str, object]) -> str:

@@ -13,7 +13,7 @@ _MEANINGS = {
     408: "The body did not arrive in time.",
     409: "The model is of the wrong kind, or `state` belongs to another model or format.",
     413: "The body is too large.",
-    415: "The body is not declared as application/json.",
+    415: "The body is not declared as application/json, or it is compressed.",
     422: "A field is missing, unknown, of the wrong type or out of bounds; `param` names it.",
     429: "The queue is full; `Retry-After` says in how many seconds it is worth trying again.",
     503: "The service is draining or not ready.",

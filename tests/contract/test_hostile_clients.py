@@ -81,12 +81,16 @@ def _assault(service: RunningService) -> int:
         assert 400 <= response.status_code < 500, (request.url, response.text)
         error_of(response)
         count += 1
-    for garbage in (b"GET\r\n\r\n", b"\x16\x03\x01" * 50, b"POST /generate HTTP/9.9\r\n\r\n"):
+    for garbage, status, kind in (
+        (b"GET\r\n\r\n", 400, "invalid_http"),
+        (b"\x16\x03\x01" * 50, 400, "invalid_http"),
+        (b"POST /generate HTTP/9.9\r\n\r\n", 505, "version_not_supported"),
+    ):
         with service.connect() as connection:
             connection.sendall(garbage)
             answer = connection.recv(1000)
-        assert answer.startswith(b"HTTP/1.1 400 ")
-        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["type"] == "invalid_http"
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["type"] == kind
     hang = service.connect()
     hang.sendall(b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
     hang.close()

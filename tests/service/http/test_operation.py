@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.service.http.artifacts import LABELS
-from tests.service.http.process import RunningService, error_of
+from tests.service.http.process import RunningService, error_of, run_to_end
 
 NAMES = [
     "unroll_requests_total",
@@ -184,6 +186,39 @@ def test_access_log_holds_no_line_breaks_of_strangers(service: RunningService) -
     service.client.get("/health/live")
     assert re.search(r"GET /x%0aINFO%20forged 404", service.output)
     assert "\nINFO forged" not in service.output
+
+
+def test_strangers_do_not_write_the_access_log(service: RunningService, models: Path) -> None:
+    """X-Forwarded-For is believed from named proxies alone, and never puts more than a name."""
+    forged = {"X-Forwarded-For": "203.0.113.7"}
+    service.client.get("/health/live?forged", headers=forged)
+    assert "203.0.113.7" not in service.output
+    with RunningService(models / "words", "--trusted-proxies", "127.0.0.0/8") as behind:
+        behind.client.get("/health/live", headers=forged)
+        behind.client.get("/health/live", headers={"X-Forwarded-For": "a GET /forged 200\tb"})
+        behind.client.get("/health/ready")
+        assert re.search(r"access: 203\.0\.113\.7 GET /health/live 200 ", behind.output)
+        assert "GET /forged 200" not in behind.output
+        assert "\t" not in behind.output
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--trusted-proxies", "proxy.example"),
+        ("--trusted-proxies", "10.0.0.0/99"),
+        ("--allow-origins", "example.com"),
+        ("--allow-origins", "https://example.com/"),
+        ("--max-head-bytes", "10"),
+        ("--head-seconds", "0"),
+        ("--max-connections", "0"),
+    ],
+)
+def test_settings_of_connections_are_checked(option: str, value: str) -> None:
+    """A value that would never match is refused with the name of the option."""
+    ended = run_to_end(option, value)
+    assert ended.returncode == 2
+    assert option in ended.stderr
 
 
 def _examples(schema: dict[str, Any], operation: dict[str, Any]) -> list[dict[str, Any]]:
