@@ -1,0 +1,1 @@
+"""The reader of requests by itself, without sockets."""
