@@ -1,23 +1,21 @@
 """Everything about a running service that its operator may decide, with defaults.
 
 Read from ``UNROLL_*`` environment variables and from the command line, which wins. Knows nothing
-of models or HTTP; the other rooms read it and never change it.
+of artifacts or HTTP; the other rooms read it and never change it.
 """
 
 from __future__ import annotations
 
-import math
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
 
+from model.cpu_quota import granted_cpus
+
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
-
-_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class Settings(BaseSettings):
@@ -128,17 +126,3 @@ class Settings(BaseSettings):
     def thread_count(self) -> int:
         """The threads asked for, or else what the machine grants this process."""
         return self.threads or granted_cpus()
-
-
-def granted_cpus(quota_file: Path = _CGROUP_QUOTA) -> int:
-    """Whole CPUs this process may use: its affinity, cut by the cgroup's quota (``cpu.max``)."""
-    if hasattr(os, "sched_getaffinity"):
-        available = len(os.sched_getaffinity(0))
-    else:
-        available = os.cpu_count() or 1
-    try:
-        quota, period = quota_file.read_text(encoding="ascii").split()
-        granted = math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):  # no cgroup v2 here, or its quota is "max"
-        return available
-    return max(1, min(available, granted))

@@ -26,12 +26,12 @@ def make_root_file_system(directory: Path) -> Path:
     configuration.write_text(_pip_configuration(), encoding="utf-8")
     uploads = {configuration: "/etc/pip.conf", CERTIFICATES: str(CERTIFICATES)}
     uploads |= {path: str(path) for path in _local_paths() if path.is_file()}
-    hooks = [f"--customize-hook=mkdir -p \"$1\"{Path(there).parent}" for there in uploads.values()]
+    hooks = [f'--customize-hook=mkdir -p "$1"{Path(there).parent}' for there in uploads.values()]
     hooks += [f"--customize-hook=upload {here} {there}" for here, there in uploads.items()]
     sources = [str(path) for path in APT_SOURCES if path.is_file()][:1]
+    options = ("--quiet", "--variant=minbase", f"--include={PACKAGES}", *hooks)
     subprocess.run(
-        ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", *hooks]
-        + [_debian_release(), str(archive), *sources],
+        ["mmdebstrap", *options, _debian_release(), str(archive), *sources],
         capture_output=True,
         text=True,
         check=True,
@@ -46,7 +46,7 @@ def package_directories() -> list[Path]:
 
 
 def _pip_settings() -> Iterator[tuple[str, str]]:
-    """pip's options, from its files and then from the environment, which wins."""
+    """Pip's options, from its files and then from the environment, which wins."""
     answer = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     )
