@@ -96,7 +96,7 @@ class Engine:
         options = ["--network", "host", "--tag", image]
         if not self.is_docker:
             # Only the Docker format keeps HEALTHCHECK.
-            options += ["--isolation", "chroot", "--format", "docker"]
+            options += ["--isolation", "chroot", "--format", "docker", "--layers=false"]
             options += [f"--volume={mount}:{mount}:ro" for mount in mounts]
         self._images.append(image)
         self.run("build", *options, str(context), seconds=BUILD_SECONDS)
