@@ -102,8 +102,8 @@ def _obey_signals() -> None:
     The first process of a container ignores SIGTERM otherwise. Nothing has to be tidied up yet, and
     an exception could get lost in a library that is being loaded.
     """
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
 if __name__ == "__main__":
