@@ -21,7 +21,11 @@ from training.commands import build_parser
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = examples(README)
-CALLS = [call for example in EXAMPLES for call in example.calls]
+PAGES = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+}
+CALLS = [call for page in PAGES.values() for example in examples(page) for call in example.calls]
 # What trains for minutes is trained for one pass; the rest is what the README says.
 SHORT = ("--epochs", "1")
 # Commands whose work takes minutes, whatever the input; other tests run them on small ones.
@@ -59,13 +63,23 @@ def test_answers(reader: Reader, example: Example) -> None:
     assert not found, f"README.md, line {example.line + 1}: {found}; `make readme` mends it"
 
 
-def test_every_block_says_what_it_holds() -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_says_what_it_holds(page: str) -> None:
     """A block is commands (sh), a program (python) or neither (text), so that none is passed by."""
-    for block in blocks(README):
-        assert block.language in {"sh", "python", "text"}, f"line {block.start}"
+    commands = {example.line for example in examples(PAGES[page])}
+    for block in blocks(PAGES[page]):
+        assert block.language in {"sh", "python", "text"}, f"{page}, line {block.start}"
         if block.language == "sh":
-            commands = [example.line for example in EXAMPLES]
-            assert block.start in commands, f"line {block.start + 1} is no command"
+            assert block.start in commands, f"{page}, line {block.start + 1} is no command"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_programs_run(page: str) -> None:
+    """A block of Python runs in the repository as it is printed."""
+    for block in blocks(PAGES[page]):
+        if block.language == "python":
+            program = "\n".join(block.lines)
+            subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=ROOT, check=True)
 
 
 @pytest.mark.parametrize("call", [call for call in CALLS if call[0] == "make"], ids=" ".join)
@@ -106,9 +120,9 @@ def _train(arguments: list[str], directory: Path) -> None:
     words = list(arguments)
     if "--minutes" in words:
         at = words.index("--minutes")
-        words[at : at + 2] = SHORT
+        del words[at : at + 2]
     if words[1] in {"lm", "classifier"}:
-        words.append("--overwrite")
+        words += ["--overwrite", *SHORT]
     ended = subprocess.run(
         [sys.executable, "-m", *words],
         cwd=directory,
