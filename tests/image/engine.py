@@ -21,7 +21,7 @@ PULL_SECONDS = 120
 PODMAN_NEEDS = ("podman", "runc", "mmdebstrap")
 MISSING = (
     "no container engine: start Docker, or as root on Debian install "
-    "podman buildah runc netavark aardvark-dns mmdebstrap catatonit"
+    "podman runc netavark mmdebstrap"
 )
 # Root containers also start where limits are low, without systemd and without its cgroup manager.
 CONTAINERS_CONF = """
