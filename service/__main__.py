@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.standard_streams import run_command
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 def main(arguments: list[str]) -> int:
     """The exit status; what is wrong is said in a sentence, without a trace."""
     try:
-        _check_descriptors()
+        _check_process()
         settings = _settings(arguments)
         return BAD_OPTIONS if settings is None else _serve(settings)
     except (ImportError, MemoryError, OSError, RuntimeError) as error:
@@ -39,14 +40,18 @@ def main(arguments: list[str]) -> int:
         return FAILED
 
 
-def _check_descriptors() -> None:
-    """Raises RuntimeError where a handful of open files is all that this process may have."""
+def _check_process() -> None:
+    """Raises RuntimeError where the process lacks what some library would not fail politely for."""
     granted, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= granted < FEWEST_DESCRIPTORS:
         raise RuntimeError(
             f"only {granted} files may be open at once; {FEWEST_DESCRIPTORS} are needed at least, "
-            f"and one more for each connection: raise the limit with ulimit -n"
+            "and one more for each connection: raise the limit with ulimit -n"
         )
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise RuntimeError("the working directory does not exist: start in another one") from error
 
 
 def _settings(arguments: list[str]) -> Settings | None:
@@ -92,8 +97,8 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}"
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+    lines = str(error).split("\n")
+    return next(filter(str.strip, lines), type(error).__name__)
 
 
 def _obey_signals() -> None:

@@ -107,6 +107,9 @@ def _load_all(directories: list[Path]) -> dict[str, Artifact]:
         except ArtifactError as error:
             logger.error("refused a model: %s", error)
             continue
+        except MemoryError:
+            logger.error("refused a model: %s: there is not enough memory for it", directory)
+            continue
         except Exception:  # a check that is missing there must not take the others down
             logger.exception("refused a model: %s: it cannot be loaded", directory)
             continue

@@ -117,11 +117,23 @@ def serve(settings: Settings) -> None:
             timeout_keep_alive=settings.keep_alive_seconds,
             timeout_graceful_shutdown=_FLUSH_SECONDS,
         )
+        listen(listener, config.backlog)
         server = DrainingServer(config, context, sys.stdout)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
         if not server.started:
             raise RuntimeError("the server did not come up; the messages above say why")
+
+
+def listen(listener: socket.socket, backlog: int) -> None:
+    """Where two processes have bound one port, the system refuses the second one only now."""
+    try:
+        listener.listen(backlog)
+    except OSError as error:
+        host, port = listener.getsockname()[:2]
+        raise BindError(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another --port"
+        ) from error
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
 
 from model.cpu_quota import granted_cpus
@@ -115,6 +115,14 @@ class Settings(BaseSettings):
         default=30, description="time running requests have to finish after SIGTERM"
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_text(cls, value: object, info: ValidationInfo) -> object:
+        """Refuses bytes that are no text, which Python smuggles in; a file may have such a name."""
+        if isinstance(value, str) and info.field_name != "models" and not _is_text(value):
+            raise ValueError("must be text in UTF-8")
+        return value
+
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
@@ -126,3 +134,7 @@ class Settings(BaseSettings):
     def thread_count(self) -> int:
         """The threads asked for, or else what the machine grants this process."""
         return self.threads or granted_cpus()
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)

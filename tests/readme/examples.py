@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-PROGRAMS = ("curl", "docker", "make", "python", ".venv/bin/python", "torchrun", ".")
+PROGRAMS = ("curl", "docker", "make", "python", ".venv/bin/python", "torchrun")
 CUT = " ..."
 STATE_SHOWN = 12
 """Characters of a state token that are printed."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.server import BindError, bind, listen
 from tests.service.http.process import PATIENCE, ROOT, eventually
 
 # Root reads what it has no right to; without these two capabilities it is a plain user.
@@ -97,13 +98,32 @@ def test_models_that_are_no_directory(tmp_path: Path, sort: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["256.0.0.1", "nowhere.invalid", "a" * 100, "a..b", "192.0.2.1", "::1%nowhere", b"\xff"],
+    ["256.0.0.1", "nowhere.invalid", "a" * 100, "a..b", "192.0.2.1", "::1%nowhere"],
 )
-def test_hosts_that_cannot_be_listened_on(models: Path, host: str | bytes) -> None:
+def test_hosts_that_cannot_be_listened_on(models: Path, host: str) -> None:
     """A host that is no name, that nobody knows or that is another machine's is told as such."""
-    name = host if isinstance(host, str) else os.fsdecode(host)
-    ended = run(command("--port", "0", "--models", str(models), "--host", name))
+    ended = run(command("--port", "0", "--models", str(models), "--host", host))
     assert_told(ended, 1, "cannot listen on")
+
+
+@pytest.mark.parametrize("name", ["HOST", "STATE_KEY", "API_KEYS", "DEFAULT_CLASSIFIER", "PORT"])
+def test_settings_that_are_no_text(models: Path, name: str) -> None:
+    """Bytes that are not UTF-8 are refused as a bad option, whatever the setting."""
+    variables = {f"UNROLL_{name}": os.fsdecode(b"\xff")}
+    assert_told(run(command("--models", str(models)), **variables), 2, f"UNROLL_{name}")
+
+
+def test_a_port_that_two_have_bound(models: Path) -> None:
+    """Of two services that start on one port at a time, one is told that the port is in use."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with socket.socket() as bound:  # as another service does while it loads its models
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", port))
+        with bind("127.0.0.1", port) as listener:
+            bound.listen()
+            with pytest.raises(BindError, match="in use"):
+                listen(listener, 1)
 
 
 def test_privileged_port(models: Path) -> None:
@@ -128,6 +148,16 @@ def test_limits_of_the_process(models: Path, limit: str, expected: str) -> None:
     words = command("--port", "0", "--models", str(models))
     ended = run(["sh", "-c", f'ulimit {limit}; exec "$@"', "sh", *words])
     assert_told(ended, 1, expected)
+
+
+def test_a_working_directory_that_has_gone(models: Path, tmp_path: Path) -> None:
+    """It is named; some libraries would end the process."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    words = command("--port", "0", "--models", str(models))
+    script = f'cd {gone}; rmdir {gone}; exec "$@"'
+    ended = run(["sh", "-c", script, "sh", *words], PYTHONPATH=str(ROOT))
+    assert_told(ended, 1, "working directory")
 
 
 def test_native_kernel_that_is_missing(models: Path) -> None:
