@@ -119,7 +119,7 @@ def serve(settings: Settings) -> None:
         )
         listen(listener, config.backlog)
         server = DrainingServer(config, context, sys.stdout)
-        with contextlib.suppress(KeyboardInterrupt):
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):
             server.run(sockets=[listener])
         if not server.started:
             raise RuntimeError("the server did not come up; the messages above say why")

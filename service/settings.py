@@ -115,19 +115,22 @@ class Settings(BaseSettings):
         default=30, description="time running requests have to finish after SIGTERM"
     )
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _check_text(cls, value: object, info: ValidationInfo) -> object:
-        """Refuses bytes that are no text, which Python smuggles in; a file may have such a name."""
-        if isinstance(value, str) and info.field_name != "models" and not _is_text(value):
-            raise ValueError("must be text in UTF-8")
-        return value
-
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(key.strip() for key in value.split(",") if key.strip())
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_text(cls, value: object, info: ValidationInfo) -> object:
+        """Refuses bytes that are no text, which Python smuggles in; a file may have such a name.
+
+        Defined last, so that it runs first.
+        """
+        if isinstance(value, str) and info.field_name != "models" and not _is_text(value):
+            raise ValueError("must be text in UTF-8")
         return value
 
     @property
