@@ -6,7 +6,9 @@
 # Models of your own:  add  -v "$PWD/my-models:/models:ro". Every option of `python -m service` is
 # also an environment variable UNROLL_<NAME>.
 #
-# BASE: any image with Python 3.11 or later and pip. TORCH_INDEX: the CPU wheel index that
+# BASE: any image with Python 3.11 or later and pip; with a digest the build is the same tomorrow:
+#   docker build --build-arg BASE=python:3.11-slim@sha256:DIGEST ...
+# `docker buildx imagetools inspect python:3.11-slim` tells today's. TORCH_INDEX: the CPU wheel index that
 # pytorch.org names under "Get started"; without it, Linux gets the CUDA build, several GB larger.
 ARG BASE=python:3.11-slim
 
@@ -16,19 +18,22 @@ ARG TORCH_INDEX=""
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 RUN python -m venv /opt/unroll
-COPY requirements.lock ./
+# Everything but torch by hash; torch by version, since the CPU build is another file.
+COPY requirements.lock requirements-torch.lock ./
+RUN /opt/unroll/bin/pip install --require-hashes --no-deps --requirement requirements.lock
 RUN /opt/unroll/bin/pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
-    "$(grep '^torch==' requirements.lock)"
-RUN /opt/unroll/bin/pip install --requirement requirements.lock
-# A compiler for the native kernel; it stays in this stage.
+    --requirement requirements-torch.lock
+# A compiler for the native kernel, of the base's own release; it stays in this stage.
+# hadolint ignore=DL3008
 RUN command -v c++ >/dev/null || { apt-get update \
     && apt-get install --yes --no-install-recommends g++ libc6-dev \
     && rm -rf /var/lib/apt/lists/*; }
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY model ./model
 COPY service ./service
-RUN /opt/unroll/bin/pip install --no-deps --no-build-isolation . \
-    && cd / && /opt/unroll/bin/python -c "from service.kernel.native_library import load; load()"
+RUN /opt/unroll/bin/pip install --no-deps --no-build-isolation .
+WORKDIR /
+RUN /opt/unroll/bin/python -c "from service.kernel.native_library import load; load()"
 
 # --- What runs --------------------------------------------------------------------------------
 FROM ${BASE}

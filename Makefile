@@ -21,7 +21,8 @@ PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install native serve test sanitize check format bench models lock image compose-up compose-down clean
+.PHONY: help install native serve test sanitize check format bench models lock readme image \
+  image-test compose-up compose-down clean
 
 help: ## list the targets
 	@echo "Unroll: train recurrent language models and classifiers, and serve them."
@@ -47,16 +48,18 @@ $(VENV)/.made.stamp:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# torch first and alone: from here on pip finds the pinned version already there, whichever build
-# it is, and has no reason to look for another one.
-$(VENV)/.torch.stamp: requirements.lock | $(VENV)/.made.stamp
-	@echo "Installing torch: a large download the first time."
-	$(PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
-	  "$$(grep '^torch==' requirements.lock)"
+# Everything but torch, each file with its hash. The locks are complete, so pip looks for no more.
+LOCKED := install --quiet --require-hashes --no-deps --requirement
+$(VENV)/.locked.stamp: requirements.lock | $(VENV)/.made.stamp
+	$(PIP) $(LOCKED) requirements.lock
 	@touch $@
 
-$(VENV)/.serve.stamp: requirements.lock $(VENV)/.torch.stamp
-	$(PIP) install --quiet --requirement requirements.lock
+# torch by itself, without a hash: the CPU build is another file than the default one. All that it
+# needs is there by now, but for the CUDA packages that the default build brings along.
+$(VENV)/.serve.stamp: requirements-torch.lock $(VENV)/.locked.stamp
+	@echo "Installing torch: a large download the first time."
+	$(PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+	  --requirement requirements-torch.lock
 	@touch $@
 
 # The package itself, with the native kernel: built again when its sources have changed. Without a
@@ -74,11 +77,11 @@ native: ## build the native kernel again
 	@$(MAKE) --no-print-directory $(VENV)/.native.stamp
 
 $(VENV)/.dev.stamp: requirements-dev.lock $(VENV)/.native.stamp
-	$(PIP) install --quiet --requirement requirements-dev.lock
+	$(PIP) $(LOCKED) requirements-dev.lock
 	@touch $@
 
 $(VENV)/.bench.stamp: requirements-bench.lock $(VENV)/.dev.stamp
-	$(PIP) install --quiet --requirement requirements-bench.lock
+	$(PIP) $(LOCKED) requirements-bench.lock
 	@touch $@
 
 # --- Work ------------------------------------------------------------------------------------
@@ -104,6 +107,9 @@ sanitize: $(VENV)/.dev.stamp ## run the kernel's tests under sanitizers (g++)
 	LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libstdc++.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UNROLL_NATIVE_LIBRARY=$(SANITIZED)/service/kernel/native/libunroll.so \
 	  $(RUN) -m pytest tests/service/kernel -k "not torch and not Sampler-"
+
+readme: $(VENV)/.dev.stamp ## write the answers in README.md again, as the service gives them
+	$(RUN) -m tests.readme.rewrite
 
 format: $(VENV)/.dev.stamp ## rewrite the sources as `make check` wants them
 	$(RUN) -m ruff check --fix .
@@ -135,7 +141,18 @@ models: $(VENV)/.dev.stamp ## train the pretrained models again from UNROLL_DATA
 image: ## build the image `unroll`
 	docker build --tag unroll $(if $(TORCH_INDEX),--build-arg TORCH_INDEX=$(TORCH_INDEX)) .
 
-compose-up: ## start the service with Prometheus and Grafana
+# Of the last commit, in a container engine: Docker, or Podman as root on Debian. Where no image
+# registry can be reached, the base image is made of Debian packages.
+image-test: $(VENV)/.dev.stamp ## build the image from a clean copy, run it and check it
+	UNROLL_IMAGE_TEST=1 $(RUN) -m pytest tests/image
+
+# Only this user may read it; git does not see it.
+.env:
+	@umask 077; key=$$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n'); \
+	  printf 'UNROLL_STATE_KEY=%s\n' "$$key" > $@
+	@echo "Made .env with a key that signs the states of clients. Other settings can be added to it."
+
+compose-up: .env ## start the service with Prometheus and Grafana
 	docker compose up --build --detach --wait
 
 compose-down: ## stop what compose-up started
@@ -143,19 +160,20 @@ compose-down: ## stop what compose-up started
 
 # --- Upkeep ----------------------------------------------------------------------------------
 
-# Needs uv. The lock names versions for Python 3.11 and later on Linux and macOS. Two things are
-# left out on purpose: hashes, because the CPU build of torch is another file than the default
-# one; and the CUDA packages, which the default build of torch pins and brings along by itself.
+# Needs uv. The locks name versions and hashes for Python 3.11 and later on Linux and macOS. torch
+# has a file of its own, without hashes, and its CUDA packages have none: the default build of torch
+# pins them and brings them along by itself, and the CPU build needs none.
 UV ?= uv
 define compile
 	$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-header \
-	  --no-annotate $(if $(UPGRADE),--upgrade) $(2) --output-file $(1)
-	{ printf '%s\n' '# Made by `make lock` from pyproject.toml; pip reads it. No hashes, no CUDA packages:' \
-	  '# the Makefile says why.'; grep -Ev '^(cuda|nvidia|triton)' $(1); } > $(1).new
+	  --no-annotate --generate-hashes $(if $(UPGRADE),--upgrade) $(2) --output-file $(1)
+	{ printf '%s\n' '# Made by `make lock` from pyproject.toml; the Makefile says what is left out.'; \
+	  awk '/^[a-z0-9]/ { dropped = /^(torch==|cuda|nvidia|triton)/ } !dropped' $(1); } > $(1).new
 	mv $(1).new $(1)
 endef
 
 lock: ## write the lock files again from pyproject.toml (UPGRADE=1: newest versions)
+	grep -o 'torch==[0-9.]*' pyproject.toml > requirements-torch.lock
 	$(call compile,requirements.lock)
 	$(call compile,requirements-dev.lock,--extra dev --constraint requirements.lock)
 	$(call compile,requirements-bench.lock,--extra dev --extra bench --constraint requirements-dev.lock)

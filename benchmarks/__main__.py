@@ -25,6 +25,7 @@ from benchmarks.commands import (
 )
 from model.architecture import ArchitectureError
 from model.errors import ArtifactError
+from model.standard_streams import run_command
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,14 @@ COMMANDS = {
 }
 
 
-def main() -> None:
-    """Reads the command line and does what it says."""
+def main() -> int:
+    """Reads the command line and does what it says; the exit status."""
     args = parsed(sys.argv[1:])
     try:
         args.run(args)
     except (ArchitectureError, ArtifactError) as error:
         raise SystemExit(f"error: {error}") from None
+    return 0
 
 
 def parsed(arguments: list[str]) -> argparse.Namespace:
@@ -121,4 +123,4 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import torch
 
+from model.cpu_quota import granted_cpus
+
 
 def machine() -> dict[str, str | int | float]:
     """Processor, cores, versions, and how busy the machine is at this moment."""
     return {
         "processor": processor_name(),
-        "cores": cores(),
+        "cores": granted_cpus(),
         "load": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -26,13 +28,6 @@ def sentence() -> str:
         f"{where['processor']}, {where['cores']} cores, torch {where['torch']}, "
         f"load average {where['load']} when this was written."
     )
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def processor_name() -> str:

@@ -73,16 +73,19 @@ def architecture_of(artifact: Artifact) -> dict[str, int | str | bool | tuple[in
 
 def _artifact_directories(models: Path) -> list[Path]:
     """The directories with a manifest: ``models`` itself, or else those in it."""
-    if not models.is_dir():
-        raise CatalogError(
-            f"there is no directory {models}: say where the models are with --models DIR"
-        )
-    if (models / "manifest.json").exists():
-        return [models]
     try:
+        if not models.is_dir():
+            raise CatalogError(
+                f"there is no directory {models}: say where the models are with --models DIR"
+            )
+        if (models / "manifest.json").exists():
+            return [models]
         found = sorted(path for path in models.iterdir() if _looks_like_artifact(path))
     except OSError as error:
-        raise CatalogError(f"cannot read {models}: {error.strerror}") from error
+        raise CatalogError(
+            f"cannot read {models}: {error.strerror}; "
+            "name a directory that the user of this process may read with --models DIR"
+        ) from error
     if not found:
         raise CatalogError(
             f"{models} holds no models: each subdirectory with a manifest.json is one; "
@@ -103,6 +106,9 @@ def _load_all(directories: list[Path]) -> dict[str, Artifact]:
             artifact = load_artifact(directory)
         except ArtifactError as error:
             logger.error("refused a model: %s", error)
+            continue
+        except MemoryError:
+            logger.error("refused a model: %s: there is not enough memory for it", directory)
             continue
         except Exception:  # a check that is missing there must not take the others down
             logger.exception("refused a model: %s: it cannot be loaded", directory)

@@ -54,8 +54,15 @@ class DrainingServer(uvicorn.Server):
         gc.freeze()  # models and modules are never garbage: no collection looks at them again
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]
-            self._output.write(welcome(self._context, host, port))
+            self._announce(welcome(self._context, host, port))
+
+    def _announce(self, text: str) -> None:
+        """Prints it; who is not heard serves all the same."""
+        try:
+            self._output.write(text)
             self._output.flush()
+        except (OSError, UnicodeEncodeError) as error:
+            logger.warning("standard output cannot be written: %s", error)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Called by the interpreter on SIGINT and SIGTERM."""
@@ -77,8 +84,10 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(settings: Settings, output: IO[str] = sys.stdout) -> None:
-    """Serves until a signal. Raises BindError or CatalogError when it cannot begin."""
+def serve(settings: Settings) -> None:
+    """Serves until a signal. Raises BindError or CatalogError when it cannot begin, OSError or
+    RuntimeError when the system does not let it.
+    """
     with bind(settings.host, settings.port) as listener:
         app = create_app(settings)
         context: ServiceContext = app.state.context
@@ -96,9 +105,23 @@ def serve(settings: Settings, output: IO[str] = sys.stdout) -> None:
             timeout_keep_alive=settings.keep_alive_seconds,
             timeout_graceful_shutdown=_FLUSH_SECONDS,
         )
-        server = DrainingServer(config, context, output)
-        with contextlib.suppress(KeyboardInterrupt):
+        listen(listener, config.backlog)
+        server = DrainingServer(config, context, sys.stdout)
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):
             server.run(sockets=[listener])
+        if not server.started:
+            raise RuntimeError("the server did not come up; the messages above say why")
+
+
+def listen(listener: socket.socket, backlog: int) -> None:
+    """Where two processes have bound one port, the system refuses the second one only now."""
+    try:
+        listener.listen(backlog)
+    except OSError as error:
+        host, port = listener.getsockname()[:2]
+        raise BindError(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another --port"
+        ) from error
 
 
 def _protocol(settings: Settings) -> type[asyncio.Protocol]:
@@ -117,20 +140,21 @@ def _protocol(settings: Settings) -> type[asyncio.Protocol]:
 
 def bind(host: str, port: int) -> socket.socket:
     """A socket bound to the address, before anything slow is done; raises BindError."""
+    listener = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except OSError as error:
-        raise BindError(f"cannot listen on {host}: {error.strerror or error}") from error
-    listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # Connections inherit it. The system would let each client that does not read hold megabytes.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-    try:
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it. The system would let each client that does not read hold
+        # megabytes.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         listener.bind(address)
-    except OSError as error:
-        listener.close()
-        hint = "choose another one with --port" if port else "choose another --host"
-        raise BindError(f"cannot listen on {host}:{port}: {error.strerror}; {hint}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
+        if listener is not None:
+            listener.close()
+        hint = "choose another --host" if port == 0 or listener is None else "choose another --port"
+        reason = getattr(error, "strerror", None) or error
+        raise BindError(f"cannot listen on {host}:{port}: {reason}; {hint}") from error
     return listener

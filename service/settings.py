@@ -1,27 +1,26 @@
 """Everything about a running service that its operator may decide, with defaults.
 
 Read from ``UNROLL_*`` environment variables and from the command line, which wins. Knows nothing
-of models or HTTP; the other rooms read it and never change it.
+of artifacts or HTTP; the other rooms read it and never change it.
 """
 
 from __future__ import annotations
 
-import math
-import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
+
+from model.cpu_quota import granted_cpus
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 _KEY = re.compile(r"[\x21-\x7e]+")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/\s?#@]+")
-_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class Settings(BaseSettings):
@@ -193,6 +192,17 @@ class Settings(BaseSettings):
                 raise ValueError(message) from error
         return proxies
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_text(cls, value: object, info: ValidationInfo) -> object:
+        """Refuses bytes that are no text, which Python smuggles in; a file may have such a name.
+
+        Defined last, so that it runs first.
+        """
+        if isinstance(value, str) and info.field_name != "models" and not _is_text(value):
+            raise ValueError("must be text in UTF-8")
+        return value
+
     @property
     def thread_count(self) -> int:
         """The threads asked for, or else what the machine grants this process."""
@@ -206,15 +216,5 @@ def _split(value: object) -> object:
     return value
 
 
-def granted_cpus(quota_file: Path = _CGROUP_QUOTA) -> int:
-    """Whole CPUs this process may use: its affinity, cut by the cgroup's quota (``cpu.max``)."""
-    if hasattr(os, "sched_getaffinity"):
-        available = len(os.sched_getaffinity(0))
-    else:
-        available = os.cpu_count() or 1
-    try:
-        quota, period = quota_file.read_text(encoding="ascii").split()
-        granted = math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):  # no cgroup v2 here, or its quota is "max"
-        return available
-    return max(1, min(available, granted))
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)

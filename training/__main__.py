@@ -2,7 +2,8 @@
 
 import sys
 
+from model.standard_streams import run_command
 from training.commands import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

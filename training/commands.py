@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         return command(parsed)
+    except BrokenPipeError:  # whoever reads the output has gone; `run_command` ends quietly
+        raise
     except BAD_INPUT_ERRORS as error:
         print(f"error: {describe(error)}", file=sys.stderr)
         return BAD_INPUT

@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import machine, report
+from benchmarks import report
 from benchmarks.artifact import save_untrained
 from benchmarks.commands.places import add_results
 from benchmarks.context import Walk, walk_kernel
@@ -15,6 +15,7 @@ from benchmarks.plots import lines
 from benchmarks.report import Report, Table
 from benchmarks.sizes import SIZES, described
 from model.artifact import load_artifact
+from model.cpu_quota import granted_cpus
 from model.networks import LanguageModel
 
 NAME = "context"
@@ -57,7 +58,7 @@ def through_kernel(artifact: Path, args: argparse.Namespace) -> Walk:
     kernel = kind.make(
         loaded.network,
         capacity=2,
-        threads=machine.cores(),
+        threads=granted_cpus(),
         end=end,
         never_drawn=loaded.tokenizer.never_drawn | {end},
     )

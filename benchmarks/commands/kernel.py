@@ -4,13 +4,14 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import machine, report
+from benchmarks import report
 from benchmarks.commands.places import add_results
 from benchmarks.kernel_report import kernel_report
 from benchmarks.kernel_speed import SpeedPlan, measure_speed
 from benchmarks.limits.measure import compiled
 from benchmarks.sizes import SIZES
 from model.architecture import CELLS
+from model.cpu_quota import granted_cpus
 
 NAME = "kernel"
 QUICK = {"sizes": ["small", "medium"], "cells": ["lstm"], "seconds": 0.2, "turns": 1}
@@ -21,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--cells", nargs="+", choices=CELLS, default=["lstm", "gru", "elman"])
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 16, 64])
-    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, machine.cores()}))
+    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, granted_cpus()}))
     parser.add_argument("--seconds", type=float, default=1.0, help="of each figure")
     parser.add_argument("--turns", type=int, default=5, help="turns that the seconds are cut into")
     add_results(parser)

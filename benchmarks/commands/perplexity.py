@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import machine, report
+from benchmarks import report
 from benchmarks.commands.places import PRETRAINED, add_results
 from benchmarks.kernels import NATIVE_INT8, TORCH, available
 from benchmarks.perplexity import Perplexity, Piece, limited, perplexity, pieces_of
@@ -14,6 +14,7 @@ from benchmarks.plots import Panel, bars
 from benchmarks.quantiles import NONE
 from benchmarks.report import Report, Table
 from model.artifact import Artifact, load_artifact
+from model.cpu_quota import granted_cpus
 from model.networks import LanguageModel
 
 NAME = "perplexity"
@@ -93,7 +94,7 @@ def readings_of(text: Text, tokens: int | None) -> Iterator[Reading]:
         kernel = kind.make(
             network,
             capacity=min(ROWS, len(pieces)),
-            threads=machine.cores(),
+            threads=granted_cpus(),
             end=artifact.tokenizer.end,
             never_drawn=artifact.tokenizer.never_drawn,
         )

@@ -30,7 +30,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "service.kernel": ("model",),
     "service.engine": ("service.kernel", "model"),
     "service.bridge": ("service.engine", "service.errors", "model"),
-    "service.settings": (),
+    # A default depends on the machine; the function is training's, too, and imports nothing.
+    "service.settings": ("model.cpu_quota",),
     "service.schemas": (),
     # The one place where the engine's errors become statuses.
     "service.errors": ("service.engine.errors",),

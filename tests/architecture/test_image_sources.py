@@ -1,0 +1,163 @@
+"""What the image is built from: the Dockerfile, what .dockerignore lets through, the lock files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+from tests.architecture.sources import ROOT, tracked_files
+
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock")
+TOOLS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+HADOLINT = shutil.which("hadolint", path=TOOLS)
+COMPOSE = shutil.which("docker-compose", path=TOOLS)
+
+
+def copied() -> list[str]:
+    """Everything that the Dockerfile copies from the tree."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    found = []
+    for line in re.findall(r"^(?:COPY|ADD) (.*)$", text, re.MULTILINE):
+        words = shlex.split(line)
+        options = [word for word in words if word.startswith("--")]
+        if not any(option.startswith("--from=") for option in options):
+            found += words[len(options) : -1]
+    return found
+
+
+def is_let_through(file: PurePosixPath) -> bool:
+    """Whether .dockerignore sends a file to the builder; as in Docker, the last match decides."""
+    ignored = False
+    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
+        pattern = line.strip()
+        if pattern and not pattern.startswith("#"):
+            exception = pattern.startswith("!")
+            if _matches(file, pattern.removeprefix("!").strip("/")):
+                ignored = not exception
+    return not ignored
+
+
+def _matches(file: PurePosixPath, pattern: str) -> bool:
+    """A pattern matches a path or one of the directories that it lies in."""
+    places = [str(place) for place in (file, *file.parents) if place.parts]
+    if pattern.startswith("**/"):
+        return any(fnmatchcase(Path(place).name, pattern[3:]) for place in places)
+    return any(
+        fnmatchcase(place, pattern) and place.count("/") == pattern.count("/") for place in places
+    )
+
+
+@pytest.mark.parametrize("source", copied())
+def test_what_is_copied_reaches_the_builder(source: str) -> None:
+    """Every file that the Dockerfile copies is tracked by git and let through by .dockerignore."""
+    tracked = [PurePosixPath(path.relative_to(ROOT)) for path in tracked_files()]
+    files = [file for file in tracked if PurePosixPath(source) in (file, *file.parents)]
+    assert files, f"{source} is not in git"
+    assert [str(file) for file in files if not is_let_through(file)] == []
+
+
+def test_nothing_else_reaches_the_builder() -> None:
+    """The builder is sent what is copied and no more: no tests, no history, no environment."""
+    sources = {PurePosixPath(source) for source in copied()}
+    sent = {PurePosixPath(path.relative_to(ROOT)) for path in tracked_files()}
+    stray = {file for file in sent if is_let_through(file) and not sources & {file, *file.parents}}
+    assert stray == set()
+    for file in (".git/config", ".env", ".venv/bin/python", "model/__pycache__/state.pyc"):
+        assert not is_let_through(PurePosixPath(file)), file
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_locked_file_has_a_hash(lock: str) -> None:
+    """A file that is not the locked one is refused; torch alone has a lock without hashes."""
+    text = (ROOT / lock).read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert len(lines) > 20
+    for line in lines:
+        assert re.match(r"[a-z0-9.-]+==\S+ ", line), line
+        assert "--hash=sha256:" in line, line
+        assert not line.startswith("torch=="), line
+
+
+def test_torch_is_locked_as_it_is_asked_for() -> None:
+    """The version in its lock file is the one that pyproject.toml names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    locked = (ROOT / "requirements-torch.lock").read_text(encoding="utf-8").strip()
+    assert locked in project["dependencies"]
+
+
+@pytest.mark.skipif(HADOLINT is None, reason="hadolint is not installed")
+def test_hadolint_has_no_warning() -> None:
+    """The Dockerfile follows what hadolint asks for; what is let through says why."""
+    assert HADOLINT is not None
+    ended = subprocess.run(
+        [HADOLINT, "--failure-threshold", "warning", "Dockerfile"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def composed(directory: Path, **environment: str) -> dict[str, Any]:
+    """The services of the compose file as compose understands them, with this environment."""
+    assert COMPOSE is not None
+    shutil.copy(ROOT / "docker-compose.yml", directory)
+    ended = subprocess.run(
+        [COMPOSE, "config", "--format", "json"],
+        cwd=directory,
+        env={"PATH": TOOLS, "HOME": str(directory), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    services: dict[str, Any] = json.loads(ended.stdout)["services"]
+    return services
+
+
+@pytest.mark.skipif(COMPOSE is None, reason="docker-compose is not installed")
+def test_compose_takes_the_file_without_any_setting(tmp_path: Path) -> None:
+    """`docker compose up` needs no variable and asks for no password."""
+    services = composed(tmp_path)
+    assert set(services) == {"unroll", "prometheus", "grafana"}
+    grafana = services["grafana"]["environment"]
+    assert grafana["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert not any("PASSWORD" in name for name in grafana)
+
+
+@pytest.mark.skipif(COMPOSE is None, reason="docker-compose is not installed")
+def test_compose_passes_settings_on(tmp_path: Path) -> None:
+    """Settings reach the service from the shell and from .env, but not where it listens."""
+    (tmp_path / ".env").write_text("UNROLL_STATE_KEY=file\nUNROLL_MAX_ROWS=8\nUNROLL_PORT=9\n")
+    environment = composed(tmp_path, UNROLL_API_KEYS="shell")["unroll"]["environment"]
+    assert environment["UNROLL_STATE_KEY"] == "file"
+    assert environment["UNROLL_MAX_ROWS"] == "8"
+    assert environment["UNROLL_API_KEYS"] == "shell"
+    assert environment["UNROLL_PORT"] == "8000"
+
+
+@pytest.mark.skipif(COMPOSE is None, reason="docker-compose is not installed")
+def test_compose_takes_images_by_digest(tmp_path: Path) -> None:
+    """Every image can be named by its digest."""
+    digest = "sha256:" + "0" * 64
+    services = composed(
+        tmp_path,
+        BASE=f"python:3.11-slim@{digest}",
+        PROMETHEUS_IMAGE=f"prom/prometheus:v3.1.0@{digest}",
+        GRAFANA_IMAGE=f"grafana/grafana:11.4.0@{digest}",
+    )
+    assert services["unroll"]["build"]["args"]["BASE"].endswith(digest)
+    assert services["prometheus"]["image"].endswith(digest)
+    assert services["grafana"]["image"].endswith(digest)
