@@ -48,7 +48,7 @@ def is_panic(error: BaseException) -> bool:
 
 
 def one_line(text: str, longest: int | None = None) -> str:
-    """The text with control characters and line breaks escaped, cut after ``longest`` characters."""
+    """The text with control characters escaped, cut after ``longest`` characters."""
     if longest is not None and len(text) > longest:
         text = text[:longest] + "..."
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -6,6 +6,7 @@ reading beyond a mapped file's new end kills the process. Knows nothing of what 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -14,23 +15,27 @@ from model.errors import ArtifactError
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC  # a FIFO must not block open()
 
+_WHY = {
+    errno.ENOENT: "missing; an artifact is a directory with this file",
+    errno.ELOOP: "expected a regular file, got a symbolic link; put the file itself there",
+    errno.ENXIO: "expected a regular file, put the file itself there",  # a socket
+}
+
 
 def read_file(path: Path, largest: int) -> bytes:
     """The bytes of a regular file; raises ArtifactError naming it. Symbolic links are refused."""
     try:
         descriptor = os.open(path, _FLAGS)
-        with open(descriptor, "rb", buffering=0) as file:
+        with os.fdopen(descriptor, "rb", buffering=0):
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise ArtifactError(path, "expected a regular file, put the file itself there")
             if status.st_size > largest:
                 told = f"has {status.st_size} bytes, at most {largest} are expected"
                 raise ArtifactError(path, told)
-            return _read(file.fileno(), status.st_size)
-    except FileNotFoundError as error:
-        raise ArtifactError(path, "missing; an artifact is a directory with this file") from error
+            return _read(descriptor, status.st_size)
     except OSError as error:
-        raise ArtifactError(path, _why_unreadable(path, error)) from error
+        raise ArtifactError(path, _WHY.get(error.errno or 0) or _unreadable(error)) from error
 
 
 def _read(descriptor: int, size: int) -> bytes:
@@ -42,7 +47,5 @@ def _read(descriptor: int, size: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _why_unreadable(path: Path, error: OSError) -> str:
-    if path.is_symlink():
-        return "expected a regular file, got a symbolic link; put the file itself there"
+def _unreadable(error: OSError) -> str:
     return f"cannot be read: {error.strerror}; check its permissions"

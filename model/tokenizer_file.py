@@ -218,6 +218,8 @@ def _check_merges(merges: object, entries: frozenset[str]) -> None:
         seen.add((merge[0], merge[1]))
     if len(seen) < len(merges):
         raise ValueError("model.merges: a pair stands there twice")
+    if {one + other for one, other in seen} != {entry for entry in entries if len(entry) > 1}:
+        raise ValueError("model.merges: expected a merge for each token of more than one byte")
 
 
 def _check_added(added: object, end: int) -> None:

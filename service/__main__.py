@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp
 
 from service.catalog import CatalogError
+from service.log_lines import LineFormatter
 from service.server import BindError, serve
 from service.settings import Settings
 
@@ -24,10 +25,9 @@ def main(arguments: list[str]) -> int:
             print(f"unroll: {option}: {problem['msg']}", file=sys.stderr)
         print("unroll: python -m service --help lists the options", file=sys.stderr)
         return 2
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.root.level))
     try:
         serve(settings)

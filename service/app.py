@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 
 from service.access import ApiKeys
 from service.bridge import Bridge
-from service.catalog import Catalog, describe, load_catalog
+from service.catalog import Catalog, describe, load_catalog, restrict
 from service.context import ServiceContext
 from service.engine.engine import EngineOptions
 from service.engine.errors import EngineError
@@ -48,6 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
     infos = {name: describe(artifact) for name, artifact in catalog.artifacts.items()}
     metrics = Metrics(infos, labels.labels)
     bridge = _bridge(settings, catalog, metrics)
+    catalog = restrict(catalog, bridge.models, settings)
     app = FastAPI(
         title="Unroll",
         version=version(),

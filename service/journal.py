@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from model.errors import is_panic
 from service.errors import ClientGoneError, internal_error
 from service.metrics import OTHER_ROUTE, Metrics
 
@@ -73,7 +74,9 @@ class Journal:
             await self._app(scope, receive, send_noting_status)
         except ClientGoneError:
             status = CLIENT_GONE
-        except Exception:
+        except BaseException as error:
+            if not (isinstance(error, Exception) or is_panic(error)):
+                raise
             logger.exception("%s failed", _request_line(scope))
             if status:  # too late for another status: closing the connection tells the client
                 raise
