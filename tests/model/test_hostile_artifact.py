@@ -197,7 +197,7 @@ def test_a_network_of_all_layers_is_refused_at_once(saved: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     "change",
     [
-        lambda raw: b"",
+        lambda _: b"",
         lambda raw: raw[:7],
         lambda raw: struct.pack("<Q", 2**63) + raw[8:],
         lambda raw: struct.pack("<Q", len(raw)) + raw[8:],
@@ -205,8 +205,8 @@ def test_a_network_of_all_layers_is_refused_at_once(saved: Path, tmp_path: Path)
         lambda raw: raw + b"\0" * 4,
         lambda raw: raw + b"\0" * 2**20,
         lambda raw: raw[:-4],
-        with_header(lambda own: []),
-        with_header(lambda own: DEEP),
+        with_header(lambda _: []),
+        with_header(lambda _: DEEP),
         with_header(lambda own: own | {"more": own["output.bias"]}),
         with_header(lambda own: own | {"output.bias": None}),
         with_header(lambda own: own | {"output.bias": own["output.bias"] | {"dtype": "X64"}}),
@@ -220,7 +220,7 @@ def test_a_network_of_all_layers_is_refused_at_once(saved: Path, tmp_path: Path)
         with_header(
             lambda own: own | {"output.bias": own["output.bias"] | {"data_offsets": [44, 0]}}
         ),
-        with_header(lambda own: {name: own["output.bias"] for name in own}),
+        with_header(lambda own: dict.fromkeys(own, own["output.bias"])),
     ],
 )
 def test_a_weights_file_that_is_none_is_refused(
