@@ -81,6 +81,7 @@ def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics) -> Bridge:
         burst_steps=settings.burst_steps,
         state_cache_bytes=settings.state_cache_bytes,
         state_key=_state_key(settings),
+        bind_states_to_keys=settings.bind_states_to_keys,
         prompt_tokens=settings.max_prompt_tokens,
     )
     return Bridge(
