@@ -7,8 +7,8 @@
 not shown yet, a bit for each token that the repetition penalty knows, and the state in float32.
 HMAC-SHA256 over all of it, and over the API key's digest where states are bound to keys; nothing
 is looked at before the signature has been checked. Then every field is checked as if there were no
-signature: who has come by the key can make the model say odd things, and nothing more. Its size does
-not depend on how much was read. Knows no HTTP and no rows.
+signature, so that a stolen key harms no other request. The size does not depend on how much was
+read. No HTTP and no rows here.
 """
 
 from __future__ import annotations
