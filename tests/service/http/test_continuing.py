@@ -124,7 +124,7 @@ def test_replicas_with_one_key_share_states(keyed: RunningService, models: Path)
 
 
 def test_a_state_can_be_bound_to_the_key_it_was_given_out_for(models: Path) -> None:
-    """With the option a state is of use with its own key alone, on any replica; without, with all."""
+    """With the option a state is of use with its own key alone; without it, with any key."""
     body = {"model": "words", "prompt": PROMPT, "max_tokens": 5, "return_state": True}
     environment = {"UNROLL_API_KEYS": "one,two", "UNROLL_STATE_KEY": STATE_KEY}
     for bound, status in (("true", 400), ("false", 200)):
