@@ -18,7 +18,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.architecture import CELLS, Cell, LanguageModelArchitecture
+from model.architecture import CELLS, LanguageModelArchitecture
 from model.networks import LanguageModel
 from model.state import State
 from service.kernel.choice import make_kernel
