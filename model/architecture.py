@@ -18,7 +18,11 @@ CELLS: tuple[str, ...] = get_args(Cell)
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 LONGEST_NGRAM = 8
 MOST_CUTOFFS = 16
-LARGEST = 2**24  # no width, depth or vocabulary beyond this is taken for meant
+LARGEST = 2**24  # of a width
+LARGEST_VOCABULARY = 2**20
+MOST_LAYERS = 64
+MOST_LABELS = 2**16
+_BOUNDS = {"vocabulary": LARGEST_VOCABULARY, "layers": MOST_LAYERS, "labels": MOST_LABELS}
 
 
 class ArchitectureError(ValueError):
@@ -189,9 +193,10 @@ def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
 def _check_sizes(architecture: object, *names: str) -> None:
     for name in names:
         value = getattr(architecture, name)
-        if type(value) is not int or not 1 <= value <= LARGEST:
+        largest = _BOUNDS.get(name, LARGEST)
+        if type(value) is not int or not 1 <= value <= largest:
             raise ArchitectureError(
-                f"{name}: expected a whole number from 1 to {LARGEST}, got {value!r}"
+                f"{name}: expected a whole number from 1 to {largest}, got {value!r}"
             )
 
 

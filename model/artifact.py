@@ -18,16 +18,16 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.architecture import Architecture, LanguageModelArchitecture
 from model.calibration import Calibration
-from model.errors import ArtifactError
+from model.errors import ArtifactError, panics_as_errors
 from model.manifest import Manifest, ManifestError
 from model.model_card import model_card
 from model.networks import Classifier, LanguageModel
-from model.tokenizer import Tokenizer
+from model.regular_files import read_file
+from model.tokenizer import LARGEST_FILE, Tokenizer
 
 __all__ = ["Artifact", "ArtifactError", "Calibration", "Manifest", "load_artifact", "save_artifact"]
 
@@ -38,6 +38,10 @@ CARD = "README.md"
 FILES = (TOKENIZER, WEIGHTS)  # those whose digests the manifest holds
 LARGEST_MANIFEST = 2**24  # bytes
 STORED = (torch.float32, torch.float16)  # of the tensors in the file; loaded, they are float32
+# The largest float16. Training comes nowhere near it, and below it no sum of products of the layers
+# that an architecture can have leaves float32: 2^16 for each weight, 2^24 for each width.
+LARGEST_WEIGHT = 65504.0
+HEADER_BYTES = 2**10  # of the weights file: room for a tensor's name, shape and place
 
 Network = LanguageModel | Classifier
 
@@ -107,18 +111,13 @@ def save_artifact(
 def load_artifact(directory: Path) -> Artifact:
     """Reads and checks an artifact; raises ArtifactError naming the file and the reason."""
     manifest = _read_manifest(directory / MANIFEST)
-    for file in FILES:
-        _check_digest(directory / file, manifest.files.get(file))
-    tokenizer = Tokenizer.load(directory / TOKENIZER)
-    expected = manifest.architecture.vocabulary
-    if tokenizer.size != expected:
-        raise ArtifactError(
-            directory / TOKENIZER,
-            f"has {tokenizer.size} tokens, the architecture says vocabulary {expected}",
-        )
+    tokenizer = _read_tokenizer(directory / TOKENIZER, manifest)
     with torch.device("meta"):  # shapes alone: nothing is allocated before the weights are checked
         network = build_network(manifest.architecture)
-    _load_weights(network, directory / WEIGHTS)
+    tensors = _read_weights(directory / WEIGHTS, manifest, network)
+    network.load_state_dict(tensors, strict=False, assign=True)
+    if isinstance(network, LanguageModel) and network.architecture.tied:
+        network.output.weight = network.embedding.weight
     network.requires_grad_(False).eval()
     return Artifact(directory, manifest, tokenizer, network)
 
@@ -139,41 +138,53 @@ def sha256(path: Path) -> str:
 
 def _read_manifest(path: Path) -> Manifest:
     try:
-        if path.stat().st_size > LARGEST_MANIFEST:
-            raise ArtifactError(path, f"larger than {LARGEST_MANIFEST} bytes")
-        return Manifest.from_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ArtifactError(path, "missing; an artifact is a directory with this file") from error
-    except (OSError, UnicodeDecodeError, ManifestError) as error:
+        return Manifest.from_json(read_file(path, LARGEST_MANIFEST).decode())
+    except (UnicodeDecodeError, ManifestError) as error:
         raise ArtifactError(path, str(error)) from error
 
 
-def _check_digest(path: Path, expected: str | None) -> None:
+def _read_listed(path: Path, manifest: Manifest, largest: int) -> bytes:
+    """The bytes of a file whose digest the manifest holds."""
+    expected = manifest.files.get(path.name)
     if expected is None:
         raise ArtifactError(path, f"{MANIFEST} holds no digest of it")
-    try:
-        found = sha256(path)
-    except OSError as error:
-        raise ArtifactError(path, f"cannot be read: {error.strerror}") from error
+    raw = read_file(path, largest)
+    found = hashlib.sha256(raw).hexdigest()
     if found != expected:
         raise ArtifactError(path, f"damaged: its SHA-256 is {found}, {MANIFEST} says {expected}")
+    return raw
 
 
-def _load_weights(network: Network, path: Path) -> None:
+def _read_tokenizer(path: Path, manifest: Manifest) -> Tokenizer:
+    raw = _read_listed(path, manifest, LARGEST_FILE)
     try:
-        tensors = safetensors.torch.load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ArtifactError(path, f"not a safetensors file: {error}") from error
+        tokenizer = Tokenizer.from_json(raw.decode())
+    except ValueError as error:
+        raise ArtifactError(path, str(error)) from error
+    expected = manifest.architecture.vocabulary
+    if tokenizer.size != expected:
+        raise ArtifactError(
+            path, f"has {tokenizer.size} tokens, the architecture says vocabulary {expected}"
+        )
+    return tokenizer
+
+
+def _read_weights(path: Path, manifest: Manifest, network: nn.Module) -> dict[str, Tensor]:
+    """The tensors by name, each checked, as float32."""
     parameters = dict(network.named_parameters(remove_duplicate=True))
+    numbers = sum(parameter.numel() for parameter in parameters.values())
+    raw = _read_listed(path, manifest, 4 * numbers + HEADER_BYTES * (1 + len(parameters)))
+    try:
+        with panics_as_errors():
+            tensors = safetensors.torch.load(raw)
+    except Exception as error:  # SafetensorError, and KeyError or RuntimeError for odd types
+        raise ArtifactError(path, f"not a safetensors file: {error}") from error
     for name in sorted(parameters.keys() ^ tensors.keys()):
         state = "is missing" if name in parameters else "does not belong to the architecture"
         raise ArtifactError(path, f"tensor {name} {state}")
     for name, parameter in parameters.items():
         _check_tensor(path, name, tensors[name], parameter)
-    tensors = {name: tensor.float() for name, tensor in tensors.items()}
-    network.load_state_dict(tensors, strict=False, assign=True)
-    if isinstance(network, LanguageModel) and network.architecture.tied:
-        network.output.weight = network.embedding.weight
+    return {name: tensor.float() for name, tensor in tensors.items()}
 
 
 def _check_tensor(path: Path, name: str, tensor: Tensor, parameter: Tensor) -> None:
@@ -189,6 +200,9 @@ def _check_tensor(path: Path, name: str, tensor: Tensor, parameter: Tensor) -> N
     smallest, largest = torch.aminmax(tensor)  # not a number if any is not
     if not (smallest.isfinite() and largest.isfinite()):
         raise ArtifactError(path, f"tensor {name} holds numbers that are not finite")
+    if max(abs(smallest.item()), abs(largest.item())) > LARGEST_WEIGHT:
+        told = f"tensor {name} holds numbers beyond {LARGEST_WEIGHT:g}; the training diverged"
+        raise ArtifactError(path, told)
 
 
 def _refuse_foreign(directory: Path) -> None:

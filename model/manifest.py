@@ -21,9 +21,18 @@ from model.architecture import (
     architecture_from,
 )
 from model.calibration import Calibration, OutOfScope
+from model.errors import CONTROL
 
 FORMAT_VERSION = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+LONGEST_LABEL = 1000  # characters
+LONGEST_METRIC = 100  # characters of its name
+MOST_METRICS = 1000
+DEEPEST = 32  # objects and lists within each other
+LARGEST_INTEGER = 2**64
+TEMPERATURES = (1e-6, 1e6)
+LARGEST_COEFFICIENT = 1e12  # of the line that tells what is out of scope
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -57,9 +66,7 @@ class Manifest:
                     f"{what}: expected letters, digits, '.', '_' and '-', at most 100, got {text!r}"
                 )
         self._check_labels()
-        for name, value in self.metrics.items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ManifestError(f"metrics.{name}: expected a number, got {value!r}")
+        self._check_metrics()
 
     @property
     def kind(self) -> str:
@@ -94,12 +101,15 @@ class Manifest:
         """Reads the text of the file; raises ManifestError for anything that is not as expected."""
         try:
             values = json.loads(text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise ManifestError(f"not JSON: {error}") from error
+        except RecursionError as error:
+            raise ManifestError("not JSON: nested too deeply") from error
         if not isinstance(values, dict):
             raise ManifestError("expected a JSON object")
+        _check_json(values)
         version = values.get("format_version")
-        if version != FORMAT_VERSION:
+        if type(version) is not int or version != FORMAT_VERSION:
             raise ManifestError(
                 f"format_version: this program reads version {FORMAT_VERSION}, not {version!r}"
             )
@@ -124,6 +134,8 @@ class Manifest:
         return manifest
 
     def _check_labels(self) -> None:
+        for label in self.answers:
+            check_label(label)
         if len(set(self.answers)) != len(self.answers):
             raise ManifestError("labels: a label stands there twice")
         expected = 0
@@ -131,6 +143,48 @@ class Manifest:
             expected = self.architecture.labels
         if len(self.labels) != expected:
             raise ManifestError(f"labels: expected {expected}, got {len(self.labels)}")
+
+    def _check_metrics(self) -> None:
+        if len(self.metrics) > MOST_METRICS:
+            raise ManifestError(
+                f"metrics: expected at most {MOST_METRICS}, got {len(self.metrics)}"
+            )
+        for name, value in self.metrics.items():
+            if len(name) > LONGEST_METRIC or CONTROL.search(name):
+                raise ManifestError(
+                    f"metrics.{name[:LONGEST_METRIC]}: expected a name of at most "
+                    f"{LONGEST_METRIC} characters without control characters"
+                )
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ManifestError(f"metrics.{name}: expected a number, got {value!r}")
+
+
+def check_label(label: str) -> None:
+    """Raises ManifestError for a label that no artifact may have."""
+    if len(label) > LONGEST_LABEL or CONTROL.search(label):
+        raise ManifestError(
+            f"labels: expected at most {LONGEST_LABEL} characters without control characters "
+            f"or line breaks, got {label[:LONGEST_LABEL]!r}"
+        )
+
+
+def _check_json(value: object, place: str = "", depth: int = 0) -> None:
+    """Raises ManifestError for what other JSON libraries, or answers in JSON, cannot hold."""
+    name = place or "the file"
+    if isinstance(value, str):
+        if SURROGATE.search(value):
+            raise ManifestError(f"{name}: holds half of a surrogate pair, which is no character")
+    elif isinstance(value, int | float):
+        finite = math.isfinite(value) if isinstance(value, float) else abs(value) <= LARGEST_INTEGER
+        if not finite:
+            raise ManifestError(f"{name}: the number is too large")
+    elif isinstance(value, dict | list):
+        if depth == DEEPEST:
+            raise ManifestError(f"{name}: expected at most {DEEPEST} levels")
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, part in parts:
+            _check_json(key, name, depth)
+            _check_json(part, f"{place}.{key}" if place else str(key), depth + 1)
 
 
 def _digest(values: Mapping[str, object]) -> str:
@@ -171,10 +225,20 @@ def _calibration(values: Mapping[str, object]) -> Calibration | None:
     temperature = _number(found, "temperature", "calibration")
     if temperature <= 0:
         raise ManifestError(f"calibration.temperature: expected more than 0, got {temperature}")
+    if not TEMPERATURES[0] <= temperature <= TEMPERATURES[1]:
+        raise ManifestError(
+            f"calibration.temperature: expected {TEMPERATURES[0]} to {TEMPERATURES[1]}, "
+            f"got {temperature}"
+        )
     if found.get("out_of_scope") is None:
         return Calibration(temperature)
     beyond, place = _mapping(found, "out_of_scope"), "calibration.out_of_scope"
     weight, bias = (_number(beyond, name, place) for name in ("weight", "bias"))
+    if max(abs(weight), abs(bias)) > LARGEST_COEFFICIENT:
+        raise ManifestError(
+            f"{place}: expected weight and bias of at most {LARGEST_COEFFICIENT:g}, "
+            f"got {weight} and {bias}"
+        )
     return Calibration(temperature, OutOfScope(_text(beyond, "label"), weight, bias))
 
 

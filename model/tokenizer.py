@@ -9,18 +9,19 @@ Knows no network. The library is ``tokenizers``: its files are read everywhere a
 from __future__ import annotations
 
 import codecs
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple
 
 import tokenizers
 
-from model.errors import ArtifactError
+from model.errors import ArtifactError, LibraryPanicError, panics_as_errors
+from model.regular_files import read_file
+from model.tokenizer_file import BYTE_OF, END, UNKNOWN, Kind, TokenizerFile, read_tokenizer_file
 
-Kind = Literal["word", "char", "bpe"]
-END = "[END]"
-UNKNOWN = "[UNK]"
+LARGEST_FILE = 2**26  # bytes
+__all__ = ["END", "UNKNOWN", "Decoder", "Kind", "Piece", "Tokenizer"]
 
 
 class Piece(NamedTuple):
@@ -38,38 +39,32 @@ class Tokenizer:
     read; the others (for classifiers) lower-case and drop white space.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer) -> None:
-        backend.encode_special_tokens = True  # "[END]" in a text is text, not the end of it
-        self._backend = backend
-        specification = json.loads(backend.to_str())
-        self.kind: Kind = _kind(specification)
-        self.lossless = specification["normalizer"] is None
-        self.size = backend.get_vocab_size(with_added_tokens=True)
-        self.end = _special(backend, END)
-        self.unknown = None if self.kind == "bpe" else _special(backend, UNKNOWN)
+    def __init__(self, file: TokenizerFile) -> None:
+        try:
+            with panics_as_errors():
+                self._backend = tokenizers.Tokenizer.from_str(file.text)
+        except Exception as error:  # the library raises plain Exception
+            raise ValueError(f"not a tokenizer file: {error}") from error
+        self._backend.encode_special_tokens = True  # "[END]" in a text is text, not the end of it
+        self.kind: Kind = file.form.kind
+        self.lossless = file.form.normalizer is None
+        self.size = len(file.entries) + 1
+        self.end = len(file.entries)
+        self.unknown = None if self.kind == "bpe" else file.entries.index(UNKNOWN)
         self.never_drawn = frozenset(() if self.unknown is None else (self.unknown,))
-        self._check_ids()
-        surfaces = [backend.id_to_token(token) for token in range(self.size)]
-        if None in surfaces:
-            raise ValueError("the ids of the vocabulary have gaps")
-        self._texts_V = [self._bytes_from(surface) for surface in surfaces if surface is not None]
-        self._texts_V[self.end] = b""
+        self._texts_V = [*map(self._bytes_from, file.entries), b""]
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
         """A tokenizer from the text of its file; ValueError says what is wrong with it."""
-        try:
-            backend = tokenizers.Tokenizer.from_str(text)
-        except Exception as error:  # the library raises plain Exception
-            raise ValueError(f"not a tokenizer file: {error}") from error
-        return cls(backend)
+        return cls(read_tokenizer_file(text))
 
     @classmethod
     def load(cls, path: Path) -> Tokenizer:
         """Reads a tokenizer file; raises ArtifactError naming it when it cannot be used."""
         try:
-            return cls.from_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return cls.from_json(read_file(path, LARGEST_FILE).decode())
+        except ValueError as error:
             raise ArtifactError(path, str(error)) from error
 
     def save(self, path: Path) -> None:
@@ -88,7 +83,8 @@ class Tokenizer:
         """Token ids of many texts at once, in parallel where there are cores."""
         for text in texts:
             _check_unicode(text)
-        encodings = self._backend.encode_batch_fast(texts, add_special_tokens=False)
+        with _panics_as_refusals():
+            encodings = self._backend.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
     def pieces(self, text: str) -> list[Piece]:
@@ -125,18 +121,13 @@ class Tokenizer:
 
     def _encode(self, text: str) -> tokenizers.Encoding:
         _check_unicode(text)
-        return self._backend.encode(text, add_special_tokens=False)
+        with _panics_as_refusals():
+            return self._backend.encode(text, add_special_tokens=False)
 
     def _bytes_from(self, surface: str) -> bytes:
         if self.kind != "bpe":
             return surface.encode("utf-8")
-        return bytes(_BYTE_OF[character] for character in surface if character in _BYTE_OF)
-
-    def _check_ids(self) -> None:
-        if self.end != self.size - 1:
-            raise ValueError(f"{END} must be the last of {self.size} ids, it is {self.end}")
-        if self.unknown not in (None, 0):
-            raise ValueError(f"{UNKNOWN} must have the id 0, it has {self.unknown}")
+        return bytes(BYTE_OF[character] for character in surface)
 
 
 class Decoder:
@@ -170,31 +161,13 @@ def _check_unicode(text: str) -> None:
         ) from error
 
 
-def _kind(specification: dict[str, object]) -> Kind:
-    """Told from the splitting rule that :mod:`model.tokenizer_training` writes."""
-    model = cast("dict[str, object]", specification["model"])
-    if model["type"] == "BPE":
-        return "bpe"
-    splitter = cast("dict[str, object]", specification["pre_tokenizer"])
-    if model["type"] != "WordLevel" or splitter["type"] != "Split":
-        raise ValueError(f"expected a WordLevel or BPE tokenizer, got {model['type']}")
-    return "char" if splitter["pattern"] == {"Regex": ANY_CHARACTER} else "word"
-
-
-def _special(backend: tokenizers.Tokenizer, token: str) -> int:
-    found = backend.token_to_id(token)
-    if found is None:
-        raise ValueError(f"the token {token} is missing")
-    return found
-
-
-def _byte_alphabet() -> dict[str, int]:
-    """The printable character that byte-level bpe files write for each byte (GPT-2's table)."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    table = {chr(byte): byte for byte in printable}
-    return table | {chr(256 + index): byte for index, byte in enumerate(others)}
-
-
-ANY_CHARACTER = r"[\s\S]"
-_BYTE_OF = _byte_alphabet()
+@contextmanager
+def _panics_as_refusals() -> Iterator[None]:
+    """An expression that needs too many steps for a text makes the library panic."""
+    try:
+        with panics_as_errors():
+            yield
+    except LibraryPanicError as error:
+        raise ValueError(
+            "the text cannot be split into tokens; send it in shorter parts"
+        ) from error

@@ -4,6 +4,8 @@ Splitting rules for words: a token carries its leading space (" keys"), so decod
 apostrophes and hyphens inside a word stay in it; every punctuation mark and every other white
 space is a token of its own. For classifiers, hyphenated words and contractions come apart as in
 published word vectors ("do" "n't", "it" "'s"), so that every negation is one and the same word.
+The expressions stand in :mod:`model.tokenizer_file`, which takes no others. A word longer than
+``LONGEST_TOKEN`` is an unknown word.
 Knows no files: texts come in, a tokenizer goes out.
 """
 
@@ -17,16 +19,16 @@ from collections.abc import Iterable, Iterator
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Backend
 
-from model.tokenizer import ANY_CHARACTER, END, UNKNOWN, Tokenizer
+from model.tokenizer import END, UNKNOWN, Tokenizer
+from model.tokenizer_file import (
+    ANY_CHARACTER,
+    BETWEEN_SPACES,
+    BETWEEN_SPACES_WITH_SPACES,
+    LONGEST_TOKEN,
+    WORDS,
+    WORDS_WITH_SPACES,
+)
 
-_LETTERS = r"[\p{L}\p{M}\p{N}_]+"
-_WORD = rf"{_LETTERS}(?:['’\-]{_LETTERS})*"
-_MARK = r"[^\s\p{L}\p{M}\p{N}_]"
-WORDS_WITH_SPACES = rf" ?{_WORD}| ?{_MARK}|\s"
-BETWEEN_SPACES_WITH_SPACES = r" ?\S+| ?\n|\s"
-_CONTRACTION = r"n't\b|'(?:s|re|ve|ll|d|m)\b"
-WORDS = rf"{_LETTERS}?(?=n't\b)|{_CONTRACTION}|{_LETTERS}|{_MARK}"
-BETWEEN_SPACES = r"\S+"
 RESERVED = (UNKNOWN, END, "<unk>", " <unk>")  # corpora write <unk> where a rare word stood
 
 
@@ -91,6 +93,7 @@ def train_bpe_tokenizer(texts: Iterable[str], *, vocabulary: int) -> Tokenizer:
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary - 1,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        max_token_length=LONGEST_TOKEN,
         show_progress=False,
     )
     backend.train_from_iterator(texts, trainer)
@@ -128,7 +131,10 @@ def extend_tokenizer(
     new = [
         entry
         for entry in sorted(counts, key=lambda entry: (-counts[entry], entry))
-        if counts[entry] >= minimum_count and entry not in entries and entry not in RESERVED
+        if counts[entry] >= minimum_count
+        and entry not in entries
+        and entry not in RESERVED
+        and len(entry) <= LONGEST_TOKEN
     ]
     room = None if vocabulary is None else vocabulary - tokenizer.size
     specification["model"]["vocab"] = entries | {
@@ -141,7 +147,7 @@ def extend_tokenizer(
 def _finish(backend: Backend, decoder: decoders.Decoder) -> Tokenizer:
     backend.decoder = decoder
     backend.add_special_tokens([END])
-    return Tokenizer(backend)
+    return Tokenizer.from_json(backend.to_str())
 
 
 def _split_rule(*, pretokenized: bool, lossless: bool) -> tuple[Regex, str, bool]:
@@ -166,7 +172,11 @@ def _word_level(
     """The most frequent entries after [UNK], which has id 0; [END] is added last."""
     for reserved in RESERVED:
         counts.pop(reserved, None)
-    kept = [entry for entry, count in counts.items() if count >= minimum_count]
+    kept = [
+        entry
+        for entry, count in counts.items()
+        if count >= minimum_count and len(entry) <= LONGEST_TOKEN
+    ]
     if not kept:
         raise VocabularyError(
             f"no {what} to make a vocabulary of: the data has {len(counts)} different ones, none "

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 
 from service.access import ApiKeys
 from service.bridge import Bridge
-from service.catalog import Catalog, describe, load_catalog
+from service.catalog import Catalog, describe, load_catalog, restrict
 from service.context import ServiceContext
 from service.engine.engine import EngineOptions
 from service.engine.errors import EngineError
@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     infos = {name: describe(artifact) for name, artifact in catalog.artifacts.items()}
     metrics = Metrics(infos, labels.labels)
     bridge = _bridge(settings, catalog, metrics)
+    catalog = restrict(catalog, bridge.models, settings)
     app = FastAPI(
         title="Unroll",
         version=version(),
@@ -101,6 +102,7 @@ def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics) -> Bridge:
         burst_steps=settings.burst_steps,
         state_cache_bytes=settings.state_cache_bytes,
         state_key=_state_key(settings),
+        bind_states_to_keys=settings.bind_states_to_keys,
         prompt_tokens=settings.max_prompt_tokens,
     )
     return Bridge(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -98,6 +98,11 @@ class Bridge:
         ended = self._idle.is_set()
         await asyncio.to_thread(self._engine.stop, _LAST_TURN_SECONDS if ended else 0.0)
         return ended
+
+    @property
+    def models(self) -> Collection[str]:
+        """The names of the models that the engine could set up."""
+        return self._engine.models
 
     @property
     def draining(self) -> bool:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from model.artifact import Artifact, load_artifact
-from model.errors import ArtifactError
+from model.errors import ArtifactError, panics_as_errors
 from service.settings import Settings
 
 Kind = Literal["language-model", "classifier"]
@@ -48,11 +48,15 @@ def load_catalog(settings: Settings) -> Catalog:
             f"none of the {len(directories)} artifacts in {settings.models} can be served; "
             "the messages above say why"
         )
-    wanted: dict[Kind, str | None] = {
-        "language-model": settings.default_language_model,
-        "classifier": settings.default_classifier,
-    }
-    return Catalog(artifacts, _choose_defaults(artifacts, wanted))
+    return Catalog(artifacts, _choose_defaults(artifacts, settings))
+
+
+def restrict(catalog: Catalog, served: Collection[str], settings: Settings) -> Catalog:
+    """The part of a catalog that the engine could set up. CatalogError when that is nothing."""
+    artifacts = {name: one for name, one in catalog.artifacts.items() if name in served}
+    if not artifacts:
+        raise CatalogError("no model could be set up; the messages above say why")
+    return Catalog(artifacts, _choose_defaults(artifacts, settings))
 
 
 def describe(artifact: Artifact) -> dict[str, str]:
@@ -103,7 +107,8 @@ def _load_all(directories: list[Path]) -> dict[str, Artifact]:
     artifacts: dict[str, Artifact] = {}
     for directory in directories:
         try:
-            artifact = load_artifact(directory)
+            with panics_as_errors():
+                artifact = load_artifact(directory)
         except ArtifactError as error:
             logger.error("refused a model: %s", error)
             continue
@@ -122,9 +127,11 @@ def _load_all(directories: list[Path]) -> dict[str, Artifact]:
     return dict(sorted(artifacts.items()))
 
 
-def _choose_defaults(
-    artifacts: Mapping[str, Artifact], wanted: Mapping[Kind, str | None]
-) -> dict[str, str]:
+def _choose_defaults(artifacts: Mapping[str, Artifact], settings: Settings) -> dict[str, str]:
+    wanted: dict[Kind, str | None] = {
+        "language-model": settings.default_language_model,
+        "classifier": settings.default_classifier,
+    }
     defaults: dict[str, str] = {}
     for kind in KINDS:
         names = [name for name, artifact in artifacts.items() if artifact.manifest.kind == kind]

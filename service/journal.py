@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from model.errors import is_panic
 from service.errors import ClientGoneError, internal_error
 from service.metrics import OTHER_ROUTE, Metrics
 
@@ -101,8 +102,8 @@ class Failures:
             await self._app(scope, receive, send_noting_begin)
         except ClientGoneError:
             raise
-        except Exception:
-            if scope["type"] != "http":
+        except BaseException as error:
+            if scope["type"] != "http" or not (isinstance(error, Exception) or is_panic(error)):
                 raise
             logger.exception("%s failed", _request_line(scope))
             if begun:  # too late for another status: closing the connection tells the client

@@ -21,6 +21,8 @@ Count = Annotated[int, Field(ge=1)]
 
 _KEY = re.compile(r"[\x21-\x7e]+")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/\s?#@]+")
+SHORTEST_STATE_KEY = 32  # bytes
+FEWEST_CHARACTERS = 8  # different ones: fewer are a word that is repeated
 
 
 class Settings(BaseSettings):
@@ -76,7 +78,12 @@ class Settings(BaseSettings):
     )
     state_key: CliSuppress[SecretStr] = Field(
         default=SecretStr(""),
-        description="signs the states that clients keep; without one they end with the process",
+        description="signs the states that clients keep, at least 32 bytes of random characters; "
+        "without one they end with the process",
+    )
+    bind_states_to_keys: bool = Field(
+        default=False,
+        description="a state is of use only with the API key that it was given out for",
     )
     max_state_characters: Count = Field(
         default=1 << 20, description="longest state a client may bring, in characters"
@@ -151,6 +158,19 @@ class Settings(BaseSettings):
     drain_seconds: Seconds = Field(
         default=30, description="time running requests have to finish after SIGTERM"
     )
+
+    @field_validator("state_key")
+    @classmethod
+    def _check_state_key(cls, key: SecretStr) -> SecretStr:
+        text = key.get_secret_value()
+        long = len(text.encode()) >= SHORTEST_STATE_KEY
+        if text and not (long and len(set(text)) >= FEWEST_CHARACTERS):
+            raise ValueError(
+                f"expected at least {SHORTEST_STATE_KEY} bytes of random characters, since a key "
+                "that can be guessed can be found from one state; make one with: "
+                "openssl rand -hex 32"
+            )
+        return key
 
     @field_validator("api_keys", mode="before")
     @classmethod

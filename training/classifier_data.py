@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model.manifest import ManifestError, check_label
 from model.tokenizer import Tokenizer
 from training.buckets import Documents
 from training.classifier_recipe import ClassifierRecipe
@@ -59,6 +60,11 @@ def read_splits(recipe: ClassifierRecipe) -> Splits:
             f"{recipe.train[0]}: all examples have the label {labels[0]!r}; a classifier needs at "
             "least two labels (choose the column with --label-column)"
         )
+    try:
+        for label in (*labels, outside or ""):
+            check_label(label)
+    except ManifestError as error:
+        raise DataError(f"{recipe.train[0]}: {error}") from error
     for sources, examples in ((recipe.valid, valid), (recipe.test, test)):
         _check_labels(sources, examples, {*labels, outside})
     if test and all(example.label == outside for example in test):

@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 
 from model.artifact import Artifact
+from model.errors import panics_as_errors
 from model.networks import LanguageModel
 from service.engine.classifier_runner import ClassifierRunner
 from service.engine.errors import Draining, QueueFull, StepFailed, UnknownModel
@@ -49,14 +50,14 @@ class Engine:
         options: EngineOptions = DEFAULT_OPTIONS,
         observer: Observer | None = None,
     ) -> None:
-        """Packs the weights. ``deliver`` must be quick and must not raise."""
+        """Packs the weights. ``deliver`` must be quick and must not raise.
+
+        A model that cannot be set up is logged and left out of :attr:`models`.
+        """
         self._options = options
         self._observer = observer or Observer()
         self._deliver = deliver
-        self._runners = {
-            name: _runner(name, artifact, options, self._observer)
-            for name, artifact in models.items()
-        }
+        self._runners = _runners(models, options, self._observer)
         self._wake = threading.Condition()  # guards the four fields below
         self._submitted: list[tuple[Runner, Request]] = []
         self._cancelled: list[Ticket] = []
@@ -132,6 +133,11 @@ class Engine:
         return idle
 
     @property
+    def models(self) -> Collection[str]:
+        """The names of the models that are being served."""
+        return self._runners.keys()
+
+    @property
     def draining(self) -> bool:
         """Whether new tasks are refused."""
         return self._draining
@@ -205,6 +211,19 @@ class Engine:
             runner.accept(request)
         runners = self._runners.values()
         self._hand_over([event for runner in runners for event in runner.abandon(Draining())])
+
+
+def _runners(
+    models: Mapping[str, Artifact], options: EngineOptions, observer: Observer
+) -> dict[str, Runner]:
+    runners: dict[str, Runner] = {}
+    for name, artifact in models.items():
+        try:
+            with panics_as_errors():
+                runners[name] = _runner(name, artifact, options, observer)
+        except Exception:
+            logger.exception("refused a model: %s: it cannot be set up", name)
+    return runners
 
 
 def _runner(name: str, artifact: Artifact, options: EngineOptions, observer: Observer) -> Runner:

@@ -200,7 +200,7 @@ class Choice(RowSequence):
             completion_tokens=self.drawn,
             cached_tokens=self._prompt.cached,
             seed=self._sampling.seed,
-            state=self._shared.sealer.seal(self._snapshot(reason, pending)) if returns else None,
+            state=self._seal(reason, pending) if returns else None,
             final=self._shared.close(),
         )
 
@@ -215,6 +215,9 @@ class Choice(RowSequence):
         elif self.drawn:
             read = self.drawn if reason == "end" else self.drawn - 1
             self._prompt.remember(self._drawn_tokens[:read], self._kernel.save(self.row))
+
+    def _seal(self, reason: FinishReason, pending: bytes) -> str:
+        return self._shared.sealer.seal(self._snapshot(reason, pending), self._task.tenant)
 
     def _snapshot(self, reason: FinishReason, pending: bytes) -> Snapshot:
         if not self._prompt.done:

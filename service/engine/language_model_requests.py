@@ -59,7 +59,7 @@ class RequestMaker:
 
     def _generate(self, task: Generate) -> Request:
         self._check(task)
-        brought = None if task.state is None else self._sealer.open(task.state)
+        brought = None if task.state is None else self._sealer.open(task.state, task.tenant)
         pieces = self._pieces("prompt", task.prompt)
         sampling = replace(
             task.sampling, logprob=task.logprobs is not None, top_logprobs=task.logprobs or 0

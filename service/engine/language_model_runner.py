@@ -17,7 +17,7 @@ from service.engine.errors import DeadlineExceeded, EngineError, StepFailed
 from service.engine.language_model_requests import RequestMaker
 from service.engine.observer import EndReason, Observer
 from service.engine.options import EngineOptions
-from service.engine.portable_state import Sealer, fingerprint_of
+from service.engine.portable_state import Sealer
 from service.engine.runner import TicketEvents
 from service.engine.scheduler import Phase, Scheduler
 from service.engine.sequence import Request, RowSequence, Ticket
@@ -50,9 +50,7 @@ class LanguageModelRunner:
             options,
             StateCache(name, options.state_cache_bytes, observer),
             Sealer(
-                options.state_key,
-                fingerprint_of(artifact),
-                artifact.network.architecture,
+                options.state_key, artifact, artifact.network, bound=options.bind_states_to_keys
             ),
         )
         self._steps = options.burst_steps

@@ -19,7 +19,8 @@ class EngineOptions:
     products. ``burst_steps``: steps per turn, at most.
     ``prompt_tokens``: the longest prompt or scored text.
     ``state_cache_bytes``: of the states kept, per language model. ``state_key``: signs portable
-    states; without one they end with the process. ``classifier_tokens``: longer texts
+    states; without one they end with the process. ``bind_states_to_keys``: only the tenant that a
+    state was given to may bring it. ``classifier_tokens``: longer texts
     are cut (``Classification.truncated``). ``classifier_batch_tokens``: tokens, padding
     included, that are classified together. ``classifier_slice_tokens``: of these, how many are
     worked on between two steps of the language models. ``search_rows``: workers of a search.
@@ -35,6 +36,7 @@ class EngineOptions:
     prompt_tokens: int = 100_000
     state_cache_bytes: int = 64 * 2**20
     state_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    bind_states_to_keys: bool = False
     classifier_tokens: int = 4096
     classifier_batch_tokens: int = 4096
     classifier_slice_tokens: int = 512

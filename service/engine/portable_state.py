@@ -5,16 +5,20 @@
 ``fingerprint`` tells the model's files, ``last`` is the token that was drawn and not yet read,
 ``position`` counts the draws so far. The body, compressed, holds the half of a character that was
 not shown yet, a bit for each token that the repetition penalty knows, and the state in float32.
-HMAC-SHA256 over all of it; nothing is looked at before the signature has been checked. Its size
-does not depend on how much was read. Knows no HTTP and no rows.
+HMAC-SHA256 over all of it, and over the API key's digest where states are bound to keys; nothing
+is looked at before the signature has been checked. Then every field is checked as if there were no
+signature, so that a stolen key harms no other request. The size does not depend on how much was
+read. No HTTP and no rows here.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import hashlib
 import hmac
+import math
 import struct
 import zlib
 from collections.abc import Collection
@@ -24,14 +28,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.architecture import LanguageModelArchitecture
 from model.artifact import Artifact
+from model.networks import LanguageModel
 from model.state import State
 from service.engine.errors import ForeignState, InvalidState
 
 VERSION = 1
 SIGNATURE_BYTES = 32
 FINGERPRINT_BYTES = 16
+LONGEST_PENDING = 3  # bytes of a character that is not whole
+LARGEST_POSITION = 2**53
+LARGEST_CHOICE = 2**16
+ROUNDING = 1e-3  # by which a hidden state may lie beyond its bound
+LARGEST_CELL = 2.0**26  # a cell state grows by 1 a step, which float32 can follow up to 2^24
 _HEAD = struct.Struct("<B16sIQQQ")
 _PENDING = struct.Struct("<B")
 
@@ -58,18 +67,28 @@ def fingerprint_of(artifact: Artifact) -> bytes:
 
 
 class Sealer:
-    """Writes and reads the tokens of one model."""
+    """Writes and reads the tokens of one model.
+
+    ``bound``: a token is of use only to the tenant that it was given to.
+    """
 
     def __init__(
-        self, key: bytes, fingerprint: bytes, architecture: LanguageModelArchitecture
+        self, key: bytes, artifact: Artifact, network: LanguageModel, *, bound: bool = False
     ) -> None:
+        architecture = network.architecture
         self._key = key
-        self._fingerprint = fingerprint
+        self._bound = bound
+        self._fingerprint = fingerprint_of(artifact)
         self._vocabulary = architecture.vocabulary
+        self._never_drawn = artifact.tokenizer.never_drawn
         self._parts = 2 if architecture.cell == "lstm" else 1
         self._shape = (self._parts, architecture.layers, 1, architecture.hidden)
+        self._seen_bytes = (self._vocabulary + 7) // 8
+        self._fixed_bytes = self._seen_bytes + 4 * math.prod(self._shape)
+        first = network.initial_state(1).hidden_LBH  # a state stays within it or within 1
+        self._largest_hidden = max(1.0, float(first.detach().abs().max())) + ROUNDING
 
-    def seal(self, snapshot: Snapshot) -> str:
+    def seal(self, snapshot: Snapshot, tenant: str = "") -> str:
         """The token."""
         head = _HEAD.pack(
             VERSION,
@@ -89,13 +108,15 @@ class Sealer:
             )
         )
         sealed = head + zlib.compress(body, level=1)
-        return base64.urlsafe_b64encode(sealed + self._sign(sealed)).decode().rstrip("=")
+        signature = self._sign(sealed, tenant)
+        return base64.urlsafe_b64encode(sealed + signature).decode().rstrip("=")
 
-    def open(self, token: str) -> Snapshot:
+    def open(self, token: str, tenant: str = "") -> Snapshot:
         """What was sealed.
 
         Raises:
-            InvalidState: damaged, cut off, or signed with another key.
+            InvalidState: damaged, cut off, signed with another key or for another tenant, or
+                with a field that this model cannot have given it.
             ForeignState: of another version of the format, or of another model.
         """
         try:
@@ -103,33 +124,77 @@ class Sealer:
         except (binascii.Error, ValueError):
             raise InvalidState from None
         sealed, signature = raw[:-SIGNATURE_BYTES], raw[-SIGNATURE_BYTES:]
-        if len(sealed) < _HEAD.size or not hmac.compare_digest(signature, self._sign(sealed)):
+        genuine = hmac.compare_digest(signature, self._sign(sealed, tenant))
+        if len(sealed) < _HEAD.size or not genuine:
             raise InvalidState
         version, fingerprint, last, position, seed, choice = _HEAD.unpack_from(sealed)
         if version != VERSION:
             raise ForeignState(f"it is of version {version} of the format, this is {VERSION}")
         if fingerprint != self._fingerprint:
             raise ForeignState("it belongs to another model or another version of this one")
-        body = zlib.decompress(sealed[_HEAD.size :])
-        begin = _PENDING.size + body[0]
-        numbers = begin + (self._vocabulary + 7) // 8
+        drawable = last < self._vocabulary and last not in self._never_drawn
+        if not drawable or position > LARGEST_POSITION or choice > LARGEST_CHOICE:
+            raise InvalidState
+        pending, seen, numbers = self._parts_of(self._expand(sealed[_HEAD.size :]))
         return Snapshot(
-            state=self._state(body[numbers:]),
+            state=self._state(numbers),
             last=last,
             position=position,
             seed=seed,
             choice=choice,
-            seen=_from_bits(body[begin:numbers]),
-            pending=body[_PENDING.size : begin],
+            seen=self._seen(seen),
+            pending=pending,
         )
 
-    def _sign(self, sealed: bytes) -> bytes:
-        return hmac.digest(self._key, b"unroll state\0" + sealed, "sha256")
+    def _sign(self, sealed: bytes, tenant: str) -> bytes:
+        owner = b"of " + tenant.encode() + b"\0" if self._bound else b""
+        return hmac.digest(self._key, b"unroll state\0" + owner + sealed, "sha256")
+
+    def _expand(self, compressed: bytes) -> bytes:
+        """The body, which has a known length: no more than that is ever expanded."""
+        expander = zlib.decompressobj()
+        longest = _PENDING.size + LONGEST_PENDING + self._fixed_bytes
+        try:
+            body = expander.decompress(compressed, longest + 1)  # with room to see the end
+        except zlib.error:
+            raise InvalidState from None
+        if not expander.eof or expander.unused_data:
+            raise InvalidState
+        return body
+
+    def _parts_of(self, body: bytes) -> tuple[bytes, bytes, bytes]:
+        """The half of a character, the bits of what was seen, and the numbers."""
+        if not body or len(body) != _PENDING.size + body[0] + self._fixed_bytes:
+            raise InvalidState
+        begin = _PENDING.size + body[0]
+        pending, numbers = body[_PENDING.size : begin], begin + self._seen_bytes
+        if not _is_half_a_character(pending):
+            raise InvalidState
+        return pending, body[begin:numbers], body[numbers:]
+
+    def _seen(self, raw: bytes) -> frozenset[int]:
+        seen = _from_bits(raw)
+        if seen and max(seen) >= self._vocabulary:
+            raise InvalidState
+        return seen
 
     def _state(self, raw: bytes) -> State:
         values = torch.tensor(np.frombuffer(raw, dtype=np.float32).reshape(self._shape))
         parts: list[Tensor] = list(values.unbind())
+        bounds = (self._largest_hidden, LARGEST_CELL)
+        for part, bound in zip(parts, bounds, strict=False):
+            if not bool((part.abs() <= bound).all()):  # false for what is not a number
+                raise InvalidState
         return State(parts[0], parts[1] if len(parts) > 1 else None)
+
+
+def _is_half_a_character(raw: bytes) -> bool:
+    """Whether these bytes, if any, begin a character of UTF-8 and do not end it."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        return decoder.decode(raw) == "" and decoder.getstate()[0] == raw
+    except UnicodeDecodeError:
+        return False
 
 
 def _bits(ids: Collection[int], count: int) -> bytes:

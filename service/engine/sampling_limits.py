@@ -12,7 +12,7 @@ from service.kernel.interface import Sampling
 LARGEST_SEED = 2**64 - 1
 LIMITS: dict[str, tuple[float, float]] = {
     "temperature": (0.0, 1e4),
-    "top_k": (0, 2**31),
+    "top_k": (0, 2**31 - 1),
     "top_p": (0.0, 1.0),
     "min_p": (0.0, 1.0),
     "repetition_penalty": (0.01, 100.0),

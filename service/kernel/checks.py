@@ -44,5 +44,9 @@ def check_work(work: Sequence[RowWork], steps: int, capacity: int, vocabulary: i
             raise ValueError("feed: expected at least one token")
         if not 0 <= min(item.feed) <= max(item.feed) < vocabulary:
             raise ValueError(f"feed: expected token ids from 0 to {vocabulary - 1}")
+        if item.seen and not 0 <= min(item.seen) <= max(item.seen) < vocabulary:
+            raise ValueError(f"seen: expected token ids from 0 to {vocabulary - 1}")
+        if len(item.seen) > vocabulary:
+            raise ValueError(f"seen: expected each id once, got {len(item.seen)}")
         if item.draw < 0:
             raise ValueError(f"draw: expected 0 or more, got {item.draw}")

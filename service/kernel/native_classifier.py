@@ -160,7 +160,7 @@ class NativeClassifierKernel:
         for begin in range(0, stretch.positions, steps):
             stretch.begin, stretch.end = begin, min(begin + steps, stretch.positions)
             if self._library.unroll_encode(ctypes.byref(stretch), wanted) != 0:
-                raise MemoryError("the native kernel found no memory or threads for a slice")
+                raise MemoryError("the native kernel found no memory for a slice")
             yield
 
     def _direction(self, layer: int, place: int) -> _Direction:

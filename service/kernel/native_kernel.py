@@ -171,7 +171,7 @@ class NativeKernel:
         native_library.instruction_set()  # says what is wrong with a wish
         model = self._library.unroll_create(ctypes.byref(description), threads, wanted)
         if model is None:
-            raise MemoryError("the native kernel could not be set up: no memory, or no threads")
+            raise MemoryError("the native kernel could not be set up: no memory")
         return int(model)
 
     def _first_inputs(

@@ -31,6 +31,7 @@ from service.kernel.random_numbers import (
 )
 
 FloatArray = NDArray[np.float32]
+LARGEST_LOGIT = 1e30  # as native/draw.h: differences of those inside stay finite
 COLDEST = 1e-6  # temperatures between 0 and this would be 0 in float32
 NEARLY = 1.0 + 1e-6  # room for the rounding of bounds to float32
 BLOCK = 2**17  # numbers worked on at once: four such buffers stay in a core's cache
@@ -159,9 +160,9 @@ class Sampler:
 
 
 def highest(logits_RN: FloatArray) -> FloatArray:
-    """The largest of each row (R, 1). Raises FloatingPointError on logits that are not finite."""
+    """The largest of each row (R, 1). Raises FloatingPointError on logits beyond LARGEST_LOGIT."""
     highest_R1: FloatArray = logits_RN.max(axis=1, keepdims=True)
-    if not np.isfinite(highest_R1).all():
+    if not (highest_R1.max() <= LARGEST_LOGIT and logits_RN.min() >= -LARGEST_LOGIT):
         raise FloatingPointError("the network gave logits that are not finite numbers")
     return highest_R1
 

@@ -90,7 +90,7 @@ def change_manifest(directory: Path, **values: object) -> None:
     manifest = json.loads(path.read_text()) | values
     del manifest["sha256"]
     text = json.dumps(manifest, sort_keys=True, ensure_ascii=False)
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
     path.write_text(json.dumps(manifest | {"sha256": digest}))
 
 

@@ -29,9 +29,9 @@ class AdaptiveRow {
   // Between the head and the tails.
   void choose() {
     ask_.needed = 0;
-    highest_ = head_.highest();
-    ask_.failed = !std::isfinite(highest_);
+    ask_.failed = !head_.usable(first_entry_ + ask_.tail_count);
     if (ask_.failed) return;
+    highest_ = head_.highest();
     ask_.head_total = highest_ + float(std::log(head_.mass(highest_, 1.0f)));
     if (wants_all()) ask_.needed = (1u << ask_.tail_count) - 1;
     for (int tail = 0; tail < ask_.tail_count; ++tail)
@@ -54,8 +54,10 @@ class AdaptiveRow {
     } else if (ask_.score >= 0) {
       ask_.score_logprob = logprob(ask_.score);
     }
-    if (!in_rounds()) return;
+    if (!in_rounds() || ask_.failed) return;
     settle_race();
+    ask_.failed = ask_.token < 0 || ask_.token >= ask_.vocabulary;
+    if (ask_.failed) return;
     ask_.token_logprob = logprob(ask_.token);
   }
 
@@ -112,7 +114,7 @@ class AdaptiveRow {
   void sum_up(int tail) {
     const Span span(logits(tail), words(tail));
     const float highest = span.highest();
-    ask_.failed = ask_.failed || !std::isfinite(highest);
+    ask_.failed = ask_.failed || !span.usable(words(tail));
     totals_[tail] = highest + float(std::log(span.mass(highest, 1.0f)));
   }
 
@@ -140,8 +142,9 @@ class AdaptiveRow {
     all.draw = ask_.draw && !in_rounds();
     const int room = (ask_.vocabulary + LANES - 1) / LANES * LANES;
     Row(all, scratch_ + room).answer();
+    ask_.failed = all.failed;
     ask_.score_logprob = all.score_logprob;
-    if (!all.draw) return;
+    if (!all.draw || all.failed) return;
     ask_.token = all.token;
     ask_.token_logprob = all.token_logprob;
   }

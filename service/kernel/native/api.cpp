@@ -1,7 +1,5 @@
 // The C interface that native_library.py calls. Chooses the instruction set; catches everything.
 #include <cstring>
-#include <exception>
-#include <new>
 
 #include "encoder.h"
 #include "language_model.h"
@@ -50,13 +48,13 @@ const char* unroll_instruction_set(const char* wanted) {
   return steps == nullptr ? nullptr : steps->name;
 }
 
-// Null without memory or threads.
+// Null without memory.
 void* unroll_create(const Description* description, int threads, const char* wanted) {
   const Steps* steps = choose_steps(wanted);
   if (steps == nullptr) return nullptr;
   try {
     return new LanguageModel(*description, threads, *steps);
-  } catch (const std::exception&) {
+  } catch (...) {
     return nullptr;
   }
 }
@@ -67,7 +65,7 @@ void unroll_destroy(void* model) { delete static_cast<LanguageModel*>(model); }
 int unroll_run(void* model, const Call* call) {
   try {
     return static_cast<LanguageModel*>(model)->run(*call);
-  } catch (const std::exception&) {
+  } catch (...) {
     return 2;
   }
 }
@@ -83,14 +81,14 @@ void unroll_restore(void* model, int row, const float* hiddens, const float* cel
 
 void unroll_interrupt(void* model) { static_cast<LanguageModel*>(model)->interrupt(); }
 
-// 0, 2 without memory or threads.
+// 0, 2 without memory.
 int unroll_encode(const Stretch* stretch, const char* wanted) {
   const Steps* steps = choose_steps(wanted);
   if (steps == nullptr) return 2;
   try {
     encode(*stretch, *steps);
     return 0;
-  } catch (const std::exception&) {
+  } catch (...) {
     return 2;
   }
 }

@@ -19,6 +19,10 @@
 namespace {
 
 constexpr float NEVER = -__builtin_inff();
+// Logits beyond are refused like those that are not finite: with all of them inside, differences,
+// penalties and the borders below keep their meaning, and there is a token to draw.
+constexpr float LARGEST_LOGIT = 1e30f;
+constexpr float BELOW_ALL = -3e38f;  // less than any logit, more than NEVER
 constexpr float COLDEST = 1e-6f;    // a temperature below is taken for this
 constexpr float NEARLY = 1e-3f;     // room for the rounding of bounds to float32
 constexpr uint32_t GOLDEN = 0x9E3779B9u;
@@ -75,6 +79,18 @@ class Span {
   }
 
   int padded() const { return padded_; }
+
+  // Whether every logit is a number that can be worked with. Not-a-number fails the comparison.
+  bool usable(int count) const {
+    i32x16 wrong{};
+    for (int place = 0; place < padded_; place += LANES) {
+      const f32x16 value = load<f32x16>(logits_ + place);
+      const i32x16 fits = (value <= splat(LARGEST_LOGIT)) & (value >= splat(-LARGEST_LOGIT));
+      const i32x16 beyond = bits<i32x16>(ids_from(place)) >= splat(int32_t(count));
+      wrong |= ~(fits | beyond);
+    }
+    return !any(wrong);
+  }
 
   float highest() const {
     f32x16 found = splat(NEVER);
@@ -136,13 +152,15 @@ class Row {
         candidates_(reinterpret_cast<Candidate*>(raw_ + ask.vocabulary)) {}
 
   void answer() {
-    highest_ = span_.highest();
-    ask_.failed = !std::isfinite(highest_);
+    ask_.failed = !span_.usable(ask_.vocabulary);
     if (ask_.failed) return;
+    highest_ = span_.highest();
     const bool reports = ask_.score >= 0 || ask_.logprob || ask_.top > 0 || ask_.distribution;
     if (reports) report();
     if (!ask_.draw) return;
     change();
+    ask_.failed = !std::isfinite(highest_);  // a penalty can still leave float32
+    if (ask_.failed) return;
     ask_.token = ask_.temperature <= 0 ? span_.place_of(highest_) : drawn();
     if (reports) ask_.token_logprob = raw(ask_.token) - log_total_;
   }
@@ -204,7 +222,7 @@ class Row {
 
   // The smallest logit whose weight is at least this share of the likeliest token's.
   float lowest_for(float share) const {
-    return share > 0 ? highest_ + std::log(share) / inverse_ - 1e-5f / inverse_ : -3e38f;
+    return share > 0 ? highest_ + std::log(share) / inverse_ - 1e-5f / inverse_ : BELOW_ALL;
   }
 
   // Candidates with at least this logit, by id; how many.
@@ -232,7 +250,7 @@ class Row {
   int keep_largest(int wanted) {
     float gap = 1.0f;  // below the highest: wide enough for those wanted, and few more
     while (gap < 1e6f && how_many(highest_ - gap) < wanted) gap *= 1.5f;
-    const int count = gather(gap < 1e6f ? highest_ - gap : -3e38f);
+    const int count = gather(gap < 1e6f ? highest_ - gap : BELOW_ALL);
     if (count <= wanted) return count;
     std::nth_element(candidates_, candidates_ + wanted, candidates_ + count, before);
     return wanted;
@@ -262,7 +280,7 @@ class Row {
       const int count = gather(lowest_for(share));
       if (weigh(count) >= double(ask_.top_p) * all) return nucleus(count, all);
     }
-    return nucleus(gather(-3e38f), all);
+    return nucleus(gather(BELOW_ALL), all);
   }
 
   int32_t race_among(int count) const {
@@ -276,7 +294,7 @@ class Row {
       const bool wins = winner < 0 || time > best || (time == best && one.id < winner);
       if (wins) best = time, winner = one.id;
     }
-    return winner;
+    return winner < 0 ? span_.place_of(highest_) : winner;
   }
 
   double exact(float logit, int32_t id) const {

@@ -2,9 +2,12 @@
 #include "encoder.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
-#include <thread>
+#include <new>
 #include <vector>
+
+#include "helpers.h"
 
 namespace {
 
@@ -72,9 +75,18 @@ class Reader {
 }  // namespace
 
 void encode(const Stretch& stretch, const Steps& steps) {
-  std::vector<std::thread> others;
-  for (int thread = 1; thread < stretch.threads; ++thread)
-    others.emplace_back([&, thread] { Reader(stretch, steps, thread).read(); });
-  Reader(stretch, steps, 0).read();
-  for (std::thread& other : others) other.join();
+  std::atomic<bool> failed{false};
+  const auto read = [&](int share) {  // an exception that leaves a thread ends the process
+    try {
+      Reader(stretch, steps, share).read();
+    } catch (...) {
+      failed = true;
+    }
+  };
+  const int helpers = stretch.threads - 1;
+  Helpers others(helpers, [&](int number) { read(number); });
+  read(0);
+  for (int share = others.started() + 1; share < stretch.threads; ++share) read(share);
+  others.join();
+  if (failed) throw std::bad_alloc();
 }

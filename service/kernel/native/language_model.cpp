@@ -71,9 +71,10 @@ int LanguageModel::run(const Call& call) {
   }
   failed_ = ended_ = false;
   sharing_ = call.count * multiplications_ < description_.worth_sharing ? 1 : team_.size();
-  if (sharing_ > 1) team_.begin();
-  run_steps(call);
-  if (sharing_ > 1) team_.finish();
+  {
+    const Team::Awake awake(sharing_ > 1 ? &team_ : nullptr);
+    run_steps(call);
+  }
   interrupted_.store(false, std::memory_order_relaxed);
   return failed_ ? 1 : 0;
 }

@@ -13,16 +13,14 @@
 #include <functional>
 #include <mutex>
 #include <thread>
-#include <vector>
+
+#include "helpers.h"
 
 class Team {
  public:
   typedef std::function<void(int piece, int thread)> Job;
 
-  explicit Team(int size) : size_(size) {
-    for (int number = 1; number < size; ++number)
-      threads_.emplace_back([this, number] { help(number); });
-  }
+  explicit Team(int size) : helpers_(size - 1, [this](int number) { help(number); }) {}
 
   ~Team() {
     {
@@ -30,21 +28,26 @@ class Team {
       ending_ = true;
     }
     wake_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
+    helpers_.join();
   }
 
-  int size() const { return size_; }
+  // The caller and its helpers.
+  int size() const { return 1 + helpers_.started(); }
 
-  // Helpers are awake from here to finish().
-  void begin() {
-    {
-      const std::lock_guard<std::mutex> hold(mutex_);
-      awake_.store(true, std::memory_order_relaxed);
+  // Helpers are awake while one of these lives.
+  class Awake {
+   public:
+    explicit Awake(Team* team) : team_(team) {
+      if (team_ != nullptr) team_->begin();
     }
-    wake_.notify_all();
-  }
+    ~Awake() {
+      if (team_ != nullptr) team_->finish();
+    }
+    Awake(const Awake&) = delete;
 
-  void finish() { awake_.store(false, std::memory_order_relaxed); }
+   private:
+    Team* const team_;
+  };
 
   // Does all pieces of one phase and returns when every one is done.
   void share(int pieces, const Job& job) {
@@ -63,6 +66,16 @@ class Team {
 
  private:
   static constexpr int SPINS = 2000;  // about 20 microseconds
+
+  void begin() {
+    {
+      const std::lock_guard<std::mutex> hold(mutex_);
+      awake_.store(true, std::memory_order_relaxed);
+    }
+    wake_.notify_all();
+  }
+
+  void finish() { awake_.store(false, std::memory_order_relaxed); }
 
   static void pause() {
 #if defined(__x86_64__)
@@ -107,7 +120,6 @@ class Team {
     return !ending_;
   }
 
-  const int size_;
   // Phase in the upper half, pieces left in the lower: the phase, so that a thread that was put aside
   // in the middle of take() cannot mistake a later phase for the one it saw.
   std::atomic<uint64_t> left_{0};
@@ -118,5 +130,5 @@ class Team {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool ending_ = false;
-  std::vector<std::thread> threads_;
+  Helpers helpers_;  // last: they use all that stands above
 };

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.http.process import RunningService, error_of
+from tests.service.http.process import RunningService, error_of, run_to_end
 
+STATE_KEY = "5f0c3d9a1b7e4826" * 4
 KEYS = {"one": {"Authorization": "Bearer one"}, "two": {"X-API-Key": "two"}}
 PROMPT = "The keys to the old cabinet"
 
@@ -17,7 +18,7 @@ PROMPT = "The keys to the old cabinet"
 def keyed(models: Path) -> Iterator[RunningService]:
     """A service with two API keys and a key for states."""
     arguments = ("--default-language-model", "words")
-    environment = {"UNROLL_API_KEYS": "one,two", "UNROLL_STATE_KEY": "secret"}
+    environment = {"UNROLL_API_KEYS": "one,two", "UNROLL_STATE_KEY": STATE_KEY}
     with RunningService(models, *arguments, **environment) as running:
         yield running
 
@@ -113,10 +114,37 @@ def test_replicas_with_one_key_share_states(keyed: RunningService, models: Path)
     body = {"prompt": PROMPT, "max_tokens": 5, "return_state": True}
     answer = keyed.client.post("/generate", json=body, headers=KEYS["one"]).json()
     resume = {"model": "words", "state": answer["state"], "max_tokens": 5}
-    with RunningService(models, UNROLL_STATE_KEY="secret") as replica:
+    with RunningService(models, UNROLL_STATE_KEY=STATE_KEY) as replica:
         assert replica.ask("/generate", **resume)["seed"] == answer["seed"]
     with RunningService(models) as stranger:
         assert stranger.post("/generate", resume).status_code == 400
         assert "no UNROLL_STATE_KEY" in stranger.output
     assert "UNROLL_STATE_KEY" not in keyed.output
-    assert "secret" not in keyed.output
+    assert STATE_KEY not in keyed.output
+
+
+def test_a_state_can_be_bound_to_the_key_it_was_given_out_for(models: Path) -> None:
+    """With the option a state is of use with its own key alone; without it, with any key."""
+    body = {"model": "words", "prompt": PROMPT, "max_tokens": 5, "return_state": True}
+    environment = {"UNROLL_API_KEYS": "one,two", "UNROLL_STATE_KEY": STATE_KEY}
+    for bound, status in (("true", 400), ("false", 200)):
+        bind = {"UNROLL_BIND_STATES_TO_KEYS": bound}
+        with RunningService(models, **environment, **bind) as service:
+            given = service.client.post("/generate", json=body, headers=KEYS["one"]).json()
+        resume = {"model": "words", "state": given["state"], "max_tokens": 5}
+        with RunningService(models, **environment, **bind) as replica:
+            own, other = (
+                replica.client.post("/generate", json=resume, headers=KEYS[key]) for key in KEYS
+            )
+        assert own.status_code == 200
+        assert other.status_code == status
+
+
+@pytest.mark.parametrize("key", ["k", "x" * 31, "x" * 64, "password" * 8, "0123456" * 10])
+def test_a_key_that_can_be_guessed_is_refused_at_the_start(models: Path, key: str) -> None:
+    """A short key, or a word again and again, is refused with the command that makes a good one."""
+    ended = run_to_end("--models", str(models), UNROLL_STATE_KEY=key)
+    assert ended.returncode == 2
+    assert "UNROLL_STATE_KEY" in ended.stderr
+    assert "openssl rand -hex 32" in ended.stderr
+    assert key not in ended.stderr.replace("UNROLL_STATE_KEY", "") or key == "k"
