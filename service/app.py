@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -25,11 +26,14 @@ from service.engine.errors import EngineError
 from service.errors import ApiError, from_engine, from_framework, from_validation
 from service.journal import Journal, RouteLabels
 from service.kernel.choice import resolve
+from service.limits import Limits
 from service.metrics import Metrics, version
 from service.request_body import BodyLimit
 from service.routes import classify, docs, generate, health, index, models, next_word, score
 from service.settings import Settings
+from service.unread import UnreadLimit
 from service.warm_up import warm_up
+from service.workers import Workers
 
 DESCRIPTION = """Recurrent language models and classifiers.
 
@@ -38,7 +42,22 @@ may be left out: the default model of that kind answers. Every error has the one
 `{"error": {"type", "message", "param"}}`."""
 
 logger = logging.getLogger(__name__)
+WORKERS = 2
 _ROUTERS = (generate, next_word, score, classify, models, health, docs, index)
+
+
+class DescribedApp(FastAPI):
+    """FastAPI whose description tells the bounds of this service."""
+
+    def __init__(self, *, limits: Limits, **options: Any) -> None:
+        super().__init__(**options)
+        self._limits = limits
+
+    def openapi(self) -> dict[str, Any]:
+        """Called by FastAPI, which keeps what it has described."""
+        if self.openapi_schema is None:
+            self._limits.describe(super().openapi())
+        return super().openapi()
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -47,8 +66,12 @@ def create_app(settings: Settings) -> FastAPI:
     labels = RouteLabels(["/openapi.json", *_paths()])
     infos = {name: describe(artifact) for name, artifact in catalog.artifacts.items()}
     metrics = Metrics(infos, labels.labels)
-    bridge = _bridge(settings, catalog, metrics)
-    app = FastAPI(
+    limits = Limits(settings)
+    # as many texts may wait as requests may; a thread's memory is that of a part of a text
+    workers = Workers(threads=WORKERS, waiting=settings.max_waiting)
+    bridge = _bridge(settings, catalog, metrics, workers)
+    app = DescribedApp(
+        limits=limits,
         title="Unroll",
         version=version(),
         description=DESCRIPTION,
@@ -57,20 +80,21 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         lifespan=_lifespan,
     )
-    app.state.context = ServiceContext(settings, catalog, metrics, bridge)
+    app.state.context = ServiceContext(settings, catalog, metrics, limits, workers, bridge)
     for module in _ROUTERS:
         app.include_router(module.router)
     _map_errors(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, seconds=settings.body_seconds)
     if settings.api_keys:
         app.add_middleware(ApiKeys, keys=[key.get_secret_value() for key in settings.api_keys])
+    app.add_middleware(UnreadLimit, seconds=settings.unread_seconds, metrics=metrics)
     app.add_middleware(  # added last, so outermost
         Journal, metrics=metrics, routes=labels, access_log=settings.access_log
     )
     return app
 
 
-def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics) -> Bridge:
+def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics, workers: Workers) -> Bridge:
     options = EngineOptions(
         rows=settings.max_rows,
         waiting=settings.max_waiting,
@@ -81,12 +105,16 @@ def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics) -> Bridge:
         state_cache_bytes=settings.state_cache_bytes,
         state_key=_state_key(settings),
         prompt_tokens=settings.max_prompt_tokens,
+        answer_logprobs=settings.max_logprobs,
     )
     return Bridge(
         catalog.artifacts,
         options=options,
         observer=metrics,
-        buffer_events=settings.stream_buffer_events,
+        workers=workers,
+        stream_bytes=settings.stream_buffer_bytes,
+        answers_bytes=settings.max_answers_bytes,
+        on_slow_reader=lambda: metrics.slow_reader("buffer_full"),
     )
 
 

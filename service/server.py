@@ -15,7 +15,7 @@ import logging
 import socket
 import sys
 from types import FrameType
-from typing import IO
+from typing import IO, Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -24,6 +24,7 @@ from service.app import create_app
 from service.context import ServiceContext
 from service.errors import error_body
 from service.settings import Settings
+from service.unread import ABORT
 from service.welcome import welcome
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,11 @@ class BindError(Exception):
 
 class JsonProtocol(HttpToolsProtocol):
     """uvicorn's, but what is not HTTP at all gets an error of the one shape as well."""
+
+    def on_message_begin(self) -> None:
+        """Called by the parser; lets the app break the connection off."""
+        super().on_message_begin()
+        cast("dict[str, Any]", self.scope)["extensions"] = {ABORT: self.transport.abort}
 
     def send_400_response(self, msg: str) -> None:
         """Called by uvicorn on bytes that it cannot read."""
