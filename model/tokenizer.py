@@ -9,10 +9,12 @@ Knows no network. The library is ``tokenizers``: its files are read everywhere a
 from __future__ import annotations
 
 import codecs
+import itertools
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import tokenizers
 
@@ -22,6 +24,11 @@ from model.tokenizer_file import BYTE_OF, END, UNKNOWN, Kind, TokenizerFile, rea
 
 LARGEST_FILE = 2**26  # bytes
 __all__ = ["END", "UNKNOWN", "Decoder", "Kind", "Piece", "Tokenizer"]
+LONGEST_CHUNK = 2**14
+"""Characters that the library is given at once: what it keeps for each token is heavy."""
+KEEPS_LOCK = 2**10
+"""Characters that are encoded so quickly that giving up the interpreter's lock costs more."""
+_LAST_BORDER = re.compile(r".*(?:\S(?= \S)|\S\n(?=\S))", re.DOTALL)
 
 
 class Piece(NamedTuple):
@@ -53,6 +60,8 @@ class Tokenizer:
         self.unknown = None if self.kind == "bpe" else file.entries.index(UNKNOWN)
         self.never_drawn = frozenset(() if self.unknown is None else (self.unknown,))
         self._texts_V = [*map(self._bytes_from, file.entries), b""]
+        self._longest_token = max(map(len, self._texts_V))
+        self._id_of_character = self._characters() if self._is_plain_char else {}
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
@@ -75,9 +84,22 @@ class Tokenizer:
         """The text of the tokenizer's file."""
         return self._backend.to_str(pretty=True)
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids of a text, without [END]. ValueError for text that is not valid Unicode."""
-        return self._encode(text).ids
+    def encode(self, text: str, most: int | None = None) -> list[int]:
+        """Token ids of a text, without [END]. ValueError for text that is not valid Unicode.
+
+        ``most``: encoding ends once there are more ids than this, so that a longer text costs no
+        more. A stretch of more than ``LONGEST_CHUNK`` characters without a space or a line's end
+        is encoded in parts.
+        """
+        _check_unicode(text)
+        if self._is_plain_char:
+            return self._encode_characters(text if most is None else text[: most + 1])
+        ids: list[int] = []
+        for chunk in _chunks(text):
+            ids += self._encode(chunk, offsets=False).ids
+            if most is not None and len(ids) > most:
+                break
+        return ids
 
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
         """Token ids of many texts at once, in parallel where there are cores."""
@@ -87,17 +109,26 @@ class Tokenizer:
             encodings = self._backend.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
-    def pieces(self, text: str) -> list[Piece]:
+    def pieces(self, text: str, most: int | None = None) -> list[Piece]:
         """Tokens with the characters they stand for; for lossless kinds these join to the text.
 
-        Of a character spelt with several bpe tokens, the last one carries the text.
+        Of a character spelt with several bpe tokens, the last one carries the text. ``most``: as
+        in :meth:`encode`.
         """
-        encoding = self._encode(text)
-        if self.kind != "bpe":
-            spans = encoding.offsets
-            return [Piece(i, text[a:b]) for i, (a, b) in zip(encoding.ids, spans, strict=True)]
-        decoder = self.decoder()
-        return [Piece(token, decoder.push(token)) for token in encoding.ids]
+        if self.kind == "bpe":
+            decoder = self.decoder()
+            return [Piece(token, decoder.push(token)) for token in self.encode(text, most)]
+        if self._is_plain_char:
+            return list(map(Piece, self.encode(text, most), text))
+        _check_unicode(text)
+        found = itertools.chain.from_iterable(map(self._pieces_of, _chunks(text)))
+        return list(itertools.islice(found, None if most is None else most + 1))
+
+    def at_least(self, text: str) -> int:
+        """A number of tokens that the text certainly has, told from its length alone."""
+        if self._is_plain_char:
+            return len(text)
+        return -(-len(text) // self._longest_token) if self.kind == "bpe" else 0
 
     def text_of(self, token: int) -> str:
         """The text one token stands for: "" for [END], "[UNK]" for the unknown word."""
@@ -119,10 +150,31 @@ class Tokenizer:
         """The texts of all tokens, in order of their ids."""
         return [self.text_of(token) for token in range(self.size)]
 
-    def _encode(self, text: str) -> tokenizers.Encoding:
-        _check_unicode(text)
+    @property
+    def _is_plain_char(self) -> bool:
+        """Whether each character is looked up as it is, which needs no library."""
+        return self.kind == "char" and self.lossless
+
+    def _characters(self) -> dict[str, int]:
+        texts = {self.text_of(token): token for token in range(self.size)}
+        return {text: token for text, token in texts.items() if len(text) == 1}
+
+    def _encode_characters(self, text: str) -> list[int]:
+        id_of, unknown = self._id_of_character, cast("int", self.unknown)
+        return [id_of.get(character, unknown) for character in text]
+
+    def _encode(self, chunk: str, *, offsets: bool) -> tokenizers.Encoding:
+        """Only the calls for batches give up the interpreter's lock."""
         with _panics_as_refusals():
-            return self._backend.encode(text, add_special_tokens=False)
+            if len(chunk) <= KEEPS_LOCK:
+                return self._backend.encode(chunk, add_special_tokens=False)
+            encode = self._backend.encode_batch if offsets else self._backend.encode_batch_fast
+            return encode([chunk], add_special_tokens=False)[0]
+
+    def _pieces_of(self, chunk: str) -> Iterator[Piece]:
+        encoding = self._encode(chunk, offsets=True)
+        for token, (begin, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            yield Piece(token, chunk[begin:end])
 
     def _bytes_from(self, surface: str) -> bytes:
         if self.kind != "bpe":
@@ -171,3 +223,16 @@ def _panics_as_refusals() -> Iterator[None]:
         raise ValueError(
             "the text cannot be split into tokens; send it in shorter parts"
         ) from error
+
+
+def _chunks(text: str) -> Iterator[str]:
+    """Parts of a text, cut where no tokenizer joins what stands on the two sides: before a space
+    between words, after a line's end. A stretch without such a place is cut anywhere.
+    """
+    begin = 0
+    while len(text) - begin > LONGEST_CHUNK:
+        border = _LAST_BORDER.match(text, begin, begin + LONGEST_CHUNK)
+        end = border.end() if border else begin + LONGEST_CHUNK
+        yield text[begin:end]
+        begin = end
+    yield text[begin:]

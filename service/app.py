@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -26,12 +27,14 @@ from service.engine.errors import EngineError
 from service.errors import ApiError, from_engine, from_framework, from_validation
 from service.journal import Failures, Journal, RouteLabels
 from service.kernel.choice import resolve
+from service.limits import Limits
 from service.metrics import Metrics, version
 from service.request_body import BodyLimit
 from service.request_line import HeadAndOptions, TrailingSlash
 from service.routes import classify, docs, generate, health, index, models, next_word, score
 from service.settings import Settings
 from service.warm_up import warm_up
+from service.workers import Workers
 
 DESCRIPTION = """Recurrent language models and classifiers.
 
@@ -41,7 +44,22 @@ may be left out: the default model of that kind answers. Every error has the one
 
 logger = logging.getLogger(__name__)
 _SHORT_KEY = 16
+WORKERS = 2
 _ROUTERS = (generate, next_word, score, classify, models, health, docs, index)
+
+
+class DescribedApp(FastAPI):
+    """FastAPI whose description tells the bounds of this service."""
+
+    def __init__(self, *, limits: Limits, **options: Any) -> None:
+        super().__init__(**options)
+        self._limits = limits
+
+    def openapi(self) -> dict[str, Any]:
+        """Called by FastAPI, which keeps what it has described."""
+        if self.openapi_schema is None:
+            self._limits.describe(super().openapi())
+        return super().openapi()
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -50,9 +68,13 @@ def create_app(settings: Settings) -> FastAPI:
     labels = RouteLabels(["/openapi.json", *_paths()])
     infos = {name: describe(artifact) for name, artifact in catalog.artifacts.items()}
     metrics = Metrics(infos, labels.labels)
-    bridge = _bridge(settings, catalog, metrics)
+    limits = Limits(settings)
+    # as many texts may wait as requests may; a thread's memory is that of a part of a text
+    workers = Workers(threads=WORKERS, waiting=settings.max_waiting)
+    bridge = _bridge(settings, catalog, metrics, workers)
     catalog = restrict(catalog, bridge.models, settings)
-    app = FastAPI(
+    app = DescribedApp(
+        limits=limits,
         title="Unroll",
         version=version(),
         description=DESCRIPTION,
@@ -61,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         lifespan=_lifespan,
     )
-    app.state.context = ServiceContext(settings, catalog, metrics, bridge)
+    app.state.context = ServiceContext(settings, catalog, metrics, limits, workers, bridge)
     for module in _ROUTERS:
         app.include_router(module.router)
     _map_errors(app)
@@ -92,7 +114,7 @@ def _add_middleware(
     app.add_middleware(TrailingSlash)
 
 
-def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics) -> Bridge:
+def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics, workers: Workers) -> Bridge:
     options = EngineOptions(
         rows=settings.max_rows,
         waiting=settings.max_waiting,
@@ -104,12 +126,16 @@ def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics) -> Bridge:
         state_key=_state_key(settings),
         bind_states_to_keys=settings.bind_states_to_keys,
         prompt_tokens=settings.max_prompt_tokens,
+        answer_logprobs=settings.max_logprobs,
     )
     return Bridge(
         catalog.artifacts,
         options=options,
         observer=metrics,
-        buffer_events=settings.stream_buffer_events,
+        workers=workers,
+        stream_bytes=settings.stream_buffer_bytes,
+        answers_bytes=settings.max_answers_bytes,
+        on_slow_reader=lambda: metrics.slow_reader("buffer_full"),
     )
 
 

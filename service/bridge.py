@@ -9,23 +9,39 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Collection, Mapping
+import logging
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from service.engine.engine import Engine, EngineOptions, Ticket
+from service.engine.engine import AnswerSize, Engine, EngineOptions, Ticket
 from service.engine.observer import Observer
-from service.engine.tasks import Classify, Event, Failed, Generate, NextWord, Score, Task
+from service.engine.tasks import (
+    Classify,
+    Event,
+    Failed,
+    Generate,
+    NextWord,
+    Score,
+    Task,
+    Token,
+)
 from service.errors import SlowReaderError
+from service.ledger import Ledger
+from service.workers import Workers
 
 if TYPE_CHECKING:
     from model.artifact import Artifact
 
+logger = logging.getLogger(__name__)
 _LONG_TEXT = 4_000
 """Characters over which tokenising would hold up the other streams: about a millisecond."""
 _STATE_SHARE = 16
 """How much cheaper a character of a state is to read than one of a text."""
 _LAST_TURN_SECONDS = 1.0
+_EVENT_BYTES = 200
+_LOGPROB_BYTES = 150
+"""What a token and a log-probability take in memory, about, until they have been sent."""
 
 
 class Bridge:
@@ -37,10 +53,19 @@ class Bridge:
         *,
         options: EngineOptions,
         observer: Observer,
-        buffer_events: int,
+        workers: Workers,
+        stream_bytes: int,
+        answers_bytes: int,
+        on_slow_reader: Callable[[], None],
     ) -> None:
+        """``stream_bytes``: kept for a client that reads slowly; ``on_slow_reader`` is called where
+        it is not enough. ``answers_bytes``: for all answers that are being made or not yet read.
+        """
         self._engine = Engine(models, self._deliver, options=options, observer=observer)
-        self._buffer_events = buffer_events
+        self._workers = workers
+        self._stream_bytes = stream_bytes
+        self._answers = Ledger(answers_bytes)
+        self._on_slow_reader = on_slow_reader
         self._tickets = itertools.count()
         self._replies: dict[Ticket, Reply] = {}
         self._idle = asyncio.Event()
@@ -58,27 +83,36 @@ class Bridge:
         ``whole``: the reply will be read with :meth:`Reply.answer`, all at once.
         """
         ticket = next(self._tickets)
-        reply = Reply(self, ticket, limit=None if whole else self._buffer_events)
+        reply = Reply(self, ticket, limit=None if whole else self._stream_bytes)
         self._replies[ticket] = reply
         self._idle.clear()
         try:
             if _text_length(task) > _LONG_TEXT:
-                await self._submit_in_thread(task, ticket)
+                await self._submit_in_thread(task, ticket, reply)
             else:
-                self._engine.submit(task, ticket)
+                self._submit(task, ticket, reply)
         except BaseException:
-            self.release(ticket)
+            reply.cancel()
             raise
         return reply
 
-    async def _submit_in_thread(self, task: Task, ticket: Ticket) -> None:
-        loop = asyncio.get_running_loop()
-        submission = loop.run_in_executor(None, self._engine.submit, task, ticket)
+    def _submit(self, task: Task, ticket: Ticket, reply: Reply) -> None:
+        def admit(size: AnswerSize) -> None:
+            reply.admit(self._answers, size.tokens * _EVENT_BYTES + size.logprobs * _LOGPROB_BYTES)
+
+        self._engine.submit(task, ticket, admit)
+
+    async def _submit_in_thread(self, task: Task, ticket: Ticket, reply: Reply) -> None:
+        submission = self._workers.start(self._submit, task, ticket, reply)
         try:
             await asyncio.shield(submission)
         except asyncio.CancelledError:  # the thread goes on: take back what it will have submitted
-            submission.add_done_callback(lambda _: self._engine.cancel(ticket))
+            submission.add_done_callback(lambda _: self._take_back(ticket, reply))
             raise
+
+    def _take_back(self, ticket: Ticket, reply: Reply) -> None:
+        self._engine.cancel(ticket)
+        reply.cancel()
 
     def release(self, ticket: Ticket) -> None:
         """Frees what a task holds, unless it has ended. Its events are dropped from now on."""
@@ -96,6 +130,7 @@ class Bridge:
             async with asyncio.timeout(grace_seconds):
                 await self._idle.wait()
         ended = self._idle.is_set()
+        self._workers.stop()
         await asyncio.to_thread(self._engine.stop, _LAST_TURN_SECONDS if ended else 0.0)
         return ended
 
@@ -136,6 +171,8 @@ class Bridge:
             if event.final:
                 self._forget(ticket)
             if not reply.put(event):
+                logger.warning("a stream was given up: its client reads too slowly")
+                self._on_slow_reader()
                 self.release(ticket)
 
 
@@ -147,6 +184,8 @@ class Reply:
         self._ticket = ticket
         self._limit = limit
         self._events: list[Event] = []
+        self._unread_bytes = 0
+        self._reserved: tuple[Ledger, int] | None = None
         self._ended = False
         self.cancelled = False
         self._waiter: asyncio.Future[None] | None = None
@@ -166,7 +205,17 @@ class Reply:
         """Ends the task before its next step; who waits for events gets none."""
         self._bridge.release(self._ticket)
         self._ended = self.cancelled = True
+        if self._reserved is not None:
+            ledger, count = self._reserved
+            self._reserved = None
+            ledger.give_back(count)
         self._wake()
+
+    def admit(self, ledger: Ledger, count: int) -> None:
+        """Reserves what the events may take until this reply is left. Raises QueueFull."""
+        count = count if self._limit is None else min(count, self._limit)
+        ledger.take(count)
+        self._reserved = ledger, count
 
     async def events(self, quiet_seconds: float) -> list[Event]:
         """All that came since the last call; waits so long for the first one.
@@ -183,6 +232,7 @@ class Reply:
                 timer.cancel()
                 self._waiter = None
         events, self._events = self._events, []
+        self._unread_bytes = 0
         return events
 
     async def answer(self) -> list[Event]:
@@ -199,10 +249,16 @@ class Reply:
         return self._events
 
     def put(self, event: Event) -> bool:
-        """Takes an event; False when the buffer is full and the task is not worth going on."""
-        fits = self._limit is None or len(self._events) < self._limit
+        """Takes an event; False when too much is unread and the task is not worth going on. What is
+        unread is dropped then, and an error takes its place.
+        """
+        fits = True
+        if self._limit is not None:
+            self._unread_bytes += _bytes_of(event)
+            fits = self._unread_bytes <= self._limit
         if not fits and self._limit is not None:
             event = Failed(SlowReaderError(self._limit))
+            self._events.clear()
         self._events.append(event)
         self._ended = event.final
         if self._ended or self._limit is not None:
@@ -212,6 +268,13 @@ class Reply:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _bytes_of(event: Event) -> int:
+    """About; an echo is not counted, since the request bounds it."""
+    if isinstance(event, Token) and event.token is not None:
+        return _EVENT_BYTES + _LOGPROB_BYTES * (1 + len(event.token.top))
+    return _EVENT_BYTES
 
 
 def _text_length(task: Task) -> int:

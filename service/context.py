@@ -11,8 +11,10 @@ from model.artifact import Artifact
 from service.bridge import Bridge
 from service.catalog import Catalog, Kind
 from service.errors import ApiError
+from service.limits import Limits
 from service.metrics import Metrics
 from service.settings import Settings
+from service.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class ServiceContext:
     settings: Settings
     catalog: Catalog
     metrics: Metrics
+    limits: Limits
+    workers: Workers
     bridge: Bridge
 
     def name_of(self, asked: str | None, kind: Kind) -> str:

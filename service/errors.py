@@ -36,8 +36,10 @@ class ClientGoneError(Exception):
 class SlowReaderError(EngineError):
     """The client reads so slowly that its events fill the buffer kept for it."""
 
-    def __init__(self, events: int) -> None:
-        super().__init__(f"the stream was not read and fell {events} events behind")
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"the stream was read too slowly: more than {limit} bytes were waiting and were dropped"
+        )
 
 
 _STATUS_AND_TYPE: dict[type[EngineError], tuple[int, str]] = {

@@ -7,13 +7,14 @@ error is an event. Knows the events of a generation and the wire, nothing of how
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from service.answers import array, between_turns, slices_of
 from service.bridge import Reply
 from service.disconnects import cancelled_when_gone
 from service.engine.tasks import Echo, Event, Failed, Finished, Token, TokenLogprob
@@ -53,55 +54,95 @@ class EventStream(Response):
             await self._send_events(events, send)
 
     async def _send_events(self, events: list[Event], send: Send) -> None:
+        frames = Frames()
         while True:
-            ended = bool(events) and events[-1].final
-            body = frames(events) if events else _PING
             if self._reply.cancelled:
                 raise ClientGoneError
-            await send({"type": "http.response.body", "body": body, "more_body": not ended})
-            if ended:
+            ended = bool(events) and events[-1].final
+            bodies = slices_of(frames.written(events)) if events else iter((_PING,))
+            async for body in between_turns(bodies):
+                await _send_body(send, body, more=True)
+            if ended:  # the end is sent once all has been taken in
+                await _send_body(send, b"", more=False)
                 return
             events = await self._reply.events(self._ping_seconds)
 
 
-def frames(events: Iterable[Event]) -> bytes:
-    """The lines of one turn's events."""
-    return "".join([_frame(event) for event in events]).encode()
+async def _send_body(send: Send, body: bytes, *, more: bool) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-def _frame(event: Event) -> str:
-    if isinstance(event, Token):
-        if event.token is None:  # the one case that happens thousands of times a second
-            return f'data: {{"index":{event.index},"text":{quoted(event.text)}}}\n\n'
-        return _line({"index": event.index, "text": event.text, **_token_fields(event.token)})
-    if isinstance(event, Finished):
-        return _finish(event)
-    if isinstance(event, Echo):
-        echo: dict[str, Any] = {"index": event.index, "text": event.text}
-        if event.tokens:
-            echo["tokens"] = [scored_token(token) for token in event.tokens]
-        return _line(echo)
-    if isinstance(event, Failed):
-        return _line(from_engine(event.error).body)
-    raise TypeError(f"not an event of a generation: {event!r}")
+class Frames:
+    """Writes the events of one stream.
+
+    With log-probabilities every text goes out with a token: an event whose text is partly held back
+    waits for the one after it, which may bring the rest of the text without a token.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, Token] = {}
+
+    def written(self, events: Iterable[Event]) -> Iterator[bytes]:
+        """The lines of one turn's events, in parts."""
+        for event in events:
+            if isinstance(event, Token):
+                if event.token is None:  # the one case that happens thousands of times a second
+                    line = f'data: {{"index":{event.index},"text":{quoted(event.text)}}}\n\n'
+                    yield line.encode()
+                    continue
+                yield from self._let_go(event.index)
+                if event.held:
+                    self._waiting[event.index] = event
+                else:
+                    yield _scored(event, event.text)
+            elif isinstance(event, Finished):
+                yield from self._finish(event)
+            elif isinstance(event, Echo):
+                yield from _echo(event)
+            elif isinstance(event, Failed):
+                yield from self._let_go(*self._waiting)
+                yield _line(from_engine(event.error).body)
+            else:
+                raise TypeError(f"not an event of a generation: {event!r}")
+
+    def _let_go(self, *indices: int) -> Iterator[bytes]:
+        for index in indices:
+            waiting = self._waiting.pop(index, None)
+            if waiting is not None:
+                yield _scored(waiting, waiting.text)
+
+    def _finish(self, event: Finished) -> Iterator[bytes]:
+        waiting = self._waiting.pop(event.index, None)
+        if waiting is not None:
+            yield _scored(waiting, waiting.text + event.text)
+        elif event.text:
+            yield _line({"index": event.index, "text": event.text})
+        fields: dict[str, Any] = {
+            "index": event.index,
+            "finish_reason": event.reason,
+            "usage": {
+                "prompt_tokens": event.prompt_tokens,
+                "cached_tokens": event.cached_tokens,
+                "completion_tokens": event.completion_tokens,
+            },
+            "seed": event.seed,
+        }
+        if event.state is not None:
+            fields["state"] = event.state
+        yield _line(fields)
 
 
-def _finish(event: Finished) -> str:
-    held_back = _line({"index": event.index, "text": event.text}) if event.text else ""
-    usage = {
-        "prompt_tokens": event.prompt_tokens,
-        "cached_tokens": event.cached_tokens,
-        "completion_tokens": event.completion_tokens,
-    }
-    fields: dict[str, Any] = {
-        "index": event.index,
-        "finish_reason": event.reason,
-        "usage": usage,
-        "seed": event.seed,
-    }
-    if event.state is not None:
-        fields["state"] = event.state
-    return held_back + _line(fields)
+def _scored(event: Token, text: str) -> bytes:
+    assert event.token is not None, "only these have log-probabilities"
+    return _line({"index": event.index, "text": text, **_token_fields(event.token)})
+
+
+def _echo(event: Echo) -> Iterator[bytes]:
+    yield f'data: {{"index":{event.index},"text":{quoted(event.text)}'.encode()
+    if event.tokens:
+        yield b',"tokens":'
+        yield from array(event.tokens, scored_tokens)
+    yield b"}\n\n"
 
 
 def _token_fields(token: TokenLogprob) -> dict[str, Any]:
@@ -117,5 +158,15 @@ def scored_token(token: TokenLogprob) -> dict[str, Any]:
     return fields
 
 
-def _line(fields: Mapping[str, Any]) -> str:
-    return f"data: {json.dumps(fields, ensure_ascii=False, separators=(',', ':'))}\n\n"
+def scored_tokens(tokens: Sequence[TokenLogprob]) -> bytes:
+    """A JSON list of them."""
+    return dumped([scored_token(token) for token in tokens])
+
+
+def dumped(value: object) -> bytes:
+    """JSON as :mod:`json` writes numbers."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _line(fields: Mapping[str, Any]) -> bytes:
+    return b"data: " + dumped(fields) + b"\n\n"

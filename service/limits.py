@@ -1,40 +1,74 @@
-"""Bounds that the operator sets, applied to a request that is otherwise well formed.
+"""Bounds that the operator sets: one table, checked on requests and told by the schema.
 
-They stand apart from the schemas because a schema is the same everywhere and these are not.
+A field of a request names its bound with ``AtMost``. The schemas themselves are the same in every
+service, so that these bounds are put into them when a service describes itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from service.errors import ApiError
-from service.schemas import GenerateRequest
+from service.request_schemas import (
+    AtMost,
+    ClassifyRequest,
+    GenerateRequest,
+    NextWordRequest,
+    RequestFields,
+    ScoreRequest,
+)
 from service.settings import Settings
 
-
-def check_generate(request: GenerateRequest, settings: Settings) -> None:
-    """Refuses more tokens, choices or time than this service gives; raises ApiError 422."""
-    _at_most("max_tokens", request.max_tokens, settings.max_tokens)
-    _at_most("n", request.n, settings.max_choices)
-    check_deadline(request.deadline_ms, settings)
-    if request.state is not None:
-        _at_most("state", len(request.state), settings.max_state_characters, "characters")
+_REQUESTS = (GenerateRequest, NextWordRequest, ScoreRequest, ClassifyRequest)
+_KEYWORDS = {"integer": "maximum", "string": "maxLength", "array": "maxItems"}
 
 
-def check_texts(texts: Sequence[str], settings: Settings) -> None:
-    """Refuses more texts at once than this service takes; raises ApiError 422."""
-    if len(texts) > settings.max_texts:
-        message = f"texts: at most {settings.max_texts} texts at once here, got {len(texts)}"
-        raise ApiError(422, "invalid_request", message, "texts")
+class Limits:
+    """The bounds of a running service, by the name that ``AtMost`` gives them."""
+
+    def __init__(self, settings: Settings) -> None:
+        places = settings.max_rows + settings.max_waiting
+        self.values: Mapping[str, int] = {
+            "deadline_ms": settings.max_deadline_ms,
+            "max_tokens": settings.max_tokens,
+            "choices": min(settings.max_choices, settings.max_rows),
+            "texts": min(settings.max_texts, places),
+            "state_characters": settings.max_state_characters,
+        }
+
+    def check(self, request: RequestFields) -> None:
+        """Refuses what is over a bound; raises ApiError 422."""
+        for name, limit in _bounded_fields(type(request)):
+            value = getattr(request, name)
+            most = self.values[limit]
+            size = value if isinstance(value, int | None) else len(value)
+            if size is not None and size > most:
+                message = f"{name}: at most {most} here, got {size}"
+                raise ApiError(422, "invalid_request", message, name)
+
+    def describe(self, schema: Mapping[str, Any]) -> None:
+        """Puts the bounds into an OpenAPI description."""
+        for request in _REQUESTS:
+            properties = schema["components"]["schemas"][request.__name__]["properties"]
+            for name, limit in _bounded_fields(request):
+                for kind in properties[name].get("anyOf", [properties[name]]):
+                    keyword = _KEYWORDS.get(kind["type"])
+                    if keyword:
+                        kind[keyword] = self.values[limit]
 
 
-def check_deadline(deadline_ms: int | None, settings: Settings) -> None:
-    """Refuses a deadline further away than this service allows; raises ApiError 422."""
-    if deadline_ms is not None:
-        _at_most("deadline_ms", deadline_ms, settings.max_deadline_ms)
+def _bounded_fields(request: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Names of fields and of their bounds."""
+    for name, field in request.model_fields.items():
+        for marker in _markers(field):
+            yield name, marker.limit
 
 
-def _at_most(field: str, value: int, limit: int, unit: str = "") -> None:
-    if value > limit:
-        message = f"{field}: at most {limit} {unit}".rstrip() + f" here, got {value}"
-        raise ApiError(422, "invalid_request", message, field)
+def _markers(field: FieldInfo) -> Iterator[AtMost]:
+    """Those of a field itself, and those of what may be null."""
+    inner = [part for kind in get_args(field.annotation) for part in get_args(kind)]
+    return (each for each in (*field.metadata, *inner) if isinstance(each, AtMost))

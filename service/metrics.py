@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
-from typing import get_args
+from typing import Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -30,6 +30,7 @@ SECONDS = (
 )
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 OTHER_ROUTE = "other"
+SlowReason = Literal["buffer_full", "no_progress"]
 _STATUSES = (200, 400, 401, 404, 405, 408, 409, 413, 415, 422, 429, 499, 500, 503, 504)
 
 
@@ -63,6 +64,10 @@ class Metrics(Observer):
         """A request was answered (or left, status 499). Unknown routes share one label."""
         self._requests.labels(route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
+
+    def slow_reader(self, reason: SlowReason) -> None:
+        """A client was given up because it did not read its answer."""
+        self._slow_readers.labels(reason).inc()
 
     # ------------------------------------------------------------ what the engine tells
 
@@ -105,6 +110,9 @@ class Metrics(Observer):
         self._requests = self._counter("requests", "Requests answered.", "route", "status")
         self._request_seconds = self._seconds(
             "request_seconds", "From a request's headers to the end of its answer.", "route"
+        )
+        self._slow_readers = self._counter(
+            "slow_readers", "Clients given up because they did not read their answer.", "reason"
         )
 
     def _define_engine(self) -> None:
@@ -149,6 +157,8 @@ class Metrics(Observer):
             self._request_seconds.labels(route)
             for status in _STATUSES:
                 self._requests.labels(route, str(status))
+        for reason in get_args(SlowReason):
+            self._slow_readers.labels(reason)
         for model in self._models:
             self._cache_bytes.labels(model)
             for reason in get_args(EndReason):

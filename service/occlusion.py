@@ -6,33 +6,45 @@ not classifiers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from model.tokenizer import Tokenizer
 
 
 class Occlusions(NamedTuple):
-    """The tokens of a text as written there, and for each of them the text without it."""
+    """The tokens of a text as written there, and for each of them the ids of all others."""
 
     tokens: list[str]
-    variants: list[str]
+    variants: list[tuple[int, ...]]
 
 
-def occlusions(tokenizer: Tokenizer, text: str) -> Occlusions:
-    """Leaves out each token in turn.
+def all_occlusions(tokenizer: Tokenizer, texts: Sequence[str], most: int) -> list[Occlusions]:
+    """Those of each text, up to the one with which there are more than ``most`` tokens in all."""
+    found: list[Occlusions] = []
+    for text in texts:
+        found.append(_occlusions(tokenizer, text, most))
+        most -= len(found[-1].tokens)
+        if most < 0:
+            break
+    return found
 
-    Where the tokenizer drops spaces, one takes the token's place, so that its neighbours do not
-    become one word. Tokens that stand for no characters of their own (all but the last piece of a
-    character that bpe splits) are not listed.
+
+def _occlusions(tokenizer: Tokenizer, text: str, most: int) -> Occlusions:
+    """Leaves out each token in turn; with more than ``most`` tokens there are no variants.
+
+    Tokens that stand for no characters of their own (all but the last piece of a character that
+    bpe splits) go with the one that does, and are not listed.
     """
-    filler = "" if tokenizer.lossless else " "
+    pieces = tokenizer.pieces(text, most)
+    ids = tuple(piece.id for piece in pieces)
     tokens, variants = [], []
-    end = 0
-    for piece in tokenizer.pieces(text):
+    begin = 0
+    for end, piece in enumerate(pieces, start=1):
         if not piece.text:
             continue
-        start = text.index(piece.text, end)
-        end = start + len(piece.text)
         tokens.append(piece.text)
-        variants.append(text[:start] + filler + text[end:])
+        if len(ids) <= most:
+            variants.append(ids[:begin] + ids[end:])
+        begin = end
     return Occlusions(tokens, variants)

@@ -7,9 +7,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn
+from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -17,6 +16,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import ApiError, ClientGoneError
+from service.json_bounds import parsed
+from service.workers import Workers
+
+QUICK_BYTES = 1 << 15
+"""The largest body that is parsed in the event loop: a millisecond or two."""
 
 _LONGEST_CODING = 100
 
@@ -90,25 +94,10 @@ class JsonRequest(Request):
 
     async def json(self) -> Any:
         body = await self.body()
-        encoding = json.detect_encoding(body)  # by a byte order mark or by where zeros are
-        if not encoding.startswith("utf-8"):
-            name = encoding[:6].upper()
-            raise _bad_json(f"the body is encoded in {name}; send the JSON in UTF-8")
-        try:
-            return json.loads(
-                body.decode(encoding),
-                object_pairs_hook=_unique_keys,
-                parse_constant=_refuse_constant,
-            )
-        except UnicodeDecodeError as error:
-            raise _bad_json(f"the body is not UTF-8: byte {error.start} is wrong") from error
-        except json.JSONDecodeError as error:
-            message = f"the body is not JSON: {error.msg}, at character {error.pos}"
-            raise _bad_json(message) from error
-        except RecursionError as error:
-            raise _bad_json("the body is nested too deeply") from error
-        except ValueError as error:  # an integer of thousands of digits
-            raise _bad_json("the body holds a number that is too long") from error
+        if len(body) <= QUICK_BYTES:
+            return parsed(body)
+        workers: Workers = self.app.state.context.workers
+        return await workers.start(parsed, body)
 
 
 class JsonRoute(APIRoute):
@@ -143,18 +132,3 @@ def _check_content_encoding(request: Request) -> None:
         message = f"Content-Encoding: {names} is not taken; send the body without compression"
         headers = {"Accept-Encoding": "identity"}
         raise ApiError(415, "unsupported_media_type", message, headers=headers)
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _bad_json("an object in the body has the same key twice")
-    return found
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise _bad_json(f"{name} is not JSON")
-
-
-def _bad_json(message: str) -> ApiError:
-    return ApiError(400, "invalid_json", message)

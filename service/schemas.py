@@ -1,186 +1,12 @@
-"""What goes over the wire, field by field: requests, responses and events, all bounded.
-
-Strict: no "5" for 5, no true for 1, no NaN, no unknown fields. The bounds here hold anywhere; those
-that an operator may set lower are checked in :mod:`service.limits`. Knows no engine.
-"""
+"""What the service answers, field by field: responses and events. Knows no engine."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-
-LARGEST_SEED = 2**63 - 1
-LARGEST_COUNT = 10_000_000
+from pydantic import BaseModel, ConfigDict, Field
 
 FinishReason = Literal["end", "stop", "length", "deadline"]
-
-
-def _readable(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("the character U+0000 is not text")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"character {error.start} is half of a surrogate pair") from error
-    return text
-
-
-def _with_words(text: str) -> str:
-    if not text.strip():
-        raise ValueError("the text is empty")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_readable)]
-FullText = Annotated[Text, AfterValidator(_with_words)]
-StopString = Annotated[Text, Field(min_length=1, max_length=100)]
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
-
-    model: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
-        default=None,
-        description="name of the model, as in GET /models; the default one if it is left out",
-    )
-    deadline_ms: int | None = Field(
-        default=None,
-        ge=1,
-        le=LARGEST_COUNT,
-        description="milliseconds after which to stop; /generate then answers with what it has",
-    )
-
-
-class GenerateRequest(_Request):
-    """Continue a text."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"prompt": "The keys to the", "max_tokens": 40, "temperature": 0.8, "seed": 1}
-            ]
-        }
-    )
-
-    prompt: Text = Field(
-        default="", description="the text to continue; empty to begin at the beginning"
-    )
-    max_tokens: int = Field(
-        default=100, ge=0, le=LARGEST_COUNT, description="most tokens to draw; 0 only with echo"
-    )
-    temperature: float = Field(
-        default=1.0, ge=0, le=100, description="0 takes the likeliest token each time"
-    )
-    top_k: int = Field(
-        default=0, ge=0, le=LARGEST_COUNT, description="draw from the k likeliest tokens; 0 is off"
-    )
-    top_p: float = Field(
-        default=1.0, gt=0, le=1, description="draw from the fewest tokens whose mass reaches this"
-    )
-    min_p: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="draw from tokens of at least this fraction of the likeliest one's probability",
-    )
-    repetition_penalty: float = Field(
-        default=1.0, ge=0.1, le=10, description="over 1 makes tokens seen before less likely"
-    )
-    stop: list[StopString] = Field(
-        default=[], max_length=16, description="end before any of these would appear"
-    )
-    seed: int | None = Field(
-        default=None,
-        ge=0,
-        le=LARGEST_SEED,
-        description="same request and seed, same text; drawn and told if it is left out",
-    )
-    n: int = Field(default=1, ge=1, le=128, description="how many continuations")
-    logprobs: int | None = Field(
-        default=None,
-        ge=0,
-        le=20,
-        description="report each token's log-probability and so many alternatives",
-    )
-    echo: bool = Field(default=False, description="put the prompt before the continuation")
-    return_state: bool = Field(
-        default=False,
-        description="with the answer, give the state in which the text stopped, as `state`: send "
-        "it to go on there; for n of 1",
-    )
-    state: str | None = Field(
-        default=None,
-        min_length=1,
-        description="from an earlier answer: go on exactly where that stopped, after reading the "
-        "prompt, if there is one, as what follows; its seed is used unless another one is named",
-    )
-    stream: bool = Field(
-        default=False, description="answer with server-sent events, one for each token"
-    )
-
-    @model_validator(mode="after")
-    def _asks_for_something(self) -> GenerateRequest:
-        if self.max_tokens == 0 and not self.echo:
-            raise ValueError("max_tokens may be 0 only with echo")
-        return self
-
-
-class NextWordRequest(_Request):
-    """What may come next, as whole words."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"prompt": "The keys to the", "top": 5}]}
-    )
-
-    prompt: Text = Field(description="the text so far; empty for the first word of a text")
-    top: int = Field(default=10, ge=1, le=100, description="how many words to list")
-
-
-class ScoreRequest(_Request):
-    """How likely texts are."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"texts": ["The keys are on the table.", "The keys is on the table."]}]
-        }
-    )
-
-    texts: list[Annotated[Text, Field(min_length=1)]] = Field(
-        min_length=1, max_length=1024, description="each is scored from its beginning"
-    )
-
-
-class ClassifyRequest(_Request):
-    """Which label a text has."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"text": "A warm and funny film.", "explain": True}]}
-    )
-
-    text: FullText | None = Field(default=None, description="one text; or else texts")
-    texts: list[FullText] | None = Field(
-        default=None, min_length=1, max_length=1024, description="several texts at once"
-    )
-    top: int | None = Field(
-        default=None, ge=1, le=10_000, description="list so many labels (all of them)"
-    )
-    explain: bool = Field(
-        default=False,
-        description="tell what each token contributes: the label's confidence minus its "
-        "confidence when that token is left out",
-    )
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> ClassifyRequest:
-        if (self.text is None) == (self.texts is None):
-            raise ValueError("give exactly one of text and texts")
-        return self
-
-    @property
-    def all_texts(self) -> tuple[str, ...]:
-        """The texts, whichever way they were given."""
-        return (self.text,) if self.text is not None else tuple(self.texts or ())
 
 
 class _Response(BaseModel):
@@ -203,14 +29,20 @@ class ScoredToken(_Response):
 
 
 class Choice(_Response):
-    """One continuation."""
+    """One continuation. `tokens` are all that were drawn, as `usage` counts them; with a stop
+    string their texts join to more than `text`, which ends before the string.
+    """
 
     index: int
     text: str
     finish_reason: FinishReason = Field(
         description="end: the model ended the text; stop: a stop string; length: max_tokens"
     )
-    tokens: list[ScoredToken] | None = Field(default=None, description="with logprobs")
+    tokens: list[ScoredToken] | None = Field(
+        default=None,
+        description="with logprobs: with echo those of the prompt, then every token drawn, also "
+        "those that hold the stop string",
+    )
 
 
 class Usage(_Response):
@@ -238,7 +70,10 @@ class GenerateResponse(_Response):
 
 
 class TokenEvent(_Response):
-    """`data:` of one token. `text` may be empty while it could still become a stop string."""
+    """`data:` of one token. `text` is what may now be shown: empty or less than the token while it
+    could still become a stop string, more when it did not, less for good where a stop string ends
+    the text. With logprobs each event is one token's.
+    """
 
     index: int
     text: str

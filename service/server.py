@@ -21,7 +21,7 @@ import uvicorn
 
 from service.app import create_app
 from service.context import ServiceContext
-from service.protocol.connection import HttpConnection, Limits
+from service.protocol.connection import ConnectionLimits, HttpConnection
 from service.protocol.connection_gate import ConnectionGate, connection_limit
 from service.settings import Settings
 from service.welcome import welcome
@@ -94,7 +94,7 @@ def serve(settings: Settings) -> None:
         config = uvicorn.Config(
             app,
             loop="uvloop",
-            http=_protocol(settings),
+            http=_protocol(context),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -124,14 +124,16 @@ def listen(listener: socket.socket, backlog: int) -> None:
         ) from error
 
 
-def _protocol(settings: Settings) -> type[asyncio.Protocol]:
+def _protocol(context: ServiceContext) -> type[asyncio.Protocol]:
     """What uvicorn calls for each connection: the protocol with its limits."""
-    limits = Limits(
+    settings = context.settings
+    limits = ConnectionLimits(
         head_bytes=settings.max_head_bytes,
         head_seconds=settings.head_seconds,
         body_seconds=settings.body_seconds,
         write_seconds=settings.write_seconds,
         access_log=settings.access_log,
+        on_stall=functools.partial(context.metrics.slow_reader, "no_progress"),
     )
     gate = ConnectionGate(connection_limit(settings.max_connections))
     made = functools.partial(HttpConnection, limits=limits, gate=gate)

@@ -130,7 +130,9 @@ class Settings(BaseSettings):
     max_prompt_tokens: Count = Field(
         default=100_000, description="longest prompt or text, in tokens"
     )
-    max_tokens: Count = Field(default=8_192, description="largest max_tokens a client may ask for")
+    max_tokens: Count = Field(
+        default=8_192, le=10_000_000, description="largest max_tokens a client may ask for"
+    )
     max_choices: Count = Field(default=16, le=128, description="largest n a client may ask for")
     max_texts: Count = Field(
         default=64, le=1024, description="most texts in one /score or /classify"
@@ -138,9 +140,27 @@ class Settings(BaseSettings):
     max_explained_tokens: Count = Field(
         default=256, description="longest text that explain is done for, in tokens"
     )
-    max_deadline_ms: Count = Field(default=600_000, description="largest deadline_ms")
-    stream_buffer_events: int = Field(
-        default=16_384, ge=16, description="events kept for a client that reads slowly"
+    max_explained_work: Count = Field(
+        default=1 << 15,
+        description="tokens that one explain may read: each text once for each of its tokens",
+    )
+    max_logprobs: Count = Field(
+        default=1 << 18,
+        description="log-probabilities in one answer: tokens x (1 + alternatives) x choices",
+    )
+    max_deadline_ms: Count = Field(
+        default=600_000, le=10_000_000, description="largest deadline_ms"
+    )
+    max_answers_bytes: Count = Field(
+        default=1 << 29,
+        description="memory for answers being made or not yet read by their clients, about; what "
+        "would need more gets 429",
+    )
+    stream_buffer_bytes: int = Field(
+        default=1 << 22,
+        ge=1 << 14,
+        description="memory for what a client has yet to read of a stream, about; one that falls "
+        "further behind gets an error in place of the rest",
     )
 
     ping_seconds: Seconds = Field(

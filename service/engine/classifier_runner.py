@@ -227,9 +227,11 @@ class ClassifierRunner:
     def _is_live(self, document: Document) -> bool:
         return self._requests.get(document.request.ticket) is document.request
 
-    def _document(self, request: ClassifyRequest, text: str) -> Document:
+    def _document(self, request: ClassifyRequest, text: str | Sequence[int]) -> Document:
         try:
-            tokens = self._tokenizer.encode(text)
+            tokens = (
+                self._tokenizer.encode(text, self._longest) if isinstance(text, str) else list(text)
+            )
         except ValueError as error:
             raise InvalidTask("texts", str(error)) from error
         read = tokens[: self._longest]

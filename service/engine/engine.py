@@ -23,10 +23,10 @@ from service.engine.language_model_runner import LanguageModelRunner
 from service.engine.observer import Observer
 from service.engine.options import EngineOptions
 from service.engine.runner import Runner, TicketEvents
-from service.engine.sequence import Request, Ticket
+from service.engine.sequence import AnswerSize, Request, Ticket
 from service.engine.tasks import Task
 
-__all__ = ["Deliver", "Engine", "EngineOptions", "Ticket"]
+__all__ = ["AnswerSize", "Deliver", "Engine", "EngineOptions", "Ticket"]
 
 logger = logging.getLogger(__name__)
 Deliver = Callable[[TicketEvents], None]
@@ -71,11 +71,14 @@ class Engine:
         """Starts the thread. Once."""
         self._thread.start()
 
-    def submit(self, task: Task, ticket: Ticket) -> None:
+    def submit(
+        self, task: Task, ticket: Ticket, admit: Callable[[AnswerSize], None] | None = None
+    ) -> None:
         """Takes a task, or refuses it at once; thread-safe.
 
         ``ticket`` is the caller's name for the task, any hashable value not in use; events
-        carry it. Tokenises in this thread, so call it off the event loop if texts are long.
+        carry it. ``admit`` is told how large the answer may be and may raise QueueFull.
+        Tokenises in this thread, so call it off the event loop if texts are long.
         Raises UnknownModel, WrongKind, InvalidTask, QueueFull, Draining. When it returns, the
         task will get exactly one final event, unless it is cancelled first.
         """
@@ -88,6 +91,8 @@ class Engine:
             runner.admission.check(1)  # before any work is put into it
             request = runner.prepare(task)
             request.ticket, request.submitted = ticket, submitted
+            if admit is not None:
+                admit(request.answer)
             with self._wake:
                 self._refuse_if_draining()
                 runner.admission.take(request.size)

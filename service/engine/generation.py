@@ -177,7 +177,8 @@ class Choice(RowSequence):
         self.drawn += 1
         text = self._matcher.push(self._decoder.push(scored.token))
         reported = None if self._task.logprobs is None else self._report(scored, None)
-        events: list[Event] = [Token(self._sampling.choice, text, reported)]
+        held = self._matcher.holding or bool(self._decoder.pending)
+        events: list[Event] = [Token(self._sampling.choice, text, reported, held)]
         if self._matcher.stopped:
             events.append(self._finish("stop"))
         return events

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from model.tokenizer import Piece, Tokenizer
+from model.tokenizer import Tokenizer
 from service.engine.cached_prompt import CachedPrompt
 from service.engine.errors import InvalidTask, WrongKind
 from service.engine.generation import Choice, SharedStart
@@ -18,10 +18,11 @@ from service.engine.options import EngineOptions
 from service.engine.portable_state import Sealer, Snapshot
 from service.engine.sampling_limits import check_sampling
 from service.engine.scoring import ScoredText, ScoreSheet
-from service.engine.sequence import Request
+from service.engine.sequence import AnswerSize, Request
 from service.engine.spelling import Spelling
 from service.engine.state_cache import StateCache, Trail
 from service.engine.tasks import Classify, Generate, NextWord, Score, Task
+from service.engine.texts import TextEncoder
 from service.engine.word_search import WordSearch
 from service.engine.word_vocabulary import WordVocabulary
 
@@ -42,6 +43,7 @@ class RequestMaker:
         self._sealer = sealer
         self._tokenizer = tokenizer
         self._options = options
+        self._texts = TextEncoder(tokenizer, options)
         is_word = tokenizer.kind == "word"
         self._vocabulary = WordVocabulary(tokenizer) if is_word else Spelling(tokenizer)
 
@@ -60,7 +62,7 @@ class RequestMaker:
     def _generate(self, task: Generate) -> Request:
         self._check(task)
         brought = None if task.state is None else self._sealer.open(task.state, task.tenant)
-        pieces = self._pieces("prompt", task.prompt)
+        pieces = self._texts.prompt(task)
         sampling = replace(
             task.sampling, logprob=task.logprobs is not None, top_logprobs=task.logprobs or 0
         )
@@ -72,7 +74,7 @@ class RequestMaker:
             Choice(shared, replace(sampling, choice=index), self._tokenizer, pieces, prompt)
             for index, prompt in enumerate(prompts)
         ]
-        return Request([choices], task.deadline_seconds)
+        return Request([choices], task.deadline_seconds, _answer_size(task, len(pieces)))
 
     def _check(self, task: Generate) -> None:
         if not 1 <= task.n <= self._options.rows:
@@ -107,25 +109,25 @@ class RequestMaker:
         return Trail(tenant, tokens) if self._cache.enabled else None
 
     def _context(self, task: NextWord, context: str) -> CachedPrompt:
-        tokens = [self._tokenizer.end, *self._tokenizer.encode(context)]
+        tokens = [self._tokenizer.end, *self._texts.ids("prompt", context)]
         return CachedPrompt(tokens, self._cache, self._trail(task.tenant, tokens))
 
     def _score(self, task: Score) -> Request:
         most = self._options.rows + self._options.waiting
         if not 1 <= len(task.texts) <= most:
             raise InvalidTask("texts", f"expected 1 to {most} texts, got {len(task.texts)}")
-        texts = [self._pieces("texts", text) for text in task.texts]
+        texts = self._texts.scored(task)
+        tokens = sum(map(len, texts))
         sheet = ScoreSheet(texts, self._tokenizer.unknown)
         groups = [
             [ScoredText(self._tokenizer, pieces, sheet, index)]
             for index, pieces in enumerate(texts)
         ]
-        return Request(groups, task.deadline_seconds)
+        return Request(groups, task.deadline_seconds, AnswerSize(tokens, tokens))
 
     def _next_word(self, task: NextWord) -> Request:
         if task.top < 1:
             raise InvalidTask("top", f"expected 1 or more, got {task.top}")
-        self._pieces("prompt", task.prompt)
         if isinstance(self._vocabulary, WordVocabulary):
             start = start_of(task.prompt, self._tokenizer)
             prompt = self._context(task, start.context)
@@ -147,22 +149,8 @@ class RequestMaker:
         workers = [SearchWorker(shared, leader=index == 0) for index in range(rows)]
         return Request([workers], task.deadline_seconds)
 
-    def _pieces(self, field: str, prompt: str | Sequence[int]) -> list[Piece]:
-        if isinstance(prompt, str):
-            try:
-                pieces = self._tokenizer.pieces(prompt)
-            except ValueError as error:
-                raise InvalidTask(field, str(error)) from error
-        else:
-            pieces = [self._piece(field, token) for token in prompt]
-        most = self._options.prompt_tokens
-        if len(pieces) > most:
-            raise InvalidTask(field, f"expected at most {most} tokens, got {len(pieces)}")
-        return pieces
 
-    def _piece(self, field: str, token: int) -> Piece:
-        if not 0 <= token < self._tokenizer.size:
-            raise InvalidTask(
-                field, f"expected token ids from 0 to {self._tokenizer.size - 1}, got {token}"
-            )
-        return Piece(token, self._tokenizer.text_of(token))
+def _answer_size(task: Generate, prompt_tokens: int) -> AnswerSize:
+    tokens = task.n * (task.max_tokens + prompt_tokens * (task.echo and task.logprobs is not None))
+    logprobs = 0 if task.logprobs is None else tokens * (1 + task.logprobs)
+    return AnswerSize(tokens, logprobs)

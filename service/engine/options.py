@@ -17,7 +17,8 @@ class EngineOptions:
     that may wait for a row, per language model, and texts that may wait, per classifier.
     ``kernel`` and ``precision``: see :mod:`service.kernel.choice`. ``threads``: of the matrix
     products. ``burst_steps``: steps per turn, at most.
-    ``prompt_tokens``: the longest prompt or scored text.
+    ``prompt_tokens``: the longest prompt or scored text. ``answer_logprobs``: the most
+    log-probabilities in one answer, alternatives included.
     ``state_cache_bytes``: of the states kept, per language model. ``state_key``: signs portable
     states; without one they end with the process. ``bind_states_to_keys``: only the tenant that a
     state was given to may bring it. ``classifier_tokens``: longer texts
@@ -34,6 +35,7 @@ class EngineOptions:
     threads: int = 2
     burst_steps: int = 8
     prompt_tokens: int = 100_000
+    answer_logprobs: int = 1 << 18
     state_cache_bytes: int = 64 * 2**20
     state_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     bind_states_to_keys: bool = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 from service.engine.observer import EndReason
 from service.engine.scheduler import Phase, Schedulable
@@ -52,11 +53,24 @@ class RowSequence(Schedulable, ABC):
         """The deadline has passed while it ran. Sets ``ended_by``."""
 
 
+class AnswerSize(NamedTuple):
+    """The largest answer that a request may have: its tokens, and its log-probabilities."""
+
+    tokens: int
+    logprobs: int
+
+
 class Request:
     """A ticket, when it came, when it must be over, and its sequences in groups."""
 
-    def __init__(self, groups: Sequence[Sequence[RowSequence]], deadline: float | None) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Sequence[RowSequence]],
+        deadline: float | None,
+        answer: AnswerSize = AnswerSize(0, 0),  # noqa: B008
+    ) -> None:
         self.groups = groups
+        self.answer = answer
         self.deadline_seconds = deadline
         self.ticket: Ticket = None
         self.submitted = 0.0

@@ -77,10 +77,10 @@ class NextWord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classify:
-    """The label of each text. Answered by one ``TextsClassified``."""
+    """The label of each text, or of its token ids. Answered by one ``TextsClassified``."""
 
     model: str
-    texts: tuple[str, ...]
+    texts: tuple[str | tuple[int, ...], ...]
     deadline_seconds: float | None = None
 
 
@@ -114,13 +114,15 @@ class Token:
 
     ``text`` is what may now be shown: empty while it could still turn into a stop string or is
     half a character, more than one token's worth when a hold is lifted. The texts of a choice
-    join to its whole text. ``token`` is set when logprobs were asked for. [END] makes no event.
+    join to its whole text. ``token`` is set when logprobs were asked for. ``held``: part of the
+    text up to here is held back. [END] makes no event.
     """
 
     final: ClassVar[bool] = False
     index: int
     text: str
     token: TokenLogprob | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

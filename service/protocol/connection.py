@@ -42,14 +42,18 @@ _RETRY_AFTER = (b"retry-after", b"1")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of a connection, from the settings."""
+class ConnectionLimits:
+    """Bounds of a connection, from the settings.
+
+    ``on_stall`` is called when a client that does not read is cut off.
+    """
 
     head_bytes: int
     head_seconds: float
     body_seconds: float
     write_seconds: float
     access_log: bool
+    on_stall: Callable[[], None]
 
 
 class HttpConnection(asyncio.Protocol):
@@ -62,7 +66,7 @@ class HttpConnection(asyncio.Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
-        limits: Limits,
+        limits: ConnectionLimits,
         gate: ConnectionGate,
     ) -> None:
         self._config = config
@@ -314,11 +318,18 @@ class HttpConnection(asyncio.Protocol):
         def check() -> None:
             left = self._transport.get_write_buffer_size()
             if left >= unsent:
-                self._transport.abort()
+                self._cut_off()
             else:
                 self._watch_progress(left)
 
         self._stall_timer = self._loop.call_later(self._limits.write_seconds, check)
+
+    def _cut_off(self) -> None:
+        self._limits.on_stall()
+        logger.warning(
+            "a client read nothing for %g seconds and was cut off", self._limits.write_seconds
+        )
+        self._transport.abort()
 
     def _wait(self, seconds: float, then: Callable[[], None]) -> None:
         self._cancel_timer()

@@ -138,16 +138,31 @@ class Exchange:
 
     async def send(self, message: Message) -> None:
         """Takes the head, then the body in parts, and waits while the client does not read."""
-        if self._flow.write_paused and not self.gone:
-            await self._flow.drain()
+        await self._drain()
         if self.gone:
             return
         if not self.started and message["type"] == "http.response.start":
             self._start(message["status"], list(message.get("headers", ())))
         elif self.started and not self.complete and message["type"] == "http.response.body":
-            self._write(message.get("body", b""), last=not message.get("more_body", False))
+            await self._send_body(
+                message.get("body", b""), last=not message.get("more_body", False)
+            )
         else:
             raise RuntimeError(f"unexpected ASGI message {message['type']!r}")
+
+    async def _send_body(self, body: bytes, *, last: bool) -> None:
+        """Sends a body in pieces, so that the transport does not keep a copy of all of it."""
+        last_piece = max(0, len(body) - 1) // HIGH_WATER_LIMIT * HIGH_WATER_LIMIT
+        for begin in range(0, last_piece, HIGH_WATER_LIMIT):
+            self._write(body[begin : begin + HIGH_WATER_LIMIT], last=False)
+            await self._drain()
+            if self.gone:
+                return
+        self._write(body[last_piece:], last=last)
+
+    async def _drain(self) -> None:
+        if self._flow.write_paused and not self.gone:
+            await self._flow.drain()
 
     def _start(self, status: int, headers: list[Header]) -> None:
         """Decides how the end of the body is told, and builds the head."""

@@ -2,58 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
+from pydantic_core import to_json
+from starlette.responses import Response
 
+from service.answers import Answer
 from service.context import Context, ServiceContext
-from service.disconnects import ask
-from service.engine.tasks import Classification, Classify, TextsClassified
+from service.engine.tasks import Classification, Classify, Event, TextsClassified
 from service.errors import ApiError
-from service.limits import check_deadline, check_texts
-from service.occlusion import Occlusions, occlusions
+from service.occlusion import Occlusions, all_occlusions
 from service.request_body import JsonRoute
+from service.request_schemas import ClassifyRequest
 from service.routes.error_responses import WORK_ERRORS
-from service.schemas import (
-    ClassifyRequest,
-    ClassifyResponse,
-    ClassifyResult,
-    Contribution,
-    LabelScore,
-)
+from service.schemas import ClassifyResponse, ClassifyResult, Contribution, LabelScore
 
 router = APIRouter(route_class=JsonRoute, tags=["classifiers"])
 
 
 @router.post(
     "/classify",
+    response_model=ClassifyResponse,
     responses=WORK_ERRORS,
-    response_model_exclude_none=True,
     summary="Which label a text has",
 )
-async def classify(body: ClassifyRequest, request: Request, context: Context) -> ClassifyResponse:
+async def classify(body: ClassifyRequest, context: Context) -> Response:
     """The label of each text and how sure the model is of it. With `explain`, what each token
     contributes: the confidence in the label minus the confidence when the token is left out.
     """
+    context.limits.check(body)
     texts = body.all_texts
-    check_texts(texts, context.settings)
-    check_deadline(body.deadline_ms, context.settings)
     name = context.name_of(body.model, "classifier")
-    left_out = _occlusions(texts, name, context) if body.explain else []
+    left_out = await _occlusions(texts, name, context) if body.explain else []
     variants = [variant for each in left_out for variant in each.variants]
     task = Classify(
         model=name,
         texts=(*texts, *variants),
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
     )
-    (classified,) = await ask(context.bridge, request, task)
+    labels = context.artifact(name).manifest.answers
+    reply = await context.bridge.submit(task, whole=True)
+    return Answer(reply, lambda events: _answer(events, name, labels, len(texts), body, left_out))
+
+
+def _answer(
+    events: Sequence[Event],
+    model: str,
+    labels: Sequence[str],
+    texts: int,
+    body: ClassifyRequest,
+    left_out: Sequence[Occlusions],
+) -> Iterator[bytes]:
+    """The body of a ClassifyResponse, in parts."""
+    (classified,) = events
     if not isinstance(classified, TextsClassified):
         raise TypeError(f"not an answer to /classify: {classified!r}")
-    labels = context.artifact(name).manifest.answers
-    results = [_result(each, labels, body.top) for each in classified.results[: len(texts)]]
-    if body.explain:
-        _explain(results, left_out, labels, classified.results[len(texts) :])
-    return ClassifyResponse(model=name, results=results)
+    without = iter(classified.results[texts:])
+    yield b'{"model":' + to_json(model) + b',"results":['
+    for index, found in enumerate(classified.results[:texts]):
+        result = _result(found, labels, body.top)
+        if body.explain:
+            _explain(result, left_out[index].tokens, labels, without)
+        yield (b"," if index else b"") + result.model_dump_json(exclude_none=True).encode()
+    yield b"]}"
 
 
 def _result(found: Classification, labels: Sequence[str], top: int | None) -> ClassifyResult:
@@ -69,17 +81,20 @@ def _result(found: Classification, labels: Sequence[str], top: int | None) -> Cl
     )
 
 
-def _occlusions(texts: Sequence[str], name: str, context: ServiceContext) -> list[Occlusions]:
-    """One for each text. Refuses more tokens than the service explains; raises ApiError 422."""
+async def _occlusions(texts: Sequence[str], name: str, context: ServiceContext) -> list[Occlusions]:
+    """One for each text. Refuses more than the service explains; raises ApiError 422."""
     settings = context.settings
     places = settings.max_rows + settings.max_waiting - len(texts)  # all are asked in one task
-    limit = min(settings.max_explained_tokens, places)
+    most = min(settings.max_explained_tokens, places)
     tokenizer = context.artifact(name).tokenizer
-    if sum(map(len, texts)) > limit * 64:  # not worth tokenising to see that it is too long
-        raise _too_long(limit)
-    found = [occlusions(tokenizer, text) for text in texts]
-    if sum(len(each.tokens) for each in found) > limit:
-        raise _too_long(limit)
+    if sum(map(len, texts)) > most * 64:  # not worth encoding to see that it is too long
+        raise _too_long(most)
+    found = await context.workers.start(all_occlusions, tokenizer, texts, most)
+    if sum(len(each.tokens) for each in found) > most:
+        raise _too_long(most)
+    work = sum(sum(map(len, each.variants)) for each in found)
+    if work > settings.max_explained_work:
+        raise _too_much(work, settings.max_explained_work)
     return found
 
 
@@ -88,17 +103,23 @@ def _too_long(limit: int) -> ApiError:
     return ApiError(422, "invalid_request", message, "explain")
 
 
+def _too_much(work: int, limit: int) -> ApiError:
+    message = (
+        f"explain: reads each text once for each of its tokens, at most {limit} tokens in all; "
+        f"this takes {work}; send shorter texts"
+    )
+    return ApiError(422, "invalid_request", message, "explain")
+
+
 def _explain(
-    results: Sequence[ClassifyResult],
-    left_out: Sequence[Occlusions],
+    result: ClassifyResult,
+    tokens: Sequence[str],
     labels: Sequence[str],
-    without: Sequence[Classification],
+    without: Iterator[Classification],
 ) -> None:
     """Adds contributions, from the confidence in the same label without each token."""
-    remaining = iter(without)
-    for result, occluded in zip(results, left_out, strict=True):
-        index = labels.index(result.label)
-        result.contributions = []
-        for token in occluded.tokens:
-            contribution = result.confidence - next(remaining).probabilities[index]
-            result.contributions.append(Contribution(token=token, contribution=contribution))
+    index = labels.index(result.label)
+    result.contributions = []
+    for token in tokens:
+        contribution = result.confidence - next(without).probabilities[index]
+        result.contributions.append(Contribution(token=token, contribution=contribution))

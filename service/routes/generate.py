@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from service.access import tenant_of
+from service.answers import Answer, array
 from service.context import Context
-from service.disconnects import ask
-from service.engine.tasks import Echo, Event, Finished, Generate, Token
-from service.event_stream import EventStream, scored_token
+from service.engine.tasks import Echo, Event, Finished, Generate, Token, TokenLogprob
+from service.event_stream import EventStream, dumped, scored_tokens
 from service.kernel.interface import Sampling
-from service.limits import check_generate
 from service.request_body import JsonRoute
+from service.request_schemas import GenerateRequest
 from service.routes.error_responses import WORK_ERRORS
-from service.schemas import GenerateRequest, GenerateResponse
+from service.schemas import GenerateResponse
 
 router = APIRouter(route_class=JsonRoute, tags=["language models"])
 
@@ -56,13 +56,13 @@ async def generate(body: GenerateRequest, request: Request, context: Context) ->
     `max_tokens` are drawn. The same request with the same seed gives the same text, whatever else
     is being served.
     """
-    check_generate(body, context.settings)
+    context.limits.check(body)
     task = _task(body, context.name_of(body.model, "language-model"), tenant_of(request))
     if body.stream:
         reply = await context.bridge.submit(task)
         return EventStream(reply, ping_seconds=context.settings.ping_seconds)
-    events = await ask(context.bridge, request, task)
-    return JSONResponse(_answer(events, task.model, body.n))
+    reply = await context.bridge.submit(task, whole=True)
+    return Answer(reply, lambda events: _answer(events, task.model, body.n))
 
 
 def _task(body: GenerateRequest, model: str, tenant: str) -> Generate:
@@ -90,19 +90,16 @@ def _task(body: GenerateRequest, model: str, tenant: str) -> Generate:
     )
 
 
-def _answer(events: Iterable[Event], model: str, n: int) -> dict[str, Any]:
-    """The body of a GenerateResponse; the prompt is counted once, however many choices it has."""
-    choices: list[dict[str, Any]] = [{"index": index, "text": ""} for index in range(n)]
-    texts: list[list[str]] = [[] for _ in range(n)]
+def _answer(events: Iterable[Event], model: str, n: int) -> Iterator[bytes]:
+    """The body of a GenerateResponse, in parts; the prompt is counted once for all choices."""
+    choices = [_Choice(index) for index in range(n)]
     usage = {"prompt_tokens": 0, "cached_tokens": 0, "completion_tokens": 0}
     last: dict[str, Any] = {}
     for event in events:
         if not isinstance(event, Echo | Token | Finished):
             raise TypeError(f"not an event of a generation: {event!r}")
-        texts[event.index].append(event.text)
-        choice = choices[event.index]
+        choices[event.index].add(event)
         if isinstance(event, Finished):
-            choice["finish_reason"] = event.reason
             usage["prompt_tokens"] = event.prompt_tokens
             if event.index == 0:  # the others go on from what it has read
                 usage["cached_tokens"] = event.cached_tokens
@@ -110,11 +107,35 @@ def _answer(events: Iterable[Event], model: str, n: int) -> dict[str, Any]:
                 if event.state is not None:
                     last["state"] = event.state
             usage["completion_tokens"] += event.completion_tokens
+    yield b'{"model":' + dumped(model) + b',"choices":['
+    for choice in choices:
+        yield b"," if choice.index else b""
+        yield from choice.written()
+    yield b"]," + dumped({"usage": usage, **last})[1:]
+
+
+class _Choice:
+    """What was said of one choice."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self._texts: list[str] = []
+        self._tokens: list[TokenLogprob] = []
+        self._end: dict[str, Any] = {}
+
+    def add(self, event: Echo | Token | Finished) -> None:
+        self._texts.append(event.text)
+        if isinstance(event, Finished):
+            self._end["finish_reason"] = event.reason
         elif isinstance(event, Echo):
-            if event.tokens:
-                choice.setdefault("tokens", []).extend(map(scored_token, event.tokens))
+            self._tokens.extend(event.tokens)
         elif event.token is not None:
-            choice.setdefault("tokens", []).append(scored_token(event.token))
-    for choice, pieces in zip(choices, texts, strict=True):
-        choice["text"] = "".join(pieces)
-    return {"model": model, "choices": choices, "usage": usage, **last}
+            self._tokens.append(event.token)
+
+    def written(self) -> Iterator[bytes]:
+        fields = {"index": self.index, "text": "".join(self._texts), **self._end}
+        yield dumped(fields)[:-1]
+        if self._tokens:
+            yield b',"tokens":'
+            yield from array(self._tokens, scored_tokens)
+        yield b"}"

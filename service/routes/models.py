@@ -10,7 +10,6 @@ from service.catalog import architecture_of
 from service.context import Context, ServiceContext
 from service.routes.error_responses import errors
 from service.schemas import ModelResponse, ModelsResponse
-from service.settings import Settings
 
 router = APIRouter(tags=["models"])
 
@@ -41,21 +40,27 @@ def _model(name: str, context: ServiceContext) -> ModelResponse:
         labels=list(manifest.answers) or None,
         out_of_scope_label=None if manifest.answers == manifest.labels else manifest.answers[-1],
         metrics=dict(manifest.metrics),
-        limits=_limits(manifest.kind, context.settings),
+        limits=_limits(manifest.kind, context),
     )
 
 
-def _limits(kind: str, settings: Settings) -> dict[str, int]:
+def _limits(kind: str, context: ServiceContext) -> dict[str, int]:
+    settings, values = context.settings, context.limits.values
     limits = {
         "body_bytes": settings.max_body_bytes,
-        "deadline_ms": settings.max_deadline_ms,
-        "texts": settings.max_texts,
+        "deadline_ms": values["deadline_ms"],
+        "texts": values["texts"],
     }
     if kind == "classifier":
-        return {**limits, "explained_tokens": settings.max_explained_tokens}
+        return {
+            **limits,
+            "explained_tokens": settings.max_explained_tokens,
+            "explained_work": settings.max_explained_work,
+        }
     return {
         **limits,
         "prompt_tokens": settings.max_prompt_tokens,
-        "max_tokens": settings.max_tokens,
-        "n": settings.max_choices,
+        "max_tokens": values["max_tokens"],
+        "n": values["choices"],
+        "logprobs": settings.max_logprobs,
     }

@@ -8,10 +8,10 @@ from service.access import tenant_of
 from service.context import Context
 from service.disconnects import ask
 from service.engine.tasks import NextWord, NextWordsFound
-from service.limits import check_deadline
 from service.request_body import JsonRoute
+from service.request_schemas import NextWordRequest
 from service.routes.error_responses import WORK_ERRORS
-from service.schemas import NextWordRequest, NextWordResponse, WordProbability
+from service.schemas import NextWordResponse, WordProbability
 
 router = APIRouter(route_class=JsonRoute, tags=["language models"])
 
@@ -22,7 +22,7 @@ async def next_word(body: NextWordRequest, request: Request, context: Context) -
     subword models they are summed over the ways to spell a word, found by search: `covered` says
     how much of the probability that has reached.
     """
-    check_deadline(body.deadline_ms, context.settings)
+    context.limits.check(body)
     task = NextWord(
         model=context.name_of(body.model, "language-model"),
         prompt=body.prompt,

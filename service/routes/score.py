@@ -3,52 +3,70 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
+from pydantic_core import to_json
+from starlette.responses import Response
 
+from service.answers import Answer, array
 from service.context import Context
-from service.disconnects import ask
-from service.engine.tasks import Score, TextsScored
+from service.engine.tasks import Event, Score, TextsScored, TokenLogprob
 from service.engine.tasks import TextScore as EngineScore
-from service.limits import check_deadline, check_texts
 from service.request_body import JsonRoute
+from service.request_schemas import ScoreRequest
 from service.routes.error_responses import WORK_ERRORS
-from service.schemas import ScoredToken, ScoreRequest, ScoreResponse, TextScore
+from service.schemas import ScoreResponse
 
 router = APIRouter(route_class=JsonRoute, tags=["language models"])
 
 
 @router.post(
     "/score",
+    response_model=ScoreResponse,
     responses=WORK_ERRORS,
-    response_model_exclude_none=True,
     summary="How likely a text is",
 )
-async def score(body: ScoreRequest, request: Request, context: Context) -> ScoreResponse:
+async def score(body: ScoreRequest, context: Context) -> Response:
     """The log-probability of each token given those before it, read from the beginning of a text.
     The text's end is not counted: what is scored may be the beginning of something longer.
     """
-    check_texts(body.texts, context.settings)
-    check_deadline(body.deadline_ms, context.settings)
+    context.limits.check(body)
     task = Score(
         model=context.name_of(body.model, "language-model"),
         texts=tuple(body.texts),
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
     )
-    (scored,) = await ask(context.bridge, request, task)
+    reply = await context.bridge.submit(task, whole=True)
+    return Answer(reply, lambda events: _answer(events, task))
+
+
+def _answer(events: Sequence[Event], task: Score) -> Iterator[bytes]:
+    """The body of a ScoreResponse, in parts."""
+    (scored,) = events
     if not isinstance(scored, TextsScored):
         raise TypeError(f"not an answer to /score: {scored!r}")
-    results = [_result(*pair) for pair in zip(task.texts, scored.scores, strict=True)]
-    return ScoreResponse(model=task.model, results=results)
+    yield b'{"model":' + to_json(task.model) + b',"results":['
+    for index, (text, one) in enumerate(zip(task.texts, scored.scores, strict=True)):
+        yield b"," if index else b""
+        yield from _result(text, one)
+    yield b"]}"
 
 
-def _result(text: str, scored: EngineScore) -> TextScore:
+def _result(text: str, scored: EngineScore) -> Iterator[bytes]:
     """Perplexity is per token, as the literature has it; bits per byte compares tokenizers."""
     nats = -scored.logprob
-    return TextScore(
-        tokens=[ScoredToken(text=token.text, logprob=token.logprob) for token in scored.tokens],
-        logprob=scored.logprob,
-        perplexity=math.exp(min(nats / max(1, len(scored.tokens)), 700.0)),
-        bits_per_byte=nats / math.log(2) / len(text.encode("utf-8")),
-        unknown_tokens=scored.unknown_tokens,
-    )
+    yield b'{"tokens":'
+    yield from array(scored.tokens, _tokens)
+    figures = {
+        "logprob": scored.logprob,
+        "perplexity": math.exp(min(nats / max(1, len(scored.tokens)), 700.0)),
+        "bits_per_byte": nats / math.log(2) / len(text.encode("utf-8")),
+        "unknown_tokens": scored.unknown_tokens,
+    }
+    yield b"," + to_json(figures, inf_nan_mode="null")[1:]
+
+
+def _tokens(tokens: Sequence[TokenLogprob]) -> bytes:
+    fields = [{"text": token.text, "logprob": token.logprob} for token in tokens]
+    return to_json(fields, inf_nan_mode="null")

@@ -21,7 +21,13 @@ from tests.architecture.sources import (
 )
 
 ABOVE_ALL = ("service.__main__", "service.server", "service.app", "service.warm_up")
-LEAVES = ("service.settings", "service.schemas", "service.errors", "service.metrics")
+LEAVES = (
+    "service.settings",
+    "service.schemas",
+    "service.request_schemas",
+    "service.errors",
+    "service.metrics",
+)
 
 # For each room, what it may import of this project besides itself.
 ARROWS: dict[str, tuple[str, ...]] = {
@@ -29,10 +35,18 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "training": ("model",),
     "service.kernel": ("model",),
     "service.engine": ("service.kernel", "model"),
-    "service.bridge": ("service.engine", "service.errors", "model"),
+    # Long texts are encoded by workers; what answers may take in memory is counted in a ledger.
+    "service.bridge": (
+        "service.engine",
+        "service.errors",
+        "service.ledger",
+        "service.workers",
+        "model",
+    ),
     # A default depends on the machine; the function is training's, too, and imports nothing.
     "service.settings": ("model.cpu_quota",),
     "service.schemas": (),
+    "service.request_schemas": (),
     # The one place where the engine's errors become statuses.
     "service.errors": ("service.engine.errors",),
     # Keeps the engine's books, through the protocol that the engine states.
@@ -53,6 +67,7 @@ REFUSED: dict[str, set[str]] = {
     "service.engine.scheduler": {*WEB, "asyncio", "torch", "numpy", "time", "datetime", "random"},
     "service.routes": {"torch", "threading"},
     "service.schemas": {"torch", "threading", "asyncio"},
+    "service.request_schemas": {"torch", "threading", "asyncio"},
 }
 
 

@@ -35,7 +35,16 @@ def narrow_service(models: Path) -> Iterator[RunningService]:
         models,
         *("--default-language-model", "words", "--max-rows", "1", "--max-waiting", "1"),
         *("--kernel", "torch", "--burst-steps", "1"),
-        *("--max-tokens", "1000000", "--stream-buffer-events", "64", "--body-seconds", "2"),
+        *(
+            "--max-tokens",
+            "1000000",
+            "--stream-buffer-bytes",
+            "65536",
+            "--max-logprobs",
+            "100000000",
+            "--body-seconds",
+            "2",
+        ),
     ) as running:
         yield running
 
