@@ -178,11 +178,16 @@ def test_too_many_running_requests(models: Path) -> None:
     """Where every connection has a request under way, a new one gets 503 with Retry-After, health
     is still told, one line is logged, and afterwards all is as before.
     """
-    options = ("--max-connections", str(LIMIT), "--max-tokens", "1000000")
-    with RunningService(models / "words", *options) as service:
+    with RunningService(
+        models / "words",
+        *("--max-connections", str(LIMIT), "--max-tokens", "1000000"),
+        *("--kernel", "torch", "--burst-steps", "1", "--stream-buffer-events", "1000000"),
+    ) as service:
         with contextlib.ExitStack() as stack:
-            for _ in range(LIMIT):
-                next(stack.enter_context(service.streaming(max_tokens=1_000_000)))
+            fields = {"max_tokens": 1_000_000}
+            streams = [stack.enter_context(service.streaming(**fields)) for _ in range(LIMIT)]
+            for events in streams:
+                next(events)
             for _ in range(30):
                 with service.connect() as connection:
                     connection.sendall(PROBE)

@@ -54,6 +54,8 @@ def read(pieces: list[bytes]) -> list[Read]:
 def read_by_h11(data: bytes) -> list[Read]:
     """What h11 finds in the bytes before the first that it refuses."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=LIMIT)
+    while data.startswith(b"\r\n"):  # h11 refuses empty lines before a request
+        data = data[2:]
     connection.receive_data(data)
     found: list[Read] = []
     while True:
