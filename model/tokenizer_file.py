@@ -19,7 +19,7 @@ Kind = Literal["word", "char", "bpe"]
 Json = dict[str, object]
 END = "[END]"
 UNKNOWN = "[UNK]"
-LONGEST_TOKEN = 1000  # characters; longer words are unknown words
+LONGEST_TOKEN = 256  # characters; longer words are unknown words
 
 _LETTERS = r"[\p{L}\p{M}\p{N}_]+"
 _WORD = rf"{_LETTERS}(?:['’\-]{_LETTERS})*"

@@ -119,11 +119,19 @@ def _load_all(directories: list[Path]) -> dict[str, Artifact]:
             logger.exception("refused a model: %s: it cannot be loaded", directory)
             continue
         name = artifact.manifest.name
-        if name in artifacts:
-            taken = artifacts[name].directory
-            logger.error("refused a model: %s: %s has the same name %r", directory, taken, name)
-        else:
+        other = artifacts.get(name)
+        if other is not None and directory.name == name:  # its directory says so: it stays
+            artifact, other = other, artifact
+        if other is None:
             artifacts[name] = artifact
+        else:
+            artifacts[name] = other
+            logger.error(
+                "refused a model: %s: %s has the same name %r",
+                artifact.directory,
+                other.directory,
+                name,
+            )
     return dict(sorted(artifacts.items()))
 
 

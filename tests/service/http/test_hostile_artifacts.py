@@ -17,9 +17,11 @@ import tokenizers
 from starlette.types import Receive, Scope, Send
 
 from model.artifact import load_artifact
+from service.catalog import load_catalog
 from service.engine.engine import EngineOptions
 from service.journal import Journal, RouteLabels
 from service.metrics import Metrics
+from service.settings import Settings
 from tests.model.test_artifact import change_manifest, digests_of
 from tests.service.engine.serving import Desk
 from tests.service.http.process import RunningService, error_of
@@ -125,3 +127,11 @@ def test_a_panic_in_a_request_is_a_500(caplog: pytest.LogCaptureFixture) -> None
     assert response.status_code == 500
     assert error_of(response)["type"] == "internal_error"
     assert "/ 500 " in caplog.text
+
+
+def test_a_name_belongs_to_the_directory_of_that_name(models: Path, tmp_path: Path) -> None:
+    """An artifact that calls itself as another does not take its place, whatever the order."""
+    for directory in ("aaa", "chars", "zzz"):
+        shutil.copytree(models / "chars", tmp_path / directory)
+    catalog = load_catalog(Settings(models=tmp_path))
+    assert [one.directory for one in catalog.artifacts.values()] == [tmp_path / "chars"]
