@@ -122,8 +122,17 @@ def truncate(tokens: list[int], limit: int, *, ends: bool) -> list[int]:
 
 
 def _read(sources: Sequence[str], recipe: ClassifierRecipe) -> list[Example]:
-    columns = {"text_column": recipe.text_column, "label_column": recipe.label_column}
-    return [example for source in expanded(sources) for example in read_examples(source, **columns)]
+    return [
+        example
+        for source in expanded(sources)
+        for example in read_examples(
+            source,
+            text_column=recipe.text_column,
+            label_column=recipe.label_column,
+            header=recipe.header,
+            skip_empty=recipe.skip_empty,
+        )
+    ]
 
 
 def _check_out_of_scope(

@@ -25,6 +25,7 @@ from training.figure_names import (
     told_name,
     told_value,
 )
+from training.files import DataError
 from training.language_model_data import expanded
 from training.language_model_evaluation import evaluate_language_model
 from training.language_model_findings import LanguageModelFindings
@@ -36,7 +37,6 @@ from training.processors import set_threads
 from training.progress import Progress
 from training.provenance import source_name
 from training.readers import Unit, read_documents, read_examples
-from training.records import DataError
 from training.run_history import read_history
 
 Findings = LanguageModelFindings | ClassifierFindings
@@ -52,6 +52,8 @@ class EvaluationRequest:
     unit: Unit = "file"
     column: str | None = None
     label_column: str | None = None
+    header: bool | None = None
+    skip_empty: bool = False
     lanes: int | None = None
     threads: int | None = None
     json_file: Path | None = None
@@ -87,7 +89,9 @@ def run(request: EvaluationRequest) -> int:
 def _language_model(
     artifact: Artifact, network: LanguageModel, request: EvaluationRequest
 ) -> LanguageModelFindings:
-    documents = read_documents(expanded(request.data), unit=request.unit, column=request.column)
+    documents = read_documents(
+        expanded(request.data), unit=request.unit, column=request.column, header=request.header
+    )
     with Progress("evaluate") as bar:
         measured = evaluate_language_model(
             network,
@@ -108,7 +112,11 @@ def _classifier(
         example
         for source in expanded(request.data)
         for example in read_examples(
-            source, text_column=request.column, label_column=request.label_column
+            source,
+            text_column=request.column,
+            label_column=request.label_column,
+            header=request.header,
+            skip_empty=request.skip_empty,
         )
     ]
     unknown = sorted({example.label for example in examples} - set(answers))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from model.architecture import LanguageModelArchitecture
-from model.embeddings import embedding_matrix, read_vectors, words_of
+from model.embeddings import embedding_matrix, words_of
 from model.networks import LanguageModel
 from model.regularisation import Regularisation
 from model.tokenizer import Tokenizer
@@ -34,6 +34,7 @@ from training.run_directory import RunDirectory
 from training.run_options import reading_data
 from training.schedule import Budget, OneCycle
 from training.speed import training_speed
+from training.vector_files import read_vectors
 from training.windows import Windows
 
 VALIDATION_SHARE = 0.0015  # of a time budget, for one of the regular evaluations
@@ -113,7 +114,7 @@ def build_network(prepared: Prepared) -> LanguageModel:
     """The untrained network of a recipe, its embedding filled from a file if there is one.
 
     Raises:
-        ArchitectureError, RecipeError, VectorFileError: it cannot be built so.
+        ArchitectureError, DataError, RecipeError: it cannot be built so.
     """
     recipe = prepared.recipe
     architecture = LanguageModelArchitecture(

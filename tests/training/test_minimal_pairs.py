@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from training.files import DataError
 from training.minimal_pairs import MinimalPair, attractors_told, read_pairs
-from training.records import DataError
 
 ROW = 'prep_anim\tsing_MS_MV_plur_ES\tthe "x" by the dogs is\tthe "x" by the dogs are\n'
 

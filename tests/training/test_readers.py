@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training import records
+from training import files
 from training.readers import DataError, Example, read_documents, read_examples
 
 Write = Callable[[str, str], str]
@@ -52,7 +52,7 @@ def test_a_file_is_read_in_blocks(
     path.write_bytes(content.encode())
     expected = content.removeprefix("\ufeff").replace("\r\n", "\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "BLOCK", block)
+        patch.setattr(files, "BLOCK", block)
         if expected.strip():
             assert read_documents([str(path)]) == [expected]
         else:
@@ -67,7 +67,7 @@ def test_what_is_not_unicode_is_told_by_its_line(
     path = tmp_path / "a.txt"
     path.write_bytes(b"one\ntwo\n\n" + damage)
     for block in (1, 3, 1000):
-        monkeypatch.setattr(records, "BLOCK", block)
+        monkeypatch.setattr(files, "BLOCK", block)
         assert "a.txt, line 4: not UTF-8" in message_of(lambda: read_documents([str(path)]))
 
 
