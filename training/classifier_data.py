@@ -20,6 +20,7 @@ from training.language_model_data import expanded
 from training.out_of_scope import OUTSIDE
 from training.provenance import digest_of_texts
 from training.readers import DataError, Example, read_examples
+from training.split_checks import tell_examples, tell_same_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ def read_splits(recipe: ClassifierRecipe) -> Splits:
         _read(sources, recipe) for sources in (recipe.train, recipe.valid, recipe.test)
     )
     outside = recipe.out_of_scope_label
+    if all(example.label == outside for example in train):
+        raise DataError(_all_outside(recipe.train, outside))
     labels = tuple(sorted({example.label for example in train} - {outside}))
     if len(labels) < 2:
         raise DataError(
@@ -63,8 +66,10 @@ def read_splits(recipe: ClassifierRecipe) -> Splits:
         _check_labels(sources, examples, {*labels, outside})
     if test and all(example.label == outside for example in test):
         raise DataError(_all_outside(recipe.test, outside))
+    tell_same_files({name: expanded(getattr(recipe, name)) for name in ("train", "valid", "test")})
     if valid:
         _check_out_of_scope(recipe.valid, valid, outside)
+        tell_examples({"--train": train, "--valid": valid, "--test": test})
         return Splits(train, valid, test, labels, held_out=False)
     kept, held = hold_out(train, share=recipe.holdout, seed=recipe.seed)
     if not held:
@@ -73,6 +78,7 @@ def read_splits(recipe: ClassifierRecipe) -> Splits:
             "give more examples, or a file to --valid"
         )
     _check_out_of_scope(recipe.train, held, outside)
+    tell_examples({"--train": kept, "the held-out examples": held, "--test": test})
     return Splits(kept, held, test, labels, held_out=True)
 
 

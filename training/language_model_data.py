@@ -30,6 +30,7 @@ from training.language_model_recipe import LanguageModelRecipe
 from training.provenance import digest_of_texts
 from training.readers import DataError, Part, Unit, read_parts
 from training.records import HUGGING_FACE
+from training.split_checks import tell_same_files
 from training.token_files import TokenizedText, only_writer, read_tokens, write_tokens
 
 LARGEST_WORD_VOCABULARY = 50_000  # unless more are asked for
@@ -97,6 +98,7 @@ def find_splits(recipe: LanguageModelRecipe) -> Splits:
         raise DataError("--valid: give validation files, or a --holdout above 0")
     train, valid = _documents(recipe.train, recipe), _documents(recipe.valid, recipe)
     digest = _digest(recipe, train.sources, valid.sources)
+    tell_same_files({TRAIN: train.sources, VALID: valid.sources})
     if recipe.valid:
         return Splits(train, valid, held_out=False, digest=digest)
     place = place_to_cut(train, recipe.holdout)

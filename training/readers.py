@@ -274,4 +274,5 @@ def _tell_empty(source: str, empty: Sequence[_Empty], kept: int, *, skip: bool) 
         )
     if kept == 0:
         raise DataError(f"{source}: holds no records with a text and a label ({count})")
-    LOG.warning("%s: %s and are left out, the first in %s", source, count, first.place)
+    place = first.place.removeprefix(f"{source}, ")
+    LOG.warning("%s: %s and are left out, the first in %s", source, count, place)

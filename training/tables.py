@@ -30,7 +30,7 @@ SAMPLE_LINES = 200  # by which the delimiter is found
 SAMPLE_ROWS = 1_000  # by which it is found whether the first row names the columns
 SAMPLE_CHARACTERS = 2**22
 LONGEST_NAME = 60  # characters of a column's name
-MOST_WORDS = 6  # of a column's name
+MOST_WORDS = 3  # of a column's name
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
@@ -104,20 +104,22 @@ def read_rows(path: Path, dialect: Dialect) -> Iterator[Row]:
     Raises:
         DataError: the file cannot be read, or is malformed.
     """
-    rows = _quoted_rows(path, dialect) if dialect.quoted else _plain_rows(path)
-    return (row for row in rows if row.cells and row.cells != [""])
+    return _quoted_rows(path, dialect) if dialect.quoted else _plain_rows(path)
 
 
 def _plain_rows(path: Path) -> Iterator[Row]:
     escaped = 0
-    for number, line in enumerate(read_lines(path), start=1):
-        cells = line.removesuffix("\n").removesuffix("\r").split("\t")
+    for number, text in enumerate(read_lines(path), start=1):
+        line = text.removesuffix("\n").removesuffix("\r")
+        if not line:
+            continue
+        cells = line.split("\t")
         escaped += any('""' in cell and QUOTED.fullmatch(cell) is not None for cell in cells)
         yield Row(number, cells)
     if escaped:
         LOG.info(
-            "%s: %d rows have cells in quotes as CSV writes them, and a .tsv file is read as it "
-            "is; name the file .csv to have the quotes taken away",
+            "%s: rows with cells in quotes as CSV writes them: %d. A .tsv file is read as it is; "
+            "name the file .csv to have the quotes taken away",
             path,
             escaped,
         )
@@ -137,14 +139,15 @@ def _quoted_rows(path: Path, dialect: Dialect) -> Iterator[Row]:
             ) from None
         if cells is None:
             break
-        yield Row(line, cells)
+        if cells:
+            yield Row(line, cells)
         if _looks_like_rows(cells, dialect.delimiter):
             suspect.append(line)
         line = 1 + dialect.skipped + reader.line_num
     if suspect:
         LOG.warning(
             "%s, line %d: a cell in quotes spans lines that look like rows of their own (%d such "
-            "cells in all); if its quotes are not meant so, write them twice inside quotes",
+            "cells); if its quotes are not meant so, write them twice inside quotes",
             path,
             suspect[0],
             len(suspect),
@@ -200,7 +203,10 @@ def _delimiter(lines: Sequence[str], usual: str, *, whole: bool) -> str:
     """The usual one, unless another gives at least two rows and all of them the same width."""
 
     def is_even(delimiter: str) -> bool:
-        rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+        try:
+            rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+        except csv.Error:
+            return False
         widths = {len(row) for row in (rows if whole else rows[:-1])}
         return len(rows) > 1 and len(widths) == 1 and min(widths) > 1
 
@@ -228,8 +234,7 @@ def _follows_csv(path: Path, lines: Sequence[str]) -> bool:
 def _is_even(rows: Iterator[Row]) -> bool:
     widths: set[int] = set()
     for row in rows:
-        if row.cells and row.cells != [""]:
-            widths.add(len(row.cells))
+        widths.add(len(row.cells))
         if len(widths) > 1:
             return False
     return True
