@@ -170,7 +170,11 @@ def _check_labels(
     unknown = sorted({example.label for example in examples} - known)
     if unknown:
         told = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+        alike = {"".join(str(label).casefold().split()) for label in known}
+        hint = ""
+        if any("".join(label.casefold().split()) in alike for label in unknown):
+            hint = " (some differ from known labels by case or spaces alone)"
         raise DataError(
-            f"{', '.join(sources)}: has labels that no training example has: {told}; "
+            f"{', '.join(sources)}: has labels that no training example has: {told}{hint}; "
             "remove those examples, or add such to --train"
         )

@@ -28,9 +28,9 @@ def tell_same_files(splits: Mapping[str, Sequence[str]]) -> None:
         same = [source for source in second if contents[source] in known]
         if same:
             LOG.warning(
-                "%s: is given both for --%s and for --%s; what is measured on it says nothing about "
+                "%s: is given both for --%s and for --%s; figures measured on it say nothing about "
                 "other texts",
-                _listed(same),
+                ", ".join(same),
                 one,
                 other,
             )
@@ -46,7 +46,7 @@ def tell_files_of_training(sources: Sequence[str], provenance: Mapping[str, Any]
         LOG.warning(
             "%s: the model was trained on it; what is measured on it says nothing about other "
             "texts",
-            _listed(same),
+            ", ".join(same),
         )
 
 

@@ -29,8 +29,9 @@ def share_without_spaces(texts: Iterable[str]) -> float:
     """The share of the letters that are of scripts without spaces between words."""
     letters = others = 0
     for text in islice(texts, SAMPLE):
-        letters += len(LETTER.findall(text))
-        others += len(WITHOUT_SPACES.findall(text))
+        found = "".join(LETTER.findall(text))
+        letters += len(found)
+        others += len(WITHOUT_SPACES.findall(found))
     return others / max(1, letters)
 
 

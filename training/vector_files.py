@@ -11,7 +11,6 @@ Does not know tokenizers.
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -165,8 +164,9 @@ def _parsed(line: str, width: int) -> tuple[str, Vector] | str:
         values = list(map(float, numbers))
     except ValueError as error:
         return f"{word!r}: {error}; {width} numbers were expected"
-    vector = np.array(values, dtype=np.float32)
-    if not math.isfinite(sum(values)) or not np.isfinite(vector).all():
+    with np.errstate(over="ignore"):
+        vector = np.array(values, dtype=np.float32)
+    if not np.isfinite(vector).all():
         return f"{word!r}: its numbers are not all finite"
     return word, vector
 
@@ -187,7 +187,8 @@ def _matrix_rows(path: Path) -> Iterator[tuple[str, Vector]]:
         )
     broken = _Broken(path)
     for number, (word, row_E) in enumerate(zip(words, matrix_VE, strict=True), start=1):
-        vector = np.asarray(row_E, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            vector = np.asarray(row_E, dtype=np.float32)
         if np.isfinite(vector).all():
             broken.whole += 1
             yield word, vector

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from training.files import DataError
+from training.notices import shown_notices
 from training.vector_files import read_vectors
 
 GLOVE = "the 1 2 3\nkeys 4 5 6\nnew\u0085line 7 8 9\n"
@@ -59,3 +60,77 @@ def test_damage_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         read_vectors(path)
     assert "broken.txt" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "lines", [". . . 4 5 6\nthe 1 2 3\nof 1 2 3\n", "3 3\n. . . 4 5 6\nat a@b 1 2 3\n"]
+)
+def test_words_may_hold_spaces(tmp_path: Path, lines: str) -> None:
+    """As in glove.840B: the last fields are the vector, as many as most lines or the header say."""
+    path = tmp_path / "glove.txt"
+    path.write_text(lines)
+    vectors = read_vectors(path)
+    assert vectors[". . ."].tolist() == [4, 5, 6]
+    assert {vector.shape for vector in vectors.values()} == {(3,)}
+
+
+MANY = "".join(f"w{i} {i} 0.5\n" for i in range(3000))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("bad 0.1\n", "different widths: 'bad' has 1 numbers, other lines have 2"),
+        ("bad 0.1 0.2 0.3\n", "different widths: 'bad' has 3 numbers"),
+        ("bad 0.1 x\n", "'bad': could not convert string to float: 'x'"),
+        ("bad 0.1 nan\n", "'bad': its numbers are not all finite"),
+        ("bad 0.1 1e39\n", "'bad': its numbers are not all finite"),
+        ("\n", "different widths"),
+    ],
+)
+@pytest.mark.parametrize("header", ["", "3001 2\n"])
+def test_a_few_broken_lines_are_left_out_and_told(
+    tmp_path: Path, line: str, told: str, header: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With line and word of the first; a file that has more is refused with the same words."""
+    path = tmp_path / "glove.txt"
+    path.write_text(header + MANY + line)
+    number = 3001 + bool(header)
+    with shown_notices():
+        assert len(read_vectors(path)) == 3000
+    shown = capfd.readouterr().err
+    assert f"glove.txt, line {number}: {told}" in shown
+    assert "; 1 such lines are left out" in shown
+    path.write_text(header + MANY + 4 * line)
+    with pytest.raises(DataError, match=f"line {number}: .*4 broken lines, 3000 whole ones"):
+        read_vectors(path)
+
+
+def test_a_word_that_is_not_utf8_is_a_broken_line(tmp_path: Path) -> None:
+    """Published files cut words inside characters."""
+    path = tmp_path / "vectors.vec"
+    path.write_bytes(b"3001 2\n" + MANY.encode() + b"caf\xc3 1 2\n")
+    assert len(read_vectors(path)) == 3000
+
+
+def test_what_is_odd_about_a_file_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Words that stand twice, fewer vectors than announced, binary and empty files."""
+    path = tmp_path / "a.vec"
+    path.write_text("3 2\nthe 1 2\nthe 3 4\n")
+    with shown_notices():
+        assert read_vectors(path)["the"].tolist() == [1, 2]
+    told = capfd.readouterr().err
+    assert "1 words stand there again" in told
+    assert "announces 3 vectors, the file has 2" in told
+    for name, content, reason in (
+        ("a.bin", b"3 2\nthe abc", "word2vec's binary format"),
+        ("a.txt", b"", "holds no vectors"),
+        ("a.npy", b"nothing", "not a matrix"),
+        ("a.txt.gz", gzip.compress(MANY.encode())[:-9], "damaged or cut off"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=reason) as error:
+            read_vectors(tmp_path / name)
+        assert name in str(error.value)
