@@ -200,7 +200,11 @@ def _opening_line(path: Path, delimiter: str, row: int) -> int | None:
 
 
 def _delimiter(lines: Sequence[str], usual: str, *, whole: bool) -> str:
-    """The usual one, unless another gives at least two rows and all of them the same width."""
+    """The usual one, unless another gives at least two rows and all of them the same width.
+
+    Where none does, because a row is malformed: the one that most lines have as often as the first,
+    if that has no usual one.
+    """
 
     def is_even(delimiter: str) -> bool:
         try:
@@ -212,7 +216,15 @@ def _delimiter(lines: Sequence[str], usual: str, *, whole: bool) -> str:
 
     candidates = [usual, *(other for other in DELIMITERS if other != usual)]
     csv.field_size_limit(LONGEST_LINE)
-    return next((delimiter for delimiter in candidates if is_even(delimiter)), usual)
+    even = next((delimiter for delimiter in candidates if is_even(delimiter)), None)
+    if even is not None or not lines or usual in lines[0]:
+        return even or usual
+    return next((other for other in candidates if _most_have(lines, other)), usual)
+
+
+def _most_have(lines: Sequence[str], delimiter: str) -> bool:
+    first, *others = (line.count(delimiter) for line in lines if line.strip())
+    return first > 0 and sum(count == first for count in others) > len(others) / 2
 
 
 def _follows_csv(path: Path, lines: Sequence[str]) -> bool:

@@ -211,6 +211,8 @@ def test_columns_that_spreadsheets_leave_at_the_end_do_not_matter(read: Read) ->
         ('text,label\n"x\ny",A\ny\n', "line 4: has 1 columns where the header has 2"),
         ("text,label\nx\ry,A\n", "line 2: malformed row: a carriage return stands inside a cell"),
         ("text,text\nx,A\n", "line 1: the header names a column twice"),
+        ("text;label\nx;A\nz;B\ny\n", "line 4: has 1 columns where the header has 2: text, label"),
+        ('text;label\nx;A\nz;B\n"y;A\n', "line 4: malformed row: a quote opens here"),
         ("hello,A\n", "holds no records; give a file with at least one (a table whose only row"),
     ],
 )
