@@ -49,6 +49,8 @@ def open_columns(source: str, asked: Columns) -> tuple[Chosen, Iterator[Record]]
     if guess is not None:
         return guess, records
     first = sample[0]
+    if asked.text is not None:  # before a label is looked for among the others
+        _column(first, asked.text, TEXT, "--text-column", taken="")
     text_name = _named(first, asked.text) or TEXT
     label = _column(first, asked.label, LABEL, "--label-column", taken=text_name)
     return Chosen(_text_column(first, asked.text, "--text-column", taken=label), label), records

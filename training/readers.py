@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from training.columns import Columns, open_columns, open_text_column
-from training.files import DataError, read_blocks, read_lines
+from training.files import DataError, opened_raw, read_blocks, read_lines
 from training.notices import LOG
 from training.records import Record, holds_records, is_blank, is_unicode
 
@@ -129,6 +129,8 @@ def read_examples(
             in it is empty.
     """
     if not holds_records(source):
+        with opened_raw(Path(source)):  # a directory or a file that is missing is told as such
+            pass
         raise DataError(
             f"{source}: holds no labels; give a .jsonl, .csv or .tsv file with a column of texts "
             "and a column of labels"

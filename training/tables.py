@@ -114,7 +114,8 @@ def _plain_rows(path: Path) -> Iterator[Row]:
         if not line:
             continue
         cells = line.split("\t")
-        escaped += any('""' in cell and QUOTED.fullmatch(cell) is not None for cell in cells)
+        if '""' in line:
+            escaped += any('""' in cell and QUOTED.fullmatch(cell) for cell in cells)
         yield Row(number, cells)
     if escaped:
         LOG.info(

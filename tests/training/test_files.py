@@ -153,6 +153,8 @@ def test_lines_end_as_the_system_that_wrote_them_ends_them(tmp_path: Path, end: 
 def test_what_is_no_file_is_told(tmp_path: Path) -> None:
     """Directories, pipes that can be read only once, names that no file can have."""
     assert "is a directory; name its files" in refusal(tmp_path)
+    with pytest.raises(DataError, match="is a directory"):
+        read_examples(str(tmp_path))
     os.mkfifo(tmp_path / "pipe.txt")
     assert "not a regular file" in refusal(tmp_path / "pipe.txt")
     with pytest.raises(DataError, match="not the name of a file"):

@@ -183,6 +183,8 @@ def test_options_decide_where_a_guess_is_wrong(
     for text, label in (("2", "3"), ("sentence", "CLASS"), ("Sentence", "3")):
         found = read("a.csv", three, text_column=text, label_column=label)
         assert found == [("A", "x"), ("B", "y")]
+    with pytest.raises(DataError, match=r"line 1: no column '7'; found: id, .*--text-column"):
+        read("a.csv", three, text_column="7")
     numbers = "1,t,d\n2,u,e\n1,v,f\n"
     assert read("a.csv", numbers, text_column="3", label_column="1")[0] == ("1", "d")
 
