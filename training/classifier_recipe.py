@@ -74,7 +74,8 @@ class ClassifierRecipe:
     )
     vectors: str | None = option(
         None,
-        "word2vec or GloVe file (.txt, .vec, .gz, .npy) to begin the embedding from",
+        "word2vec, fastText or GloVe file (text, also compressed, or .npy) to begin the embedding "
+        "from",
         metavar="FILE",
     )
     vector_words: int = option(

@@ -114,6 +114,12 @@ def _language_model(
             lanes=request.lanes,
             on_progress=lambda share: bar.update(share, figures={}),
         )
+    check_known(
+        "--data",
+        measured.figures["unknown_share"],
+        documents,
+        advice="the figures say little about such a text; a model by char or bpe has no such words",
+    )
     history = read_history(request.artifact)
     return language_model_findings(measured, artifact.tokenizer, history)
 

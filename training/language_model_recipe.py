@@ -79,7 +79,7 @@ class LanguageModelRecipe:
     )
     tied: bool | None = option(None, "share the embedding's weights with the output layer")
     vectors: str | None = option(
-        None, "word2vec or GloVe text file to begin the embedding from", metavar="FILE"
+        None, "word2vec, fastText or GloVe text file to begin the embedding from", metavar="FILE"
     )
     freeze_embeddings: bool = option(False, "leave the embedding as it begins")
 

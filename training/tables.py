@@ -5,7 +5,8 @@ The delimiter is a comma unless the first rows say otherwise (semicolon, tab, ve
 
 TSV is plain: a line is a row, tabs separate its cells, and quotes are characters like others. It
 is read by the rules of CSV in two cases: all names of the columns are in quotes; or the lines do
-not all have as many cells as the first, but by the rules of CSV all rows do.
+not all have as many cells as the first, but by the rules of CSV all rows do, and no cell holds what
+looks like rows.
 
 Does not know what columns mean.
 """
@@ -22,15 +23,14 @@ from typing import NamedTuple
 
 from training.files import LONGEST_LINE, DataError, read_lines, suffix_of
 from training.notices import LOG
+from training.table_header import names_columns
 
 TABLES = {".csv": ",", ".tsv": "\t"}
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n")  # spreadsheets begin a file with it
+SEPARATOR_LINE = re.compile(r"sep=([^\w\s\"]|\t)\r?\n")  # spreadsheets begin a file with it
 SAMPLE_LINES = 200  # by which the delimiter is found
 SAMPLE_ROWS = 1_000  # by which it is found whether the first row names the columns
 SAMPLE_CHARACTERS = 2**22
-LONGEST_NAME = 60  # characters of a column's name
-MOST_WORDS = 3  # of a column's name
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
@@ -75,7 +75,8 @@ def read_table(path: Path, *, header: bool | None, known: Collection[str]) -> Ta
     if not sample:
         return None
     first, rows = sample[0], chain(sample, rows)
-    if _first_row_names(path, sample, header, known):
+    place = f"{path}, line {first.line}"
+    if names_columns(place, [row.cells for row in sample], asked=header, known=known):
         next(rows)
         names = _checked_names(path, first)
     else:
@@ -233,22 +234,23 @@ def _follows_csv(path: Path, lines: Sequence[str]) -> bool:
     names = lines[0].rstrip("\r\n").split("\t") if lines else []
     if names and all(QUOTED.fullmatch(name) for name in names):
         return True
-    if _is_even(_plain_rows(path)):
+    if _are_rows(_plain_rows(path)):
         return False
     try:
-        even = _is_even(_quoted_rows(path, Dialect("\t", quoted=True)))
+        quoted = _are_rows(_quoted_rows(path, Dialect("\t", quoted=True)))
     except DataError:
         return False
-    if even:
+    if quoted:
         LOG.info("%s: cells are in quotes as in CSV; the quotes are taken away", path)
-    return even
+    return quoted
 
 
-def _is_even(rows: Iterator[Row]) -> bool:
+def _are_rows(rows: Iterator[Row]) -> bool:
+    """Whether all have the same width, and no cell looks as if it had swallowed some."""
     widths: set[int] = set()
     for row in rows:
         widths.add(len(row.cells))
-        if len(widths) > 1:
+        if len(widths) > 1 or _looks_like_rows(row.cells, "\t"):
             return False
     return True
 
@@ -262,58 +264,6 @@ def _sample(rows: Iterator[Row]) -> list[Row]:
         if characters > SAMPLE_CHARACTERS:
             break
     return sample
-
-
-def _first_row_names(
-    path: Path, sample: Sequence[Row], asked: bool | None, known: Collection[str]
-) -> bool:
-    if asked is not None:
-        return asked
-    first = [cell.strip() for cell in sample[0].cells]
-    if any(cell.lower() in known for cell in first):
-        return True
-    sign = _sign_of_data(first, [row.cells for row in sample[1:]])
-    place = f"{path}, line {sample[0].line}"
-    if sign is None:
-        LOG.info("%s: taken for the names of the columns: %s (--no-header: a row)", place, first)
-        return True
-    LOG.info(
-        "%s: there are no names of columns: %s, so this is the first row of data, and columns have "
-        "numbers (--header: it names them)",
-        place,
-        sign,
-    )
-    return False
-
-
-def _sign_of_data(first: Sequence[str], others: Sequence[Sequence[str]]) -> str | None:
-    """What shows that the first row is no row of names, if anything does."""
-    columns = [
-        {row[index].strip() for row in others if index < len(row)} for index in range(len(first))
-    ]
-    numbers = [bool(column) and all(map(_is_number, column)) for column in columns]
-    if any(n and not _is_number(cell) for n, cell in zip(numbers, first, strict=True)):
-        return None
-    for cell, column, is_numeric in zip(first, columns, numbers, strict=True):
-        if is_numeric and _is_number(cell):
-            return f"{cell!r} is a number, as are the cells under it"
-        if cell and cell in column:
-            return f"{cell!r} stands under itself again"
-        if len(cell) > LONGEST_NAME or len(cell.split()) > MOST_WORDS or _is_sentence(cell):
-            return f"{cell[:LONGEST_NAME]!r} is a text"
-    return None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_sentence(text: str) -> bool:
-    return " " in text and text.endswith((".", "!", "?"))
 
 
 def _checked_names(path: Path, row: Row) -> list[str]:

@@ -88,6 +88,8 @@ def test_tsv_that_is_neither_plain_nor_quoted_is_told_by_its_line(read: Read) ->
     """A quote that would join two lines into a row does not."""
     told = refusal(read, "a.tsv", 'label\ttext\nA\t"hello\nB\nA\tx\n')
     assert told.startswith("a.tsv, line 3: has 1 columns where the header has 2: label, text")
+    told = refusal(read, "a.tsv", 'label\ttext\nA\t"x\nB\tz\nC"\n')
+    assert told.startswith("a.tsv, line 4: has 1 columns")
     told = refusal(read, "a.tsv", 'label\ttext\nA\tx\n\nB\t"y\tz\n')
     assert told.startswith("a.tsv, line 4: has 3 columns")
     assert "quotes do not join lines in .tsv" in told
