@@ -53,7 +53,13 @@ def open_columns(source: str, asked: Columns) -> tuple[Chosen, Iterator[Record]]
         _column(first, asked.text, TEXT, "--text-column", taken="")
     text_name = _named(first, asked.text) or TEXT
     label = _column(first, asked.label, LABEL, "--label-column", taken=text_name)
-    return Chosen(_text_column(first, asked.text, "--text-column", taken=label), label), records
+    text = _text_column(first, asked.text, "--text-column", taken=label)
+    if text == label:
+        raise DataError(
+            f"{first.names_place}: column {text!r} would hold both texts and labels; choose with "
+            "--text-column and --label-column"
+        )
+    return Chosen(text, label), records
 
 
 def open_text_column(

@@ -59,10 +59,17 @@ class DataError(ValueError):
 
 def suffix_of(source: str | PurePath) -> str:
     """The suffix in lower case that tells the format: ".csv" of "a.CSV" and of "a.csv.gz"."""
+    return _uncompressed(source).suffix.lower()
+
+
+def stem_of(source: str | PurePath) -> str:
+    """The name without the suffixes of format and compression: "a" of "b/a.csv.gz"."""
+    return _uncompressed(source).stem
+
+
+def _uncompressed(source: str | PurePath) -> PurePath:
     path = PurePath(source)
-    if path.suffix.lower() in COMPRESSED:
-        path = path.with_suffix("")
-    return path.suffix.lower()
+    return path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
 
 
 def read_lines(path: Path, *, errors: str = "strict") -> Iterator[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.files import DataError, read_lines, suffix_of
+from training.files import DataError, read_lines, stem_of, suffix_of
 from training.records import Record, is_blank, is_unicode, read_records
 
 COLUMNS = ("construction", "condition", "good sentence", "bad sentence")
@@ -99,7 +99,7 @@ def _rows(path: Path) -> Iterator[MinimalPair]:
 
 def _from_record(record: Record, path: Path) -> MinimalPair:
     good, bad = (_string(record, name) for name in (GOOD, BAD))
-    construction = _string(record, NAME) if NAME in record.fields else path.name.split(".")[0]
+    construction = _string(record, NAME) if NAME in record.fields else stem_of(path)
     attractors: Any = record.fields.get(ATTRACTORS, attractors_told(construction, ""))
     if attractors is not None and (type(attractors) is not int or attractors < 0):
         raise DataError(f"{record.place}: {ATTRACTORS!r} must be a whole number from 0")

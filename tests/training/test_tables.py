@@ -187,6 +187,8 @@ def test_options_decide_where_a_guess_is_wrong(
         assert found == [("A", "x"), ("B", "y")]
     with pytest.raises(DataError, match=r"line 1: no column '7'; found: id, .*--text-column"):
         read("a.csv", three, text_column="7")
+    with pytest.raises(DataError, match="'id' would hold both texts and labels"):
+        read("a.csv", three, text_column="1", label_column="id")
     numbers = "1,t,d\n2,u,e\n1,v,f\n"
     assert read("a.csv", numbers, text_column="3", label_column="1")[0] == ("1", "d")
 
@@ -198,6 +200,12 @@ def test_usual_names_are_taken_without_a_word(
     rows = "".join(f"x{i},A\n" for i in range(2 * SAMPLE_RECORDS))
     assert len(read("a.csv", " Text,LABEL \n" + rows)) == 2 * SAMPLE_RECORDS
     assert capfd.readouterr().err == ""
+
+
+def test_a_cell_may_be_a_long_document(read: Read) -> None:
+    """Longer than what the csv module takes by itself."""
+    text = "one, two\n" * 30_000
+    assert read("a.csv", f'text,label\n"{text}",A\n') == [("A", text)]
 
 
 def test_columns_that_spreadsheets_leave_at_the_end_do_not_matter(read: Read) -> None:
