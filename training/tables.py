@@ -225,7 +225,7 @@ def _delimiter(lines: Sequence[str], usual: str, *, whole: bool) -> str:
 
 
 def _most_have(lines: Sequence[str], delimiter: str) -> bool:
-    first, *others = (line.count(delimiter) for line in lines if line.strip())
+    first, *others = (line.count(delimiter) for line in lines)
     return first > 0 and sum(count == first for count in others) > len(others) / 2
 
 

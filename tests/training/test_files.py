@@ -11,10 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from training import files
 from training.files import DataError, read_blocks, read_lines, suffix_of
+from training.minimal_pairs import read_pairs
 from training.readers import read_documents, read_examples
+from training.vector_files import read_vectors
 
 CONTENT = 'text,label\n"one, two",A\nthree,B\n'
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
@@ -170,3 +174,33 @@ def test_the_format_is_told_by_the_suffix_before_that_of_a_compression(
 ) -> None:
     """In upper case as well."""
     assert suffix_of(name) == suffix
+
+
+PIECES = [b'"', b'""', b",", b";", b"\t", b"\n", b"\r", b"\r\n", b"a", b"text", b"label", b"1"]
+PIECES += [b" ", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf", b"\xc3", b"\0", b"{", b"}", b"[", b":"]
+PIECES += [b"0.5", b"nan", b"sep=;", b"\x1f\x8b\x08", b"BZh91AY&SY", b"\xe3\x80\x80", b"null"]
+
+
+@settings(max_examples=150)
+@given(st.lists(st.sampled_from(PIECES), max_size=24).map(b"".join))
+def test_any_bytes_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    """In every format: never another error, and each refusal names the file in one line."""
+    folder = tmp_path_factory.mktemp("any", numbered=True)
+    reads: dict[str, Callable[[str], object]] = {
+        "a.csv": read_examples,
+        "a.tsv": read_examples,
+        "a.jsonl": read_examples,
+        "a.csv.gz": lambda path: read_documents([path]),
+        "a.txt": lambda path: read_documents([path], unit="line"),
+        "b.tsv": lambda path: read_pairs([path]),
+        "v.txt": lambda path: read_vectors(Path(path)),
+    }
+    for name, read in reads.items():
+        path = folder / name
+        path.write_bytes(content)
+        try:
+            read(str(path))
+        except DataError as error:
+            assert str(error).startswith(str(path))  # noqa: PT017

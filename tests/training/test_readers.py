@@ -216,7 +216,8 @@ def test_empty_texts_are_counted_or_left_out(
     write: Write, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """One refusal names the first lines of all; by option they are left out, and that is told."""
-    rows = [{"text": "x", "label": "A"}, *({"text": t, "label": "B"} for t in BLANK)]
+    rows: list[dict[str, str | None]] = [{"text": "x", "label": "A"}]
+    rows += [{"text": t, "label": "B"} for t in BLANK]
     rows += [
         {"text": None, "label": "B"},
         {"text": "y", "label": " "},
