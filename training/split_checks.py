@@ -39,8 +39,9 @@ def tell_same_files(splits: Mapping[str, Sequence[str]]) -> None:
 def tell_files_of_training(sources: Sequence[str], provenance: Mapping[str, Any]) -> None:
     """Files that a model was trained on, by its manifest's provenance."""
     data = provenance.get("data")
-    records = data.get("train") if isinstance(data, dict) else None
-    known = [record.get("sha256") for record in records or [] if isinstance(record, dict)]
+    found = data.get("train") if isinstance(data, dict) else None
+    records = found if isinstance(found, list) else []
+    known = [record.get("sha256") for record in records if isinstance(record, dict)]
     same = [source for source in sources if _content(source) in known]
     if same:
         LOG.warning(
