@@ -21,6 +21,7 @@ from training.language_model_data import expanded
 from training.out_of_scope import OUTSIDE
 from training.provenance import digest_of_texts
 from training.readers import DataError, Example, read_examples
+from training.split_checks import tell_examples, tell_same_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ def read_splits(recipe: ClassifierRecipe) -> Splits:
         _read(sources, recipe) for sources in (recipe.train, recipe.valid, recipe.test)
     )
     outside = recipe.out_of_scope_label
+    if all(example.label == outside for example in train):
+        raise DataError(_all_outside(recipe.train, outside))
     labels = tuple(sorted({example.label for example in train} - {outside}))
     if len(labels) < 2:
         raise DataError(
@@ -69,8 +72,10 @@ def read_splits(recipe: ClassifierRecipe) -> Splits:
         _check_labels(sources, examples, {*labels, outside})
     if test and all(example.label == outside for example in test):
         raise DataError(_all_outside(recipe.test, outside))
+    tell_same_files({name: expanded(getattr(recipe, name)) for name in ("train", "valid", "test")})
     if valid:
         _check_out_of_scope(recipe.valid, valid, outside)
+        tell_examples({"--train": train, "--valid": valid, "--test": test})
         return Splits(train, valid, test, labels, held_out=False)
     kept, held = hold_out(train, share=recipe.holdout, seed=recipe.seed)
     if not held:
@@ -79,6 +84,7 @@ def read_splits(recipe: ClassifierRecipe) -> Splits:
             "give more examples, or a file to --valid"
         )
     _check_out_of_scope(recipe.train, held, outside)
+    tell_examples({"--train": kept, "the held-out examples": held, "--test": test})
     return Splits(kept, held, test, labels, held_out=True)
 
 
@@ -128,8 +134,17 @@ def truncate(tokens: list[int], limit: int, *, ends: bool) -> list[int]:
 
 
 def _read(sources: Sequence[str], recipe: ClassifierRecipe) -> list[Example]:
-    columns = {"text_column": recipe.text_column, "label_column": recipe.label_column}
-    return [example for source in expanded(sources) for example in read_examples(source, **columns)]
+    return [
+        example
+        for source in expanded(sources)
+        for example in read_examples(
+            source,
+            text_column=recipe.text_column,
+            label_column=recipe.label_column,
+            header=recipe.header,
+            skip_empty=recipe.skip_empty,
+        )
+    ]
 
 
 def _check_out_of_scope(
@@ -161,7 +176,11 @@ def _check_labels(
     unknown = sorted({example.label for example in examples} - known)
     if unknown:
         told = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+        alike = {"".join(str(label).casefold().split()) for label in known}
+        hint = ""
+        if any("".join(label.casefold().split()) in alike for label in unknown):
+            hint = " (some differ from known labels by case or spaces alone)"
         raise DataError(
-            f"{', '.join(sources)}: has labels that no training example has: {told}; "
+            f"{', '.join(sources)}: has labels that no training example has: {told}{hint}; "
             "remove those examples, or add such to --train"
         )

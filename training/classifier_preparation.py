@@ -24,16 +24,23 @@ from training.classifier_data import Splits, encode_examples
 from training.classifier_evaluation import predict
 from training.classifier_recipe import ClassifierRecipe, CorpusSize, complete
 from training.classifier_run import Settings
-from training.classifier_vocabulary import load_vectors, make_embedding, make_tokenizer
+from training.classifier_vocabulary import (
+    load_vectors,
+    make_embedding,
+    make_tokenizer,
+    unknown_share,
+)
 from training.language_model_encoder import as_encoded, load_encoder, transfer
 from training.layer_groups import LayerPace
 from training.linear_fit import fit_linear
 from training.precision import choose_precision, settled
 from training.progress import Progress
 from training.schedule import Budget, OneCycle
+from training.unknown_words import check_known
 
 FITTING_SHARE = 0.2  # of a budget of minutes, at most, for the linear classifier
 LINEAR = "linear"  # the prefix of its tensors in a checkpoint
+MOST_UNKNOWN = 0.9  # of the tokens of a split: labels may hang on few words
 PROBE = 256  # documents by which the speed of evaluation is measured
 
 
@@ -66,6 +73,7 @@ def prepare_fresh(recipe: ClassifierRecipe, splits: Splits) -> Prepared:
     texts = [example.text for example in splits.train]
     prepare = _prepare_new if recipe.from_ is None else _prepare_from
     prepared = prepare(recipe, splits, texts)
+    _check_known(prepared)
     linear = _untrained_linear(prepared)
     if linear is not None:
         _fit(linear, prepared)
@@ -92,6 +100,20 @@ def prepare_resumed(
     if linear is not None:
         linear.load_state_dict(under_prefix(LINEAR, checkpoint.tensors))
     return replace(prepared, linear=linear)
+
+
+def _check_known(prepared: Prepared) -> None:
+    splits = prepared.splits
+    advice = "choose --tokenizer char or bpe, or give more such texts to --train"
+    if prepared.recipe.from_ is not None:
+        advice = "the model of --from reads texts of another kind; choose another, or none"
+    for name, documents, examples in (
+        ("--train", prepared.train, splits.train),
+        ("the held-out examples" if splits.held_out else "--valid", prepared.valid, splits.valid),
+    ):
+        unknown = unknown_share(documents.tokens, prepared.tokenizer)
+        texts = (example.text for example in examples)
+        check_known(name, unknown, texts, most=MOST_UNKNOWN, advice=advice)
 
 
 def _corpus_size(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> CorpusSize:

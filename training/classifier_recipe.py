@@ -17,16 +17,24 @@ from training.recipe import RecipeError, option
 class ClassifierRecipe:
     """Options of a run; None means that the run chooses."""
 
-    train: tuple[str, ...] = option((), "labelled .jsonl, .csv or .tsv files, or hf:NAME[:SPLIT]")
+    train: tuple[str, ...] = option(
+        (), "labelled .jsonl, .csv or .tsv files (also compressed), or hf:NAME[:SPLIT]"
+    )
     valid: tuple[str, ...] = option(
         (), "validation files; without them a share of --train is held out, label by label"
     )
     test: tuple[str, ...] = option((), "test files: measured once, at the end")
     holdout: float = option(0.1, "the share that is held out where --valid is missing")
-    text_column: str | None = option(None, 'the column of texts; "text", or the only choice left')
-    label_column: str | None = option(
-        None, 'the column of labels; "label", or the only choice left'
+    text_column: str | None = option(
+        None, 'the column of texts, by name or by number from 1; "text", or the only choice left'
     )
+    label_column: str | None = option(
+        None, 'the column of labels, by name or by number; "label", or the only choice left'
+    )
+    header: bool | None = option(
+        None, "whether the first row of .csv and .tsv files names the columns (as it looks)"
+    )
+    skip_empty: bool = option(False, "leave out records without a text or a label, and count them")
     out_of_scope_label: str | None = option(
         None,
         "the label of examples that belong to none of the others: no label to learn, but texts to "
@@ -66,7 +74,8 @@ class ClassifierRecipe:
     )
     vectors: str | None = option(
         None,
-        "word2vec or GloVe file (.txt, .vec, .gz, .npy) to begin the embedding from",
+        "word2vec, fastText or GloVe file (text, also compressed, or .npy) to begin the embedding "
+        "from",
         metavar="FILE",
     )
     vector_words: int = option(

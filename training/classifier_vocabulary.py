@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.embeddings import Vector, embedding_matrix, first_words, read_vectors, words_of
+from model.embeddings import Vector, embedding_matrix, words_of
 from model.tokenizer import Tokenizer
 from model.tokenizer_training import (
     VocabularyError,
@@ -25,6 +25,7 @@ from model.tokenizer_training import (
 )
 from training.classifier_recipe import ClassifierRecipe
 from training.recipe import RecipeError
+from training.vector_files import first_words, read_vectors
 
 Vectors = dict[str, Vector]
 
@@ -38,7 +39,7 @@ def load_vectors(recipe: ClassifierRecipe, texts: Sequence[str]) -> Vectors:
 
     Raises:
         RecipeError: the tokenizer has no words, or the file none of the texts' words.
-        VectorFileError: the file cannot be read.
+        DataError: the file cannot be read.
     """
     if recipe.vectors is None:
         return {}

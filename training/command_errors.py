@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from model.architecture import ArchitectureError
-from model.embeddings import VectorFileError
 from model.errors import ArtifactError
 from model.manifest import ManifestError
 from model.tokenizer_training import VocabularyError
 from training.checkpoint import CheckpointError
 from training.clipping import DivergedError
+from training.files import DataError
 from training.recipe import RecipeError
-from training.records import DataError
 from training.run_directory import OutputError
 from training.team import LostProcessError
 
@@ -23,7 +22,6 @@ BAD_INPUT_ERRORS = (
     OSError,
     OutputError,
     RecipeError,
-    VectorFileError,
     VocabularyError,
 )
 FAILURES = (DivergedError, LostProcessError)

@@ -11,6 +11,7 @@ import dataclasses
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,6 +19,7 @@ from training.classifier_recipe import ClassifierRecipe
 from training.gradient_recipe import GradientRecipe
 from training.language_model_recipe import LanguageModelRecipe
 from training.launcher import process_count, process_rank, quieten_torch
+from training.notices import shown_notices
 from training.readers import Unit
 from training.recipe import add_options, given_options
 
@@ -39,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from training.command_errors import BAD_INPUT_ERRORS, FAILURES, describe  # noqa: PLC0415
 
     try:
-        return command(parsed)
+        with shown_notices() if process_rank() == 0 else nullcontext():
+            return command(parsed)
     except BrokenPipeError:  # whoever reads the output has gone; `run_command` ends quietly
         raise
     except BAD_INPUT_ERRORS as error:
@@ -124,12 +127,32 @@ def _plot_gradients(parsed: argparse.Namespace) -> int:
 
 def _add_evaluation_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("artifact", type=Path, metavar="ARTIFACT")
-    parser.add_argument("--data", nargs="+", required=True, help="files, or hf:NAME[:SPLIT]")
+    parser.add_argument(
+        "--data", nargs="+", required=True, help="files (also compressed), or hf:NAME[:SPLIT]"
+    )
     parser.add_argument(
         "--unit", choices=get_args(Unit), default="file", help="what a document is in a text file"
     )
-    parser.add_argument("--column", metavar="NAME", help="the column that holds the text")
-    parser.add_argument("--label-column", metavar="NAME", help="the column that holds the label")
+    parser.add_argument(
+        "--column",
+        "--text-column",
+        dest="column",
+        metavar="NAME",
+        help="the column that holds the text, by name or by number from 1",
+    )
+    parser.add_argument(
+        "--label-column", metavar="NAME", help="the column that holds the label, by name or number"
+    )
+    parser.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first row of .csv and .tsv files names the columns (as it looks)",
+    )
+    parser.add_argument(
+        "--skip-empty",
+        action="store_true",
+        help="leave out records without a text or a label, and count them",
+    )
     parser.add_argument(
         "--lanes", type=_positive, metavar="N", help="parts of the text read at once; 1: exact"
     )
@@ -143,7 +166,8 @@ def _add_agreement_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=(),
         metavar="FILE",
-        help="minimal pairs: .tsv (construction, condition, good, bad; also .gz) or BLiMP's .jsonl",
+        help="minimal pairs: .tsv (construction, condition, good, bad) or BLiMP's .jsonl; also "
+        "compressed",
     )
     parser.add_argument(
         "--trace", metavar="SENTENCE", help="follow --words along the beginning of a sentence"

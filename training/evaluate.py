@@ -18,13 +18,19 @@ from training.classifier_findings import ClassifierFindings
 from training.classifier_findings import findings as classifier_findings
 from training.classifier_page import sections as classifier_sections
 from training.classifier_recipe import ClassifierRecipe
+from training.classifier_vocabulary import unknown_share
 from training.figure_names import (
+    LEFT_OUT,
     OF_CLASSIFIERS,
     OF_LANGUAGE_MODELS,
     OUT_OF_SCOPE,
+    UNDERSTATED,
+    left_out,
     told_name,
     told_value,
+    understated,
 )
+from training.files import DataError
 from training.language_model_data import expanded
 from training.language_model_evaluation import evaluate_language_model
 from training.language_model_findings import LanguageModelFindings
@@ -36,10 +42,12 @@ from training.processors import set_threads
 from training.progress import Progress
 from training.provenance import source_name
 from training.readers import Unit, read_documents, read_examples
-from training.records import DataError
 from training.run_history import read_history
+from training.split_checks import tell_files_of_training
+from training.unknown_words import check_known
 
 Findings = LanguageModelFindings | ClassifierFindings
+MARK = "*"
 READ_AS_TRAINED = ("max_tokens", "truncation")  # options that decide what of a document is read
 
 
@@ -52,6 +60,8 @@ class EvaluationRequest:
     unit: Unit = "file"
     column: str | None = None
     label_column: str | None = None
+    header: bool | None = None
+    skip_empty: bool = False
     lanes: int | None = None
     threads: int | None = None
     json_file: Path | None = None
@@ -75,8 +85,14 @@ def run(request: EvaluationRequest) -> int:
         found = _language_model(artifact, artifact.network, request)
     else:
         found = _classifier(artifact, artifact.network, request)
+    tell_files_of_training(expanded(request.data), artifact.manifest.provenance)
     print(_table(artifact, found.figures))
-    record = {"artifact": artifact.manifest.name, "data": list(request.data), **found.figures}
+    record = {
+        "artifact": artifact.manifest.name,
+        "data": list(request.data),
+        **found.figures,
+        **_reservations(found.figures),
+    }
     if request.json_file is not None:
         write_atomically(request.json_file, json_file(record))
     if request.out is not None:
@@ -87,7 +103,9 @@ def run(request: EvaluationRequest) -> int:
 def _language_model(
     artifact: Artifact, network: LanguageModel, request: EvaluationRequest
 ) -> LanguageModelFindings:
-    documents = read_documents(expanded(request.data), unit=request.unit, column=request.column)
+    documents = read_documents(
+        expanded(request.data), unit=request.unit, column=request.column, header=request.header
+    )
     with Progress("evaluate") as bar:
         measured = evaluate_language_model(
             network,
@@ -96,6 +114,12 @@ def _language_model(
             lanes=request.lanes,
             on_progress=lambda share: bar.update(share, figures={}),
         )
+    check_known(
+        "--data",
+        measured.figures["unknown_share"],
+        documents,
+        advice="the figures say little about such a text; a model by char or bpe has no such words",
+    )
     history = read_history(request.artifact)
     return language_model_findings(measured, artifact.tokenizer, history)
 
@@ -108,7 +132,11 @@ def _classifier(
         example
         for source in expanded(request.data)
         for example in read_examples(
-            source, text_column=request.column, label_column=request.label_column
+            source,
+            text_column=request.column,
+            label_column=request.label_column,
+            header=request.header,
+            skip_empty=request.skip_empty,
         )
     ]
     unknown = sorted({example.label for example in examples} - set(answers))
@@ -119,6 +147,12 @@ def _classifier(
         )
     recipe = ClassifierRecipe(**_reading_options(artifact.manifest.provenance))
     documents = encode_examples(examples, artifact.tokenizer, labels, recipe)
+    check_known(
+        "--data",
+        unknown_share(documents.tokens, artifact.tokenizer),
+        (example.text for example in examples),
+        advice="the model cannot tell much of a text whose words it does not know",
+    )
     return classifier_findings(
         predict(network, documents),
         examples,
@@ -141,12 +175,13 @@ def _write_page(
     else:
         meanings, sections = OF_CLASSIFIERS, classifier_sections(found)
     rows = [
-        (told_name(name), told_value(name, value), meanings.get(name, ""))
-        for name, value in found.figures.items()
+        (told_name(name), _marked(name, found.figures), meanings.get(name, ""))
+        for name in found.figures
         if not name.startswith(OUT_OF_SCOPE)  # they have a part of their own
     ]
     table = Table(("figure", "value", "what it says"), rows)
-    first = Section(name="figures", title="Figures", table=table)
+    text = " ".join(f"{note}." for note in _footnotes(found.figures))
+    first = Section(name="figures", title="Figures", text=text, table=table)
     write_folder(
         out,
         title=f"{artifact.manifest.name}: {artifact.manifest.kind.replace('-', ' ')}, evaluated",
@@ -167,4 +202,26 @@ def _table(artifact: Artifact, figures: Mapping[str, float]) -> str:
     title = f"{artifact.manifest.name} ({artifact.manifest.kind})"
     rows = [(told_name(name), told_value(name, value)) for name, value in figures.items()]
     names, values = (max(len(row[i]) for row in rows) for i in (0, 1))
-    return "\n".join([title, *(f"  {name:<{names}}  {value:>{values}}" for name, value in rows)])
+    marks = [MARK * (name in understated(figures)) for name in figures]
+    lines = [
+        f"  {name:<{names}}  {value:>{values}}{mark}"
+        for (name, value), mark in zip(rows, marks, strict=True)
+    ]
+    return "\n".join([title, *lines, *(f"  {note}" for note in _footnotes(figures))])
+
+
+def _marked(name: str, figures: Mapping[str, float]) -> str:
+    return told_value(name, figures[name]) + MARK * (name in understated(figures))
+
+
+def _footnotes(figures: Mapping[str, float]) -> list[str]:
+    """What is to be said about figures that unknown words make too low."""
+    notes = [f"{MARK} {UNDERSTATED}"] if understated(figures) else []
+    missing = ", ".join(map(told_name, left_out(figures)))
+    return [*notes, f"{missing}: {LEFT_OUT}"] if missing else notes
+
+
+def _reservations(figures: Mapping[str, float]) -> dict[str, list[str]]:
+    """The same for programs; nothing where there is nothing to say."""
+    found = {"understated": understated(figures), "left_out": left_out(figures)}
+    return {name: values for name, values in found.items() if values}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 OUT_OF_SCOPE = "out_of_scope_"  # so begin the names of these figures
 NAMES = {
     "macro_f1": "macro F1",
@@ -13,6 +15,12 @@ NAMES = {
     "out_of_scope_false_reject": "out of scope: false reject",
     "out_of_scope_in_scope_accuracy": "in scope: accuracy",
 }
+SPELLING = ("word_perplexity", "bits_per_character", "bits_per_byte")
+UNDERSTATED = (
+    "too low, because of an unknown word ([UNK]) only that it is unknown is predicted, not its "
+    "spelling"
+)
+LEFT_OUT = "left out, because so many words are unknown ([UNK]) that they would mean nothing"
 OF_LANGUAGE_MODELS = {
     "loss": "mean -log p of a token, in nats",
     "perplexity": "e to the power of the loss: so many tokens would be as hard to choose from",
@@ -30,6 +38,16 @@ OF_CLASSIFIERS = {
     "calibration_error_before": "mean distance of confidence and accuracy, without the temperature",
     "calibration_error": "the same as it is served, with the temperature",
 }
+
+
+def understated(figures: Mapping[str, float]) -> list[str]:
+    """Figures of the text's spelling, where unknown words make them too low."""
+    return [name for name in SPELLING if name in figures and figures["unknown_share"] > 0]
+
+
+def left_out(figures: Mapping[str, float]) -> list[str]:
+    """Figures of the text's spelling that are missing."""
+    return [name for name in SPELLING if "unknown_share" in figures and name not in figures]
 
 
 def told_name(name: str) -> str:

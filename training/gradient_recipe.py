@@ -22,7 +22,12 @@ class GradientRecipe:
     )
     data: tuple[str, ...] = option((), "text to read, as for lm; without it a text is made up")
     unit: Literal["file", "paragraph", "line"] = option("file", "what a document is in a text file")
-    column: str | None = option(None, "the column that holds the text of records")
+    column: str | None = option(
+        None, "the column that holds the text of records, by name or by number from 1"
+    )
+    header: bool | None = option(
+        None, "whether the first row of .csv and .tsv files names the columns (as it looks)"
+    )
 
     hidden: int = option(64, "width of the small networks", metavar="N")
     embedding: int = option(32, "width of their tokens' vectors", metavar="N")

@@ -72,7 +72,9 @@ def read_text(recipe: GradientRecipe, tokenizer: Tokenizer | None) -> Text:
     """
     if not recipe.data:
         return _made_up(recipe)
-    documents = read_documents(expanded(recipe.data), unit=recipe.unit, column=recipe.column)
+    documents = read_documents(
+        expanded(recipe.data), unit=recipe.unit, column=recipe.column, header=recipe.header
+    )
     name = ", ".join(recipe.data)
     if tokenizer is not None:
         return Text(None, build_stream(documents, tokenizer), tokenizer.size, name)

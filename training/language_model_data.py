@@ -24,17 +24,20 @@ from model.tokenizer_training import (
     train_word_tokenizer,
 )
 from training.corpus import Stream, looks_pretokenized, pieces_of
+from training.files import opened_raw
 from training.holdout import Place, parts_after, parts_before, place_to_cut
 from training.language_model_recipe import LanguageModelRecipe
 from training.provenance import digest_of_texts
 from training.readers import DataError, Part, Unit, read_parts
 from training.records import HUGGING_FACE
+from training.split_checks import tell_same_files
 from training.token_files import TokenizedText, only_writer, read_tokens, write_tokens
 
 LARGEST_WORD_VOCABULARY = 50_000  # unless more are asked for
 BPE_VOCABULARIES = (4_096, 2_048, 1_024, 512, 320, 258)
 MARKED_UNKNOWN = "<unk>"  # a corpus that has it has chosen its words and its vocabulary already
 TRAIN, VALID = "train", "valid"
+READERS = 2  # changes where the same file is read as another text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +50,14 @@ class Documents:
     sources: tuple[str, ...]
     unit: Unit
     column: str | None
+    header: bool | None = None
     before: Place | None = None
     after: Place | None = None
 
     def __iter__(self) -> Iterator[Part]:
-        parts: Iterator[Part] = read_parts(self.sources, unit=self.unit, column=self.column)
+        parts: Iterator[Part] = read_parts(
+            self.sources, unit=self.unit, column=self.column, header=self.header
+        )
         if self.before is not None:
             parts = parts_before(parts, self.before)
         return parts if self.after is None else parts_after(parts, self.after)
@@ -92,6 +98,7 @@ def find_splits(recipe: LanguageModelRecipe) -> Splits:
         raise DataError("--valid: give validation files, or a --holdout above 0")
     train, valid = _documents(recipe.train, recipe), _documents(recipe.valid, recipe)
     digest = _digest(recipe, train.sources, valid.sources)
+    tell_same_files({TRAIN: train.sources, VALID: valid.sources})
     if recipe.valid:
         return Splits(train, valid, held_out=False, digest=digest)
     place = place_to_cut(train, recipe.holdout)
@@ -200,7 +207,12 @@ def unknown_share(stream: Stream, tokenizer: Tokenizer) -> float:
 
 
 def _documents(sources: Sequence[str], recipe: LanguageModelRecipe) -> Documents:
-    return Documents(sources=tuple(expanded(sources)), unit=recipe.unit, column=recipe.column)
+    return Documents(
+        sources=tuple(expanded(sources)),
+        unit=recipe.unit,
+        column=recipe.column,
+        header=recipe.header,
+    )
 
 
 def _digest(recipe: LanguageModelRecipe, train: Sequence[str], valid: Sequence[str]) -> str:
@@ -210,24 +222,24 @@ def _digest(recipe: LanguageModelRecipe, train: Sequence[str], valid: Sequence[s
         "unit": recipe.unit,
         "column": recipe.column,
     }
+    if recipe.header is not None:  # absent, so that earlier runs keep their digest
+        values["header"] = recipe.header
     return _digest_of_values(values)
 
 
 def _digest_of_source(source: str, column: str | None) -> str:
     if source.startswith(HUGGING_FACE):
         return digest_of_texts(part.text for part in read_parts([source], column=column))
-    try:
-        with Path(source).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{source}: cannot be read: {error.strerror or error}") from None
+    with opened_raw(Path(source)) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _key(recipe: LanguageModelRecipe, splits: Splits) -> str:
     """Differs where tokens would."""
     options = ("tokenizer", "vocabulary", "minimum_count", "pretokenized")
     values = {name: getattr(recipe, name) for name in options}
-    return _digest_of_values({"data": splits.digest, "tokenizers": version("tokenizers"), **values})
+    versions = {"tokenizers": version("tokenizers"), "readers": READERS}
+    return _digest_of_values({"data": splits.digest, **versions, **values})
 
 
 def _digest_of_values(values: dict[str, Any]) -> str:

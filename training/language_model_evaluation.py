@@ -3,7 +3,8 @@
 Every token and the [END] of every document is predicted from all that stands before it in its
 document. Perplexity depends on what a token is; per word, bits per character and bits per byte do
 not, so that models with different tokenizers can be compared, as long as no [UNK] is among the
-tokens: of an unknown word only the fact is predicted, not its spelling. Knows no files.
+tokens: of an unknown word only the fact is predicted, not its spelling. Where many are unknown,
+these figures would mean nothing and are left out. Knows no files.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from model.tokenizer import Tokenizer
 from training.corpus import Stream, build_stream
 from training.language_model_data import unknown_share
 from training.perplexity import LARGEST_LOSS, Likelihood, lay_out, token_losses
+from training.unknown_words import TOLD_SHARE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +77,12 @@ def evaluate_language_model(
         network, lay_out(stream, lanes=lanes), "float32", on_progress=on_progress
     )
     found = Likelihood(float(losses_N.sum(dtype=torch.float64)), len(losses_N))
-    bits = found.nats / math.log(2)
+    unknown = unknown_share(stream, tokenizer)
     figures = {
         "loss": found.loss,
         "perplexity": found.perplexity,
-        "word_perplexity": math.exp(min(LARGEST_LOSS, found.nats / max(1, size.words))),
-        "bits_per_character": bits / size.characters,
-        "bits_per_byte": bits / size.bytes,
-        "unknown_share": unknown_share(stream, tokenizer),
+        **({} if unknown > TOLD_SHARE else _spelling_figures(found, size)),
+        "unknown_share": unknown,
         "documents": size.documents,
         "tokens": found.count,
         "words": size.words,
@@ -90,3 +90,13 @@ def evaluate_language_model(
         "bytes": size.bytes,
     }
     return Measured(figures, stream, losses_N)
+
+
+def _spelling_figures(found: Likelihood, size: TextSize) -> dict[str, float]:
+    """What the text costs for each word, character and byte."""
+    bits = found.nats / math.log(2)
+    return {
+        "word_perplexity": math.exp(min(LARGEST_LOSS, found.nats / max(1, size.words))),
+        "bits_per_character": bits / size.characters,
+        "bits_per_byte": bits / size.bytes,
+    }

@@ -19,6 +19,7 @@ from training.perplexity import Likelihood, lay_out, likelihood
 from training.provenance import provenance
 from training.recipe import recipe_values
 from training.run_directory import RunDirectory
+from training.unknown_words import TOLD_SHARE
 
 
 class Keeper:
@@ -96,11 +97,13 @@ class Keeper:
     def _metrics(self, found: Likelihood) -> dict[str, float]:
         prepared, at = self._prepared, self._run.position
         nats_per_character = found.loss * len(prepared.valid) / prepared.valid_characters
+        unknown = unknown_share(prepared.valid, prepared.tokenizer)
+        bits = {"validation_bits_per_character": nats_per_character / math.log(2)}
         values = {
             "validation_loss": found.loss,
             "validation_perplexity": found.perplexity,
-            "validation_bits_per_character": nats_per_character / math.log(2),
-            "validation_unknown_share": unknown_share(prepared.valid, prepared.tokenizer),
+            **(bits if unknown <= TOLD_SHARE else {}),
+            "validation_unknown_share": unknown,
             "training_seconds": at.seconds,
             "training_epochs": at.epochs,
         }

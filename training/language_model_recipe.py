@@ -41,13 +41,20 @@ EXAMPLE_MINUTES = 10.0  # when no budget is given
 class LanguageModelRecipe:
     """Options of a run; None means that the run chooses."""
 
-    train: tuple[str, ...] = option((), "text, .jsonl, .csv or .tsv files, or hf:NAME[:SPLIT]")
+    train: tuple[str, ...] = option(
+        (), "text, .jsonl, .csv or .tsv files (also compressed), or hf:NAME[:SPLIT]"
+    )
     valid: tuple[str, ...] = option(
         (), "validation files; without them a share of --train is held out"
     )
     holdout: float = option(0.05, "the share of the text that is held out where --valid is missing")
     unit: Literal["file", "paragraph", "line"] = option("file", "what a document is in a text file")
-    column: str | None = option(None, "the column that holds the text of records")
+    column: str | None = option(
+        None, "the column that holds the text of records, by name or by number from 1"
+    )
+    header: bool | None = option(
+        None, "whether the first row of .csv and .tsv files names the columns (as it looks)"
+    )
     name: str | None = option(None, "the model's name; the name of --out if not given")
     description: str | None = option(None, "a sentence or two for the model card", fixed=False)
     licence: str | None = option(None, "of the data and so of the model, for its card", fixed=False)
@@ -72,7 +79,7 @@ class LanguageModelRecipe:
     )
     tied: bool | None = option(None, "share the embedding's weights with the output layer")
     vectors: str | None = option(
-        None, "word2vec or GloVe text file to begin the embedding from", metavar="FILE"
+        None, "word2vec, fastText or GloVe text file to begin the embedding from", metavar="FILE"
     )
     freeze_embeddings: bool = option(False, "leave the embedding as it begins")
 

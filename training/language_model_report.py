@@ -88,8 +88,7 @@ class RunReport:
         self.note(
             f"done after {duration(self._run_seconds())}, {at.epochs:.2f} epochs; best at step "
             f"{at.best_step:,}. Validation: loss {metrics['validation_loss']:.4f}, perplexity "
-            f"{metrics['validation_perplexity']:.2f}, "
-            f"{metrics['validation_bits_per_character']:.4f} bits per character, "
+            f"{metrics['validation_perplexity']:.2f}, {_bits_per_character(metrics)}"
             f"over {metrics['validation_tokens']:,} tokens"
         )
         self.note(f"the artifact is in {self._directory.artifact}")
@@ -129,6 +128,14 @@ class RunReport:
     ) -> None:
         self._bar.close()
         self._board.close()
+
+
+def _bits_per_character(metrics: Mapping[str, float]) -> str:
+    bits = metrics.get("validation_bits_per_character")
+    if bits is None:  # so much is unknown that it would mean nothing
+        return ""
+    too_low = " (too low: the spelling of unknown words is not counted)"
+    return f"{bits:.4f} bits per character{too_low * (metrics['validation_unknown_share'] > 0)}, "
 
 
 def _exp(loss: float) -> float:

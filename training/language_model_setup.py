@@ -11,13 +11,21 @@ import torch
 from torch import Tensor
 
 from model.architecture import LanguageModelArchitecture
-from model.embeddings import embedding_matrix, read_vectors, words_of
+from model.embeddings import embedding_matrix, words_of
 from model.networks import LanguageModel
 from model.regularisation import Regularisation
 from model.tokenizer import Tokenizer
 from training.checkpoint import Checkpoint, CheckpointError
 from training.corpus import Stream
-from training.language_model_data import TRAIN, VALID, Splits, find_splits, tokenized
+from training.language_model_data import (
+    TRAIN,
+    VALID,
+    Pieces,
+    Splits,
+    find_splits,
+    tokenized,
+    unknown_share,
+)
 from training.language_model_recipe import (
     EXAMPLE_MINUTES,
     USUAL_SPEED,
@@ -34,6 +42,10 @@ from training.run_directory import RunDirectory
 from training.run_options import reading_data
 from training.schedule import Budget, OneCycle
 from training.speed import training_speed
+from training.split_checks import tell_shared_lines
+from training.token_files import TokenizedText
+from training.unknown_words import check_known
+from training.vector_files import read_vectors
 from training.windows import Windows
 
 VALIDATION_SHARE = 0.0015  # of a time budget, for one of the regular evaluations
@@ -43,6 +55,7 @@ SMALLEST_LIMIT = 2_000
 SHORT_RUN_IN = 64  # tokens, for the regular evaluations
 PROBE_SHARE = 0.02  # of a time budget, at most about, to measure the speed of training
 PROBE = 4_000  # predictions by which the speed of evaluation is measured
+MOST_UNKNOWN = 0.5  # of the tokens of a split, which is still worth training on
 MARGIN = 3.0  # seconds kept at the end of a time budget for saving
 
 
@@ -98,6 +111,8 @@ def prepare(
         cache = Path(os.path.expandvars(recipe.token_cache))
     text = tokenized(recipe, splits, cache, tokenizer)
     train, valid = text.splits[TRAIN], text.splits[VALID]
+    if checkpoint is None:
+        _check_text(splits, text)
     size = CorpusSize(tokens=len(train.stream), vocabulary=text.tokenizer.size)
     if recipe.precision == "auto":
         recipe = replace(recipe, precision=choose_precision())
@@ -113,7 +128,7 @@ def build_network(prepared: Prepared) -> LanguageModel:
     """The untrained network of a recipe, its embedding filled from a file if there is one.
 
     Raises:
-        ArchitectureError, RecipeError, VectorFileError: it cannot be built so.
+        ArchitectureError, DataError, RecipeError: it cannot be built so.
     """
     recipe = prepared.recipe
     architecture = LanguageModelArchitecture(
@@ -191,6 +206,23 @@ def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
         patience=recipe.patience,
         evaluations=recipe.evaluations,
     )
+
+
+def _check_text(splits: Splits, text: TokenizedText) -> None:
+    """Refuses what nothing can be learned of, tells what would make figures too good."""
+    held_out = "the held-out text" if splits.held_out else f"--{VALID}"
+    tell_shared_lines(Pieces(splits.train), Pieces(splits.valid), held_out)
+    for name, told, documents in (
+        (TRAIN, f"--{TRAIN}", splits.train),
+        (VALID, held_out, splits.valid),
+    ):
+        check_known(
+            told,
+            unknown_share(text.splits[name].stream, text.tokenizer),
+            Pieces(documents),
+            most=MOST_UNKNOWN,
+            advice="choose --tokenizer char or bpe, or give more text like it to --train",
+        )
 
 
 def _shared(

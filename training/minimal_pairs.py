@@ -1,6 +1,6 @@
 """Minimal pairs: two sentences of which one is grammatical, from files of two kinds.
 
-Tables (.tsv, also .gz) without quoting, whose columns are construction, condition, good sentence
+Tables (.tsv) without quoting, whose columns are construction, condition, good sentence
 and bad sentence, as those made from Marvin and Linzen (2018); JSON lines with ``sentence_good``
 and ``sentence_bad``, as BLiMP (Warstadt et al., 2020). Knows neither tokenizers nor networks.
 """
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.records import DataError, Record, is_unicode, read_lines, read_records
+from training.files import DataError, read_lines, stem_of, suffix_of
+from training.records import Record, is_blank, is_unicode, read_records
 
 COLUMNS = ("construction", "condition", "good sentence", "bad sentence")
 JSON_LINES = (".jsonl", ".ndjson")
@@ -73,17 +74,16 @@ def attractors_told(construction: str, condition: str) -> int | None:
 
 
 def _read(path: Path) -> Iterator[MinimalPair]:
-    kind = path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:]
-    if kind and kind[0] == ".tsv":
+    if suffix_of(path) == ".tsv":
         return _rows(path)
-    if path.suffix in JSON_LINES:
+    if suffix_of(path) in JSON_LINES:
         return (_from_record(record, path) for record in read_records(str(path)))
     raise DataError(f"{path}: expected {_expected()}")
 
 
 def _rows(path: Path) -> Iterator[MinimalPair]:
-    for number, line in enumerate(read_lines(path, compressed=path.suffix == ".gz"), start=1):
-        cells = line.rstrip("\r\n").split("\t")
+    for number, line in enumerate(read_lines(path), start=1):
+        cells = line.removesuffix("\n").removesuffix("\r").split("\t")
         if cells == [""] or (number == 1 and cells[0] == COLUMNS[0]):
             continue
         place = f"{path}, line {number}"
@@ -99,7 +99,7 @@ def _rows(path: Path) -> Iterator[MinimalPair]:
 
 def _from_record(record: Record, path: Path) -> MinimalPair:
     good, bad = (_string(record, name) for name in (GOOD, BAD))
-    construction = _string(record, NAME) if NAME in record.fields else path.stem
+    construction = _string(record, NAME) if NAME in record.fields else stem_of(path)
     attractors: Any = record.fields.get(ATTRACTORS, attractors_told(construction, ""))
     if attractors is not None and (type(attractors) is not int or attractors < 0):
         raise DataError(f"{record.place}: {ATTRACTORS!r} must be a whole number from 0")
@@ -117,10 +117,10 @@ def _string(record: Record, name: str) -> str:
 
 
 def _checked(pair: MinimalPair, place: str) -> MinimalPair:
-    if not pair.construction.strip():
+    if is_blank(pair.construction):
         raise DataError(f"{place}: the construction is empty; give it a name")
     for name, sentence in zip(COLUMNS[2:], (pair.good, pair.bad), strict=True):
-        if not sentence.strip():
+        if is_blank(sentence):
             raise DataError(f"{place}: the {name} is empty; remove the line")
     if pair.good == pair.bad:
         raise DataError(f"{place}: the good and the bad sentence are the same; remove the line")

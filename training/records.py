@@ -1,51 +1,55 @@
 """Files and data sets as a stream of records, each with the place it came from.
 
-A record is one JSON object of a .jsonl file, one row of a .csv or .tsv file (the first row names
-the columns) or one row of a Hugging Face data set ("hf:NAME[:SPLIT[:CONFIG]]", an optional extra).
-Every error is a `DataError` that names the file, the line, and what to do.
+A record is one JSON object of a .jsonl file (or a .json file that has one to a line), one row of a
+.csv or .tsv file (`training.tables`) or one row of a Hugging Face data set
+("hf:NAME[:SPLIT[:CONFIG]]", an optional extra). Every error is a `DataError` that names the file,
+the line, and what to do.
 
 Does not know which columns matter: `training.readers` chooses them.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
-import gzip
 import importlib
 import json
-import sys
-import zlib
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-BLOCK = 2**16  # bytes
+from training.files import DataError, read_lines, suffix_of
+from training.tables import TABLES, read_table
+
 HUGGING_FACE = "hf:"
-TABLES = {".csv": ",", ".tsv": "\t"}
-RECORD_SUFFIXES = (".jsonl", ".ndjson", *TABLES)
-
-
-class DataError(ValueError):
-    """The data cannot be used. The message names the file (and line) and says what to do."""
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+JSON_ARRAY = "write one JSON object per line and name the file .jsonl (jq -c '.[]' makes that)"
+FILLERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that show nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row: where it stands ("FILE, line N") and its columns in the order of the source."""
+    """One row: where it stands ("FILE, line N") and its columns in the order of the source.
+
+    ``names_place`` is where the names of its columns stand.
+    """
 
     place: str
     fields: dict[str, Any]
+    names_place: str
 
 
 def holds_records(source: str) -> bool:
     """Whether the source has named columns, as against plain text."""
-    return source.startswith(HUGGING_FACE) or Path(source).suffix.lower() in RECORD_SUFFIXES
+    return source.startswith(HUGGING_FACE) or suffix_of(source) in (*JSON_SUFFIXES, *TABLES)
 
 
-def read_records(source: str) -> Iterator[Record]:
+def read_records(
+    source: str, *, header: bool | None = None, known: Collection[str] = ()
+) -> Iterator[Record]:
     """The records of one source, in its order.
+
+    ``header`` and ``known`` are for tables, as in `training.tables.read_table`.
 
     Raises:
         DataError: the source cannot be read, or a record in it is malformed.
@@ -53,51 +57,19 @@ def read_records(source: str) -> Iterator[Record]:
     if source.startswith(HUGGING_FACE):
         return _read_hugging_face(source)
     path = Path(source)
-    delimiter = TABLES.get(path.suffix.lower())
-    return _read_json_lines(path) if delimiter is None else _read_table(path, delimiter)
+    if suffix_of(path) in TABLES:
+        return _read_table(path, header, known)
+    return _read_json_lines(path)
 
 
-def read_lines(path: Path, *, compressed: bool = False) -> Iterator[str]:
-    """The lines of a UTF-8 file with their line ends, without its byte order mark.
-
-    ``compressed``: the file is gzipped.
-
-    Lines end at a line feed and nowhere else: Unicode's other separators (U+0085, U+2028) are text,
-    and real corpora have them inside sentences.
-
-    Raises:
-        DataError: the file cannot be opened, or a line is not UTF-8.
-    """
-    try:
-        with gzip.open(path) if compressed else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                yield _decoded(line, path, number)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (EOFError, zlib.error) as error:
-        raise DataError(f"{path}: damaged: {error}") from None
-
-
-def read_blocks(path: Path) -> Iterator[str]:
-    """The text of a UTF-8 file without its byte order mark, in blocks cut anywhere.
-
-    However long its lines are, only a block of them is in memory.
-
-    Raises:
-        DataError: the file cannot be opened, or a line is not UTF-8.
-    """
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    line = 1
-    try:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                yield decoder.decode(block)
-                line += block.count(b"\n")
-            decoder.decode(b"", final=True)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise _not_unicode(path, line + error.object[: error.start].count(b"\n")) from None
+def is_blank(text: str) -> bool:
+    """Whether a text shows nothing: it has only white space and characters without a width."""
+    if text[:1].isalnum():  # nearly all texts: the loop is slow
+        return False
+    return all(
+        character.isspace() or character in FILLERS or unicodedata.category(character) == "Cf"
+        for character in text
+    )
 
 
 def is_unicode(text: str) -> bool:
@@ -109,73 +81,44 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def _decoded(line: bytes, path: Path, number: int) -> str:
-    try:
-        return line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError:
-        raise _not_unicode(path, number) from None
-
-
-def _not_unicode(path: Path, line: int) -> DataError:
-    return DataError(
-        f"{path}, line {line}: not UTF-8; convert the file to UTF-8 first (for example with iconv)"
-    )
+def _read_table(path: Path, header: bool | None, known: Collection[str]) -> Iterator[Record]:
+    table = read_table(path, header=header, known=known)
+    if table is None:
+        return
+    names_place = f"{path}, line {table.line}"
+    for row in table.rows:
+        fields = dict(zip(table.names, row.cells, strict=True))
+        yield Record(f"{path}, line {row.line}", fields, names_place)
 
 
 def _read_json_lines(path: Path) -> Iterator[Record]:
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, text in enumerate(read_lines(path), start=1):
+        line = text.removeprefix("\ufeff")  # of a file that was put together of several
         if not line.strip():
             continue
         place = f"{path}, line {number}"
         try:
-            fields = json.loads(line)
+            fields = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            raise DataError(
-                f"{place}: not valid JSON ({reason}); write one JSON object per line"
-            ) from None
+            advice = (
+                JSON_ARRAY if line.lstrip().startswith("[") else "write one JSON object per line"
+            )
+            raise DataError(f"{place}: not valid JSON ({reason}); {advice}") from None
         if not isinstance(fields, dict):
+            advice = f". If it is an array, {JSON_ARRAY}" if isinstance(fields, list) else ""
             raise DataError(
                 f'{place}: expected a JSON object such as {{"text": ...}}, '
-                f"found {type(fields).__name__}"
+                f"found {type(fields).__name__}{advice}"
             )
-        yield Record(place, fields)
+        yield Record(place, fields, place)
 
 
-def _read_table(path: Path, delimiter: str) -> Iterator[Record]:
-    # One field may be a whole document, longer than the csv module's limit of 128 KiB.
-    csv.field_size_limit(sys.maxsize)
-    reader = csv.reader(read_lines(path), delimiter=delimiter, strict=True)
-    header: list[str] | None = None
-    while True:
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            raise DataError(
-                f"{path}, line {reader.line_num}: malformed row ({error}); a field that holds "
-                'quotes must be quoted, with its quotes doubled ("")'
-            ) from None
-        if row is None:
-            return
-        if not row:
-            continue
-        place = f"{path}, line {reader.line_num}"
-        if header is None:
-            header = _checked_header(row, place)
-        elif len(row) != len(header):
-            raise DataError(
-                f"{place}: has {len(row)} columns where the header has {len(header)}: "
-                f"{', '.join(header)}; quote fields that hold the delimiter"
-            )
-        else:
-            yield Record(place, dict(zip(header, row, strict=True)))
-
-
-def _checked_header(row: list[str], place: str) -> list[str]:
-    header = [name.strip() for name in row]
-    if len(set(header)) != len(header):
-        raise DataError(f"{place}: the header names a column twice: {', '.join(header)}")
-    return header
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return fields
 
 
 def _read_hugging_face(source: str) -> Iterator[Record]:
@@ -197,7 +140,8 @@ def _read_hugging_face(source: str) -> Iterator[Record]:
             "and a network"
         ) from None
     for number, row in enumerate(rows, start=1):
-        yield Record(f"{source}, row {number}", _with_label_names(row, rows.features))
+        place = f"{source}, row {number}"
+        yield Record(place, _with_label_names(row, rows.features), place)
 
 
 def _with_label_names(row: dict[str, Any], features: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from model.manifest import NAME
+from training.files import DataError
 from training.recipe import RecipeError, checked_options, differences, read_recipe
-from training.records import DataError
 from training.run_directory import Invocation
 
 Recipe = TypeVar("Recipe")

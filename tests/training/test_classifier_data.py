@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.embeddings import VectorFileError
 from training.classifier_data import encode_examples, hold_out, read_splits, truncate
 from training.classifier_recipe import ClassifierRecipe, CorpusSize, complete
 from training.classifier_vocabulary import (
@@ -137,7 +136,7 @@ def test_a_matrix_with_its_list_of_words_is_read_too(tmp_path: Path) -> None:
     recipe = ClassifierRecipe(vectors=str(path))
     assert sorted(load_vectors(recipe, TEXTS)) == ["good", "great"]
     (tmp_path / "vocab.txt").write_text("good\n")
-    with pytest.raises(VectorFileError, match="vocab"):
+    with pytest.raises(DataError, match="vocab"):
         load_vectors(recipe, TEXTS)
 
 

@@ -1,13 +1,15 @@
 """Minimal pairs from files: both forms read, attractors told from names, bad lines named."""
 
+import bz2
 import gzip
 import json
+import lzma
 from pathlib import Path
 
 import pytest
 
+from training.files import DataError
 from training.minimal_pairs import MinimalPair, attractors_told, read_pairs
-from training.records import DataError
 
 ROW = 'prep_anim\tsing_MS_MV_plur_ES\tthe "x" by the dogs is\tthe "x" by the dogs are\n'
 
@@ -85,3 +87,18 @@ def test_a_packed_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p.tsv.gz").write_bytes(gzip.compress(ROW.encode() * 99)[:-20])
     with pytest.raises(DataError, match="damaged"):
         read_pairs([str(tmp_path / "p.tsv.gz")])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_pairs_are_read_like_other_data(tmp_path: Path, encoding: str) -> None:
+    """Compressed in any way, with a byte order mark and Windows line ends, named by their file."""
+    (tmp_path / "p.tsv.xz").write_bytes(lzma.compress(ROW.replace("\n", "\r\n").encode(encoding)))
+    record = {"sentence_good": "A is.", "sentence_bad": "A are."}
+    (tmp_path / "simple.v2.jsonl.bz2").write_bytes(bz2.compress(json.dumps(record).encode()))
+    files = [str(tmp_path / name) for name in ("p.tsv.xz", "simple.v2.jsonl.bz2")]
+    table, lines = read_pairs(files)
+    assert (table.construction, table.bad) == ("prep_anim", 'the "x" by the dogs are')
+    assert lines.construction == "simple.v2"
+    (tmp_path / "p.tsv.xz").write_bytes(lzma.compress("a\tb\t\u200b\tc\n".encode()))
+    with pytest.raises(DataError, match="line 1: the good sentence is empty"):
+        read_pairs(files)

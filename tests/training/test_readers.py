@@ -1,5 +1,6 @@
 """Data sources as documents and examples: what is read, and what each kind of damage is told."""
 
+import functools
 import importlib.util
 import json
 from collections.abc import Callable
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training import records
+from training import files
+from training.notices import shown_notices
 from training.readers import DataError, Example, read_documents, read_examples
+from training.records import is_blank
 
 Write = Callable[[str, str], str]
 
@@ -52,7 +55,7 @@ def test_a_file_is_read_in_blocks(
     path.write_bytes(content.encode())
     expected = content.removeprefix("\ufeff").replace("\r\n", "\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "BLOCK", block)
+        patch.setattr(files, "BLOCK", block)
         if expected.strip():
             assert read_documents([str(path)]) == [expected]
         else:
@@ -67,7 +70,7 @@ def test_what_is_not_unicode_is_told_by_its_line(
     path = tmp_path / "a.txt"
     path.write_bytes(b"one\ntwo\n\n" + damage)
     for block in (1, 3, 1000):
-        monkeypatch.setattr(records, "BLOCK", block)
+        monkeypatch.setattr(files, "BLOCK", block)
         assert "a.txt, line 4: not UTF-8" in message_of(lambda: read_documents([str(path)]))
 
 
@@ -190,7 +193,7 @@ def test_hugging_face_needs_its_extra() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.text(st.characters(exclude_categories=["Cs"])).filter(str.strip),
+            st.text(st.characters(exclude_categories=["Cs"])).filter(lambda t: not is_blank(t)),
             st.sampled_from(["a", "b"]),
         ),
         min_size=1,
@@ -204,3 +207,66 @@ def test_any_text_survives_json_lines(
     lines = [json.dumps({"text": t, "label": lab}, ensure_ascii=False) for t, lab in rows]
     path.write_bytes("\n".join(lines).encode())
     assert read_examples(str(path)) == [Example(text, label) for text, label in rows]
+
+
+BLANK = ["", " ", "\u00a0", "\u3000", "\u200b", "\ufeff\u2060 ", "\u2800\u3164", "\t"]
+
+
+def test_empty_texts_are_counted_or_left_out(
+    write: Write, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One refusal names the first lines of all; by option they are left out, and that is told."""
+    rows: list[dict[str, str | None]] = [{"text": "x", "label": "A"}]
+    rows += [{"text": t, "label": "B"} for t in BLANK]
+    rows += [
+        {"text": None, "label": "B"},
+        {"text": "y", "label": " "},
+        {"text": "z", "label": None},
+    ]
+    path = write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    message = message_of(lambda: read_examples(path))
+    assert message.startswith(f"{path}, line 2: the text is empty; the same in line 3, line 4,")
+    assert "5 more (11 of 12 records have no text or no label)" in message
+    assert "--skip-empty" in message
+    with shown_notices():
+        assert read_examples(path, skip_empty=True) == [Example("x", "A")]
+    told = capfd.readouterr().err
+    assert "11 of 12 records have no text or no label and are left out, the first in line 2" in told
+    nothing = write("b.jsonl", json.dumps(rows[2]) + "\n")
+    assert "no records with a text" in message_of(lambda: read_examples(nothing, skip_empty=True))
+
+
+def test_empty_documents_are_left_out_and_told(
+    write: Write, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of records; blank lines of a text are no documents."""
+    path = write("a.csv", 'text\none\n""\n\u3000\ntwo\n')
+    with shown_notices():
+        assert read_documents([path]) == read_documents([path]) == ["one", "two"]
+    told = capfd.readouterr().err
+    assert told == f"note: {path}: 2 of 4 records have no text and are left out\n"
+    lines = write("a.txt", "one\n\u200b\n \ntwo\n")
+    assert read_documents([lines], unit="line") == ["one", "two"]
+    assert read_documents([lines], unit="paragraph") == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("value", "label"), [("true", "true"), ("3", "3"), ("3.0", "3"), ('" b\\t"', "b"), ('"0"', "0")]
+)
+def test_labels_of_other_types_have_one_name(write: Write, value: str, label: str) -> None:
+    """Truth values, whole numbers however they are spelt, strings without the space around them."""
+    path = write("a.jsonl", f'{{"text": "x", "label": {value}, "score": NaN}}\n')
+    assert read_examples(path) == [Example("x", label)]
+
+
+def test_json_of_other_forms_is_read_or_told(write: Write) -> None:
+    """Lines in a .json file, files put together; an array and a name that stands twice are told."""
+    line = '{"text": "x", "label": "A"}\n'
+    assert read_examples(write("a.json", line)) == [Example("x", "A")]
+    assert len(read_examples(write("a.jsonl", f"\ufeff{line}\n\ufeff{line}"))) == 2
+    for array in (f"[{line.strip()}]", f"[\n{line}]"):
+        path = write("a.jsonl", array)
+        message = message_of(functools.partial(read_examples, path))
+        assert "jq -c '.[]'" in message
+    twice = write("b.jsonl", '{"text": "x", "text": "y", "label": "A"}\n')
+    assert "line 1: not valid JSON (a name stands twice" in message_of(lambda: read_examples(twice))
