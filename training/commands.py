@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, get_args
 
 from training.classifier_recipe import ClassifierRecipe
 from training.gradient_recipe import GradientRecipe
+from training.interruption import signals_interrupt
 from training.language_model_recipe import LanguageModelRecipe
 from training.launcher import process_count, process_rank, quieten_torch
 from training.readers import Unit
@@ -29,13 +31,21 @@ ONE_PROCESS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    """Runs the command; the exit status.
+
+    0: done, 1: failed, 2: bad input, 128 and the number of the signal: interrupted.
+    """
     parsed = build_parser().parse_args(arguments)
     if process_count() > 1:
         if parsed.command not in (_train_language_model, _train_classifier):
             return _refuse_several_processes()
         quieten_torch()
-    command: Callable[[argparse.Namespace], int] = parsed.command
+    with signals_interrupt():
+        return _told(parsed.command, parsed)
+
+
+def _told(command: Callable[[argparse.Namespace], int], parsed: argparse.Namespace) -> int:
+    """Runs the command, and tells its errors; the exit status."""
     from training.command_errors import BAD_INPUT_ERRORS, FAILURES, describe  # noqa: PLC0415
 
     try:
@@ -46,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FAILURES as error:
         print(f"error: {describe(error)}", file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("interrupted", file=sys.stderr)
-        return 130
+        return 128 + getattr(error, "number", signal.SIGINT)
 
 
 def _refuse_several_processes() -> int:

@@ -100,8 +100,7 @@ class RunReport:
         self._bar.note(text)
 
     def _run_seconds(self) -> float:
-        self._run.progress()
-        return self._run.position.seconds
+        return self._run.seconds()
 
     def _seconds_left(self, progress: float) -> float | None:
         if self._recipe.minutes is not None:

@@ -26,7 +26,14 @@ class RecipeError(ValueError):
     """Options that cannot be used. The message names the option and says what is expected."""
 
 
-def option(default: Any, text: str, *, metavar: str | None = None, fixed: bool = True) -> Any:
+def option(
+    default: Any,
+    text: str,
+    *,
+    metavar: str | None = None,
+    fixed: bool = True,
+    follows: tuple[str, ...] = (),
+) -> Any:
     """A field of a recipe.
 
     Args:
@@ -34,8 +41,9 @@ def option(default: Any, text: str, *, metavar: str | None = None, fixed: bool =
         text: what ``--help`` says.
         metavar: what ``--help`` calls the value.
         fixed: whether a resumed run must have the same value.
+        follows: options that, given on the command line, discard the value of a recipe file.
     """
-    metadata = {"help": text, "metavar": metavar, "fixed": fixed}
+    metadata = {"help": text, "metavar": metavar, "fixed": fixed, "follows": follows}
     return dataclasses.field(default=default, metadata=metadata)
 
 
