@@ -30,6 +30,7 @@ from training.classifier_run import ClassifierRun, Evaluation
 from training.classifier_vocabulary import unknown_share
 from training.interruption import Interruption
 from training.leading import (
+    BY_THE_CLOCK,
     leading,
     record_pace,
     settled_here,
@@ -159,6 +160,8 @@ def _train(begun: _Begun, directory: RunDirectory, tensorboard: Path | None) -> 
             report.note(f"the linear classifier has a share of {share:.0%} in the answers")
         pace = training.pace.recorded(training.position.steps)
         recipe = record_pace(directory, prepared.recipe, pace, HEADING)
+        if pace is not None:
+            report.note(BY_THE_CLOCK)
         metrics, predictions = keeper.conclude(recipe)
         report.conclude(metrics, predictions, prepared.answers)
     return 0

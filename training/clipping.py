@@ -65,6 +65,14 @@ class Clipping:
         )
 
 
+def still_warning(steps: int) -> str:
+    """Of a run that has had no gradient for so many steps."""
+    return (
+        f"warning: the gradient has been zero for {steps:,} steps, so nothing is learned; begin "
+        "anew with --overwrite and a lower --learning-rate"
+    )
+
+
 def far_above(guessing: float) -> float:
     """The loss above which a network is of no use, by that of guessing."""
     return FAR * guessing + 1.0

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -49,16 +51,33 @@ def _told(command: Callable[[argparse.Namespace], int], parsed: argparse.Namespa
     from training.command_errors import BAD_INPUT_ERRORS, FAILURES, describe  # noqa: PLC0415
 
     try:
-        return command(parsed)
+        status = command(parsed)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        _abandon_output()
+        return 128 + signal.SIGPIPE
     except BAD_INPUT_ERRORS as error:
-        print(f"error: {describe(error)}", file=sys.stderr)
+        _say(f"error: {describe(error)}")
         return BAD_INPUT
     except FAILURES as error:
-        print(f"error: {describe(error)}", file=sys.stderr)
+        _say(f"error: {describe(error)}")
         return FAILED
     except KeyboardInterrupt as error:
-        print("interrupted", file=sys.stderr)
+        _say("interrupted")
         return 128 + getattr(error, "number", signal.SIGINT)
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # nobody reads any more
+        print(text, file=sys.stderr)
+
+
+def _abandon_output() -> None:
+    """So that the interpreter does not try once more at its end."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse_several_processes() -> int:

@@ -31,6 +31,7 @@ from training.language_model_setup import (
     prepare,
 )
 from training.leading import (
+    BY_THE_CLOCK,
     leading,
     record_pace,
     settled_here,
@@ -171,6 +172,8 @@ def _train(begun: _Begun, directory: RunDirectory, tensorboard: Path | None) -> 
             return 128 + (asked.signal or 0)
         pace = training.pace.recorded(training.position.steps)
         recipe = record_pace(directory, prepared.recipe, pace, HEADING)
+        if pace is not None:
+            report.note(BY_THE_CLOCK)
         report.conclude(keeper.conclude(recipe))
         keeper.save_run(complete=True)
     return 0
@@ -183,6 +186,12 @@ def _introduce(report: RunReport, training: LanguageModelRun, prepared: Prepared
         valid=len(prepared.valid),
         unknown=unknown_share(prepared.valid, prepared.tokenizer),
     )
+    if prepared.speed is not None:
+        recipe = prepared.recipe
+        report.note(
+            f"hidden {recipe.hidden} and dropout are chosen for {recipe.minutes:g} minutes at "
+            f"{prepared.speed:.2g} multiplications a second, measured now; recipe.toml keeps them"
+        )
     if prepared.splits.held_out:
         report.note(f"no --valid: the last {prepared.recipe.holdout:.0%} of the text is held out")
 

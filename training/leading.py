@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +26,11 @@ from training.processors import set_threads
 from training.recipe import write_recipe
 from training.resuming import begun_run, require_checkpoint
 from training.run_directory import CONTINUE, NOTHING_BEGUN, Invocation, RunDirectory, writing
+
+BY_THE_CLOCK = (
+    "the clock decided this run: the same command gives other weights, the recipe.toml of the run "
+    "these ones (and --epochs repeats without it)"
+)
 
 Recipe = TypeVar("Recipe", LanguageModelRecipe, ClassifierRecipe)
 
@@ -52,7 +57,8 @@ def leading(
                 yield None
         except KeyboardInterrupt:
             begun = invocation.resume or _identity(directory.checkpoint) != before
-            print(f"{directory.artifact}: {_kept(directory, begun=begun)}", file=sys.stderr)
+            with suppress(OSError):  # nobody reads any more
+                print(f"{directory.artifact}: {_kept(directory, begun=begun)}", file=sys.stderr)
             raise
 
 

@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from training.naming import nearest
+
 Recipe = TypeVar("Recipe")
 Shape = tuple[type, bool, tuple[str, ...]]
 
@@ -81,7 +83,7 @@ def read_recipe(path: Path, recipe: type[Any]) -> dict[str, Any]:
         RecipeError: the file cannot be read, is no TOML, or holds an unknown or ill-typed option.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError
@@ -95,16 +97,23 @@ def checked_options(recipe: type[Any], values: Mapping[str, Any], *, place: str)
     checked: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
-            raise RecipeError(f"{place}: {name}: no such option; known: {', '.join(sorted(known))}")
+            raise RecipeError(
+                f"{place}: {name}: no such option{nearest(name, sorted(known))}; --help lists them"
+            )
         checked[known[name]] = _checked(recipe, known[name], value, place)
     return checked
 
 
 def write_recipe(path: Path, recipe: Any, *, heading: str) -> None:
-    """Writes the options as TOML; those that are None (chosen by the run) are left out."""
+    """Writes what :func:`recipe_text` gives."""
+    path.write_text(recipe_text(recipe, heading=heading), encoding="utf-8")
+
+
+def recipe_text(recipe: Any, *, heading: str) -> str:
+    """The options as TOML; those that are None (chosen by the run) are left out."""
     lines = [f"# {line}".rstrip() for line in heading.split("\n")]
     lines += [f"{name} = {_toml(value)}" for name, value in recipe_values(recipe).items()]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines) + "\n"
 
 
 def recipe_values(recipe: Any) -> dict[str, Any]:
