@@ -48,7 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _told(command: Callable[[argparse.Namespace], int], parsed: argparse.Namespace) -> int:
     """Runs the command, and tells its errors; the exit status."""
-    from training.command_errors import BAD_INPUT_ERRORS, FAILURES, describe  # noqa: PLC0415
+    from training.command_errors import (  # noqa: PLC0415
+        BAD_INPUT_ERRORS,
+        FAILURES,
+        NO_MEMORY,
+        describe,
+        is_lack_of_memory,
+    )
 
     try:
         status = command(parsed)
@@ -61,6 +67,11 @@ def _told(command: Callable[[argparse.Namespace], int], parsed: argparse.Namespa
     except BAD_INPUT_ERRORS as error:
         _say(f"error: {describe(error)}")
         return BAD_INPUT
+    except (MemoryError, RuntimeError) as error:
+        if not is_lack_of_memory(error):
+            raise
+        _say(f"error: {NO_MEMORY}")
+        return FAILED
     except FAILURES as error:
         _say(f"error: {describe(error)}")
         return FAILED

@@ -16,6 +16,7 @@ from typing import Self, TextIO
 
 from tqdm import tqdm
 
+YEARS = 1e8  # seconds, above which nobody counts them
 FORMAT = "{desc} {percentage:3.0f}%|{bar:24}|{postfix}"
 
 
@@ -92,6 +93,8 @@ class Progress:
 
 def duration(seconds: float) -> str:
     """42 s, 3:05 or 1:02:03."""
+    if not seconds < YEARS:
+        return "years"
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"

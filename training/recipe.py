@@ -21,6 +21,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from training.naming import nearest
 
 Recipe = TypeVar("Recipe")
+LARGEST = {int: 10**9, float: 1e30}
+LARGEST_SEED, SMALLEST = 2**63 - 1, 1e-30
 Shape = tuple[type, bool, tuple[str, ...]]
 
 
@@ -74,6 +76,23 @@ def given_options(recipe: type[Any], namespace: argparse.Namespace) -> dict[str,
     names = [field.name for field in dataclasses.fields(recipe)]
     given = {name: getattr(namespace, name) for name in names if hasattr(namespace, name)}
     return {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+
+
+def check_numbers(recipe: Any) -> None:
+    """Refuses numbers that no computation takes, whatever else is expected of an option.
+
+    Raises:
+        RecipeError: the message names the option.
+    """
+    for field in dataclasses.fields(recipe):
+        value = getattr(recipe, field.name)
+        largest = LARGEST_SEED if field.name == "seed" else LARGEST.get(type(value), 0)
+        if type(value) not in LARGEST or value == 0 or SMALLEST <= abs(value) <= largest:
+            continue
+        raise RecipeError(
+            f"--{_key(field).replace('_', '-')}: expected a number of at most {largest:.3g} and, "
+            f"if not 0, of at least {SMALLEST:g} in size, got {value}"
+        )
 
 
 def read_recipe(path: Path, recipe: type[Any]) -> dict[str, Any]:
@@ -172,7 +191,7 @@ def _checked(recipe: type[Any], name: str, value: Any, place: str) -> Any:
         if not isinstance(value, list | tuple) or any(type(part) is not kind for part in value):
             raise RecipeError(f"{place}: {name}: expected a list of {_kind_name(kind)}s")
         return tuple(value)
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) <= 2**1000:
         value = float(value)
     if type(value) is not kind:
         raise RecipeError(f"{place}: {name}: expected a {_kind_name(kind)}, got {value!r}")
