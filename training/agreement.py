@@ -18,10 +18,10 @@ from model.networks import LanguageModel
 from training.agreement_findings import AgreementFindings, judge
 from training.agreement_page import pair_rows, sections, told_left_out, trace_rows
 from training.agreement_trace import Trace, trace
-from training.checkpoint import write_atomically
 from training.language_model_data import expanded
 from training.minimal_pairs import read_pairs
-from training.page import PAGE, Table, check_folder, json_file, write_folder
+from training.outputs import reserved, write_json
+from training.page import PAGE, Table, write_folder
 from training.plots import require_matplotlib
 from training.processors import set_threads
 from training.progress import Progress
@@ -56,6 +56,11 @@ def run(request: AgreementRequest) -> int:
         OSError: a file cannot be written.
     """
     words = _check(request)
+    with reserved(request.out, request.json_file):
+        return _measure(request, words)
+
+
+def _measure(request: AgreementRequest, words: Sequence[str]) -> int:
     set_threads(request.threads)
     artifact, network = _language_model(request.artifact)
     form = _form(artifact, request)
@@ -63,8 +68,6 @@ def run(request: AgreementRequest) -> int:
     if request.trace is not None:
         traced = trace(network, artifact.tokenizer, request.trace, words, form)
     found = _judged(artifact, network, request, form) if request.pairs else None
-    print(f"{artifact.manifest.name}: {_told(form)}")
-    _print(found, traced)
     record = {
         "artifact": artifact.manifest.name,
         "pairs_files": list(request.pairs),
@@ -73,9 +76,11 @@ def run(request: AgreementRequest) -> int:
         **({} if traced is None else {"trace": traced.record()}),
     }
     if request.json_file is not None:
-        write_atomically(request.json_file, json_file(record))
+        write_json(request.json_file, record)
     if request.out is not None:
         _write_page(request, artifact, form, found, traced, record)
+    print(f"{artifact.manifest.name}: {_told(form)}")
+    _print(found, traced)
     return 0
 
 
@@ -94,7 +99,6 @@ def _check(request: AgreementRequest) -> list[str]:
         raise RecipeError("--pairs: give files of minimal pairs, or a sentence to --trace")
     if request.out is not None:
         require_matplotlib("--out")
-        check_folder(request.out)
     return list(dict.fromkeys(words))
 
 

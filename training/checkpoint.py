@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-FORMAT = "5"
+FORMAT = "6"
 
 
 class CheckpointError(Exception):
@@ -67,9 +67,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     try:
         write_atomically(path, save(tensors, header))
     except OSError as error:
+        advice = "or choose another --out, then start the command again"
+        if path.exists():
+            advice = "then continue with --resume; the checkpoint of before is kept"
         raise CheckpointError(
-            f"{path}: cannot be written: {error.strerror or error}; free space or choose another "
-            "--out, then continue with --resume"
+            f"{path}: cannot be written: {error.strerror or error}; free space, {advice}"
         ) from None
 
 

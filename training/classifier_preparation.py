@@ -30,9 +30,11 @@ from training.classifier_vocabulary import (
     make_tokenizer,
     unknown_share,
 )
+from training.clipping import Clipping
 from training.language_model_encoder import as_encoded, load_encoder, transfer
 from training.layer_groups import LayerPace
-from training.linear_fit import fit_linear
+from training.linear_fit import extent_within, fit_linear
+from training.out_of_scope import OUTSIDE
 from training.precision import choose_precision, settled
 from training.progress import Progress
 from training.schedule import Budget, OneCycle
@@ -184,16 +186,16 @@ def _untrained_linear(prepared: Prepared) -> LinearNgrams | None:
 
 
 def _fit(linear: LinearNgrams, prepared: Prepared) -> None:
-    """Within a fifth of a budget of minutes, about."""
+    """As much as takes a fifth of a budget of minutes on a usual machine, about."""
     seconds = FITTING_SHARE * 60.0 * (prepared.recipe.minutes or math.inf)
-    deadline = time.monotonic() + seconds
+    extent = extent_within(seconds, linear, prepared.train)
     with Progress("linear classifier") as bar:
 
         def told(share: float) -> bool:
             bar.update(share, figures={})
-            return time.monotonic() > deadline
+            return share >= extent.share
 
-        fit_linear(linear, prepared.train, prepared.valid, told)
+        fit_linear(linear, prepared.train, prepared.valid, told, most_runs=extent.runs)
 
 
 def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Classifier:
@@ -231,17 +233,18 @@ def settings_of(prepared: Prepared) -> Settings:
     assert recipe.batch is not None
     lengths = [min(length, recipe.crop or length) for length in prepared.train.lengths]
     mean_length = sum(lengths) / len(lengths)
-    budgets = [Budget(epochs=recipe.epochs)]
-    reserve = 0.0
+    time_budget, reserve = None, 0.0
     if recipe.minutes is not None:
         seconds = 60.0 * recipe.minutes
-        budgets.append(Budget(seconds=seconds))
+        time_budget = Budget(seconds=seconds)
         reserve = min(0.3 * seconds, 1.0 + 1.3 * _measuring_seconds(prepared))
     return Settings(
         train=prepared.train,
         valid=prepared.valid,
-        budgets=tuple(budgets),
+        budget=Budget(epochs=recipe.epochs),
+        time_budget=time_budget,
         reserve=reserve,
+        recorded_pace=recipe.pace,
         cycle=OneCycle(
             peak=recipe.learning_rate or 0.0,
             warm_up=recipe.warm_up,
@@ -253,13 +256,24 @@ def settings_of(prepared: Prepared) -> Settings:
         crop=recipe.crop,
         label_smoothing=recipe.label_smoothing,
         weight_decay=recipe.weight_decay,
-        clip_norm=recipe.clip_norm,
-        clip_value=recipe.clip_value,
+        clipping=Clipping(by_value=recipe.clip_value, by_norm=recipe.clip_norm),
+        guessing=_guessing_loss(prepared),
         precision=settled(recipe.precision),
         patience=recipe.patience,
         evaluations=recipe.evaluations,
         seed=recipe.seed,
     )
+
+
+def _guessing_loss(prepared: Prepared) -> float:
+    """Of guessing the label of a validation document by how often it is in the training data."""
+    labels = len(prepared.splits.labels)
+    seen_C, asked_C = (
+        torch.bincount(torch.tensor([at for at in split.labels if at != OUTSIDE]), minlength=labels)
+        for split in (prepared.train, prepared.valid)
+    )
+    chances_C = (seen_C + 1.0) / (seen_C + 1.0).sum()
+    return float(-(asked_C * chances_C.log()).sum() / asked_C.sum())
 
 
 def _measuring_seconds(prepared: Prepared) -> float:

@@ -10,7 +10,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from training.recipe import RecipeError, option
+from training.pace import HELP as PACE_HELP
+from training.pace import check_pace
+from training.recipe import RecipeError, check_numbers, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,9 @@ class ClassifierRecipe:
     epochs: float | None = option(
         None, "passes over the data; with --minutes, whichever ends first", metavar="N"
     )
+    pace: tuple[int, ...] | None = option(
+        None, PACE_HELP, metavar="N", follows=("minutes", "epochs")
+    )
     patience: int = option(
         4,
         "stop after so many evaluations in a row that are worse than the best by more than its "
@@ -174,8 +179,8 @@ class ClassifierRecipe:
 
     precision: Literal["auto", "float32", "bfloat16"] | None = option(
         None,
-        "number format of the products; auto: the faster one, which takes seconds to find out "
-        "(auto for long runs, else float32)",
+        "number format of the products; auto: bfloat16 where the processor computes in it (auto "
+        "for long runs, else float32)",
     )
     storage: Literal["float32", "float16"] = option(
         "float32", "number format of the weights in the artifact; float16 is half the size"
@@ -186,6 +191,7 @@ class ClassifierRecipe:
     seed: int = option(1, "decides the run", metavar="N")
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         for name in SHARES:
             value = getattr(self, name)
             if value is not None and not 0.0 <= value < 1.0:
@@ -198,6 +204,7 @@ class ClassifierRecipe:
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):
                 raise RecipeError(f"{_flag(name)}: expected 0 or more, got {value}")
+        check_pace(self.pace, self.minutes)
 
 
 LAYER_DECAY = 2.6  # as Howard and Ruder (2018) found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -12,6 +13,9 @@ from model.networks import Classifier
 from training.classifier_evaluation import Predictions
 from training.classifier_recipe import ClassifierRecipe
 from training.classifier_run import ClassifierRun, Evaluation
+from training.clipping import still_warning
+from training.figure_names import told_loss
+from training.out_of_scope import OUTSIDE
 from training.progress import Progress, duration
 from training.run_directory import FINAL, TRAINING, VALIDATION, RunDirectory
 from training.tensorboard_log import TensorBoardLog
@@ -82,8 +86,10 @@ class RunReport:
         mark = " *" if found.kept else ""
         self.note(
             f"{progress:4.0%}  {duration(self._run.position.seconds):>7}  step {found.step:,}: "
-            f"validation accuracy {found.accuracy:.4f}, loss {found.loss:.4f}{mark}"
+            f"validation accuracy {found.accuracy:.4f}, loss {told_loss(found.loss)}{mark}"
         )
+        if (still := self._run.position.still) > 0:
+            self.note(still_warning(still))
         figures = {"accuracy": found.accuracy, "loss": found.loss, "progress": progress}
         self._log(VALIDATION, {**figures, **self._rate(progress)})
 
@@ -104,6 +110,7 @@ class RunReport:
                     f"{metrics[f'{split}_calibration_error']:.4f} "
                     f"({metrics[f'{split}_calibration_error_before']:.4f} before calibration)"
                 )
+        self._warn_of_chance(metrics["validation_accuracy"], labels)
         mistakes = predictions.confusions(5)
         if mistakes:
             told = (f"{labels[t]} for {labels[c]} ({n})" for t, c, n in mistakes)
@@ -114,6 +121,18 @@ class RunReport:
     def note(self, text: str) -> None:
         """Writes a line that stays."""
         self._bar.note(text)
+
+    def _warn_of_chance(self, accuracy: float, labels: Sequence[str]) -> None:
+        """Where one answer for all documents would be as good."""
+        valid = self._run.settings.valid.labels
+        label, count = Counter(at for at in valid if at != OUTSIDE).most_common(1)[0]
+        share = count / sum(at != OUTSIDE for at in valid)
+        if round(accuracy, 6) <= round(share, 6):
+            self.note(
+                f"warning: the model is no better than the answer {labels[label]!r} to every "
+                f"document (accuracy {share:.4f}); train for longer, with more examples, or with "
+                "another --learning-rate"
+            )
 
     def _rate(self, progress: float) -> dict[str, float]:
         return {"learning_rate": self._run.settings.cycle.learning_rate(progress)}

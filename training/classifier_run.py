@@ -31,10 +31,11 @@ from training.checkpoint import (
     with_prefix,
 )
 from training.classifier_evaluation import Predictions, predict
-from training.clipping import clip, diverged
+from training.clipping import Clipping, far_above
 from training.intervals import standard_error
 from training.layer_groups import LayerPace, layer_groups
 from training.out_of_scope import OUTSIDE, label_loss
+from training.pace import Pace
 from training.precision import Precision, autocast
 from training.random_states import RandomStates
 from training.schedule import Budget, OneCycle
@@ -49,16 +50,18 @@ class Settings:
 
     train: Documents
     valid: Documents
-    budgets: tuple[Budget, ...]
+    budget: Budget  # of epochs
+    time_budget: Budget | None
     reserve: float  # seconds
+    recorded_pace: tuple[int, ...] | None  # of a run to be repeated
     cycle: OneCycle
     pace: LayerPace
     batch_tokens: int
     crop: int | None  # tokens
     label_smoothing: float
     weight_decay: float
-    clip_norm: float
-    clip_value: float
+    clipping: Clipping
+    guessing: float  # the validation loss of guessing by frequency
     precision: Precision
     patience: int
     evaluations: int
@@ -82,6 +85,7 @@ class Position:
     best_accuracy: float = 0.0  # of all evaluations
     kept_step: int = 0
     worse: int = 0  # evaluations since the kept one
+    still: int = 0  # steps in a row without any gradient
 
     @property
     def epochs(self) -> float:
@@ -91,12 +95,16 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What an evaluation on the validation split found."""
+    """What an evaluation on the validation split found.
+
+    ``useful``: its loss is not far above that of guessing.
+    """
 
     step: int
     accuracy: float
     loss: float
     kept: bool
+    useful: bool
     predictions: Predictions
 
 
@@ -112,6 +120,7 @@ class ClassifierRun:
     began: float
     team: Team = field(default_factory=Team)
     position: Position = field(default_factory=Position)
+    pace: Pace = field(init=False)
     optimiser: torch.optim.AdamW = field(init=False)
     kept: dict[str, Tensor] = field(init=False, default_factory=dict)
     gradient_norm: float = field(init=False, default=math.nan)  # of the last step, before clipping
@@ -123,6 +132,7 @@ class ClassifierRun:
 
     def __post_init__(self) -> None:
         self.position.begin = time.monotonic() - self.began
+        self.pace = Pace(self.settings.recorded_pace)
         self.optimiser = _optimiser(self.network, self.settings)
         self._lay_out_epoch()
         self._random = RandomStates(self.team, self.settings.seed)
@@ -139,19 +149,18 @@ class ClassifierRun:
                 )
 
     def progress(self) -> float:
-        """The share that is used up of the budget that ends first."""
-        at = self.position
-        at.seconds = self._seconds_before + time.monotonic() - self.began
-        return max(
-            budget.progress(
-                seconds=at.seconds,
-                steps=at.steps,
-                epochs=at.epochs,
-                begin=at.begin,
-                reserve=self.settings.reserve,
-            )
-            for budget in self.settings.budgets
-        )
+        """The share that is used up of the budget that ends first, before the next step."""
+        self.seconds()
+        counted = self._used_up(self.settings.budget)
+        if self.settings.time_budget is None:
+            return counted
+        timed = self._used_up(self.settings.time_budget)
+        return self.pace.progress(self.position.steps, counted=counted, timed=timed)
+
+    def seconds(self) -> float:
+        """How long the run has taken by now."""
+        self.position.seconds = self._seconds_before + time.monotonic() - self.began
+        return self.position.seconds
 
     def finished(self, progress: float) -> bool:
         """Whether the budget or the patience is used up."""
@@ -188,8 +197,7 @@ class ClassifierRun:
         found = predict(self.network, settings.valid, settings.precision)
         inside = found.in_scope
         accuracy, loss = inside.accuracy, inside.loss
-        if not math.isfinite(loss):
-            raise diverged(f"after step {at.steps}, validation loss {loss}")
+        settings.clipping.check(loss, at.loss or 0.0, settings.guessing, at.steps)
         at.best_accuracy = max(at.best_accuracy, accuracy)
         error = standard_error(at.best_accuracy, len(inside.labels_B))
         keep = accuracy >= at.best_accuracy - error
@@ -198,7 +206,8 @@ class ClassifierRun:
             at.kept_step = at.steps
             parameters = self.network.named_parameters()
             self.kept = {name: value.detach().clone() for name, value in parameters}
-        return Evaluation(at.steps, accuracy, loss, keep, found)
+        useful = loss <= far_above(settings.guessing)
+        return Evaluation(at.steps, accuracy, loss, keep, useful, found)
 
     def put_kept(self) -> None:
         """Gives the network the kept weights; training does not go on after that."""
@@ -206,14 +215,15 @@ class ClassifierRun:
 
     def checkpoint(self) -> Checkpoint:
         """All that changes, as tensors and plain values: for the leader, with the others' help."""
-        self.progress()
+        self.seconds()
         if self._random.joined:
             self.team.announce(Order.SAVE)
         tensors = {"random": torch.stack(self.share_state())}
         tensors |= with_prefix("network", dict(self.network.named_parameters()))
         tensors |= with_prefix("optimiser", optimiser_tensors(self.optimiser))
         tensors |= with_prefix("kept", self.kept)
-        return Checkpoint(tensors, {"position": asdict(self.position)})
+        values = {"position": asdict(self.position), "pace": self.pace.state()}
+        return Checkpoint(tensors, values)
 
     def share_state(self) -> list[Tensor]:
         """Random numbers of all processes, for the leader to save."""
@@ -224,11 +234,22 @@ class ClassifierRun:
         tensors = checkpoint.tensors
         self.position = Position(**checkpoint.values["position"])
         self._seconds_before = self.position.seconds
+        self.pace.restore(checkpoint.values["pace"])
         self._put(under_prefix("network", tensors))
         restore_optimiser(self.optimiser, under_prefix("optimiser", tensors))
         self.kept = under_prefix("kept", tensors)
         self._lay_out_epoch()
         self._random.restore(tensors["random"])
+
+    def _used_up(self, budget: Budget) -> float:
+        at = self.position
+        return budget.progress(
+            seconds=at.seconds,
+            steps=at.steps,
+            epochs=at.epochs,
+            begin=at.begin,
+            reserve=self.settings.reserve,
+        )
 
     @torch.no_grad()
     def _put(self, tensors: dict[str, Tensor]) -> None:
@@ -268,13 +289,9 @@ class ClassifierRun:
         right_B, inside_B = logits_BC.argmax(dim=1) == batch.labels_B, batch.labels_B != OUTSIDE
         accuracy = float(right_B.sum() / inside_B.sum().clamp(min=1))
         value, accuracy = self.team.means(weight * loss.item(), weight * accuracy)
-        self.gradient_norm = clip(
-            self.network,
-            value,
-            self.position.steps + 1,
-            by_value=settings.clip_value,
-            by_norm=settings.clip_norm,
-        )
+        at = self.position
+        self.gradient_norm = settings.clipping.clip(self.network, value, at.steps + 1)
+        at.still = at.still + 1 if self.gradient_norm == 0.0 else 0
         self.optimiser.step()
         return value, accuracy
 

@@ -26,6 +26,16 @@ BAD_INPUT_ERRORS = (
 )
 FAILURES = (DivergedError, LostProcessError)
 
+NO_MEMORY = (
+    "the memory is not enough for what was asked; give smaller sizes (--hidden, --batch, "
+    "--vocabulary, --linear-buckets, ...)"
+)
+
+
+def is_lack_of_memory(error: Exception) -> bool:
+    """Torch raises a plain RuntimeError for it."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
 
 def describe(error: Exception) -> str:
     """One line: what is wrong and where."""

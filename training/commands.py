@@ -9,14 +9,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, get_args
 
 from training.classifier_recipe import ClassifierRecipe
 from training.gradient_recipe import GradientRecipe
+from training.interruption import signals_interrupt
 from training.language_model_recipe import LanguageModelRecipe
 from training.launcher import process_count, process_rank, quieten_torch
 from training.notices import shown_notices
@@ -31,14 +33,28 @@ ONE_PROCESS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    """Runs the command; the exit status.
+
+    0: done, 1: failed, 2: bad input, 128 and the number of the signal: interrupted.
+    """
     parsed = build_parser().parse_args(arguments)
     if process_count() > 1:
         if parsed.command not in (_train_language_model, _train_classifier):
             return _refuse_several_processes()
         quieten_torch()
-    command: Callable[[argparse.Namespace], int] = parsed.command
-    from training.command_errors import BAD_INPUT_ERRORS, FAILURES, describe  # noqa: PLC0415
+    with signals_interrupt():
+        return _told(parsed.command, parsed)
+
+
+def _told(command: Callable[[argparse.Namespace], int], parsed: argparse.Namespace) -> int:
+    """Runs the command, and tells its errors; the exit status."""
+    from training.command_errors import (  # noqa: PLC0415
+        BAD_INPUT_ERRORS,
+        FAILURES,
+        NO_MEMORY,
+        describe,
+        is_lack_of_memory,
+    )
 
     try:
         with shown_notices() if process_rank() == 0 else nullcontext():
@@ -46,14 +62,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads the output has gone; `run_command` ends quietly
         raise
     except BAD_INPUT_ERRORS as error:
-        print(f"error: {describe(error)}", file=sys.stderr)
+        _say(f"error: {describe(error)}")
         return BAD_INPUT
-    except FAILURES as error:
-        print(f"error: {describe(error)}", file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        if not is_lack_of_memory(error):
+            raise
+        _say(f"error: {NO_MEMORY}")
         return FAILED
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    except FAILURES as error:
+        _say(f"error: {describe(error)}")
+        return FAILED
+    except KeyboardInterrupt as error:
+        _say("interrupted")
+        return 128 + getattr(error, "number", signal.SIGINT)
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # nobody reads any more
+        print(text, file=sys.stderr)
 
 
 def _refuse_several_processes() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 from model.artifact import Artifact, load_artifact
 from model.calibration import UNCALIBRATED
 from model.networks import Classifier, LanguageModel
-from training.checkpoint import write_atomically
 from training.classifier_data import encode_examples
 from training.classifier_evaluation import predict
 from training.classifier_findings import ClassifierFindings
@@ -36,12 +35,14 @@ from training.language_model_evaluation import evaluate_language_model
 from training.language_model_findings import LanguageModelFindings
 from training.language_model_findings import findings as language_model_findings
 from training.language_model_page import sections as language_model_sections
-from training.page import PAGE, Section, Table, check_folder, json_file, write_folder
+from training.naming import listed, nearest
+from training.outputs import reserved, write_json
+from training.page import PAGE, Section, Table, write_folder
 from training.plots import require_matplotlib
 from training.processors import set_threads
 from training.progress import Progress
 from training.provenance import source_name
-from training.readers import Unit, read_documents, read_examples
+from training.readers import Example, Unit, read_documents, read_examples
 from training.run_history import read_history
 from training.split_checks import tell_files_of_training
 from training.unknown_words import check_known
@@ -77,7 +78,11 @@ def run(request: EvaluationRequest) -> int:
     """
     if request.out is not None:
         require_matplotlib("--out")
-        check_folder(request.out)
+    with reserved(request.out, request.json_file):
+        return _measure(request)
+
+
+def _measure(request: EvaluationRequest) -> int:
     set_threads(request.threads)
     artifact = load_artifact(request.artifact)
     found: Findings
@@ -86,7 +91,6 @@ def run(request: EvaluationRequest) -> int:
     else:
         found = _classifier(artifact, artifact.network, request)
     tell_files_of_training(expanded(request.data), artifact.manifest.provenance)
-    print(_table(artifact, found.figures))
     record = {
         "artifact": artifact.manifest.name,
         "data": list(request.data),
@@ -94,9 +98,10 @@ def run(request: EvaluationRequest) -> int:
         **_reservations(found.figures),
     }
     if request.json_file is not None:
-        write_atomically(request.json_file, json_file(record))
+        write_json(request.json_file, record)
     if request.out is not None:
         _write_page(request.out, artifact, request, found, record)
+    print(_table(artifact, found.figures))
     return 0
 
 
@@ -128,23 +133,17 @@ def _classifier(
     artifact: Artifact, network: Classifier, request: EvaluationRequest
 ) -> ClassifierFindings:
     labels, answers = artifact.manifest.labels, artifact.manifest.answers
-    examples = [
-        example
-        for source in expanded(request.data)
-        for example in read_examples(
+    examples: list[Example] = []
+    for source in expanded(request.data):
+        found = read_examples(
             source,
             text_column=request.column,
             label_column=request.label_column,
             header=request.header,
             skip_empty=request.skip_empty,
         )
-    ]
-    unknown = sorted({example.label for example in examples} - set(answers))
-    if unknown:
-        raise DataError(
-            f"{', '.join(request.data)}: the label {unknown[0]!r} is none of the model's: "
-            f"{', '.join(answers[:20])}; choose the column with --label-column"
-        )
+        _check_labels(source, found, answers)
+        examples += found
     recipe = ClassifierRecipe(**_reading_options(artifact.manifest.provenance))
     documents = encode_examples(examples, artifact.tokenizer, labels, recipe)
     check_known(
@@ -160,6 +159,20 @@ def _classifier(
         calibration=artifact.manifest.calibration or UNCALIBRATED,
         history=read_history(request.artifact),
     )
+
+
+def _check_labels(source: str, examples: Sequence[Example], answers: Sequence[str]) -> None:
+    known = set(answers)
+    for number, example in enumerate(examples, start=1):
+        if example.label in known:
+            continue
+        rest = len({example.label for example in examples} - known) - 1
+        others = f" (nor are {rest} other labels)" if rest else ""
+        raise DataError(
+            f"{source}, example {number}: the label {example.label!r} is none of the model's"
+            f"{others}: {listed(answers)}{nearest(example.label, answers)}; choose the column "
+            "with --label-column, or correct the labels"
+        )
 
 
 def _write_page(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+LEGIBLE = 1e6  # numbers above that are written with a power of ten
 OUT_OF_SCOPE = "out_of_scope_"  # so begin the names of these figures
 NAMES = {
     "macro_f1": "macro F1",
@@ -61,4 +62,14 @@ def told_value(name: str, value: float) -> str:
         return f"{value:,}"
     if name.endswith("_share"):
         return f"{value:.2%}"
-    return f"{value:,.2f}" if "perplexity" in name else f"{value:.4f}"
+    return told_perplexity(value) if "perplexity" in name else told_loss(value)
+
+
+def told_perplexity(value: float) -> str:
+    """With a power of ten where nobody could count the digits."""
+    return f"{value:,.2f}" if value < LEGIBLE else f"{value:.3e}"
+
+
+def told_loss(value: float) -> str:
+    """The same with four digits after the point."""
+    return f"{value:.4f}" if abs(value) < LEGIBLE else f"{value:.3e}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from model.artifact import Artifact, load_artifact
 from model.errors import ArtifactError
 from model.networks import LanguageModel
-from training.checkpoint import write_atomically
+from training.directory_lock import only_user
 from training.gradient_findings import Findings
 from training.gradient_investigation import investigate
 from training.gradient_page import page
@@ -22,10 +22,12 @@ from training.gradient_plots import draw, require_matplotlib
 from training.gradient_recipe import GradientRecipe
 from training.gradient_text import read_text
 from training.language_model_data import expanded
+from training.outputs import require_writable
+from training.page import write_files
 from training.processors import set_threads
 from training.progress import Progress
 from training.provenance import commit, library_versions, source_record
-from training.recipe import recipe_values, write_recipe
+from training.recipe import recipe_text, recipe_values
 from training.run_directory import Invocation, OutputError
 from training.run_options import options_given
 
@@ -43,6 +45,12 @@ def run(invocation: Invocation) -> int:
     recipe = GradientRecipe(**options_given(GradientRecipe, invocation))
     _check_directory(invocation.out, overwrite=invocation.overwrite)
     require_matplotlib()
+    require_writable(invocation.out)
+    with only_user(invocation.out):
+        return _look(invocation, recipe)
+
+
+def _look(invocation: Invocation, recipe: GradientRecipe) -> int:
     set_threads(recipe.threads)
     artifact = None if recipe.artifact is None else _language_model(Path(recipe.artifact))
     text = read_text(recipe, artifact.tokenizer if artifact else None)
@@ -81,12 +89,6 @@ def _check_directory(out: Path, *, overwrite: bool) -> None:
 
 def _write(out: Path, recipe: GradientRecipe, findings: Findings) -> None:
     plots = draw(findings)
-    out.mkdir(parents=True, exist_ok=True)
-    for earlier in out.glob("*.png"):
-        earlier.unlink()
-    for name, content in plots.items():
-        write_atomically(out / f"{name}.png", content)
-    write_recipe(out / "recipe.toml", recipe, heading=HEADING)
     options = recipe_values(recipe)
     record = findings.record(
         data=[source_record(source) for source in expanded(options.pop("data"))],
@@ -95,5 +97,9 @@ def _write(out: Path, recipe: GradientRecipe, findings: Findings) -> None:
         libraries=library_versions(),
     )
     numbers = json.dumps(record, indent=1, allow_nan=False) + "\n"
-    write_atomically(out / NUMBERS, numbers.encode())
-    write_atomically(out / "index.html", page(findings, plots).encode())
+    files = {
+        NUMBERS: numbers.encode(),
+        "recipe.toml": recipe_text(recipe, heading=HEADING).encode(),
+        "index.html": page(findings, plots).encode(),
+    }
+    write_files(out, files, plots)

@@ -27,12 +27,18 @@ from training.language_model_setup import (
     Prepared,
     build_network,
     loop_settings,
-    measure_limits,
+    measured,
     prepare,
 )
-from training.precision import require_precision
-from training.processors import set_threads
-from training.recipe import RecipeError, write_recipe
+from training.leading import (
+    BY_THE_CLOCK,
+    leading,
+    record_pace,
+    settled_here,
+    telling_what_divergence_leaves,
+    write_beginning,
+)
+from training.recipe import RecipeError
 from training.run_directory import Invocation, OutputError, RunDirectory
 from training.run_options import fresh_recipe, resumed_recipe
 from training.team import Order, Team, check_processes, follow, launched_team
@@ -52,30 +58,33 @@ def run(invocation: Invocation) -> int:
     began = time.monotonic()
     directory = RunDirectory(invocation.out)
     with launched_team() as team:
-        if team.leads:
-            return _lead(invocation, directory, team, began)
-        return _follow(invocation, directory, team, began)
+        if not team.leads:
+            return _follow(invocation, directory, team, began)
+        require_tensorboard(invocation.tensorboard)
+        with leading(invocation, directory, "lm") as checkpoint:
+            return _lead(invocation, directory, team, began, checkpoint)
 
 
-def _lead(invocation: Invocation, directory: RunDirectory, team: Team, began: float) -> int:
-    require_tensorboard(invocation.tensorboard)
-    checkpoint = load_checkpoint(directory.checkpoint) if invocation.resume else None
+def _lead(
+    invocation: Invocation,
+    directory: RunDirectory,
+    team: Team,
+    began: float,
+    checkpoint: Checkpoint | None,
+) -> int:
     if checkpoint is None:
         recipe = fresh_recipe(LanguageModelRecipe, invocation)
-        require_precision(recipe.precision)
-        directory.check(overwrite=invocation.overwrite)
-        set_threads(recipe.threads)
-        begun = _begin(recipe, directory, team, began, overwrite=invocation.overwrite)
+        begun = _begin(settled_here(recipe), directory, team, began, overwrite=invocation.overwrite)
         return _train(begun, directory, invocation.tensorboard)
     recipe = resumed_recipe(LanguageModelRecipe, invocation, checkpoint.values["recipe"])
     if checkpoint.values.get("complete") and directory.has_artifact():
         print(f"{directory.artifact}: the run is complete", file=sys.stderr)
         return 0
-    require_precision(recipe.precision)
-    set_threads(recipe.threads)
-    begun = _resume(recipe, directory, team, began, checkpoint)
-    directory.rewind(begun.training.position.steps)
-    return _train(begun, directory, invocation.tensorboard)
+    training, prepared, limits = _resume(settled_here(recipe), directory, team, began, checkpoint)
+    directory.rewind(training.position.steps)
+    keeper = Keeper(prepared, limits, directory, training)
+    keeper.save_run()  # a disk that is full is better known now than in an hour
+    return _train(_Begun(training, prepared, keeper), directory, invocation.tensorboard)
 
 
 def _follow(invocation: Invocation, directory: RunDirectory, team: Team, began: float) -> int:
@@ -84,19 +93,18 @@ def _follow(invocation: Invocation, directory: RunDirectory, team: Team, began: 
     def begin() -> LanguageModelRun:
         checkpoint = load_checkpoint(directory.checkpoint)
         recipe = resumed_recipe(LanguageModelRecipe, invocation, checkpoint.values["recipe"])
-        set_threads(recipe.threads)
-        return _resume(recipe, directory, team, began, checkpoint).training
+        return _resume(settled_here(recipe), directory, team, began, checkpoint)[0]
 
     follow(team, begin)
     return 0
 
 
 class _Begun(NamedTuple):
-    """A run that is ready for its next step."""
+    """A run that is ready for its next step, and saved."""
 
     training: LanguageModelRun
     prepared: Prepared
-    limits: Limits
+    keeper: Keeper
 
 
 def _begin(
@@ -107,20 +115,21 @@ def _begin(
     *,
     overwrite: bool,
 ) -> _Begun:
-    with directory.drafting():
-        prepared = prepare(recipe, directory, None, processes=team.size)
+    with directory.drafting() as draft:
+        prepared = prepare(recipe, draft, None, processes=team.size)
         network = _first_network(prepared)
-        limits = measure_limits(prepared, network)
+        prepared, limits = measured(prepared, network)
         training = LanguageModelRun(network, loop_settings(prepared, limits), began, team)
         if training.progress() >= 1.0:
             raise RecipeError(
                 f"--minutes: {recipe.minutes:g} is over before the first step, "
                 f"{training.position.seconds:.1f} seconds after the beginning; give more"
             )
+        write_beginning(draft, prepared.tokenizer, prepared.recipe, HEADING)
+        keeper = Keeper(prepared, limits, directory, training)
+        keeper.save_run(draft=draft)
         directory.begin(overwrite=overwrite)
-    prepared.tokenizer.save(directory.tokenizer)
-    write_recipe(directory.recipe, prepared.recipe, heading=HEADING)
-    return _Begun(training, prepared, limits)
+    return _Begun(training, prepared, keeper)
 
 
 def _resume(
@@ -129,14 +138,14 @@ def _resume(
     team: Team,
     began: float,
     checkpoint: Checkpoint,
-) -> _Begun:
+) -> tuple[LanguageModelRun, Prepared, Limits]:
     check_processes(checkpoint.values["processes"], team, directory.checkpoint, "lm")
     prepared = prepare(recipe, directory, checkpoint, processes=team.size)
     limits = Limits(**checkpoint.values["limits"])
     network = _first_network(prepared)
     training = LanguageModelRun(network, loop_settings(prepared, limits), began, team)
     training.restore(checkpoint)
-    return _Begun(training, prepared, limits)
+    return training, prepared, limits
 
 
 def _first_network(prepared: Prepared) -> LanguageModel:
@@ -145,27 +154,27 @@ def _first_network(prepared: Prepared) -> LanguageModel:
 
 
 def _train(begun: _Begun, directory: RunDirectory, tensorboard: Path | None) -> int:
-    training, prepared, limits = begun
-    keeper = Keeper(prepared, limits, directory, training)
+    training, prepared, keeper = begun
     board = TensorBoardLog(tensorboard, training.position.steps)
-    with (
-        RunReport(training, directory, prepared.recipe, board) as report,
-        Interruption() as asked,
-    ):
+    with RunReport(training, directory, prepared.recipe, board) as report:
         _introduce(report, training, prepared)
-        keeper.save_run()  # a disk that is full is better known now than in an hour
         training.team.announce(Order.BEGIN)
         training.join()
-        finished = train(
-            training,
-            on_evaluation=lambda found, progress: _evaluated(found, progress, keeper, report),
-            on_step=lambda progress: _stepped(progress, asked, keeper, report),
-        )
-        keeper.save_run()
-        if not finished:
+        with Interruption() as asked, telling_what_divergence_leaves(lambda: bool(training.best)):
+            finished = train(
+                training,
+                on_evaluation=lambda found, progress: _evaluated(found, progress, keeper, report),
+                on_step=lambda progress: _stepped(progress, asked, keeper, report),
+            )
+            keeper.save_run()
+        if not finished or asked.signal is not None:
             report.note(f"stopped; continue with --resume --out {directory.artifact}")
             return 128 + (asked.signal or 0)
-        report.conclude(keeper.conclude())
+        pace = training.pace.recorded(training.position.steps)
+        recipe = record_pace(directory, prepared.recipe, pace, HEADING)
+        if pace is not None:
+            report.note(BY_THE_CLOCK)
+        report.conclude(keeper.conclude(recipe))
         keeper.save_run(complete=True)
     return 0
 
@@ -177,13 +186,19 @@ def _introduce(report: RunReport, training: LanguageModelRun, prepared: Prepared
         valid=len(prepared.valid),
         unknown=unknown_share(prepared.valid, prepared.tokenizer),
     )
+    if prepared.speed is not None:
+        recipe = prepared.recipe
+        report.note(
+            f"hidden {recipe.hidden} and dropout are chosen for {recipe.minutes:g} minutes at "
+            f"{prepared.speed:.2g} multiplications a second, measured now; recipe.toml keeps them"
+        )
     if prepared.splits.held_out:
         report.note(f"no --valid: the last {prepared.recipe.holdout:.0%} of the text is held out")
 
 
 def _evaluated(found: Evaluation, progress: float, keeper: Keeper, report: RunReport) -> None:
     report.evaluated(found, progress)
-    if found.better:
+    if found.better and found.useful:
         try:
             keeper.save_best()
         except OutputError as error:  # the best weights are in the checkpoint, too

@@ -12,11 +12,12 @@ import torch
 from model.networks import LanguageModel
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.language_model_data import expanded, unknown_share
+from training.language_model_recipe import LanguageModelRecipe
 from training.language_model_run import LanguageModelRun
 from training.language_model_setup import MARGIN, Limits, Prepared
 from training.model_output import round_to_storage, save_model
 from training.perplexity import Likelihood, lay_out, likelihood
-from training.provenance import provenance
+from training.provenance import provenance, with_recipe
 from training.recipe import recipe_values
 from training.run_directory import RunDirectory
 from training.unknown_words import TOLD_SHARE
@@ -34,6 +35,7 @@ class Keeper:
         self._saved = time.monotonic()
         recipe = prepared.recipe
         self._header: dict[str, Any] = {
+            "command": "lm",
             "recipe": recipe_values(recipe),
             "data": prepared.splits.digest,
             "tokenizer": prepared.tokenizer.to_json(),
@@ -51,12 +53,17 @@ class Keeper:
         if time.monotonic() - self._saved >= self._prepared.recipe.checkpoint_seconds:
             self.save_run()
 
-    def save_run(self, *, complete: bool = False) -> None:
-        """Saves the run, ``complete`` if nothing is left to do; CheckpointError if it cannot be."""
+    def save_run(self, *, complete: bool = False, draft: RunDirectory | None = None) -> None:
+        """Saves the run, ``complete`` if nothing is left to do; into ``draft`` before it begins.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
         self._saved = time.monotonic()
         state = self._run.checkpoint()
         values = {**self._header, **state.values, "complete": complete}
-        save_checkpoint(self._directory.checkpoint, Checkpoint(state.tensors, values))
+        file = (draft or self._directory).checkpoint
+        save_checkpoint(file, Checkpoint(state.tensors, values))
 
     def save_best(self) -> None:
         """The best so far as an artifact, measured on a part of the validation split."""
@@ -67,11 +74,13 @@ class Keeper:
         count = self._run.settings.validation.count
         self._save(network, Likelihood(self._run.position.best_loss * count, count))
 
-    def conclude(self) -> dict[str, float]:
+    def conclude(self, recipe: LanguageModelRecipe) -> dict[str, float]:
         """Measures the best in float32 on all of the validation split there is time for; saves it.
 
-        The network is left with the best weights. Returns the metrics.
+        The network is left with the best weights; ``recipe`` is what repeats the run. Returns the
+        metrics.
         """
+        self._provenance = with_recipe(self._provenance, recipe_values(recipe))
         self._run.put_best()
         round_to_storage(self._run.network, self._prepared.recipe.storage)
         # A run that was killed in here and resumed has no time left, and is measured all the same.

@@ -10,7 +10,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from training.recipe import RecipeError, option
+from training.pace import HELP as PACE_HELP
+from training.pace import check_pace
+from training.recipe import RecipeError, check_numbers, option
 
 # Shares that are dropped when the data is read forty times (after Merity et al., 2018).
 WORD_DROPOUT = {
@@ -88,10 +90,16 @@ class LanguageModelRecipe:
         None, "train for so many passes over the data instead", metavar="N"
     )
     steps: int | None = option(None, "train for so many steps instead", metavar="N")
+    pace: tuple[int, ...] | None = option(
+        None, PACE_HELP, metavar="N", follows=("minutes", "epochs", "steps")
+    )
     patience: int = option(
         8, "stop after so many evaluations without a better one; 0: never", metavar="N"
     )
     evaluations: int = option(16, "how many times the run is evaluated", metavar="N")
+    evaluation_tokens: int | None = option(
+        None, "tokens that each of these evaluations reads, about", metavar="N"
+    )
     checkpoint_seconds: float = option(60.0, "how often the run is saved", metavar="N", fixed=False)
 
     batch: int | None = option(None, "lanes that are read side by side", metavar="N")
@@ -131,7 +139,7 @@ class LanguageModelRecipe:
     )
 
     precision: Literal["auto", "float32", "bfloat16"] = option(
-        "auto", "number format of the products"
+        "auto", "number format of the products; auto: bfloat16 where the processor computes in it"
     )
     storage: Literal["float32", "float16"] = option(
         "float32", "number format of the weights in the artifact; float16 is half the size"
@@ -142,6 +150,7 @@ class LanguageModelRecipe:
     seed: int = option(1, "decides the run", metavar="N")
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         for name in ("holdout", "restart", "warm_up", "averaging", *DROPOUTS):
             value = getattr(self, name)
             if value is not None and not 0.0 <= value < 1.0:
@@ -156,6 +165,7 @@ class LanguageModelRecipe:
                 raise RecipeError(f"{_flag(name)}: expected 0 or more, got {value}")
         if sum(x is not None for x in (self.minutes, self.epochs, self.steps)) > 1:
             raise RecipeError("--minutes, --epochs, --steps: give one of them")
+        check_pace(self.pace, self.minutes)
         self._check_adaptive()
 
     def _check_adaptive(self) -> None:
@@ -193,6 +203,7 @@ AMOUNTS = (
     "steps",
     "learning_rate",
     "evaluations",
+    "evaluation_tokens",
     "candidates",
     "checkpoint_seconds",
 )
@@ -218,6 +229,12 @@ def complete(
     recipe = _with_network(recipe, size, speed)
     recipe = _with_optimisation(recipe)
     return _with_regularisation(recipe, size, speed)
+
+
+def needs_speed(recipe: LanguageModelRecipe) -> bool:
+    """Whether :func:`complete` chooses by how fast the machine trains."""
+    open_choices = any(getattr(recipe, name) is None for name in ("hidden", *DROPOUTS))
+    return open_choices and recipe.epochs is None and recipe.steps is None
 
 
 def _with_budget(recipe: LanguageModelRecipe) -> LanguageModelRecipe:

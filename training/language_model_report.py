@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from model.networks import LanguageModel
+from training.clipping import still_warning
+from training.figure_names import told_loss, told_perplexity
 from training.language_model_recipe import LanguageModelRecipe
 from training.language_model_run import Evaluation, LanguageModelRun
 from training.progress import Progress, duration
@@ -77,8 +79,10 @@ class RunReport:
         mark = " *" if found.better else ""
         self.note(
             f"{progress:4.0%}  {duration(self._run.position.seconds):>7}  step {found.step:,}: "
-            f"validation loss {found.loss:.4f}, perplexity {_exp(found.loss):.2f}{kind}{mark}"
+            f"validation loss {told_loss(found.loss)}, perplexity "
+            f"{told_perplexity(_exp(found.loss))}{kind}{mark}"
         )
+        self._warn_of_stillness()
         figures = {"loss": found.loss, "perplexity": _exp(found.loss), "progress": progress}
         self._log(VALIDATION, {**figures, **self._rate(progress)})
 
@@ -87,10 +91,17 @@ class RunReport:
         at = self._run.position
         self.note(
             f"done after {duration(self._run_seconds())}, {at.epochs:.2f} epochs; best at step "
-            f"{at.best_step:,}. Validation: loss {metrics['validation_loss']:.4f}, perplexity "
-            f"{metrics['validation_perplexity']:.2f}, {_bits_per_character(metrics)}"
+            f"{at.best_step:,}. Validation: loss {told_loss(metrics['validation_loss'])}, "
+            f"perplexity {told_perplexity(metrics['validation_perplexity'])}, "
+            f"{_bits_per_character(metrics)}"
             f"over {metrics['validation_tokens']:,} tokens"
         )
+        guessing = self._run.settings.guessing
+        if metrics["validation_loss"] >= guessing:
+            self.note(
+                "warning: the model is no better than guessing each token by its frequency (loss "
+                f"{told_loss(guessing)}); train for longer, or with another --learning-rate"
+            )
         self.note(f"the artifact is in {self._directory.artifact}")
         self._log(FINAL, metrics)
 
@@ -98,9 +109,12 @@ class RunReport:
         """Writes a line that stays."""
         self._bar.note(text)
 
+    def _warn_of_stillness(self) -> None:
+        if (still := self._run.position.still) > 0:
+            self.note(still_warning(still))
+
     def _run_seconds(self) -> float:
-        self._run.progress()
-        return self._run.position.seconds
+        return self._run.seconds()
 
     def _seconds_left(self, progress: float) -> float | None:
         if self._recipe.minutes is not None:

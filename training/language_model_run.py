@@ -28,8 +28,9 @@ from training.checkpoint import (
     under_prefix,
     with_prefix,
 )
-from training.clipping import clip
+from training.clipping import Clipping, far_above
 from training.objective import ActivationPenalties, CandidateSampler, next_token_loss
+from training.pace import Pace
 from training.perplexity import Reading, likelihood
 from training.precision import Precision, autocast
 from training.random_states import RandomStates
@@ -48,13 +49,14 @@ class Settings:
     validation: Reading
     budget: Budget
     reserve: float  # seconds of a time budget kept for what follows the last one
+    recorded_pace: tuple[int, ...] | None  # of a run to be repeated
     cycle: OneCycle
     penalties: ActivationPenalties
     sampler: CandidateSampler | None
     precision: Precision
     weight_decay: float
-    clip_norm: float
-    clip_value: float
+    clipping: Clipping
+    guessing: float  # the validation loss of guessing by frequency
     averaging: float
     patience: int
     evaluations: int
@@ -76,6 +78,7 @@ class Position:
     best_loss: float = math.inf
     best_step: int = 0
     without_better: int = 0
+    still: int = 0  # steps in a row without any gradient
 
     @property
     def epochs(self) -> float:
@@ -85,12 +88,16 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What an evaluation found; ``averaged`` tells which weights were better."""
+    """What an evaluation found.
+
+    ``averaged`` tells which weights were better; ``useful``: they are not far worse than guessing.
+    """
 
     step: int
     loss: float
     averaged: bool
     better: bool
+    useful: bool
 
 
 @dataclass(slots=True)
@@ -106,6 +113,7 @@ class LanguageModelRun:
     began: float
     team: Team = field(default_factory=Team)
     position: Position = field(default_factory=Position)
+    pace: Pace = field(init=False)
     optimiser: torch.optim.AdamW = field(init=False)
     averages: AveragedWeights = field(init=False)
     best: dict[str, Tensor] = field(init=False, default_factory=dict)
@@ -118,6 +126,7 @@ class LanguageModelRun:
 
     def __post_init__(self) -> None:
         self.position.begin = time.monotonic() - self.began
+        self.pace = Pace(self.settings.recorded_pace)
         self.optimiser = _optimiser(self.network, self.settings)
         self.averages = AveragedWeights(self.network)
         self._random = RandomStates(self.team, self.settings.windows.seed)
@@ -136,21 +145,27 @@ class LanguageModelRun:
             self._objective = DistributedDataParallel(self._objective, find_unused_parameters=True)
 
     def progress(self) -> float:
-        """The share of the budget that is used up."""
-        at = self.position
-        at.seconds = self._seconds_before + time.monotonic() - self.began
-        return self.settings.budget.progress(
-            seconds=at.seconds,
+        """The share of the budget that is used up before the next step."""
+        at, budget = self.position, self.settings.budget
+        share = budget.progress(
+            seconds=self.seconds(),
             steps=at.steps,
             epochs=at.epochs,
             begin=at.begin,
             reserve=self.settings.reserve,
         )
+        if budget.seconds is None:
+            return share
+        return self.pace.progress(at.steps, counted=0.0, timed=share)
+
+    def seconds(self) -> float:
+        """How long the run has taken by now."""
+        self.position.seconds = self._seconds_before + time.monotonic() - self.began
+        return self.position.seconds
 
     def seconds_left(self) -> float:
         """Of a time budget; infinite without one."""
-        self.progress()
-        return (self.settings.budget.seconds or math.inf) - self.position.seconds
+        return (self.settings.budget.seconds or math.inf) - self.seconds()
 
     def finished(self, progress: float) -> bool:
         """Whether the budget or the patience is used up."""
@@ -188,6 +203,8 @@ class LanguageModelRun:
                 average_loss = self._validation_loss()
             averaged = average_loss < loss
             loss = min(loss, average_loss)
+        guessing = self.settings.guessing
+        self.settings.clipping.check(loss, at.loss, guessing, at.steps)
         better = loss < at.best_loss
         at.without_better = 0 if better else at.without_better + 1
         if better:
@@ -195,7 +212,7 @@ class LanguageModelRun:
             own = {name: value.detach() for name, value in self.network.named_parameters()}
             chosen = self.averages.tensors() if averaged else own
             self.best = {name: value.clone() for name, value in chosen.items()}
-        return Evaluation(at.steps, loss, averaged, better)
+        return Evaluation(at.steps, loss, averaged, better, loss <= far_above(guessing))
 
     def put_best(self) -> None:
         """Gives the network the best weights found; training does not go on after that."""
@@ -205,7 +222,7 @@ class LanguageModelRun:
 
     def checkpoint(self) -> Checkpoint:
         """All that changes, as tensors and plain values: for the leader, with the others' help."""
-        self.progress()
+        self.seconds()
         at = self.position
         if self._random.joined:
             self.team.announce(Order.SAVE)
@@ -222,7 +239,8 @@ class LanguageModelRun:
             if carried.cell_LBH is not None:
                 tensors["carried.cell"] = carried.cell_LBH
         values = {name: _json_number(value) for name, value in asdict(at).items()}
-        return Checkpoint(tensors, {"position": values, "averaged": self.averages.count})
+        further = {"averaged": self.averages.count, "pace": self.pace.state()}
+        return Checkpoint(tensors, {"position": values, **further})
 
     def share_state(self) -> tuple[list[Tensor], State | None]:
         """Random numbers and carried states of all processes, for the leader to save."""
@@ -240,6 +258,7 @@ class LanguageModelRun:
         tensors, values = checkpoint.tensors, checkpoint.values
         self.position = Position(**{n: _number(v) for n, v in values["position"].items()})
         self._seconds_before = self.position.seconds
+        self.pace.restore(values["pace"])
         own = dict(self.network.named_parameters())
         with torch.no_grad():
             for name, tensor in under_prefix("network", tensors).items():
@@ -273,13 +292,9 @@ class LanguageModelRun:
             self.optimiser.zero_grad(set_to_none=True)
             total.backward()
         (value,) = self.team.means(float(loss))
-        self.gradient_norm = clip(
-            self.network,
-            value,
-            self.position.steps + 1,
-            by_value=settings.clip_value,
-            by_norm=settings.clip_norm,
-        )
+        at = self.position
+        self.gradient_norm = settings.clipping.clip(self.network, value, at.steps + 1)
+        at.still = at.still + 1 if self.gradient_norm == 0.0 else 0
         self.optimiser.step()
         return value
 

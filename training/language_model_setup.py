@@ -16,6 +16,7 @@ from model.networks import LanguageModel
 from model.regularisation import Regularisation
 from model.tokenizer import Tokenizer
 from training.checkpoint import Checkpoint, CheckpointError
+from training.clipping import Clipping
 from training.corpus import Stream
 from training.language_model_data import (
     TRAIN,
@@ -32,6 +33,7 @@ from training.language_model_recipe import (
     CorpusSize,
     LanguageModelRecipe,
     complete,
+    needs_speed,
 )
 from training.language_model_run import Settings
 from training.objective import ActivationPenalties, CandidateSampler
@@ -61,7 +63,11 @@ MARGIN = 3.0  # seconds kept at the end of a time budget for saving
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The completed recipe and its data; ``valid_characters``: of the text of ``valid``."""
+    """The completed recipe and its data.
+
+    ``valid_characters``: of the text of ``valid``; ``speed``: of training, if it was measured, in
+    additions and multiplications a second.
+    """
 
     recipe: LanguageModelRecipe
     splits: Splits
@@ -69,17 +75,16 @@ class Prepared:
     train: Stream
     valid: Stream
     valid_characters: int
+    speed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a run with a time budget measures at its beginning, and a resumed one keeps.
 
-    ``regular`` is how many predictions a regular evaluation reads, ``reserve`` the seconds kept for
-    what follows the last step.
+    ``reserve``: the seconds kept for what follows the last step.
     """
 
-    regular: int
     reserve: float = 0.0
 
 
@@ -106,7 +111,7 @@ def prepare(
     if checkpoint is not None:
         _check_data(recipe, splits, directory, checkpoint)
         tokenizer = Tokenizer.from_json(checkpoint.values["tokenizer"])
-    cache = directory.tokens if checkpoint is not None else directory.draft_of(directory.tokens)
+    cache = directory.tokens
     if recipe.token_cache is not None:
         cache = Path(os.path.expandvars(recipe.token_cache))
     text = tokenized(recipe, splits, cache, tokenizer)
@@ -116,12 +121,15 @@ def prepare(
     size = CorpusSize(tokens=len(train.stream), vocabulary=text.tokenizer.size)
     if recipe.precision == "auto":
         recipe = replace(recipe, precision=choose_precision())
-    speed = USUAL_SPEED
-    if checkpoint is None and recipe.epochs is None and recipe.steps is None:  # minutes decide
+    speed = None
+    if needs_speed(recipe):
         patience = PROBE_SHARE * 60.0 * (recipe.minutes or EXAMPLE_MINUTES)
         speed = training_speed(settled(recipe.precision), patience)
-    recipe = _shared(complete(recipe, size, speed), recipe.batch, size.tokens, processes)
-    return Prepared(recipe, splits, text.tokenizer, train.stream, valid.stream, valid.characters)
+    completed = complete(recipe, size, speed or USUAL_SPEED)
+    recipe = _shared(completed, recipe.batch, size.tokens, processes)
+    return Prepared(
+        recipe, splits, text.tokenizer, train.stream, valid.stream, valid.characters, speed
+    )
 
 
 def build_network(prepared: Prepared) -> LanguageModel:
@@ -163,16 +171,22 @@ def build_network(prepared: Prepared) -> LanguageModel:
     return network
 
 
-def measure_limits(prepared: Prepared, network: LanguageModel) -> Limits:
-    """Bounds that follow from how fast the network reads here."""
-    total = len(prepared.valid)
-    if prepared.recipe.minutes is None:
-        return Limits(min(total, VALIDATION_LIMIT))
-    seconds = prepared.recipe.minutes * 60.0
+def measured(prepared: Prepared, network: LanguageModel) -> tuple[Prepared, Limits]:
+    """With the bounds that follow from how fast the network reads here; the recipe names them."""
+    recipe, total = prepared.recipe, len(prepared.valid)
+    if recipe.minutes is None:
+        regular = min(total, recipe.evaluation_tokens or VALIDATION_LIMIT)
+        return _with_evaluations(prepared, regular), Limits()
+    seconds = recipe.minutes * 60.0
     speed = _reading_speed(prepared, network)
-    regular = min(total, max(SMALLEST_LIMIT, int(VALIDATION_SHARE * seconds * speed)))
+    chosen = max(SMALLEST_LIMIT, int(VALIDATION_SHARE * seconds * speed))
+    regular = min(total, recipe.evaluation_tokens or chosen)
     final = min(FINAL_SHARE * seconds, 1.2 * (total + 2 * regular) / speed)
-    return Limits(regular, final + min(MARGIN, 0.1 * seconds))
+    return _with_evaluations(prepared, regular), Limits(final + min(MARGIN, 0.1 * seconds))
+
+
+def _with_evaluations(prepared: Prepared, tokens: int) -> Prepared:
+    return replace(prepared, recipe=replace(prepared.recipe, evaluation_tokens=tokens))
 
 
 def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
@@ -186,13 +200,14 @@ def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
             restart=recipe.restart,
             seed=recipe.seed,
         ),
-        validation=lay_out(prepared.valid, limit=limits.regular, run_in=SHORT_RUN_IN),
+        validation=lay_out(prepared.valid, limit=recipe.evaluation_tokens, run_in=SHORT_RUN_IN),
         budget=Budget(
             seconds=recipe.minutes and recipe.minutes * 60.0,
             steps=recipe.steps,
             epochs=recipe.epochs,
         ),
         reserve=limits.reserve,
+        recorded_pace=recipe.pace,
         cycle=OneCycle(peak=recipe.learning_rate or 0.0, warm_up=recipe.warm_up),
         penalties=ActivationPenalties(
             activation=recipe.activation_penalty or 0.0, temporal=recipe.temporal_penalty or 0.0
@@ -200,8 +215,8 @@ def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
         sampler=_sampler(prepared),
         precision=settled(recipe.precision),
         weight_decay=recipe.weight_decay or 0.0,
-        clip_norm=recipe.clip_norm,
-        clip_value=recipe.clip_value,
+        clipping=Clipping(by_value=recipe.clip_value, by_norm=recipe.clip_norm),
+        guessing=_guessing_loss(prepared),
         averaging=recipe.averaging,
         patience=recipe.patience,
         evaluations=recipe.evaluations,
@@ -254,6 +269,13 @@ def _check_data(
 def _token_counts(prepared: Prepared) -> Tensor:
     """How often each token stands in the training data; (V)."""
     return torch.from_numpy(prepared.train.counts(prepared.tokenizer.size))
+
+
+def _guessing_loss(prepared: Prepared) -> float:
+    """Of guessing each token of the validation split by how often it is in the training data."""
+    seen_V = _token_counts(prepared).double() + 1.0
+    asked_V = torch.from_numpy(prepared.valid.counts(prepared.tokenizer.size)).double()
+    return float(-(asked_V * (seen_V / seen_V.sum()).log()).sum() / asked_V.sum())
 
 
 def _read_embedding(network: LanguageModel, file: str, tokenizer: Tokenizer) -> None:

@@ -31,8 +31,10 @@ from training.out_of_scope import OUTSIDE
 
 BATCH_TOKENS = 16384
 MOST_RUNS = 20_000_000  # of the training documents that are fitted
+FEWEST_RUNS = 10_000  # however little time there is
 STRENGTHS = (1.0, 4.0, 16.0, 64.0)  # of the data against what holds the weights back
 ITERATIONS = 50
+USUAL_SPEED = 5e9  # multiplications of a fit in a second, on one thread
 SHARES = tuple(share / 20 for share in range(20))  # of the linear classifier in the mean of both
 
 
@@ -57,12 +59,15 @@ def fit_linear(
     train: Documents,
     valid: Documents,
     on_progress: Callable[[float], bool] = lambda _: False,
+    *,
+    most_runs: float = math.inf,
 ) -> None:
     """Puts importances and weights into ``linear``.
 
     ``on_progress`` is told the share of the work that is done; True ends it with the best so far.
+    Of documents with more than ``most_runs`` runs (MOST_RUNS at most) some are left out.
     """
-    train = _drawn(train, MOST_RUNS / max(1, linear.longest * sum(train.lengths)))
+    train = _drawn(train, min(most_runs, MOST_RUNS) / _runs(linear, train))
     trained, validated = (count(linear, documents) for documents in (train, valid))
     kinds = importances(linear, trained)
     steps = len(kinds) * len(STRENGTHS)
@@ -75,6 +80,30 @@ def fit_linear(
             done += 1
             if on_progress(done / steps):
                 return
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of a fit is done: a share of its candidates, on documents with so many runs."""
+
+    share: float = 1.0
+    runs: float = math.inf
+
+
+def extent_within(seconds: float, linear: LinearNgrams, train: Documents) -> Extent:
+    """As much as takes about ``seconds`` at the usual speed; no clock is asked.
+
+    So the weights depend on the data and on the options alone. One candidate is fitted at least,
+    on fewer documents where all of them would take too long.
+    """
+    candidates, runs = 2 * len(STRENGTHS), min(MOST_RUNS, _runs(linear, train))
+    labels, features = linear.weight_FC.shape[1], len(linear.importance_F)
+    of_runs = ITERATIONS * 4 * runs * (labels + 8)
+    of_weights = ITERATIONS * 20 * features * labels
+    fits = min(candidates, seconds * USUAL_SPEED / (of_runs + of_weights))
+    if fits >= 1.0:
+        return Extent(math.floor(fits) / candidates, runs)
+    return Extent(1.0 / candidates, max(FEWEST_RUNS, fits * runs))
 
 
 @torch.no_grad()
@@ -121,6 +150,10 @@ def count(linear: LinearNgrams, documents: Documents) -> Counted:
     order_K = row_K.argsort(stable=True)
     counts = Counts(row_K[order_K], feature_K[order_K], count_K[order_K])
     return Counted(counts, torch.tensor(documents.labels))
+
+
+def _runs(linear: LinearNgrams, documents: Documents) -> int:
+    return max(1, linear.longest * sum(documents.lengths))
 
 
 def _drawn(documents: Documents, share: float) -> Documents:

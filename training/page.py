@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from training.checkpoint import write_atomically
-from training.run_directory import MANIFEST, OutputError
+from training.run_directory import MANIFEST, NOTHING_BEGUN, OutputError, writing
 
 FIGURES = "figures.json"
 PAGE = "index.html"
@@ -130,16 +130,32 @@ def write_folder(
     """Writes the page, the plots and the figures.
 
     Raises:
-        OSError: the disk does not take them.
+        OutputError: the disk does not take them.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / FIGURES, json_file(figures))
-    for earlier in out.glob("*.png"):
-        earlier.unlink()
-    for section in sections:
-        if section.plot is not None:
-            write_atomically(out / f"{section.name}.png", section.plot)
-    write_atomically(out / PAGE, page(title, introduction, sections).encode())
+    plots = {section.name: section.plot for section in sections if section.plot is not None}
+    files = {
+        FIGURES: json_file(figures),
+        PAGE: page(title, introduction, sections).encode(),
+    }
+    write_files(out, files, plots)
+
+
+def write_files(out: Path, files: Mapping[str, bytes], plots: Mapping[str, bytes]) -> None:
+    """Writes files by name and plots by name without ``.png``; earlier plots are removed.
+
+    The files, by which the folder is known to be replaceable, come first.
+
+    Raises:
+        OutputError: the disk does not take them.
+    """
+    with writing(out, NOTHING_BEGUN):
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            write_atomically(out / name, content)
+        for earlier in out.glob("*.png"):
+            earlier.unlink()
+        for name, plot in plots.items():
+            write_atomically(out / f"{name}.png", plot)
 
 
 def json_file(figures: Mapping[str, Any]) -> bytes:

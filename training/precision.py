@@ -1,9 +1,9 @@
-"""Which number format training computes in: bfloat16 where the processor is faster in it.
+"""Which number format training computes in: bfloat16 where the processor has products in it.
 
-Some builds crash on bfloat16 LSTMs, so the question is put to a child process, which trains a small
-one for a moment in both formats and says how long each took. Who asks for bfloat16 by name is not
-questioned where the processor has it, and refused where torch cannot run it. Weights, their
-gradients' sums and the loss stay in float32 either way.
+The choice depends on the processor and the build of torch alone, so that a run repeats: no speed is
+measured. Some builds crash on bfloat16 LSTMs, which a child process finds out with one step. Who
+asks for bfloat16 by name is refused where torch cannot run it. Weights, their gradients' sums and
+the loss stay in float32 either way.
 """
 
 from __future__ import annotations
@@ -17,34 +17,25 @@ import torch
 from training.recipe import RecipeError
 
 Precision = Literal["float32", "bfloat16"]
-PROBE_SECONDS = 60.0
-WORTH_IT = 1.1  # bfloat16 must be at least so many times as fast
+PROBE_SECONDS = 600.0  # a child that has not ended by then hangs
 
 PROBE = """
-import time, torch
+import torch
 from torch import nn
 torch.set_num_threads(1)
-lstm, linear = nn.LSTM(256, 256, 2), nn.Linear(256, 4000)
-values = torch.randn(32, 32, 256)
-def seconds(enabled):
-    best = float("inf")
-    for _ in range(4):
-        began = time.perf_counter()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
-            loss = linear(lstm(values)[0]).float().square().mean()
-        loss.backward()
-        assert torch.isfinite(loss)
-        best = min(best, time.perf_counter() - began)
-    return best
-print(seconds(False) / seconds(True))
+lstm, linear = nn.LSTM(64, 64, 2), nn.Linear(64, 100)
+with torch.autocast("cpu", dtype=torch.bfloat16):
+    loss = linear(lstm(torch.randn(8, 8, 64))[0]).float().square().mean()
+loss.backward()
+assert torch.isfinite(loss)
 """
 
 
 def choose_precision() -> Precision:
-    """bfloat16 if the processor has instructions for it, does not crash and is faster with it."""
-    if not _runs_bfloat16() or not _has_bfloat16_products():
-        return "float32"
-    return "bfloat16" if _speed_up() >= WORTH_IT else "float32"
+    """bfloat16 if the processor has instructions for its products and torch does not crash."""
+    if _runs_bfloat16() and _has_bfloat16_products() and _survives_bfloat16():
+        return "bfloat16"
+    return "float32"
 
 
 def require_precision(asked: str | None) -> None:
@@ -56,8 +47,8 @@ def require_precision(asked: str | None) -> None:
     if asked == "bfloat16" and not _runs_bfloat16():
         raise RecipeError(
             "--precision bfloat16: this processor has no instructions for it; give auto, which "
-            "takes what is faster, or float32 (a run that was begun in bfloat16 goes on only where "
-            "there are some)"
+            "takes what the processor has, or float32 (a run that was begun in bfloat16 goes on "
+            "only where there are some)"
         )
 
 
@@ -80,16 +71,11 @@ def _has_bfloat16_products() -> bool:
     return bool(supported and supported())
 
 
-def _speed_up() -> float:
-    """How many times as fast bfloat16 is; 0 if the child crashes, hangs or says nothing usable."""
+def _survives_bfloat16() -> bool:
+    """Whether a child process can train one step in it."""
+    command = [sys.executable, "-c", PROBE]
     try:
-        child = subprocess.run(
-            [sys.executable, "-c", PROBE],
-            capture_output=True,
-            text=True,
-            timeout=PROBE_SECONDS,
-            check=True,
-        )
-        return float(child.stdout)
-    except (subprocess.SubprocessError, OSError, ValueError):
-        return 0.0
+        child = subprocess.run(command, capture_output=True, timeout=PROBE_SECONDS, check=False)
+    except (subprocess.SubprocessError, OSError):
+        return False
+    return child.returncode == 0

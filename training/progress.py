@@ -1,18 +1,22 @@
 """What a person sees while a run lasts: one bar on a terminal, one line now and then elsewhere.
 
 Shows the time left and the figures it is handed (loss, perplexity, accuracy, tokens per second).
-Knows nothing of training.
+A stream that
+cannot be written any more (a closed pipe or terminal, a full disk) does not end the work. Knows
+nothing of training.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TextIO
 
 from tqdm import tqdm
 
+YEARS = 1e8  # seconds, above which nobody counts them
 FORMAT = "{desc} {percentage:3.0f}%|{bar:24}|{postfix}"
 
 
@@ -49,27 +53,31 @@ class Progress:
         text = ", ".join(told + [f"{name} {_figure(value)}" for name, value in figures.items()])
         if self._bar is not None:
             self._bar.n = min(1.0, share)
-            self._bar.set_postfix_str(text)
+            with suppress(OSError):
+                self._bar.set_postfix_str(text)
         elif now - self._shown >= self._every:
             self._shown = now
             self._write(f"{self._label} {share:4.0%}  {text}")
 
     def note(self, text: str) -> None:
         """Writes a line that stays, above the bar."""
-        if self._bar is not None:
-            self._bar.clear()
-        self._write(text)
-        if self._bar is not None:
-            self._bar.refresh()
+        with suppress(OSError):
+            if self._bar is not None:
+                self._bar.clear()
+            self._write(text)
+            if self._bar is not None:
+                self._bar.refresh()
 
     def close(self) -> None:
         """Takes the bar off the screen."""
         if self._bar is not None:
-            self._bar.close()
+            with suppress(OSError):
+                self._bar.close()
 
     def _write(self, text: str) -> None:
-        self._stream.write(text + "\n")
-        self._stream.flush()
+        with suppress(OSError):
+            self._stream.write(text + "\n")
+            self._stream.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +93,8 @@ class Progress:
 
 def duration(seconds: float) -> str:
     """42 s, 3:05 or 1:02:03."""
+    if not seconds < YEARS:
+        return "years"
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -95,6 +105,8 @@ def duration(seconds: float) -> str:
 
 
 def _figure(value: float) -> str:
+    if abs(value) >= 1e9:
+        return f"{value:.3e}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"

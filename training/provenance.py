@@ -29,16 +29,20 @@ def provenance(
     ``description`` and ``licence`` of the recipe stand first, for they open the model card.
     """
     card = {name: recipe[name] for name in CARD_OPTIONS if recipe.get(name)}
-    options = {name: value for name, value in recipe.items() if name not in CARD_OPTIONS}
     return card | {
         "data": {
             split: [source_record(source) for source in names] for split, names in sources.items()
         },
-        "recipe": {name: _without_directories(name, value) for name, value in options.items()},
+        "recipe": _published(recipe),
         "seed": seed,
         "commit": commit(),
         "libraries": library_versions(),
     }
+
+
+def with_recipe(record: Mapping[str, object], recipe: Mapping[str, Any]) -> dict[str, object]:
+    """What :func:`provenance` gave, with another recipe of the same data."""
+    return {**record, "recipe": _published(recipe)}
 
 
 def digest_of_texts(texts: Iterable[str]) -> str:
@@ -87,6 +91,11 @@ def _git(directory: Path, *arguments: str) -> str:
     command = ["git", "-C", str(directory), *arguments]
     run = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     return run.stdout.strip()
+
+
+def _published(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    options = {name: value for name, value in recipe.items() if name not in CARD_OPTIONS}
+    return {name: _without_directories(name, value) for name, value in options.items()}
 
 
 def _without_directories(name: str, value: Any) -> Any:

@@ -18,7 +18,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from training.naming import nearest
+
 Recipe = TypeVar("Recipe")
+LARGEST = {int: 10**9, float: 1e30}
+LARGEST_SEED, SMALLEST = 2**63 - 1, 1e-30
 Shape = tuple[type, bool, tuple[str, ...]]
 
 
@@ -26,7 +30,14 @@ class RecipeError(ValueError):
     """Options that cannot be used. The message names the option and says what is expected."""
 
 
-def option(default: Any, text: str, *, metavar: str | None = None, fixed: bool = True) -> Any:
+def option(
+    default: Any,
+    text: str,
+    *,
+    metavar: str | None = None,
+    fixed: bool = True,
+    follows: tuple[str, ...] = (),
+) -> Any:
     """A field of a recipe.
 
     Args:
@@ -34,8 +45,9 @@ def option(default: Any, text: str, *, metavar: str | None = None, fixed: bool =
         text: what ``--help`` says.
         metavar: what ``--help`` calls the value.
         fixed: whether a resumed run must have the same value.
+        follows: options that, given on the command line, discard the value of a recipe file.
     """
-    metadata = {"help": text, "metavar": metavar, "fixed": fixed}
+    metadata = {"help": text, "metavar": metavar, "fixed": fixed, "follows": follows}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -66,6 +78,23 @@ def given_options(recipe: type[Any], namespace: argparse.Namespace) -> dict[str,
     return {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
 
 
+def check_numbers(recipe: Any) -> None:
+    """Refuses numbers that no computation takes, whatever else is expected of an option.
+
+    Raises:
+        RecipeError: the message names the option.
+    """
+    for field in dataclasses.fields(recipe):
+        value = getattr(recipe, field.name)
+        largest = LARGEST_SEED if field.name == "seed" else LARGEST.get(type(value), 0)
+        if type(value) not in LARGEST or value == 0 or SMALLEST <= abs(value) <= largest:
+            continue
+        raise RecipeError(
+            f"--{_key(field).replace('_', '-')}: expected a number of at most {largest:.3g} and, "
+            f"if not 0, of at least {SMALLEST:g} in size, got {value}"
+        )
+
+
 def read_recipe(path: Path, recipe: type[Any]) -> dict[str, Any]:
     """The options in a TOML file, checked against the fields of ``recipe``.
 
@@ -73,7 +102,7 @@ def read_recipe(path: Path, recipe: type[Any]) -> dict[str, Any]:
         RecipeError: the file cannot be read, is no TOML, or holds an unknown or ill-typed option.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError
@@ -87,16 +116,23 @@ def checked_options(recipe: type[Any], values: Mapping[str, Any], *, place: str)
     checked: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
-            raise RecipeError(f"{place}: {name}: no such option; known: {', '.join(sorted(known))}")
+            raise RecipeError(
+                f"{place}: {name}: no such option{nearest(name, sorted(known))}; --help lists them"
+            )
         checked[known[name]] = _checked(recipe, known[name], value, place)
     return checked
 
 
 def write_recipe(path: Path, recipe: Any, *, heading: str) -> None:
-    """Writes the options as TOML; those that are None (chosen by the run) are left out."""
+    """Writes what :func:`recipe_text` gives."""
+    path.write_text(recipe_text(recipe, heading=heading), encoding="utf-8")
+
+
+def recipe_text(recipe: Any, *, heading: str) -> str:
+    """The options as TOML; those that are None (chosen by the run) are left out."""
     lines = [f"# {line}".rstrip() for line in heading.split("\n")]
     lines += [f"{name} = {_toml(value)}" for name, value in recipe_values(recipe).items()]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines) + "\n"
 
 
 def recipe_values(recipe: Any) -> dict[str, Any]:
@@ -155,7 +191,7 @@ def _checked(recipe: type[Any], name: str, value: Any, place: str) -> Any:
         if not isinstance(value, list | tuple) or any(type(part) is not kind for part in value):
             raise RecipeError(f"{place}: {name}: expected a list of {_kind_name(kind)}s")
         return tuple(value)
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) <= 2**1000:
         value = float(value)
     if type(value) is not kind:
         raise RecipeError(f"{place}: {name}: expected a {_kind_name(kind)}, got {value!r}")

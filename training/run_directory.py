@@ -18,7 +18,12 @@ from typing import Any
 from training.checkpoint import write_atomically
 
 MANIFEST = "manifest.json"
+RUN, DRAFT = ".run", ".run.draft"
 TRAINING, VALIDATION, FINAL = "training", "validation", "final"  # events of the log
+
+
+NOTHING_BEGUN = "free space or choose another --out, then start the command again"
+CONTINUE = "free space, then continue with --resume"
 
 
 class OutputError(Exception):
@@ -37,19 +42,36 @@ class Invocation:
     tensorboard: Path | None = None
 
 
+@contextmanager
+def writing(path: Path, advice: str) -> Iterator[None]:
+    """A block that writes ``path``.
+
+    Raises:
+        OutputError: the system does not take it; the message ends in ``advice``.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written: {error.strerror or error}; {advice}"
+        ) from None
+
+
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
     """Paths of one run. ``artifact`` is DIR, ``files`` is DIR.run.
 
     What is written before the run begins is written into DIR.run.draft, which becomes DIR.run: so
-    that a run that cannot begin leaves nothing behind and spoils no earlier one.
+    that a run that cannot begin leaves nothing behind and spoils no earlier one. ``draft``: these
+    are the paths before that.
     """
 
     artifact: Path
+    draft: bool = False
 
     @property
     def files(self) -> Path:
-        return self.artifact.with_name(self.artifact.name + ".run")
+        return self.artifact.with_name(self.artifact.name + (DRAFT if self.draft else RUN))
 
     @property
     def checkpoint(self) -> Path:
@@ -93,33 +115,35 @@ class RunDirectory:
                 "with --overwrite"
             )
 
-    def draft_of(self, path: Path) -> Path:
-        """Where a path below ``files`` is before the run begins."""
-        return self._draft / path.relative_to(self.files)
-
     @contextmanager
-    def drafting(self) -> Iterator[None]:
-        """A block in which a fresh run is prepared and begun; the draft is gone afterwards."""
-        self._discard_draft()  # that of a run that was killed
+    def drafting(self) -> Iterator[RunDirectory]:
+        """A block in which a fresh run is prepared and begun; the draft is gone afterwards.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        draft = RunDirectory(self.artifact, draft=True)
+        shutil.rmtree(draft.files, ignore_errors=True)  # that of a run that was killed
         try:
-            yield
+            with writing(draft.files, NOTHING_BEGUN):
+                draft.files.mkdir(parents=True)
+            yield draft
         finally:
-            self._discard_draft()
+            shutil.rmtree(draft.files, ignore_errors=True)
 
     def begin(self, *, overwrite: bool) -> None:
-        """Makes the directory for a fresh run, in the place of an earlier one's.
+        """Makes the directory for a fresh run from the draft, in the place of an earlier one's.
 
         Raises:
             OutputError: as :meth:`check`, or it cannot be made.
         """
         self.check(overwrite=overwrite)
-        try:
-            self._draft.mkdir(parents=True, exist_ok=True)
+        draft = RunDirectory(self.artifact, draft=True)
+        with writing(self.files, NOTHING_BEGUN):
+            draft.files.mkdir(parents=True, exist_ok=True)
             if self.files.exists():
                 shutil.rmtree(self.files)
-            self._draft.rename(self.files)
-        except OSError as error:
-            raise OutputError(f"{self.files}: cannot be made: {error.strerror or error}") from None
+            draft.files.rename(self.files)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Adds a line to the log.
@@ -127,14 +151,8 @@ class RunDirectory:
         Raises:
             OutputError: the disk is full.
         """
-        try:
-            with self.log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-        except OSError as error:
-            raise OutputError(
-                f"{self.log}: cannot be written: {error.strerror or error}; free space, then "
-                "continue with --resume"
-            ) from None
+        with writing(self.log, CONTINUE), self.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
 
     def rewind(self, step: int) -> None:
         """Takes out of the log what a run that is resumed after ``step`` steps will tell again.
@@ -147,14 +165,8 @@ class RunDirectory:
             if record["step"] < step or (record["step"] == step and record["event"] == VALIDATION)
         ]
         content = "".join(json.dumps(record) + "\n" for record in kept)
-        write_atomically(self.log, content.encode())
-
-    @property
-    def _draft(self) -> Path:
-        return self.files.with_name(self.files.name + ".draft")
-
-    def _discard_draft(self) -> None:
-        shutil.rmtree(self._draft, ignore_errors=True)
+        with writing(self.log, CONTINUE):
+            write_atomically(self.log, content.encode())
 
     def _refuse_foreign(self) -> None:
         if not self.artifact.exists():

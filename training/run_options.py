@@ -26,9 +26,13 @@ def options_given(kind: type[Any], invocation: Invocation) -> dict[str, Any]:
         RecipeError: the file cannot be used.
     """
     given = dict(invocation.given)
-    if invocation.recipe_file is not None:
-        return read_recipe(invocation.recipe_file, kind) | given
-    return given
+    if invocation.recipe_file is None:
+        return given
+    read = read_recipe(invocation.recipe_file, kind)
+    for field in dataclasses.fields(kind):
+        if given.keys() & field.metadata["follows"]:
+            read.pop(field.name, None)
+    return read | given
 
 
 def fresh_recipe(kind: type[Recipe], invocation: Invocation) -> Recipe:

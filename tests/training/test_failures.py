@@ -132,6 +132,53 @@ def test_a_model_that_cannot_be_written_is_in_the_checkpoint(
     assert_same_weights(tmp_path / "whole", out)
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_disk_that_is_full_at_the_first_checkpoint(
+    tmp_path: Path, command: str, overwrite: bool
+) -> None:
+    """There is nothing to resume, so the command is to be started again; an earlier run stays."""
+    options, out = arguments(command, tmp_path), tmp_path / "m"
+    earlier = b""
+    if overwrite:
+        assert main([*options, "--out", str(out)]) == 0
+        earlier = (tmp_path / "m.run" / "checkpoint.safetensors").read_bytes()
+        options.append("--overwrite")
+
+    def small_files_only() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+
+    result = run(*options, "--out", str(out), limit=small_files_only)
+    assert result.returncode == 2
+    last = result.stderr.strip().split("\n")[-1]
+    assert_one_line(last, "checkpoint.safetensors: cannot be written: File too large")
+    assert "start the command again" in last
+    assert "--resume" not in last
+    if overwrite:
+        assert (tmp_path / "m.run" / "checkpoint.safetensors").read_bytes() == earlier
+        assert main([command, "--resume", "--out", str(out)]) == 0
+    else:
+        assert not list(tmp_path.glob("m*"))
+        assert main([*options, "--out", str(out)]) == 0
+
+
+@pytest.mark.parametrize("limit", [0, 1000, 3000])
+def test_a_disk_that_is_full_for_a_report(tmp_path: Path, limit: int) -> None:
+    """Page, plots or figures: one line, and the command can be started again in the same place."""
+    options, out = arguments("lm", tmp_path), tmp_path / "m"
+    assert main([*options, "--out", str(out)]) == 0
+
+    def small_files_only() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    page = ["evaluate", str(out), "--data", options[4], "--out", str(tmp_path / "page")]
+    result = run(*page, limit=small_files_only)
+    assert result.returncode == 2
+    last = result.stderr.strip().split("\n")[-1]
+    assert_one_line(last, "page: cannot be written: File too large")
+    assert main(page) == 0
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """A device that is always full stands in its place."""

@@ -10,7 +10,7 @@ from training.commands import main
 
 def test_bfloat16_is_refused_exactly_where_a_step_breaks() -> None:
     """The question that costs nothing agrees with a child process that tries a step."""
-    assert precision._runs_bfloat16() == (precision._speed_up() > 0.0)
+    assert precision._runs_bfloat16() == precision._survives_bfloat16()
 
 
 def test_the_format_that_is_chosen_is_never_refused() -> None:
