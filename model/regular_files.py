@@ -1,7 +1,7 @@
 """Reads a file that somebody else has made: a regular one, of bounded size, into memory, once.
 
 What is checked is then what is used: a mapped file can change or be cut while it is in use, and
-reading beyond a mapped file's new end kills the process. Knows nothing of what files hold.
+reading beyond a mapped file's new end kills the process.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 from model.errors import ArtifactError
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC  # a FIFO must not block open()
-
+_NO_FILE = "expected a regular file; put the file itself there"
 _WHY = {
     errno.ENOENT: "missing; an artifact is a directory with this file",
     errno.ELOOP: "expected a regular file, got a symbolic link; put the file itself there",
-    errno.ENXIO: "expected a regular file, put the file itself there",  # a socket
+    errno.ENXIO: _NO_FILE,  # a socket
 }
 
 
@@ -26,16 +26,20 @@ def read_file(path: Path, largest: int) -> bytes:
     """The bytes of a regular file; raises ArtifactError naming it. Symbolic links are refused."""
     try:
         descriptor = os.open(path, _FLAGS)
-        with os.fdopen(descriptor, "rb", buffering=0):
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise ArtifactError(path, "expected a regular file, put the file itself there")
-            if status.st_size > largest:
-                told = f"has {status.st_size} bytes, at most {largest} are expected"
-                raise ArtifactError(path, told)
-            return _read(descriptor, status.st_size)
+        try:
+            return _read(descriptor, _checked_size(path, os.fstat(descriptor), largest))
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise ArtifactError(path, _WHY.get(error.errno or 0) or _unreadable(error)) from error
+
+
+def _checked_size(path: Path, status: os.stat_result, largest: int) -> int:
+    if not stat.S_ISREG(status.st_mode):
+        raise ArtifactError(path, _NO_FILE)
+    if status.st_size > largest:
+        raise ArtifactError(path, f"has {status.st_size} bytes, expected at most {largest}")
+    return status.st_size
 
 
 def _read(descriptor: int, size: int) -> bytes:

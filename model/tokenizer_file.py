@@ -3,7 +3,7 @@
 The library runs whatever such a file says: text can be multiplied, padded without bound, or split
 by an expression that never ends. So the file is compared with the few forms below before the
 library is given it; only the vocabulary, the merges and the id of [END] are free, and those are
-bounded. Knows no text to encode.
+bounded.
 """
 
 from __future__ import annotations

@@ -266,7 +266,7 @@ def test_what_is_no_file_is_refused(saved: Path, tmp_path: Path, name: str, kind
     else:
         target = {"symlink": saved / name, "dangling": tmp_path / "nothing", "loop": path}[kind]
         path.symlink_to(target)
-    with pytest.raises(ArtifactError, match="file"):
+    with pytest.raises(ArtifactError, match=r": (expected a regular|missing)"):
         load_artifact(directory)
 
 
@@ -276,7 +276,7 @@ def test_a_file_of_any_size_is_not_read(saved: Path, tmp_path: Path, name: str) 
     directory = copy(saved, tmp_path / "m")
     with (directory / name).open("r+b") as file:
         file.truncate(2**40)
-    with pytest.raises(ArtifactError, match="at most"):
+    with pytest.raises(ArtifactError, match="bytes, expected at most"):
         load_artifact(directory)
 
 

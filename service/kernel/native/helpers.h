@@ -1,7 +1,7 @@
 // Threads beside the caller's: as many of those wanted as the system gives.
 //
 // A machine may be out of threads at any moment, and a std::thread that is destroyed before it is
-// joined ends the process. Knows nothing of what is done; the work must not throw.
+// joined ends the process. The work must not throw.
 #pragma once
 
 #include <thread>
