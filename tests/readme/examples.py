@@ -147,10 +147,10 @@ def _line_difference(expected: str, actual: str) -> str:
         return "" if expected == actual else f"{expected!r} expected, {actual!r} came"
     if not actual.startswith(prefix + "{"):
         return f"JSON expected, {actual!r} came"
-    values = (
+    one, other = (
         json.loads(line.removeprefix(prefix), parse_float=Decimal) for line in (expected, actual)
     )
-    return _value_difference(*values, place="answer")
+    return _value_difference(one, other, "answer")
 
 
 def _value_difference(expected: Any, actual: Any, place: str) -> str:
