@@ -30,6 +30,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "service.kernel": ("model",),
     "service.engine": ("service.kernel", "model"),
     "service.bridge": ("service.engine", "service.errors", "model"),
+    "service.protocol": ("service.errors",),
     "service.settings": (),
     "service.schemas": (),
     # The one place where the engine's errors become statuses.
@@ -50,6 +51,7 @@ REFUSED: dict[str, set[str]] = {
     "service.kernel": {*WEB, "asyncio"},
     "service.engine": {*WEB, "asyncio"},
     "service.engine.scheduler": {*WEB, "asyncio", "torch", "numpy", "time", "datetime", "random"},
+    "service.protocol": {"fastapi", "pydantic", "torch", "threading"},
     "service.routes": {"torch", "threading"},
     "service.schemas": {"torch", "threading", "asyncio"},
 }
