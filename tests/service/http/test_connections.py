@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,6 +118,23 @@ def test_an_answer_that_nobody_reads_is_cut(impatient: RunningService) -> None:
         eventually(
             lambda: impatient.metric("unroll_sequences_running", model="words") == 0, "ended"
         )
+
+
+def test_a_long_answer_to_a_slow_reader_is_sent_whole(impatient: RunningService) -> None:
+    """An answer that closes the connection may take longer than --write-seconds while it is read."""
+    body = b'{"max_tokens":8000,"logprobs":20,"seed":1}'
+    with impatient.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        connection.sendall(
+            b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        data = bytearray()
+        while part := connection.recv(1 << 18):
+            data += part
+            time.sleep(0.02)
+    (answer,) = answers(bytes(data))
+    assert answer.status == 200
 
 
 @pytest.mark.parametrize(
