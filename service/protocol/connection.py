@@ -111,9 +111,11 @@ class HttpConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """True keeps the connection for writing while there is something left to answer."""
         self._half_closed = True
-        if self._exchange is not None:
-            self._exchange.half_close()
-        return self._exchange is not None and not self._closing
+        if self._exchange is None:
+            self.close_now()
+            return False
+        self._exchange.half_close()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._closing = True
@@ -133,7 +135,7 @@ class HttpConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._flow.resume_writing()
-        if self._stall_timer is not None:
+        if self._stall_timer is not None and not self._transport.is_closing():
             self._stall_timer.cancel()
             self._stall_timer = None
 
@@ -308,12 +310,16 @@ class HttpConnection(asyncio.Protocol):
         self._wait(seconds, self._close_transport)
 
     def _close_transport(self) -> None:
-        """Closes once all is sent, or resets when the client has not read it in time."""
-        self._transport.close()
-        self._wait(self._limits.write_seconds, self._transport.abort)
+        """Closes once all is sent, as long as the client reads it."""
+        self._cancel_timer()
+        if not self._transport.is_closing():
+            self._transport.close()
+            self._watch_progress(self._transport.get_write_buffer_size())
 
     def _watch_progress(self, unsent: int) -> None:
         """Resets the connection of a client that reads nothing for write_seconds."""
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
 
         def check() -> None:
             left = self._transport.get_write_buffer_size()

@@ -45,6 +45,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     # A default depends on the machine; the function is training's, too, and imports nothing.
     "service.settings": ("model.cpu_quota",),
+    "service.protocol": ("service.errors",),
     "service.schemas": (),
     "service.request_schemas": (),
     # The one place where the engine's errors become statuses.
@@ -65,6 +66,7 @@ REFUSED: dict[str, set[str]] = {
     "service.kernel": {*WEB, "asyncio"},
     "service.engine": {*WEB, "asyncio"},
     "service.engine.scheduler": {*WEB, "asyncio", "torch", "numpy", "time", "datetime", "random"},
+    "service.protocol": {"fastapi", "pydantic", "torch", "threading"},
     "service.routes": {"torch", "threading"},
     "service.schemas": {"torch", "threading", "asyncio"},
     "service.request_schemas": {"torch", "threading", "asyncio"},

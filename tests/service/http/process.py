@@ -29,20 +29,11 @@ PATIENCE = 60.0
 class RunningService:
     """``python -m service`` on a free port; leaving the context ends the process."""
 
-    def __init__(
-        self,
-        models: Path,
-        *arguments: str,
-        descriptors: int | None = None,
-        **environment: str,
-    ) -> None:
+    def __init__(self, models: Path, *arguments: str, **environment: str) -> None:
         self._command = [
             *(sys.executable, "-m", "service", "--models", str(models), "--port", "0"),
             *arguments,
         ]
-        if descriptors is not None:
-            limit = f'ulimit -n {descriptors}; exec "$@"'
-            self._command = ["sh", "-c", limit, "sh", *self._command]
         self._environment = _environment(environment)
         self._output: list[str] = []
 

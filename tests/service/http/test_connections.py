@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,15 @@ from tests.service.http.wire import PROBE, answers, is_probe
 
 LIMIT = 8
 GET = b"GET /models HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class FewDescriptors(RunningService):
+    """A service that may open only so many files and connections."""
+
+    def __init__(self, models: Path, descriptors: int) -> None:
+        super().__init__(models)
+        limit = f'ulimit -n {descriptors}; exec "$@"'
+        self._command = ["sh", "-c", limit, "sh", *self._command]
 
 
 @pytest.fixture(scope="module")
@@ -111,12 +121,29 @@ def test_an_answer_that_nobody_reads_is_cut(impatient: RunningService) -> None:
         port = connection.getsockname()[1]
 
         def is_open() -> bool:
-            return any(c.raddr and c.raddr.port == port for c in process.net_connections())
+            return any(getattr(c.raddr, "port", None) == port for c in process.net_connections())
 
         eventually(lambda: not is_open(), "disconnected")
         eventually(
             lambda: impatient.metric("unroll_sequences_running", model="words") == 0, "ended"
         )
+
+
+def test_a_long_answer_to_a_slow_reader_is_sent_whole(impatient: RunningService) -> None:
+    """A last answer may take longer than --write-seconds, as long as the client reads it."""
+    body = b'{"max_tokens":8000,"logprobs":20,"seed":1}'
+    with impatient.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        connection.sendall(
+            b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        data = bytearray()
+        while part := connection.recv(1 << 18):
+            data += part
+            time.sleep(0.02)
+    (answer,) = answers(bytes(data))
+    assert answer.status == 200
 
 
 @pytest.mark.parametrize(
@@ -202,7 +229,7 @@ def test_too_many_running_requests(models: Path) -> None:
 def test_few_descriptors_lock_nobody_out(models: Path) -> None:
     """With less descriptors than connections come, the limit follows, and says so at the start."""
     with contextlib.ExitStack() as stack:
-        service = stack.enter_context(RunningService(models / "words", descriptors=96))
+        service = stack.enter_context(FewDescriptors(models / "words", 96))
         assert "at most 48 connections at once" in service.output
         for _ in range(150):
             stack.enter_context(service.connect())
