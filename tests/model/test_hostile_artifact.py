@@ -18,6 +18,7 @@ import torch
 
 from model.artifact import LARGEST_WEIGHT, ArtifactError, load_artifact
 from model.errors import LONGEST_REASON
+from model.networks import LanguageModel
 from tests.model.test_artifact import (
     DATA_FILES,
     change_manifest,
@@ -341,5 +342,6 @@ def test_the_largest_weights_still_give_numbers(tmp_path: Path) -> None:
             parameter.fill_(LARGEST_WEIGHT)
     save(tmp_path / "m", network)
     loaded = load_artifact(tmp_path / "m").network
+    assert isinstance(loaded, LanguageModel)
     logits_TBV, _ = loaded(torch.ones(3, 1, dtype=torch.long), loaded.initial_state(1))
     assert bool(logits_TBV.isfinite().all())

@@ -8,6 +8,7 @@ import hmac
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,14 +93,15 @@ def test_a_whole_token_is_taken(served: Desk, token: Token) -> None:
 
 def forgeries(token: Token, vocabulary: int) -> Iterator[tuple[str, str]]:
     """Each field out of range, by name."""
-    for field, values in {
+    fields: dict[str, tuple[Any, ...]] = {
         "last": (0, vocabulary, 2**31, 2**32 - 1),
         "position": (2**53 + 1, 2**64 - 1),
         "choice": (2**16 + 1, 2**64 - 1),
         "pending": (b"abc", b"\x80", b"\xff", b"\xf0\x9f\xa6\x89", b"\xc3\xc3", b"x" * 255),
         "seen": (token.seen + b"\0", token.seen[:-1], b"\xff" * len(token.seen), b""),
         "numbers": (token.numbers[:1], np.repeat(token.numbers, 2), token.numbers[:0]),
-    }.items():
+    }
+    for field, values in fields.items():
         for value in values:
             yield f"{field} {value!r:.40}", dataclasses.replace(token, **{field: value}).signed()
     for part in (0, 1):
