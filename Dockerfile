@@ -8,8 +8,9 @@
 #
 # BASE: any image with Python 3.11 or later and pip; with a digest the build is the same tomorrow:
 #   docker build --build-arg BASE=python:3.11-slim@sha256:DIGEST ...
-# `docker buildx imagetools inspect python:3.11-slim` tells today's. TORCH_INDEX: the CPU wheel index that
-# pytorch.org names under "Get started"; without it, Linux gets the CUDA build, several GB larger.
+# `docker buildx imagetools inspect python:3.11-slim` tells today's digest.
+# TORCH_INDEX: the CPU wheel index that pytorch.org names under "Get started"; without it, Linux
+# gets the CUDA build, several GB larger.
 ARG BASE=python:3.11-slim
 
 # --- The environment: what the lock names, then Unroll itself ----------------------------------

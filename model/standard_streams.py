@@ -24,13 +24,9 @@ def run_command(command: Callable[[], int]) -> int:
     open_closed_streams()
     try:
         status = _status_of(command)
-        sys.stdout.flush()
+        status = _write_rest() or status
     except BrokenPipeError:
         status = BROKEN_PIPE
-    except OSError as error:
-        status = CANNOT_DO
-        with contextlib.suppress(OSError):
-            sys.stderr.write(f"error: standard output: {error.strerror}\n")
     discard_unwritten()
     return status
 
@@ -77,3 +73,16 @@ def _status_of(command: Callable[[], int]) -> int:
             sys.stderr.write(f"{leaving.code}\n")
             return CANNOT_DO
         return leaving.code or 0
+
+
+def _write_rest() -> int:
+    """Writes what is left of the output; 0, or the exit status where the disk is full."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"error: standard output: {error.strerror}\n")
+        return CANNOT_DO
+    return 0

@@ -19,6 +19,7 @@ from typing import IO, cast
 
 import uvicorn
 
+from model.standard_streams import discard_unwritten
 from service.app import create_app
 from service.context import ServiceContext
 from service.protocol.connection import ConnectionLimits, HttpConnection
@@ -57,12 +58,13 @@ class DrainingServer(uvicorn.Server):
             self._announce(welcome(self._context, host, port))
 
     def _announce(self, text: str) -> None:
-        """Prints it; who is not heard serves all the same."""
+        """Prints it. Output that cannot be written is no reason not to serve."""
         try:
             self._output.write(text)
             self._output.flush()
         except (OSError, UnicodeEncodeError) as error:
             logger.warning("standard output cannot be written: %s", error)
+            discard_unwritten()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Called by the interpreter on SIGINT and SIGTERM."""
