@@ -18,4 +18,4 @@ def nearest(name: str, known: Sequence[str]) -> str:
     """A question for the known name that is spelled most like it; nothing where none is."""
     folded = {other.casefold(): other for other in reversed(known)}
     found = difflib.get_close_matches(name.casefold(), folded, n=1)
-    return f"; did you mean {folded[found[0]]!r}?" if found else ""
+    return f" (did you mean {folded[found[0]]!r}?)" if found else ""

@@ -14,7 +14,7 @@ import functools
 import json
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -187,6 +187,8 @@ def _shape(recipe: type[Any], name: str) -> Shape:
 
 def _checked(recipe: type[Any], name: str, value: Any, place: str) -> Any:
     kind, several, choices = _shape(recipe, name)
+    if any(isinstance(part, str) and "\0" in part for part in (value, *_parts(value))):
+        raise RecipeError(f"{place}: {name}: expected text without NUL characters")
     if several:
         if not isinstance(value, list | tuple) or any(type(part) is not kind for part in value):
             raise RecipeError(f"{place}: {name}: expected a list of {_kind_name(kind)}s")
@@ -194,10 +196,15 @@ def _checked(recipe: type[Any], name: str, value: Any, place: str) -> Any:
     if kind is float and type(value) is int and abs(value) <= 2**1000:
         value = float(value)
     if type(value) is not kind:
-        raise RecipeError(f"{place}: {name}: expected a {_kind_name(kind)}, got {value!r}")
+        told = repr(value)[:60]
+        raise RecipeError(f"{place}: {name}: expected a {_kind_name(kind)}, got {told}")
     if choices and value not in choices:
         raise RecipeError(f"{place}: {name}: expected one of {', '.join(choices)}, got {value!r}")
     return value
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _kind_name(kind: type) -> str:

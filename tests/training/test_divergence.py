@@ -9,6 +9,7 @@ import pytest
 from model.artifact import load_artifact
 from tests.training.language_model_command import assert_same_weights
 from tests.training.test_failures import arguments
+from training import language_model_setup
 from training.clipping import Clipping, DivergedError
 from training.commands import main
 from training.figure_names import told_loss, told_perplexity, told_value
@@ -42,20 +43,29 @@ def test_a_diverged_run_replaces_no_model(tmp_path: Path, command: str) -> None:
     assert_same_weights(out, tmp_path / "copy")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_model_that_has_learned_nothing_says_so(
-    tmp_path: Path, command: str, capfd: pytest.CaptureFixture[str]
+def test_a_classifier_that_has_learned_nothing_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """At the end of a run whose learning rate moves nothing."""
-    options = [*arguments(command, tmp_path), "--learning-rate", "1e-12"]
-    options += ["--linear-ngrams", "0"] if command == "classifier" else []
-    assert main([*options, "--out", str(tmp_path / "m")]) == 0
+    options = [*arguments("classifier", tmp_path), "--learning-rate", "1e-12"]
+    assert main([*options, "--linear-ngrams", "0", "--out", str(tmp_path / "m")]) == 0
     told = capfd.readouterr().err
-    assert ("warning: the model is no better than" in told) == (command == "classifier") or (
-        load_artifact(tmp_path / "m").manifest.metrics["validation_loss"] < 10
-    )
-    if command == "classifier":
-        assert "to every document" in told
+    assert "warning: the model is no better than the answer" in told
+    assert "to every document" in told
+
+
+def test_a_language_model_that_only_guesses_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """At the end of a run, where guessing by frequency has a lower loss; else not."""
+    options = [*arguments("lm", tmp_path), "--out"]
+    warning = "warning: the model is no better than guessing"
+    assert main([*options, str(tmp_path / "m")]) == 0
+    assert warning not in capfd.readouterr().err
+    loss = load_artifact(tmp_path / "m").manifest.metrics["validation_loss"]
+    monkeypatch.setattr(language_model_setup, "_guessing_loss", lambda _: 0.9 * loss)
+    assert main([*options, str(tmp_path / "n")]) == 0
+    assert warning in capfd.readouterr().err
 
 
 def test_what_is_told_at_each_loss() -> None:

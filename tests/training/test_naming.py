@@ -19,8 +19,8 @@ def test_of_many_names_the_rest_is_counted() -> None:
 
 def test_the_nearest_name_is_asked_for() -> None:
     """Whatever its case; nothing where nothing is near."""
-    assert nearest("Postive", ["negative", "positive"]) == "; did you mean 'positive'?"
-    assert nearest("SPORT", ["sport"]) == "; did you mean 'sport'?"
+    assert nearest("Postive", ["negative", "positive"]) == " (did you mean 'positive'?)"
+    assert nearest("SPORT", ["sport"]) == " (did you mean 'sport'?)"
     assert nearest("xyz", ["positive"]) == ""
 
 
@@ -41,4 +41,4 @@ def test_a_foreign_label_is_found_by_its_example(
     told = capfd.readouterr().err
     assert_one_line(told, f"{other}, example 2: the label 'lable 07' is none of the model's")
     assert "(nor are 1 other labels): label 00, " in told
-    assert "and 20 more; did you mean 'label 07'?; choose" in told
+    assert "and 20 more (did you mean 'label 07'?); choose" in told

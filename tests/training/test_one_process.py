@@ -21,7 +21,7 @@ def stopped_while_preparing(options: list[str], out: Path) -> subprocess.Popen[s
     command = [sys.executable, "-m", "training", *options, "--out", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     lock = out.with_name(out.name + ".lock")
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not (lock.exists() and lock.read_text().strip()):
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
@@ -42,7 +42,7 @@ def test_a_second_start_is_refused_and_the_first_goes_on(tmp_path: Path, command
             assert_one_line(second.stderr, f"m: process {first.pid} is writing there")
     finally:
         first.send_signal(signal.SIGCONT)
-    _, told = first.communicate(timeout=120)
+    _, told = first.communicate(timeout=600)
     assert first.returncode == 0, told
     assert sorted(path.name for path in tmp_path.glob("m*")) == ["m", "m.run"]
     assert main([*options, "--out", str(tmp_path / "n")]) == 0
@@ -101,7 +101,7 @@ def test_two_runs_share_a_token_cache(tmp_path: Path) -> None:
         subprocess.Popen([*command, str(out)], stderr=subprocess.PIPE, text=True) for out in outs
     ]
     for process in processes:
-        _, told = process.communicate(timeout=240)
+        _, told = process.communicate(timeout=600)
         assert process.returncode == 0, told
     assert_same_weights(*outs)
 

@@ -83,5 +83,5 @@ def test_a_misspelled_option_of_a_recipe_is_answered_briefly(
     arguments_ = ["lm", "--recipe", str(tmp_path / "r.toml"), "--out", str(tmp_path / "m")]
     assert main(arguments_) == 2
     told = capfd.readouterr().err
-    assert_one_line(told, "epoch: no such option; did you mean 'epochs'?")
+    assert_one_line(told, "epoch: no such option (did you mean 'epochs'?)")
     assert len(told) < 300

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from model.artifact import load_artifact
-from tests.training.language_model_command import wait_for_log
 from tests.training.test_failures import arguments, run
 from training.commands import main
+from training.run_directory import VALIDATION, read_log
 
 COMMANDS = ["lm", "classifier"]
 ENDLESS = ["--patience", "0", "--evaluations", "10000"]
@@ -27,10 +27,16 @@ def start(options: list[str], out: Path, *before: str) -> subprocess.Popen[str]:
 
 def wait_for(found: Callable[[], bool]) -> None:
     """Until it is so."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not found():
         assert time.monotonic() < deadline
-        time.sleep(0.002)
+        time.sleep(0.02)
+
+
+def evaluations(directory: Path) -> int:
+    """How many the run in there has told of."""
+    log = read_log(directory / "m.run" / "log.jsonl")
+    return sum(record["event"] == VALIDATION for record in log)
 
 
 def endless(command: str, directory: Path) -> list[str]:
@@ -51,7 +57,7 @@ def test_before_the_first_checkpoint_nothing_is_left(tmp_path: Path, number: int
     process = start(options, out)
     wait_for((tmp_path / "m.run.draft").exists)
     process.send_signal(number)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=600)
     assert process.returncode == 128 + number
     assert "nothing is kept of it, start the command again" in told
     assert "Traceback" not in told
@@ -62,9 +68,9 @@ def test_before_the_first_checkpoint_nothing_is_left(tmp_path: Path, number: int
 def test_a_closed_terminal_saves_the_run(tmp_path: Path, command: str) -> None:
     """SIGHUP is granted between two steps, as SIGTERM is."""
     process = start(endless(command, tmp_path), tmp_path / "m")
-    wait_for_log(tmp_path / "m.run" / "log.jsonl", events=1)
+    wait_for(lambda: evaluations(tmp_path) > 0)
     process.send_signal(signal.SIGHUP)
-    _, told = process.communicate(timeout=120)
+    _, told = process.communicate(timeout=600)
     assert process.returncode == 128 + signal.SIGHUP
     assert "stopped; continue with --resume" in told
 
@@ -73,12 +79,12 @@ def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
     """As `nohup` has it; SIGTERM still ends the run."""
     ignoring = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"]
     process = start(endless("lm", tmp_path), tmp_path / "m", *ignoring)
-    log = tmp_path / "m.run" / "log.jsonl"
-    wait_for_log(log, events=1)
+    wait_for(lambda: evaluations(tmp_path) > 0)
     process.send_signal(signal.SIGHUP)
-    wait_for_log(log, events=log.read_text().count('"validation"') + 2)
+    before = evaluations(tmp_path)
+    wait_for(lambda: evaluations(tmp_path) > before + 1)
     process.terminate()
-    process.communicate(timeout=120)
+    process.communicate(timeout=600)
     assert process.returncode == 128 + signal.SIGTERM
 
 
@@ -113,7 +119,7 @@ def test_a_run_that_nobody_reads_goes_on(tmp_path: Path, command: str) -> None:
     process = start(arguments(command, tmp_path), tmp_path / "m")
     assert process.stderr is not None
     process.stderr.close()
-    assert process.wait(timeout=240) == 0
+    assert process.wait(timeout=600) == 0
     load_artifact(tmp_path / "m")
 
 
@@ -130,7 +136,7 @@ def test_a_table_that_nobody_reads_is_no_traceback(tmp_path: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         told = process.stderr.read()
-        assert process.wait(timeout=120) == 128 + signal.SIGPIPE, told
+        assert process.wait(timeout=600) == 128 + signal.SIGPIPE, told
     assert "Traceback" not in told
     assert figures.exists()
 
