@@ -41,6 +41,7 @@ class UnreadLimit:
                         await send(piece)
                 except TimeoutError:
                     self._cut(scope)
+                    await asyncio.sleep(0)  # so that the server knows that it is gone
                     raise ClientGoneError from None
 
         await self._app(scope, receive, send_in_time)

@@ -77,9 +77,9 @@ class TextEncoder:
         if count > self._most_logprobs:
             raise InvalidTask(
                 "logprobs",
-                f"expected at most {self._most_logprobs} log-probabilities in an answer, got {count} "
-                "or more: (max_tokens, with echo also the prompt's tokens) x (1 + logprobs) x n; "
-                "lower one of them",
+                f"expected at most {self._most_logprobs} log-probabilities in an answer, got "
+                f"{count} or more: (max_tokens, with echo also the tokens of the prompt) x "
+                "(1 + logprobs) x n; lower one of them",
             )
 
     def _at_least(self, prompt: str | Sequence[int]) -> int:
