@@ -125,10 +125,12 @@ class Tokenizer:
         return list(itertools.islice(found, None if most is None else most + 1))
 
     def at_least(self, text: str) -> int:
-        """A number of tokens that the text certainly has, told from its length alone."""
+        """A number of tokens that the text certainly has, told without encoding it."""
         if self._is_plain_char:
             return len(text)
-        return -(-len(text) // self._longest_token) if self.kind == "bpe" else 0
+        if self.kind == "bpe":
+            return -(-len(text) // self._longest_token)
+        return text.count(" ") if self.lossless else 0  # a token holds one at most, its first
 
     def text_of(self, token: int) -> str:
         """The text one token stands for: "" for [END], "[UNK]" for the unknown word."""

@@ -78,7 +78,7 @@ class TextEncoder:
             raise InvalidTask(
                 "logprobs",
                 f"expected at most {self._most_logprobs} log-probabilities in an answer, got "
-                f"{count} or more: (max_tokens, with echo also the prompt's tokens) x "
+                f"{count} or more: (max_tokens, with echo also the tokens of the prompt) x "
                 "(1 + logprobs) x n; lower one of them",
             )
 

@@ -25,7 +25,7 @@ class Probe:
         self._over = threading.Event()
         self.silences: list[float] = []
         """Seconds that each answer took."""
-        self.peak_bytes = 0
+        self.before_bytes = self.peak_bytes = self._process.memory_info().rss
         self.grown_bytes = 0
         """How much more memory the process has afterwards than it had before."""
 
@@ -37,7 +37,6 @@ class Probe:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Measures what happens inside."""
-        before = self._process.memory_info().rss
         asker = threading.Thread(target=self._ask)
         asker.start()
         try:
@@ -45,7 +44,7 @@ class Probe:
         finally:
             self._over.set()
             asker.join()
-        self.grown_bytes = self._process.memory_info().rss - before
+        self.grown_bytes = self._process.memory_info().rss - self.before_bytes
 
     def _ask(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from typing import Any
 from unittest.mock import ANY
 
 import httpx
@@ -167,3 +168,37 @@ def _read_all(connection: socket.socket) -> bytes:
             break
         received += chunk
     return bytes(received)
+
+
+@pytest.mark.parametrize("model", ["words", "chars", "bpe"])
+def test_texts_never_come_without_a_token(service: RunningService, model: str) -> None:
+    """With log-probabilities each event is one token's, also the one with what was held back for a
+    stop string that did not come; the texts join to the whole text, the tokens are all drawn.
+    """
+    fields: dict[str, Any] = {"model": model, "prompt": "The", "temperature": 0, "logprobs": 0}
+    whole = service.text(model=model, prompt="The", temperature=0, max_tokens=12)
+    for end in range(1, len(whole)):
+        stop = whole[end - 1 :] + "@"  # its beginning comes and its end never
+        *tokens, last = service.events(**fields, max_tokens=12, stop=stop)
+        assert "".join(event["text"] for event in tokens) == whole
+        assert len(tokens) == last["usage"]["completion_tokens"] == 12
+        assert all("token" in event for event in tokens)
+
+
+def test_tokens_of_a_stop_string_are_listed(service: RunningService) -> None:
+    """The text ends before a stop string; the tokens are all that were drawn, as they are counted,
+    and join to the text and what the last ones hold beyond it. Streams tell the same.
+    """
+    fields: dict[str, Any] = {"prompt": "The", "temperature": 0, "logprobs": 0, "max_tokens": 12}
+    whole = service.text(**fields)
+    stop = whole[7:9]
+    answer = service.ask("/generate", **fields, stop=stop)
+    (choice,) = answer["choices"]
+    joined = "".join(token["text"] for token in choice["tokens"])
+    assert choice["text"] == whole[: whole.index(stop)]
+    assert whole.startswith(joined)
+    assert joined.startswith(choice["text"] + stop)
+    assert len(choice["tokens"]) == answer["usage"]["completion_tokens"]
+    *tokens, _ = service.events(**fields, stop=stop)
+    assert "".join(event["token"] for event in tokens) == joined
+    assert "".join(event["text"] for event in tokens) == choice["text"]
