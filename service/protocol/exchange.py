@@ -15,6 +15,7 @@ from typing import Protocol
 from starlette.types import ASGIApp, Message, Scope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 
+from service.errors import ClientGoneError
 from service.protocol.errors import Header, InvalidRequestError, response_head
 from service.protocol.request_head import RequestHead
 
@@ -139,8 +140,6 @@ class Exchange:
     async def send(self, message: Message) -> None:
         """Takes the head, then the body in parts, and waits while the client does not read."""
         await self._drain()
-        if self.gone:
-            return
         if not self.started and message["type"] == "http.response.start":
             self._start(message["status"], list(message.get("headers", ())))
         elif self.started and not self.complete and message["type"] == "http.response.body":
@@ -156,13 +155,14 @@ class Exchange:
         for begin in range(0, last_piece, HIGH_WATER_LIMIT):
             self._write(body[begin : begin + HIGH_WATER_LIMIT], last=False)
             await self._drain()
-            if self.gone:
-                return
         self._write(body[last_piece:], last=last)
 
     async def _drain(self) -> None:
+        """Waits until the client has read enough. Raises ClientGoneError once it has gone."""
         if self._flow.write_paused and not self.gone:
             await self._flow.drain()
+        if self.gone:
+            raise ClientGoneError
 
     def _start(self, status: int, headers: list[Header]) -> None:
         """Decides how the end of the body is told, and builds the head."""

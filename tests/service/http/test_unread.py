@@ -21,7 +21,7 @@ def impatient_service(models: Path) -> Iterator[RunningService]:
     """A service that waits a second for its clients, with memory for a few large answers."""
     with RunningService(
         models,
-        *("--default-language-model", "words", "--unread-seconds", "1"),
+        *("--default-language-model", "words", "--write-seconds", "1"),
         *("--max-answers-bytes", str(80 * 2**20), "--stream-buffer-bytes", str(64 * 2**20)),
     ) as running:
         yield running
