@@ -84,12 +84,12 @@ class Engine:
             raise UnknownModel(task.model)
         try:
             self._refuse_if_draining()
-            runner.admission.check(1)  # before any work is put into it
+            runner.admission.check(1, task.client)  # before any work is put into it
             request = runner.prepare(task)
-            request.ticket, request.submitted = ticket, submitted
+            request.ticket, request.client, request.submitted = ticket, task.client, submitted
             with self._wake:
                 self._refuse_if_draining()
-                runner.admission.take(request.size)
+                runner.admission.take(request.size, request.client)
                 self._submitted.append((runner, request))
                 self._wake.notify_all()
             self._hurry()

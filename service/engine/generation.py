@@ -19,7 +19,7 @@ from service.engine.portable_state import Sealer, Snapshot
 from service.engine.sequence import RowSequence
 from service.engine.stopping import StopMatcher
 from service.engine.tasks import Echo, Event, Finished, FinishReason, Generate, Token, TokenLogprob
-from service.kernel.interface import Kernel, RowResult, RowWork, Sampling, Scored
+from service.kernel.interface import RowResult, RowWork, Sampling, Scored
 
 TOKENS_BETWEEN_LOOKS = 16  # drawn between two copies of a state that a stop string may make useful
 
@@ -85,17 +85,18 @@ class Choice(RowSequence):
         self._decoder = tokenizer.decoder(pending)
         self._matcher = StopMatcher(self._task.stop)
         self._shown: tuple[int, State] | None = None  # read of what was drawn and shown, so far
-        self._kernel: Kernel
+        self._first: State | None = None  # before the prompt, where a state is to be returned
 
-    def start(self, kernel: Kernel) -> None:
+    def start(self) -> None:
         """Begins at the beginning, or as far on as is known."""
-        self._kernel = kernel
         if self._shared.brought is None:
-            kernel.open(self.row)
+            self._kernel.open(self.row)
         else:
-            kernel.restore(self.row, self._shared.brought.state)
+            self._kernel.restore(self.row, self._shared.brought.state)
+        if self._task.return_state:
+            self._first = self._kernel.save(self.row)
         if not self._waits:
-            self._prompt.begin(kernel, self.row)
+            self._prompt.begin(self._kernel, self.row)
 
     @property
     def urgent(self) -> bool:
@@ -214,14 +215,14 @@ class Choice(RowSequence):
                 self._prompt.remember(self._drawn_tokens[:read], state)
         elif self.drawn:
             read = self.drawn if reason == "end" else self.drawn - 1
-            self._prompt.remember(self._drawn_tokens[:read], self._kernel.save(self.row))
+            self._prompt.remember(self._drawn_tokens[:read], self.state)
 
     def _snapshot(self, reason: FinishReason, pending: bytes) -> Snapshot:
         if not self._prompt.done:
             return self._before_prompt()
         ended = reason == "end"
         return Snapshot(
-            state=self._kernel.save(self.row),
+            state=self.state,
             last=self._tokenizer.end if ended else self._last,
             position=self._position + self.drawn + ended,
             seed=self._sampling.seed,
@@ -237,9 +238,9 @@ class Choice(RowSequence):
         seed, choice = self._sampling.seed, self._sampling.choice
         if self._shared.brought is not None:
             return replace(self._shared.brought, seed=seed, choice=choice)
-        self._kernel.open(self.row)  # nobody else needs what it has read
+        assert self._first is not None, "a state is returned"
         return Snapshot(
-            state=self._kernel.save(self.row),
+            state=self._first,
             last=self._tokenizer.end,
             position=0,
             seed=seed,

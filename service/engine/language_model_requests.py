@@ -72,7 +72,7 @@ class RequestMaker:
             Choice(shared, replace(sampling, choice=index), self._tokenizer, pieces, prompt)
             for index, prompt in enumerate(prompts)
         ]
-        return Request([choices], task.deadline_seconds)
+        return Request(choices, task.deadline_seconds)
 
     def _check(self, task: Generate) -> None:
         if not 1 <= task.n <= self._options.rows:
@@ -116,11 +116,10 @@ class RequestMaker:
             raise InvalidTask("texts", f"expected 1 to {most} texts, got {len(task.texts)}")
         texts = [self._pieces("texts", text) for text in task.texts]
         sheet = ScoreSheet(texts, self._tokenizer.unknown)
-        groups = [
-            [ScoredText(self._tokenizer, pieces, sheet, index)]
-            for index, pieces in enumerate(texts)
+        sequences = [
+            ScoredText(self._tokenizer, pieces, sheet, index) for index, pieces in enumerate(texts)
         ]
-        return Request(groups, task.deadline_seconds)
+        return Request(sequences, task.deadline_seconds)
 
     def _next_word(self, task: NextWord) -> Request:
         if task.top < 1:
@@ -130,7 +129,7 @@ class RequestMaker:
             start = start_of(task.prompt, self._tokenizer)
             prompt = self._context(task, start.context)
             query = WordQuery(self._vocabulary, start, prompt, task.top)
-            return Request([[query]], task.deadline_seconds)
+            return Request([query], task.deadline_seconds)
         return self._search(task, self._vocabulary)
 
     def _search(self, task: NextWord, spelling: Spelling) -> Request:
@@ -142,10 +141,10 @@ class RequestMaker:
             start.required.encode(),
             self._options.search_expansions,
         )
-        shared = SharedSearch(search, self._context(task, start.context), task.top)
         rows = min(self._options.search_rows, self._options.rows)
+        shared = SharedSearch(search, self._context(task, start.context), task.top, rows)
         workers = [SearchWorker(shared, leader=index == 0) for index in range(rows)]
-        return Request([workers], task.deadline_seconds)
+        return Request(workers, task.deadline_seconds)
 
     def _pieces(self, field: str, prompt: str | Sequence[int]) -> list[Piece]:
         if isinstance(prompt, str):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Request
 
+from service.access import client_of
 from service.context import Context, ServiceContext
 from service.disconnects import ask
 from service.engine.tasks import Classification, Classify, TextsClassified
@@ -43,6 +44,7 @@ async def classify(body: ClassifyRequest, request: Request, context: Context) ->
     variants = [variant for each in left_out for variant in each.variants]
     task = Classify(
         model=name,
+        client=client_of(request),
         texts=(*texts, *variants),
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
     )

@@ -6,6 +6,7 @@ import math
 
 from fastapi import APIRouter, Request
 
+from service.access import client_of
 from service.context import Context
 from service.disconnects import ask
 from service.engine.tasks import Score, TextsScored
@@ -32,6 +33,7 @@ async def score(body: ScoreRequest, request: Request, context: Context) -> Score
     check_deadline(body.deadline_ms, context.settings)
     task = Score(
         model=context.name_of(body.model, "language-model"),
+        client=client_of(request),
         texts=tuple(body.texts),
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
     )
