@@ -37,7 +37,8 @@ from service.kernel.choice import make_classifier_kernel
 from service.kernel.interface import FloatArray, LogitSlices
 
 logger = logging.getLogger(__name__)
-MOST_BATCHES = 4  # under way at once
+MOST_BATCHES = 4  # under way at once ...
+MOST_LONG_BATCHES = 2  # ... of them such whose first text takes more than a slice
 LIKE_LENGTH = 2.0  # times as long or short as the text that a batch begins with ...
 FEW_TOKENS = 16  # ... or so many tokens more or fewer
 
@@ -88,6 +89,7 @@ class ClassifierRunner:
         self._tokenizer = artifact.tokenizer
         self._longest = options.classifier_tokens
         self._batch_tokens = options.classifier_batch_tokens
+        self._slice_tokens = options.classifier_slice_tokens
         self._batch_rows = options.rows
         self._calibration = artifact.manifest.calibration or UNCALIBRATED
         self._observer = observer
@@ -153,18 +155,27 @@ class ClassifierRunner:
             for request in late
             for event in self._fail(request, DeadlineExceeded(), "deadline")
         ]
-        if self._is_due():
-            self._batches.appendleft(self._make_batch(now))
+        leader = self._leader()
+        if leader is not None:
+            self._batches.appendleft(self._make_batch(leader, now))
         if self._batches:
             events += self._work(self._batches.popleft())
         return events
 
-    def _is_due(self) -> bool:
-        """Whether the next text should not wait for the batches under way."""
-        if not self._waiting or len(self._batches) == MOST_BATCHES:
-            return False
-        request = self._waiting.first().request
-        return not any(one.request is request for batch in self._batches for one in batch.documents)
+    def _leader(self) -> Document | None:
+        """The text that a batch should begin with now; None if all can wait for those under way."""
+        if len(self._batches) >= MOST_BATCHES:
+            return None
+        under_way = {one.request.ticket for batch in self._batches for one in batch.documents}
+        full = sum(map(self._is_long, self._batches)) >= MOST_LONG_BATCHES
+        for document in self._waiting.firsts():
+            is_long = len(document.tokens) > self._slice_tokens
+            if document.request.ticket not in under_way and not (is_long and full):
+                return document
+        return None
+
+    def _is_long(self, batch: Batch) -> bool:
+        return len(batch.documents[0].tokens) > self._slice_tokens
 
     def _work(self, batch: Batch) -> TicketEvents:
         begun = time.monotonic()
@@ -193,9 +204,8 @@ class ClassifierRunner:
     def _batch(self, documents: Sequence[Document]) -> Batch:
         return Batch(documents, self._kernel.classify([one.tokens for one in documents]))
 
-    def _make_batch(self, now: float) -> Batch:
+    def _make_batch(self, leader: Document, now: float) -> Batch:
         """The text whose turn it is and those like it in length that fit."""
-        leader = self._waiting.first()
         chosen: list[Document] = []
         longest = 0
         for document in self._like(leader)[: self._batch_rows]:

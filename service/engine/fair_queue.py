@@ -1,14 +1,16 @@
 """Items that wait for work, in an order that is fair by client, then by request.
 
 The next item is the first one of the request that has been served least, of the client that has
-been served least; service is the cost of the items taken so far. A client or request that is new,
-or comes back, counts as served as much as the least served one was when the last item was chosen,
-so it neither waits for the past of others nor has a claim on them (start-time fair queueing,
-Goyal, Vin and Cheng, 1996). Pure bookkeeping: knows no texts and no clock.
+been served least; service is the cost of the items taken so far. What is new counts as served as
+much as all that are there would have been if they had shared equally (the virtual time of fair
+queueing, Parekh and Gallager, 1993). It therefore has no claim on the past, and does not wait for
+what others have asked for before it; between two that are equal the new one is first. Pure
+bookkeeping: knows no texts and no clock.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Generic, TypeVar
 
@@ -16,33 +18,40 @@ Item = TypeVar("Item", bound=Hashable)
 
 
 class _Share:
-    """How much has been served, and the floor at which what is new in it begins."""
+    """How much has been served, and what part of the service is new in it begins with."""
 
-    def __init__(self, served: float) -> None:
+    def __init__(self, served: float, number: int) -> None:
         self.served = served
-        self.floor = 0.0
+        self.number = number  # in order of arrival
+        self.virtual = 0.0
+
+    @property
+    def order(self) -> tuple[float, int]:
+        """The lowest is next."""
+        return self.served, -self.number
 
 
 class _Request(_Share, Generic[Item]):
-    def __init__(self, served: float, items: Sequence[Item]) -> None:
-        super().__init__(served)
+    def __init__(self, served: float, number: int, items: Sequence[Item]) -> None:
+        super().__init__(served, number)
         self.items = dict.fromkeys(items)
 
 
 class _Client(_Share, Generic[Item]):
-    def __init__(self, served: float) -> None:
-        super().__init__(served)
+    def __init__(self, served: float, number: int) -> None:
+        super().__init__(served, number)
         self.requests: dict[Hashable, _Request[Item]] = {}
 
 
 class FairQueue(Generic[Item]):
-    """Iterates over the items of each request in turn."""
+    """Iterates over all items, in no order that matters."""
 
     def __init__(self) -> None:
         self._clients: dict[str, _Client[Item]] = {}
         self._whose: dict[Hashable, str] = {}  # the clients of the requests
-        self._floor = 0.0
+        self._virtual = 0.0
         self._count = 0
+        self._numbers = itertools.count()
 
     def __len__(self) -> int:
         return self._count
@@ -54,17 +63,17 @@ class FairQueue(Generic[Item]):
 
     def put(self, client: str, request: Hashable, items: Sequence[Item]) -> None:
         """Takes in the items of a new request."""
-        owner = self._clients.setdefault(client, _Client(self._floor))
-        owner.requests[request] = _Request(owner.floor, items)
+        number = next(self._numbers)
+        owner = self._clients.setdefault(client, _Client(self._virtual, number))
+        owner.requests[request] = _Request(owner.virtual, number, items)
         self._whose[request] = client
         self._count += len(items)
 
-    def first(self) -> Item:
-        """The item whose turn it is; there must be one."""
-        client = min(self._clients.values(), key=_served)
-        request = min(client.requests.values(), key=_served)
-        self._floor, client.floor = client.served, request.served
-        return next(iter(request.items))
+    def firsts(self) -> Iterator[Item]:
+        """The first item of each request, the one whose turn it is first."""
+        for client in sorted(self._clients.values(), key=_order):
+            for request in sorted(client.requests.values(), key=_order):
+                yield next(iter(request.items))
 
     def take(self, request: Hashable, item: Item, cost: float) -> None:
         """Removes an item that is being served at this cost."""
@@ -74,6 +83,8 @@ class FairQueue(Generic[Item]):
         self._count -= 1
         client.served += cost
         share.served += cost
+        self._virtual += cost / len(self._clients)
+        client.virtual += cost / len(client.requests)
         if not share.items:
             self.discard(request)
 
@@ -88,5 +99,5 @@ class FairQueue(Generic[Item]):
             del self._clients[name]
 
 
-def _served(share: _Share) -> float:
-    return share.served
+def _order(share: _Share) -> tuple[float, int]:
+    return share.order

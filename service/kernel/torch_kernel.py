@@ -114,7 +114,7 @@ class TorchKernel:
 
     def _answers(
         self, hidden_BH: Tensor, places: list[int], asks: list[Ask]
-    ) -> list[Answer] | list[Answer | None]:
+    ) -> Sequence[Answer | None]:
         """One for each of the places; None where the logits are not finite numbers."""
         try:
             return self._output.answer(self._asking(hidden_BH, places), asks)
