@@ -60,7 +60,7 @@ class RequestMaker:
     def _generate(self, task: Generate) -> Request:
         self._check(task)
         brought = None if task.state is None else self._sealer.open(task.state)
-        pieces = self._pieces("prompt", task.prompt)
+        pieces = self._continued(task.prompt, brought)
         sampling = replace(
             task.sampling, logprob=task.logprobs is not None, top_logprobs=task.logprobs or 0
         )
@@ -95,13 +95,34 @@ class RequestMaker:
         """
         scores = task.echo and task.logprobs is not None
         cached = brought is None and not scores
-        tokens = [self._tokenizer.end if brought is None else brought.last, *tokens]
+        if brought is not None:
+            tokens = [brought.last, *(tokens if task.prompt else brought.unread)]
+        else:
+            tokens = [self._tokenizer.end, *tokens]
         trail = self._trail(task.tenant, tokens) if cached else None
-        leads = task.n > 1 and not scores
+        leads = (task.n > 1 and not scores) or (task.return_state and bool(task.stop))
         return [
             CachedPrompt(tokens, self._cache, trail, leads=leads and index == 0)
             for index in range(task.n)
         ]
+
+    def _continued(self, prompt: str | tuple[int, ...], brought: Snapshot | None) -> list[Piece]:
+        """The prompt, encoded together with the shown part of tokens that a stop string has cut.
+
+        The texts of the pieces join to the prompt alone.
+        """
+        if brought is None or not brought.shown or not prompt:
+            return self._pieces("prompt", prompt)
+        decoder = self._tokenizer.decoder(brought.pending)
+        shown = "".join(map(decoder.push, brought.unread))[: brought.shown]
+        if not isinstance(prompt, str):
+            parts = [Piece(piece.id, "") for piece in self._pieces("prompt", shown)]
+            return parts + self._pieces("prompt", prompt)
+        pieces, skip = [], len(shown)
+        for piece in self._pieces("prompt", shown + prompt):
+            pieces.append(Piece(piece.id, piece.text[skip:]))
+            skip = max(0, skip - len(piece.text))
+        return pieces
 
     def _trail(self, tenant: str, tokens: Sequence[int]) -> Trail | None:
         return Trail(tenant, tokens) if self._cache.enabled else None

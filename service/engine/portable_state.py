@@ -4,7 +4,8 @@
 
 ``fingerprint`` tells the model's files, ``last`` is the token that was drawn and not yet read,
 ``position`` counts the draws so far. The body, compressed, holds the half of a character that was
-not shown yet, a bit for each token that the repetition penalty knows, and the state in float32.
+not shown yet, the tokens after ``last`` that a stop string has cut, a bit for each token that the
+repetition penalty knows, and the state in float32.
 HMAC-SHA256 over all of it; nothing is looked at before the signature has been checked. Its size
 does not depend on how much was read. Knows no HTTP and no rows.
 """
@@ -29,16 +30,21 @@ from model.artifact import Artifact
 from model.state import State
 from service.engine.errors import ForeignState, InvalidState
 
-VERSION = 1
+VERSION = 2
 SIGNATURE_BYTES = 32
 FINGERPRINT_BYTES = 16
 _HEAD = struct.Struct("<B16sIQQQ")
-_PENDING = struct.Struct("<B")
+_PENDING = struct.Struct("<BHI")  # bytes of a character, tokens that were cut, shown of their text
+_TOKEN = np.dtype("<u4")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Where a sequence stopped. ``pending``: bytes of a character that is not whole yet."""
+    """Where a sequence stopped.
+
+    ``pending``: bytes of a character that is not whole yet. ``unread``: tokens drawn after ``last``
+    of whose text only the first ``shown`` characters were shown, because of a stop string.
+    """
 
     state: State
     last: int
@@ -47,6 +53,8 @@ class Snapshot:
     choice: int
     seen: frozenset[int]
     pending: bytes = b""
+    unread: tuple[int, ...] = ()
+    shown: int = 0
 
 
 def fingerprint_of(artifact: Artifact) -> bytes:
@@ -82,8 +90,9 @@ class Sealer:
         parts = [snapshot.state.hidden_LBH, snapshot.state.cell_LBH][: self._parts]
         body = b"".join(
             (
-                _PENDING.pack(len(snapshot.pending)),
+                _PENDING.pack(len(snapshot.pending), len(snapshot.unread), snapshot.shown),
                 snapshot.pending,
+                np.array(snapshot.unread, dtype=_TOKEN).tobytes(),
                 _bits(snapshot.seen, self._vocabulary),
                 *(part.float().numpy().tobytes() for part in parts if part is not None),
             )
@@ -111,7 +120,9 @@ class Sealer:
         if fingerprint != self._fingerprint:
             raise ForeignState("it belongs to another model or another version of this one")
         body = zlib.decompress(sealed[_HEAD.size :])
-        begin = _PENDING.size + body[0]
+        pending, cut, shown = _PENDING.unpack_from(body)
+        unread = _PENDING.size + pending
+        begin = unread + cut * _TOKEN.itemsize
         numbers = begin + (self._vocabulary + 7) // 8
         return Snapshot(
             state=self._state(body[numbers:]),
@@ -120,7 +131,9 @@ class Sealer:
             seed=seed,
             choice=choice,
             seen=_from_bits(body[begin:numbers]),
-            pending=body[_PENDING.size : begin],
+            pending=body[_PENDING.size : unread],
+            unread=tuple(np.frombuffer(body[unread:begin], dtype=_TOKEN).tolist()),
+            shown=shown,
         )
 
     def _sign(self, sealed: bytes) -> bytes:
