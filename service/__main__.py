@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp
 
 from service.catalog import CatalogError
+from service.engine.errors import StartError
 from service.server import BindError, serve
 from service.settings import Settings
 
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.root.level))
     try:
         serve(settings)
-    except (BindError, CatalogError) as error:
+    except (BindError, CatalogError, StartError) as error:
         print(f"unroll: {error}", file=sys.stderr)
         return 1
     return 0

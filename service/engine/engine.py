@@ -17,7 +17,7 @@ import torch
 from model.artifact import Artifact
 from model.networks import LanguageModel
 from service.engine.classifier_runner import ClassifierRunner
-from service.engine.errors import Draining, QueueFull, StepFailed, UnknownModel
+from service.engine.errors import Draining, QueueFull, StartError, StepFailed, UnknownModel
 from service.engine.language_model_runner import LanguageModelRunner
 from service.engine.observer import Observer
 from service.engine.options import EngineOptions
@@ -49,14 +49,18 @@ class Engine:
         options: EngineOptions = DEFAULT_OPTIONS,
         observer: Observer | None = None,
     ) -> None:
-        """Packs the weights. ``deliver`` must be quick and must not raise."""
+        """Packs the weights. ``deliver`` must be quick and must not raise. Raises StartError."""
         self._options = options
         self._observer = observer or Observer()
         self._deliver = deliver
-        self._runners = {
-            name: _runner(name, artifact, options, self._observer)
-            for name, artifact in models.items()
-        }
+        try:
+            self._runners = {
+                name: _runner(name, artifact, options, self._observer)
+                for name, artifact in models.items()
+            }
+        except MemoryError as error:  # what kernels raise without memory or threads
+            raise StartError(error) from error
+        _start(threading.Thread(target=lambda: None))  # says now if there will be no thread
         self._wake = threading.Condition()  # guards the four fields below
         self._submitted: list[tuple[Runner, Request]] = []
         self._cancelled: list[Ticket] = []
@@ -67,8 +71,8 @@ class Engine:
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread. Once."""
-        self._thread.start()
+        """Starts the thread. Once. Raises StartError."""
+        _start(self._thread)
 
     def submit(self, task: Task, ticket: Ticket) -> None:
         """Takes a task, or refuses it at once; thread-safe.
@@ -205,6 +209,13 @@ class Engine:
             runner.accept(request)
         runners = self._runners.values()
         self._hand_over([event for runner in runners for event in runner.abandon(Draining())])
+
+
+def _start(thread: threading.Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise StartError(error) from error
 
 
 def _runner(name: str, artifact: Artifact, options: EngineOptions, observer: Observer) -> Runner:

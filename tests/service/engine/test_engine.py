@@ -20,6 +20,7 @@ from service.engine.errors import (
     Draining,
     InvalidTask,
     QueueFull,
+    StartError,
     StepFailed,
 )
 from service.engine.language_model_runner import LanguageModelRunner
@@ -264,6 +265,19 @@ def test_an_engine_that_was_never_started_can_be_stopped(artifact: Artifact) -> 
     """So that a failed start-up can clean up."""
     with desk({"m": artifact}, start=False) as served:
         assert served.engine.stop(0.0)
+
+
+def test_an_engine_without_threads_says_so(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system allows no more threads, the error names the limit, before anything runs."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(StartError, match="can't start new thread; raise the limits"):
+        Desk({"m": artifact})
 
 
 def test_the_heartbeat_moves_while_idle_and_while_busy(narrow: Desk) -> None:
