@@ -195,6 +195,8 @@ def test_a_deadline_ends_a_running_text_with_what_there_is(narrow: Desk, diary: 
 def test_a_deadline_that_passes_in_the_queue_is_an_error(narrow: Desk) -> None:
     """What never ran has nothing to show; those that hold the rows go on."""
     holders = [narrow.submit(ENDLESS) for _ in range(2)]
+    for ticket in holders:
+        wait_for_tokens(narrow, ticket)
     late = narrow.submit(Generate(model="m", prompt="a", max_tokens=2, deadline_seconds=0.0))
     (failed,) = narrow.wait(late)
     assert isinstance(failed, Failed)

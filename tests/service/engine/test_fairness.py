@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import pytest
-import torch
 
 from model.architecture import CELLS, Cell
 from model.artifact import Artifact
-from model.state import State
-from service.engine.classifier_runner import ClassifierRunner
-from service.engine.engine import EngineOptions
-from service.engine.errors import DeadlineExceeded, StepFailed
-from service.engine.generation import Choice
-from service.engine.language_model_runner import LanguageModelRunner
+from service.engine.errors import DeadlineExceeded
 from service.engine.observer import EndReason, Observer
 from service.engine.tasks import (
     Classify,
@@ -34,20 +27,18 @@ from service.engine.tasks import (
     TextsClassified,
     TextsScored,
 )
-from service.kernel.interface import GREEDY, LogitSlices, Sampling
+from service.kernel.interface import GREEDY, Sampling
 from service.kernel.layout import Precision
-from tests.service.engine.serving import classifier, desk, finished_of, language_model, text_of
-
-ROWS = 8
-OPTIONS = EngineOptions(
-    threads=1,
-    kernel="native",
-    rows=ROWS,
-    waiting=2000,
-    burst_steps=4,
-    slice_steps=8,
-    state_cache_bytes=0,
+from tests.service.engine.serving import desk, finished_of, language_model, text_of
+from tests.service.engine.turns import (
+    OPTIONS,
+    ROWS,
+    Turns,
+    classifier_turns,
+    endless,
+    language_turns,
 )
+
 SOON = 12  # turns
 
 
@@ -67,55 +58,10 @@ class Load(Observer):
         self.ends[reason] += 1
 
 
-class Turns:
-    """A runner whose turns the test takes one by one."""
-
-    def __init__(self, runner: LanguageModelRunner | ClassifierRunner) -> None:
-        self.runner = runner
-        self._tickets = itertools.count()
-        self.events: dict[object, list[Event]] = {}
-
-    def submit(self, task: Task) -> int:
-        """Takes a task, as the engine would between two turns."""
-        request = self.runner.prepare(task)
-        ticket = next(self._tickets)
-        request.ticket, request.client = ticket, task.client
-        self.runner.admission.take(request.size, request.client)
-        self.runner.accept(request)
-        self.events[ticket] = []
-        return ticket
-
-    def take(self, count: int = 1) -> None:
-        """So many turns."""
-        for _ in range(count):
-            for ticket, event in self.runner.step():
-                self.events[ticket].append(event)
-
-    def until_answered(self, ticket: int, limit: int = 10**6) -> int:
-        """How many turns it takes to the ticket's last event."""
-        for turns in range(1, limit + 1):
-            self.take()
-            if self.events[ticket] and self.events[ticket][-1].final:
-                return turns
-        raise AssertionError(f"not answered within {limit} turns")
-
-
-def language_turns(
-    artifact: Artifact, options: EngineOptions = OPTIONS, observer: Observer | None = None
-) -> Turns:
-    """A language model's turns."""
-    return Turns(LanguageModelRunner("m", artifact, options, observer or Observer()))
-
-
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """A character model whose greedy text does not end."""
     return language_model(tmp_path_factory.mktemp("models"))
-
-
-def endless(client: str, n: int = 1) -> Generate:
-    """A stream that goes on for as long as a test may last."""
-    return Generate(model="m", client=client, prompt="The", max_tokens=10**6, n=n, sampling=GREEDY)
 
 
 HOGS: dict[str, Callable[[str], Task]] = {
@@ -281,71 +227,6 @@ def test_a_state_of_a_paused_sequence_goes_on(artifact: Artifact) -> None:
     assert text + text_of(turns.events[rest]) == text_of(turns.events[whole])
 
 
-@pytest.mark.parametrize(
-    ("kernel", "broken"), [("native", "token"), ("torch", "token"), ("torch", "state")]
-)
-def test_a_bad_row_fails_alone(
-    artifact: Artifact, kernel: Literal["native", "torch"], broken: str
-) -> None:
-    """Work that cannot be done, or a state that makes logits that are no numbers, fails its own
-    request; those that shared its steps go on, to the same bits as without it.
-    """
-    options = dataclasses.replace(OPTIONS, kernel=kernel, precision="float32")
-    found = []
-    for spoilt in (False, True):
-        turns = language_turns(artifact, options)
-        task = Generate(model="m", prompt="The", max_tokens=60, logprobs=2)
-        tickets = [
-            turns.submit(dataclasses.replace(task, sampling=Sampling(seed=seed)))
-            for seed in range(5)
-        ]
-        turns.take(3)
-        if spoilt:
-            spoil(turns, turns.runner._requests[tickets[2]].sequences[0], broken)
-        turns.take(60)
-        found.append([turns.events[ticket] for ticket in tickets])
-    (last,) = found[1][2][-1:]
-    assert isinstance(last, Failed)
-    assert isinstance(last.error, StepFailed)
-    assert [found[0][place] for place in (0, 1, 3, 4)] == [
-        found[1][place] for place in (0, 1, 3, 4)
-    ]
-
-
-def spoil(turns: Turns, sequence: object, broken: str) -> None:
-    """Gives a running choice a token that is not there, or a state of no numbers."""
-    assert isinstance(turns.runner, LanguageModelRunner)
-    assert isinstance(sequence, Choice)
-    if broken == "token":
-        sequence._last = 10**6
-        return
-    kernel = turns.runner._kernel
-    state = kernel.save(sequence.row)
-    nothing_LBH = torch.full(state.hidden_LBH.shape, torch.nan)
-    kernel.restore(sequence.row, State(nothing_LBH, state.cell_LBH))
-
-
-def test_a_row_that_cannot_be_set_fails_alone(artifact: Artifact) -> None:
-    """A state that no row can take fails the request that brought it, before its first step."""
-    turns = language_turns(artifact)
-    other = turns.submit(endless("a"))
-    made = turns.submit(Generate(model="m", prompt="", max_tokens=1, return_state=True))
-    turns.until_answered(made)
-    state = finished_of(turns.events[made])[0].state
-    bad = turns.submit(Generate(model="m", prompt="", max_tokens=1, state=state))
-    sequence = turns.runner._requests[bad].sequences[0]
-    assert isinstance(sequence, Choice)
-    assert sequence._shared.brought is not None
-    wrong = State(sequence._shared.brought.state.hidden_LBH[:1])
-    sequence._shared.brought = dataclasses.replace(sequence._shared.brought, state=wrong)
-    turns.take(2)
-    (failed,) = turns.events[bad]
-    assert isinstance(failed, Failed)
-    before = len(turns.events[other])
-    turns.take(2)
-    assert len(turns.events[other]) > before
-
-
 def test_draining_ends_what_is_paused(artifact: Artifact) -> None:
     """What was taken in is answered, also where it has to take turns for the rows."""
     options = dataclasses.replace(OPTIONS, rows=2)
@@ -360,22 +241,16 @@ def test_draining_ends_what_is_paused(artifact: Artifact) -> None:
         assert len(texts) == 1
 
 
-@pytest.fixture
-def texts(tmp_path: Path) -> Turns:
-    """A classifier's turns, with small slices."""
-    options = EngineOptions(
-        threads=1, rows=64, waiting=2000, classifier_batch_tokens=1024, classifier_slice_tokens=64
-    )
-    return Turns(ClassifierRunner("c", classifier(tmp_path), options, Observer()))
-
-
 LONG = "the keys to the cabinet are " * 40
 
 
 @pytest.mark.parametrize("client", ["same", "other"])
 @pytest.mark.parametrize("batch", [(LONG,) * 64, ("the keys " * 100,) * 256, ("keys",) * 300])
-def test_a_short_text_is_classified_soon(texts: Turns, client: str, batch: tuple[str, ...]) -> None:
+def test_a_short_text_is_classified_soon(
+    tmp_path: Path, client: str, batch: tuple[str, ...]
+) -> None:
     """64 long texts, or 256 variants of one to explain it, are not in its way."""
+    texts = classifier_turns(tmp_path)
     greedy = [texts.submit(Classify(model="c", client="same", texts=batch)) for _ in range(4)]
     texts.take(3)
     short = texts.submit(Classify(model="c", client=client, texts=("the keys",)))
@@ -385,23 +260,3 @@ def test_a_short_text_is_classified_soon(texts: Turns, client: str, batch: tuple
     for ticket in greedy:
         if not texts.events[ticket]:
             texts.until_answered(ticket, 20_000)
-
-
-def test_a_text_that_fails_fails_alone(texts: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The texts of its batch are worked on without it."""
-    assert isinstance(texts.runner, ClassifierRunner)
-    kernel = texts.runner._kernel
-    classify = kernel.classify
-    bad = texts.runner._tokenizer.encode("bowl")[0]
-
-    def broken(documents: Sequence[Sequence[int]]) -> LogitSlices:
-        if any(bad in document for document in documents):
-            raise MemoryError("no room for a bowl")
-        return (yield from classify(documents))
-
-    monkeypatch.setattr(kernel, "classify", broken)
-    words = ["keys", "the bowl", "cabinet", "dogs table", "the the"]
-    tickets = [texts.submit(Classify(model="c", texts=(word,))) for word in words]
-    texts.take(20)
-    failed = [isinstance(texts.events[ticket][-1], Failed) for ticket in tickets]
-    assert failed == [False, True, False, False, False]
