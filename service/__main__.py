@@ -81,11 +81,12 @@ def _serve(settings: Settings) -> int:
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.root.level))
 
     from service.catalog import CatalogError  # noqa: PLC0415
+    from service.engine.errors import StartError  # noqa: PLC0415
     from service.server import BindError, serve  # noqa: PLC0415
 
     try:
         serve(settings)
-    except (BindError, CatalogError) as error:
+    except (BindError, CatalogError, StartError) as error:
         print(f"unroll: {error}", file=sys.stderr)
         return FAILED
     return 0

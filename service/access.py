@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers
@@ -49,6 +50,20 @@ class ApiKeys:
 def tenant_of(request: Request) -> str:
     """Who asks, as far as keys tell: a digest of the key, the same for all where there are none."""
     return getattr(request.state, "tenant", "")
+
+
+def client_of(request: Request) -> str:
+    """Whom work is shared out to: the key, or else the address that the connection comes from.
+
+    An IPv6 client is its network (/64), since it can have any address in it.
+    """
+    key = tenant_of(request)
+    if key or request.client is None:
+        return key
+    address, is_ipv6, _ = request.client.host.partition(":")
+    if not is_ipv6:
+        return address
+    return str(ipaddress.ip_network((request.client.host.partition("%")[0], 64), strict=False))
 
 
 def _tenant(headers: Headers) -> str:

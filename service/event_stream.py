@@ -54,12 +54,11 @@ class EventStream(Response):
             await self._send_events(events, send)
 
     async def _send_events(self, events: list[Event], send: Send) -> None:
-        frames = Frames()
         while True:
             if self._reply.cancelled:
                 raise ClientGoneError
             ended = bool(events) and events[-1].final
-            bodies = slices_of(frames.written(events)) if events else iter((_PING,))
+            bodies = slices_of(frames(events)) if events else iter((_PING,))
             async for body in between_turns(bodies):
                 await _send_body(send, body, more=True)
             if ended:  # the end is sent once all has been taken in
@@ -72,69 +71,43 @@ async def _send_body(send: Send, body: bytes, *, more: bool) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-class Frames:
-    """Writes the events of one stream.
-
-    With log-probabilities every text goes out with a token: an event whose text is partly held back
-    waits for the one after it, which may bring the rest of the text without a token.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: dict[int, Token] = {}
-
-    def written(self, events: Iterable[Event]) -> Iterator[bytes]:
-        """The lines of one turn's events, in parts."""
-        for event in events:
-            if isinstance(event, Token):
-                if event.token is None:  # the one case that happens thousands of times a second
-                    line = f'data: {{"index":{event.index},"text":{quoted(event.text)}}}\n\n'
-                    yield line.encode()
-                    continue
-                yield from self._let_go(event.index)
-                if event.held:
-                    self._waiting[event.index] = event
-                else:
-                    yield _scored(event, event.text)
-            elif isinstance(event, Finished):
-                yield from self._finish(event)
-            elif isinstance(event, Echo):
-                yield from _echo(event)
-            elif isinstance(event, Failed):
-                yield from self._let_go(*self._waiting)
-                yield _line(from_engine(event.error).body)
-            else:
-                raise TypeError(f"not an event of a generation: {event!r}")
-
-    def _let_go(self, *indices: int) -> Iterator[bytes]:
-        for index in indices:
-            waiting = self._waiting.pop(index, None)
-            if waiting is not None:
-                yield _scored(waiting, waiting.text)
-
-    def _finish(self, event: Finished) -> Iterator[bytes]:
-        waiting = self._waiting.pop(event.index, None)
-        if waiting is not None:
-            yield _scored(waiting, waiting.text + event.text)
-        elif event.text:
-            yield _line({"index": event.index, "text": event.text})
-        fields: dict[str, Any] = {
-            "index": event.index,
-            "finish_reason": event.reason,
-            "usage": {
-                "prompt_tokens": event.prompt_tokens,
-                "cached_tokens": event.cached_tokens,
-                "completion_tokens": event.completion_tokens,
-            },
-            "seed": event.seed,
-        }
-        if event.state is not None:
-            fields["state"] = event.state
-        yield _line(fields)
+def frames(events: Iterable[Event]) -> Iterator[bytes]:
+    """The lines of one turn's events, in parts."""
+    for event in events:
+        if isinstance(event, Token):
+            yield _token(event)
+        elif isinstance(event, Finished):
+            yield from _finish(event)
+        elif isinstance(event, Echo):
+            yield from _echo(event)
+        elif isinstance(event, Failed):
+            yield _line(from_engine(event.error).body)
+        else:
+            raise TypeError(f"not an event of a generation: {event!r}")
 
 
-def _scored(event: Token, text: str) -> bytes:
-    assert event.token is not None, "only these have log-probabilities"
-    return _line({"index": event.index, "text": text, **_token_fields(event.token)})
+def _token(event: Token) -> bytes:
+    if event.token is None:  # the one case that happens thousands of times a second
+        return f'data: {{"index":{event.index},"text":{quoted(event.text)}}}\n\n'.encode()
+    return _line({"index": event.index, "text": event.text, **_token_fields(event.token)})
+
+
+def _finish(event: Finished) -> Iterator[bytes]:
+    if event.text:
+        yield _line({"index": event.index, "text": event.text})
+    fields: dict[str, Any] = {
+        "index": event.index,
+        "finish_reason": event.reason,
+        "usage": {
+            "prompt_tokens": event.prompt_tokens,
+            "cached_tokens": event.cached_tokens,
+            "completion_tokens": event.completion_tokens,
+        },
+        "seed": event.seed,
+    }
+    if event.state is not None:
+        fields["state"] = event.state
+    yield _line(fields)
 
 
 def _echo(event: Echo) -> Iterator[bytes]:

@@ -166,14 +166,18 @@ class GenerateRequest(RequestFields):
     echo: bool = Field(default=False, description="put the prompt before the continuation")
     return_state: bool = Field(
         default=False,
-        description="with the answer, give the state in which the text stopped, as `state`: send "
+        description="with the answer, give the state where the shown text stops, as `state`: send "
         "it to go on there; for n of 1",
     )
     state: Annotated[str, AtMost("state_characters")] | None = Field(
         default=None,
         min_length=1,
-        description="from an earlier answer: go on exactly where that stopped, after reading the "
-        "prompt, if there is one, as what follows; its seed is used unless another one is named",
+        description="from an earlier answer: go on where its text stopped. Without a prompt, text "
+        "and continuation join to the text that one request gives; where a stop string ended it, "
+        "the continuation begins with the text that was cut off, stop string included, which is "
+        "not searched for stop strings and not counted in max_tokens. A prompt is read directly "
+        "after the shown text, and what was cut off is dropped. The state's seed is used unless "
+        "another one is named",
     )
     stream: bool = Field(
         default=False, description="answer with server-sent events, one for each token"

@@ -29,8 +29,8 @@ class ScoredToken(_Response):
 
 
 class Choice(_Response):
-    """One continuation. `tokens` are all that were drawn, as `usage` counts them; with a stop
-    string their texts join to more than `text`, which ends before the string.
+    """One continuation. `tokens` are those of which at least a part is shown: where a stop string
+    begins within a token, that token is the last, and `text` ends inside it.
     """
 
     index: int
@@ -40,8 +40,8 @@ class Choice(_Response):
     )
     tokens: list[ScoredToken] | None = Field(
         default=None,
-        description="with logprobs: with echo those of the prompt, then every token drawn, also "
-        "those that hold the stop string",
+        description="with logprobs: with echo those of the prompt, then those of the text; "
+        "`usage` also counts tokens that a stop string has cut off",
     )
 
 
@@ -66,13 +66,13 @@ class GenerateResponse(_Response):
     choices: list[Choice]
     usage: Usage
     seed: int
-    state: str | None = Field(default=None, description="with return_state: where the text stopped")
+    state: str | None = Field(default=None, description="with return_state: where `text` stopped")
 
 
 class TokenEvent(_Response):
-    """`data:` of one token. `text` is what may now be shown: empty or less than the token while it
-    could still become a stop string, more when it did not, less for good where a stop string ends
-    the text. With logprobs each event is one token's.
+    """`data:` of one token. `text` is what may now be shown: empty while it could still become a
+    stop string, more when it did not. With logprobs each event is one token's, and comes once the
+    text of the token may be shown; `text` is less than `token` only where a stop string cuts it.
     """
 
     index: int
@@ -97,7 +97,7 @@ class FinishEvent(_Response):
     finish_reason: FinishReason
     usage: Usage
     seed: int
-    state: str | None = Field(default=None, description="with return_state: where the text stopped")
+    state: str | None = Field(default=None, description="with return_state: where `text` stopped")
 
 
 class WordProbability(_Response):

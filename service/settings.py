@@ -93,7 +93,10 @@ class Settings(BaseSettings):
         default=64, le=4096, description="sequences of one language model that run at once"
     )
     max_waiting: int = Field(
-        default=256, ge=0, le=100_000, description="requests that wait before 429 is answered"
+        default=256,
+        ge=0,
+        le=100_000,
+        description="sequences or texts of a client that wait before it gets 429",
     )
     max_body_bytes: Count = Field(default=1 << 20, description="largest request body")
     body_seconds: Seconds = Field(default=10, gt=0, description="time a body has to arrive")

@@ -1,15 +1,19 @@
 """How many sequences a runner takes in, and when to come back if it is full.
 
-The only part of a runner that other threads change: ``submit`` takes places, the engine's
-thread gives them back. The time to come back is estimated from how fast sequences have been
-finishing. Knows no rows and no queue order.
+No client may hold more places than it leaves free for others. ``limit`` is what a client can hold
+that is alone; all clients together hold less than twice as many, and there are always places for a
+client that holds none. The time to come back is estimated from how fast sequences have been
+finishing, those of the client that asks counted twice: each makes two places for it.
+
+``submit`` takes places from any thread; the engine's thread gives them back. Knows no rows and no
+queue order.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 from service.engine.errors import QueueFull
@@ -25,46 +29,52 @@ class Admission:
         self._clock = clock
         self._lock = threading.Lock()
         self._used = 0
+        self._held: Counter[str] = Counter()  # the same by client
         self._busy_since = clock()
-        self._finished: deque[tuple[float, int]] = deque(maxlen=WINDOW)
+        self._finished: deque[tuple[float, int, str]] = deque(maxlen=WINDOW)
 
     @property
     def used(self) -> int:
         """Sequences taken in and not yet ended."""
         return self._used
 
-    def take(self, count: int) -> None:
-        """Takes places for a request, all or none. Raises QueueFull."""
+    def take(self, count: int, client: str = "") -> None:
+        """Takes places for a request of a client, all or none. Raises QueueFull."""
         with self._lock:
-            self._check(count)
+            self._check(count, client)
             if self._used == 0:  # a rate from before a pause says nothing about now
                 self._busy_since = self._clock()
                 self._finished.clear()
             self._used += count
+            self._held[client] += count
 
-    def check(self, count: int) -> None:
+    def check(self, count: int, client: str = "") -> None:
         """Raises QueueFull if :meth:`take` would."""
         with self._lock:
-            self._check(count)
+            self._check(count, client)
 
-    def release(self, count: int) -> None:
+    def release(self, count: int, client: str = "") -> None:
         """Gives places back."""
         with self._lock:
             self._used -= count
-            self._finished.append((self._clock(), count))
+            self._held[client] -= count
+            if self._held[client] == 0:
+                del self._held[client]
+            self._finished.append((self._clock(), count, client))
 
-    def _check(self, count: int) -> None:
-        excess = self._used + count - self.limit
-        if excess > 0:
-            raise QueueFull(self._seconds_until(excess))
+    def _check(self, count: int, client: str) -> None:
+        held = self._held[client] + count
+        free = 2 * self.limit - self._used - count
+        if held > free:
+            raise QueueFull(self._seconds_until(held - free, client))
 
-    def _seconds_until(self, places: int) -> float:
-        """When so many places will be free, at the measured rate; if nothing has finished yet,
-        not before as long again as the work has been going on for each of them.
+    def _seconds_until(self, excess: int, client: str) -> float:
+        """When the client's excess over what is free will be gone, at the measured rate; if nothing
+        has finished yet, not before as long again as the work has been going on for each place.
         """
         now = self._clock()
         if not self._finished:
-            return max(now - self._busy_since, 1.0) * places
+            return max(now - self._busy_since, 1.0) * excess / 2
         since = self._busy_since if len(self._finished) < WINDOW else self._finished[0][0]
-        done = sum(count for _, count in self._finished)
-        return places * max(now - since, 1e-3) / done
+        done = sum(count * (1 + (whose == client)) for _, count, whose in self._finished)
+        return excess * max(now - since, 1e-3) / done

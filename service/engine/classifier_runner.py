@@ -1,14 +1,16 @@
 """Runs the texts of one classifier: takes what waits, in batches of like length, slice by slice.
 
-The oldest text is always in the next batch; texts of the nearest length among those that wait go
-with it, as many as the token limit allows. A turn of the engine works on one slice. Knows no
-other model.
+A batch begins with the text whose turn it is (:mod:`service.engine.fair_queue`); the texts of its
+request, then others that wait, go with it if they are of like length, as many as the token limit
+allows. A turn of the engine works on one slice. A request that has no text in a batch under way
+does not wait for its end: a few batches take turns, slice by slice. Knows no other model.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +27,7 @@ from service.engine.errors import (
     StepFailed,
     WrongKind,
 )
+from service.engine.fair_queue import FairQueue
 from service.engine.observer import EndReason, Observer
 from service.engine.options import EngineOptions
 from service.engine.runner import TicketEvents
@@ -34,6 +37,10 @@ from service.kernel.choice import make_classifier_kernel
 from service.kernel.interface import FloatArray, LogitSlices
 
 logger = logging.getLogger(__name__)
+MOST_BATCHES = 4  # under way at once ...
+MOST_LONG_BATCHES = 2  # ... of them such whose first text takes more than a slice
+LIKE_LENGTH = 2.0  # times as long or short as the text that a batch begins with ...
+FEW_TOKENS = 16  # ... or so many tokens more or fewer
 
 
 @dataclass(eq=False, slots=True)
@@ -64,7 +71,7 @@ class ClassifyRequest(Request):
 class Batch:
     """What is being worked on."""
 
-    documents: list[Document]
+    documents: Sequence[Document]
     slices: LogitSlices
     seconds: float = 0.0
 
@@ -82,6 +89,7 @@ class ClassifierRunner:
         self._tokenizer = artifact.tokenizer
         self._longest = options.classifier_tokens
         self._batch_tokens = options.classifier_batch_tokens
+        self._slice_tokens = options.classifier_slice_tokens
         self._batch_rows = options.rows
         self._calibration = artifact.manifest.calibration or UNCALIBRATED
         self._observer = observer
@@ -93,8 +101,8 @@ class ClassifierRunner:
             slice_tokens=options.classifier_slice_tokens,
         )
         self._requests: dict[Ticket, ClassifyRequest] = {}
-        self._waiting: list[Document] = []  # oldest first
-        self._batch: Batch | None = None
+        self._waiting: FairQueue[Document] = FairQueue()
+        self._batches: deque[Batch] = deque()  # the next to be worked on first
 
     def prepare(self, task: Task) -> ClassifyRequest:
         """Checks and tokenises a task. Any thread."""
@@ -118,7 +126,7 @@ class ClassifierRunner:
         if not isinstance(request, ClassifyRequest):
             raise TypeError("expected a request prepared by this runner")
         self._requests[request.ticket] = request
-        self._waiting += request.documents
+        self._waiting.put(request.client, request, request.documents)
         self._tell_load()
 
     def cancel(self, ticket: Ticket) -> None:
@@ -139,7 +147,7 @@ class ClassifierRunner:
         """Slices are short enough as they are."""
 
     def step(self) -> TicketEvents:
-        """One slice: what is late goes, a batch is made if there is none, work, results."""
+        """One slice: what is late goes, a batch begins if one is due, work, results."""
         now = time.monotonic()
         late = [request for request in self._requests.values() if request.is_late(now)]
         events = [
@@ -147,52 +155,96 @@ class ClassifierRunner:
             for request in late
             for event in self._fail(request, DeadlineExceeded(), "deadline")
         ]
-        if self._batch is None and self._waiting:
-            self._batch = self._make_batch(now)
-        if self._batch is not None:
-            events += self._work(self._batch)
+        leader = self._leader()
+        if leader is not None:
+            self._batches.appendleft(self._make_batch(leader, now))
+        if self._batches:
+            events += self._work(self._batches.popleft())
         return events
+
+    def _leader(self) -> Document | None:
+        """The text that a batch should begin with now; None if all can wait for those under way."""
+        if len(self._batches) >= MOST_BATCHES:
+            return None
+        under_way = {one.request.ticket for batch in self._batches for one in batch.documents}
+        full = sum(map(self._is_long, self._batches)) >= MOST_LONG_BATCHES
+        for document in self._waiting.firsts():
+            is_long = len(document.tokens) > self._slice_tokens
+            if document.request.ticket not in under_way and not (is_long and full):
+                return document
+        return None
+
+    def _is_long(self, batch: Batch) -> bool:
+        return len(batch.documents[0].tokens) > self._slice_tokens
 
     def _work(self, batch: Batch) -> TicketEvents:
         begun = time.monotonic()
         try:
             next(batch.slices)
         except StopIteration as finished:
-            self._batch = None
             seconds = batch.seconds + time.monotonic() - begun
             self._observer.step(self.name, seconds, len(batch.documents))
             return self._settle(batch.documents, finished.value)
         except Exception:
             logger.exception("a batch of %d texts failed in %s", len(batch.documents), self.name)
-            self._batch = None
-            return self._fail_all(batch.documents)
+            return self._divide(batch.documents)
         batch.seconds += time.monotonic() - begun
-        if not any(self._is_live(document) for document in batch.documents):
-            self._batch = None  # everyone who wanted it has gone
+        if any(self._is_live(document) for document in batch.documents):  # else nobody wants it
+            self._batches.append(batch)
         return []
 
-    def _make_batch(self, now: float) -> Batch:
-        """The oldest text and those nearest to it in length that fit."""
-        length = len(self._waiting[0].tokens)
-        nearest = sorted(self._waiting, key=lambda document: abs(len(document.tokens) - length))
+    def _divide(self, documents: Sequence[Document]) -> TicketEvents:
+        """After a failure: tries each half by itself, so that only the text that fails fails."""
+        if len(documents) == 1:
+            return self._fail_text(documents[0])
+        half = len(documents) // 2
+        self._batches.extendleft(map(self._batch, (documents[:half], documents[half:])))
+        return []
+
+    def _batch(self, documents: Sequence[Document]) -> Batch:
+        return Batch(documents, self._kernel.classify([one.tokens for one in documents]))
+
+    def _make_batch(self, leader: Document, now: float) -> Batch:
+        """The text whose turn it is and those like it in length that fit."""
         chosen: list[Document] = []
         longest = 0
-        for document in nearest[: self._batch_rows]:
+        for document in self._like(leader)[: self._batch_rows]:
             longest = max(longest, len(document.tokens))
             if chosen and longest * (len(chosen) + 1) > self._batch_tokens:
                 break
             chosen.append(document)
-        taken = set(map(id, chosen))
-        self._waiting = [document for document in self._waiting if id(document) not in taken]
+        for document in chosen:
+            self._waiting.take(document.request, document, len(document.tokens))
         for document in chosen:
             self._observer.queued(self.name, now - document.request.submitted)
         self._tell_load()
-        return Batch(chosen, self._kernel.classify([document.tokens for document in chosen]))
+        return self._batch(chosen)
+
+    def _like(self, leader: Document) -> list[Document]:
+        """The texts that may share a batch with this one: it, its request's, those nearest to it in
+        length.
+        """
+        length = len(leader.tokens)
+        shortest = min(length / LIKE_LENGTH, length - FEW_TOKENS)
+        longest = max(length * LIKE_LENGTH, length + FEW_TOKENS)
+        like = [one for one in self._waiting if shortest <= len(one.tokens) <= longest]
+        return sorted(
+            like,
+            key=lambda one: (
+                one is not leader,
+                one.request is not leader.request,
+                abs(len(one.tokens) - length),
+            ),
+        )
 
     def _settle(self, documents: Sequence[Document], logits_BC: FloatArray) -> TicketEvents:
         probabilities_BA = np.exp(log_probabilities(logits_BC, self._calibration))
         events: TicketEvents = []
         for document, probabilities_A in zip(documents, probabilities_BA, strict=True):
+            if not np.isfinite(probabilities_A).all():
+                logger.error("a text has logits that are not finite numbers in %s", self.name)
+                events += self._fail_text(document)
+                continue
             document.result = Classification(
                 tuple(map(float, probabilities_A)), document.token_count, document.truncated
             )
@@ -203,12 +255,10 @@ class ClassifierRunner:
                 events.append((document.request.ticket, TextsClassified(tuple(results))))
         return events
 
-    def _fail_all(self, documents: Sequence[Document]) -> TicketEvents:
-        events: TicketEvents = []
-        for document in documents:
-            if self._is_live(document):
-                events += self._fail(document.request, StepFailed(), "error")
-        return events
+    def _fail_text(self, document: Document) -> TicketEvents:
+        if not self._is_live(document):
+            return []
+        return self._fail(document.request, StepFailed(), "error")
 
     def _fail(
         self, request: ClassifyRequest, error: EngineError, reason: EndReason
@@ -218,8 +268,8 @@ class ClassifierRunner:
 
     def _close(self, request: ClassifyRequest, reason: EndReason) -> None:
         del self._requests[request.ticket]
-        self._waiting = [one for one in self._waiting if one.request is not request]
-        self.admission.release(request.size)
+        self._waiting.discard(request)
+        self.admission.release(request.size, request.client)
         for _ in request.documents:
             self._observer.finished(self.name, reason)
         self._tell_load()

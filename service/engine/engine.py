@@ -18,7 +18,7 @@ from model.artifact import Artifact
 from model.errors import panics_as_errors
 from model.networks import LanguageModel
 from service.engine.classifier_runner import ClassifierRunner
-from service.engine.errors import Draining, QueueFull, StepFailed, UnknownModel
+from service.engine.errors import Draining, QueueFull, StartError, StepFailed, UnknownModel
 from service.engine.language_model_runner import LanguageModelRunner
 from service.engine.observer import Observer
 from service.engine.options import EngineOptions
@@ -52,12 +52,14 @@ class Engine:
     ) -> None:
         """Packs the weights. ``deliver`` must be quick and must not raise.
 
-        A model that cannot be set up is logged and left out of :attr:`models`.
+        A model that cannot be set up is logged and left out of :attr:`models`. Raises StartError
+        where no thread can be started.
         """
         self._options = options
         self._observer = observer or Observer()
         self._deliver = deliver
         self._runners = _runners(models, options, self._observer)
+        _start(threading.Thread(target=lambda: None))  # says now if there will be no thread
         self._wake = threading.Condition()  # guards the four fields below
         self._submitted: list[tuple[Runner, Request]] = []
         self._cancelled: list[Ticket] = []
@@ -68,8 +70,8 @@ class Engine:
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread. Once."""
-        self._thread.start()
+        """Starts the thread. Once. Raises StartError."""
+        _start(self._thread)
 
     def submit(
         self, task: Task, ticket: Ticket, admit: Callable[[AnswerSize], None] | None = None
@@ -88,14 +90,14 @@ class Engine:
             raise UnknownModel(task.model)
         try:
             self._refuse_if_draining()
-            runner.admission.check(1)  # before any work is put into it
+            runner.admission.check(1, task.client)  # before any work is put into it
             request = runner.prepare(task)
-            request.ticket, request.submitted = ticket, submitted
+            request.ticket, request.client, request.submitted = ticket, task.client, submitted
             if admit is not None:
                 admit(request.answer)
             with self._wake:
                 self._refuse_if_draining()
-                runner.admission.take(request.size)
+                runner.admission.take(request.size, request.client)
                 self._submitted.append((runner, request))
                 self._wake.notify_all()
             self._hurry()
@@ -229,6 +231,13 @@ def _runners(
         except Exception:
             logger.exception("refused a model: %s: it cannot be set up", name)
     return runners
+
+
+def _start(thread: threading.Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise StartError(error) from error
 
 
 def _runner(name: str, artifact: Artifact, options: EngineOptions, observer: Observer) -> Runner:

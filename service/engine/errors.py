@@ -21,6 +21,16 @@ stopped under a running task) reach the client in a ``Failed`` event.
 from __future__ import annotations
 
 
+class StartError(RuntimeError):
+    """The engine cannot start: the system gives it no thread or no memory."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(
+            f"the engine cannot start: {cause}; raise the limits of the process (ulimit -u for "
+            "threads, or the container's pids and memory limits), or lower --threads or --max-rows"
+        )
+
+
 class EngineError(Exception):
     """Anything the engine refuses or fails at. ``str()`` is a sentence for the client."""
 

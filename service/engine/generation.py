@@ -19,7 +19,8 @@ from service.engine.portable_state import Sealer, Snapshot
 from service.engine.sequence import RowSequence
 from service.engine.stopping import StopMatcher
 from service.engine.tasks import Echo, Event, Finished, FinishReason, Generate, Token, TokenLogprob
-from service.kernel.interface import Kernel, RowResult, RowWork, Sampling, Scored
+from service.engine.withheld import Before, Drawn, Withheld
+from service.kernel.interface import RowResult, RowWork, Sampling, Scored
 
 TOKENS_BETWEEN_LOOKS = 16  # drawn between two copies of a state that a stop string may make useful
 
@@ -29,7 +30,8 @@ class SharedStart:
 
     ``brought``: the state that the client resumes from. ``prompt``: the one that the first choice
     reads; the others wait for it to have the state before its last token, unless the prompt is
-    scored (``scores``), which every choice does for itself.
+    scored (``scores``), which every choice does for itself. ``again``: tokens drawn earlier, at the
+    end of ``prompt``, whose text a stop string has cut off; without a new prompt it comes first.
     """
 
     def __init__(
@@ -39,7 +41,8 @@ class SharedStart:
         self.prompt = prompt
         self.sealer = sealer
         self.brought = brought
-        self.scores = task.echo and task.logprobs is not None
+        self.again = () if brought is None or task.prompt else brought.unread
+        self.scores = task.logprobs is not None and (task.echo or bool(self.again))
         self._open = task.n
 
     def close(self) -> bool:
@@ -72,30 +75,36 @@ class Choice(RowSequence):
         follows = prompt is not shared.prompt and not shared.scores
         self._waits = follows and len(prompt.tokens) > 1
         self._prompt_scores: list[Scored] = []
-        self._seen = {token for token, _ in pieces}
+        self._seen = {token for token, _ in pieces} | set(shared.again)
         self._position = 0  # of the first draw
         pending = b""
         if shared.brought is not None:
             self._seen |= shared.brought.seen
             self._position = shared.brought.position
-            if not pieces:  # what is read in between leaves no half of a character to complete
+            if (
+                not self._task.prompt
+            ):  # what is read in between leaves no half of a character to complete
                 pending = shared.brought.pending
         self._drawn_tokens: list[int] = []
         self._last = prompt.tokens[0]
         self._decoder = tokenizer.decoder(pending)
         self._matcher = StopMatcher(self._task.stop)
+        self._rewinds = self._task.return_state and bool(self._task.stop)
+        self._before: Before | None = None  # the token that the call under way draws
+        self._withheld = Withheld()
         self._shown: tuple[int, State] | None = None  # read of what was drawn and shown, so far
-        self._kernel: Kernel
+        self._first: State | None = None  # before the prompt, where a state is to be returned
 
-    def start(self, kernel: Kernel) -> None:
+    def start(self) -> None:
         """Begins at the beginning, or as far on as is known."""
-        self._kernel = kernel
         if self._shared.brought is None:
-            kernel.open(self.row)
+            self._kernel.open(self.row)
         else:
-            kernel.restore(self.row, self._shared.brought.state)
+            self._kernel.restore(self.row, self._shared.brought.state)
+        if self._task.return_state:
+            self._first = self._kernel.save(self.row)
         if not self._waits:
-            self._prompt.begin(kernel, self.row)
+            self._prompt.begin(self._kernel, self.row)
 
     @property
     def urgent(self) -> bool:
@@ -108,6 +117,8 @@ class Choice(RowSequence):
             return None
         if self._prompt.done:
             self._look_back()
+            if self._rewinds:
+                self._before = Before(self._kernel.save(self.row), self._last)
             stretch = Stretch([self._last], keep=0, cut=False)
         else:
             stretch = self._prompt.stretch(steps)
@@ -126,17 +137,19 @@ class Choice(RowSequence):
     def take(self, result: RowResult) -> list[Event]:
         """Events for the tokens drawn; Finished when the choice is complete."""
         events = [] if self._prompt.done else self._read(result)
+        if self._rewinds and self._before is None and self._first is not None:
+            self._before = Before(self._prompt.before_last or self._first, self._prompt.tokens[-1])
         for scored in result.drawn:
             events += self._add(scored)
             if self.ended_by is not None:
                 return events
         if self._prompt.done and self.drawn == self._task.max_tokens:
-            events.append(self._finish("length"))
+            events += self._finish("length")
         return events
 
     def expire(self) -> list[Event]:
         """Ends with what there is."""
-        return [self._finish("deadline")]
+        return self._finish("deadline")
 
     def _follow(self) -> bool:
         """Takes over what the first choice has read, once it has read it."""
@@ -149,8 +162,7 @@ class Choice(RowSequence):
 
     def _most_drawn(self) -> int:
         left = self._task.max_tokens - self.drawn
-        # where the state is wanted and a stop string may end it, it must not run ahead
-        return min(left, 1) if self._task.return_state and self._task.stop else left
+        return min(left, 1) if self._rewinds else left  # the state before each is wanted
 
     def _look_back(self) -> None:
         """Copies the state now and then while all that was drawn has been shown: where a stop
@@ -166,44 +178,89 @@ class Choice(RowSequence):
         self._prompt.take(result)
         self.prompt_read = self._prompt.newly_read
         self._prompt_scores += result.scored
-        return self._echo() if self._task.echo and self._prompt.done else []
+        if not self._prompt.done:
+            return []
+        return [*(self._echo() if self._task.echo else []), *self._show_again()]
 
-    def _add(self, scored: Scored) -> list[Event]:
-        if scored.token == self._tokenizer.end:
-            return [self._finish("end")]
-        self._last = scored.token
-        self._seen.add(scored.token)
-        self._drawn_tokens.append(scored.token)
-        self.drawn += 1
-        text = self._matcher.push(self._decoder.push(scored.token))
-        reported = None if self._task.logprobs is None else self._report(scored, None)
-        held = self._matcher.holding or bool(self._decoder.pending)
-        events: list[Event] = [Token(self._sampling.choice, text, reported, held)]
-        if self._matcher.stopped:
-            events.append(self._finish("stop"))
+    def _show_again(self) -> list[Event]:
+        """What an earlier stop string has cut off. It is not searched for stop strings."""
+        brought, events = self._shared.brought, list[Event]()
+        shown = 0 if brought is None else brought.shown
+        for place, token in enumerate(self._shared.again):
+            text = self._decoder.push(token)
+            rest, shown = text[shown:], max(0, shown - len(text))
+            if rest or not text:
+                reported = self._report(self._prompt_scores[place], None) if self._logs else None
+                events.append(Token(self._sampling.choice, rest, reported))
         return events
 
-    def _finish(self, reason: FinishReason) -> Finished:
+    def _add(self, scored: Scored) -> list[Event]:
+        token = scored.token
+        if token == self._tokenizer.end:
+            return self._finish("end")
+        pending, is_new = self._decoder.pending, token not in self._seen
+        self._last = token
+        self._seen.add(token)
+        self._drawn_tokens.append(token)
+        self.drawn += 1
+        text = self._decoder.push(token)
+        shown = self._matcher.push(text)
+        events: list[Event] = []
+        if self._tracks:
+            reported = self._report(scored, None) if self._logs else None
+            self._withheld.add(Drawn(token, text, pending, is_new, reported, self._before))
+            events += self._settled(len(shown))
+        if not self._logs:
+            events.append(Token(self._sampling.choice, shown))
+        return [*events, *self._finish("stop")] if self._matcher.stopped else events
+
+    @property
+    def _logs(self) -> bool:
+        return self._task.logprobs is not None
+
+    @property
+    def _tracks(self) -> bool:
+        """Whether it matters which tokens the shown text is of."""
+        return self._logs or self._rewinds
+
+    def _settled(self, characters: int, *, ends: bool = False) -> list[Event]:
+        """So much more text is shown: with logprobs, the events of tokens that are shown whole;
+        when it ``ends`` there, also of one that is shown in part.
+        """
+        whole = ends or not self._decoder.pending
+        settled = list(self._withheld.show(characters, whole=whole))
+        if ends:
+            settled += self._withheld.cut()
+        if not self._logs:
+            return []
+        return [Token(self._sampling.choice, drawn.text, drawn.report) for drawn in settled]
+
+    def _finish(self, reason: FinishReason) -> list[Event]:
+        """The last events: with logprobs, tokens with the text that was withheld; the end."""
         returns = self._task.return_state
         # half a character is left to the next part, where there may be one
-        pending = self._decoder.pending if returns and reason != "end" else b""
+        pending = self._decoder.pending if returns and reason not in ("end", "stop") else b""
         held_back = "" if pending else self._decoder.flush()
+        self._withheld.complete(held_back)
         text = self._matcher.push(held_back) + self._matcher.flush()
         if self._matcher.stopped:
             reason = "stop"
         self.ended_by = reason
         self._remember(reason)
-        return Finished(
+        state = self._shared.sealer.seal(self._snapshot(reason, pending)) if returns else None
+        told = self._settled(len(text), ends=True) if self._tracks else []
+        finished = Finished(
             index=self._sampling.choice,
             reason=reason,
-            text=text,
+            text="" if told else text,
             prompt_tokens=len(self._pieces),
             completion_tokens=self.drawn,
             cached_tokens=self._prompt.cached,
             seed=self._sampling.seed,
-            state=self._seal(reason, pending) if returns else None,
+            state=state,
             final=self._shared.close(),
         )
+        return [*told, finished]
 
     def _remember(self, reason: FinishReason) -> None:
         """Keeps the state after the whole text, for a conversation that goes on with it."""
@@ -215,7 +272,7 @@ class Choice(RowSequence):
                 self._prompt.remember(self._drawn_tokens[:read], state)
         elif self.drawn:
             read = self.drawn if reason == "end" else self.drawn - 1
-            self._prompt.remember(self._drawn_tokens[:read], self._kernel.save(self.row))
+            self._prompt.remember(self._drawn_tokens[:read], self.state)
 
     def _seal(self, reason: FinishReason, pending: bytes) -> str:
         return self._shared.sealer.seal(self._snapshot(reason, pending), self._task.tenant)
@@ -223,15 +280,36 @@ class Choice(RowSequence):
     def _snapshot(self, reason: FinishReason, pending: bytes) -> Snapshot:
         if not self._prompt.done:
             return self._before_prompt()
+        if reason == "stop":
+            return self._before_cut()
         ended = reason == "end"
         return Snapshot(
-            state=self._kernel.save(self.row),
+            state=self.state,
             last=self._tokenizer.end if ended else self._last,
             position=self._position + self.drawn + ended,
             seed=self._sampling.seed,
             choice=self._sampling.choice,
             seen=frozenset(self._seen),
             pending=pending,
+        )
+
+    def _before_cut(self) -> Snapshot:
+        """After the text that is shown: before the tokens that a stop string has cut, which are
+        kept beside it.
+        """
+        cut = self._withheld.tokens
+        before = cut[0].before
+        assert before is not None, "the state before each token is kept"
+        return Snapshot(
+            state=before.state,
+            last=before.last,
+            position=self._position + self.drawn,
+            seed=self._sampling.seed,
+            choice=self._sampling.choice,
+            seen=frozenset(self._seen - {drawn.token for drawn in cut if drawn.is_new}),
+            pending=cut[0].pending,
+            unread=tuple(drawn.token for drawn in cut),
+            shown=self._withheld.shown,
         )
 
     def _before_prompt(self) -> Snapshot:
@@ -241,9 +319,9 @@ class Choice(RowSequence):
         seed, choice = self._sampling.seed, self._sampling.choice
         if self._shared.brought is not None:
             return replace(self._shared.brought, seed=seed, choice=choice)
-        self._kernel.open(self.row)  # nobody else needs what it has read
+        assert self._first is not None, "a state is returned"
         return Snapshot(
-            state=self._kernel.save(self.row),
+            state=self._first,
             last=self._tokenizer.end,
             position=0,
             seed=seed,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from model.tokenizer import Tokenizer
+from model.tokenizer import Piece, Tokenizer
 from service.engine.cached_prompt import CachedPrompt
 from service.engine.errors import InvalidTask, WrongKind
 from service.engine.generation import Choice, SharedStart
@@ -62,7 +62,7 @@ class RequestMaker:
     def _generate(self, task: Generate) -> Request:
         self._check(task)
         brought = None if task.state is None else self._sealer.open(task.state, task.tenant)
-        pieces = self._texts.prompt(task)
+        pieces = self._continued(task, brought)
         sampling = replace(
             task.sampling, logprob=task.logprobs is not None, top_logprobs=task.logprobs or 0
         )
@@ -74,7 +74,7 @@ class RequestMaker:
             Choice(shared, replace(sampling, choice=index), self._tokenizer, pieces, prompt)
             for index, prompt in enumerate(prompts)
         ]
-        return Request([choices], task.deadline_seconds, _answer_size(task, len(pieces)))
+        return Request(choices, task.deadline_seconds, _answer_size(task, len(pieces)))
 
     def _check(self, task: Generate) -> None:
         if not 1 <= task.n <= self._options.rows:
@@ -97,13 +97,34 @@ class RequestMaker:
         """
         scores = task.echo and task.logprobs is not None
         cached = brought is None and not scores
-        tokens = [self._tokenizer.end if brought is None else brought.last, *tokens]
+        if brought is not None:
+            tokens = [brought.last, *(tokens if task.prompt else brought.unread)]
+        else:
+            tokens = [self._tokenizer.end, *tokens]
         trail = self._trail(task.tenant, tokens) if cached else None
-        leads = task.n > 1 and not scores
+        leads = (task.n > 1 and not scores) or (task.return_state and bool(task.stop))
         return [
             CachedPrompt(tokens, self._cache, trail, leads=leads and index == 0)
             for index in range(task.n)
         ]
+
+    def _continued(self, task: Generate, brought: Snapshot | None) -> list[Piece]:
+        """The prompt, encoded together with the shown part of tokens that a stop string has cut.
+
+        The texts of the pieces join to the prompt alone.
+        """
+        if brought is None or not brought.shown or not task.prompt:
+            return self._texts.prompt(task)
+        decoder = self._tokenizer.decoder(brought.pending)
+        shown = "".join(map(decoder.push, brought.unread))[: brought.shown]
+        if not isinstance(task.prompt, str):
+            parts = [Piece(token, "") for token in self._texts.ids("prompt", shown)]
+            return parts + self._texts.prompt(task)
+        pieces, skip = [], len(shown)
+        for piece in self._texts.prompt(replace(task, prompt=shown + task.prompt)):
+            pieces.append(Piece(piece.id, piece.text[skip:]))
+            skip = max(0, skip - len(piece.text))
+        return pieces
 
     def _trail(self, tenant: str, tokens: Sequence[int]) -> Trail | None:
         return Trail(tenant, tokens) if self._cache.enabled else None
@@ -119,11 +140,10 @@ class RequestMaker:
         texts = self._texts.scored(task)
         tokens = sum(map(len, texts))
         sheet = ScoreSheet(texts, self._tokenizer.unknown)
-        groups = [
-            [ScoredText(self._tokenizer, pieces, sheet, index)]
-            for index, pieces in enumerate(texts)
+        sequences = [
+            ScoredText(self._tokenizer, pieces, sheet, index) for index, pieces in enumerate(texts)
         ]
-        return Request(groups, task.deadline_seconds, AnswerSize(tokens, tokens))
+        return Request(sequences, task.deadline_seconds, AnswerSize(tokens, tokens))
 
     def _next_word(self, task: NextWord) -> Request:
         if task.top < 1:
@@ -132,7 +152,7 @@ class RequestMaker:
             start = start_of(task.prompt, self._tokenizer)
             prompt = self._context(task, start.context)
             query = WordQuery(self._vocabulary, start, prompt, task.top)
-            return Request([[query]], task.deadline_seconds)
+            return Request([query], task.deadline_seconds)
         return self._search(task, self._vocabulary)
 
     def _search(self, task: NextWord, spelling: Spelling) -> Request:
@@ -144,10 +164,10 @@ class RequestMaker:
             start.required.encode(),
             self._options.search_expansions,
         )
-        shared = SharedSearch(search, self._context(task, start.context), task.top)
         rows = min(self._options.search_rows, self._options.rows)
+        shared = SharedSearch(search, self._context(task, start.context), task.top, rows)
         workers = [SearchWorker(shared, leader=index == 0) for index in range(rows)]
-        return Request([workers], task.deadline_seconds)
+        return Request(workers, task.deadline_seconds)
 
 
 def _answer_size(task: Generate, prompt_tokens: int) -> AnswerSize:

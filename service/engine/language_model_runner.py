@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from model.artifact import Artifact
 from model.networks import LanguageModel
@@ -24,7 +24,7 @@ from service.engine.sequence import Request, RowSequence, Ticket
 from service.engine.state_cache import StateCache
 from service.engine.tasks import Event, Failed, Task
 from service.kernel.choice import make_kernel
-from service.kernel.interface import Kernel, RowResult, RowWork
+from service.kernel.interface import InvalidWork, Kernel, RowResult, RowWork
 
 logger = logging.getLogger(__name__)
 Job = tuple[RowSequence, RowWork]
@@ -55,7 +55,7 @@ class LanguageModelRunner:
         )
         self._steps = options.burst_steps
         self._observer = observer
-        self._scheduler: Scheduler[RowSequence] = Scheduler(options.rows)
+        self._scheduler: Scheduler[RowSequence] = Scheduler(options.rows, options.slice_steps)
         self._kernel: Kernel = make_kernel(
             artifact.network,
             kernel=options.kernel,
@@ -82,9 +82,8 @@ class LanguageModelRunner:
     def accept(self, request: Request) -> None:
         """Puts a prepared request into the queue."""
         self._requests[request.ticket] = request
-        for group in request.groups:
-            self._scheduler.enqueue(group)
-            self._request_of.update(dict.fromkeys(group, request))
+        self._scheduler.enqueue(request.client, request.sequences)
+        self._request_of.update(dict.fromkeys(request.sequences, request))
         self._tell_load()
 
     def cancel(self, ticket: Ticket) -> None:
@@ -106,10 +105,10 @@ class LanguageModelRunner:
         self._kernel.interrupt()
 
     def step(self) -> TicketEvents:
-        """One turn: what is late goes, who fits comes in, rows move, results are settled."""
+        """One turn: what is late goes, rows are shared out, rows move, results are settled."""
         now = time.monotonic()
         events = self._expire(now)
-        came = self._admit(now)
+        came = self._share_rows(now, events)
         running = self._scheduler.running
         urgent = [one for one in running if one.urgent] if self._may_go_ahead(came, now) else []
         jobs = _jobs(urgent, AHEAD_STEPS, 1)
@@ -127,36 +126,53 @@ class LanguageModelRunner:
         return not self._went_ahead or (came and now - self._all_moved < PATIENCE_SECONDS)
 
     def _move(self, jobs: Sequence[Job], steps: int) -> TicketEvents:
-        if not jobs:
-            return []
-        results = self._run(jobs, steps)
-        return self._fail_all(jobs) if results is None else self._settle(jobs, results)
+        return self._settle(jobs, self._run(jobs, steps)) if jobs else []
 
     def _expire(self, now: float) -> TicketEvents:
         events: TicketEvents = []
         for request in [request for request in self._requests.values() if request.is_late(now)]:
-            running = [one for one in request.live if one.phase is Phase.RUNNING]
-            if len(running) < len(request.live):  # part of it has not even begun
+            if not request.begun:
                 events += self._fail(request, DeadlineExceeded(), "deadline")
                 continue
-            for sequence in running:
-                if sequence.phase is Phase.RUNNING:  # the first may have ended the request
-                    events += self._note(request, sequence, sequence.expire())
+            for sequence in request.live:
+                if sequence.live:  # the first may have ended the request
+                    events += self._attempt(request, sequence, sequence.expire)
         return events
 
-    def _admit(self, now: float) -> bool:
-        """Gives rows to those who wait; whether anybody got one."""
-        admitted = self._scheduler.admit()
-        for sequence in admitted:
-            sequence.start(self._kernel)
-            if sequence.counts:
-                waited = now - self._request_of[sequence].submitted
-                self._observer.queued(self.name, waited)
-        if admitted:
-            self._tell_load()
-        return bool(admitted)
+    def _share_rows(self, now: float, events: TicketEvents) -> bool:
+        """Gives free rows to sequences that wait, then pauses some for others where that is fair;
+        whether any sequence has a row for the first time. Adds the events of failures.
+        """
+        came = False
+        for sequence in self._scheduler.admit():
+            came |= self._enter(sequence, now, events)
+        while (exchange := self._scheduler.next_exchange()) is not None:
+            exchange.giver.pause()
+            self._scheduler.exchange(*exchange)
+            came |= self._enter(exchange.taker, now, events)
+        return came
 
-    def _run(self, jobs: Sequence[Job], steps: int) -> list[RowResult] | None:
+    def _enter(self, sequence: RowSequence, now: float, events: TicketEvents) -> bool:
+        """Lets a sequence begin or go on in its row; whether it has begun."""
+        if not sequence.live:  # its request has failed in this turn
+            return False
+        request, begins = self._request_of[sequence], not sequence.entered
+
+        def enter() -> list[Event]:
+            sequence.enter(self._kernel)
+            return []
+
+        if begins and sequence.counts:
+            self._observer.queued(self.name, now - request.submitted)
+        events += self._attempt(request, sequence, enter)
+        self._tell_load()
+        return begins
+
+    def _run(self, jobs: Sequence[Job], steps: int) -> list[RowResult | None]:
+        """What came of each job; None where it failed. Work that cannot be done is refused before
+        any row has moved, so the jobs beside it are tried without it; after any other failure it
+        is not known which rows have moved.
+        """
         begun = time.monotonic()
         try:
             results = self._kernel.run(
@@ -164,18 +180,26 @@ class LanguageModelRunner:
                 steps,
                 cut_at_end=self._is_awaited(jobs),
             )
+        except InvalidWork as error:
+            if len(jobs) == 1:
+                logger.error("%s cannot do the work of a sequence: %s", self.name, error)
+                return [None]
+            half = len(jobs) // 2
+            return [*self._run(jobs[:half], steps), *self._run(jobs[half:], steps)]
         except Exception:
             logger.exception("a step of %s failed over %d rows", self.name, len(jobs))
-            return None
+            return [None] * len(jobs)
         taken = max(result.read + max(len(result.drawn) - 1, 0) for result in results)
+        if not self._went_ahead:
+            self._scheduler.advance(taken)
         self._observer.step(self.name, (time.monotonic() - begun) / max(taken, 1), len(jobs))
-        return results
+        return list(results)
 
     def _is_awaited(self, jobs: Sequence[Job]) -> bool:
         """Whether something goes on as soon as one of these rows has done its work."""
         return self._scheduler.waiting_count > 0 or any(work.draw == 0 for _, work in jobs)
 
-    def _settle(self, jobs: Sequence[Job], results: Sequence[RowResult]) -> TicketEvents:
+    def _settle(self, jobs: Sequence[Job], results: Sequence[RowResult | None]) -> TicketEvents:
         events: TicketEvents = []
         now = time.monotonic()
         read_before = sum(sequence.prompt_read for sequence, _ in jobs)
@@ -190,16 +214,26 @@ class LanguageModelRunner:
         )
         return events
 
-    def _take(self, sequence: RowSequence, result: RowResult, now: float) -> TicketEvents:
+    def _take(self, sequence: RowSequence, result: RowResult | None, now: float) -> TicketEvents:
         request = self._request_of[sequence]
-        drawn_before = sequence.drawn
-        try:
-            taken = sequence.take(result)
-        except Exception:
-            logger.exception("settling a step of %s failed for one sequence", self.name)
+        if result is None or result.failed:
+            logger.error("a sequence of %s has failed", self.name)
             return self._fail(request, StepFailed())
+        drawn_before = sequence.drawn
+        events = self._attempt(request, sequence, lambda: sequence.take(result))
         self._time_tokens(sequence, request, sequence.drawn - drawn_before, now)
-        return self._note(request, sequence, taken)
+        return events
+
+    def _attempt(
+        self, request: Request, sequence: RowSequence, do: Callable[[], list[Event]]
+    ) -> TicketEvents:
+        """Has a sequence do something. What goes wrong fails its request and no other."""
+        try:
+            events = do()
+        except Exception:
+            logger.exception("a sequence of %s failed outside of the kernel", self.name)
+            return self._fail(request, StepFailed())
+        return self._note(request, sequence, events)
 
     def _note(self, request: Request, sequence: RowSequence, events: list[Event]) -> TicketEvents:
         """Passes a sequence's events on and ends what they end."""
@@ -208,13 +242,6 @@ class LanguageModelRunner:
         elif sequence.ended_by is not None:
             self._end(sequence, sequence.ended_by)
         return [(request.ticket, event) for event in events]
-
-    def _fail_all(self, jobs: Sequence[Job]) -> TicketEvents:
-        events: TicketEvents = []
-        for sequence, _ in jobs:
-            if sequence.phase is Phase.RUNNING:
-                events += self._fail(self._request_of[sequence], StepFailed())
-        return events
 
     def _fail(
         self, request: Request, error: EngineError, reason: EndReason = "error"
@@ -229,8 +256,7 @@ class LanguageModelRunner:
 
     def _end(self, sequence: RowSequence, reason: EndReason) -> None:
         self._scheduler.end(sequence)
-        self.admission.release(1)
-        del self._request_of[sequence]
+        self.admission.release(1, self._request_of.pop(sequence).client)
         if sequence.counts:
             self._observer.finished(self.name, reason)
         self._tell_load()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from model.state import State
 from model.tokenizer import Tokenizer
 from service.engine.cached_prompt import CachedPrompt, Stretch
 from service.engine.errors import DeadlineExceeded
@@ -19,7 +20,7 @@ from service.engine.tasks import Event, Failed, NextWordsFound, Word
 from service.engine.word_search import Found, Node, WordSearch
 from service.engine.word_vocabulary import WordVocabulary
 from service.engine.words import last_run, unfinished_word
-from service.kernel.interface import Kernel, RowResult, RowWork
+from service.kernel.interface import FloatArray, RowResult, RowWork
 
 
 class Start(NamedTuple):
@@ -60,10 +61,10 @@ class WordQuery(RowSequence):
         self._vocabulary = vocabulary
         self._top = top
 
-    def start(self, kernel: Kernel) -> None:
+    def start(self) -> None:
         """Begins as far on as is known."""
-        super().start(kernel)
-        self._prompt.begin(kernel, self.row)
+        super().start()
+        self._prompt.begin(self._kernel, self.row)
 
     @property
     def urgent(self) -> bool:
@@ -97,32 +98,62 @@ class WordQuery(RowSequence):
 
 
 class SharedSearch:
-    """A search and its prompt, shared by its workers."""
+    """A search and its prompt, shared by its workers.
 
-    def __init__(self, search: WordSearch, prompt: CachedPrompt, top: int) -> None:
+    Nodes are expanded in rounds of up to ``width``, in their order, once all of a round are read.
+    What is found does not depend on how many of the workers have a row.
+    """
+
+    def __init__(self, search: WordSearch, prompt: CachedPrompt, top: int, width: int) -> None:
         self.search = search
         self.prompt = prompt
         self.top = top
-        self.in_flight = 0
+        self._width = width
+        self._round = [search.root]  # which the leader reads with the prompt
+        self._taken = 1  # nodes of the round that workers have taken
+        self._read: dict[int, tuple[FloatArray, State]] = {}  # by place in the round
+
+    def take_node(self) -> tuple[int, Node] | None:
+        """The next node of the round and its place, for a worker; None if all are taken."""
+        if not self._round:
+            nodes = (self.search.next_node() for _ in range(self._width))
+            self._round = [node for node in nodes if node is not None]
+        place = self._taken
+        if place == len(self._round):
+            return None
+        self._taken += 1
+        return place, self._round[place]
+
+    def put(self, place: int, logprobs_V: FloatArray, state: State) -> None:
+        """What came after a node; expands the round if it was the last one."""
+        self._read[place] = logprobs_V, state
+        if len(self._read) < len(self._round):
+            return
+        for index, node in enumerate(self._round):
+            self.search.expand(node, *self._read[index])
+        self._round, self._taken, self._read = [], 0, {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to read."""
+        return not self._round and self.search.is_over
 
 
 class SearchWorker(RowSequence):
-    """Expands one node a turn. The ``leader`` reads the prompt first."""
+    """Reads one node a turn. The ``leader`` reads the prompt first."""
 
     def __init__(self, shared: SharedSearch, *, leader: bool) -> None:
         super().__init__()
         self.counts = leader
         self._shared = shared
         self._leader = leader
-        self._node: Node | None = None
-        self._kernel: Kernel
+        self._place = 0
 
-    def start(self, kernel: Kernel) -> None:
-        """Remembers whose rows hold the states; the leader begins as far on as is known."""
-        super().start(kernel)
-        self._kernel = kernel
+    def start(self) -> None:
+        """The leader begins as far on as is known."""
+        super().start()
         if self._leader:
-            self._shared.prompt.begin(kernel, self.row)
+            self._shared.prompt.begin(self._kernel, self.row)
 
     @property
     def urgent(self) -> bool:
@@ -130,38 +161,39 @@ class SearchWorker(RowSequence):
         return self._leader and not self._shared.prompt.done
 
     def work(self, steps: int, draws: int) -> RowWork | None:  # noqa: ARG002
-        """The prompt, or the likeliest node that no other worker has."""
-        shared = self._shared
-        if not shared.prompt.done:
-            if not self._leader:
-                return None
-            self._node = shared.search.root
-            stretch = shared.prompt.stretch(steps)
-        else:
-            self._node = shared.search.next_node()
-            if self._node is None:
-                return None
-            if self._node.state is not None:
-                self._kernel.restore(self.row, self._node.state)
-            stretch = Stretch([self._node.token], keep=0, cut=False)
-        shared.in_flight += 1
+        """The prompt, or the next node of the round."""
+        stretch = self._stretch(steps)
+        if stretch is None:
+            return None
         return RowWork(
             row=self.row, feed=stretch.feed, distribution=not stretch.cut, keep=stretch.keep
         )
 
+    def _stretch(self, steps: int) -> Stretch | None:
+        prompt = self._shared.prompt
+        if not prompt.done:
+            return prompt.stretch(steps) if self._leader else None
+        taken = self._shared.take_node()
+        if taken is None:
+            return None
+        self._place, node = taken
+        if node.state is not None:
+            self._kernel.restore(self.row, node.state)
+        return Stretch([node.token], keep=0, cut=False)
+
     def take(self, result: RowResult) -> list[Event]:
-        """Hands the distribution to the search; the last worker of the last turn answers."""
+        """Hands the distribution to the search; the last worker of the last round answers."""
         shared = self._shared
-        shared.in_flight -= 1
         if not shared.prompt.done:
             shared.prompt.take(result)
             self.prompt_read = shared.prompt.newly_read
-        if self._node is not None and result.logprobs_V is not None:
-            shared.search.expand(self._node, result.logprobs_V, self._kernel.save(self.row))
-            if shared.in_flight == 0 and shared.search.is_over:
-                self.ended_by = "done"
-                return [answer(shared.search.found, shared.top, shared.prompt)]
-        return []
+        if result.logprobs_V is None:
+            return []
+        shared.put(self._place, result.logprobs_V, self._kernel.save(self.row))
+        if not shared.is_over:
+            return []
+        self.ended_by = "done"
+        return [answer(shared.search.found, shared.top, shared.prompt)]
 
     def expire(self) -> list[Event]:
         """A search that was cut short is not shown."""

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Literal
 
+from service.engine.scheduler import SLICE_STEPS
 from service.kernel.layout import Precision
 
 
@@ -14,9 +15,11 @@ class EngineOptions:
     """A sequence is one choice of a generation, one scored text, or one worker of a search.
 
     ``rows``: sequences that run at the same time, per language model. ``waiting``: sequences
-    that may wait for a row, per language model, and texts that may wait, per classifier.
+    of one client that may wait for a row, per language model, and texts that may wait, per
+    classifier (of all clients together: see :mod:`service.engine.admission`).
     ``kernel`` and ``precision``: see :mod:`service.kernel.choice`. ``threads``: of the matrix
-    products. ``burst_steps``: steps per turn, at most.
+    products. ``burst_steps``: steps per turn, at most. ``slice_steps``: steps that a sequence keeps
+    its row at least, before another that has the same right to it may have it.
     ``prompt_tokens``: the longest prompt or scored text. ``answer_logprobs``: the most
     log-probabilities in one answer, alternatives included.
     ``state_cache_bytes``: of the states kept, per language model. ``state_key``: signs portable
@@ -34,6 +37,7 @@ class EngineOptions:
     precision: Precision = "int8"
     threads: int = 2
     burst_steps: int = 8
+    slice_steps: int = SLICE_STEPS
     prompt_tokens: int = 100_000
     answer_logprobs: int = 1 << 18
     state_cache_bytes: int = 64 * 2**20

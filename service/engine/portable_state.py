@@ -4,7 +4,8 @@
 
 ``fingerprint`` tells the model's files, ``last`` is the token that was drawn and not yet read,
 ``position`` counts the draws so far. The body, compressed, holds the half of a character that was
-not shown yet, a bit for each token that the repetition penalty knows, and the state in float32.
+not shown yet, the tokens after ``last`` that a stop string has cut, a bit for each token that the
+repetition penalty knows, and the state in float32.
 HMAC-SHA256 over all of it, and over the API key's digest where states are bound to keys; nothing
 is looked at before the signature has been checked. Then every field is checked as if there were no
 signature, so that a stolen key harms no other request. The size does not depend on how much was
@@ -21,8 +22,9 @@ import hmac
 import math
 import struct
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,21 +35,28 @@ from model.networks import LanguageModel
 from model.state import State
 from service.engine.errors import ForeignState, InvalidState
 
-VERSION = 1
+VERSION = 2
 SIGNATURE_BYTES = 32
 FINGERPRINT_BYTES = 16
 LONGEST_PENDING = 3  # bytes of a character that is not whole
+MOST_UNREAD = 1024  # tokens that a stop string has cut, which has 100 characters at most
+LONGEST_SHOWN = 1 << 12  # characters of the first of them
 LARGEST_POSITION = 2**53
 LARGEST_CHOICE = 2**16
 ROUNDING = 1e-3  # by which a hidden state may lie beyond its bound
 LARGEST_CELL = 2.0**26  # a cell state grows by 1 a step, which float32 can follow up to 2^24
 _HEAD = struct.Struct("<B16sIQQQ")
-_PENDING = struct.Struct("<B")
+_PENDING = struct.Struct("<BHI")  # bytes of a character, tokens that were cut, shown of their text
+_TOKEN = np.dtype("<u4")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Where a sequence stopped. ``pending``: bytes of a character that is not whole yet."""
+    """Where a sequence stopped.
+
+    ``pending``: bytes of a character that is not whole yet. ``unread``: tokens drawn after ``last``
+    of whose text only the first ``shown`` characters were shown, because of a stop string.
+    """
 
     state: State
     last: int
@@ -56,6 +65,18 @@ class Snapshot:
     choice: int
     seen: frozenset[int]
     pending: bytes = b""
+    unread: tuple[int, ...] = ()
+    shown: int = 0
+
+
+class _Body(NamedTuple):
+    """The part of a token that is compressed, field by field."""
+
+    pending: bytes
+    unread: tuple[int, ...]
+    shown: int
+    seen: bytes
+    numbers: bytes
 
 
 def fingerprint_of(artifact: Artifact) -> bytes:
@@ -101,8 +122,9 @@ class Sealer:
         parts = [snapshot.state.hidden_LBH, snapshot.state.cell_LBH][: self._parts]
         body = b"".join(
             (
-                _PENDING.pack(len(snapshot.pending)),
+                _PENDING.pack(len(snapshot.pending), len(snapshot.unread), snapshot.shown),
                 snapshot.pending,
+                np.array(snapshot.unread, dtype=_TOKEN).tobytes(),
                 _bits(snapshot.seen, self._vocabulary),
                 *(part.float().numpy().tobytes() for part in parts if part is not None),
             )
@@ -132,18 +154,19 @@ class Sealer:
             raise ForeignState(f"it is of version {version} of the format, this is {VERSION}")
         if fingerprint != self._fingerprint:
             raise ForeignState("it belongs to another model or another version of this one")
-        drawable = last < self._vocabulary and last not in self._never_drawn
-        if not drawable or position > LARGEST_POSITION or choice > LARGEST_CHOICE:
+        if not self._may_be_drawn([last]) or position > LARGEST_POSITION or choice > LARGEST_CHOICE:
             raise InvalidState
-        pending, seen, numbers = self._parts_of(self._expand(sealed[_HEAD.size :]))
+        body = self._body_of(self._expand(sealed[_HEAD.size :]))
         return Snapshot(
-            state=self._state(numbers),
+            state=self._state(body.numbers),
             last=last,
             position=position,
             seed=seed,
             choice=choice,
-            seen=self._seen(seen),
-            pending=pending,
+            seen=self._seen(body.seen),
+            pending=body.pending,
+            unread=body.unread,
+            shown=body.shown,
         )
 
     def _sign(self, sealed: bytes, tenant: str) -> bytes:
@@ -151,9 +174,10 @@ class Sealer:
         return hmac.digest(self._key, b"unroll state\0" + owner + sealed, "sha256")
 
     def _expand(self, compressed: bytes) -> bytes:
-        """The body, which has a known length: no more than that is ever expanded."""
+        """The body, whose length is bounded: no more than that is ever expanded."""
         expander = zlib.decompressobj()
-        longest = _PENDING.size + LONGEST_PENDING + self._fixed_bytes
+        longest = _PENDING.size + LONGEST_PENDING + MOST_UNREAD * _TOKEN.itemsize
+        longest += self._fixed_bytes
         try:
             body = expander.decompress(compressed, longest + 1)  # with room to see the end
         except zlib.error:
@@ -162,15 +186,31 @@ class Sealer:
             raise InvalidState
         return body
 
-    def _parts_of(self, body: bytes) -> tuple[bytes, bytes, bytes]:
-        """The half of a character, the bits of what was seen, and the numbers."""
-        if not body or len(body) != _PENDING.size + body[0] + self._fixed_bytes:
+    def _body_of(self, raw: bytes) -> _Body:
+        """The fields of the body, whose lengths add up to its own."""
+        if len(raw) < _PENDING.size:
             raise InvalidState
-        begin = _PENDING.size + body[0]
-        pending, numbers = body[_PENDING.size : begin], begin + self._seen_bytes
-        if not _is_half_a_character(pending):
+        pending, cut, shown = _PENDING.unpack_from(raw)
+        unread = _PENDING.size + pending
+        seen = unread + cut * _TOKEN.itemsize
+        if len(raw) != seen + self._fixed_bytes:
             raise InvalidState
-        return pending, body[begin:numbers], body[numbers:]
+        body = _Body(
+            pending=raw[_PENDING.size : unread],
+            unread=tuple(np.frombuffer(raw[unread:seen], dtype=_TOKEN).tolist()),
+            shown=shown,
+            seen=raw[seen : seen + self._seen_bytes],
+            numbers=raw[seen + self._seen_bytes :],
+        )
+        longest = LONGEST_SHOWN if cut else 0
+        if shown > longest or not self._may_be_drawn(body.unread):
+            raise InvalidState
+        if not _is_half_a_character(body.pending):
+            raise InvalidState
+        return body
+
+    def _may_be_drawn(self, tokens: Sequence[int]) -> bool:
+        return all(token < self._vocabulary and token not in self._never_drawn for token in tokens)
 
     def _seen(self, raw: bytes) -> frozenset[int]:
         seen = _from_bits(raw)

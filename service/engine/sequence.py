@@ -1,7 +1,8 @@
 """A request and the sequences it is made of: what each reads next, and what it makes of a result.
 
-A sequence holds one row while it runs. It writes its own work and turns results into events; it
-knows neither the queue nor the clock.
+A sequence holds one row while it runs. When it is paused it keeps its state, which is all of its
+memory, and goes on later in any row. It writes its own work and turns results into events; it knows
+neither the queue nor the clock.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
+from model.state import State
 from service.engine.observer import EndReason
 from service.engine.scheduler import Phase, Schedulable
 from service.engine.tasks import Event
@@ -28,10 +30,31 @@ class RowSequence(Schedulable, ABC):
         self.prompt_read = 0  # tokens of the prompt read so far
         self.drawn = 0  # tokens drawn so far
         self.last_drawn_at: float | None = None  # kept by the runner, for the observer
+        self.entered = False  # whether it has had a row
+        self._kernel: Kernel  # once it has
+        self._paused: State | None = None  # while it has none after having had one
 
-    def start(self, kernel: Kernel) -> None:
-        """It has been given a row."""
-        kernel.open(self.row)
+    def enter(self, kernel: Kernel) -> None:
+        """It has been given a row: it starts, or goes on where it was paused."""
+        if self._paused is not None:
+            kernel.restore(self.row, self._paused)
+            self._paused = None
+        else:
+            self.entered, self._kernel = True, kernel
+            self.start()
+
+    def pause(self) -> None:
+        """Its row is about to be taken away."""
+        self._paused = self._kernel.save(self.row)
+
+    @property
+    def state(self) -> State:
+        """A copy of its state, whether it has a row now or is paused."""
+        return self._kernel.save(self.row) if self._paused is None else self._paused
+
+    def start(self) -> None:
+        """Prepares the row it has been given for the first time."""
+        self._kernel.open(self.row)
 
     @property
     def urgent(self) -> bool:
@@ -50,7 +73,9 @@ class RowSequence(Schedulable, ABC):
 
     @abstractmethod
     def expire(self) -> list[Event]:
-        """The deadline has passed while it ran. Sets ``ended_by``."""
+        """The deadline has passed. It may be paused, or not have begun while others of its
+        request have. Sets ``ended_by``.
+        """
 
 
 class AnswerSize(NamedTuple):
@@ -61,18 +86,22 @@ class AnswerSize(NamedTuple):
 
 
 class Request:
-    """A ticket, when it came, when it must be over, and its sequences in groups."""
+    """A ticket, whose it is, when it came, when it must be over, and its sequences.
+
+    Sequences are given rows in their order: what the others wait for comes first.
+    """
 
     def __init__(
         self,
-        groups: Sequence[Sequence[RowSequence]],
+        sequences: Sequence[RowSequence],
         deadline: float | None,
         answer: AnswerSize = AnswerSize(0, 0),  # noqa: B008
     ) -> None:
-        self.groups = groups
+        self.sequences = sequences
         self.answer = answer
         self.deadline_seconds = deadline
         self.ticket: Ticket = None
+        self.client = ""
         self.submitted = 0.0
 
     @property
@@ -81,15 +110,14 @@ class Request:
         return len(self.sequences)
 
     @property
-    def sequences(self) -> list[RowSequence]:
-        """All of them, in order."""
-        return [sequence for group in self.groups for sequence in group]
+    def live(self) -> list[RowSequence]:
+        """Those that wait, run or are paused."""
+        return [sequence for sequence in self.sequences if sequence.live]
 
     @property
-    def live(self) -> list[RowSequence]:
-        """Those that wait or run."""
-        alive = (Phase.WAITING, Phase.RUNNING)
-        return [sequence for sequence in self.sequences if sequence.phase in alive]
+    def begun(self) -> bool:
+        """Whether any of them has had a row."""
+        return any(sequence.phase is not Phase.WAITING for sequence in self.sequences)
 
     def is_late(self, now: float) -> bool:
         """Whether its deadline has passed."""

@@ -2,7 +2,8 @@
 
 Plain data, no behaviour. A task is submitted under a ticket; its events come back under the
 same ticket, in order, and exactly one of them, the last, has ``final`` set. Texts are
-tokenised in the thread that submits.
+tokenised in the thread that submits. ``client``: who asks, as an opaque name; rows and places in
+the queue are shared fairly between clients.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Generate:
     """
 
     model: str
+    client: str = ""
     prompt: str | tuple[int, ...]
     max_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
@@ -57,6 +59,7 @@ class Score:
     """The log-probability of every token of each text. Answered by one ``TextsScored``."""
 
     model: str
+    client: str = ""
     texts: tuple[str, ...]
     deadline_seconds: float | None = None
 
@@ -69,6 +72,7 @@ class NextWord:
     """
 
     model: str
+    client: str = ""
     prompt: str
     top: int = 10
     deadline_seconds: float | None = None
@@ -80,6 +84,7 @@ class Classify:
     """The label of each text, or of its token ids. Answered by one ``TextsClassified``."""
 
     model: str
+    client: str = ""
     texts: tuple[str | tuple[int, ...], ...]
     deadline_seconds: float | None = None
 
@@ -114,15 +119,14 @@ class Token:
 
     ``text`` is what may now be shown: empty while it could still turn into a stop string or is
     half a character, more than one token's worth when a hold is lifted. The texts of a choice
-    join to its whole text. ``token`` is set when logprobs were asked for. ``held``: part of the
-    text up to here is held back. [END] makes no event.
+    join to its whole text. ``token`` is set when logprobs were asked for; the event then comes once
+    the text of that token may be shown, and holds the part that is. [END] makes no event.
     """
 
     final: ClassVar[bool] = False
     index: int
     text: str
     token: TokenLogprob | None = None
-    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

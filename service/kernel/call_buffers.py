@@ -16,7 +16,8 @@ from model.state import State
 from service.kernel import native_library
 from service.kernel.interface import FloatArray, RowResult, RowWork, Scored
 
-_WORK = struct.Struct(f"{native_library.WORK_FORMAT}4i")
+_RESULTS = struct.Struct("6i")
+_WORK = struct.Struct(f"{native_library.WORK_FORMAT}6i")
 
 
 def state_of(state_PLH: FloatArray) -> State:
@@ -73,7 +74,7 @@ class CallBuffers:
                 asked.choice,
                 item.position,
                 0 if state is None else state.ctypes.data,
-                *(0, 0, 0, 0),
+                *(0, 0, 0, 0, 0, 0),
             )
             distributions += item.distribution
             feed += item.feed
@@ -115,8 +116,8 @@ class CallBuffers:
         distributions = iter(self._distributions)
         results: list[RowResult] = []
         for place, item in enumerate(self._work):
-            read, scored, drawn, kept = struct.unpack_from(
-                "4i", self._packed, (place + 1) * _WORK.size - 16
+            read, scored, drawn, kept, failed, _ = _RESULTS.unpack_from(
+                self._packed, (place + 1) * _WORK.size - _RESULTS.size
             )
             tops = self._tops(place, item.sampling.top_logprobs, scored + drawn)
             answers = [
@@ -131,8 +132,9 @@ class CallBuffers:
                     read,
                     answers[:scored],
                     answers[scored:],
-                    distribution if whole else None,
+                    distribution if whole and not failed else None,
                     state_of(state) if kept and state is not None else None,
+                    bool(failed),
                 )
             )
         return results

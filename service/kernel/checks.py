@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import torch
 
 from model.state import State
-from service.kernel.interface import RowWork
+from service.kernel.interface import InvalidWork, RowWork
 
 
 def check_never_drawn(never_drawn: Collection[int], vocabulary: int) -> None:
@@ -32,21 +32,22 @@ def check_state(state: State, shape: tuple[int, int, int]) -> None:
 
 
 def check_work(work: Sequence[RowWork], steps: int, capacity: int, vocabulary: int) -> None:
-    """Raises ValueError on a row, token or count out of range."""
+    """Raises InvalidWork on a row, token or count out of range."""
     if steps < 1:
-        raise ValueError(f"steps: expected at least 1, got {steps}")
+        raise InvalidWork(f"steps: expected at least 1, got {steps}")
     rows = [item.row for item in work]
     if len(set(rows)) != len(rows):
-        raise ValueError("work: a row appears twice")
+        raise InvalidWork("work: a row appears twice")
     for item in work:
-        check_row(item.row, capacity)
+        if not 0 <= item.row < capacity:
+            raise InvalidWork(f"row: expected 0 to {capacity - 1}, got {item.row}")
         if not item.feed:
-            raise ValueError("feed: expected at least one token")
+            raise InvalidWork("feed: expected at least one token")
         if not 0 <= min(item.feed) <= max(item.feed) < vocabulary:
-            raise ValueError(f"feed: expected token ids from 0 to {vocabulary - 1}")
+            raise InvalidWork(f"feed: expected token ids from 0 to {vocabulary - 1}")
         if item.seen and not 0 <= min(item.seen) <= max(item.seen) < vocabulary:
-            raise ValueError(f"seen: expected token ids from 0 to {vocabulary - 1}")
+            raise InvalidWork(f"seen: expected token ids from 0 to {vocabulary - 1}")
         if len(item.seen) > vocabulary:
-            raise ValueError(f"seen: expected each id once, got {len(item.seen)}")
+            raise InvalidWork(f"seen: expected each id once, got {len(item.seen)}")
         if item.draw < 0:
-            raise ValueError(f"draw: expected 0 or more, got {item.draw}")
+            raise InvalidWork(f"draw: expected 0 or more, got {item.draw}")

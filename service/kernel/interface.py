@@ -66,6 +66,10 @@ class Scored(NamedTuple):
     top: tuple[tuple[int, float], ...] = ()
 
 
+class InvalidWork(ValueError):  # noqa: N818 it says what happened
+    """Work that a kernel has refused, before any row has moved."""
+
+
 @dataclass(slots=True)
 class RowWork:
     """What one row is to do in one call.
@@ -101,7 +105,8 @@ class RowResult:
     ``read``: how many tokens of ``feed`` were read. ``scored``: for ``feed[1:]``, in order.
     ``drawn``: the tokens drawn, in order, [END] included. ``logprobs_V``: natural logarithms,
     float32, when asked for and ``feed`` was read to its end. ``kept``: the state copied on the
-    way, a batch of one, when the call got that far.
+    way, a batch of one, when the call got that far. ``failed``: the row's logits were not finite
+    numbers, so nothing more can come of it; other rows are not affected.
     """
 
     read: int = 0
@@ -109,6 +114,7 @@ class RowResult:
     drawn: list[Scored] = field(default_factory=list)
     logprobs_V: FloatArray | None = None
     kept: State | None = None
+    failed: bool = False
 
 
 LogitSlices = Generator[None, None, FloatArray]
@@ -157,6 +163,6 @@ class Kernel(Protocol):
         """Advances each row by up to ``steps`` tokens; results stand in the order of ``work``.
 
         Fewer steps are taken when somebody interrupts, and with ``cut_at_end`` as soon as a row
-        has done its work; one at least. No row may appear twice. Raises ValueError on a row,
-        token or count out of range, before any row has moved.
+        has done its work; one at least. No row may appear twice. Raises InvalidWork on a
+        row, token or count out of range, before any row has moved.
         """

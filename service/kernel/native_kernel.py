@@ -30,7 +30,6 @@ from service.kernel.layout import GATES, PackedMatrix, Precision, padded
 TABLE_BYTES = 128 * 2**20
 # A fifth of a millisecond: below, a second thread gains less than it costs the others to meet it.
 WORTH_SHARING = 16_000_000
-NOT_FINITE = 1
 
 
 class NativeKernel:
@@ -118,10 +117,7 @@ class NativeKernel:
             work, steps, min(top, self.vocabulary), self.vocabulary, self._state_shape
         )
         call = buffers.call(steps, cut_at_end=cut_at_end)
-        status = self._library.unroll_run(self._model, ctypes.byref(call))
-        if status == NOT_FINITE:
-            raise FloatingPointError("the network gave logits that are not finite numbers")
-        if status != 0:
+        if self._library.unroll_run(self._model, ctypes.byref(call)) != 0:
             raise MemoryError("the native kernel found no memory for a step")
         return buffers.results()
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from service.kernel.layout import PackedMatrix
 
 LIBRARY = Path(__file__).parent / "native" / "libunroll.so"  # where setup.py puts it
-INTERFACE = 4
+INTERFACE = 5
 CELLS = {"elman": 0, "gru": 1, "lstm": 2}
 PRECISIONS = {"int8": 0, "float32": 1}
 # For tests (sanitizers): loads this library instead.

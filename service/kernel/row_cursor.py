@@ -22,6 +22,8 @@ class RowCursor:
     def next_token(self) -> int | None:
         """The token to read in the next step; None when the work is done."""
         work, result = self._work, self.result
+        if result.failed:
+            return None
         if result.read < len(work.feed):
             return work.feed[result.read]
         if not result.drawn or len(result.drawn) >= work.draw:
@@ -53,8 +55,11 @@ class RowCursor:
         result = self.result
         return result.kept is None and not result.drawn[1:] and result.read == self._work.keep > 0
 
-    def take(self, answer: Answer) -> None:
-        """Records what the logits gave."""
+    def take(self, answer: Answer | None) -> None:
+        """Records what the logits gave; None: they were not finite numbers."""
+        if answer is None:
+            self.result.failed = True
+            return
         if answer.scored is not None:
             self.result.scored.append(answer.scored)
         if answer.logprobs_V is not None:

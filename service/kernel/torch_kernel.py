@@ -22,7 +22,7 @@ from service.kernel.cells import CELLS, Layer
 from service.kernel.checks import check_row, check_work
 from service.kernel.interface import RowResult, RowWork
 from service.kernel.row_cursor import RowCursor
-from service.kernel.sampling import Ask
+from service.kernel.sampling import Answer, Ask
 from service.kernel.torch_output import TorchOutput
 
 
@@ -109,9 +109,20 @@ class TorchKernel:
                 asks.append(ask)
         if not asks:
             return
-        answers = self._output.answer(self._asking(hidden_BH, places, len(cursors)), asks)
-        for place, answer in zip(places, answers, strict=True):
+        for place, answer in zip(places, self._answers(hidden_BH, places, asks), strict=True):
             cursors[place].take(answer)
+
+    def _answers(
+        self, hidden_BH: Tensor, places: list[int], asks: list[Ask]
+    ) -> Sequence[Answer | None]:
+        """One for each of the places; None where the logits are not finite numbers."""
+        try:
+            return self._output.answer(self._asking(hidden_BH, places), asks)
+        except FloatingPointError:
+            if len(places) == 1:
+                return [None]
+            singles = zip(places, asks, strict=True)
+            return [self._answers(hidden_BH, [place], [ask])[0] for place, ask in singles]
 
     def _advance(self, rows: list[int], tokens: list[int]) -> Tensor:
         """Every row reads its token; the last layer's hidden states, padding included."""
@@ -127,11 +138,11 @@ class TorchKernel:
             values_BF = after[0]
         return values_BF
 
-    def _asking(self, hidden_BH: Tensor, places: list[int], rows: int) -> Tensor:
-        """Hidden states of the places that ask among the step's rows, in order, padded."""
-        if len(places) == rows:
-            return hidden_BH
+    def _asking(self, hidden_BH: Tensor, places: list[int]) -> Tensor:
+        """Hidden states of the places that ask, in order, padded."""
         padded = places + [places[0]] * self._padding(len(places))
+        if padded == list(range(len(hidden_BH))):
+            return hidden_BH
         return hidden_BH.index_select(0, torch.tensor(padded))
 
     def _padding(self, count: int) -> int:

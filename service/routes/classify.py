@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from service.access import client_of
 from service.answers import Answer
 from service.context import Context, ServiceContext
 from service.engine.tasks import Classification, Classify, Event, TextsClassified
@@ -27,7 +28,7 @@ router = APIRouter(route_class=JsonRoute, tags=["classifiers"])
     responses=WORK_ERRORS,
     summary="Which label a text has",
 )
-async def classify(body: ClassifyRequest, context: Context) -> Response:
+async def classify(body: ClassifyRequest, request: Request, context: Context) -> Response:
     """The label of each text and how sure the model is of it. With `explain`, what each token
     contributes: the confidence in the label minus the confidence when the token is left out.
     """
@@ -38,6 +39,7 @@ async def classify(body: ClassifyRequest, context: Context) -> Response:
     variants = [variant for each in left_out for variant in each.variants]
     task = Classify(
         model=name,
+        client=client_of(request),
         texts=(*texts, *variants),
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
     )

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.access import tenant_of
+from service.access import client_of, tenant_of
 from service.answers import Answer, array
 from service.context import Context
 from service.engine.tasks import Echo, Event, Finished, Generate, Token, TokenLogprob
@@ -57,7 +57,7 @@ async def generate(body: GenerateRequest, request: Request, context: Context) ->
     is being served.
     """
     context.limits.check(body)
-    task = _task(body, context.name_of(body.model, "language-model"), tenant_of(request))
+    task = _task(body, context.name_of(body.model, "language-model"), request)
     if body.stream:
         reply = await context.bridge.submit(task)
         return EventStream(reply, ping_seconds=context.settings.ping_seconds)
@@ -65,9 +65,10 @@ async def generate(body: GenerateRequest, request: Request, context: Context) ->
     return Answer(reply, lambda events: _answer(events, task.model, body.n))
 
 
-def _task(body: GenerateRequest, model: str, tenant: str) -> Generate:
+def _task(body: GenerateRequest, model: str, request: Request) -> Generate:
     return Generate(
         model=model,
+        client=client_of(request),
         prompt=body.prompt,
         max_tokens=body.max_tokens,
         sampling=Sampling(
@@ -83,7 +84,7 @@ def _task(body: GenerateRequest, model: str, tenant: str) -> Generate:
         logprobs=body.logprobs,
         echo=body.echo,
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
-        tenant=tenant,
+        tenant=tenant_of(request),
         return_state=body.return_state,
         state=body.state,
         seed_is_given=body.seed is not None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from service.access import tenant_of
+from service.access import client_of, tenant_of
 from service.context import Context
 from service.disconnects import ask
 from service.engine.tasks import NextWord, NextWordsFound
@@ -25,6 +25,7 @@ async def next_word(body: NextWordRequest, request: Request, context: Context) -
     context.limits.check(body)
     task = NextWord(
         model=context.name_of(body.model, "language-model"),
+        client=client_of(request),
         prompt=body.prompt,
         top=body.top,
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from service.access import client_of
 from service.answers import Answer, array
 from service.context import Context
 from service.engine.tasks import Event, Score, TextsScored, TokenLogprob
@@ -27,13 +28,14 @@ router = APIRouter(route_class=JsonRoute, tags=["language models"])
     responses=WORK_ERRORS,
     summary="How likely a text is",
 )
-async def score(body: ScoreRequest, context: Context) -> Response:
+async def score(body: ScoreRequest, request: Request, context: Context) -> Response:
     """The log-probability of each token given those before it, read from the beginning of a text.
     The text's end is not counted: what is scored may be the beginning of something longer.
     """
     context.limits.check(body)
     task = Score(
         model=context.name_of(body.model, "language-model"),
+        client=client_of(request),
         texts=tuple(body.texts),
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
     )

@@ -52,7 +52,7 @@ LanguageModel::LanguageModel(const Description& description, int threads, const 
   logit_memory_.resize(size_t(description.rows) * row_width_);
 }
 
-int LanguageModel::run(const Call& call) {
+void LanguageModel::run(const Call& call) {
   for (int place = 0; place < call.count; ++place) {
     Cursor& cursor = cursors_[place];
     Work& work = call.work[place];
@@ -67,21 +67,20 @@ int LanguageModel::run(const Call& call) {
     cursor.distribution = work.distribution < 0
         ? nullptr : call.distributions + size_t(work.distribution) * description_.vocabulary;
     cursor.last = -1;
-    work.read = work.scored = work.drawn = work.kept = 0;
+    work.read = work.scored = work.drawn = work.kept = work.failed = 0;
   }
-  failed_ = ended_ = false;
+  ended_ = false;
   sharing_ = call.count * multiplications_ < description_.worth_sharing ? 1 : team_.size();
   {
     const Team::Awake awake(sharing_ > 1 ? &team_ : nullptr);
     run_steps(call);
   }
   interrupted_.store(false, std::memory_order_relaxed);
-  return failed_ ? 1 : 0;
 }
 
 void LanguageModel::run_steps(const Call& call) {
   for (int step = 0; step < call.steps; ++step) {
-    const bool cut = failed_ || (ended_ && call.cut_at_end) ||
+    const bool cut = (ended_ && call.cut_at_end) ||
                      interrupted_.load(std::memory_order_relaxed);
     if ((step > 0 && cut) || !begin_step(call)) return;
     for (int layer = 0; layer < description_.layers; ++layer) run_layer(layer);
@@ -294,7 +293,7 @@ void LanguageModel::settle() {
     const Draw& draw = draws_[place];
     Cursor& cursor = *asking_[place];
     Work& work = *cursor.work;
-    failed_ = failed_ || draw.failed;
+    work.failed = draw.failed;
     if (draw.failed) continue;
     const int slot = cursor.slot();
     if (draw.score >= 0) {

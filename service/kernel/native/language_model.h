@@ -69,6 +69,8 @@ struct Work {
   int32_t scored;
   int32_t drawn;
   int32_t kept;                     // whether the state was copied
+  int32_t failed;                   // logits that are not finite: the row has stopped
+  int32_t unused;
 };
 
 struct Call {
@@ -100,6 +102,7 @@ struct Cursor {
 
   // The token to read in this step, or -1.
   int32_t next_token(int32_t end) const {
+    if (work->failed) return -1;
     if (work->read < work->feed_count) return feed[work->read];
     const bool over = work->drawn == 0 || work->drawn >= work->draw || last == end;
     return over ? -1 : last;
@@ -124,8 +127,7 @@ class LanguageModel {
  public:
   LanguageModel(const Description& description, int threads, const Steps& steps);
 
-  // 0; 1 when logits were not finite (the rows have moved on).
-  int run(const Call& call);
+  void run(const Call& call);
 
   // A row's state, to and from memory of (layers, width) each; cells may be null.
   void save(int row, float* hiddens, float* cells) const;
@@ -174,5 +176,4 @@ class LanguageModel {
   Narrowed projected_, narrowed_;
   std::vector<std::vector<float>> scratch_;
   bool ended_ = false;
-  bool failed_ = false;
 };

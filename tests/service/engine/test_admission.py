@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.engine.admission import Admission
 from service.engine.errors import QueueFull
@@ -68,3 +72,52 @@ def test_before_anything_has_finished_the_estimate_is_not_rosy() -> None:
     with pytest.raises(QueueFull) as refused:
         admission.check(2)
     assert refused.value.retry_after_seconds == pytest.approx(60.0)
+
+
+def test_a_client_leaves_as_many_places_as_it_holds() -> None:
+    """Alone it has all places up to the limit; others then still find some, and so on."""
+    admission = Admission(8)
+    admission.take(8, "greedy")
+    with pytest.raises(QueueFull):
+        admission.take(1, "greedy")
+    admission.take(4, "second")
+    with pytest.raises(QueueFull):
+        admission.take(1, "second")
+    admission.take(2, "third")
+    admission.take(1, "fourth")
+    assert admission.used == 15
+    admission.release(8, "greedy")
+    admission.take(2, "second")
+    assert admission.used == 9
+
+
+@given(
+    takes=st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 5)), max_size=60),
+    limit=st.integers(1, 20),
+)
+def test_there_is_always_a_place_for_a_new_client(takes: list[tuple[str, int]], limit: int) -> None:
+    """Whatever some clients have taken, they hold less than twice the limit together, and one that
+    holds nothing gets a place.
+    """
+    admission = Admission(limit)
+    for client, count in takes:
+        with contextlib.suppress(QueueFull):
+            admission.take(count, client)
+    assert admission.used < 2 * limit
+    if limit > 6:
+        admission.take(1, "new")
+
+
+def test_the_time_to_come_back_depends_on_whose_sequences_end() -> None:
+    """One of its own that ends makes two places for a client, one of another client's makes one."""
+    for ending, seconds in (("greedy", 2.0), ("other", 8.0)):
+        clock = Clock()
+        admission = Admission(12, clock)
+        admission.take(12, "greedy")
+        admission.take(4, "other")
+        for _ in range(4):
+            clock.now += 1.0
+            admission.release(1, ending)
+        with pytest.raises(QueueFull) as refused:
+            admission.take(4, "greedy")
+        assert refused.value.retry_after_seconds == pytest.approx(seconds)

@@ -17,6 +17,7 @@ from model.artifact import Artifact
 from service.engine import portable_state
 from service.engine.errors import ForeignState, InvalidState, InvalidTask
 from service.engine.language_model_runner import LanguageModelRunner
+from service.engine.tasks import Echo
 from service.kernel.interface import RowResult, RowWork, Sampling
 from tests.service.engine.continuing import OPTIONS, PROMPT, SAMPLINGS, ask, last, seeded
 from tests.service.engine.serving import Desk, desk, finished_of, language_model, text_of
@@ -60,16 +61,65 @@ def test_a_prompt_after_a_state_is_read_as_the_continuation(served: Desk) -> Non
     assert [text_of(events, index) for index in range(2)] == [whole, whole]
 
 
-def test_a_state_after_a_stop_string_has_read_it(served: Desk, forgetful: Desk) -> None:
-    """Nothing runs ahead of the stop string: going on continues right after it."""
-    whole, _ = last(forgetful, ask(max_tokens=40))
-    stop = whole[12:14]
-    part, ended = last(served, ask(max_tokens=40, stop=(stop,), return_state=True))
-    assert ended.reason == "stop"
-    assert part == whole[: whole.index(stop)]
-    rest, _ = last(served, ask("", max_tokens=10, state=ended.state, seed_is_given=False))
-    begin = whole.index(stop) + len(stop)
-    assert rest == whole[begin : begin + 10]
+@pytest.mark.parametrize("kind", ["word", "char", "bpe"])
+@pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
+@pytest.mark.parametrize("echo", [False, True])
+def test_a_text_goes_on_where_a_stop_string_has_cut_it(
+    tmp_path: Path, kind: str, sampling: Sampling, *, echo: bool
+) -> None:
+    """Wherever the stop string begins and ends, in a token or over several, and also where nothing
+    is shown at all: shown text and continuation join to the unbroken text, with another seed
+    and temperature up to what was cut; the same stop string does not end it again at once.
+    """
+    artifact = language_model(tmp_path, kind)
+    with desk({"m": artifact}, OPTIONS) as served:
+        whole, _ = last(served, ask(max_tokens=40, sampling=sampling))
+        for begin in range(0, min(len(whole) - 4, 40), 3):
+            stop = whole[begin : begin + 1 + begin % 4]
+            task = ask(max_tokens=40, sampling=sampling, stop=(stop,), return_state=True)
+            part, ended = last(served, dataclasses.replace(task, echo=echo))
+            assert ended.reason == "stop"
+            assert part == whole[: whole.index(stop)]
+            left = 40 - ended.completion_tokens
+            rest = ask("", left, state=ended.state, seed_is_given=False, sampling=sampling)
+            if left:
+                assert part + last(served, rest)[0] == whole
+            other = ask("", 1, state=ended.state, stop=(stop,), sampling=Sampling(seed=99))
+            assert last(served, other)[0].startswith(stop)
+
+
+@pytest.mark.parametrize("kind", ["word", "char", "bpe"])
+def test_a_prompt_after_a_stop_string_follows_the_shown_text(tmp_path: Path, kind: str) -> None:
+    """What was cut off is forgotten: the answer is that to prompt, shown text and new prompt in
+    one, also where the new prompt completes the word that was cut. The echo is the new prompt.
+    """
+    artifact = language_model(tmp_path, kind)
+    greedy = SAMPLINGS["greedy"]
+    with desk({"m": artifact}, OPTIONS) as served:
+        whole, _ = last(served, ask("The", max_tokens=30, sampling=greedy))
+        compared = 0
+        for begin in range(1, 20, 2):
+            stop = whole[begin : begin + 3]
+            task = ask("The", max_tokens=30, sampling=greedy, stop=(stop,), return_state=True)
+            part, ended = last(served, task)
+            for prompt in (" the keys", "s are", stop):
+                fresh = ask("The" + part + prompt, 12, sampling=greedy)
+                again = ask(prompt, 12, sampling=greedy, state=ended.state, echo=True, logprobs=0)
+                events = served.ask(again)
+                echo = events[0]
+                assert isinstance(echo, Echo)
+                assert echo.text == prompt == "".join(token.text for token in echo.tokens)
+                if kind == "bpe" and not same_tokens(artifact, "The", part, prompt):
+                    continue
+                compared += 1
+                assert text_of(events) == last(served, fresh)[0]
+        assert compared > 5
+
+
+def same_tokens(artifact: Artifact, begin: str, part: str, prompt: str) -> bool:
+    """Whether a text is cut into the same tokens in pieces as in one."""
+    encode = artifact.tokenizer.encode
+    return encode(begin + part + prompt) == [*encode(begin), *encode(part + prompt)]
 
 
 @contextmanager
@@ -170,9 +220,9 @@ def test_states_of_others_are_refused(
     with desk({"m": artifact}, other_key) as other, pytest.raises(InvalidState):
         other.submit(ask(state=ended.state))
     with monkeypatch.context() as later:
-        later.setattr(portable_state, "VERSION", 2)
+        later.setattr(portable_state, "VERSION", 99)
         _, newer = last(served, ask(return_state=True))
-    with pytest.raises(ForeignState, match="version 2"):
+    with pytest.raises(ForeignState, match="version 99"):
         served.submit(ask(state=newer.state))
     foreign = language_model(tmp_path, seed=9)
     with desk({"m": foreign}, OPTIONS) as other, pytest.raises(ForeignState, match="model"):

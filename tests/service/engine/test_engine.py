@@ -20,6 +20,7 @@ from service.engine.errors import (
     Draining,
     InvalidTask,
     QueueFull,
+    StartError,
     StepFailed,
 )
 from service.engine.language_model_runner import LanguageModelRunner
@@ -140,14 +141,15 @@ def test_who_comes_first_is_served_first(narrow: Desk) -> None:
     assert first.index(waiting[0]) < first.index(waiting[1])
 
 
-def test_choices_start_together_or_not_at_all(narrow: Desk) -> None:
-    """A request of two choices waits until two rows are free, and more can never be served."""
+def test_choices_take_rows_as_they_are_free(narrow: Desk) -> None:
+    """Two choices are answered over one row, one after the other, beside a stream that goes on;
+    more choices than rows are refused.
+    """
     holder = narrow.submit(ENDLESS)
+    wait_for_tokens(narrow, holder)
     pair = narrow.submit(Generate(model="m", prompt="a", max_tokens=2, n=2))
-    wait_for_tokens(narrow, holder, 30)
-    assert narrow.events[pair] == []
-    narrow.engine.cancel(holder)
     assert len(finished_of(narrow.wait(pair))) == 2
+    assert not narrow.events[holder][-1].final
     with pytest.raises(InvalidTask, match="n: expected 1 to 2, got 3"):
         narrow.submit(Generate(model="m", prompt="a", max_tokens=2, n=3))
 
@@ -193,7 +195,9 @@ def test_a_deadline_ends_a_running_text_with_what_there_is(narrow: Desk, diary: 
 def test_a_deadline_that_passes_in_the_queue_is_an_error(narrow: Desk) -> None:
     """What never ran has nothing to show; those that hold the rows go on."""
     holders = [narrow.submit(ENDLESS) for _ in range(2)]
-    late = narrow.submit(Generate(model="m", prompt="a", max_tokens=2, deadline_seconds=0.05))
+    for ticket in holders:
+        wait_for_tokens(narrow, ticket)
+    late = narrow.submit(Generate(model="m", prompt="a", max_tokens=2, deadline_seconds=0.0))
     (failed,) = narrow.wait(late)
     assert isinstance(failed, Failed)
     assert isinstance(failed.error, DeadlineExceeded)
@@ -263,6 +267,19 @@ def test_an_engine_that_was_never_started_can_be_stopped(artifact: Artifact) -> 
     """So that a failed start-up can clean up."""
     with desk({"m": artifact}, start=False) as served:
         assert served.engine.stop(0.0)
+
+
+def test_an_engine_without_threads_says_so(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system allows no more threads, the error names the limit, before anything runs."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(StartError, match="can't start new thread; raise the limits"):
+        Desk({"m": artifact})
 
 
 def test_the_heartbeat_moves_while_idle_and_while_busy(narrow: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import threading
 from collections.abc import Iterator
@@ -229,6 +230,36 @@ def test_stop_strings_cut_the_text_exactly(tmp_path: Path, kind: str) -> None:
             assert text_of(events) == whole[:cut]
             assert finished_of(events)[0].reason == "stop"
             assert finished_of(events)[0].completion_tokens <= 60
+
+
+@pytest.mark.parametrize("kind", ["word", "char", "bpe"])
+@pytest.mark.parametrize("seed", range(4))
+def test_tokens_come_with_their_text(tmp_path: Path, kind: str, seed: int) -> None:
+    """With logprobs each event has one token and the part of its text that is shown: all of it, but
+    for the last one where a stop string begins inside it. No text comes without its token, also not
+    what was withheld for a stop string that did not come.
+    """
+    artifact = language_model(tmp_path, kind)
+    sampling = Sampling(temperature=2.0, seed=seed)
+    task = Generate(model="m", prompt="The", max_tokens=30, sampling=sampling, logprobs=1)
+    with desk({"m": artifact}) as served:
+        plain = served.ask(task)
+        whole = text_of(plain)
+        assert [event.text for event in plain if isinstance(event, Token)][:3] != ["", "", ""]
+        stops = [(whole[place : place + 3],) for place in range(0, len(whole) - 3, 2)]
+        for stop in [*stops, (whole[-2:] + "never", whole[-5:] + "never")]:
+            events = served.ask(dataclasses.replace(task, stop=stop))
+            finished = finished_of(events)[0]
+            tokens = [event for event in events if isinstance(event, Token)]
+            assert finished.text == ""
+            assert text_of(events) == (whole[: whole.index(stop[0])] if stop[0] in whole else whole)
+            assert [event.token for event in tokens] == [
+                event.token for event in plain[: len(tokens)] if isinstance(event, Token)
+            ]
+            for event, unbroken in zip(tokens, plain, strict=False):
+                assert isinstance(unbroken, Token)
+                assert unbroken.text.startswith(event.text)
+                assert event.text == unbroken.text or event is tokens[-1]
 
 
 def test_bpe_text_is_whole_characters(tmp_path: Path) -> None:

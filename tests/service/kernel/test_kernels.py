@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.architecture import CELLS, Cell
+from model.architecture import CELLS, Cell, LanguageModelArchitecture
 from model.networks import LanguageModel
 from model.state import State
 from service.kernel.interface import Kernel, RowWork, Sampling, Scored
@@ -353,3 +353,26 @@ def test_impossible_work_is_refused_before_any_row_moves(
         kernel.run([RowWork(row=1, feed=[1]), *work], steps)
     assert torch.equal(kernel.save(0).hidden_LBH, before.hidden_LBH)
     assert torch.equal(kernel.save(1).hidden_LBH, before.hidden_LBH)
+
+
+@each_kind
+def test_a_row_whose_logits_overflow_fails_alone(kind: Kind) -> None:
+    """It says so and stops; rows beside it read and draw as they do without it."""
+    network = LanguageModel(
+        LanguageModelArchitecture(
+            cell="elman", vocabulary=VOCABULARY, embedding=3, hidden=20, layers=1
+        )
+    )
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        network.embedding.weight[5] = 9.0
+        network.recurrent.weight_ih_l0.fill_(1.0)  # type: ignore[operator]
+        network.output.weight.fill_(3e38)
+    kernel = kind.make(network)
+    feeds = ([2, 3], [2, 5], [3])
+    for row in range(len(feeds)):
+        kernel.open(row)
+    results = kernel.run([RowWork(row=row, feed=feed, draw=4) for row, feed in enumerate(feeds)], 6)
+    assert [result.failed for result in results] == [False, True, False]
+    assert [len(result.drawn) for result in results] == [4, 0, 4]
