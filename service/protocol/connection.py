@@ -111,11 +111,13 @@ class HttpConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """True keeps the connection for writing while there is something left to answer."""
         self._half_closed = True
+        if self._exchange is not None:
+            self._exchange.half_close()
+        else:
+            self._advance()  # begins a request that was sent before the end
         if self._exchange is None:
             self.close_now()
-            return False
-        self._exchange.half_close()
-        return True
+        return self._exchange is not None
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._closing = True
