@@ -185,6 +185,7 @@ class Reply:
         self._limit = limit
         self._events: list[Event] = []
         self._unread_bytes = 0
+        self._reading = True  # whether what comes now is taken at once, however much it is
         self._reserved: tuple[Ledger, int] | None = None
         self._ended = False
         self.cancelled = False
@@ -222,6 +223,7 @@ class Reply:
 
         Empty when nothing came, and once the task has been cancelled.
         """
+        self._reading = True
         if not self._events and not self._ended:
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
@@ -233,6 +235,7 @@ class Reply:
                 self._waiter = None
         events, self._events = self._events, []
         self._unread_bytes = 0
+        self._reading = False
         return events
 
     async def answer(self) -> list[Event]:
@@ -255,7 +258,7 @@ class Reply:
         fits = True
         if self._limit is not None:
             self._unread_bytes += _bytes_of(event)
-            fits = self._unread_bytes <= self._limit
+            fits = self._reading or self._unread_bytes <= self._limit
         if not fits and self._limit is not None:
             event = Failed(SlowReaderError(self._limit))
             self._events.clear()

@@ -53,7 +53,8 @@ class Limits:
     def describe(self, schema: Mapping[str, Any]) -> None:
         """Puts the bounds into an OpenAPI description."""
         for request in _REQUESTS:
-            properties = schema["components"]["schemas"][request.__name__]["properties"]
+            properties = request.model_json_schema()["properties"]  # FastAPI's are rounded
+            schema["components"]["schemas"][request.__name__]["properties"] = properties
             for name, limit in _bounded_fields(request):
                 for kind in properties[name].get("anyOf", [properties[name]]):
                     keyword = _KEYWORDS.get(kind["type"])
