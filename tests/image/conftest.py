@@ -7,6 +7,7 @@ build takes minutes. Without a container engine they fail, or are skipped where 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,8 +33,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A container engine; all that it makes is removed at the end."""
     if os.environ.get("UNROLL_IMAGE_TEST") != "1":
         pytest.skip("the image is built by `make image-test`")
+    directory = tmp_path_factory.mktemp("engine")
     try:
-        engine = Engine(tmp_path_factory.mktemp("engine"))
+        engine = Engine(directory)
     except EngineUnavailableError as error:
         if os.environ.get("CI") == "true":
             pytest.skip(str(error))
@@ -42,6 +44,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
     finally:
         engine.remove_all()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +56,11 @@ def image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
         engine.load(archive, f"localhost/{BASE}")
         archive.unlink()
         mounts = package_directories()
-    return engine.build(_clean_copy(tmp_path_factory.mktemp("tree")), mounts)
+    tree = _clean_copy(tmp_path_factory.mktemp("tree"))
+    try:
+        return engine.build(tree, mounts)
+    finally:
+        shutil.rmtree(tree)
 
 
 @pytest.fixture(scope="session")

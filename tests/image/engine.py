@@ -20,8 +20,8 @@ COMMAND_SECONDS = 120
 PULL_SECONDS = 120
 PODMAN_NEEDS = ("podman", "runc", "mmdebstrap")
 MISSING = (
-    "no container engine: start Docker, or as root on Debian install "
-    "podman runc netavark mmdebstrap"
+    "no container engine: start Docker, or as root on Debian install podman, runc, netavark and "
+    "mmdebstrap"
 )
 # Root containers also start where limits are low, without systemd and without its cgroup manager.
 CONTAINERS_CONF = """
