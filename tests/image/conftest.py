@@ -11,13 +11,18 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from tests.architecture.sources import ROOT
 from tests.image.container import Container
 from tests.image.engine import Engine, EngineUnavailableError
-from tests.image.stand_in_base import make_root_file_system, package_directories
+from tests.image.stand_in_base import (
+    BaseUnavailableError,
+    make_root_file_system,
+    package_directories,
+)
 
 # As in the Dockerfile's first line; localhost is where an engine keeps what it did not pull.
 BASE = "python:3.11-slim"
@@ -37,9 +42,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     try:
         engine = Engine(directory)
     except EngineUnavailableError as error:
-        if os.environ.get("CI") == "true":
-            pytest.skip(str(error))
-        pytest.exit(str(error), returncode=1)
+        _leave_out(error)
     try:
         yield engine
     finally:
@@ -52,7 +55,10 @@ def image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The image of HEAD, built from what git tracks and nothing else."""
     mounts: list[Path] = []
     if not engine.pull(BASE):
-        archive = make_root_file_system(tmp_path_factory.mktemp("base"))
+        try:
+            archive = make_root_file_system(tmp_path_factory.mktemp("base"))
+        except BaseUnavailableError as error:
+            _leave_out(error)
         engine.load(archive, f"localhost/{BASE}")
         archive.unlink()
         mounts = package_directories()
@@ -69,6 +75,13 @@ def container(engine: Engine, image: str) -> Container:
     started = Container(engine, engine.start(image, *LOCKED_IN))
     started.wait_until_healthy()
     return started
+
+
+def _leave_out(error: Exception) -> NoReturn:
+    """In continuous integration the rest goes on; a person is told what is missing."""
+    if os.environ.get("CI") == "true":
+        pytest.skip(str(error))
+    pytest.exit(str(error), returncode=1)
 
 
 def _clean_copy(directory: Path) -> Path:

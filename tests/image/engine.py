@@ -62,6 +62,9 @@ class Engine:
             self._command = ["podman", *roots]
         else:
             raise EngineUnavailableError(MISSING)
+        working = self.run("info", check=False)
+        if working.returncode != 0:
+            raise EngineUnavailableError(f"{self._command[0]} does not work here: {working.stderr}")
 
     def run(
         self, *arguments: str, check: bool = True, seconds: float = COMMAND_SECONDS
