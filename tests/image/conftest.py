@@ -7,16 +7,22 @@ build takes minutes. Without a container engine they fail, or are skipped where 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from tests.architecture.sources import ROOT
 from tests.image.container import Container
 from tests.image.engine import Engine, EngineUnavailableError
-from tests.image.stand_in_base import make_root_file_system, package_directories
+from tests.image.stand_in_base import (
+    BaseUnavailableError,
+    make_root_file_system,
+    package_directories,
+)
 
 # As in the Dockerfile's first line; localhost is where an engine keeps what it did not pull.
 BASE = "python:3.11-slim"
@@ -32,16 +38,16 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A container engine; all that it makes is removed at the end."""
     if os.environ.get("UNROLL_IMAGE_TEST") != "1":
         pytest.skip("the image is built by `make image-test`")
+    directory = tmp_path_factory.mktemp("engine")
     try:
-        engine = Engine(tmp_path_factory.mktemp("engine"))
+        engine = Engine(directory)
     except EngineUnavailableError as error:
-        if os.environ.get("CI") == "true":
-            pytest.skip(str(error))
-        pytest.exit(str(error), returncode=1)
+        _leave_out(error)
     try:
         yield engine
     finally:
         engine.remove_all()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -49,11 +55,18 @@ def image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The image of HEAD, built from what git tracks and nothing else."""
     mounts: list[Path] = []
     if not engine.pull(BASE):
-        archive = make_root_file_system(tmp_path_factory.mktemp("base"))
+        try:
+            archive = make_root_file_system(tmp_path_factory.mktemp("base"))
+        except BaseUnavailableError as error:
+            _leave_out(error)
         engine.load(archive, f"localhost/{BASE}")
         archive.unlink()
         mounts = package_directories()
-    return engine.build(_clean_copy(tmp_path_factory.mktemp("tree")), mounts)
+    tree = _clean_copy(tmp_path_factory.mktemp("tree"))
+    try:
+        return engine.build(tree, mounts)
+    finally:
+        shutil.rmtree(tree)
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +75,13 @@ def container(engine: Engine, image: str) -> Container:
     started = Container(engine, engine.start(image, *LOCKED_IN))
     started.wait_until_healthy()
     return started
+
+
+def _leave_out(error: Exception) -> NoReturn:
+    """In continuous integration the rest goes on; a person is told what is missing."""
+    if os.environ.get("CI") == "true":
+        pytest.skip(str(error))
+    pytest.exit(str(error), returncode=1)
 
 
 def _clean_copy(directory: Path) -> Path:

@@ -20,8 +20,8 @@ COMMAND_SECONDS = 120
 PULL_SECONDS = 120
 PODMAN_NEEDS = ("podman", "runc", "mmdebstrap")
 MISSING = (
-    "no container engine: start Docker, or as root on Debian install "
-    "podman runc netavark mmdebstrap"
+    "no container engine: start Docker, or as root on Debian install podman, runc, netavark and "
+    "mmdebstrap"
 )
 # Root containers also start where limits are low, without systemd and without its cgroup manager.
 CONTAINERS_CONF = """
@@ -62,6 +62,9 @@ class Engine:
             self._command = ["podman", *roots]
         else:
             raise EngineUnavailableError(MISSING)
+        working = self.run("info", check=False)
+        if working.returncode != 0:
+            raise EngineUnavailableError(f"{self._command[0]} does not work here: {working.stderr}")
 
     def run(
         self, *arguments: str, check: bool = True, seconds: float = COMMAND_SECONDS

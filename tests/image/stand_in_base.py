@@ -19,6 +19,10 @@ APT_SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/so
 MAKE_SECONDS = 600
 
 
+class BaseUnavailableError(Exception):
+    """The base image cannot be made here; the message is that of mmdebstrap."""
+
+
 def make_root_file_system(directory: Path) -> Path:
     """An archive of the base image's files; needs mmdebstrap and root on Debian."""
     archive = directory / "base.tar"
@@ -30,13 +34,15 @@ def make_root_file_system(directory: Path) -> Path:
     hooks += [f"--customize-hook=upload {here} {there}" for here, there in uploads.items()]
     sources = [str(path) for path in APT_SOURCES if path.is_file()][:1]
     options = ("--quiet", "--variant=minbase", f"--include={PACKAGES}", *hooks)
-    subprocess.run(
+    made = subprocess.run(
         ["mmdebstrap", *options, _debian_release(), str(archive), *sources],
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         timeout=MAKE_SECONDS,
     )
+    if made.returncode != 0:
+        raise BaseUnavailableError(f"no base image can be made: {made.stderr[-500:]}")
     return archive
 
 
@@ -76,5 +82,5 @@ def _debian_release() -> str:
     text = Path("/etc/os-release").read_text(encoding="utf-8")
     found = re.search(r"^VERSION_CODENAME=(\w+)$", text, re.MULTILINE)
     if found is None:
-        raise RuntimeError("/etc/os-release names no VERSION_CODENAME")
+        raise BaseUnavailableError("/etc/os-release names no VERSION_CODENAME")
     return found[1]
