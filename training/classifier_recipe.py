@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from training.pace import HELP as PACE_HELP
 from training.pace import check_pace
-from training.recipe import RecipeError, check_numbers, option
+from training.recipe import RecipeError, check_values, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +191,7 @@ class ClassifierRecipe:
     seed: int = option(1, "decides the run", metavar="N")
 
     def __post_init__(self) -> None:
-        check_numbers(self)
+        check_values(self)
         for name in SHARES:
             value = getattr(self, name)
             if value is not None and not 0.0 <= value < 1.0:

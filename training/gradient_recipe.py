@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from model.architecture import CELLS
-from training.recipe import RecipeError, check_numbers, option
+from training.recipe import RecipeError, check_values, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class GradientRecipe:
     seed: int = option(1, "decides all numbers", metavar="N")
 
     def __post_init__(self) -> None:
-        check_numbers(self)
+        check_values(self)
         for name in POSITIVE:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:

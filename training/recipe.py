@@ -14,7 +14,7 @@ import functools
 import json
 import tomllib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -78,19 +78,23 @@ def given_options(recipe: type[Any], namespace: argparse.Namespace) -> dict[str,
     return {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
 
 
-def check_numbers(recipe: Any) -> None:
-    """Refuses numbers that no computation takes, whatever else is expected of an option.
+def check_values(recipe: Any) -> None:
+    """Refuses numbers that no computation takes and texts that no file is named by.
 
     Raises:
         RecipeError: the message names the option.
     """
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
+        flag = "--" + _key(field).replace("_", "-")
+        parts = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(part, str) and "\0" in part for part in parts):
+            raise RecipeError(f"{flag}: expected text without NUL characters")
         largest = LARGEST_SEED if field.name == "seed" else LARGEST.get(type(value), 0)
         if type(value) not in LARGEST or value == 0 or SMALLEST <= abs(value) <= largest:
             continue
         raise RecipeError(
-            f"--{_key(field).replace('_', '-')}: expected a number of at most {largest:.3g} and, "
+            f"{flag}: expected a number of at most {largest:.3g} and, "
             f"if not 0, of at least {SMALLEST:g} in size, got {value}"
         )
 
@@ -187,8 +191,6 @@ def _shape(recipe: type[Any], name: str) -> Shape:
 
 def _checked(recipe: type[Any], name: str, value: Any, place: str) -> Any:
     kind, several, choices = _shape(recipe, name)
-    if any(isinstance(part, str) and "\0" in part for part in (value, *_parts(value))):
-        raise RecipeError(f"{place}: {name}: expected text without NUL characters")
     if several:
         if not isinstance(value, list | tuple) or any(type(part) is not kind for part in value):
             raise RecipeError(f"{place}: {name}: expected a list of {_kind_name(kind)}s")
@@ -201,10 +203,6 @@ def _checked(recipe: type[Any], name: str, value: Any, place: str) -> Any:
     if choices and value not in choices:
         raise RecipeError(f"{place}: {name}: expected one of {', '.join(choices)}, got {value!r}")
     return value
-
-
-def _parts(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else ()
 
 
 def _kind_name(kind: type) -> str:

@@ -1,6 +1,8 @@
 """Recipes: one dataclass as command line, TOML file and record."""
 
 import argparse
+import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.classifier_recipe import ClassifierRecipe
+from training.gradient_recipe import GradientRecipe
 from training.language_model_recipe import CorpusSize, LanguageModelRecipe, complete
 from training.recipe import (
     RecipeError,
@@ -220,3 +224,28 @@ def test_no_projection_survives_the_recipe() -> None:
     recipe = complete(asked, size)
     assert not recipe.projection
     assert complete(LanguageModelRecipe(**checked_values(recipe)), size) == recipe
+
+
+@pytest.mark.parametrize("kind", [LanguageModelRecipe, ClassifierRecipe, GradientRecipe])
+def test_no_number_is_beyond_what_can_be_computed_with(kind: type[Any]) -> None:
+    """Of every option that takes one: infinite, not a number, or too large for the machine."""
+    for field in dataclasses.fields(kind):
+        number = type(field.default) is float or "float" in str(field.type)
+        whole = type(field.default) is int or str(field.type).startswith("int")
+        for value in (math.inf, math.nan, 1e308, 10**30) if number or whole else ():
+            with pytest.raises(RecipeError, match=r"--[a-z-]+: "):
+                kind(**{field.name: value})
+
+
+def test_a_path_with_a_nul_is_refused() -> None:
+    """No file can have that name."""
+    with pytest.raises(RecipeError, match="--train: expected text without NUL"):
+        LanguageModelRecipe(train=("a", "b\0"))
+    with pytest.raises(RecipeError, match="--from: expected text without NUL"):
+        ClassifierRecipe(from_="\0")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path: Path) -> None:
+    """As some editors write it."""
+    (tmp_path / "r.toml").write_bytes(b"\xef\xbb\xbfsteps = 2\n")
+    assert read_recipe(tmp_path / "r.toml", LanguageModelRecipe) == {"steps": 2}

@@ -42,8 +42,8 @@ def evaluations(directory: Path) -> int:
 def endless(command: str, directory: Path) -> list[str]:
     """A run that nothing ends soon."""
     options = arguments(command, directory)
-    length = "--steps" if command == "lm" else "--epochs"
-    options[options.index(length) + 1] = "1000000"
+    name, length = ("--steps", "1000000") if command == "lm" else ("--epochs", "1000")
+    options[options.index(name) + 1] = length
     return [*options, *ENDLESS]
 
 
