@@ -116,8 +116,8 @@ def small_service(models: Path) -> Iterator[RunningService]:
 
 
 EXAMPLES: dict[str, dict[str, Any]] = {
-    "/generate": {"prompt": "The", "max_tokens": 1, "echo": True},
-    "/next-word": {"prompt": "The"},
+    "/generate": {"prompt": "When", "max_tokens": 1, "echo": True},
+    "/next-word": {"prompt": "When"},
     "/score": {"texts": ["The"]},
     "/classify": {"text": "The"},
 }
@@ -234,7 +234,7 @@ def test_null_is_not_given(service: RunningService, path: str) -> None:
 
 def test_stop_is_a_list_or_one_string(service: RunningService) -> None:
     """One string does what a list of it does."""
-    fields = {"prompt": "The", "max_tokens": 30, "seed": 5}
+    fields = {"prompt": "When", "max_tokens": 30, "seed": 5}
     stop = service.text(**fields).split()[7]
     assert service.text(**fields, stop=stop) == service.text(**fields, stop=[stop])
     assert service.text(**fields, stop=stop) != service.text(**fields)
