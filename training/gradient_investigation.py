@@ -6,6 +6,7 @@ looked into as it is. Knows neither files nor plots.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ import torch
 from model.artifact import Artifact
 from model.networks import LanguageModel
 from training.brief_training import BriefSettings, Course, mean_loss, train_briefly
+from training.clipping import DivergedError
 from training.effective_context import Context, effective_context
 from training.excerpts import Excerpts
 from training.exploding_gradients import clipping_courses, scale_to_radius
@@ -81,6 +83,11 @@ class Investigation:
             seed=recipe.seed,
         )
         train_briefly(network, self.text.excerpts_to_train(recipe), settings, self.work.step)
+        if not math.isfinite(self._loss(network)):
+            raise DivergedError(
+                f"{name}: the loss is no longer a number after training; give a lower "
+                "--learning-rate"
+            )
         return self._look(network, name, initial=initial, initial_loss=initial_loss)
 
     def artifact(self, artifact: Artifact, network: LanguageModel) -> NetworkFindings:

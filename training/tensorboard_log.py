@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,16 +36,29 @@ class TensorBoardLog:
 
     def add(self, event: str, step: int, figures: Mapping[str, float]) -> None:
         """Adds a point to the curve of every figure that is a number."""
-        if self._writer is None:
-            return
         for name, value in figures.items():
-            if name not in LEFT_OUT and math.isfinite(value):
-                self._writer.add_scalar(f"{event}/{TAGS.get(name, name)}", value, step)
+            if self._writer is not None and name not in LEFT_OUT and math.isfinite(value):
+                with self._ending_when_full():
+                    self._writer.add_scalar(f"{event}/{TAGS.get(name, name)}", value, step)
 
     def close(self) -> None:
         """Writes what is not yet on the disk."""
         if self._writer is not None:
-            self._writer.close()
+            with self._ending_when_full():
+                self._writer.close()
+
+    @contextmanager
+    def _ending_when_full(self) -> Iterator[None]:
+        """The run goes on without its curves; the log beside it has them, too."""
+        try:
+            yield
+        except OSError as error:
+            self._writer = None
+            print(
+                f"warning: --tensorboard: cannot be written: {error.strerror or error}; the run "
+                "goes on without it",
+                file=sys.stderr,
+            )
 
 
 def require_tensorboard(directory: Path | None) -> None:

@@ -207,3 +207,15 @@ def test_labels_are_moved_apart_as_little_as_can_be() -> None:
     assert spread([1.0, 1.0], 0.1) == pytest.approx([0.9, 1.0])
     crowded = spread([0.5] * 30, 0.1)
     assert crowded == pytest.approx([place / 29 for place in range(30)])
+
+
+def test_networks_that_diverge_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing can be measured in them: one line, status 1, no plots."""
+    options = ["--cells", "elman", "--steps", "3", "--excerpts", "4", "--lags", "5"]
+    wild = ["--context", "5", "--hidden", "4", "--learning-rate", "1e30", "--clip-norm", "1e-6"]
+    out = tmp_path / "plots"
+    assert main(["gradients", *options, *wild, "--out", str(out)]) == 1
+    last = capsys.readouterr().err.strip().split("\n")[-1]
+    assert last.startswith("error: ")
+    assert "lower --learning-rate" in last
+    assert not out.exists()

@@ -1,7 +1,10 @@
 """Curves for TensorBoard: read back from the event files with its own reader."""
 
+import errno
 import importlib.util
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,3 +73,18 @@ def test_without_the_package_the_option_is_refused(
         assert main([command, *options, "--tensorboard", str(tmp_path / "b")]) == 2
         assert_one_line(capfd.readouterr().err, "--tensorboard", "pip install tensorboard")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_for_the_curves_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """They are told once and left out; the model is made."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tensorboard_log, "_writer", lambda *_: SimpleNamespace(add_scalar=full))
+    options = [*arguments("lm", tmp_path), "--tensorboard", str(tmp_path / "board")]
+    assert main([*options, "--out", str(tmp_path / "m")]) == 0
+    told = capfd.readouterr().err
+    assert told.count("warning: --tensorboard: cannot be written: No space left") == 1
