@@ -136,7 +136,7 @@ class Frames:
 
 
 def _plain_lines(events: Sequence[Event]) -> bytes | None:
-    """Of tokens alone, which come thousands of times a second; None where there is more to write."""
+    """Of tokens alone, which come thousands of times a second; None where there is more."""
     if len(events) > _FEW:
         return None
     lines = []
