@@ -19,9 +19,10 @@ from service.errors import ClientGoneError
 
 SLICE_BYTES = 1 << 15
 """What is written between two turns of the event loop: about a millisecond's work."""
-MEMBERS = 128
+MEMBERS = 32
 """Members of a list that are written at once."""
 Item = TypeVar("Item")
+_writing = asyncio.Lock()  # held by the answer that writes in this turn
 
 
 class Answer(Response):
@@ -82,8 +83,13 @@ def slices_of(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 
 async def between_turns(slices: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """The slices, with a turn of the event loop before each but the first."""
-    for index, each in enumerate(slices):
-        if index:
-            await asyncio.sleep(0)
+    """The slices: the first at once, each further one in a turn of the event loop that no other
+    answer writes in.
+    """
+    left = iter(slices)
+    each = next(left, None)
+    while each is not None:
         yield each
+        async with _writing:
+            await asyncio.sleep(0)
+            each = next(left, None)
