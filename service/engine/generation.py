@@ -89,7 +89,9 @@ class Choice(RowSequence):
         self._last = prompt.tokens[0]
         self._decoder = tokenizer.decoder(pending)
         self._matcher = StopMatcher(self._task.stop)
+        self._logs = self._task.logprobs is not None
         self._rewinds = self._task.return_state and bool(self._task.stop)
+        self._tracks = self._logs or self._rewinds  # whether it matters of which tokens a text is
         self._before: Before | None = None  # the token that the call under way draws
         self._withheld = Withheld()
         self._shown: tuple[int, State] | None = None  # read of what was drawn and shown, so far
@@ -137,7 +139,7 @@ class Choice(RowSequence):
     def take(self, result: RowResult) -> list[Event]:
         """Events for the tokens drawn; Finished when the choice is complete."""
         events = [] if self._prompt.done else self._read(result)
-        if self._rewinds and self._before is None and self._first is not None:
+        if self._first is not None and self._before is None and result.drawn:
             self._before = Before(self._prompt.before_last or self._first, self._prompt.tokens[-1])
         for scored in result.drawn:
             events += self._add(scored)
@@ -198,7 +200,8 @@ class Choice(RowSequence):
         token = scored.token
         if token == self._tokenizer.end:
             return self._finish("end")
-        pending, is_new = self._decoder.pending, token not in self._seen
+        pending = self._decoder.pending if self._tracks else b""
+        is_new = token not in self._seen
         self._last = token
         self._seen.add(token)
         self._drawn_tokens.append(token)
@@ -213,15 +216,6 @@ class Choice(RowSequence):
         if not self._logs:
             events.append(Token(self._sampling.choice, shown))
         return [*events, *self._finish("stop")] if self._matcher.stopped else events
-
-    @property
-    def _logs(self) -> bool:
-        return self._task.logprobs is not None
-
-    @property
-    def _tracks(self) -> bool:
-        """Whether it matters which tokens the shown text is of."""
-        return self._logs or self._rewinds
 
     def _settled(self, characters: int, *, ends: bool = False) -> list[Event]:
         """So much more text is shown: with logprobs, the events of tokens that are shown whole;

@@ -35,7 +35,8 @@ class Generate:
     ``tenant``: whose earlier texts need not be read again; nobody else's are ever used.
     ``return_state``: ``Finished`` carries the state as a token (n of 1 only). ``state``: such a
     token; the prompt is then read as the continuation, and the token's seed is used unless
-    ``seed_is_given``.
+    ``seed_is_given``. Without a prompt, what a stop string has cut off comes first, as ``Token``
+    events that are not counted.
     """
 
     model: str
@@ -119,8 +120,11 @@ class Token:
 
     ``text`` is what may now be shown: empty while it could still turn into a stop string or is
     half a character, more than one token's worth when a hold is lifted. The texts of a choice
-    join to its whole text. ``token`` is set when logprobs were asked for; the event then comes once
-    the text of that token may be shown, and holds the part that is. [END] makes no event.
+    join to its whole text. [END] makes no event.
+
+    When logprobs were asked for, ``token`` is set and the event waits until it is settled how much
+    of the token's text is shown: ``text`` is that part, all of it but for a token that a stop string
+    has cut. Tokens of which nothing is shown make no event.
     """
 
     final: ClassVar[bool] = False
@@ -131,7 +135,8 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Choice ``index`` is complete. ``text`` is what was held back and may now be shown.
+    """Choice ``index`` is complete. ``text`` is what was held back and may now be shown; with
+    logprobs that comes as ``Token`` events before this one.
 
     ``prompt_tokens``: of the prompt, without the [END] it is started with, and the same in
     every choice. ``completion_tokens``: drawn by this choice, [END] not counted.
