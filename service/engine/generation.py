@@ -241,7 +241,7 @@ class Choice(RowSequence):
             reason = "stop"
         self.ended_by = reason
         self._remember(reason)
-        state = self._shared.sealer.seal(self._snapshot(reason, pending)) if returns else None
+        state = self._seal(reason, pending) if returns else None
         told = self._settled(len(text), ends=True) if self._tracks else []
         finished = Finished(
             index=self._sampling.choice,

@@ -154,7 +154,7 @@ class Sealer:
             raise ForeignState(f"it is of version {version} of the format, this is {VERSION}")
         if fingerprint != self._fingerprint:
             raise ForeignState("it belongs to another model or another version of this one")
-        if not self._may_be_drawn([last]) or position > LARGEST_POSITION or choice > LARGEST_CHOICE:
+        if last >= self._vocabulary or position > LARGEST_POSITION or choice > LARGEST_CHOICE:
             raise InvalidState
         body = self._body_of(self._expand(sealed[_HEAD.size :]))
         return Snapshot(
@@ -203,7 +203,7 @@ class Sealer:
             numbers=raw[seen + self._seen_bytes :],
         )
         longest = LONGEST_SHOWN if cut else 0
-        if shown > longest or not self._may_be_drawn(body.unread):
+        if cut > MOST_UNREAD or shown > longest or not self._may_be_drawn(body.unread):
             raise InvalidState
         if not _is_half_a_character(body.pending):
             raise InvalidState

@@ -179,9 +179,9 @@ def test_a_text_that_the_library_gives_up_on_is_refused() -> None:
     """The library panics where an expression needs too many steps; that is a ValueError."""
     tokenizer = TOKENIZERS["classifier"]
     text = "a" * 10_100_000
-    for call in (lambda: tokenizer.encode(text), lambda: tokenizer.encode_batch([text])):
-        with pytest.raises(ValueError, match="shorter parts"):
-            call()
+    with pytest.raises(ValueError, match="shorter parts"):
+        tokenizer.encode_batch([text])
+    assert tokenizer.encode(text)  # given to the library in parts
 
 
 def test_words_without_end_are_unknown_words() -> None:

@@ -24,6 +24,7 @@ from tests.service.engine.continuing import OPTIONS, ask, last
 from tests.service.engine.serving import Desk, text_of
 
 HEAD = struct.Struct("<B16sIQQQ")
+LENGTHS = struct.Struct("<BHI")
 SIGNATURE_BYTES = 32
 
 
@@ -46,12 +47,15 @@ class Token:
     pending: bytes
     seen: bytes
     numbers: np.ndarray
+    unread: tuple[int, ...] = ()
+    shown: int = 0
 
     @property
     def body(self) -> bytes:
         """What is compressed."""
-        parts = (bytes([len(self.pending)]), self.pending, self.seen, self.numbers.tobytes())
-        return b"".join(parts)
+        lengths = LENGTHS.pack(len(self.pending), len(self.unread), self.shown)
+        unread = np.array(self.unread, dtype="<u4").tobytes()
+        return b"".join((lengths, self.pending, unread, self.seen, self.numbers.tobytes()))
 
     @property
     def head(self) -> bytes:
@@ -87,6 +91,11 @@ def test_a_whole_token_is_taken(served: Desk, token: Token) -> None:
     for pending in (b"", b"\xf0\x9f\xa6", b"\xc3"):
         token.pending = pending
         assert last(served, ask("", max_tokens=3, state=token.signed()))[0]
+    for unread, shown in (((3,), 0), ((3, 4), 2)):  # tokens that a stop string has cut
+        cut = dataclasses.replace(token, unread=unread, shown=shown, pending=b"")
+        assert last(served, ask("", max_tokens=3, state=cut.signed()))[0]
+    unknown = dataclasses.replace(token, last=0, pending=b"")  # [UNK] of a prompt, still to be read
+    assert last(served, ask("", max_tokens=3, state=unknown.signed()))[0]
     token.numbers[1] = 1e6  # a cell state after long counting
     assert last(served, ask("", max_tokens=3, state=token.signed()))[0]
 
@@ -94,11 +103,13 @@ def test_a_whole_token_is_taken(served: Desk, token: Token) -> None:
 def forgeries(token: Token, vocabulary: int) -> Iterator[tuple[str, str]]:
     """Each field out of range, by name."""
     fields: dict[str, tuple[Any, ...]] = {
-        "last": (0, vocabulary, 2**31, 2**32 - 1),
+        "last": (vocabulary, 2**31, 2**32 - 1),
         "position": (2**53 + 1, 2**64 - 1),
         "choice": (2**16 + 1, 2**64 - 1),
         "pending": (b"abc", b"\x80", b"\xff", b"\xf0\x9f\xa6\x89", b"\xc3\xc3", b"x" * 255),
         "seen": (token.seen + b"\0", token.seen[:-1], b"\xff" * len(token.seen), b""),
+        "unread": ((vocabulary,), (2**32 - 1,), (3, 0), (3,) * 1025),
+        "shown": (1, 2**32 - 1),
         "numbers": (token.numbers[:1], np.repeat(token.numbers, 2), token.numbers[:0]),
     }
     for field, values in fields.items():
@@ -134,7 +145,7 @@ def test_a_field_out_of_range_is_refused(served: Desk, token: Token, artifact: A
     for name, forged in forgeries(token, artifact.tokenizer.size):
         task = ask("", state=forged)
         with pytest.raises(InvalidState):
-            served.submit(task)
+            pytest.fail(f"{name} was taken: {served.submit(task)}")
         refused.append(name)
     assert len(refused) > 30
     assert text_of(served.wait(running)) == expected
