@@ -123,8 +123,8 @@ class Token:
     join to its whole text. [END] makes no event.
 
     When logprobs were asked for, ``token`` is set and the event waits until it is settled how much
-    of the token's text is shown: ``text`` is that part, all of it unless a stop string has cut the
-    token. Tokens of which nothing is shown make no event.
+    of the token's text is shown. ``text`` is that part: all of it, except where a stop string has
+    cut the token. Tokens of which nothing is shown make no event.
     """
 
     final: ClassVar[bool] = False
