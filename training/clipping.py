@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+NO_BOUND = 1e38  # float32 has no larger numbers
 FAR = 2.0  # times the loss of guessing, and a nat: above that a network has lost what it began with
 
 
@@ -35,7 +36,7 @@ class Clipping:
             DivergedError: the loss or the norm is not a finite number.
         """
         parameters = [p for p in network.parameters() if p.grad is not None]
-        if self.by_value > 0:
+        if 0 < self.by_value < NO_BOUND:
             torch.nn.utils.clip_grad_value_(parameters, self.by_value)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.by_norm or math.inf))
         if not math.isfinite(loss) or not math.isfinite(norm):

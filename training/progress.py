@@ -1,9 +1,8 @@
 """What a person sees while a run lasts: one bar on a terminal, one line now and then elsewhere.
 
 Shows the time left and the figures it is handed (loss, perplexity, accuracy, tokens per second).
-Knows
-nothing of training. A stream that cannot be written any more (a closed pipe or terminal, a full
-disk) does not end the work.
+A stream that cannot be written any more (a closed pipe or terminal, a full disk) does not end the
+work. Knows nothing of training.
 """
 
 from __future__ import annotations

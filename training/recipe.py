@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from training.naming import nearest
 
 Recipe = TypeVar("Recipe")
-LARGEST = {int: 10**9, float: 1e30}
+LARGEST = {int: 10**9, float: 1e100}
 LARGEST_SEED, SMALLEST = 2**63 - 1, 1e-30
 Shape = tuple[type, bool, tuple[str, ...]]
 
