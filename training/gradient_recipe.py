@@ -10,6 +10,9 @@ from model.architecture import CELLS
 from training.recipe import RecipeError, check_values, option
 
 
+MOST_EXCERPTS = 100_000  # all are held in memory; more add no digit to a mean
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradientRecipe:
     """What is looked into, and how closely. None: as fits what is looked into."""
@@ -62,6 +65,10 @@ class GradientRecipe:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise RecipeError(f"{_flag(name)}: expected more than 0, got {value}")
+        if self.excerpts > MOST_EXCERPTS:
+            raise RecipeError(
+                f"--excerpts: expected at most {MOST_EXCERPTS:,}, got {self.excerpts:,}"
+            )
         if self.seed < 0:
             raise RecipeError(f"--seed: expected 0 or more, got {self.seed}")
         if self.artifact is not None and self.cells is not None:

@@ -165,6 +165,14 @@ def test_short_documents_are_refused(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert_one_line(capfd.readouterr().err, "t.txt: the longest document", "lower --lags")
 
 
+def test_more_excerpts_than_memory_holds_are_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Before any work is done."""
+    assert gradients(tmp_path / "plots", "--excerpts", "1000000000") == 2
+    assert_one_line(capfd.readouterr().err, "--excerpts", "at most 100,000")
+
+
 def test_what_is_not_ours_is_not_overwritten(
     plots: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
