@@ -9,7 +9,6 @@ from typing import Literal
 from model.architecture import CELLS
 from training.recipe import RecipeError, check_values, option
 
-
 MOST_EXCERPTS = 100_000  # all are held in memory; more add no digit to a mean
 
 
