@@ -98,7 +98,8 @@ class Bridge:
 
     def _submit(self, task: Task, ticket: Ticket, reply: Reply) -> None:
         def admit(size: AnswerSize) -> None:
-            reply.admit(self._answers, size.tokens * _EVENT_BYTES + size.logprobs * _LOGPROB_BYTES)
+            count = size.tokens * _EVENT_BYTES + size.logprobs * _LOGPROB_BYTES
+            reply.admit(self._answers, count, task.client)
 
         self._engine.submit(task, ticket, admit)
 
@@ -186,7 +187,7 @@ class Reply:
         self._events: list[Event] = []
         self._unread_bytes = 0
         self._reading = True  # whether what comes now is taken at once, however much it is
-        self._reserved: tuple[Ledger, int] | None = None
+        self._reserved: tuple[Ledger, int, str] | None = None
         self._ended = False
         self.cancelled = False
         self._waiter: asyncio.Future[None] | None = None
@@ -207,16 +208,16 @@ class Reply:
         self._bridge.release(self._ticket)
         self._ended = self.cancelled = True
         if self._reserved is not None:
-            ledger, count = self._reserved
+            ledger, count, client = self._reserved
             self._reserved = None
-            ledger.give_back(count)
+            ledger.give_back(count, client)
         self._wake()
 
-    def admit(self, ledger: Ledger, count: int) -> None:
+    def admit(self, ledger: Ledger, count: int, client: str) -> None:
         """Reserves what the events may take until this reply is left. Raises QueueFull."""
         count = count if self._limit is None else min(count, self._limit)
-        ledger.take(count)
-        self._reserved = ledger, count
+        ledger.take(count, client)
+        self._reserved = ledger, count, client
 
     async def events(self, quiet_seconds: float) -> list[Event]:
         """All that came since the last call; waits so long for the first one.

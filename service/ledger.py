@@ -1,8 +1,9 @@
-"""Counts what is held by requests together and refuses more than there may be. Thread-safe."""
+"""Counts the memory that the answers of all requests may take, and refuses more. Thread-safe."""
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 
 from service.engine.errors import QueueFull
 
@@ -10,21 +11,30 @@ RETRY_SECONDS = 1.0
 
 
 class Ledger:
-    """Bytes that are reserved for answers, of ``limit`` in all."""
+    """Bytes that are reserved for answers, of ``limit`` in all.
+
+    A client holds at most as many as it leaves free, so that one client cannot have others refused.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._held = 0
+        self._used = 0
+        self._held: Counter[str] = Counter()  # the same by client
 
-    def take(self, count: int) -> None:
-        """Reserves so many. Raises QueueFull. One request alone is always let in."""
+    def take(self, count: int, client: str = "") -> None:
+        """Reserves bytes. Raises QueueFull. A request that is alone is always let in."""
         with self._lock:
-            if self._held and self._held + count > self._limit:
+            free = self._limit - self._used - count
+            if self._used and self._held[client] + count > free:
                 raise QueueFull(RETRY_SECONDS)
-            self._held += count
+            self._used += count
+            self._held[client] += count
 
-    def give_back(self, count: int) -> None:
+    def give_back(self, count: int, client: str = "") -> None:
         """Frees what was reserved."""
         with self._lock:
-            self._held -= count
+            self._used -= count
+            self._held[client] -= count
+            if self._held[client] == 0:
+                del self._held[client]

@@ -34,7 +34,7 @@ def impatient(models: Path) -> Iterator[RunningService]:
         models,
         *("--head-seconds", "1", "--body-seconds", "1", "--write-seconds", "1"),
         *("--max-connections", str(LIMIT), "--default-language-model", "words"),
-        *("--max-tokens", "1000000", "--stream-buffer-events", "1000000"),
+        *("--max-tokens", "1000000", "--stream-buffer-bytes", "1000000000"),
     ) as running:
         yield running
 
@@ -208,7 +208,7 @@ def test_too_many_running_requests(models: Path) -> None:
     with RunningService(
         models / "words",
         *("--max-connections", str(LIMIT), "--max-tokens", "1000000"),
-        *("--kernel", "torch", "--burst-steps", "1", "--stream-buffer-events", "1000000"),
+        *("--kernel", "torch", "--burst-steps", "1", "--stream-buffer-bytes", "1000000000"),
     ) as service:
         with contextlib.ExitStack() as stack:
             fields = {"max_tokens": 1_000_000}

@@ -15,7 +15,10 @@ from tests.service.http.process import PATIENCE, RunningService, error_of, event
 REQUESTS = 40
 CHOICES = 16
 STEPS = 8_192
-SLOWLY = ("--kernel", "torch", "--default-language-model", "words")
+SLOWLY = (
+    *("--kernel", "torch", "--default-language-model", "words"),
+    *("--max-answers-bytes", str(1 << 32)),
+)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from model.artifact import load_artifact
 from service.catalog import load_catalog
 from service.engine.engine import EngineOptions
-from service.journal import Journal, RouteLabels
+from service.journal import Failures, Journal, RouteLabels
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.model.test_artifact import change_manifest, digests_of
@@ -114,7 +114,7 @@ def test_a_panic_in_a_request_is_a_500(caplog: pytest.LogCaptureFixture) -> None
         backend.encode("a" * 40)
 
     journal = Journal(
-        panicking, metrics=Metrics({}, ["/"]), routes=RouteLabels(["/"]), access_log=True
+        Failures(panicking), metrics=Metrics({}, ["/"]), routes=RouteLabels(["/"]), access_log=True
     )
     transport = httpx.ASGITransport(journal)
 

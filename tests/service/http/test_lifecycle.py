@@ -128,15 +128,17 @@ def test_queue_full_is_a_429_with_a_time(narrow_service: RunningService) -> None
     assert service.text(max_tokens=1)
 
 
-def test_deadline_in_the_queue_is_a_504(narrow_service: RunningService) -> None:
-    """A request whose time passes while it waits gets a status that says so, also as a stream."""
-    with narrow_service.streaming(max_tokens=1_000_000) as busy:
-        next(busy)
-        for stream in (False, True):
-            body = {"max_tokens": 1, "deadline_ms": 50, "stream": stream}
-            response = narrow_service.post("/generate", body)
-            assert response.status_code == 504, response.text
-            assert error_of(response)["type"] == "deadline_exceeded"
+def test_deadline_before_the_first_step_is_a_504(service: RunningService) -> None:
+    """A request whose time passes before it has a row gets a status that says so, also as a stream.
+
+    To encode so long a prompt takes longer than the deadline.
+    """
+    prompt = "the keys to the cabinet " * 2_000
+    for stream in (False, True):
+        body = {"prompt": prompt, "max_tokens": 1, "deadline_ms": 1, "stream": stream}
+        response = service.post("/generate", body)
+        assert response.status_code == 504, response.text
+        assert error_of(response)["type"] == "deadline_exceeded"
 
 
 def test_a_quiet_connection_outlives_the_pools_of_clients(service: RunningService) -> None:
