@@ -18,6 +18,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from typing import Any, cast
 
 import uvicorn
@@ -33,7 +34,8 @@ from service.protocol.request_head import RequestHead
 from service.protocol.request_reader import RequestReader
 
 logger = logging.getLogger("unroll.access")
-_MOST_PIPELINED_BYTES = 1 << 16
+_MOST_WAITING_BYTES = 1 << 16
+"""What is read ahead of the request that is being answered, beside the longest head."""
 _LONGEST_UNREAD_BODY = 1 << 16
 """A rest of a body that is read and thrown away, so that the connection can be kept."""
 _SPARE_SECONDS = 1.0
@@ -78,6 +80,7 @@ class HttpConnection(asyncio.Protocol):
         self._gate = gate
         self._reader = RequestReader(limits.head_bytes)
         self._exchange: Exchange | None = None
+        self._next_turn: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._in_head = False
@@ -91,14 +94,13 @@ class HttpConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._flow = FlowControl(self._transport)
         self._server = get_local_addr(self._transport)
-        self._client = get_remote_addr(self._transport)
+        self._client = _without_mapping(get_remote_addr(self._transport))
         self._scheme = "https" if is_ssl(self._transport) else "http"
         self._server_state.connections.add(self)  # type: ignore[arg-type]
         admission = self._gate.enter(self)
         self._spare = admission is Admission.SPARE
         if admission is Admission.REFUSED:
-            self._write_error(_too_many_connections())
-            self.close_now()
+            self.turn_away()
         else:
             self._wait(self._head_seconds, self.close_now)
 
@@ -106,7 +108,9 @@ class HttpConnection(asyncio.Protocol):
         if self._closing:
             return  # read and thrown away, so that the client can read what it was told
         self._reader.feed(data)
-        self._advance()
+        if self._next_turn is None:
+            self._advance()
+        self._regulate_reading()
 
     def eof_received(self) -> bool:
         """True keeps the connection for writing while there is something left to answer."""
@@ -126,6 +130,8 @@ class HttpConnection(asyncio.Protocol):
         self._cancel_timer()
         if self._stall_timer is not None:
             self._stall_timer.cancel()
+        if self._next_turn is not None:
+            self._next_turn.cancel()
         if self._exchange is not None:
             self._exchange.abandon()
             self._exchange = None
@@ -170,11 +176,14 @@ class HttpConnection(asyncio.Protocol):
         if not ended.keep_alive:
             self._linger()
             return
-        self._flow.resume_reading()
         if self._reader.buffered:
-            self._loop.call_soon(self._advance)
+            self._advance_later()
         else:
             self._wait_for_request()
+        self._regulate_reading()
+
+    def body_taken(self) -> None:
+        self._regulate_reading()
 
     def exchange_failed(self) -> None:
         self._exchange = None
@@ -186,11 +195,39 @@ class HttpConnection(asyncio.Protocol):
         self._closing = True
         self._close_transport()
 
+    def turn_away(self) -> None:
+        self._write_error(_too_many_connections())
+        self.close_now()
+
     def _head_timed_out(self) -> None:
         message = f"the head did not arrive within {self._limits.head_seconds:g} seconds"
         self._refuse(InvalidRequestError(408, message))
 
     # ------------------------------------------------------------ reading
+
+    def _advance_later(self) -> None:
+        """Lets the event loop turn to others first."""
+        if self._next_turn is None:
+            self._next_turn = self._loop.call_soon(self._advance_now)
+
+    def _advance_now(self) -> None:
+        self._next_turn = None
+        self._advance()
+        self._regulate_reading()
+
+    def _regulate_reading(self) -> None:
+        """Stops reading while too much waits for the request that is being answered.
+
+        The one place that decides it. Where nothing else goes on, more bytes are needed.
+        """
+        exchange = self._exchange
+        waiting = self._reader.buffered + (0 if exchange is None else exchange.buffered)
+        goes_on = exchange is not None or self._next_turn is not None
+        most = self._limits.head_bytes + _MOST_WAITING_BYTES
+        if goes_on and waiting > most and not self._closing:
+            self._flow.pause_reading()
+        else:
+            self._flow.resume_reading()
 
     def _advance(self) -> None:
         """Reads on as far as the bytes go: the rest of a body, then the next request."""
@@ -207,16 +244,14 @@ class HttpConnection(asyncio.Protocol):
             if self._exchange is not None and (data or complete):
                 self._exchange.feed(data, last=complete)
             if not complete:
-                if data and self._reader.buffered:  # very many small chunks: others first
-                    self._loop.call_soon(self._advance)
+                if data and self._reader.buffered:  # very many small chunks
+                    self._advance_later()
                 return False
             if self._exchange is None:
                 self._wait_for_request()
-        if self._exchange is None:
-            return True
-        if self._reader.buffered > _MOST_PIPELINED_BYTES:
-            self._flow.pause_reading()
-        return False
+            else:
+                self._gate.became_busy(self)
+        return self._exchange is None
 
     def _read_head(self) -> bool:
         """True if a request was begun."""
@@ -257,7 +292,8 @@ class HttpConnection(asyncio.Protocol):
             "state": self._app_state.copy(),
         }
         self._exchange = exchange
-        self._gate.became_busy(self)
+        if self._reader.body_complete:
+            self._gate.became_busy(self)
         if self._half_closed:
             exchange.half_close()
         task = self._loop.create_task(exchange.run(self._app, scope))
@@ -306,7 +342,7 @@ class HttpConnection(asyncio.Protocol):
             self._close_transport()
             return
         self._reader = RequestReader(0)  # forgets what it holds
-        self._flow.resume_reading()
+        self._regulate_reading()
         self._transport.write_eof()
         seconds = _SPARE_SECONDS if self._spare else self._limits.body_seconds
         self._wait(seconds, self._close_transport)
@@ -347,6 +383,15 @@ class HttpConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _without_mapping(address: tuple[str, int] | None) -> tuple[str, int] | None:
+    """An IPv4 client of a socket that listens on IPv6 with its own address."""
+    if address is None or not address[0].startswith("::ffff:"):
+        return address
+    mapped = ip_address(address[0])
+    ipv4 = mapped.ipv4_mapped if isinstance(mapped, IPv6Address) else None
+    return address if ipv4 is None else (str(ipv4), address[1])
 
 
 def _too_many_connections() -> InvalidRequestError:

@@ -1,9 +1,9 @@
 """How many connections are open at once, and who is let in when there are as many as may be.
 
-At the limit, of the connections that have no request under way the oldest is closed for a new one.
-If every connection has one, a few more are taken as spare ones: they may ask for /health and are
-otherwise refused with 503. Above those, a connection is refused unread. Connections are not counted
-by address, because behind a proxy all have the same one.
+At the limit, of the connections that have no whole request under way the oldest is closed for a new
+one. If every connection has one, a few more are taken as spare ones: they may ask for /health and
+are otherwise refused with 503. A new spare one takes the place of the oldest that has not asked.
+Connections are not counted by address, because behind a proxy all have the same one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ class Closable(Protocol):
     """What the gate needs of a connection."""
 
     def close_now(self) -> None:
-        """Closes the connection; no request is under way."""
+        """Closes the connection; no whole request is under way."""
+
+    def turn_away(self) -> None:
+        """Closes the connection with a 503."""
 
 
 class Admission(Enum):
@@ -43,7 +46,8 @@ class ConnectionGate:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._regular: set[Closable] = set()
-        self._spare: set[Closable] = set()
+        self._spare: dict[Closable, None] = {}  # the oldest first
+        self._asking: set[Closable] = set()  # spare ones whose request is under way
         self._idle: dict[Closable, None] = {}  # in the order in which they became idle
         self._refused = 0
         self._last_log = -float(_LOG_SECONDS)
@@ -54,34 +58,38 @@ class ConnectionGate:
             self._regular.add(connection)
             self._idle[connection] = None
             return Admission.REGULAR
-        if len(self._spare) < SPARE:
-            self._spare.add(connection)
-            return Admission.SPARE
-        self.refused()
-        return Admission.REFUSED
+        if len(self._spare) >= SPARE and not self._free_spare():
+            self.refused()
+            return Admission.REFUSED
+        self._spare[connection] = None
+        return Admission.SPARE
 
     def promote(self, connection: Closable) -> bool:
         """Makes a spare connection a regular one if there is room by now."""
         if not self._make_room():
             return False
-        self._spare.discard(connection)
+        self._forget_spare(connection)
         self._regular.add(connection)
+        self._idle[connection] = None
         return True
 
     def leave(self, connection: Closable) -> None:
         """Forgets a connection that was closed."""
         self._regular.discard(connection)
-        self._spare.discard(connection)
+        self._forget_spare(connection)
         self._idle.pop(connection, None)
 
     def became_idle(self, connection: Closable) -> None:
         """The request of the connection has ended."""
+        self._asking.discard(connection)
         if connection in self._regular:
             self._idle[connection] = None
 
     def became_busy(self, connection: Closable) -> None:
         """The connection has begun a request."""
         self._idle.pop(connection, None)
+        if connection in self._spare:
+            self._asking.add(connection)
 
     def refused(self) -> None:
         """Logs that a connection got 503: the first at once, then one line in ten seconds."""
@@ -104,6 +112,19 @@ class ConnectionGate:
         self.leave(oldest)
         oldest.close_now()
         return True
+
+    def _free_spare(self) -> bool:
+        oldest = next((one for one in self._spare if one not in self._asking), None)
+        if oldest is None:
+            return False
+        self._forget_spare(oldest)
+        self.refused()
+        oldest.turn_away()
+        return True
+
+    def _forget_spare(self, connection: Closable) -> None:
+        self._spare.pop(connection, None)
+        self._asking.discard(connection)
 
 
 def connection_limit(asked: int | None) -> int:

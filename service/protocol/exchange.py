@@ -35,6 +35,9 @@ class Owner(Protocol):
     def may_persist(self) -> bool:
         """Whether the connection can take another request after this response."""
 
+    def body_taken(self) -> None:
+        """The application has taken what has arrived of the body, or waits for more."""
+
     def exchange_ended(self) -> None:
         """The response is complete."""
 
@@ -74,13 +77,16 @@ class Exchange:
         """The client may be waiting for a 100 before it sends the body, and has not got one."""
         return self._expects_continue
 
+    @property
+    def buffered(self) -> int:
+        """Bytes of the body that the application has not taken."""
+        return len(self._body)
+
     def feed(self, data: bytes, *, last: bool) -> None:
         """The next part of the body."""
         self._body += data
         self._more_body = not last
         self._expects_continue = False
-        if len(self._body) > HIGH_WATER_LIMIT:
-            self._flow.pause_reading()
         self._changed.set()
 
     def half_close(self) -> None:
@@ -126,7 +132,7 @@ class Exchange:
                 return self._next_part()
             if self._half_closed:
                 break
-            self._flow.resume_reading()
+            self._owner.body_taken()
             self._changed.clear()
             await self._changed.wait()
         return {"type": "http.disconnect"}

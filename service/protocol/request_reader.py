@@ -24,6 +24,7 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _LONGEST_CHUNK_LINE = 256
 _MOST_EXTENSION_BYTES = 1 << 14
 _MOST_CHUNKS_AT_ONCE = 512  # about a millisecond
+_MOST_EMPTY_BYTES = 64  # of empty lines before a request
 _END = b"\r\n\r\n"
 
 
@@ -34,6 +35,7 @@ class RequestReader:
         self._max_head_bytes = max_head_bytes
         self._buffer = bytearray()
         self._searched = 0
+        self._skipped = 0
         self._line: RequestLine | None = None
         self._line_end = 0
         self._body: _LengthBody | _ChunkedBody | None = None
@@ -76,7 +78,7 @@ class RequestReader:
         lines = bytes(self._buffer[self._line_end + 2 : end]).split(b"\r\n")
         head = parse_head(self._line, [] if lines == [b""] else lines)
         del self._buffer[: end + len(_END)]
-        self._searched, self._line = 0, None
+        self._searched, self._skipped, self._line = 0, 0, None
         if head.length is None:
             self._body = _ChunkedBody(self._buffer, self._max_head_bytes)
         elif head.length:
@@ -96,10 +98,13 @@ class RequestReader:
         return data, self._body is None
 
     def _skip_empty_lines(self) -> None:
-        """Empty lines before a request are ignored (RFC 9112, 2.2)."""
+        """A few empty lines before a request are ignored (RFC 9112, 2.2)."""
         start = 0
         while self._buffer.startswith(b"\r\n", start):
             start += 2
+            if self._skipped + start > _MOST_EMPTY_BYTES:
+                raise InvalidRequestError(400, "too many empty lines stand before the request")
+        self._skipped += start
         del self._buffer[:start]
         self._searched = max(0, self._searched - start)
 

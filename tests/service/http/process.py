@@ -21,7 +21,7 @@ from typing import Any, Self
 import httpx
 
 ROOT = Path(__file__).resolve().parents[3]
-_ADDRESS = re.compile(r"http://[\d.]+:(\d+)")
+_ADDRESS = re.compile(r"http://\S+:(\d+)$")
 PATIENCE = 60.0
 """Seconds after which something that should happen is taken not to happen."""
 

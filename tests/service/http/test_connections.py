@@ -11,10 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.service.http.probe import Probe
 from tests.service.http.process import RunningService, eventually
 from tests.service.http.wire import PROBE, answers, is_probe
 
 LIMIT = 8
+UNREAD = ("--stream-buffer-bytes", str(1 << 30), "--max-answers-bytes", str(1 << 40))
 GET = b"GET /models HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -34,7 +36,7 @@ def impatient(models: Path) -> Iterator[RunningService]:
         models,
         *("--head-seconds", "1", "--body-seconds", "1", "--write-seconds", "1"),
         *("--max-connections", str(LIMIT), "--default-language-model", "words"),
-        *("--max-tokens", "1000000", "--stream-buffer-bytes", "1000000000"),
+        *("--max-tokens", "1000000", *UNREAD),
     ) as running:
         yield running
 
@@ -208,7 +210,7 @@ def test_too_many_running_requests(models: Path) -> None:
     with RunningService(
         models / "words",
         *("--max-connections", str(LIMIT), "--max-tokens", "1000000"),
-        *("--kernel", "torch", "--burst-steps", "1", "--stream-buffer-bytes", "1000000000"),
+        *("--kernel", "torch", "--burst-steps", "1", *UNREAD),
     ) as service:
         with contextlib.ExitStack() as stack:
             fields = {"max_tokens": 1_000_000}
@@ -247,3 +249,50 @@ def test_very_many_chunks(service: RunningService) -> None:
         )
         assert is_live(service)
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+
+
+ENDLESS = {
+    "requests that nobody waits for": (b"", b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"),
+    "bodies that nobody wants": (b"", b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"),
+    "empty lines": (b"", b"\r\n"),
+    "chunks of a byte": (
+        b"POST /generate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"1\r\na\r\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_what_never_ends_costs_others_nothing(service: RunningService, name: str) -> None:
+    """As fast as it may be sent, unread: the others are answered, and memory does not grow."""
+    begin, again = ENDLESS[name]
+    probe = Probe(service)
+    with probe.watching(), service.connect() as connection:
+        connection.settimeout(0.5)
+        until = time.monotonic() + 3
+        with contextlib.suppress(OSError):
+            connection.sendall(begin)
+            while time.monotonic() < until:
+                connection.sendall(again * (65536 // len(again)))
+    assert probe.longest_silence < 0.5
+    assert probe.peak_bytes - probe.before_bytes < 100 * 2**20
+
+
+def test_bodies_that_do_not_come_lock_nobody_out(impatient: RunningService) -> None:
+    """A connection whose request has no body yet makes room for a new one."""
+    head = b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        for _ in range(5 * LIMIT):
+            stack.enter_context(impatient.connect()).sendall(head)
+        assert is_live(impatient)
+        with impatient.connect() as connection:
+            connection.sendall(PROBE)
+            (answer,) = answers(read_all(connection))
+        assert is_probe(answer)
+
+
+def test_ipv4_clients_of_an_ipv6_socket_keep_their_addresses(models: Path) -> None:
+    """They are told apart, and networks of IPv4 hold of them."""
+    with RunningService(models / "words", "--host", "::") as service:
+        assert is_live(service)
+        eventually(lambda: " 127.0.0.1 GET /health/live" in service.output, "logged")

@@ -66,7 +66,7 @@ def test_client_that_reads_nothing_is_cut_off(
 
 def test_unread_answers_are_refused_further_ones(models: Path) -> None:
     """While answers that have ended are not read, more of them get 429; a small one is taken."""
-    with RunningService(models, "--max-answers-bytes", str(60 * 2**20)) as service:
+    with RunningService(models, "--max-answers-bytes", str(120 * 2**20)) as service:
         connections = [ask_and_never_read(service, "/generate", HEAVY) for _ in range(2)]
         eventually(
             lambda: (
