@@ -16,7 +16,10 @@ from tests.service.http.process import RunningService, eventually
 from tests.service.http.wire import PROBE, answers, is_probe
 
 LIMIT = 8
-UNREAD = ("--stream-buffer-bytes", str(1 << 30), "--max-answers-bytes", str(1 << 40))
+UNREAD = (
+    *("--stream-buffer-bytes", str(1 << 30), "--max-answers-bytes", str(1 << 40)),
+    *("--max-logprobs", str(10**9)),
+)
 GET = b"GET /models HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
