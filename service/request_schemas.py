@@ -42,7 +42,8 @@ def _with_words(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_readable)]
 FullText = Annotated[Text, AfterValidator(_with_words)]
-StopString = Annotated[Text, Field(min_length=1, max_length=100)]
+_NonEmpty = Annotated[str, Field(min_length=1), AfterValidator(_readable)]
+StopString = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_readable)]
 
 
 class AtMost(NamedTuple):
@@ -63,9 +64,11 @@ class RequestFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
-    model: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
-        default=None,
-        description="name of the model, as in GET /models; the default one if it is left out",
+    model: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_readable)] | None = (
+        Field(
+            default=None,
+            description="name of the model, as in GET /models; the default one if it is left out",
+        )
     )
     deadline_ms: Annotated[int, AtMost("deadline_ms")] | None = Field(
         default=None,
@@ -210,7 +213,7 @@ class ScoreRequest(RequestFields):
         }
     )
 
-    texts: Annotated[list[Annotated[Text, Field(min_length=1)]], AtMost("texts")] = Field(
+    texts: Annotated[list[_NonEmpty], AtMost("texts")] = Field(
         min_length=1, max_length=1024, description="each is scored from its beginning"
     )
 

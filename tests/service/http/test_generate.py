@@ -215,3 +215,15 @@ def test_refuses_a_classifier(service: RunningService) -> None:
         response = service.post("/generate", body)
         assert response.status_code == 409
         assert error_of(response)["type"] == "wrong_kind"
+
+
+@pytest.mark.parametrize(
+    "fields", [{"stop": "x" * 101}, {"stop": ["x" * 101]}, {"model": "m" * 201}]
+)
+def test_a_text_that_is_too_long_is_told_in_characters(
+    service: RunningService, fields: dict[str, object]
+) -> None:
+    """Not in items, of which a text has none."""
+    response = service.post("/generate", {**fields, "max_tokens": 1})
+    assert response.status_code == 422
+    assert "characters" in error_of(response)["message"]
