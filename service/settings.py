@@ -61,7 +61,9 @@ class Settings(BaseSettings):
         default=None, description="classifier that answers when none is named (first by name)"
     )
     threads: Count | None = Field(
-        default=None, description="threads for arithmetic (as many as the CPU quota grants)"
+        default=None,
+        le=1024,
+        description="threads for arithmetic (as many as the CPU quota grants)",
     )
     kernel: Literal["auto", "native", "torch"] = Field(
         default="auto", description="what computes steps; auto: the native kernel if it was built"

@@ -16,11 +16,13 @@ from typing import NamedTuple
 from training.files import DataError
 from training.notices import LOG
 from training.records import Record, read_records
+from training.whole_numbers import whole_number
 
 TEXT = "text"
 LABEL = "label"
 SAMPLE_RECORDS = 1_000  # that a guess looks at
 SAMPLE_CHARACTERS = 2**22
+SHOWN_CHARACTERS = 100  # of a name that a message repeats
 
 
 class Columns(NamedTuple):
@@ -148,8 +150,9 @@ def _column(record: Record, asked: str | None, usual: str, option: str, *, taken
         return others[0]
     told = ", ".join(columns) or "none"
     wanted = asked or usual
+    shown = wanted if len(wanted) <= SHOWN_CHARACTERS else wanted[:SHOWN_CHARACTERS] + "..."
     raise DataError(
-        f"{record.names_place}: no column {wanted!r}; found: {told}. Choose with {option}, by name "
+        f"{record.names_place}: no column {shown!r}; found: {told}. Choose with {option}, by name "
         f"or by number (1 to {len(columns)})"
     )
 
@@ -162,6 +165,5 @@ def _named(record: Record, asked: str | None) -> str | None:
     alike = [name for name in columns if name.lower() == asked.lower()]
     if len(alike) == 1:
         return alike[0]
-    if asked.isdecimal() and 1 <= int(asked) <= len(columns):
-        return columns[int(asked) - 1]
-    return None
+    number = whole_number(asked)
+    return columns[number - 1] if number is not None and 1 <= number <= len(columns) else None

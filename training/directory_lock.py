@@ -31,20 +31,20 @@ def only_user(place: Path, *, option: str = "--out") -> Iterator[None]:
     file = place.with_name(place.name + ".lock")
     made = [parent for parent in file.parents if not parent.exists()]
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _locked(file, place, option)
-    except OSError as error:
-        raise OutputError(
-            f"{place}: cannot be written: {error.strerror or error}; choose another {option}"
-        ) from None
-    try:
-        yield
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = _locked(file, place, option)
+        except OSError as error:
+            raise OutputError(
+                f"{place}: cannot be written: {error.strerror or error}; choose another {option}"
+            ) from None
+        try:
+            yield
+        finally:
+            _release(file, descriptor)
     finally:
-        # While it is locked: a process that has it open finds out that it is no longer this file.
-        file.unlink(missing_ok=True)
-        os.close(descriptor)
-        with suppress(OSError):  # something is in there now
-            for parent in made:
+        for parent in made:
+            with suppress(OSError):  # something is in there now, or it could not be made
                 parent.rmdir()
 
 
@@ -54,14 +54,30 @@ def _locked(file: Path, place: Path, option: str) -> int:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _lock(descriptor, place, option)
-            if _is_open(file, descriptor):
-                os.truncate(descriptor, 0)
-                os.write(descriptor, f"{os.getpid()}\n".encode())
-                return descriptor
+            ours = _is_open(file, descriptor)
         except BaseException:
             os.close(descriptor)
             raise
+        if ours:
+            _write_number(file, descriptor)
+            return descriptor
         os.close(descriptor)  # the process before has removed it meanwhile
+
+
+def _write_number(file: Path, descriptor: int) -> None:
+    """Where the disk takes no number, it takes no model either: nothing is left behind."""
+    try:
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+    except BaseException:
+        _release(file, descriptor)
+        raise
+
+
+def _release(file: Path, descriptor: int) -> None:
+    # While it is locked: a process that has it open finds out that it is no longer this file.
+    file.unlink(missing_ok=True)
+    os.close(descriptor)
 
 
 def _lock(descriptor: int, place: Path, option: str) -> None:

@@ -167,7 +167,8 @@ def _check_labels(source: str, examples: Sequence[Example], answers: Sequence[st
         if example.label in known:
             continue
         rest = len({example.label for example in examples} - known) - 1
-        others = f" (nor are {rest} other labels)" if rest else ""
+        many = f"nor are {rest} other labels" if rest > 1 else "nor is 1 other label"
+        others = f" ({many})" if rest else ""
         raise DataError(
             f"{source}, example {number}: the label {example.label!r} is none of the model's"
             f"{others}: {listed(answers)}{nearest(example.label, answers)}; choose the column "

@@ -23,11 +23,10 @@ from training.directory_lock import only_user
 from training.language_model_recipe import LanguageModelRecipe
 from training.precision import require_precision
 from training.processors import set_threads
-from training.recipe import RecipeError, write_recipe
+from training.recipe import write_recipe
 from training.resuming import begun_run, require_checkpoint
 from training.run_directory import CONTINUE, NOTHING_BEGUN, Invocation, RunDirectory, writing
 
-MOST_THREADS = 1024
 BY_THE_CLOCK = (
     "the clock decided this run: the same command gives other weights, the recipe.toml of the run "
     "these ones (and --epochs repeats without it)"
@@ -67,11 +66,10 @@ def settled_here(recipe: Recipe) -> Recipe:
     """The recipe with the number of threads that this process computes with from now on.
 
     Raises:
-        RecipeError: the processor has no instructions for the precision.
+        RecipeError: the processor has no instructions for the precision, or too many threads are
+            asked for.
     """
     require_precision(recipe.precision)
-    if (recipe.threads or 0) > MOST_THREADS:
-        raise RecipeError(f"--threads: expected at most {MOST_THREADS}, got {recipe.threads}")
     set_threads(recipe.threads)
     return dataclasses.replace(recipe, threads=torch.get_num_threads())
 

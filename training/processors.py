@@ -7,13 +7,18 @@ import os
 import torch
 
 from model.cpu_quota import granted_cpus
+from training.recipe import check_threads
 
 
 def set_threads(asked: int | None) -> None:
     """Makes torch compute with ``asked`` threads.
 
     None: as OMP_NUM_THREADS says, or else with one for each processor there is.
+
+    Raises:
+        RecipeError: there are too many.
     """
+    check_threads(asked)
     if asked is not None:
         torch.set_num_threads(asked)
     elif "OMP_NUM_THREADS" not in os.environ:

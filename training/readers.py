@@ -245,7 +245,8 @@ def _label(record: Record, column: str) -> str | _Empty:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if value is None or value != value:  # noqa: PLR0124  # NaN
-        fault = "the label must be a string or a whole number, found null"
+        found = "null" if value is None else "NaN"
+        fault = f"the label must be a string or a whole number, found {found}"
         return _Empty(record.place, fault)
     if not isinstance(value, str | int):
         kind = type(value).__name__

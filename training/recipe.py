@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import functools
 import json
+import math
 import tomllib
 import types
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from training.naming import nearest
 Recipe = TypeVar("Recipe")
 LARGEST = {int: 10**9, float: 1e100}
 LARGEST_SEED, SMALLEST = 2**63 - 1, 1e-30
+MOST_THREADS = 1024
 Shape = tuple[type, bool, tuple[str, ...]]
 
 
@@ -90,6 +92,10 @@ def check_values(recipe: Any) -> None:
         parts = value if isinstance(value, tuple) else (value,)
         if any(isinstance(part, str) and "\0" in part for part in parts):
             raise RecipeError(f"{flag}: expected text without NUL characters")
+        if any(isinstance(part, float) and math.isnan(part) for part in parts):
+            raise RecipeError(f"{flag}: expected a number, got nan")
+        if field.name == "threads":
+            check_threads(value)
         largest = LARGEST_SEED if field.name == "seed" else LARGEST.get(type(value), 0)
         if type(value) not in LARGEST or value == 0 or SMALLEST <= abs(value) <= largest:
             continue
@@ -97,6 +103,16 @@ def check_values(recipe: Any) -> None:
             f"{flag}: expected a number of at most {largest:.3g} and, "
             f"if not 0, of at least {SMALLEST:g} in size, got {value}"
         )
+
+
+def check_threads(asked: int | None) -> None:
+    """Refuses more threads than any machine is asked for; each command has the option.
+
+    Raises:
+        RecipeError: there are too many.
+    """
+    if (asked or 0) > MOST_THREADS:
+        raise RecipeError(f"--threads: expected at most {MOST_THREADS}, got {asked}")
 
 
 def read_recipe(path: Path, recipe: type[Any]) -> dict[str, Any]:

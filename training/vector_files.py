@@ -16,10 +16,13 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from model.artifact import LARGEST_WEIGHT
 from model.embeddings import Vector
 from training.files import DataError, read_lines
 from training.notices import LOG
+from training.whole_numbers import whole_number
 
 SAMPLE = 1_000  # lines by which the width is found
 BROKEN_SHARE = 0.001  # of the lines, which may be broken
@@ -125,10 +128,10 @@ def _fields(line: str) -> list[str]:
 def _announced(line: str) -> tuple[int, int] | None:
     """How many vectors there are and how wide, if it is word2vec's first line."""
     fields = _fields(line)
-    if len(fields) == 2 and all(field.isdecimal() for field in fields):
-        count, width = map(int, fields)
-        return (count, width) if width > 0 else None
-    return None
+    if len(fields) != 2:
+        return None
+    count, width = map(whole_number, fields)
+    return (count, width) if count is not None and width else None
 
 
 def _usual_width(lines: list[str]) -> int:
@@ -164,10 +167,17 @@ def _parsed(line: str, width: int) -> tuple[str, Vector] | str:
         values = list(map(float, numbers))
     except ValueError as error:
         return f"{word!r}: {error}; {width} numbers were expected"
+    return _checked(word, values)
+
+
+def _checked(word: str, numbers: ArrayLike) -> tuple[str, Vector] | str:
+    """The word and its vector, or why no model can hold it."""
     with np.errstate(over="ignore"):
-        vector = np.array(values, dtype=np.float32)
+        vector = np.asarray(numbers, dtype=np.float32)
     if not np.isfinite(vector).all():
         return f"{word!r}: its numbers are not all finite"
+    if (np.abs(vector) > LARGEST_WEIGHT).any():
+        return f"{word!r}: its numbers are not all from -{LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}"
     return word, vector
 
 
@@ -187,11 +197,10 @@ def _matrix_rows(path: Path) -> Iterator[tuple[str, Vector]]:
         )
     broken = _Broken(path)
     for number, (word, row_E) in enumerate(zip(words, matrix_VE, strict=True), start=1):
-        with np.errstate(over="ignore"):
-            vector = np.asarray(row_E, dtype=np.float32)
-        if np.isfinite(vector).all():
-            broken.whole += 1
-            yield word, vector
+        found = _checked(word, row_E)
+        if isinstance(found, str):
+            broken.add(number, found)
         else:
-            broken.add(number, f"{word!r}: its numbers are not all finite")
+            broken.whole += 1
+            yield found
     broken.conclude()

@@ -178,6 +178,16 @@ def test_data_that_cannot_be_read_is_refused(
     assert "data.txt" in capsys.readouterr().err
 
 
+def test_more_threads_than_a_machine_has_are_refused(
+    language_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the option; torch would take no such number."""
+    options = ["--data", "x.txt", "--threads", "99999999999"]
+    assert main(["evaluate", str(language_model), *options]) == 2
+    told = capsys.readouterr().err
+    assert told == "error: --threads: expected at most 1024, got 99999999999\n"
+
+
 def test_what_is_no_artifact_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By name."""
     assert main(["evaluate", str(tmp_path), "--data", "x.txt"]) == 2

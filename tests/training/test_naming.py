@@ -40,5 +40,5 @@ def test_a_foreign_label_is_found_by_its_example(
     assert main(["evaluate", str(out), "--data", str(data), str(other)]) == 2
     told = capfd.readouterr().err
     assert_one_line(told, f"{other}, example 2: the label 'lable 07' is none of the model's")
-    assert "(nor are 1 other labels): label 00, " in told
+    assert "(nor is 1 other label): label 00, " in told
     assert "and 20 more (did you mean 'label 07'?); choose" in told

@@ -1,6 +1,7 @@
 """Two processes and one output: the second is refused, the first goes on."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -118,3 +119,18 @@ def test_a_directory_made_for_a_lock_goes_with_it(tmp_path: Path) -> None:
     with only_user(tmp_path / "new" / "deep" / "m"):
         assert (tmp_path / "new" / "deep" / "m.lock").exists()
     assert not (tmp_path / "new").exists()
+
+
+def test_a_lock_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """As on a full disk: neither the lock nor the directories made for it."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with (
+            pytest.raises(OutputError, match="cannot be written: File too large; choose another"),
+            only_user(tmp_path / "new" / "deep" / "m"),
+        ):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []

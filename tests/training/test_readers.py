@@ -157,6 +157,19 @@ def test_a_column_that_was_asked_for_is_never_replaced(write: Write) -> None:
     assert "'body'" in message_of(lambda: read_documents([path], column="body"))
 
 
+def test_a_column_number_of_many_digits_is_told(write: Write) -> None:
+    """As any other that there is not; in part, not all of its digits."""
+    path, number = write("a.csv", "label,text\nA,x\n"), "9" * 5000
+    for read, option in (
+        (lambda: read_examples(path, text_column=number), "--text-column"),
+        (lambda: read_examples(path, label_column=number), "--label-column"),
+        (lambda: read_documents([path], column=number), "--column"),
+    ):
+        told = message_of(read)
+        assert f"...'; found: label, text. Choose with {option}, by name" in told
+        assert number not in told
+
+
 def test_bytes_that_are_not_utf8_are_told_with_their_line(tmp_path: Path) -> None:
     """A file in another encoding is refused at the first line that shows it."""
     path = tmp_path / "latin.txt"
@@ -257,6 +270,13 @@ def test_labels_of_other_types_have_one_name(write: Write, value: str, label: st
     """Truth values, whole numbers however they are spelt, strings without the space around them."""
     path = write("a.jsonl", f'{{"text": "x", "label": {value}, "score": NaN}}\n')
     assert read_examples(path) == [Example("x", label)]
+
+
+@pytest.mark.parametrize("value", ["null", "NaN"])
+def test_a_label_that_is_missing_is_told_as_it_is_written(write: Write, value: str) -> None:
+    """Whoever looks for it in the file finds it."""
+    path = write("a.jsonl", f'{{"text": "x", "label": {value}}}\n')
+    assert f"whole number, found {value} (" in message_of(lambda: read_examples(path))
 
 
 def test_json_of_other_forms_is_read_or_told(write: Write) -> None:

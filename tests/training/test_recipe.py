@@ -237,6 +237,15 @@ def test_no_number_is_beyond_what_can_be_computed_with(kind: type[Any]) -> None:
                 kind(**{field.name: value})
 
 
+@pytest.mark.parametrize("kind", [LanguageModelRecipe, ClassifierRecipe, GradientRecipe])
+def test_threads_have_one_bound(kind: type[Any]) -> None:
+    """In every command, told by the option."""
+    assert kind(threads=1024).threads == 1024
+    for threads in (1025, 10**11):
+        with pytest.raises(RecipeError, match="--threads: expected at most 1024, got"):
+            kind(threads=threads)
+
+
 def test_a_path_with_a_nul_is_refused() -> None:
     """No file can have that name."""
     with pytest.raises(RecipeError, match="--train: expected text without NUL"):

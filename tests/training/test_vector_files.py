@@ -37,6 +37,14 @@ def test_a_matrix_with_its_word_list_is_read(tmp_path: Path) -> None:
         read_vectors(tmp_path / "vectors.npy")
 
 
+def test_a_matrix_of_numbers_that_no_model_holds_is_refused(tmp_path: Path) -> None:
+    """With the row and its word, before anything is trained."""
+    np.save(tmp_path / "vectors.npy", np.array([[1, 65504], [3, -1e38]]))
+    (tmp_path / "vocab.txt").write_text("the\nkeys\n")
+    with pytest.raises(DataError, match="line 2: 'keys': its numbers are not all from -65504"):
+        read_vectors(tmp_path / "vectors.npy")
+
+
 def test_only_wanted_words_are_kept(tmp_path: Path) -> None:
     """With a vocabulary given, no other word takes memory."""
     (tmp_path / "glove.txt").write_text(GLOVE, encoding="utf-8")
@@ -49,6 +57,8 @@ def test_only_wanted_words_are_kept(tmp_path: Path) -> None:
         (b"the 1 2\nkeys 1 x\n", "line 2"),
         (b"the 1 2\nkeys\n", "line 2"),
         (b"the 1 nan\n", "line 1"),
+        (b"x 1e38 -1e38\n", "line 1: 'x': its numbers are not all from -65504 to 65504"),
+        (b"1 " + b"9" * 5000 + b"\nkeys 1\n", "line 1: '1': its numbers are not all finite"),
         (b"the 1 2\nkeys 1 2 3\n", "different widths"),
         (b"the 1 2\n\xff\xfe 1 2\n", "cannot be read"),
     ],
@@ -85,6 +95,7 @@ MANY = "".join(f"w{i} {i} 0.5\n" for i in range(3000))
         ("bad 0.1 x\n", "'bad': could not convert string to float: 'x'"),
         ("bad 0.1 nan\n", "'bad': its numbers are not all finite"),
         ("bad 0.1 1e39\n", "'bad': its numbers are not all finite"),
+        ("bad 0.1 -65600\n", "'bad': its numbers are not all from -65504 to 65504"),
         ("\n", "different widths"),
     ],
 )

@@ -60,6 +60,7 @@ def test_one_artifact_can_be_served_by_itself(models: Path) -> None:
         (["--models", "{tmp}/broken"], 1, "can be served"),
         (["--port", "70000"], 2, "--port"),
         (["--threads", "0"], 2, "--threads"),
+        (["--threads", "1025"], 2, "--threads"),
         (["--log-level", "loud"], 2, "--log-level"),
         (["--models", "{models}", "--default-classifier", "words"], 1, "sentiment"),
         (["--models", "{models}", "--host", "256.0.0.1"], 1, "256.0.0.1"),
