@@ -6,7 +6,8 @@ The delimiter is a comma unless the first rows say otherwise (semicolon, tab, ve
 TSV is plain: a line is a row, tabs separate its cells, and quotes are characters like others. It
 is read by the rules of CSV in two cases: all names of the columns are in quotes; or the lines do
 not all have as many cells as the first, but by the rules of CSV all rows do, and no cell holds what
-looks like rows.
+looks like rows. Names in quotes do not count where the lines are rows as they are, a row begins
+without a quote, and by the rules of CSV a cell would hold what looks like rows.
 
 Does not know what columns mean.
 """
@@ -70,13 +71,18 @@ def read_table(path: Path, *, header: bool | None, known: Collection[str]) -> Ta
     Raises:
         DataError: the file cannot be read, or is malformed.
     """
-    rows = read_rows(path, dialect_of(path))
+    dialect = dialect_of(path)
+    rows = read_rows(path, dialect)
     sample = _sample(rows)
     if not sample:
         return None
-    first, rows = sample[0], chain(sample, rows)
+    rows = chain(sample, rows)
+    first = sample[0]
+    if not dialect.quoted:
+        first = Row(first.line, _unquoted(first.cells))
     place = f"{path}, line {first.line}"
-    if names_columns(place, [row.cells for row in sample], asked=header, known=known):
+    cells = [first.cells, *(row.cells for row in sample[1:])]
+    if names_columns(place, cells, asked=header, known=known):
         next(rows)
         names = _checked_names(path, first)
     else:
@@ -127,7 +133,8 @@ def _plain_rows(path: Path) -> Iterator[Row]:
         )
 
 
-def _quoted_rows(path: Path, dialect: Dialect) -> Iterator[Row]:
+def _quoted_rows(path: Path, dialect: Dialect, *, tells: bool = True) -> Iterator[Row]:
+    """``tells``: whether cells that look like rows are told."""
     csv.field_size_limit(LONGEST_LINE)
     lines = islice(read_lines(path), dialect.skipped, None)
     reader = csv.reader(lines, delimiter=dialect.delimiter, strict=True)
@@ -146,7 +153,7 @@ def _quoted_rows(path: Path, dialect: Dialect) -> Iterator[Row]:
         if _looks_like_rows(cells, dialect.delimiter):
             suspect.append(line)
         line = 1 + dialect.skipped + reader.line_num
-    if suspect:
+    if suspect and tells:
         LOG.warning(
             "%s, line %d: a cell in quotes spans lines that look like rows of their own (%d such "
             "cells); if its quotes are not meant so, write them twice inside quotes",
@@ -233,7 +240,7 @@ def _follows_csv(path: Path, lines: Sequence[str]) -> bool:
     """Whether a .tsv file is to be read by the rules of CSV."""
     names = lines[0].rstrip("\r\n").split("\t") if lines else []
     if names and all(QUOTED.fullmatch(name) for name in names):
-        return True
+        return not _joins_plain_rows(path)
     if _are_rows(_plain_rows(path)):
         return False
     try:
@@ -243,6 +250,25 @@ def _follows_csv(path: Path, lines: Sequence[str]) -> bool:
     if quoted:
         LOG.info("%s: cells are in quotes as in CSV; the quotes are taken away", path)
     return quoted
+
+
+def _joins_plain_rows(path: Path) -> bool:
+    """Whether the rows under names in quotes are plain, and the rules of CSV would join some."""
+    try:
+        quoted = _are_rows(_quoted_rows(path, Dialect("\t", quoted=True)))
+        return not quoted and _are_rows(_plain_rows(path)) and not _begins_in_quotes(path)
+    except DataError:
+        return False
+
+
+def _begins_in_quotes(path: Path) -> bool:
+    """Whether every row by the rules of CSV does, as where a program has quoted all cells."""
+    lines = enumerate(read_lines(path), start=1)
+    for row in _quoted_rows(path, Dialect("\t", quoted=True), tells=False):
+        text = next(text for number, text in lines if number == row.line)
+        if not text.startswith('"'):
+            return False
+    return True
 
 
 def _are_rows(rows: Iterator[Row]) -> bool:
@@ -264,6 +290,13 @@ def _sample(rows: Iterator[Row]) -> list[Row]:
         if characters > SAMPLE_CHARACTERS:
             break
     return sample
+
+
+def _unquoted(names: Sequence[str]) -> list[str]:
+    """Without quotes, where all are in quotes: over plain rows, too, they are no part of names."""
+    if not all(QUOTED.fullmatch(name) for name in names):
+        return list(names)
+    return [name[1:-1].replace('""', '"') for name in names]
 
 
 def _checked_names(path: Path, row: Row) -> list[str]:

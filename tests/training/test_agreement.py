@@ -164,7 +164,10 @@ def test_an_interval_holds_its_accuracy() -> None:
         (["--trace", "the \udc80", "--words", "is"], "--trace: is not valid text"),
         (["--trace", " ", "--words", "is"], "--trace: the sentence is empty"),
         (["--trace", "the dog", "--words", "is,zebras"], "--words: 'zebras' is unknown"),
-        (["--trace", "a", "--words", "b", "--threads", "9999999999"], "--threads: expected at most"),
+        (
+            ["--trace", "a", "--words", "b", "--threads", "9999999999"],
+            "--threads: expected at most",
+        ),
         (["--pairs", "none.tsv"], "none.tsv: cannot be read"),
         (["--pairs", "none*.tsv"], "none*.tsv: no file matches"),
         (["--pairs", "x.txt"], "x.txt: expected a .tsv"),

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 
 from model.artifact import load_artifact
 from tests.training.language_model_command import assert_same_weights
@@ -13,7 +14,9 @@ from training import language_model_setup
 from training.clipping import Clipping, DivergedError
 from training.commands import main
 from training.figure_names import told_loss, told_perplexity, told_value
+from training.model_output import save_model
 from training.progress import duration
+from training.run_directory import OutputError, RunDirectory
 
 WILD = ["--learning-rate", "1000", "--clip-norm", "0"]
 COMMANDS = ["lm", "classifier"]
@@ -76,6 +79,28 @@ def test_what_is_told_at_each_loss() -> None:
     for validation, training in ((math.nan, 1.0), (math.inf, 1.0), (50.0, 49.0), (1e30, 1e30)):
         with pytest.raises(DivergedError, match="lower --clip-norm"):
             clipping.check(validation, training, 6.0, 3)
+
+
+@pytest.mark.parametrize("number", [65_600.0, -1e38, math.inf, math.nan])
+def test_weights_that_no_artifact_may_have_are_divergence(tmp_path: Path, number: float) -> None:
+    """Told by the place asked for, without the advice to free space; nothing is written."""
+    directory = RunDirectory(tmp_path / "m")
+    network = torch.nn.Linear(2, 2)
+    torch.nn.init.constant_(network.bias, number)
+    with pytest.raises(DivergedError, match="its weights bias are not all from -65504") as error:
+        save_model(directory, storage="float32", network=network)
+    assert str(error.value).startswith(f"{directory.artifact}: the run has diverged")
+    assert "--resume" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_with_foreign_files_gets_no_advice_about_the_disk(tmp_path: Path) -> None:
+    """It is not full."""
+    (tmp_path / "precious.txt").write_text("mine")
+    parts = {"network": torch.nn.Linear(2, 2), "tokenizer": None, "name": ""}
+    with pytest.raises(OutputError, match=r"holds precious\.txt") as error:
+        save_model(RunDirectory(tmp_path), storage="float32", provenance={}, metrics={}, **parts)
+    assert "free space" not in str(error.value)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -95,6 +95,18 @@ def test_tsv_that_is_neither_plain_nor_quoted_is_told_by_its_line(read: Read) ->
     assert "quotes do not join lines in .tsv" in told
 
 
+def test_names_in_quotes_over_plain_rows_join_no_rows(
+    read: Read, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Quotes that open in one row and close in another are text; the names lose theirs."""
+    names = '"label"\t"text"\n'
+    plain = [("A", '"hello'), ("B", 'bye"'), ("A", "x")]
+    assert read("a.tsv", names + "".join(f"{label}\t{text}\n" for label, text in plain)) == plain
+    assert capfd.readouterr().err == ""
+    assert read("a.tsv", names + 'A\t"two\nlines"\nB\tx\n') == [("A", "two\nlines"), ("B", "x")]
+    assert read("a.tsv", names + '"A"\t"two\n\trows"\n') == [("A", "two\n\trows")]
+
+
 def test_cells_that_look_quoted_in_a_plain_tsv_are_told(
     read: Read, capfd: pytest.CaptureFixture[str]
 ) -> None:
