@@ -251,7 +251,9 @@ def test_weights_that_no_training_gives_are_refused(
 
 @pytest.mark.parametrize("name", DATA_FILES)
 @pytest.mark.parametrize("kind", ["fifo", "directory", "socket", "symlink", "dangling", "loop"])
-def test_what_is_no_file_is_refused(saved: Path, tmp_path: Path, name: str, kind: str) -> None:
+def test_what_is_no_file_is_refused(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+) -> None:
     """Nothing is waited for, nothing outside of the directory is read."""
     directory = copy(saved, tmp_path / "m")
     path = directory / name
@@ -261,7 +263,7 @@ def test_what_is_no_file_is_refused(saved: Path, tmp_path: Path, name: str, kind
     elif kind == "directory":
         path.mkdir()
     elif kind == "socket":
-        os.chdir(directory)
+        monkeypatch.chdir(directory)  # the name of a socket must be short
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(name)
     else:
