@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -73,14 +73,8 @@ def _text_rows(path: Path) -> Iterator[tuple[str, Vector]]:
     sample += itertools.islice(lines, SAMPLE)
     width = announced[1] if announced else _usual_width([line for _, line in sample])
     broken = _Broken(path)
-    for number, line in itertools.chain(sample, lines):
-        found = _parsed(line, width)
-        if isinstance(found, str):
-            broken.add(number, found)
-        else:
-            broken.whole += 1
-            yield found
-    broken.conclude()
+    numbered = itertools.chain(sample, lines)
+    yield from broken.whole_ones((number, _parsed(line, width)) for number, line in numbered)
     if announced and announced[0] != broken.whole + broken.count:
         LOG.warning(
             "%s: the first line announces %d vectors, the file has %d; it may be cut off",
@@ -98,6 +92,18 @@ class _Broken:
         self._first = ""
         self.count = 0
         self.whole = 0
+
+    def whole_ones(
+        self, numbered: Iterable[tuple[int, tuple[str, Vector] | str]]
+    ) -> Iterator[tuple[str, Vector]]:
+        """The vectors among the results of numbered lines; a text says what is wrong with one."""
+        for number, found in numbered:
+            if isinstance(found, str):
+                self.add(number, found)
+            else:
+                self.whole += 1
+                yield found
+        self.conclude()
 
     def add(self, number: int, fault: str) -> None:
         self._first = self._first or f"{self._path}, line {number}: {fault}"
@@ -196,11 +202,5 @@ def _matrix_rows(path: Path) -> Iterator[tuple[str, Vector]]:
             f"{list_path}"
         )
     broken = _Broken(path)
-    for number, (word, row_E) in enumerate(zip(words, matrix_VE, strict=True), start=1):
-        found = _checked(word, row_E)
-        if isinstance(found, str):
-            broken.add(number, found)
-        else:
-            broken.whole += 1
-            yield found
-    broken.conclude()
+    rows = zip(words, matrix_VE, strict=True)
+    yield from broken.whole_ones(enumerate(itertools.starmap(_checked, rows), start=1))

@@ -29,9 +29,8 @@ class AdaptiveRow {
   // Between the head and the tails.
   void choose() {
     ask_.needed = 0;
-    ask_.failed = !head_.usable(first_entry_ + ask_.tail_count);
+    ask_.failed = !head_.usable(first_entry_ + ask_.tail_count, &highest_);
     if (ask_.failed) return;
-    highest_ = head_.highest();
     ask_.head_total = highest_ + float(std::log(head_.mass(highest_, 1.0f)));
     if (wants_all()) ask_.needed = (1u << ask_.tail_count) - 1;
     for (int tail = 0; tail < ask_.tail_count; ++tail)
@@ -113,8 +112,9 @@ class AdaptiveRow {
 
   void sum_up(int tail) {
     const Span span(logits(tail), words(tail));
-    const float highest = span.highest();
-    ask_.failed = ask_.failed || !span.usable(words(tail));
+    float highest;
+    const bool usable = span.usable(words(tail), &highest);
+    ask_.failed = ask_.failed || !usable;
     totals_[tail] = highest + float(std::log(span.mass(highest, 1.0f)));
   }
 

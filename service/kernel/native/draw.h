@@ -80,15 +80,19 @@ class Span {
 
   int padded() const { return padded_; }
 
-  // Whether every logit is a number that can be worked with. Not-a-number fails the comparison.
-  bool usable(int count) const {
+  // Whether each of `count` logits is a number that can be worked with, and in the same pass the
+  // highest of all. Not-a-number fails the comparison.
+  bool usable(int count, float* highest) const {
+    f32x16 found = splat(NEVER);
     i32x16 wrong{};
     for (int place = 0; place < padded_; place += LANES) {
       const f32x16 value = load<f32x16>(logits_ + place);
-      const i32x16 fits = (value <= splat(LARGEST_LOGIT)) & (value >= splat(-LARGEST_LOGIT));
-      const i32x16 beyond = bits<i32x16>(ids_from(place)) >= splat(int32_t(count));
-      wrong |= ~(fits | beyond);
+      found = larger(value, found);
+      i32x16 fits = (value <= splat(LARGEST_LOGIT)) & (value >= splat(-LARGEST_LOGIT));
+      if (place + LANES > count) fits |= bits<i32x16>(ids_from(place)) >= splat(int32_t(count));
+      wrong |= ~fits;
     }
+    *highest = largest(found);
     return !any(wrong);
   }
 
@@ -152,9 +156,8 @@ class Row {
         candidates_(reinterpret_cast<Candidate*>(raw_ + ask.vocabulary)) {}
 
   void answer() {
-    ask_.failed = !span_.usable(ask_.vocabulary);
+    ask_.failed = !span_.usable(ask_.vocabulary, &highest_);
     if (ask_.failed) return;
-    highest_ = span_.highest();
     const bool reports = ask_.score >= 0 || ask_.logprob || ask_.top > 0 || ask_.distribution;
     if (reports) report();
     if (!ask_.draw) return;
