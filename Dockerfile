@@ -34,7 +34,7 @@ COPY model ./model
 COPY service ./service
 RUN /opt/unroll/bin/pip install --no-deps --no-build-isolation .
 WORKDIR /
-RUN /opt/unroll/bin/python -c "from service.kernel.native_library import load; load()"
+RUN /opt/unroll/bin/python -c "from service.kernel.native.library import load; load()"
 
 # --- What runs --------------------------------------------------------------------------------
 FROM ${BASE}

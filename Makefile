@@ -65,10 +65,10 @@ $(VENV)/.serve.stamp: requirements-torch.lock $(VENV)/.locked.stamp
 # The package itself, with the native kernel: built again when its sources have changed. Without a
 # C++ compiler everything works all the same, on the slower torch kernel.
 NATIVE := service/kernel/native
-$(VENV)/.native.stamp: $(VENV)/.serve.stamp pyproject.toml setup.py $(wildcard $(NATIVE)/*.cpp $(NATIVE)/*.h)
+$(VENV)/.native.stamp: $(VENV)/.serve.stamp pyproject.toml setup.py $(wildcard $(NATIVE)/csrc/*.cpp $(NATIVE)/csrc/*.h)
 	@echo "Building the native kernel: about half a minute."
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
-	@test -e $(NATIVE)/libunroll.so || echo "The native kernel was not built, so models are served" \
+	@test -e $(NATIVE)/lib/libunroll.so || echo "The native kernel was not built, so models are served" \
 	  "many times slower. Install a C++17 compiler (Debian and Ubuntu: apt-get install g++), then: make native"
 	@touch $@
 
@@ -105,8 +105,8 @@ sanitize: $(VENV)/.dev.stamp ## run the kernel's tests under sanitizers (g++)
 	UNROLL_CXXFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1" \
 	  $(RUN) setup.py --quiet build_ext --build-lib $(SANITIZED) --build-temp $(SANITIZED)/temp
 	LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libstdc++.so)" \
-	  ASAN_OPTIONS=detect_leaks=0 UNROLL_NATIVE_LIBRARY=$(SANITIZED)/service/kernel/native/libunroll.so \
-	  $(RUN) -m pytest tests/service/kernel -k "not torch and not Sampler-"
+	  ASAN_OPTIONS=detect_leaks=0 UNROLL_NATIVE_LIBRARY=$(SANITIZED)/service/kernel/native/lib/libunroll.so \
+	  $(RUN) -m pytest tests/unit/service/kernel -k "not torch and not Sampler-"
 
 readme: $(VENV)/.dev.stamp ## write the answers in README.md again, as the service gives them
 	$(RUN) -m tests.readme.rewrite

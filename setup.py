@@ -16,7 +16,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
-SOURCES = "service/kernel/native"
+SOURCES = "service/kernel/native/csrc"
 # Contraction off: a function must give the same bits wherever the compiler inlines it.
 FLAGS = [
     "-std=c++17",
@@ -42,6 +42,11 @@ class BuildNative(build_ext):
     def get_ext_filename(self, ext_name: str) -> str:
         """No name that Python would take for a module of its own."""
         return str(Path(*ext_name.split(".")).with_suffix(".so"))
+
+    def copy_extensions_to_source(self) -> None:
+        """Makes the folder of the library, which git does not keep."""
+        Path(SOURCES).with_name("lib").mkdir(exist_ok=True)
+        super().copy_extensions_to_source()
 
     def build_extension(self, ext: Extension) -> None:
         """Gives up with a warning where there is no compiler that can."""
@@ -80,7 +85,7 @@ class BuildNative(build_ext):
 setup(
     ext_modules=[
         Extension(
-            "service.kernel.native.libunroll",
+            "service.kernel.native.lib.libunroll",
             sources=[f"{SOURCES}/api.cpp"],
             depends=[str(path) for path in sorted(Path(SOURCES).glob("*.[hc]*"))],
             language="c++",

@@ -11,21 +11,20 @@ from typing import Any
 
 from benchmarks.commands import (
     artifact,
-    classifiers,
     classify,
     context,
-    everything,
     kernel,
-    perplexity,
     quality,
+    quantization,
+    run_all,
     serve,
     softmax,
     startup,
-    training,
+    train_classifiers,
+    train_language_model,
 )
-from model.architecture import ArchitectureError
-from model.errors import ArtifactError
-from model.standard_streams import run_command
+from model.errors import ArchitectureError, ArtifactError
+from model.system.standard_streams import run_command
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class Command:
 COMMANDS = {
     "all": Command(
         "all the measurements below, one after the other",
-        everything.add_options,
-        everything.run,
+        run_all.add_options,
+        run_all.run,
         {},
     ),
     "serve": Command(
@@ -74,18 +73,23 @@ COMMANDS = {
     ),
     "perplexity": Command(
         "what int8 costs in perplexity on held-out text",
-        perplexity.add_options,
-        perplexity.run,
-        perplexity.QUICK,
+        quantization.add_options,
+        quantization.run,
+        quantization.QUICK,
     ),
     "startup": Command(
         "from the start of the process to ready", startup.add_options, startup.run, startup.QUICK
     ),
-    "training": Command("training beside a plain script", training.add_options, training.run, {}),
+    "training": Command(
+        "training beside a plain script",
+        train_language_model.add_options,
+        train_language_model.run,
+        {},
+    ),
     "classifiers": Command(
         "training classifiers beside fastText and a linear SVM",
-        classifiers.add_options,
-        classifiers.run,
+        train_classifiers.add_options,
+        train_classifiers.run,
         {},
     ),
     "quality": Command(

@@ -11,6 +11,8 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from itertools import pairwise
 from typing import ClassVar, Literal, get_args
 
+from model.errors import ArchitectureError
+
 Cell = Literal["elman", "gru", "lstm"]
 Pooling = Literal["last", "last_max_mean", "last_max_mean_words"]
 
@@ -23,10 +25,6 @@ LARGEST_VOCABULARY = 2**20
 MOST_LAYERS = 64
 MOST_LABELS = 2**16
 _BOUNDS = {"vocabulary": LARGEST_VOCABULARY, "layers": MOST_LAYERS, "labels": MOST_LABELS}
-
-
-class ArchitectureError(ValueError):
-    """An architecture that cannot be built; the message names the field and what was expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,12 +22,12 @@ from torch import Tensor, nn
 
 from model.architecture import Architecture, LanguageModelArchitecture
 from model.calibration import Calibration
-from model.errors import ArtifactError, panics_as_errors
-from model.manifest import Manifest, ManifestError
+from model.errors import ArtifactError, ManifestError, panics_as_errors
+from model.manifest import Manifest
 from model.model_card import model_card
 from model.networks import Classifier, LanguageModel
-from model.regular_files import read_file
-from model.tokenizer import LARGEST_FILE, Tokenizer
+from model.system.regular_files import read_file
+from model.tokenization.tokenizer import LARGEST_FILE, Tokenizer
 
 __all__ = ["Artifact", "ArtifactError", "Calibration", "Manifest", "load_artifact", "save_artifact"]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from model.tokenizer import Tokenizer
+from model.tokenization.tokenizer import Tokenizer
 
 Vector = npt.NDArray[np.float32]
 SPREAD = 0.1  # words without a vector are drawn uniformly from (-SPREAD, SPREAD)

@@ -1,4 +1,13 @@
-"""Errors about files that cannot be used, and how a stranger's text is put into a message."""
+"""The errors of this package, and untrusted text put into a message.
+
+ModelError
+├── ArtifactError        a file of an artifact: missing, damaged or of another format
+├── ArchitectureError    an architecture that cannot be built
+├── ManifestError        a manifest with a field of another type or out of bounds
+└── VocabularyError      a vocabulary that cannot be made from the data
+
+LibraryPanicError        a library written in Rust panicked
+"""
 
 from __future__ import annotations
 
@@ -12,7 +21,11 @@ LONGEST_REASON = 500  # characters; a reason may quote what stands in the file
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-class ArtifactError(Exception):
+class ModelError(Exception):
+    """Anything in an artifact or in the data of a tokenizer that cannot be used."""
+
+
+class ArtifactError(ModelError):
     """A file of an artifact that is missing, damaged or of another format.
 
     ``path`` names the file, ``reason`` says what is wrong with it, on one line.
@@ -22,6 +35,18 @@ class ArtifactError(Exception):
         self.path = path
         self.reason = one_line(reason, LONGEST_REASON)
         super().__init__(f"{one_line(str(path))}: {self.reason}")
+
+
+class ArchitectureError(ModelError, ValueError):
+    """An architecture that cannot be built; the message names the field and what was expected."""
+
+
+class ManifestError(ModelError, ValueError):
+    """A manifest that cannot be used; the message names the field and what was expected."""
+
+
+class VocabularyError(ModelError, ValueError):
+    """A vocabulary that cannot be made from the data; the message says what to do."""
 
 
 class LibraryPanicError(RuntimeError):

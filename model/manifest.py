@@ -15,13 +15,12 @@ from typing import cast
 
 from model.architecture import (
     Architecture,
-    ArchitectureError,
     ClassifierArchitecture,
     architecture_fields,
     architecture_from,
 )
 from model.calibration import Calibration, OutOfScope
-from model.errors import CONTROL
+from model.errors import CONTROL, ArchitectureError, ManifestError
 
 FORMAT_VERSION = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -34,10 +33,6 @@ TEMPERATURES = (1e-6, 1e6)
 LARGEST_COEFFICIENT = 1e12  # of the line that tells what is out of scope
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class ManifestError(ValueError):
-    """A manifest that cannot be used; the message names the field and what was expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

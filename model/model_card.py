@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from model.architecture import architecture_fields
 from model.manifest import Manifest
-from model.tokenizer import Tokenizer
+from model.tokenization.tokenizer import Tokenizer
 
 LONGEST_LIST = 8  # entries that a card spells out
 TITLES = {"language-model": "language model", "classifier": "document classifier"}

@@ -19,7 +19,7 @@ from model.linear_ngrams import LinearNgrams
 from model.ngrams import ngram_buckets
 from model.output_layer import build_output
 from model.recurrent import build_recurrent, layer_weights, run_segments, segments_between_starts
-from model.regularisation import NO_REGULARISATION, Regularisation, embed, locked_dropout
+from model.regularization import NO_REGULARISATION, Regularisation, embed, locked_dropout
 from model.state import State
 
 

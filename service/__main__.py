@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.standard_streams import run_command
+from model.system.standard_streams import run_command
 
 if TYPE_CHECKING:
-    from service.settings import Settings
+    from service.backend.settings import Settings
 
 BAD_OPTIONS = 2
 FAILED = 1
@@ -59,7 +59,7 @@ def _settings(arguments: list[str]) -> Settings | None:
     from pydantic import ValidationError  # noqa: PLC0415
     from pydantic_settings import CliApp  # noqa: PLC0415
 
-    from service.settings import Settings  # noqa: PLC0415
+    from service.backend.settings import Settings  # noqa: PLC0415
 
     try:
         return CliApp.run(Settings, cli_args=arguments)
@@ -73,15 +73,15 @@ def _settings(arguments: list[str]) -> Settings | None:
 
 
 def _serve(settings: Settings) -> int:
-    from service.log_lines import LineFormatter  # noqa: PLC0415
+    from service.http.log_lines import LineFormatter  # noqa: PLC0415
 
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.root.level))
 
-    from service.catalog import CatalogError  # noqa: PLC0415
-    from service.engine.errors import StartError  # noqa: PLC0415
+    from service.backend.registry import CatalogError  # noqa: PLC0415
+    from service.engine.api.errors import StartError  # noqa: PLC0415
     from service.server import BindError, serve  # noqa: PLC0415
 
     try:

@@ -18,23 +18,23 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
-from service.access import ApiKeys
-from service.bridge import Bridge
-from service.catalog import Catalog, describe, load_catalog, restrict
-from service.context import ServiceContext
-from service.engine.engine import EngineOptions
-from service.engine.errors import EngineError
-from service.errors import ApiError, from_engine, from_framework, from_validation
-from service.journal import Failures, Journal, RouteLabels
-from service.kernel.choice import resolve
-from service.limits import Limits
-from service.metrics import Metrics, version
-from service.request_body import BodyLimit
-from service.request_line import HeadAndOptions, TrailingSlash
+from service.backend.async_engine import Bridge
+from service.backend.metrics import Metrics, version
+from service.backend.registry import Catalog, describe, load_catalog, restrict
+from service.backend.settings import Settings
+from service.backend.workers import Workers
+from service.engine.api.errors import EngineError
+from service.engine.runners.engine import EngineOptions
+from service.http.access_log import Failures, Journal, RouteLabels
+from service.http.api_keys import ApiKeys
+from service.http.dependencies import ServiceContext
+from service.http.errors import ApiError, from_engine, from_framework, from_validation
+from service.http.request_body import BodyLimit
+from service.http.request_limits import Limits
+from service.http.request_line import HeadAndOptions, TrailingSlash
+from service.kernel.factory import resolve
 from service.routes import classify, docs, generate, health, index, models, next_word, score
-from service.settings import Settings
 from service.warm_up import warm_up
-from service.workers import Workers
 
 DESCRIPTION = """Recurrent language models and classifiers.
 

@@ -19,13 +19,13 @@ from typing import IO, cast
 
 import uvicorn
 
-from model.standard_streams import discard_unwritten
+from model.system.standard_streams import discard_unwritten
 from service.app import create_app
-from service.context import ServiceContext
+from service.backend.settings import Settings
+from service.banner import welcome
+from service.http.dependencies import ServiceContext
 from service.protocol.connection import ConnectionLimits, HttpConnection
 from service.protocol.connection_gate import ConnectionGate, connection_limit
-from service.settings import Settings
-from service.welcome import welcome
 
 logger = logging.getLogger(__name__)
 

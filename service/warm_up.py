@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import logging
 
-from service.context import ServiceContext
-from service.engine.errors import EngineError
-from service.engine.tasks import Classify, Generate, Score, Task
+from service.engine.api.errors import EngineError
+from service.engine.api.tasks import Classify, Generate, Score, Task
+from service.http.dependencies import ServiceContext
 
 logger = logging.getLogger(__name__)
 

@@ -1,9 +1,9 @@
-"""``python -m training``: see ``training.commands``."""
+"""``python -m training``: see ``training.commands.cli``."""
 
 import sys
 
-from model.standard_streams import run_command
-from training.commands import main
+from model.system.standard_streams import run_command
+from training.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(run_command(main))

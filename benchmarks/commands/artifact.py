@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks.artifact import save_untrained
+from benchmarks.harness.untrained_artifact import save_untrained
 from model.architecture import CELLS, LanguageModelArchitecture
 
 

@@ -4,8 +4,12 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import report
-from benchmarks.classifying import (
+from benchmarks.commands.paths import PRETRAINED, add_results
+from benchmarks.harness import report
+from benchmarks.harness.plots import Panel, bars
+from benchmarks.harness.report import Report, Table
+from benchmarks.harness.statistics import grouped, ratio
+from benchmarks.measurements.classification import (
     LONGEST,
     SHORTEST,
     Classified,
@@ -14,10 +18,6 @@ from benchmarks.classifying import (
     measure_all,
     summarise,
 )
-from benchmarks.commands.places import PRETRAINED, add_results
-from benchmarks.plots import Panel, bars
-from benchmarks.quantiles import grouped, ratio
-from benchmarks.report import Report, Table
 from model.artifact import load_artifact
 
 NAME = "classify"

@@ -5,18 +5,18 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import report
-from benchmarks.artifact import save_untrained
-from benchmarks.commands.places import add_results
-from benchmarks.context import Walk, walk_kernel
-from benchmarks.context_http import walk_http
-from benchmarks.kernels import available
-from benchmarks.plots import lines
-from benchmarks.report import Report, Table
-from benchmarks.sizes import SIZES, described
+from benchmarks.commands.paths import add_results
+from benchmarks.harness import report
+from benchmarks.harness.kernels import available
+from benchmarks.harness.plots import lines
+from benchmarks.harness.presets import SIZES, described
+from benchmarks.harness.report import Report, Table
+from benchmarks.harness.untrained_artifact import save_untrained
+from benchmarks.measurements.context import Walk, walk_kernel
+from benchmarks.measurements.context_http import walk_http
 from model.artifact import load_artifact
-from model.cpu_quota import granted_cpus
 from model.networks import LanguageModel
+from model.system.cpu_quota import granted_cpus
 
 NAME = "context"
 HOW = (

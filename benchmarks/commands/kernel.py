@@ -4,14 +4,14 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import report
-from benchmarks.commands.places import add_results
-from benchmarks.kernel_report import kernel_report
-from benchmarks.kernel_speed import SpeedPlan, measure_speed
-from benchmarks.limits.measure import compiled
-from benchmarks.sizes import SIZES
+from benchmarks.commands.paths import add_results
+from benchmarks.harness import report
+from benchmarks.harness.presets import SIZES
+from benchmarks.measurements.kernel import SpeedPlan, measure_speed
+from benchmarks.reports.kernel import kernel_report
+from benchmarks.roofline.probe import compiled
 from model.architecture import CELLS
-from model.cpu_quota import granted_cpus
+from model.system.cpu_quota import granted_cpus
 
 NAME = "kernel"
 QUICK = {"sizes": ["small", "medium"], "cells": ["lstm"], "seconds": 0.2, "turns": 1}

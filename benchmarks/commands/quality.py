@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import report
-from benchmarks.commands.places import RESULTS
-from benchmarks.quality import ROWS, Measured, Row, measure_row
-from benchmarks.report import Report, Table
+from benchmarks.commands.paths import RESULTS
+from benchmarks.harness import report
+from benchmarks.harness.report import Report, Table
+from benchmarks.measurements.quality import ROWS, Measured, Row, measure_row
 
 NAME = "quality"
 HEADINGS = ("what", "recipe", "wanted", "mean", "spread", "of each seed", "minutes")

@@ -4,14 +4,14 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import report
-from benchmarks.artifact import save_untrained
-from benchmarks.commands.places import add_results
-from benchmarks.kernels import served
-from benchmarks.servers import CANDIDATES
-from benchmarks.serving import Plan, check_generator, measure_all
-from benchmarks.serving_report import serving_report
-from benchmarks.sizes import SIZES, described
+from benchmarks.commands.paths import add_results
+from benchmarks.harness import report
+from benchmarks.harness.kernels import served
+from benchmarks.harness.presets import SIZES, described
+from benchmarks.harness.servers import CANDIDATES
+from benchmarks.harness.untrained_artifact import save_untrained
+from benchmarks.measurements.serving import Plan, check_generator, measure_all
+from benchmarks.reports.serving import serving_report
 
 NAME = "serving"
 QUICK = {"sizes": ["small"], "streams": [1, 16], "seconds": 2.0, "longest": 10.0, "repeats": 1}

@@ -3,13 +3,13 @@
 import argparse
 from dataclasses import asdict, dataclass, replace
 
-from benchmarks import report
-from benchmarks.artifact import untrained
-from benchmarks.commands.places import add_results
-from benchmarks.kernels import available
-from benchmarks.report import Report, Table
-from benchmarks.sizes import SIZES, described
-from benchmarks.stepping import KernelStepper, make_kernels, paces
+from benchmarks.commands.paths import add_results
+from benchmarks.harness import report
+from benchmarks.harness.kernels import available
+from benchmarks.harness.presets import SIZES, described
+from benchmarks.harness.report import Report, Table
+from benchmarks.harness.untrained_artifact import untrained
+from benchmarks.measurements.stepping import KernelStepper, make_kernels, paces
 
 NAME = "softmax"
 HOW = (

@@ -4,12 +4,12 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import report
-from benchmarks.commands.places import PRETRAINED, add_results
-from benchmarks.plots import Panel, bars
-from benchmarks.quantiles import median
-from benchmarks.report import Report, Table
-from benchmarks.startup import Starts, measure_starts
+from benchmarks.commands.paths import PRETRAINED, add_results
+from benchmarks.harness import report
+from benchmarks.harness.plots import Panel, bars
+from benchmarks.harness.report import Report, Table
+from benchmarks.harness.statistics import median
+from benchmarks.measurements.startup import Starts, measure_starts
 
 NAME = "startup"
 QUICK = {"repeats": 2}

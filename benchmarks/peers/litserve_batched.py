@@ -17,7 +17,7 @@ import litserve
 import torch
 
 from benchmarks.peers.network import PlainNetwork, load_plain
-from model.tokenizer import Tokenizer
+from model.tokenization.tokenizer import Tokenizer
 
 
 class BatchedGeneration(litserve.LitAPI):  # type: ignore[misc] # published without types

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from model.architecture import LanguageModelArchitecture
 from model.artifact import load_artifact
 from model.networks import LanguageModel
-from model.tokenizer import Tokenizer
+from model.tokenization.tokenizer import Tokenizer
 
 MODULES = {"elman": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 PlainState = Tensor | tuple[Tensor, Tensor]

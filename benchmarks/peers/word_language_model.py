@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from model.architecture import LanguageModelArchitecture
 from model.artifact import save_artifact
 from model.networks import LanguageModel
-from model.tokenizer import Tokenizer
+from model.tokenization.tokenizer import Tokenizer
 
 BATCH, VALID_BATCH, WINDOW, DROPOUT, CLIP = 20, 10, 35, 0.2, 0.25
 RATES = {"sgd": 20.0, "adam": 1e-3}

@@ -6,7 +6,7 @@ import http
 import json
 from collections.abc import Iterable
 
-from service.errors import error_body
+from service.http.errors import error_body
 
 _NAMES = {
     400: "invalid_http",

@@ -15,7 +15,7 @@ from typing import Protocol
 from starlette.types import ASGIApp, Message, Scope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 
-from service.errors import ClientGoneError
+from service.http.errors import ClientGoneError
 from service.protocol.errors import Header, InvalidRequestError, response_head
 from service.protocol.request_head import RequestHead
 

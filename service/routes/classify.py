@@ -8,16 +8,16 @@ from fastapi import APIRouter, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from service.access import client_of
-from service.answers import Answer
-from service.context import Context, ServiceContext
-from service.engine.tasks import Classification, Classify, Event, TextsClassified
-from service.errors import ApiError
-from service.occlusion import Occlusions, all_occlusions
-from service.request_body import JsonRoute
-from service.request_schemas import ClassifyRequest
+from service.engine.api.tasks import Classification, Classify, Event, TextsClassified
+from service.http.api_keys import client_of
+from service.http.dependencies import Context, ServiceContext
+from service.http.errors import ApiError
+from service.http.json_response import Answer
+from service.http.occlusion import Occlusions, all_occlusions
+from service.http.request_body import JsonRoute
+from service.http.request_schemas import ClassifyRequest
+from service.http.schemas import ClassifyResponse, ClassifyResult, Contribution, LabelScore
 from service.routes.error_responses import WORK_ERRORS
-from service.schemas import ClassifyResponse, ClassifyResult, Contribution, LabelScore
 
 router = APIRouter(route_class=JsonRoute, tags=["classifiers"])
 

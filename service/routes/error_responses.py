@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.schemas import ErrorResponse
+from service.http.schemas import ErrorResponse
 
 _MEANINGS = {
     400: "The body is not JSON in UTF-8, or `state` is damaged or signed with another key.",

@@ -9,16 +9,16 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.access import client_of, tenant_of
-from service.answers import Answer, array
-from service.context import Context
-from service.engine.tasks import Echo, Event, Finished, Generate, Token, TokenLogprob
-from service.event_stream import EventStream, dumped, scored_tokens
-from service.kernel.interface import Sampling
-from service.request_body import JsonRoute
-from service.request_schemas import GenerateRequest
+from service.engine.api.tasks import Echo, Event, Finished, Generate, Token, TokenLogprob
+from service.http.api_keys import client_of, tenant_of
+from service.http.dependencies import Context
+from service.http.json_response import Answer, array
+from service.http.request_body import JsonRoute
+from service.http.request_schemas import GenerateRequest
+from service.http.schemas import GenerateResponse
+from service.http.server_sent_events import EventStream, dumped, scored_tokens
+from service.kernel.api.interface import Sampling
 from service.routes.error_responses import WORK_ERRORS
-from service.schemas import GenerateResponse
 
 router = APIRouter(route_class=JsonRoute, tags=["language models"])
 

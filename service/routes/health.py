@@ -6,10 +6,10 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from service.context import Context
-from service.errors import ApiError
+from service.http.dependencies import Context
+from service.http.errors import ApiError
+from service.http.schemas import HealthResponse
 from service.routes.error_responses import errors
-from service.schemas import HealthResponse
 
 router = APIRouter(tags=["operation"])
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from service.context import Context
-from service.metrics import version
-from service.schemas import IndexResponse
+from service.backend.metrics import version
+from service.http.dependencies import Context
+from service.http.schemas import IndexResponse
 
 router = APIRouter(include_in_schema=False)
 

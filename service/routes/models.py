@@ -6,10 +6,10 @@ from typing import Literal, cast
 
 from fastapi import APIRouter
 
-from service.catalog import architecture_of
-from service.context import Context, ServiceContext
+from service.backend.registry import architecture_of
+from service.http.dependencies import Context, ServiceContext
+from service.http.schemas import ModelResponse, ModelsResponse
 from service.routes.error_responses import errors
-from service.schemas import ModelResponse, ModelsResponse
 
 router = APIRouter(tags=["models"])
 

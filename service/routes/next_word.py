@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from service.access import client_of, tenant_of
-from service.context import Context
-from service.disconnects import ask
-from service.engine.tasks import NextWord, NextWordsFound
-from service.request_body import JsonRoute
-from service.request_schemas import NextWordRequest
+from service.engine.api.tasks import NextWord, NextWordsFound
+from service.http.api_keys import client_of, tenant_of
+from service.http.cancellation import ask
+from service.http.dependencies import Context
+from service.http.request_body import JsonRoute
+from service.http.request_schemas import NextWordRequest
+from service.http.schemas import NextWordResponse, WordProbability
 from service.routes.error_responses import WORK_ERRORS
-from service.schemas import NextWordResponse, WordProbability
 
 router = APIRouter(route_class=JsonRoute, tags=["language models"])
 

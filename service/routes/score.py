@@ -9,15 +9,15 @@ from fastapi import APIRouter, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from service.access import client_of
-from service.answers import Answer, array
-from service.context import Context
-from service.engine.tasks import Event, Score, TextsScored, TokenLogprob
-from service.engine.tasks import TextScore as EngineScore
-from service.request_body import JsonRoute
-from service.request_schemas import ScoreRequest
+from service.engine.api.tasks import Event, Score, TextsScored, TokenLogprob
+from service.engine.api.tasks import TextScore as EngineScore
+from service.http.api_keys import client_of
+from service.http.dependencies import Context
+from service.http.json_response import Answer, array
+from service.http.request_body import JsonRoute
+from service.http.request_schemas import ScoreRequest
+from service.http.schemas import ScoreResponse
 from service.routes.error_responses import WORK_ERRORS
-from service.schemas import ScoreResponse
 
 router = APIRouter(route_class=JsonRoute, tags=["language models"])
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.repository import ROOT
+
 ROOMS = ("model", "training", "service", "benchmarks", "tests")
 SHIPPED = ("model", "training", "service")
 

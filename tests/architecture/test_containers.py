@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from service.metrics import Metrics
-from tests.architecture.sources import ROOT
+from service.backend.metrics import Metrics
+from tests.support.repository import ROOT
 
 ALERTS = ROOT / "docker" / "prometheus" / "alerts.yml"
 DASHBOARD = ROOT / "docker" / "grafana" / "dashboards" / "unroll.json"

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.architecture.sources import ROOT, tracked_files
+from tests.architecture.sources import tracked_files
+from tests.support.repository import ROOT
 
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock")
 TOOLS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

@@ -1,9 +1,6 @@
-"""The arrows of the design, checked over every import statement of the tree.
+"""The order of imports: which package imports which, checked over every import statement.
 
-`routes -> bridge -> engine -> kernel -> model <- training`; an arrow may skip rooms only where the
-table says so. `settings`, `schemas`, `errors` and `metrics` are leaves of service. What stands
-beside them in service (who may ask, how bodies are read, how events are written) serves the routes;
-`app` and what starts it stand above all and are imported by nobody.
+`routes -> backend -> engine -> kernel -> model <- training`.
 """
 
 from collections.abc import Iterable
@@ -20,107 +17,149 @@ from tests.architecture.sources import (
     within,
 )
 
-ABOVE_ALL = ("service.__main__", "service.server", "service.app", "service.warm_up")
-LEAVES = (
-    "service.settings",
-    "service.schemas",
-    "service.request_schemas",
-    "service.errors",
-    "service.metrics",
-)
+# Each package from the bottom to the top: a line imports only from the lines above it, and what
+# stands side by side in a line does not import each other.
+ORDER: dict[str, tuple[str, ...]] = {
+    "model": (
+        "errors calibration ngrams regularization",
+        "architecture system linear_ngrams",
+        "tokenization manifest state output_layer",
+        "model_card recurrent embeddings",
+        "networks",
+        "artifact inspection",
+    ),
+    "training": (
+        "errors naming whole_numbers files",
+        "config",
+        "runtime",
+        "readers",
+        "data",
+        "runs",
+        "optimization",
+        "evaluation analysis",
+        "reports trainers",
+        "commands",
+        "__main__",
+    ),
+    "service": (
+        "kernel",
+        "engine",
+        "backend",
+        "http",
+        "protocol routes",
+        "banner warm_up",
+        "app",
+        "server",
+        "__main__",
+    ),
+    "service.kernel": ("api", "pytorch", "native", "factory"),
+    "service.engine": ("api", "scheduling", "states", "sequences", "runners"),
+    "benchmarks": (
+        "harness roofline peers",
+        "measurements",
+        "reports",
+        "commands",
+        "__main__",
+    ),
+}
 
-# For each room, what it may import of this project besides itself.
-ARROWS: dict[str, tuple[str, ...]] = {
+# For each package, what it may import of this project besides itself.
+GRANTED: dict[str, tuple[str, ...]] = {
     "model": (),
     "training": ("model",),
     "service.kernel": ("model",),
     "service.engine": ("service.kernel", "model"),
-    # Long texts are encoded by workers; what answers may take in memory is counted in a ledger.
-    "service.bridge": (
-        "service.engine",
-        "service.errors",
-        "service.ledger",
-        "service.workers",
-        "model",
-    ),
-    # A default depends on the machine; the function is training's, too, and imports nothing.
-    "service.settings": ("model.cpu_quota",),
-    "service.protocol": ("service.errors",),
-    "service.schemas": (),
-    "service.request_schemas": (),
+    # Settings have a default that depends on the machine.
+    "service.backend.settings": ("model.system.cpu_quota",),
+    "service.http.schemas": (),
+    "service.http.request_schemas": (),
     # The one place where the engine's errors become statuses.
-    "service.errors": ("service.engine.errors",),
-    # Keeps the engine's books, through the protocol that the engine states.
-    "service.metrics": ("service.engine.observer", "service.engine.tasks"),
+    "service.http.errors": ("service.engine.api.errors",),
+    "service.protocol": ("service.http.errors",),
+    # Counts what the engine reports, through the interface that the engine defines.
+    "service.backend.metrics": ("service.engine.api.observer", "service.engine.api.tasks"),
     # The kernels are also measured alone, without the service around them.
     "benchmarks": ("model", "service.kernel"),
 }
 
 WEB = {"fastapi", "starlette", "pydantic", "pydantic_settings", "uvicorn", "prometheus_client"}
+CLOCKS = {"time", "datetime", "random"}
 
-# For each room, what it may not take from outside.
+# For each package, what it does not import from outside the project.
 REFUSED: dict[str, set[str]] = {
     "model": {*WEB, "asyncio", "datasets", "pickle"},
     "training": {*WEB, "asyncio", "pickle"},
+    "training.config": {"torch", "numpy"},
     "service": {"datasets", "pickle"},
     "service.kernel": {*WEB, "asyncio"},
     "service.engine": {*WEB, "asyncio"},
-    "service.engine.scheduler": {*WEB, "asyncio", "torch", "numpy", "time", "datetime", "random"},
+    "service.engine.scheduling.scheduler": {*WEB, *CLOCKS, "asyncio", "torch", "numpy"},
     "service.protocol": {"fastapi", "pydantic", "torch", "threading"},
     "service.routes": {"torch", "threading"},
-    "service.schemas": {"torch", "threading", "asyncio"},
-    "service.request_schemas": {"torch", "threading", "asyncio"},
+    "service.http.schemas": {"torch", "threading", "asyncio"},
+    "service.http.request_schemas": {"torch", "threading", "asyncio"},
 }
 
 
-def strays(room: str, allowed: Iterable[str]) -> list[str]:
-    """The imports of a room that no arrow covers, as `importer -> imported`."""
+def violations(package: str, allowed: Iterable[str]) -> list[str]:
+    """The imports of a package that are not granted, as `importer -> imported`."""
     return [
         f"{source.name} -> {name}"
-        for source in modules_in(room)
+        for source in modules_in(package)
         for name in sorted(own_imports(source))
-        if not any(within(name, other) for other in (room, *allowed))
+        if not any(within(name, other) for other in (package, *allowed))
     ]
 
 
-@pytest.mark.parametrize("room", ARROWS)
-def test_rooms_import_only_along_the_arrows(room: str) -> None:
-    """A room imports itself and what the table grants it, and nothing else of the project."""
-    assert strays(room, ARROWS[room]) == []
+def place(name: str, package: str) -> str:
+    """The part of a package that a module belongs to; empty for the package's own file."""
+    return name.removeprefix(package).removeprefix(".").split(".")[0]
 
 
-@pytest.mark.parametrize("room", REFUSED)
-def test_rooms_keep_foreign_packages_out(room: str) -> None:
-    """What is another room's trade (web, threads, clocks, pickles) stays out of this one."""
-    found = {
+@pytest.mark.parametrize("package", ORDER)
+def test_a_package_imports_only_what_stands_above_it_in_the_table(package: str) -> None:
+    """Every module stands in the table and imports only from earlier lines."""
+    rank = {part: line for line, parts in enumerate(ORDER[package]) for part in parts.split()}
+    modules = [source for source in modules_in(package) if place(source.name, package)]
+    assert {place(source.name, package) for source in modules} == set(rank)
+    against = [
+        f"{source.name} -> {name}"
+        for source in modules
+        for name in sorted(own_imports(source))
+        if within(name, package) and name != package
+        if (here := place(source.name, package)) != (there := place(name, package))
+        if rank[there] >= rank[here]
+    ]
+    assert against == []
+
+
+@pytest.mark.parametrize("package", GRANTED)
+def test_packages_import_only_what_they_are_granted(package: str) -> None:
+    """A package imports itself and what the table grants it, and nothing else of the project."""
+    assert violations(package, GRANTED[package]) == []
+
+
+@pytest.mark.parametrize("package", REFUSED)
+def test_packages_import_nothing_that_is_refused(package: str) -> None:
+    """Web frameworks, threads, clocks and pickle stay out of the packages that do not need them."""
+    refused = {
         f"{source.name} imports {name}"
-        for source in modules_in(room)
-        for name in outside_imports(source) & REFUSED[room]
+        for source in modules_in(package)
+        for name in outside_imports(source) & REFUSED[package]
     }
-    assert found == set()
+    assert refused == set()
 
 
-def test_routes_reach_the_engine_by_the_bridge_alone() -> None:
-    """Of engine and kernel, a route imports the plain data that tasks and events are made of."""
-    granted = ("service.engine.tasks", "service.kernel.interface")
-    stray = [
+def test_routes_reach_the_engine_through_the_backend() -> None:
+    """Of engine and kernel, a route imports only the data classes of tasks and events."""
+    granted = ("service.engine.api.tasks", "service.kernel.api.interface")
+    direct = [
         f"{source.name} -> {name}"
         for source in modules_in("service.routes")
         for name in own_imports(source)
         if within_any([name], "service.engine", "service.kernel", "model") and name not in granted
     ]
-    assert stray == []
-
-
-def test_what_puts_things_together_is_imported_by_nobody() -> None:
-    """`app` and what starts it are the roof: only they themselves import them."""
-    stray = [
-        f"{source.name} -> {name}"
-        for source in modules_in("service")
-        for name in own_imports(source)
-        if name in ABOVE_ALL and source.name not in ABOVE_ALL
-    ]
-    assert stray == []
+    assert direct == []
 
 
 def test_there_is_no_cycle() -> None:
@@ -132,38 +171,38 @@ def test_there_is_no_cycle() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-def test_training_and_service_never_meet() -> None:
+def test_training_and_service_do_not_import_each_other() -> None:
     """Nothing of service is imported by training, and nothing of training by service."""
-    met = [
+    crossing = [
         f"{source.name} -> {name}"
-        for room, other in (("training", "service"), ("service", "training"))
-        for source in modules_in(room)
+        for package, other in (("training", "service"), ("service", "training"))
+        for source in modules_in(package)
         for name in own_imports(source)
         if within(name, other)
     ]
-    assert met == []
+    assert crossing == []
 
 
-def test_shipped_rooms_need_neither_tests_nor_benchmarks() -> None:
+def test_shipped_packages_import_neither_tests_nor_benchmarks() -> None:
     """What is installed imports nothing of what is not."""
-    stray = [
+    crossing = [
         f"{source.name} -> {name}"
-        for room in SHIPPED
-        for source in modules_in(room)
+        for package in SHIPPED
+        for source in modules_in(package)
         for name in own_imports(source)
-        if within(name, "tests") or within(name, "benchmarks")
+        if within_any([name], "tests", "benchmarks")
     ]
-    assert stray == []
+    assert crossing == []
 
 
-def test_only_the_bridge_knows_both_thread_and_event_loop() -> None:
-    """Outside the bridge, a file that imports both the engine and asyncio is a second bridge."""
+def test_only_the_async_engine_knows_both_thread_and_event_loop() -> None:
+    """No other file of the service imports both the engine and asyncio."""
     both = [
         source.name
         for source in modules_in("service")
-        if "service.engine.engine" in own_imports(source)
+        if "service.engine.runners.engine" in own_imports(source)
         and "asyncio" in outside_imports(source)
-        and source.name != "service.bridge"
+        and source.name != "service.backend.async_engine"
     ]
     assert both == []
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.architecture.sources import ROOT
+from tests.support.repository import ROOT
 
 LOADED = """
 import importlib, pkgutil, sys

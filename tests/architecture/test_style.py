@@ -3,13 +3,16 @@
 import ast
 import re
 import statistics
+from collections import Counter
 
 import pytest
 
-from tests.architecture.sources import ROOT, Source, modules_in, sources, tracked_files
+from tests.architecture.sources import Source, modules_in, sources, tracked_files
+from tests.support.repository import ROOT
 
 REFUSED_NAMES = {"utils", "util", "common", "core", "helpers", "helper", "base", "manager", "misc"}
 LONGEST_FILE = 400
+MOST_FILES = 15  # in a folder
 LONGEST_FUNCTION = 70
 MEDIAN_FILE = 150
 
@@ -34,6 +37,27 @@ def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def test_no_file_is_over_400_lines() -> None:
     """A file that long holds two things."""
     assert [s.name for s in sources().values() if s.lines > LONGEST_FILE] == []
+
+
+def test_no_folder_holds_more_than_15_files() -> None:
+    """A folder of that many files holds two subjects."""
+    files = Counter(
+        path.parent for path in tracked_files() if path.suffix == ".py" and path.stem != "__init__"
+    )
+    assert {str(folder.relative_to(ROOT)): n for folder, n in files.items() if n > MOST_FILES} == {}
+
+
+def test_unit_tests_mirror_the_sources() -> None:
+    """`tests/unit/a/b/test_c.py` and `test_c_more.py` test the module `a.b.c`."""
+    strays = []
+    for source in modules_in("tests.unit"):
+        folder, _, name = source.name.removeprefix("tests.unit").strip(".").rpartition(".")
+        if name.startswith("test_"):
+            words = name.removeprefix("test_").split("_")
+            names = {f"{folder}.{'_'.join(words[:n])}" for n in range(1, len(words) + 1)}
+            if not names & set(sources()):
+                strays.append(source.name)
+    assert strays == []
 
 
 def test_no_function_is_over_70_lines() -> None:

@@ -15,7 +15,6 @@ from typing import NoReturn
 
 import pytest
 
-from tests.architecture.sources import ROOT
 from tests.image.container import Container
 from tests.image.engine import Engine, EngineUnavailableError
 from tests.image.stand_in_base import (
@@ -23,6 +22,7 @@ from tests.image.stand_in_base import (
     make_root_file_system,
     package_directories,
 )
+from tests.support.repository import ROOT
 
 # As in the Dockerfile's first line; localhost is where an engine keeps what it did not pull.
 BASE = "python:3.11-slim"

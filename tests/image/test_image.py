@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from service.settings import Settings
+from service.backend.settings import Settings
 from tests.image.container import Container
 from tests.image.engine import Engine
 

@@ -5,10 +5,10 @@ Commands stay as they are, but for the beginning of a state token that one of th
 
 from __future__ import annotations
 
-from tests.architecture.sources import ROOT
 from tests.readme.asking import Reader
 from tests.readme.examples import cut_as, examples, formatted, shown_state, with_state
-from tests.service.http.process import RunningService
+from tests.support.repository import ROOT
+from tests.support.service.process import RunningService
 
 
 def rewritten(text: str, reader: Reader) -> str:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import parsed as parse_benchmark
-from tests.architecture.sources import ROOT
 from tests.readme.asking import Reader
 from tests.readme.examples import Example, blocks, difference, examples, formatted
 from tests.readme.small_inputs import write_small_inputs
-from tests.service.http.process import RunningService
-from training.commands import build_parser
+from tests.support.repository import ROOT
+from tests.support.service.process import RunningService
+from training.commands.cli import build_parser
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = examples(README)

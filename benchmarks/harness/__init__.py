@@ -1,0 +1,1 @@
+"""Load, servers, models and reports that the measurements share."""

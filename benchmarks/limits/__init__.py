@@ -1,1 +1,0 @@
-"""What this machine can do at most: a C++ program that measures it, and the arithmetic after it."""

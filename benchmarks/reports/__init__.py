@@ -1,0 +1,1 @@
+"""Results of a measurement as tables and plots."""

@@ -1,0 +1,1 @@
+"""The machine's own limits: what a kernel could reach."""

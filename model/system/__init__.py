@@ -1,0 +1,1 @@
+"""The process's environment: processors, standard streams and files from others."""

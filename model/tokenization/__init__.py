@@ -1,0 +1,1 @@
+"""Tokenizers: training, encoding and decoding, and the checks of a tokenizer file."""

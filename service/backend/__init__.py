@@ -1,0 +1,1 @@
+"""Settings, loaded models, metrics and the asynchronous interface of the engine."""

@@ -1,0 +1,51 @@
+"""What is printed at the start: what is served, where, and what to try. Knows no HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from service.http.dependencies import ServiceContext
+
+_PROMPT = "The keys to the"
+
+
+def welcome(context: ServiceContext, host: str, port: int) -> str:
+    """A block of lines for the terminal."""
+    address = f"http://{_reachable(host)}:{port}"
+    artifacts = context.catalog.artifacts
+    width = max(map(len, artifacts))
+    lines = [f"Unroll serves at {address}", ""]
+    for name, artifact in artifacts.items():
+        manifest = artifact.manifest
+        default = "  (default)" if context.catalog.is_default(name) else ""
+        lines.append(f"  {name:<{width}}  {manifest.kind}, {manifest.architecture.cell}{default}")
+    lines += ["", _keys(len(context.settings.api_keys)), "", "Try:", ""]
+    if "language-model" in context.catalog.defaults:
+        lines.append(_curl(address, "next-word", {"prompt": _PROMPT, "top": 5}))
+        lines.append(
+            _curl(address, "generate", {"prompt": _PROMPT, "max_tokens": 40, "stream": True})
+        )
+    if "classifier" in context.catalog.defaults:
+        lines.append(_curl(address, "classify", {"text": "A warm and funny film."}))
+    lines += ["", f"More at {address}/docs. Ctrl+C stops.", ""]
+    return "\n".join(lines)
+
+
+def _keys(count: int) -> str:
+    if not count:
+        return "API keys: none asked for; UNROLL_API_KEYS sets them"
+    return f"API keys: one of {count} is asked for"
+
+
+def _curl(address: str, route: str, body: Mapping[str, object]) -> str:
+    header = "-H 'Content-Type: application/json'"
+    unbuffered = " -N" if body.get("stream") else ""
+    return f"  curl{unbuffered} {address}/{route} {header} -d '{json.dumps(body)}'"
+
+
+def _reachable(host: str) -> str:
+    """The address to type for what is listened on."""
+    if host in {"0.0.0.0", "::"}:
+        return "127.0.0.1" if host == "0.0.0.0" else "[::1]"
+    return f"[{host}]" if ":" in host else host

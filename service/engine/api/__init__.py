@@ -1,0 +1,1 @@
+"""Tasks, events, errors and options: what a user of the engine sees."""

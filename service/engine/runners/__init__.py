@@ -1,0 +1,1 @@
+"""The engine's loop and the runners of each kind of model."""

@@ -1,0 +1,1 @@
+"""Admission, queues and the scheduler. Imports no torch and reads no clock."""

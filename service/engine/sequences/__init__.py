@@ -1,0 +1,1 @@
+"""What one request computes: generation, scoring, and next words."""

@@ -1,0 +1,69 @@
+"""One text of a Score task: the log-probability of each of its tokens, given those before it.
+
+The text is read after [END], so its first token has a probability too; the closing [END] is not
+counted. Rows that score run in the same steps as rows that draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from model.tokenization.tokenizer import Piece, Tokenizer
+from service.engine.api.errors import DeadlineExceeded
+from service.engine.api.tasks import Event, Failed, TextScore, TextsScored, TokenLogprob
+from service.engine.scheduling.sequence import PromptReader, RowSequence
+from service.kernel.api.interface import RowResult, RowWork, Scored
+
+
+class ScoreSheet:
+    """Collects the texts of one task; they may finish in any order. ``unknown``: [UNK]'s id."""
+
+    def __init__(self, texts: Sequence[Sequence[Piece]], unknown: int | None) -> None:
+        self._texts = texts
+        self._unknown = unknown
+        self._scores: list[TextScore | None] = [None] * len(texts)
+
+    def fill(self, index: int, scored: Sequence[Scored]) -> list[Event]:
+        """Records one text; the answer, once it was the last."""
+        pieces = self._texts[index]
+        tokens = tuple(
+            TokenLogprob(piece.text, one.logprob) for piece, one in zip(pieces, scored, strict=True)
+        )
+        unknown = sum(piece.id == self._unknown for piece in pieces)
+        self._scores[index] = TextScore(tokens, sum(token.logprob for token in tokens), unknown)
+        complete = [score for score in self._scores if score is not None]
+        if len(complete) < len(self._scores):
+            return []
+        return [TextsScored(tuple(complete), sum(map(len, self._texts)))]
+
+
+class ScoredText(RowSequence):
+    """Text ``index`` of the sheet."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, pieces: Sequence[Piece], sheet: ScoreSheet, index: int
+    ) -> None:
+        super().__init__()
+        self._prompt = PromptReader([tokenizer.end, *(piece.id for piece in pieces)])
+        self._sheet = sheet
+        self._index = index
+        self._scored: list[Scored] = []
+
+    def work(self, steps: int, draws: int) -> RowWork | None:  # noqa: ARG002
+        """Reads on."""
+        return RowWork(row=self.row, feed=self._prompt.window(steps), score=True)
+
+    def take(self, result: RowResult) -> list[Event]:
+        """Complete when the last token is scored; it need not be read itself."""
+        self._prompt.read += result.read
+        self._scored += result.scored
+        self.prompt_read = len(self._scored)
+        if len(self._scored) < len(self._prompt.tokens) - 1:
+            return []
+        self.ended_by = "done"
+        return self._sheet.fill(self._index, self._scored)
+
+    def expire(self) -> list[Event]:
+        """Part of an answer is of no use."""
+        self.ended_by = "deadline"
+        return [Failed(DeadlineExceeded())]

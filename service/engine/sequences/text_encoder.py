@@ -1,0 +1,101 @@
+"""Texts of a task as tokens, as many as may be: what is too long is refused before it is encoded,
+or as soon as there are too many tokens. Runs in any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from model.tokenization.tokenizer import Piece, Tokenizer
+from service.engine.api.errors import InvalidTask
+from service.engine.api.options import EngineOptions
+from service.engine.api.tasks import Generate, Score
+
+
+class TextEncoder:
+    """Encodes for one model, within the limits of the options."""
+
+    def __init__(self, tokenizer: Tokenizer, options: EngineOptions) -> None:
+        self._tokenizer = tokenizer
+        self._most = options.prompt_tokens
+        self._most_logprobs = options.answer_logprobs
+
+    def ids(self, field: str, text: str) -> list[int]:
+        """Token ids of a text. Raises InvalidTask about ``field``."""
+        self._check_length(field, text)
+        try:
+            ids = self._tokenizer.encode(text, self._most)
+        except ValueError as error:
+            raise InvalidTask(field, str(error)) from error
+        self._check_count(field, len(ids))
+        return ids
+
+    def pieces(self, field: str, text: str) -> list[Piece]:
+        """The same with the text of each token."""
+        self._check_length(field, text)
+        try:
+            pieces = self._tokenizer.pieces(text, self._most)
+        except ValueError as error:
+            raise InvalidTask(field, str(error)) from error
+        self._check_count(field, len(pieces))
+        return pieces
+
+    def prompt(self, task: Generate) -> list[Piece]:
+        """A prompt's tokens. Their texts are empty where nobody asks for them."""
+        reported = task.echo and task.logprobs is not None
+        self._check_report(task, self._at_least(task.prompt) if reported else 0)
+        if not isinstance(task.prompt, str):
+            return self._given(task.prompt)
+        if not reported:
+            return [Piece(token, "") for token in self.ids("prompt", task.prompt)]
+        pieces = self.pieces("prompt", task.prompt)
+        self._check_report(task, len(pieces))
+        return pieces
+
+    def scored(self, task: Score) -> list[list[Piece]]:
+        """The texts of a Score task, of which every token is reported."""
+        self._check_total(sum(map(self._tokenizer.at_least, task.texts)))
+        found: list[list[Piece]] = []
+        total = 0
+        for text in task.texts:
+            found.append(self.pieces("texts", text))
+            total += len(found[-1])
+            self._check_total(total)
+        return found
+
+    def _check_total(self, tokens: int) -> None:
+        if tokens > self._most_logprobs:
+            raise InvalidTask(
+                "texts",
+                f"expected at most {self._most_logprobs} tokens in all, got {tokens} or more",
+            )
+
+    def _check_report(self, task: Generate, prompt_tokens: int) -> None:
+        if task.logprobs is None:
+            return
+        count = (prompt_tokens + task.max_tokens) * (1 + task.logprobs) * task.n
+        if count > self._most_logprobs:
+            raise InvalidTask(
+                "logprobs",
+                f"expected at most {self._most_logprobs} log-probabilities in an answer, got "
+                f"{count} or more: (max_tokens, with echo also the tokens of the prompt) x "
+                "(1 + logprobs) x n; lower one of them",
+            )
+
+    def _at_least(self, prompt: str | Sequence[int]) -> int:
+        return self._tokenizer.at_least(prompt) if isinstance(prompt, str) else len(prompt)
+
+    def _given(self, tokens: Sequence[int]) -> list[Piece]:
+        self._check_count("prompt", len(tokens))
+        last = self._tokenizer.size - 1
+        for token in tokens:
+            if not 0 <= token <= last:
+                raise InvalidTask("prompt", f"expected token ids from 0 to {last}, got {token}")
+        return [Piece(token, self._tokenizer.text_of(token)) for token in tokens]
+
+    def _check_length(self, field: str, text: str) -> None:
+        self._check_count(field, self._tokenizer.at_least(text))
+
+    def _check_count(self, field: str, count: int) -> None:
+        if count > self._most:
+            raise InvalidTask(field, f"expected at most {self._most} tokens, got {count} or more")

@@ -1,0 +1,1 @@
+"""Recurrent states that are kept: the prefix cache and state tokens."""

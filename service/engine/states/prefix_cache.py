@@ -1,0 +1,176 @@
+"""States after token prefixes, found by the longest one that a new sequence begins with.
+
+A state of a few kilobytes stands for everything read so far, so a prefix that comes again need not
+be read again. Bounded in bytes, least recently used first. Tenants never share: what one has had
+read cannot be told from how fast another is answered. Used in the engine's thread only.
+
+A prefix is cut into blocks of ``BLOCK`` tokens and a tail. An entry stands under the digest of its
+blocks and its tail, so that a lookup hashes each block once and then tries the tails that are known
+after a block. An entry also holds the tokens that came next when it was last used: where a new
+sequence parts from them is worth a state of its own, since others will part there too.
+Knows no rows and no requests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from model.state import State
+from service.engine.api.observer import Observer
+
+BLOCK = 64
+MOST_STATES = 32  # kept on the way through one text, however long
+SHORTEST = 2  # [END] alone, with which every text begins, is not worth knowing
+DIGEST_BYTES = 16
+TOKEN = np.dtype(np.int32)
+ENTRY_BYTES = 1500  # of an entry, besides the numbers of its state and its tokens
+
+
+class Trail:
+    """The tokens of one text, and the digests of its blocks for one tenant; each is hashed once."""
+
+    def __init__(self, tenant: str, tokens: Sequence[int]) -> None:
+        self.tokens = np.array(tokens, dtype=TOKEN)
+        whose = hashlib.sha256(tenant.encode()).digest()
+        self._hash = hashlib.blake2b(whose, digest_size=DIGEST_BYTES, person=b"unroll-prefix")
+        self.digests = [self._hash.digest()]  # by the number of whole blocks
+        self._go_on()
+
+    def followed_by(self, tokens: Sequence[int]) -> Trail:
+        """The trail of a longer text."""
+        longer = Trail.__new__(Trail)
+        longer.tokens = np.concatenate([self.tokens, np.array(tokens, dtype=TOKEN)])
+        longer._hash = self._hash.copy()
+        longer.digests = self.digests.copy()
+        longer._go_on()
+        return longer
+
+    @property
+    def spacing(self) -> int:
+        """Tokens between the states kept on the way; a multiple of that of any shorter text."""
+        return BLOCK << (len(self.tokens) // BLOCK // MOST_STATES).bit_length()
+
+    def after(self, length: int) -> bytes:
+        """The tokens that follow the first so many, up to the next state kept on the way."""
+        return self.tokens[length : length + self.spacing].tobytes()
+
+    def _go_on(self) -> None:
+        for end in range(len(self.digests) * BLOCK, len(self.tokens) + 1, BLOCK):
+            self._hash.update(self.tokens[end - BLOCK : end].tobytes())
+            self.digests.append(self._hash.copy().digest())
+
+
+class Found(NamedTuple):
+    """A state and how many tokens it has read; up to where the text is like an earlier one."""
+
+    length: int
+    state: State
+    parting: int
+
+
+class _Key(NamedTuple):
+    digest: bytes
+    tail: bytes
+
+
+@dataclass(slots=True)
+class _Entry:
+    state: State
+    next: bytes  # the tokens that came after it
+
+
+class StateCache:
+    """States of one model. ``limit_bytes`` 0 keeps nothing."""
+
+    def __init__(self, name: str, limit_bytes: int, observer: Observer) -> None:
+        self._name = name
+        self._limit = limit_bytes
+        self._observer = observer
+        self._entries: OrderedDict[_Key, _Entry] = OrderedDict()  # least recently used first
+        self._tails: dict[bytes, Counter[int]] = {}  # lengths of the tails after a digest
+        self.nbytes = 0
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything can be kept."""
+        return self._limit > 0
+
+    def find(self, trail: Trail, most: int) -> Found | None:
+        """The state after the longest known prefix of ``most`` tokens at most.
+
+        Whoever gets it must not change it.
+        """
+        if not self.enabled or most < SHORTEST:
+            return None
+        length, key = self._longest(trail, most)
+        self._observer.cache_lookup(self._name, hit=key is not None)
+        if key is None:
+            return None
+        self._entries.move_to_end(key)
+        entry, following = self._entries[key], trail.after(length)
+        parting = length + _common(entry.next, following)
+        change = len(following) - len(entry.next)
+        entry.next = following
+        self._grow(change)
+        return Found(length, entry.state, min(parting, most))
+
+    def put(self, trail: Trail, length: int, state: State) -> None:
+        """Keeps the state after the first ``length`` tokens; forgets what is longest unused."""
+        whole = length // BLOCK
+        key = _Key(trail.digests[whole], trail.tokens[whole * BLOCK : length].tobytes())
+        if key in self._entries:
+            self._entries.move_to_end(key)
+            return
+        entry = _Entry(state, trail.after(length))
+        if length < SHORTEST or _size(key, entry) > self._limit:
+            return
+        self._entries[key] = entry
+        self._tails.setdefault(key.digest, Counter())[len(key.tail)] += 1
+        self._grow(_size(key, entry))
+
+    def _longest(self, trail: Trail, most: int) -> tuple[int, _Key | None]:
+        for whole in range(most // BLOCK, -1, -1):
+            digest = trail.digests[whole]
+            if digest not in self._tails:
+                continue
+            begin = whole * BLOCK
+            rest = trail.tokens[begin : min(begin + BLOCK - 1, most)].tobytes()
+            for size in sorted(self._tails[digest], reverse=True):
+                key = _Key(digest, rest[:size])
+                if size <= len(rest) and key in self._entries:
+                    return begin + size // TOKEN.itemsize, key
+        return 0, None
+
+    def _grow(self, change: int) -> None:
+        self.nbytes += change
+        while self.nbytes > self._limit:
+            self._forget_oldest()
+        self._observer.cache_bytes(self._name, self.nbytes)
+
+    def _forget_oldest(self) -> None:
+        key, entry = self._entries.popitem(last=False)
+        self.nbytes -= _size(key, entry)
+        tails = self._tails[key.digest]
+        tails[len(key.tail)] -= 1
+        if not tails[len(key.tail)]:
+            del tails[len(key.tail)]
+        if not tails:
+            del self._tails[key.digest]
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """How many tokens both begin with."""
+    ones, others = np.frombuffer(one, TOKEN), np.frombuffer(other, TOKEN)
+    shared = min(len(ones), len(others))
+    different = np.flatnonzero(ones[:shared] != others[:shared])
+    return int(different[0]) if len(different) else shared
+
+
+def _size(key: _Key, entry: _Entry) -> int:
+    return entry.state.nbytes + len(key.tail) + len(entry.next) + ENTRY_BYTES

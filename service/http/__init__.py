@@ -1,0 +1,1 @@
+"""HTTP around the routes: schemas, errors, access, request bounds and responses."""

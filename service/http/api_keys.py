@@ -1,0 +1,78 @@
+"""Who may ask: API keys, where the operator has set any. Knows nothing of what is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.http.errors import ApiError
+
+OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json"})
+
+
+class ApiKeys:
+    """ASGI middleware: 401 unless one of the keys comes in Authorization or X-API-Key.
+
+    Health and metrics stay open for probes and scrapers, the documentation for people.
+    """
+
+    def __init__(self, app: ASGIApp, *, keys: Sequence[str]) -> None:
+        self._app = app
+        self._keys = [key.encode() for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+            error = self._refusal(Headers(scope=scope))
+            if error is not None:
+                await error.response()(scope, receive, send)
+                return
+            scope.setdefault("state", {})["tenant"] = _tenant(Headers(scope=scope))
+        await self._app(scope, receive, send)
+
+    def _refusal(self, headers: Headers) -> ApiError | None:
+        offered = _offered_key(headers)
+        if offered is None:
+            message = "this service needs a key: send it as Authorization: Bearer KEY"
+        elif not any([hmac.compare_digest(offered, key) for key in self._keys]):  # noqa: C419
+            message = "that key is not known here"
+        else:
+            return None
+        challenge = {"WWW-Authenticate": "Bearer"}
+        return ApiError(401, "unauthorized", message, headers=challenge)
+
+
+def tenant_of(request: Request) -> str:
+    """Who asks, as far as keys tell: a digest of the key, the same for all where there are none."""
+    return getattr(request.state, "tenant", "")
+
+
+def client_of(request: Request) -> str:
+    """Whom work is shared out to: the key, or else the address that the connection comes from.
+
+    An IPv6 client is its network (/64), since it can have any address in it.
+    """
+    key = tenant_of(request)
+    if key or request.client is None:
+        return key
+    address, is_ipv6, _ = request.client.host.partition(":")
+    if not is_ipv6:
+        return address
+    return str(ipaddress.ip_network((request.client.host.partition("%")[0], 64), strict=False))
+
+
+def _tenant(headers: Headers) -> str:
+    return hashlib.sha256(_offered_key(headers) or b"").hexdigest()
+
+
+def _offered_key(headers: Headers) -> bytes | None:
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip().encode()
+    key = headers.get("x-api-key")
+    return None if key is None else key.encode()

@@ -1,0 +1,132 @@
+"""What goes wrong, as clients see it: one shape, a status, a message that says what to do.
+
+    {"error": {"type": "...", "message": "...", "param": "..." or null}}
+
+The engine knows no HTTP; the table below alone maps its errors to statuses. Knows no routes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from service.engine.api.errors import (
+    DeadlineExceeded,
+    Draining,
+    EngineError,
+    ForeignState,
+    InvalidState,
+    InvalidTask,
+    QueueFull,
+    SlowReaderError,
+    StepFailed,
+    UnknownModel,
+    WrongKind,
+)
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection before it had its answer: nobody is left to tell."""
+
+
+_STATUS_AND_TYPE: dict[type[EngineError], tuple[int, str]] = {
+    UnknownModel: (404, "model_not_found"),
+    WrongKind: (409, "wrong_kind"),
+    InvalidTask: (422, "invalid_request"),
+    InvalidState: (400, "invalid_state"),
+    ForeignState: (409, "foreign_state"),
+    QueueFull: (429, "queue_full"),
+    Draining: (503, "draining"),
+    DeadlineExceeded: (504, "deadline_exceeded"),
+    StepFailed: (500, "internal_error"),
+    SlowReaderError: (408, "slow_reader"),
+}
+_TYPE_OF_STATUS = {404: "not_found", 405: "method_not_allowed"}
+_LONGEST_PARAM = 100
+
+
+class ApiError(HTTPException):
+    """A refusal: HTTP status, machine-readable type, message, and the field it is about."""
+
+    def __init__(
+        self,
+        status: int,
+        type: str,
+        message: str,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, message, dict(headers or {}))
+        self.body = error_body(type, message, param)
+
+    def response(self) -> JSONResponse:
+        """The refusal as it goes over the wire."""
+        return JSONResponse(self.body, self.status_code, self.headers)
+
+
+def error_body(type: str, message: str, param: str | None = None) -> dict[str, Any]:
+    """The one shape of every error."""
+    return {"error": {"type": type, "message": message, "param": param}}
+
+
+def internal_error() -> ApiError:
+    """Says that it is our fault and nothing more: the cause is for the log."""
+    return ApiError(500, "internal_error", "something failed in the service; its log has the cause")
+
+
+def from_engine(error: EngineError) -> ApiError:
+    """The engine's refusals and failures, with a truthful Retry-After where there is one."""
+    status, name = _STATUS_AND_TYPE.get(error.__class__, (500, "internal_error"))
+    param = None
+    headers = {}
+    if isinstance(error, InvalidTask):
+        param = error.field
+    elif isinstance(error, InvalidState | ForeignState):
+        param = "state"
+    elif isinstance(error, UnknownModel | WrongKind):
+        param = "model"
+    elif isinstance(error, QueueFull):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_seconds)))
+    return ApiError(status, name, str(error), param, headers)
+
+
+def from_validation(error: RequestValidationError) -> ApiError:
+    """The first thing wrong with the fields of a request, and how many more there are."""
+    problems = error.errors()
+    first = problems[0]
+    param = ".".join(str(part)[:_LONGEST_PARAM] for part in first["loc"][1:])[:_LONGEST_PARAM]
+    message = _validation_message(first["type"], first["msg"], param)
+    if len(problems) > 1:
+        message += f" (and {len(problems) - 1} more)"
+    return ApiError(422, "invalid_request", message, param or None)
+
+
+def _validation_message(type: str, message: str, param: str) -> str:
+    if type == "extra_forbidden":
+        return f"{param}: this request has no such field"
+    if type == "missing" and not param:
+        return "the body is empty: send a JSON object"
+    if type in {"model_type", "model_attributes_type"} and not param:
+        return "the body must be a JSON object"
+    message = message.removeprefix("Value error, ")
+    return f"{param}: {message}" if param else message
+
+
+def from_framework(error: HTTPException) -> ApiError:
+    """What the router refuses by itself: unknown paths and methods."""
+    name = _TYPE_OF_STATUS.get(error.status_code, "invalid_request")
+    message = str(error.detail)
+    if error.status_code == 404:
+        message = "there is no such route; GET /docs lists those there are"
+    elif error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        if "GET" in allowed and "HEAD" not in allowed:
+            allowed += ", HEAD"
+        message = f"this route does not take that method; use {allowed}"
+        return ApiError(405, name, message, None, {"Allow": allowed})
+    return ApiError(error.status_code, name, message, None, error.headers)

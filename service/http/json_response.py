@@ -1,0 +1,95 @@
+"""Whole answers as JSON: written in slices, so that a large one holds up nobody.
+
+Knows the wire and nothing of what is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from service.backend.async_engine import Reply
+from service.engine.api.tasks import Event
+from service.http.cancellation import cancelled_when_gone
+from service.http.errors import ClientGoneError
+
+SLICE_BYTES = 1 << 15
+"""What is written between two turns of the event loop: about a millisecond's work."""
+MEMBERS = 32
+"""Members of a list that are written at once."""
+Item = TypeVar("Item")
+_writing = asyncio.Lock()  # held by the answer that writes in this turn
+
+
+class Answer(Response):
+    """Waits for a task to end and answers with what ``write`` makes of its events.
+
+    The reply stays open until the client has taken the answer in: a task whose answer is not read
+    is one of those that are counted.
+    """
+
+    media_type = "application/json"
+
+    def __init__(self, reply: Reply, write: Callable[[list[Event]], Iterable[bytes]]) -> None:
+        super().__init__()
+        self._reply = reply
+        self._write = write
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        async with self._reply, cancelled_when_gone(self._reply, receive):
+            events = await self._reply.answer()
+            if self._reply.cancelled:  # leaving the block cancels, too
+                raise ClientGoneError
+            slices = [each async for each in between_turns(slices_of(self._write(events)))]
+            events.clear()
+            await self._send(slices, send)
+
+    async def _send(self, slices: Sequence[bytes], send: Send) -> None:
+        headers = [
+            (b"content-length", str(sum(map(len, slices))).encode()),
+            (b"content-type", b"application/json"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if len(slices) > 1:  # the end is sent once all has been taken in
+            slices = [*slices, b""]
+        for index, each in enumerate(slices, start=1):
+            more = index < len(slices)
+            await send({"type": "http.response.body", "body": each, "more_body": more})
+
+
+def array(members: Sequence[Item], write: Callable[[Sequence[Item]], bytes]) -> Iterator[bytes]:
+    """A JSON list in parts; ``write`` writes a list of some of the members."""
+    yield b"["
+    for begin in range(0, len(members), MEMBERS):
+        if begin:
+            yield b","
+        yield write(members[begin : begin + MEMBERS])[1:-1]
+    yield b"]"
+
+
+def slices_of(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The parts joined to slices of about ``SLICE_BYTES``; at least one."""
+    slice_ = bytearray()
+    for part in parts:
+        slice_ += part
+        if len(slice_) >= SLICE_BYTES:
+            yield bytes(slice_)
+            slice_.clear()
+    yield bytes(slice_)
+
+
+async def between_turns(slices: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """The slices: the first at once, each further one in a turn of the event loop that no other
+    answer writes in.
+    """
+    left = iter(slices)
+    each = next(left, None)
+    while each is not None:
+        yield each
+        async with _writing:
+            await asyncio.sleep(0)
+            each = next(left, None)

@@ -1,0 +1,75 @@
+"""Bounds that the operator sets: one table, checked on requests and told by the schema.
+
+A field of a request names its bound with ``AtMost``. The schemas themselves are the same in every
+service, so that these bounds are put into them when a service describes itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from service.backend.settings import Settings
+from service.http.errors import ApiError
+from service.http.request_schemas import (
+    AtMost,
+    ClassifyRequest,
+    GenerateRequest,
+    NextWordRequest,
+    RequestFields,
+    ScoreRequest,
+)
+
+_REQUESTS = (GenerateRequest, NextWordRequest, ScoreRequest, ClassifyRequest)
+_KEYWORDS = {"integer": "maximum", "string": "maxLength", "array": "maxItems"}
+
+
+class Limits:
+    """The bounds of a running service, by the name that ``AtMost`` gives them."""
+
+    def __init__(self, settings: Settings) -> None:
+        places = settings.max_rows + settings.max_waiting
+        self.values: Mapping[str, int] = {
+            "deadline_ms": settings.max_deadline_ms,
+            "max_tokens": settings.max_tokens,
+            "choices": min(settings.max_choices, settings.max_rows),
+            "texts": min(settings.max_texts, places),
+            "state_characters": settings.max_state_characters,
+        }
+
+    def check(self, request: RequestFields) -> None:
+        """Refuses what is over a bound; raises ApiError 422."""
+        for name, limit in _bounded_fields(type(request)):
+            value = getattr(request, name)
+            most = self.values[limit]
+            size = value if isinstance(value, int | None) else len(value)
+            if size is not None and size > most:
+                message = f"{name}: at most {most} here, got {size}"
+                raise ApiError(422, "invalid_request", message, name)
+
+    def describe(self, schema: Mapping[str, Any]) -> None:
+        """Puts the bounds into an OpenAPI description."""
+        for request in _REQUESTS:
+            properties = request.model_json_schema()["properties"]  # FastAPI's are rounded
+            schema["components"]["schemas"][request.__name__]["properties"] = properties
+            for name, limit in _bounded_fields(request):
+                for kind in properties[name].get("anyOf", [properties[name]]):
+                    keyword = _KEYWORDS.get(kind["type"])
+                    if keyword:
+                        kind[keyword] = self.values[limit]
+
+
+def _bounded_fields(request: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Names of fields and of their bounds."""
+    for name, field in request.model_fields.items():
+        for marker in _markers(field):
+            yield name, marker.limit
+
+
+def _markers(field: FieldInfo) -> Iterator[AtMost]:
+    """Those of a field itself, and those of what may be null."""
+    inner = [part for kind in get_args(field.annotation) for part in get_args(kind)]
+    return (each for each in (*field.metadata, *inner) if isinstance(each, AtMost))

@@ -1,0 +1,161 @@
+"""Server-sent events: one ``data:`` line of JSON for each event, one write for each engine turn.
+
+What is refused before anything was generated gets a status of its own; after the status line an
+error is an event. Knows the events of a generation and the wire, nothing of how they are made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from json.encoder import encode_basestring as quoted
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from service.backend.async_engine import Reply
+from service.engine.api.tasks import Echo, Event, Failed, Finished, Token, TokenLogprob
+from service.http.cancellation import cancelled_when_gone
+from service.http.errors import ClientGoneError, from_engine
+from service.http.json_response import array, between_turns, slices_of
+
+_FEW = 256
+_PING = b": ping\n\n"
+_START: Message = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),  # nginx would hold the events back
+    ],
+}
+
+
+class EventStream(Response):
+    """Sends a generation as it happens, and cancels it when the client has gone."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, reply: Reply, *, ping_seconds: float) -> None:
+        super().__init__()
+        self._reply = reply
+        self._ping_seconds = ping_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._reply, cancelled_when_gone(self._reply, receive):
+            # For as long as a ping may take, the status line waits for the first event: a deadline
+            # that passes in the queue is then an honest 504.
+            events = await self._reply.events(self._ping_seconds)
+            if events and isinstance(events[0], Failed):
+                await from_engine(events[0].error).response()(scope, receive, send)
+                return
+            await send(_START)
+            await self._send_events(events, send)
+
+    async def _send_events(self, events: list[Event], send: Send) -> None:
+        while True:
+            if self._reply.cancelled:
+                raise ClientGoneError
+            ended = bool(events) and events[-1].final
+            quick = _plain_lines(events) if events else _PING
+            if quick is not None:
+                await _send_body(send, quick, more=True)
+            else:
+                async for body in between_turns(slices_of(frames(events))):
+                    await _send_body(send, body, more=True)
+            if ended:  # the end is sent once all has been taken in
+                await _send_body(send, b"", more=False)
+                return
+            events = await self._reply.events(self._ping_seconds)
+
+
+async def _send_body(send: Send, body: bytes, *, more: bool) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+def frames(events: Iterable[Event]) -> Iterator[bytes]:
+    """The lines of one turn's events, in parts."""
+    for event in events:
+        if isinstance(event, Token):
+            yield _token(event)
+        elif isinstance(event, Finished):
+            yield from _finish(event)
+        elif isinstance(event, Echo):
+            yield from _echo(event)
+        elif isinstance(event, Failed):
+            yield _line(from_engine(event.error).body)
+        else:
+            raise TypeError(f"not an event of a generation: {event!r}")
+
+
+def _token(event: Token) -> bytes:
+    if event.token is None:
+        return _line({"index": event.index, "text": event.text})
+    return _line({"index": event.index, "text": event.text, **_token_fields(event.token)})
+
+
+def _finish(event: Finished) -> Iterator[bytes]:
+    if event.text:
+        yield _line({"index": event.index, "text": event.text})
+    fields: dict[str, Any] = {
+        "index": event.index,
+        "finish_reason": event.reason,
+        "usage": {
+            "prompt_tokens": event.prompt_tokens,
+            "cached_tokens": event.cached_tokens,
+            "completion_tokens": event.completion_tokens,
+        },
+        "seed": event.seed,
+    }
+    if event.state is not None:
+        fields["state"] = event.state
+    yield _line(fields)
+
+
+def _plain_lines(events: Sequence[Event]) -> bytes | None:
+    """Of tokens alone, which come thousands of times a second; None where there is more."""
+    if len(events) > _FEW:
+        return None
+    lines = []
+    for event in events:
+        if not isinstance(event, Token) or event.token is not None:
+            return None
+        lines.append(f'data: {{"index":{event.index},"text":{quoted(event.text)}}}\n\n')
+    return "".join(lines).encode()
+
+
+def _echo(event: Echo) -> Iterator[bytes]:
+    yield f'data: {{"index":{event.index},"text":{quoted(event.text)}'.encode()
+    if event.tokens:
+        yield b',"tokens":'
+        yield from array(event.tokens, scored_tokens)
+    yield b"}\n\n"
+
+
+def _token_fields(token: TokenLogprob) -> dict[str, Any]:
+    fields = scored_token(token)
+    return {"token": fields.pop("text"), **fields}
+
+
+def scored_token(token: TokenLogprob) -> dict[str, Any]:
+    """A token as both kinds of answer show it; ``top`` only where alternatives were asked for."""
+    fields: dict[str, Any] = {"text": token.text, "logprob": token.logprob}
+    if token.top:
+        fields["top"] = [{"text": text, "logprob": logprob} for text, logprob in token.top]
+    return fields
+
+
+def scored_tokens(tokens: Sequence[TokenLogprob]) -> bytes:
+    """A JSON list of them."""
+    return dumped([scored_token(token) for token in tokens])
+
+
+def dumped(value: object) -> bytes:
+    """JSON as :mod:`json` writes numbers."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _line(fields: Mapping[str, Any]) -> bytes:
+    return b"data: " + dumped(fields) + b"\n\n"

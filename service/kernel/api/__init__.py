@@ -1,0 +1,1 @@
+"""The interface of a kernel, and what all kernels share."""

@@ -1,0 +1,92 @@
+"""What a row's options leave of a distribution: repetition penalty, top_k, top_p, min_p.
+
+Works on one row, and only rows that ask for a filter come here. Ties at a border go to the
+lower token id. Knows no random numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.kernel.api.interface import Sampling
+
+FloatArray = NDArray[np.float32]
+LOOKS = np.array([1e-2, 1e-4, 0.0], dtype=np.float32)  # fractions of the likeliest token's
+AnyFloatArray = NDArray[np.floating[Any]]
+IdArray = NDArray[np.int64]
+
+
+def penalise(logits_V: FloatArray, seen: Collection[int], penalty: float) -> None:
+    """Makes seen tokens less likely, in place: divides positive logits, multiplies negative ones.
+
+    Source: Keskar et al., CTRL, 2019. A penalty under 1 makes them likelier.
+    """
+    ids_N = np.fromiter(seen, dtype=np.int64, count=len(seen))
+    values_N = logits_V[ids_N]
+    factor = np.float32(penalty)
+    logits_V[ids_N] = np.where(values_N > 0, values_N / factor, values_N * factor)
+
+
+def is_filtered(sampling: Sampling, vocabulary: int) -> bool:
+    """Whether any filter can take a token away."""
+    return 0 < sampling.top_k < vocabulary or sampling.top_p < 1.0 or sampling.min_p > 0.0
+
+
+def surviving(weights_V: FloatArray, sampling: Sampling) -> IdArray:
+    """The ids that pass top_k, then top_p, then min_p; at least one.
+
+    ``weights_V`` are probabilities up to a common factor, the largest exactly 1, tokens that
+    must not be drawn exactly 0.
+    """
+    ids_N = np.flatnonzero(weights_V)
+    if 0 < sampling.top_k < len(ids_N):
+        ids_N = ids_N[_largest(weights_V[ids_N], sampling.top_k)]
+    if sampling.top_p < 1.0:
+        ids_N = ids_N[_nucleus(weights_V[ids_N], sampling.top_p)]
+    if sampling.min_p > 0.0:
+        ids_N = ids_N[weights_V[ids_N] >= np.float32(min(sampling.min_p, 1.0))]
+    return ids_N
+
+
+def descending(values_N: AnyFloatArray, count: int) -> IdArray:
+    """Places of the ``count`` largest values, largest first, lower places first on ties."""
+    places_K = _largest(values_N, count)
+    return places_K[np.argsort(-values_N[places_K], kind="stable")]
+
+
+def _largest(values_N: AnyFloatArray, count: int) -> IdArray:
+    """Places of the ``count`` largest values in rising order, lower places first on ties."""
+    if count >= len(values_N):
+        return np.arange(len(values_N))
+    return _from_border(values_N, np.partition(values_N, -count)[-count], count)
+
+
+def _nucleus(weights_N: FloatArray, top_p: float) -> IdArray:
+    """Places, rising, of the fewest weights whose share of the sum reaches ``top_p``.
+
+    Only as many of the likeliest are sorted as turn out to be needed.
+    """
+    needed = top_p * float(weights_N.sum(dtype=np.float64))
+    for smallest in LOOKS:
+        places = np.flatnonzero(weights_N >= smallest)
+        falling = np.sort(weights_N[places])[::-1]
+        mass = np.cumsum(falling, dtype=np.float64)
+        if mass[-1] >= needed:
+            break
+    kept = min(int(np.searchsorted(mass, needed)) + 1, len(places))
+    return places[_from_border(weights_N[places], falling[kept - 1], kept)]
+
+
+def _from_border(values_N: AnyFloatArray, border: np.floating[Any], count: int) -> IdArray:
+    """Places of the values above the border, and of as many at it as make up ``count``."""
+    places = np.flatnonzero(values_N >= border)
+    if len(places) == count:
+        return places
+    values = values_N[places]
+    tied = places[values == border]
+    excess = len(places) - count
+    return np.setdiff1d(places, tied[len(tied) - excess :], assume_unique=True)

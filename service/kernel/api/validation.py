@@ -1,0 +1,53 @@
+"""What every kernel checks of its work before any row moves. Knows no arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import torch
+
+from model.state import State
+from service.kernel.api.interface import InvalidWork, RowWork
+
+
+def check_never_drawn(never_drawn: Collection[int], vocabulary: int) -> None:
+    """Raises ValueError when no token is left to draw."""
+    if vocabulary - len(set(never_drawn)) < 1:
+        raise ValueError("never_drawn: at least one token must be left to draw")
+
+
+def check_row(row: int, capacity: int) -> None:
+    """Raises ValueError on a row that does not exist."""
+    if not 0 <= row < capacity:
+        raise ValueError(f"row: expected 0 to {capacity - 1}, got {row}")
+
+
+def check_state(state: State, shape: tuple[int, int, int]) -> None:
+    """Raises ValueError on a state that is not of so many parts, layers, units, in float32."""
+    count, layers, units = shape
+    parts = [part for part in (state.hidden_LBH, state.cell_LBH) if part is not None]
+    fits = all(part.shape == (layers, 1, units) and part.dtype == torch.float32 for part in parts)
+    if len(parts) != count or not fits:
+        raise ValueError(f"state: expected {count} times ({layers}, 1, {units}) float32 numbers")
+
+
+def check_work(work: Sequence[RowWork], steps: int, capacity: int, vocabulary: int) -> None:
+    """Raises InvalidWork on a row, token or count out of range."""
+    if steps < 1:
+        raise InvalidWork(f"steps: expected at least 1, got {steps}")
+    rows = [item.row for item in work]
+    if len(set(rows)) != len(rows):
+        raise InvalidWork("work: a row appears twice")
+    for item in work:
+        if not 0 <= item.row < capacity:
+            raise InvalidWork(f"row: expected 0 to {capacity - 1}, got {item.row}")
+        if not item.feed:
+            raise InvalidWork("feed: expected at least one token")
+        if not 0 <= min(item.feed) <= max(item.feed) < vocabulary:
+            raise InvalidWork(f"feed: expected token ids from 0 to {vocabulary - 1}")
+        if item.seen and not 0 <= min(item.seen) <= max(item.seen) < vocabulary:
+            raise InvalidWork(f"seen: expected token ids from 0 to {vocabulary - 1}")
+        if len(item.seen) > vocabulary:
+            raise InvalidWork(f"seen: expected each id once, got {len(item.seen)}")
+        if item.draw < 0:
+            raise InvalidWork(f"draw: expected 0 or more, got {item.draw}")

@@ -1,0 +1,1 @@
+"""The native kernel in C++ and its binding."""

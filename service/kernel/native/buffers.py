@@ -1,0 +1,155 @@
+"""The memory of one call of the native kernel: rows of work written out, answers read back.
+
+Knows the structures of native/csrc/language_model.h and nothing of what is computed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from model.state import State
+from service.kernel.api.interface import FloatArray, RowResult, RowWork, Scored
+from service.kernel.native import library
+
+_RESULTS = struct.Struct("6i")
+_WORK = struct.Struct(f"{library.WORK_FORMAT}6i")
+
+
+def state_of(state_PLH: FloatArray) -> State:
+    """The state in this memory, as a batch of one: its parts are hidden states and cell states."""
+    return State(*(torch.from_numpy(part_LH)[:, None] for part_LH in state_PLH))
+
+
+class CallBuffers:
+    """The work as C++ reads it, and room for every answer.
+
+    ``top``: the most alternatives that any row asks for. ``state_shape``: parts of a
+    state, layers, units.
+    """
+
+    def __init__(
+        self,
+        work: Sequence[RowWork],
+        steps: int,
+        top: int,
+        vocabulary: int,
+        state_shape: tuple[int, int, int],
+    ) -> None:
+        count = len(work)
+        self._work = work
+        self._top = top
+        # each state has memory of its own, since some are kept for long and others are not
+        self._states = [np.empty(state_shape, np.float32) if item.keep else None for item in work]
+        self._packed = bytearray(_WORK.size * count)
+        feed: list[int] = []
+        seen: list[int] = []
+        distributions = 0
+        for place, item in enumerate(work):
+            asked, state = item.sampling, self._states[place]
+            _WORK.pack_into(
+                self._packed,
+                place * _WORK.size,
+                item.row,
+                item.draw,
+                len(feed),
+                len(item.feed),
+                len(seen),
+                len(item.seen),
+                item.score,
+                distributions if item.distribution else -1,
+                asked.top_k,
+                asked.top_logprobs,
+                asked.logprob,
+                item.keep,
+                asked.temperature,
+                asked.top_p,
+                asked.min_p,
+                asked.repetition_penalty,
+                asked.seed,
+                asked.choice,
+                item.position,
+                0 if state is None else state.ctypes.data,
+                *(0, 0, 0, 0, 0, 0),
+            )
+            distributions += item.distribution
+            feed += item.feed
+            seen += item.seen
+        self._feed = np.array(feed, dtype=np.int32)
+        self._seen = np.array(seen, dtype=np.int32)
+        self._tokens = np.empty((count, steps), dtype=np.int32)
+        self._logprobs = np.empty((count, steps), dtype=np.float32)
+        self._top_tokens = np.empty((count, steps, top), dtype=np.int32)
+        self._top_logprobs = np.empty((count, steps, top), dtype=np.float32)
+        self._distributions = np.empty((distributions, vocabulary), dtype=np.float32)
+
+    def call(self, steps: int, *, cut_at_end: bool) -> library.Call:
+        """The structure that points at all of it."""
+        packed = ctypes.c_char * len(self._packed)
+        return library.Call(
+            ctypes.cast(packed.from_buffer(self._packed), ctypes.c_void_p),
+            len(self._work),
+            steps,
+            self._top,
+            cut_at_end,
+            *(
+                array.ctypes.data
+                for array in (
+                    self._feed,
+                    self._seen,
+                    self._tokens,
+                    self._logprobs,
+                    self._top_tokens,
+                    self._top_logprobs,
+                    self._distributions,
+                )
+            ),
+        )
+
+    def results(self) -> list[RowResult]:
+        """What came back, in the order of the work."""
+        tokens, logprobs = self._tokens.tolist(), self._logprobs.tolist()
+        distributions = iter(self._distributions)
+        results: list[RowResult] = []
+        for place, item in enumerate(self._work):
+            read, scored, drawn, kept, failed, _ = _RESULTS.unpack_from(
+                self._packed, (place + 1) * _WORK.size - _RESULTS.size
+            )
+            tops = self._tops(place, item.sampling.top_logprobs, scored + drawn)
+            answers = [
+                Scored(tokens[place][slot], logprobs[place][slot], top)
+                for slot, top in enumerate(tops)
+            ]
+            state = self._states[place]
+            distribution = next(distributions) if item.distribution else None
+            whole = read == len(item.feed)
+            results.append(
+                RowResult(
+                    read,
+                    answers[:scored],
+                    answers[scored:],
+                    distribution if whole and not failed else None,
+                    state_of(state) if kept and state is not None else None,
+                    bool(failed),
+                )
+            )
+        return results
+
+    def _tops(self, place: int, asked: int, answers: int) -> list[tuple[tuple[int, float], ...]]:
+        if asked == 0:
+            return [()] * answers
+        count = min(asked, self._top)
+        return [
+            tuple(
+                zip(
+                    self._top_tokens[place, slot, :count].tolist(),
+                    self._top_logprobs[place, slot, :count].tolist(),
+                    strict=True,
+                )
+            )
+            for slot in range(answers)
+        ]

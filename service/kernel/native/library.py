@@ -1,0 +1,179 @@
+"""Finds the native kernel's library and speaks its C interface: the structures of native/csrc/*.h.
+
+Loading is by path: the library has no Python in it. Where it was not built, ``load`` says why and
+what to do. ctypes gives up the interpreter's lock for the length of a call, but not for those in
+QUICK: to get it back from a busy event loop can take milliseconds, a thousand times what they take.
+Knows no weights.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from service.kernel.api.packing import PackedMatrix
+
+LIBRARY = Path(__file__).parent / "lib" / "libunroll.so"  # where setup.py puts it
+INTERFACE = 5
+CELLS = {"elman": 0, "gru": 1, "lstm": 2}
+PRECISIONS = {"int8": 0, "float32": 1}
+# For tests (sanitizers): loads this library instead.
+OTHER_LIBRARY = "UNROLL_NATIVE_LIBRARY"
+# For tests and for comparing: takes this instruction set instead of the best one.
+INSTRUCTION_SET = "UNROLL_INSTRUCTION_SET"
+
+_i32, _f32, _ptr = ctypes.c_int32, ctypes.c_float, ctypes.c_void_p
+_u64 = ctypes.c_uint64
+
+
+class NativeMissing(RuntimeError):  # noqa: N818 it says what happened
+    """The library is not there or cannot be used; the message says what to do."""
+
+
+class Matrix(ctypes.Structure):
+    """native/csrc/matrix.h."""
+
+    _fields_ = (
+        *((name, _ptr) for name in ("weights", "scales", "offsets", "biases")),
+        *((name, _i32) for name in ("groups", "gates", "inputs")),
+    )
+
+
+def address(tensor: Tensor | None) -> int | None:
+    """Where a tensor's numbers begin; whoever asks keeps the tensor alive."""
+    return None if tensor is None else tensor.data_ptr()
+
+
+def matrix(packed: PackedMatrix) -> Matrix:
+    """The structure of a packed matrix, which the caller keeps alive."""
+    parts = (address(part) for part in packed[:4])
+    return Matrix(*parts, packed.groups, packed.gates, packed.inputs)
+
+
+class LayerDescription(ctypes.Structure):
+    """native/csrc/language_model.h."""
+
+    _fields_ = (
+        ("input", Matrix),
+        ("hidden", Matrix),
+        *((name, _ptr) for name in ("hiddens", "cells", "activations")),
+        ("scale", _f32),
+    )
+
+
+class TailDescription(ctypes.Structure):
+    """native/csrc/language_model.h."""
+
+    _fields_ = (("narrow", Matrix), ("words", Matrix), ("begin", _i32), ("end", _i32))
+
+
+class Description(ctypes.Structure):
+    """native/csrc/language_model.h."""
+
+    _fields_ = (
+        ("cell", _i32),
+        ("precision", _i32),
+        *((name, _i32) for name in ("layers", "rows", "width", "units", "vocabulary", "end")),
+        ("never_count", _i32),
+        ("never", _ptr),
+        ("layer", ctypes.POINTER(LayerDescription)),
+        *((name, _ptr) for name in ("table", "embedding", "embedding_scales")),
+        ("embedding_inputs", _i32),
+        ("projection", Matrix),
+        ("output", Matrix),
+        ("tail_count", _i32),
+        ("tails", ctypes.POINTER(TailDescription)),
+        ("current", _ptr),
+        ("worth_sharing", ctypes.c_int64),
+    )
+
+
+class Call(ctypes.Structure):
+    """native/csrc/language_model.h; ``work`` points at rows written with ``WORK``."""
+
+    _fields_ = (
+        ("work", _ptr),
+        *((name, _i32) for name in ("count", "steps", "top", "cut_at_end")),
+        *((name, _ptr) for name in ("feed", "seen", "tokens", "logprobs")),
+        *((name, _ptr) for name in ("top_tokens", "top_logprobs", "distributions")),
+    )
+
+
+QUICK: dict[str, tuple[Any, ...]] = {
+    "unroll_interrupt": (_ptr,),
+    "unroll_save": (_ptr, _i32, _ptr, _ptr),
+    "unroll_restore": (_ptr, _i32, _ptr, _ptr),
+}
+# struct Work, without its results, as struct.pack writes it
+WORK_FORMAT = "12i4f4Q"
+
+
+class Stretch(ctypes.Structure):
+    """native/csrc/encoder.h."""
+
+    _fields_ = (
+        ("cell", _i32),
+        ("precision", _i32),
+        ("input", Matrix),
+        ("hidden", Matrix),
+        *((name, _ptr) for name in ("tokens", "inputs", "input_scales")),
+        ("input_width", _i32),
+        ("scale", _f32),
+        ("outputs", _ptr),
+        ("output_width", _i32),
+        ("output_offset", _i32),
+        *((name, _ptr) for name in ("hiddens", "first_activation", "states", "cells")),
+        *((name, _i32) for name in ("rows", "positions", "units")),
+        ("lengths", _ptr),
+        *((name, _i32) for name in ("begin", "end", "reverse", "threads")),
+    )
+
+
+@functools.cache
+def load() -> ctypes.CDLL:
+    """The library, its functions typed. Raises NativeMissing."""
+    path = Path(os.environ.get(OTHER_LIBRARY) or LIBRARY)
+    if not path.exists():
+        raise NativeMissing(
+            "the native kernel is not built: install a C++17 compiler (g++ or clang++) and run "
+            "`make native`, or `pip install --no-deps .` again"
+        )
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise NativeMissing(f"{path.name} cannot be loaded: {error}; build it again") from error
+    library.unroll_interface.restype = ctypes.c_int
+    if library.unroll_interface() != INTERFACE:
+        raise NativeMissing(f"{path.name} was built from another version: run `make native`")
+    library.unroll_instruction_set.argtypes = [ctypes.c_char_p]
+    library.unroll_instruction_set.restype = ctypes.c_char_p
+    library.unroll_create.argtypes = [ctypes.POINTER(Description), ctypes.c_int, ctypes.c_char_p]
+    library.unroll_create.restype = _ptr
+    library.unroll_destroy.argtypes = [_ptr]
+    library.unroll_destroy.restype = None
+    library.unroll_run.argtypes = [_ptr, ctypes.POINTER(Call)]
+    library.unroll_run.restype = ctypes.c_int
+    for name, arguments in QUICK.items():
+        prototype = ctypes.PYFUNCTYPE(None, *arguments)  # one that keeps the interpreter's lock
+        setattr(library, name, prototype((name, library)))
+    library.unroll_encode.argtypes = [ctypes.POINTER(Stretch), ctypes.c_char_p]
+    library.unroll_encode.restype = ctypes.c_int
+    return library
+
+
+def wanted_instruction_set() -> bytes:
+    """What the environment asks for, nothing for the best there is."""
+    return os.environ.get(INSTRUCTION_SET, "").encode()
+
+
+def instruction_set() -> str:
+    """The instruction set in use. Raises NativeMissing."""
+    found = load().unroll_instruction_set(wanted_instruction_set())
+    if found is None:
+        raise NativeMissing(f"{INSTRUCTION_SET}: this processor has no such set, or it is unknown")
+    return str(found.decode())

@@ -1,1 +1,0 @@
-"""Promises that hold from training to the wire, kept by real processes."""

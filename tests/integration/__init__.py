@@ -1,0 +1,1 @@
+"""Tests that start commands, servers or process groups."""

@@ -1,0 +1,1 @@
+"""Training and serving together, through artifacts alone."""

@@ -1,0 +1,1 @@
+"""Training that is killed, interrupted, distributed or out of disk."""

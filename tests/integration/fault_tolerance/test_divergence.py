@@ -1,0 +1,144 @@
+"""Runs that learn nothing or lose what they knew: noticed, told, and no good model is replaced."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.artifact import load_artifact
+from tests.integration.fault_tolerance.test_disk_failures import arguments
+from tests.support.training.language_model_command import assert_same_weights
+from training.commands.cli import main
+from training.errors import DivergedError, OutputError
+from training.evaluation.metric_names import told_loss, told_perplexity, told_value
+from training.optimization.clipping import Clipping
+from training.runs.directory import RunDirectory
+from training.runs.export import save_model
+from training.runs.progress import duration
+from training.trainers import language_model_setup
+
+WILD = ["--learning-rate", "1000", "--clip-norm", "0"]
+COMMANDS = ["lm", "classifier"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_run_that_diverges_ends_with_status_1(
+    tmp_path: Path, command: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It says when and what to try, and no number has more digits than can be counted."""
+    assert main([*arguments(command, tmp_path), *WILD, "--out", str(tmp_path / "m")]) == 1
+    told = capfd.readouterr().err
+    last = told.strip().split("\n")[-1]
+    assert last.startswith("error: the run has diverged")
+    for part in ("after step", "lower --learning-rate", "--clip-norm above 0", "--overwrite"):
+        assert part in last
+    assert max(map(len, told.replace("/", " ").split())) < 60
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_diverged_run_replaces_no_model(tmp_path: Path, command: str) -> None:
+    """Not even with --overwrite."""
+    options, out = arguments(command, tmp_path), tmp_path / "m"
+    assert main([*options, "--out", str(out)]) == 0
+    assert main([*options, "--out", str(tmp_path / "copy")]) == 0
+    assert main([*options, *WILD, "--overwrite", "--out", str(out)]) == 1
+    assert_same_weights(out, tmp_path / "copy")
+
+
+def test_a_classifier_that_has_learned_nothing_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """At the end of a run whose learning rate moves nothing."""
+    options = [*arguments("classifier", tmp_path), "--learning-rate", "1e-12"]
+    assert main([*options, "--linear-ngrams", "0", "--out", str(tmp_path / "m")]) == 0
+    told = capfd.readouterr().err
+    assert "warning: the model is no better than the answer" in told
+    assert "to every document" in told
+
+
+def test_a_language_model_that_only_guesses_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """At the end of a run, where guessing by frequency has a lower loss; else not."""
+    options = [*arguments("lm", tmp_path), "--out"]
+    warning = "warning: the model is no better than guessing"
+    assert main([*options, str(tmp_path / "m")]) == 0
+    assert warning not in capfd.readouterr().err
+    loss = load_artifact(tmp_path / "m").manifest.metrics["validation_loss"]
+    monkeypatch.setattr(language_model_setup, "_guessing_loss", lambda _: 0.9 * loss)
+    assert main([*options, str(tmp_path / "n")]) == 0
+    assert warning in capfd.readouterr().err
+
+
+def test_what_is_told_at_each_loss() -> None:
+    """Not finite: always the end; far above guessing: only where training is as bad."""
+    clipping = Clipping(by_value=0.0, by_norm=0.25)
+    clipping.check(validation=5.0, training=4.0, guessing=6.0, step=1)
+    clipping.check(validation=50.0, training=0.1, guessing=6.0, step=1)  # learned by heart
+    for validation, training in ((math.nan, 1.0), (math.inf, 1.0), (50.0, 49.0), (1e30, 1e30)):
+        with pytest.raises(DivergedError, match="lower --clip-norm"):
+            clipping.check(validation, training, 6.0, 3)
+
+
+@pytest.mark.parametrize("number", [65_600.0, -1e38, math.inf, math.nan])
+def test_weights_that_no_artifact_may_have_are_divergence(tmp_path: Path, number: float) -> None:
+    """Told by the place asked for, without the advice to free space; nothing is written."""
+    directory = RunDirectory(tmp_path / "m")
+    network = torch.nn.Linear(2, 2)
+    torch.nn.init.constant_(network.bias, number)
+    with pytest.raises(DivergedError, match="its weights bias are not all from -65504") as error:
+        save_model(directory, storage="float32", network=network)
+    assert str(error.value).startswith(f"{directory.artifact}: the run has diverged")
+    assert "--resume" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_with_foreign_files_gets_no_advice_about_the_disk(tmp_path: Path) -> None:
+    """It is not full."""
+    (tmp_path / "precious.txt").write_text("mine")
+    parts = {"network": torch.nn.Linear(2, 2), "tokenizer": None, "name": ""}
+    with pytest.raises(OutputError, match=r"holds precious\.txt") as error:
+        save_model(RunDirectory(tmp_path), storage="float32", provenance={}, metrics={}, **parts)
+    assert "free space" not in str(error.value)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_gradient_is_told(
+    tmp_path: Path,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A network that nothing moves any more."""
+    monkeypatch.setattr(Clipping, "clip", lambda *_: 0.0)
+    assert main([*arguments(command, tmp_path), "--out", str(tmp_path / "m")]) == 0
+    assert "warning: the gradient has been zero for" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_first_loss_that_is_no_number_leaves_no_model(
+    tmp_path: Path,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The message does not promise one that is kept."""
+    clip = Clipping.clip
+    monkeypatch.setattr(
+        Clipping, "clip", lambda self, net, _, step: clip(self, net, math.nan, step)
+    )
+    assert main([*arguments(command, tmp_path), "--out", str(tmp_path / "m")]) == 1
+    assert "No model of this run was written" in capfd.readouterr().err
+    assert not (tmp_path / "m").exists()
+
+
+def test_numbers_keep_their_digits_while_they_can_be_read() -> None:
+    """Powers of ten above a million; JSON has finite numbers."""
+    assert told_perplexity(1234.567) == "1,234.57"
+    assert told_perplexity(math.exp(700)) == "1.014e+304"
+    assert told_loss(2.5) == "2.5000"
+    assert told_value("word_perplexity", 1e300) == "1.000e+300"
+    assert json.loads(json.dumps(math.exp(700), allow_nan=False)) > 1e300
+    assert duration(math.inf) == "years"

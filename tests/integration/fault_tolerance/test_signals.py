@@ -1,0 +1,165 @@
+"""Signals and closed outputs in each stage of a run: what is kept, and what is told."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from model.artifact import load_artifact
+from tests.integration.fault_tolerance.test_disk_failures import arguments, run
+from training.commands.cli import main
+from training.runs.directory import VALIDATION, read_log
+
+COMMANDS = ["lm", "classifier"]
+ENDLESS = ["--patience", "0", "--evaluations", "10000"]
+
+
+def start(options: list[str], out: Path, *before: str) -> subprocess.Popen[str]:
+    """The command as a process, whose standard error can be read."""
+    command = [*before, sys.executable, "-m", "training", *options, "--out", str(out)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(found: Callable[[], bool]) -> None:
+    """Until it is so."""
+    deadline = time.monotonic() + 600
+    while not found():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def evaluations(directory: Path) -> int:
+    """How many the run in there has told of."""
+    log = read_log(directory / "m.run" / "log.jsonl")
+    return sum(record["event"] == VALIDATION for record in log)
+
+
+def endless(command: str, directory: Path) -> list[str]:
+    """A run that nothing ends soon."""
+    options = arguments(command, directory)
+    name, length = ("--steps", "1000000") if command == "lm" else ("--epochs", "1000")
+    options[options.index(name) + 1] = length
+    return [*options, *ENDLESS]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_before_the_first_checkpoint_nothing_is_left(tmp_path: Path, number: int) -> None:
+    """The process still reads its data, which are long."""
+    options, out = arguments("lm", tmp_path), tmp_path / "m"
+    train = Path(options[2])
+    train.write_bytes(train.read_bytes() * (100_000_000 // train.stat().st_size))
+    process = start(options, out)
+    wait_for((tmp_path / "m.run.draft").exists)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=600)
+    assert process.returncode == 128 + number
+    assert "nothing is kept of it, start the command again" in told
+    assert "Traceback" not in told
+    assert not list(tmp_path.glob("m*"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_closed_terminal_saves_the_run(tmp_path: Path, command: str) -> None:
+    """SIGHUP is granted between two steps, as SIGTERM is."""
+    process = start(endless(command, tmp_path), tmp_path / "m")
+    wait_for(lambda: evaluations(tmp_path) > 0)
+    process.send_signal(signal.SIGHUP)
+    _, told = process.communicate(timeout=600)
+    assert process.returncode == 128 + signal.SIGHUP
+    assert "stopped; continue with --resume" in told
+
+
+def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
+    """As `nohup` has it; SIGTERM still ends the run."""
+    ignoring = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"]
+    process = start(endless("lm", tmp_path), tmp_path / "m", *ignoring)
+    wait_for(lambda: evaluations(tmp_path) > 0)
+    process.send_signal(signal.SIGHUP)
+    before = evaluations(tmp_path)
+    wait_for(lambda: evaluations(tmp_path) > before + 1)
+    process.terminate()
+    process.communicate(timeout=600)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+WHILE_CONCLUDING = """
+import os, signal, sys
+from training import {module} as keeper
+from training.commands.cli import main
+keeper.round_to_storage = lambda *_: os.kill(os.getpid(), signal.{name})
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_after_the_last_step_the_run_is_kept(tmp_path: Path, command: str, name: str) -> None:
+    """A signal while it is measured is told what continues it, and that makes the model."""
+    module = {"lm": "language_model_keeper", "classifier": "classifier_keeper"}[command]
+    code = WHILE_CONCLUDING.format(module=module, name=name)
+    out = ["--out", str(tmp_path / "m")]
+    process = [sys.executable, "-c", code, *arguments(command, tmp_path), *out]
+    result = subprocess.run(process, capture_output=True, text=True, check=False)
+    assert result.returncode == 128 + getattr(signal, name), result.stderr
+    assert "the last checkpoint is kept; continue with --resume" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert main([command, "--resume", *out]) == 0
+    load_artifact(tmp_path / "m")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_run_that_nobody_reads_goes_on(tmp_path: Path, command: str) -> None:
+    """Its standard error is a pipe whose reader has gone."""
+    process = start(arguments(command, tmp_path), tmp_path / "m")
+    assert process.stderr is not None
+    process.stderr.close()
+    assert process.wait(timeout=600) == 0
+    load_artifact(tmp_path / "m")
+
+
+def test_a_table_that_nobody_reads_is_no_traceback(tmp_path: Path) -> None:
+    """The JSON file is written all the same; the status is that of SIGPIPE."""
+    options, out, figures = arguments("lm", tmp_path), tmp_path / "m", tmp_path / "f.json"
+    assert main([*options, "--out", str(out)]) == 0
+    evaluate = ["evaluate", str(out), "--data", options[4], "--json", str(figures)]
+    command = [sys.executable, "-m", "training", *evaluate]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        told = process.stderr.read()
+        assert process.wait(timeout=600) == 128 + signal.SIGPIPE, told
+    assert "Traceback" not in told
+    assert figures.exists()
+
+
+@pytest.mark.parametrize("option", ["--json", "--out"])
+def test_a_place_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, option: str
+) -> None:
+    """Not one document is read: there is none."""
+    options, out = arguments("lm", tmp_path), tmp_path / "m"
+    assert main([*options, "--out", str(out)]) == 0
+    place = "/proc/none/f.json"
+    result = run("evaluate", str(out), "--data", "absent.txt", option, place)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: {place}: cannot be written")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_device_takes_the_figures(tmp_path: Path) -> None:
+    """And is a device afterwards."""
+    options, out = arguments("lm", tmp_path), tmp_path / "m"
+    assert main([*options, "--out", str(out)]) == 0
+    evaluate = ["evaluate", str(out), "--data", options[4], "--json"]
+    assert run(*evaluate, "/dev/null").returncode == 0
+    assert Path("/dev/null").is_char_device()
+    full = run(*evaluate, "/dev/full")
+    assert full.returncode == 2
+    assert "/dev/full: cannot be written: No space left" in full.stderr

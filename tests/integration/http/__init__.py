@@ -1,0 +1,1 @@
+"""The HTTP layer under correct and hostile clients."""

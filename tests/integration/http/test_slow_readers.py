@@ -1,0 +1,115 @@
+"""Clients that do not read what they have asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.service.process import RunningService, eventually
+
+HEAVY: dict[str, Any] = {"model": "chars", "max_tokens": 8_000, "logprobs": 20, "seed": 1}
+
+
+@pytest.fixture
+def impatient_service(models: Path) -> Iterator[RunningService]:
+    """A service that waits a second for its clients, with memory for a few large answers."""
+    with RunningService(
+        models,
+        *("--default-language-model", "words", "--write-seconds", "1"),
+        *("--max-answers-bytes", str(80 * 2**20), "--stream-buffer-bytes", str(64 * 2**20)),
+    ) as running:
+        yield running
+
+
+def ask_and_never_read(service: RunningService, path: str, body: dict[str, Any]) -> socket.socket:
+    """A connection on which a request was sent, with a small buffer for the answer."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+    connection.connect(("127.0.0.1", service.port))
+    content = json.dumps(body).encode()
+    connection.sendall(
+        b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" % path.encode()
+        + b"Content-Length: %d\r\n\r\n%s" % (len(content), content)
+    )
+    return connection
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_client_that_reads_nothing_is_cut_off(
+    impatient_service: RunningService, stream: bool
+) -> None:
+    """An answer that nobody takes in is thrown away after the time, whole or streamed: counted,
+    logged, and the connection broken off.
+    """
+    service = impatient_service
+    connection = ask_and_never_read(service, "/generate", {**HEAVY, "stream": stream})
+    name = "unroll_slow_readers_total"
+    eventually(lambda: service.metric(name, reason="no_progress") == 1, "it is cut off and counted")
+    eventually(
+        lambda: service.metric("unroll_requests_total", route="/generate", status="499") == 1,
+        "the request counts as left by its client",
+    )
+    assert service.metric("unroll_sequences_running", model="chars") == 0
+    received = bytearray()
+    with connection, contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(1 << 20):
+            received += part
+    assert received.count(b'"logprob"') < 21 * 8_000
+    eventually(lambda: "was cut off" in service.output, "the log tells")
+
+
+def test_unread_answers_are_refused_further_ones(models: Path) -> None:
+    """While answers that have ended are not read, more of them get 429; a small one is taken."""
+    with RunningService(models, "--max-answers-bytes", str(120 * 2**20)) as service:
+        connections = [ask_and_never_read(service, "/generate", HEAVY) for _ in range(2)]
+        eventually(
+            lambda: (
+                service.metric("unroll_sequences_finished_total", model="chars", reason="length")
+                == 2
+            ),
+            "both answers are complete",
+        )
+        refused = service.post("/generate", {**HEAVY})
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) >= 1
+        assert service.post("/generate", {"model": "words", "max_tokens": 5}).status_code == 200
+        for connection in connections:
+            connection.close()
+        eventually(
+            lambda: service.post("/generate", {**HEAVY, "max_tokens": 7_000}).status_code == 200,
+            "the places of clients that have gone are free",
+        )
+
+
+def test_slow_client_gets_all_of_its_stream(service: RunningService) -> None:
+    """One that reads slowly, but reads, is not cut off."""
+    body = {"model": "chars", "max_tokens": 500, "logprobs": 2, "stream": True, "seed": 1}
+    received = bytearray()
+    with ask_and_never_read(service, "/generate", body) as connection:
+        while not received.endswith(b"0\r\n\r\n"):
+            received += connection.recv(1 << 11)
+    assert received.count(b'"token":') == 500
+
+
+def test_stream_that_falls_behind_ends_with_an_error(models: Path) -> None:
+    """What is kept for a client is bounded in bytes; beyond it what is unread gives way to an
+    error, and the work is cancelled and counted.
+    """
+    with RunningService(models, "--stream-buffer-bytes", str(1 << 16)) as service:
+        body = {**HEAVY, "stream": True}
+        with ask_and_never_read(service, "/generate", body) as connection:
+            name = "unroll_slow_readers_total"
+            eventually(lambda: service.metric(name, reason="buffer_full") == 1, "it is given up")
+            received = bytearray()
+            while not received.endswith(b"0\r\n\r\n"):
+                part = connection.recv(1 << 16)
+                assert part, received[-200:]
+                received += part
+        assert b'"slow_reader"' in received.rpartition(b"data: ")[2]
+        assert received.count(b'"token":') < 8_000

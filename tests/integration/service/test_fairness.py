@@ -1,0 +1,91 @@
+"""One client that asks for everything, and what others and itself still get, over real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.service.process import PATIENCE, RunningService, error_of, eventually
+
+REQUESTS = 40
+CHOICES = 16
+STEPS = 8_192
+SLOWLY = (
+    *("--kernel", "torch", "--default-language-model", "words"),
+    *("--max-answers-bytes", str(1 << 32)),
+)
+
+
+@contextlib.contextmanager
+def siege(running: RunningService, requests: int, choices: int) -> Iterator[None]:
+    """So many requests of so many choices of 8,192 tokens, all of one client, are under way."""
+    body = json.dumps({"prompt": "The", "max_tokens": STEPS, "n": choices}).encode()
+    head = b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with contextlib.ExitStack() as connections:
+        for _ in range(requests):
+            connection = connections.enter_context(running.connect())
+            connection.sendall(head + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        eventually(lambda: sequences(running) == requests * choices, "all are taken in")
+        yield
+
+
+def sequences(running: RunningService) -> float:
+    """How many run or wait."""
+    return sum(
+        running.metric(f"unroll_sequences_{what}", model="words") for what in ("running", "waiting")
+    )
+
+
+@pytest.fixture(scope="module")
+def besieged(models: Path) -> Iterator[RunningService]:
+    """A service in which 40 requests of 16 choices of 8,192 tokens run for one client."""
+    with (
+        RunningService(models, *SLOWLY, "--max-waiting", "1000") as running,
+        siege(running, REQUESTS, CHOICES),
+    ):
+        yield running
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/generate", {"prompt": "The keys", "max_tokens": 1}),
+        ("/next-word", {"prompt": "The keys"}),
+        ("/score", {"texts": ["The keys"]}),
+    ],
+)
+def test_a_short_request_does_not_wait_for_long_ones(
+    besieged: RunningService, address: str, path: str, fields: dict[str, object]
+) -> None:
+    """It is answered after a few turns, of the greedy client's own address as of another: while the
+    others draw a small part of their tokens.
+    """
+    before = besieged.metric("unroll_generated_tokens_total", model="words")
+    transport = httpx.HTTPTransport(local_address=address)
+    base = besieged.client.base_url
+    with httpx.Client(base_url=base, transport=transport, timeout=PATIENCE) as client:
+        assert client.post(path, json=fields).status_code == 200
+    drawn = besieged.metric("unroll_generated_tokens_total", model="words") - before
+    assert sequences(besieged) == REQUESTS * CHOICES
+    assert drawn < 64 * STEPS / 10
+
+
+def test_the_greedy_client_is_refused_and_no_other(models: Path) -> None:
+    """A client that fills its places gets 429 with a Retry-After; another one is answered."""
+    with (
+        RunningService(models, *SLOWLY, "--max-rows", "2", "--max-waiting", "6") as running,
+        siege(running, 4, 2),
+    ):
+        refused = running.post("/generate", {"max_tokens": 1})
+        assert refused.status_code == 429
+        assert error_of(refused)["type"] == "queue_full"
+        assert int(refused.headers["Retry-After"]) >= 1
+        transport = httpx.HTTPTransport(local_address="127.0.0.2")
+        with httpx.Client(base_url=running.client.base_url, transport=transport) as other:
+            assert other.post("/generate", json={"max_tokens": 1}).status_code == 200

@@ -1,0 +1,137 @@
+"""Artifacts from strangers beside good ones: refused, each by itself, and nobody else is harmed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import tokenizers
+from starlette.types import Receive, Scope, Send
+
+from model.artifact import load_artifact
+from service.backend.metrics import Metrics
+from service.backend.registry import load_catalog
+from service.backend.settings import Settings
+from service.engine.runners.engine import EngineOptions
+from service.http.access_log import Failures, Journal, RouteLabels
+from tests.support.service.engine_client import Desk
+from tests.support.service.process import RunningService, error_of
+from tests.unit.model.test_artifact import change_manifest, digests_of
+
+HUGE = 10**401
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d .*|    .*|")
+
+
+def change_architecture(directory: Path, **fields: Any) -> None:
+    """Overwrites fields of the architecture."""
+    own = json.loads((directory / "manifest.json").read_text())["architecture"]
+    change_manifest(directory, architecture=own | fields)
+
+
+def change_tokenizer(directory: Path, **fields: Any) -> None:
+    """Overwrites fields of the tokenizer's file and makes all digests right again."""
+    path = directory / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    change_manifest(directory, files=digests_of(directory))
+
+
+def put_a_fifo(directory: Path) -> None:
+    """Something that is never at its end in the place of the weights."""
+    (directory / "weights.safetensors").unlink()
+    os.mkfifo(directory / "weights.safetensors")
+
+
+HOSTILE: dict[str, Callable[[Path], None]] = {
+    "many-digits": lambda path: change_manifest(path, metrics={"perplexity": HUGE}),
+    "no-character": lambda path: change_manifest(path, metrics={"\ud800": 1}),
+    "deep": lambda path: change_architecture(path, layers=2**24),
+    "forger": lambda path: change_architecture(path, **{"x\n2026-01-01 00:00:00 INFO y": 1}),
+    "evil-expression": lambda path: change_tokenizer(
+        path,
+        pre_tokenizer={
+            "type": "Split",
+            "pattern": {"Regex": "(a|a)*b"},
+            "behavior": "Isolated",
+            "invert": False,
+        },
+    ),
+    "padding": lambda path: change_tokenizer(path, padding={"strategy": {"Fixed": 2**40}}),
+    "fifo": put_a_fifo,
+}
+
+
+def test_bad_artifacts_are_refused_one_by_one(models: Path, tmp_path: Path) -> None:
+    """The good model is served and listed; each bad one has a line in the log, and no line of the
+    log was begun by any of them.
+    """
+    shutil.copytree(models / "chars", tmp_path / "good")
+    for name, harm in HOSTILE.items():
+        shutil.copytree(models / "chars", tmp_path / name)
+        harm(tmp_path / name)
+    forged = tmp_path / "line\n2026-01-01 00:00:00,000 INFO forged"
+    shutil.copytree(models / "chars", forged)
+    (forged / "weights.safetensors").write_bytes(b"")
+    with RunningService(tmp_path) as service:
+        listed = service.client.get("/models").json()["models"]
+        assert [model["name"] for model in listed] == ["chars"]
+        assert service.text(max_tokens=3)
+        log = service.output.partition("Unroll serves at")[0]
+    for name in HOSTILE:
+        assert re.search(rf"refused a model: \S*/{name}/", log), name
+    assert all(LOG_LINE.fullmatch(line) for line in log.splitlines())
+    assert not re.search(r"^2026-01-01", log, re.MULTILINE)
+
+
+def test_a_model_that_cannot_be_set_up_leaves_the_others(
+    models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The engine serves those it can set up and says which it cannot."""
+    good, bad = load_artifact(models / "chars"), load_artifact(models / "words")
+    bad.network.load_state_dict(
+        {name: tensor * float("inf") for name, tensor in bad.network.state_dict().items()}
+    )
+    desk = Desk({"bad": bad, "good": good}, EngineOptions(threads=1, kernel="native"))
+    assert list(desk.engine.models) == ["good"]
+    assert "refused a model: bad" in caplog.text
+
+
+def test_a_panic_in_a_request_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
+    """What a Rust library raises is no Exception; the client gets the one shape all the same."""
+    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0}, unk_token="a"))
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Split(
+        tokenizers.Regex(r"(a+)+$b"), "isolated"
+    )
+
+    async def panicking(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        backend.encode("a" * 40)
+
+    journal = Journal(
+        Failures(panicking), metrics=Metrics({}, ["/"]), routes=RouteLabels(["/"]), access_log=True
+    )
+    transport = httpx.ASGITransport(journal)
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.get("/")
+
+    with caplog.at_level("INFO"):
+        response = asyncio.run(ask())
+    assert response.status_code == 500
+    assert error_of(response)["type"] == "internal_error"
+    assert "/ 500 " in caplog.text
+
+
+def test_a_name_belongs_to_the_directory_of_that_name(models: Path, tmp_path: Path) -> None:
+    """An artifact that calls itself as another does not take its place, whatever the order."""
+    for directory in ("aaa", "chars", "zzz"):
+        shutil.copytree(models / "chars", tmp_path / directory)
+    catalog = load_catalog(Settings(models=tmp_path))
+    assert [one.directory for one in catalog.artifacts.values()] == [tmp_path / "chars"]

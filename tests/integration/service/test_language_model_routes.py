@@ -1,0 +1,98 @@
+"""POST /next-word and /score."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tests.support.service.process import RunningService, error_of
+from tests.support.service.small_artifacts import TEXT
+
+
+def test_next_words_of_a_word_model_are_exact(service: RunningService) -> None:
+    """The probabilities of a word model are those it draws with."""
+    answer = service.ask("/next-word", prompt="The keys", top=3)
+    (choice,) = service.ask("/generate", prompt="The keys", max_tokens=1, logprobs=20)["choices"]
+    logprobs = {top["text"].strip(): top["logprob"] for top in choice["tokens"][0]["top"]}
+    assert len(answer["words"]) == 3
+    for word in answer["words"]:
+        assert word["probability"] == pytest.approx(math.exp(logprobs[word["word"]]), rel=1e-3)
+    assert sum(word["probability"] for word in answer["words"]) <= answer["covered"] <= 1 + 1e-6
+    assert answer["entropy_bits"] >= 0
+    assert answer["model"] == "words"
+
+
+@pytest.mark.parametrize("model", ["words", "chars", "bpe"])
+def test_next_words_are_ranked(service: RunningService, model: str) -> None:
+    """Every kind of model lists whole words, likeliest first, within the mass it covers."""
+    answer = service.ask("/next-word", model=model, prompt="The keys to the", top=5)
+    found = [word["probability"] for word in answer["words"]]
+    assert found == sorted(found, reverse=True)
+    assert 0 < sum(found) <= answer["covered"] + 1e-6
+    assert answer["covered"] <= 1 + 1e-6
+    assert all(word["word"] for word in answer["words"])
+
+
+@pytest.mark.parametrize("model", ["words", "chars", "bpe"])
+def test_scores_agree_with_themselves(service: RunningService, model: str) -> None:
+    """Sum, perplexity and bits per byte follow from the tokens, whose texts join to the text."""
+    texts = ["The keys to the old cabinet", TEXT, "Naïve Zyzzyva 🙂"]
+    answer = service.ask("/score", model=model, texts=texts)
+    assert len(answer["results"]) == 3
+    for text, result in zip(texts, answer["results"], strict=True):
+        logprobs = [token["logprob"] for token in result["tokens"]]
+        assert "".join(token["text"] for token in result["tokens"]) == text
+        assert all(logprob <= 0 for logprob in logprobs)
+        assert result["logprob"] == pytest.approx(sum(logprobs), rel=1e-5)
+        assert result["perplexity"] == pytest.approx(
+            math.exp(-result["logprob"] / len(logprobs)), rel=1e-5
+        )
+        bits = -result["logprob"] / math.log(2)
+        assert result["bits_per_byte"] == pytest.approx(bits / len(text.encode()), rel=1e-5)
+
+
+def test_score_agrees_with_generation(service: RunningService) -> None:
+    """The log-probabilities of a text that was generated are those reported while generating."""
+    (choice,) = service.ask("/generate", max_tokens=8, seed=1, logprobs=0)["choices"]
+    (result,) = service.ask("/score", texts=[choice["text"]])["results"]
+    for scored, drawn in zip(result["tokens"], choice["tokens"], strict=True):
+        assert scored["text"] == drawn["text"]
+        assert scored["logprob"] == pytest.approx(drawn["logprob"], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/next-word", {}, "prompt"),
+        ("/next-word", {"prompt": "a", "top": 0}, "top"),
+        ("/next-word", {"prompt": "a", "top": 101}, "top"),
+        ("/next-word", {"prompt": "\0"}, "prompt"),
+        ("/next-word", {"prompt": "a", "n": 2}, "n"),
+        ("/score", {}, "texts"),
+        ("/score", {"texts": []}, "texts"),
+        ("/score", {"texts": [""]}, "texts.0"),
+        ("/score", {"texts": ["a", 5]}, "texts.1"),
+        ("/score", {"texts": "abc"}, "texts"),
+        ("/score", {"texts": ["a"] * 65}, "texts"),
+        ("/score", {"texts": ["a"], "deadline_ms": 10**6}, "deadline_ms"),
+    ],
+)
+def test_refusals_name_the_field(
+    service: RunningService, path: str, body: dict[str, object], param: str
+) -> None:
+    """Each bad request is a 422 about the field at fault."""
+    response = service.post(path, body)
+    assert response.status_code == 422, response.text
+    assert error_of(response)["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/next-word", {"prompt": "a"}), ("/score", {"texts": ["a"]})]
+)
+def test_classifiers_and_strangers_are_refused(
+    service: RunningService, path: str, body: dict[str, object]
+) -> None:
+    """409 for a model of the wrong kind, 404 for one that is not there."""
+    assert service.post(path, {**body, "model": "sentiment"}).status_code == 409
+    assert service.post(path, {**body, "model": "nobody"}).status_code == 404

@@ -1,0 +1,230 @@
+"""The gradients command: what it writes, what it refuses, and that the seed decides the numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.training.language_model_command import EXACT, assert_one_line
+from tests.support.training.synthetic_corpus import text
+from training.commands.cli import main
+from training.reports.gradients_plots import spread
+
+TINY = [
+    *("--hidden", "6", "--embedding", "5", "--steps", "4", "--batch", "4", "--length", "12"),
+    *("--lags", "6", "--context", "12", "--excerpts", "8", "--explosion-steps", "3"),
+]
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def gradients(out: Path, *options: str) -> int:
+    """The command's exit status."""
+    return main(["gradients", *options, "--out", str(out)])
+
+
+def numbers(out: Path) -> Any:
+    """What it found."""
+    return json.loads((out / "numbers.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def plots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run over the made-up text."""
+    out = tmp_path_factory.mktemp("gradients") / "plots"
+    assert gradients(out, "--cells", "elman,gru,lstm", *TINY) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A language model of two layers, and its text beside it."""
+    directory = tmp_path_factory.mktemp("lm")
+    (directory / "t.txt").write_text(text(100))
+    options = ["--train", str(directory / "t.txt"), "--hidden", "6", "--embedding", "6", *EXACT]
+    assert main(["lm", *options, "--steps", "3", "--out", str(directory / "model")]) == 0
+    return directory / "model"
+
+
+def test_all_files_are_written(plots: Path) -> None:
+    """Plots, a page that holds them and needs no other file, numbers, and the recipe."""
+    names = ["flow", "theory-elman", "theory-gru", "theory-lstm"]
+    names += ["clipping", "context", "gates-gru", "gates-lstm"]
+    written = {path.name for path in plots.iterdir()}
+    assert written == {f"{name}.png" for name in names} | {
+        "index.html",
+        "numbers.json",
+        "recipe.toml",
+    }
+    for name in names:
+        assert (plots / f"{name}.png").read_bytes().startswith(PNG)
+    page = (plots / "index.html").read_text()
+    assert page.count("<img ") == page.count("<figcaption>") == len(names)
+    assert page.count('src="data:image/png;base64,') == len(names)
+    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert "://" not in page
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert "stands here as a ruler" in page
+
+
+def test_numbers_are_complete_and_finite(plots: Path) -> None:
+    """Flow before and after, theory of each cell, context, gates, clipping."""
+    found = numbers(plots)
+    networks = {network["name"]: network for network in found["networks"]}
+    assert list(networks) == ["elman", "gru", "lstm", "additive"]
+    for network in networks.values():
+        for flow in (*network["initial"], *network["flow"]):
+            assert len(flow["hidden"]) == 7
+            assert all(math.isfinite(value) and value > 0 for value in flow["hidden"])
+            assert all(len(line) == 7 for line in flow["theory"].values())
+        assert network["context"]["tokens"] == [1, 2, 3, 5, 7, 10, 12]
+    assert networks["lstm"]["flow"][0]["cell"] is not None
+    assert set(networks["gru"]["gates"][0]) == {"reset", "update"}
+    assert len(networks["lstm"]["gates"][0]["forget"]["open"]) == 6
+    assert networks["additive"]["flow"][0]["theory"] == {}
+    assert [len(course["losses"]) for course in found["clipping"].values()] == [3, 3, 3]
+    assert found["recipe"]["seed"] == 1
+
+
+def test_the_seed_decides_the_numbers(plots: Path, tmp_path: Path) -> None:
+    """All of them; and the recipe that was written repeats them."""
+    recipe = ["--recipe", str(plots / "recipe.toml")]
+    assert gradients(tmp_path / "again", *recipe) == 0
+    assert gradients(tmp_path / "other", *recipe, "--seed", "2", "--cells", "elman") == 0
+    assert numbers(tmp_path / "again") == numbers(plots)
+    other = numbers(tmp_path / "other")["networks"]
+    assert [network["name"] for network in other] == ["elman", "additive"]
+    assert other[0]["flow"] != numbers(plots)["networks"][0]["flow"]
+
+
+def test_an_artifact_is_looked_into_as_it_is(
+    artifact: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Every layer of it, without training, on the text that is given."""
+    asked = ["--artifact", str(artifact), "--data", str(artifact.parent / "t.txt")]
+    small = ["--lags", "6", "--context", "12", "--excerpts", "8"]
+    assert gradients(tmp_path / "plots", *asked, *small) == 0
+    (network,) = numbers(tmp_path / "plots")["networks"]
+    assert network["name"] == "model"
+    assert network["initial"] is None
+    assert len(network["flow"]) == len(network["gates"]) == 2
+    written = {path.stem for path in (tmp_path / "plots").glob("*.png")}
+    assert written == {"flow", "theory-model", "context", "gates-model"}
+    assert "index.html" in capfd.readouterr().err
+
+
+def test_small_networks_read_files_by_characters(tmp_path: Path) -> None:
+    """With ``--data``, on a text of the user's own."""
+    (tmp_path / "t.txt").write_text(text(60))
+    asked = ["--cells", "gru", "--data", str(tmp_path / "t.txt")]
+    assert gradients(tmp_path / "plots", *asked, *TINY) == 0
+    found = numbers(tmp_path / "plots")
+    assert found["text"] == "t.txt"
+    assert found["data"][0]["bytes"] == len(text(60))
+    assert str(tmp_path) not in (tmp_path / "plots" / "numbers.json").read_text()
+
+
+REFUSED: dict[str, tuple[Sequence[str], str]] = {
+    "a cell": (["--cells", "elman,mlp"], "--cells: expected some of elman,gru,lstm"),
+    "no cell": (["--cells", ""], "--cells: expected some of"),
+    "a size": (["--hidden", "0"], "--hidden: expected more than 0"),
+    "a rate": (["--learning-rate", "nan"], "--learning-rate: expected a number, got nan"),
+    "a seed": (["--seed", "-1"], "--seed: expected 0 or more"),
+    "threads": (["--threads", "99999999999"], "--threads: expected at most 1024, got 99999999999"),
+    "both": (["--artifact", "x", "--cells", "gru", "--data", "x"], "--cells: with --artifact"),
+    "no data": (["--artifact", "x"], "--data: give the text"),
+    "no artifact": (["--artifact", "none", "--data", "x"], "none/manifest.json: missing"),
+    "no file": (["--data", "none.txt"], "none.txt: cannot be read"),
+    "a recipe": (["--recipe", "none.toml"], "none.toml: cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_gets_one_clear_line(
+    tmp_path: Path, case: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Which names the option or the file; nothing is written."""
+    options, message = REFUSED[case]
+    assert gradients(tmp_path / "plots", *options) == 2
+    assert_one_line(capfd.readouterr().err, message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_short_documents_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With the options to lower."""
+    (tmp_path / "t.txt").write_text("too short\n" * 20)
+    options = ["--data", str(tmp_path / "t.txt"), "--unit", "line"]
+    assert gradients(tmp_path / "plots", *options) == 2
+    assert_one_line(capfd.readouterr().err, "t.txt: the longest document", "lower --lags")
+
+
+def test_more_excerpts_than_memory_holds_are_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Before any work is done."""
+    assert gradients(tmp_path / "plots", "--excerpts", "1000000000") == 2
+    assert_one_line(capfd.readouterr().err, "--excerpts", "at most 100,000")
+
+
+def test_what_is_not_ours_is_not_overwritten(
+    plots: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Foreign files never, earlier plots only when asked."""
+    (tmp_path / "precious.txt").write_text("mine")
+    assert gradients(tmp_path, *TINY, "--overwrite") == 2
+    assert_one_line(capfd.readouterr().err, "holds files but no plots")
+    assert gradients(tmp_path / "precious.txt", *TINY) == 2
+    assert_one_line(capfd.readouterr().err, "is a file")
+    assert gradients(tmp_path / "precious.txt" / "plots", *TINY) == 2
+    assert_one_line(capfd.readouterr().err, "cannot be made", "another --out")
+    assert gradients(plots, *TINY) == 2
+    assert_one_line(capfd.readouterr().err, "holds plots already", "--overwrite")
+
+
+def test_without_matplotlib_one_line_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is trained."""
+    monkeypatch.setattr("training.reports.gradients_plots.find_spec", lambda _: None)
+    assert gradients(tmp_path / "plots") == 2
+    assert_one_line(capfd.readouterr().err, "matplotlib", "pip install")
+
+
+def test_importing_the_command_does_not_load_matplotlib() -> None:
+    """Only drawing needs it."""
+    asked = "import sys, training.gradients; print('matplotlib' in sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "False"
+
+
+def test_labels_are_moved_apart_as_little_as_can_be() -> None:
+    """Those that lie apart stay; a crowd spreads about its middle, and all stay inside."""
+    assert spread([], 0.1) == []
+    assert spread([0.2, 0.5], 0.1) == [0.2, 0.5]
+    assert spread([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
+    assert spread([0.0, 0.0, 0.9], 0.1) == pytest.approx([0.0, 0.1, 0.9])
+    assert spread([1.0, 1.0], 0.1) == pytest.approx([0.9, 1.0])
+    crowded = spread([0.5] * 30, 0.1)
+    assert crowded == pytest.approx([place / 29 for place in range(30)])
+
+
+def test_networks_that_diverge_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing can be measured in them: one line, status 1, no plots."""
+    options = ["--cells", "elman", "--steps", "3", "--excerpts", "4", "--lags", "5"]
+    wild = ["--context", "5", "--hidden", "4", "--learning-rate", "1e30", "--clip-norm", "1e-6"]
+    out = tmp_path / "plots"
+    assert main(["gradients", *options, *wild, "--out", str(out)]) == 1
+    last = capsys.readouterr().err.strip().split("\n")[-1]
+    assert last.startswith("error: ")
+    assert "lower --learning-rate" in last
+    assert not out.exists()

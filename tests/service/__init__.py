@@ -1,1 +1,0 @@
-"""Tests of the rooms of the same names."""

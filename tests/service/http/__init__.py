@@ -1,1 +1,0 @@
-"""The HTTP side, asked over real sockets: a process of its own, tiny artifacts, no mocks."""

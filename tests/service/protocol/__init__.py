@@ -1,1 +1,0 @@
-"""The reader of requests by itself, without sockets."""

@@ -1,0 +1,1 @@
+"""Clients, processes, artifacts and references that tests share."""

@@ -1,0 +1,68 @@
+"""What tests of the lm command share: a made-up corpus, the command as a process, its weights."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from model.artifact import load_artifact
+from tests.support.training.synthetic_corpus import text
+
+SMALL = ["--hidden", "16", "--embedding", "16", "--batch", "8", "--bptt", "16"]
+EXACT = ["--precision", "float32", "--threads", "1"]
+
+
+def corpus_options(tmp_path: Path) -> list[str]:
+    """Options that name training and validation files, written here, and a small network."""
+    (tmp_path / "train.txt").write_text(text(400, seed=1))
+    (tmp_path / "valid.txt").write_text(text(60, seed=2))
+    files = ["--train", str(tmp_path / "train.txt"), "--valid", str(tmp_path / "valid.txt")]
+    return [*files, *SMALL, *EXACT]
+
+
+def command(*arguments: str) -> list[str]:
+    """The command as a person types it."""
+    return [sys.executable, "-m", "training", "lm", *arguments]
+
+
+def run(
+    *arguments: str, limit: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end."""
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, check=False, preexec_fn=limit
+    )
+
+
+def weights(artifact: Path) -> dict[str, torch.Tensor]:
+    """All parameters of a saved network."""
+    return dict(load_artifact(artifact).network.named_parameters())
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    """To the last bit."""
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def wait_for_log(path: Path, events: int) -> None:
+    """Until a run has evaluated so many times."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if path.exists() and path.read_text().count('"validation"') >= events:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the run did not get so far")
+
+
+def assert_one_line(told: str, *parts: str) -> None:
+    """An error without a traceback. There may be warnings about the data before it."""
+    lines = [line for line in told.strip().split("\n") if not line.startswith("warning: ")]
+    assert len(lines) == 1, told
+    assert lines[0].startswith("error: ")
+    for part in parts:
+        assert part in lines[0]

@@ -1,0 +1,79 @@
+"""From logits to probabilities of answers, with out of scope as one of them."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from model.architecture import ClassifierArchitecture
+from model.calibration import Calibration, OutOfScope, log_probabilities, sureness
+from model.errors import ManifestError
+from model.manifest import Manifest
+
+SHAPE = ClassifierArchitecture(
+    cell="gru", vocabulary=9, embedding=3, hidden=4, layers=1, mlp=5, labels=2
+)
+LOGITS = arrays(np.float32, (4, 3), elements=st.floats(-80, 80, width=32))
+
+
+def manifest(calibration: Calibration | None) -> Manifest:
+    """Of a classifier of two labels."""
+    return Manifest(
+        name="x", version="1", architecture=SHAPE, labels=("a", "b"), calibration=calibration
+    )
+
+
+@given(LOGITS, st.floats(0.1, 9), st.floats(-5, 5), st.floats(-50, 50))
+def test_probabilities_sum_to_one_and_share_what_is_left(
+    logits_BC: np.ndarray, temperature: float, weight: float, bias: float
+) -> None:
+    """Out of scope comes last; the labels keep their order and their ratios."""
+    plain_BC = log_probabilities(logits_BC, Calibration(temperature))
+    beyond = OutOfScope("none", weight, bias)
+    answers_BA = log_probabilities(logits_BC, Calibration(temperature, beyond))
+    assert answers_BA.shape == (4, 4)
+    np.testing.assert_allclose(np.exp(plain_BC).sum(axis=1), 1)
+    np.testing.assert_allclose(np.exp(answers_BA).sum(axis=1), 1)
+    differences_BC = answers_BA[:, :3] - plain_BC
+    np.testing.assert_allclose(differences_BC, differences_BC[:, :1] + np.zeros(3), atol=1e-9)
+
+
+def test_out_of_scope_by_hand() -> None:
+    """Of three labels one has 6 times the others' weight, 3 : 1 against both together."""
+    logits_BC = np.log([[1.0, 6.0, 1.0]])
+    assert sureness(logits_BC)[0] == pytest.approx(math.log(3))
+    calibration = Calibration(1.0, OutOfScope("none", weight=0.5, bias=1.0))
+    outside = 1 / (1 + math.exp(-(1 - 0.5 * math.log(3))))
+    inside = 1 - outside
+    found = np.exp(log_probabilities(logits_BC, calibration)[0])
+    np.testing.assert_allclose(found, [inside / 8, inside * 6 / 8, inside / 8, outside])
+
+
+def test_the_manifest_keeps_it() -> None:
+    """What was written is read again; the answers are the labels and then out of scope."""
+    calibration = Calibration(1.5, OutOfScope("none", 0.25, -2.0))
+    read = Manifest.from_json(manifest(calibration).to_json())
+    assert read.calibration == calibration
+    assert read.answers == ("a", "b", "none")
+    plain = manifest(Calibration(1.5))
+    assert "out_of_scope" not in plain.to_json()
+    assert Manifest.from_json(plain.to_json()).answers == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('"weight": 0.25', '"weight": "much"', r"calibration\.out_of_scope\.weight: expected a nu"),
+        ('"label": "none"', '"label": 7', "label: expected text, got 7"),
+        ('"label": "none"', '"label": "a"', "a label stands there twice"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_refused(old: str, new: str, told: str) -> None:
+    """The field is named."""
+    text = manifest(Calibration(1.5, OutOfScope("none", 0.25, -2.0))).to_json()
+    assert old in text
+    with pytest.raises(ManifestError, match=told):
+        Manifest.from_json(text.replace(old, new))

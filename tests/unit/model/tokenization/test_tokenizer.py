@@ -1,0 +1,193 @@
+"""Tokenizers: what is encoded comes back, and text can never become a control token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.errors import ArtifactError, VocabularyError
+from model.tokenization.tokenizer import Tokenizer
+from model.tokenization.tokenizer_training import (
+    train_bpe_tokenizer,
+    train_char_tokenizer,
+    train_word_tokenizer,
+)
+
+CORPUS = (
+    "The keys to the cabinet by the door on the left are old. It's well-known, isn't it?\n"
+    "“Yes”, she said; \té 北京 🙂 [END] and [UNK] are just text here. 1,000.5 <unk>\n"
+) * 3
+
+WORD = train_word_tokenizer([CORPUS], vocabulary=None)
+BETWEEN_SPACES = train_word_tokenizer([CORPUS], vocabulary=None, pretokenized=True)
+CHAR = train_char_tokenizer([CORPUS])
+BPE = train_bpe_tokenizer([CORPUS], vocabulary=300)
+LOSSLESS = [WORD, BETWEEN_SPACES, CHAR, BPE]
+CLASSIFIER = train_word_tokenizer([CORPUS], vocabulary=None, lossless=False)
+
+anything = st.text(max_size=60) | st.text(
+    alphabet="the keys\n\r\t [END]UNK'-.,é🙂\x00", max_size=60
+)
+
+
+@pytest.mark.parametrize("tokenizer", LOSSLESS, ids=["word", "spaces", "char", "bpe"])
+@given(text=anything)
+def test_pieces_join_to_the_text(tokenizer: Tokenizer, text: str) -> None:
+    """Over arbitrary Unicode the pieces of a lossless tokenizer join to exactly what was read."""
+    pieces = tokenizer.pieces(text)
+    assert "".join(piece.text for piece in pieces) == text
+    assert [piece.id for piece in pieces] == tokenizer.encode(text)
+
+
+@given(text=anything)
+def test_bpe_decodes_what_it_encoded(text: str) -> None:
+    """Byte-level bpe round-trips arbitrary Unicode, whole and token by token."""
+    tokens = BPE.encode(text)
+    assert BPE.decode(tokens) == text
+    decoder = BPE.decoder()
+    assert "".join(decoder.push(token) for token in tokens) + decoder.flush() == text
+
+
+@pytest.mark.parametrize("tokenizer", [WORD, BETWEEN_SPACES, CHAR], ids=["word", "spaces", "char"])
+@given(data=st.data())
+def test_known_tokens_round_trip(tokenizer: Tokenizer, data: st.DataObject) -> None:
+    """Text without unknown words decodes to itself; unknown ones are decoded as [UNK]."""
+    known = st.sampled_from(range(1, tokenizer.end))
+    text = tokenizer.decode(data.draw(st.lists(known, max_size=20)))
+    tokens = tokenizer.encode(text)
+    expected = "".join(
+        "[UNK]" if piece.id == tokenizer.unknown else piece.text for piece in tokenizer.pieces(text)
+    )
+    assert tokenizer.decode(tokens) == expected
+    if tokenizer.unknown not in tokens:
+        assert tokenizer.decode(tokens) == text
+
+
+@pytest.mark.parametrize("tokenizer", [*LOSSLESS, CLASSIFIER])
+@given(text=anything)
+def test_text_never_becomes_the_end(tokenizer: Tokenizer, text: str) -> None:
+    """No text, "[END]" included, encodes to the end token; a batch encodes like its texts."""
+    texts = [text, "[END]", text + "[END]", " [END]"]
+    encoded = [tokenizer.encode(each) for each in texts]
+    assert tokenizer.end not in {token for tokens in encoded for token in tokens}
+    assert tokenizer.encode_batch(texts) == encoded
+
+
+@pytest.mark.parametrize("tokenizer", [*LOSSLESS, CLASSIFIER])
+def test_a_file_gives_the_same_tokenizer(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """Saved and loaded, a tokenizer has the same kind, ids and texts."""
+    tokenizer.save(tmp_path / "tokenizer.json")
+    loaded = Tokenizer.load(tmp_path / "tokenizer.json")
+    assert (loaded.kind, loaded.lossless, loaded.size, loaded.end, loaded.unknown) == (
+        tokenizer.kind,
+        tokenizer.lossless,
+        tokenizer.size,
+        tokenizer.end,
+        tokenizer.unknown,
+    )
+    assert loaded.vocabulary() == tokenizer.vocabulary()
+    assert loaded.encode(CORPUS) == tokenizer.encode(CORPUS)
+
+
+def test_control_tokens_have_their_places() -> None:
+    """[UNK] is id 0 and never drawn, [END] the last id with no text; bpe has no [UNK]."""
+    assert WORD.never_drawn == {0} == CHAR.never_drawn
+    assert BPE.never_drawn == frozenset()
+    assert BPE.unknown is None
+    for tokenizer in LOSSLESS:
+        assert tokenizer.end == tokenizer.size - 1
+        assert tokenizer.text_of(tokenizer.end) == ""
+
+
+def test_words_keep_case_space_and_inner_marks() -> None:
+    """A word carries its leading space; apostrophes and hyphens inside stay, punctuation parts."""
+    texts = [piece.text for piece in WORD.pieces("It's well-known, Isn't it?")]
+    assert texts == ["It's", " well-known", ",", " Isn't", " it", "?"]
+    assert WORD.encode(" Isn't") == [WORD.unknown]  # only isn't was seen
+
+
+def test_pretokenized_text_is_split_at_spaces_only() -> None:
+    """Marks that a corpus glued on purpose, such as @-@, stay one token; line ends are tokens."""
+    tokenizer = train_word_tokenizer([" a role @-@ playing \n"], vocabulary=None, pretokenized=True)
+    texts = [piece.text for piece in tokenizer.pieces(" a role @-@ playing \n")]
+    assert texts == [" a", " role", " @-@", " playing", " \n"]
+
+
+def test_the_corpus_word_for_unknown_becomes_unknown() -> None:
+    """<unk>, as corpora write it, is the unknown word and no entry of the vocabulary."""
+    tokenizer = train_word_tokenizer([" a <unk> b <unk>"], vocabulary=None, pretokenized=True)
+    assert tokenizer.encode(" a <unk>") == [tokenizer.encode(" a")[0], tokenizer.unknown]
+    assert " <unk>" not in tokenizer.vocabulary()
+
+
+def test_classifier_words_are_lower_case_without_spaces() -> None:
+    """A classifier reads "The Keys." as it reads "the keys ."."""
+    assert CLASSIFIER.encode("The  Keys.") == CLASSIFIER.encode("the keys .")
+    assert [piece.text for piece in CLASSIFIER.pieces("The  Keys.")] == ["The", "Keys", "."]
+
+
+def test_vocabulary_is_the_most_frequent() -> None:
+    """A bound keeps the most frequent words, ties in order of spelling; a minimum count drops."""
+    tokenizer = train_word_tokenizer(["b b b a a c d"], vocabulary=5)
+    assert tokenizer.vocabulary() == ["[UNK]", " a", " b", " c", ""]
+    tokenizer = train_word_tokenizer([" b b b a a c d"], vocabulary=None, minimum_count=2)
+    assert tokenizer.vocabulary() == ["[UNK]", " b", " a", ""]
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        (lambda: train_word_tokenizer(["a b"], vocabulary=10), "ask for 4 or fewer"),
+        (lambda: train_word_tokenizer([""], vocabulary=None), "give more text"),
+        (lambda: train_char_tokenizer(["ab"], vocabulary=10), "ask for 4 or fewer"),
+        (lambda: train_bpe_tokenizer(["ab"], vocabulary=100), "at least 258"),
+        (lambda: train_bpe_tokenizer(["ab ab"], vocabulary=5000), "give more text"),
+        (lambda: train_word_tokenizer(["a b"], vocabulary=2), "at least 3"),
+    ],
+)
+def test_impossible_vocabularies_are_refused(train: object, message: str) -> None:
+    """A vocabulary larger than the data, or none at all, gets a message that says what to do."""
+    assert callable(train)
+    with pytest.raises(VocabularyError, match=message):
+        train()
+
+
+@pytest.mark.parametrize("tokenizer", LOSSLESS)
+def test_half_a_surrogate_pair_is_refused(tokenizer: Tokenizer) -> None:
+    """Text that is not valid Unicode raises ValueError, alone and in a batch."""
+    for call in (lambda: tokenizer.encode("a\ud800"), lambda: tokenizer.encode_batch(["\udfff"])):
+        with pytest.raises(ValueError, match="surrogate"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        CHAR.to_json()[:-40],
+        CHAR.to_json().replace("[END]", "[STOP]"),
+        WORD.to_json().replace('"[UNK]": 0', '"[UNK]": 1'),
+        CHAR.to_json().replace("WordLevel", "WordPiece"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(text: str, tmp_path: Path) -> None:
+    """A file that is no tokenizer of ours raises ArtifactError that names it."""
+    path = tmp_path / "tokenizer.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json"):
+        Tokenizer.load(path)
+
+
+def test_decoder_holds_back_half_characters() -> None:
+    """A character spelt with several tokens appears with its last one; a torn one is replaced."""
+    tokens = BPE.encode("🦉")
+    assert len(tokens) > 1
+    decoder = BPE.decoder()
+    assert [decoder.push(token) for token in tokens] == [""] * (len(tokens) - 1) + ["🦉"]
+    decoder.push(tokens[0])
+    assert decoder.flush() == "\N{REPLACEMENT CHARACTER}"

@@ -1,0 +1,114 @@
+"""What goes wrong in one row or one text fails its request and no other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+
+from model.artifact import Artifact
+from model.state import State
+from service.engine.api.errors import StepFailed
+from service.engine.api.tasks import Classify, Failed, Generate
+from service.engine.runners.classifier import ClassifierRunner
+from service.engine.runners.language_model import LanguageModelRunner
+from service.engine.sequences.generation import Choice
+from service.kernel.api.interface import LogitSlices, Sampling
+from tests.support.service.engine_client import finished_of, language_model
+from tests.support.service.turns import OPTIONS, Turns, classifier_turns, endless, language_turns
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """A character model."""
+    return language_model(tmp_path_factory.mktemp("models"))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "broken"), [("native", "token"), ("torch", "token"), ("torch", "state")]
+)
+def test_a_bad_row_fails_alone(
+    artifact: Artifact, kernel: Literal["native", "torch"], broken: str
+) -> None:
+    """Work that cannot be done, or a state that makes logits that are no numbers, fails its own
+    request; those that shared its steps go on, to the same bits as without it.
+    """
+    options = dataclasses.replace(OPTIONS, kernel=kernel, precision="float32")
+    found = []
+    for spoilt in (False, True):
+        turns = language_turns(artifact, options)
+        task = Generate(model="m", prompt="The", max_tokens=60, logprobs=2)
+        tickets = [
+            turns.submit(dataclasses.replace(task, sampling=Sampling(seed=seed)))
+            for seed in range(5)
+        ]
+        turns.take(3)
+        if spoilt:
+            spoil(turns, turns.runner._requests[tickets[2]].sequences[0], broken)
+        turns.take(60)
+        found.append([turns.events[ticket] for ticket in tickets])
+    (last,) = found[1][2][-1:]
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, StepFailed)
+    assert [found[0][place] for place in (0, 1, 3, 4)] == [
+        found[1][place] for place in (0, 1, 3, 4)
+    ]
+
+
+def spoil(turns: Turns, sequence: object, broken: str) -> None:
+    """Gives a running choice a token that is not there, or a state of no numbers."""
+    assert isinstance(turns.runner, LanguageModelRunner)
+    assert isinstance(sequence, Choice)
+    if broken == "token":
+        sequence._last = 10**6
+        return
+    kernel = turns.runner._kernel
+    state = kernel.save(sequence.row)
+    nothing_LBH = torch.full(state.hidden_LBH.shape, torch.nan)
+    kernel.restore(sequence.row, State(nothing_LBH, state.cell_LBH))
+
+
+def test_a_row_that_cannot_be_set_fails_alone(artifact: Artifact) -> None:
+    """A state that no row can take fails the request that brought it, before its first step."""
+    turns = language_turns(artifact)
+    other = turns.submit(endless("a"))
+    made = turns.submit(Generate(model="m", prompt="", max_tokens=1, return_state=True))
+    turns.until_answered(made)
+    state = finished_of(turns.events[made])[0].state
+    bad = turns.submit(Generate(model="m", prompt="", max_tokens=1, state=state))
+    sequence = turns.runner._requests[bad].sequences[0]
+    assert isinstance(sequence, Choice)
+    assert sequence._shared.brought is not None
+    wrong = State(sequence._shared.brought.state.hidden_LBH[:1])
+    sequence._shared.brought = dataclasses.replace(sequence._shared.brought, state=wrong)
+    turns.take(2)
+    (failed,) = turns.events[bad]
+    assert isinstance(failed, Failed)
+    before = len(turns.events[other])
+    turns.take(2)
+    assert len(turns.events[other]) > before
+
+
+def test_a_text_that_fails_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The texts of its batch are worked on without it."""
+    texts = classifier_turns(tmp_path)
+    assert isinstance(texts.runner, ClassifierRunner)
+    kernel = texts.runner._kernel
+    classify = kernel.classify
+    bad = texts.runner._tokenizer.encode("bowl")[0]
+
+    def broken(documents: Sequence[Sequence[int]]) -> LogitSlices:
+        if any(bad in document for document in documents):
+            raise MemoryError("no room for a bowl")
+        return (yield from classify(documents))
+
+    monkeypatch.setattr(kernel, "classify", broken)
+    words = ["keys", "the bowl", "cabinet", "dogs table", "the the"]
+    tickets = [texts.submit(Classify(model="c", texts=(word,))) for word in words]
+    texts.take(20)
+    failed = [isinstance(texts.events[ticket][-1], Failed) for ticket in tickets]
+    assert failed == [False, True, False, False, False]

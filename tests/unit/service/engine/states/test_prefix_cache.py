@@ -1,0 +1,146 @@
+"""The state cache against the plainest model of it: a list of prefixes, oldest use first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from model.state import State
+from service.engine.api.observer import Observer
+from service.engine.states.prefix_cache import (
+    BLOCK,
+    ENTRY_BYTES,
+    MOST_STATES,
+    SHORTEST,
+    StateCache,
+    Trail,
+)
+
+Tokens = tuple[int, ...]
+TENANTS = st.sampled_from(["", "one", "other"])
+# few distinct tokens and lengths around the borders of blocks, so that prefixes meet
+LENGTHS = st.sampled_from([1, 2, 5, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 3])
+TEXTS = st.builds(
+    lambda length, change: tuple((place == change) * 1 for place in range(length)),
+    LENGTHS,
+    st.sampled_from([0, 1, 4, BLOCK - 1, BLOCK, 2 * BLOCK + 2, 999]),
+)
+LIMIT = 4 * ENTRY_BYTES
+
+
+def state(number: float) -> State:
+    """A state that can be told from others."""
+    return State(torch.full((1, 1, 4), number))
+
+
+@dataclass
+class Plain:
+    """What an entry of the cache should amount to."""
+
+    tenant: str
+    tokens: Tokens
+    number: float
+    next: Tokens
+
+    @property
+    def size(self) -> int:
+        return 16 + ENTRY_BYTES + 4 * (len(self.tokens) % BLOCK + len(self.next))
+
+
+def alike(one: Tokens, other: Tokens) -> int:
+    """How many tokens both begin with."""
+    return next(
+        (place for place, pair in enumerate(zip(one, other, strict=False)) if len(set(pair)) > 1),
+        min(len(one), len(other)),
+    )
+
+
+class Machine(RuleBasedStateMachine):
+    """What is found, forgotten and counted agrees with the plain model after every move."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cache = StateCache("m", LIMIT, Observer())
+        self.plain: list[Plain] = []  # least recently used first
+        self.number = 0.0
+
+    def forget(self) -> None:
+        while sum(entry.size for entry in self.plain) > LIMIT:
+            del self.plain[0]
+
+    @rule(tenant=TENANTS, text=TEXTS, length=LENGTHS)
+    def put(self, tenant: str, text: Tokens, length: int) -> None:
+        self.number += 1
+        length = min(length, len(text))
+        self.cache.put(Trail(tenant, text), length, state(self.number))
+        new = Plain(tenant, text[:length], self.number, text[length : length + BLOCK])
+        known = [e for e in self.plain if (e.tenant, e.tokens) == (tenant, new.tokens)]
+        if known:  # the same prefix has the same state
+            self.plain.remove(known[0])
+            self.plain.append(known[0])
+        elif length >= SHORTEST:
+            self.plain.append(new)
+            self.forget()
+
+    @rule(tenant=TENANTS, text=TEXTS, most=LENGTHS)
+    def find(self, tenant: str, text: Tokens, most: int) -> None:
+        most = min(most, len(text))
+        found = self.cache.find(Trail(tenant, text), most)
+        fitting = [
+            entry
+            for entry in self.plain
+            if entry.tenant == tenant and text[:most][: len(entry.tokens)] == entry.tokens
+        ]
+        if not fitting:
+            assert found is None
+            return
+        longest = max(fitting, key=lambda entry: len(entry.tokens))
+        length = len(longest.tokens)
+        rest = text[length : length + BLOCK]
+        assert found is not None
+        assert (found.length, float(found.state.hidden_LBH[0, 0, 0])) == (length, longest.number)
+        assert found.parting == min(length + alike(longest.next, rest), most)
+        self.plain.remove(longest)
+        self.plain.append(longest)
+        longest.next = rest
+        self.forget()
+
+    @invariant()
+    def bytes_are_counted_and_bounded(self) -> None:
+        assert self.cache.nbytes == sum(entry.size for entry in self.plain) <= LIMIT
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+
+
+@given(text=TEXTS)
+def test_a_cache_of_no_bytes_keeps_nothing(text: Tokens) -> None:
+    """Switched off, it neither finds nor counts."""
+    cache = StateCache("m", 0, Observer())
+    cache.put(Trail("", text), len(text), state(1.0))
+    assert cache.find(Trail("", text), len(text)) is None
+    assert cache.nbytes == 0
+
+
+@given(text=st.lists(st.integers(0, 2**31 - 1), max_size=300), cut=st.integers(0, 300))
+def test_a_trail_that_goes_on_is_that_of_the_whole_text(text: list[int], cut: int) -> None:
+    """Digests do not tell in how many parts a text has come."""
+    parts = Trail("who", text[:cut]).followed_by(text[cut:])
+    whole = Trail("who", text)
+    assert parts.digests == whole.digests
+    assert parts.tokens.tolist() == whole.tokens.tolist() == text
+
+
+@pytest.mark.parametrize("length", [0, 63, 2000, 2048, 4100, 100_000])
+def test_a_long_text_keeps_few_states(length: int) -> None:
+    """The distance between states grows with the text, so one text never fills the cache."""
+    trail = Trail("", [0] * length)
+    assert length // trail.spacing <= MOST_STATES
+    assert length < BLOCK * MOST_STATES or length // trail.spacing >= MOST_STATES // 2
+    assert trail.spacing % BLOCK == 0

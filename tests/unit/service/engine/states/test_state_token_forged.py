@@ -1,0 +1,209 @@
+"""States signed with the right key by somebody who should not have it: nothing breaks."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hmac
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from model.artifact import Artifact
+from model.networks import LanguageModel
+from service.engine.api.errors import ForeignState, InvalidState
+from service.engine.states.state_token import VERSION, fingerprint_of
+from service.kernel.api.interface import Sampling
+from tests.support.service.continuing import OPTIONS, ask, last
+from tests.support.service.engine_client import Desk, text_of
+
+HEAD = struct.Struct("<B16sIQQQ")
+LENGTHS = struct.Struct("<BHI")
+SIGNATURE_BYTES = 32
+
+
+def sign(sealed: bytes) -> str:
+    """The token of these bytes."""
+    signature = hmac.digest(OPTIONS.state_key, b"unroll state\0" + sealed, "sha256")
+    return base64.urlsafe_b64encode(sealed + signature).decode().rstrip("=")
+
+
+@dataclasses.dataclass
+class Token:
+    """The parts of a token, to be changed one by one."""
+
+    version: int
+    fingerprint: bytes
+    last: int
+    position: int
+    seed: int
+    choice: int
+    pending: bytes
+    seen: bytes
+    numbers: np.ndarray
+    unread: tuple[int, ...] = ()
+    shown: int = 0
+
+    @property
+    def body(self) -> bytes:
+        """What is compressed."""
+        lengths = LENGTHS.pack(len(self.pending), len(self.unread), self.shown)
+        unread = np.array(self.unread, dtype="<u4").tobytes()
+        return b"".join((lengths, self.pending, unread, self.seen, self.numbers.tobytes()))
+
+    @property
+    def head(self) -> bytes:
+        """What is not."""
+        return HEAD.pack(
+            self.version, self.fingerprint, self.last, self.position, self.seed, self.choice
+        )
+
+    def signed(self) -> str:
+        """As the client brings it."""
+        return sign(self.head + zlib.compress(self.body))
+
+
+@pytest.fixture
+def token(artifact: Artifact) -> Token:
+    """A state that the model may well have."""
+    network = artifact.network
+    assert isinstance(network, LanguageModel)
+    shape = network.architecture
+    numbers = np.full((2, shape.layers, 1, shape.hidden), 0.25, dtype=np.float32)
+    seen = bytes((shape.vocabulary + 7) // 8)
+    return Token(VERSION, fingerprint_of(artifact), 3, 10, 7, 0, b"", seen, numbers)
+
+
+def with_number(token: Token, part: int, value: float) -> str:
+    """Another number in the hidden states (0) or the cell states (1)."""
+    token.numbers[part, 0, 0, 3] = value
+    return token.signed()
+
+
+def test_a_whole_token_is_taken(served: Desk, token: Token) -> None:
+    """What the others change is well-formed; half a character may be pending."""
+    for pending in (b"", b"\xf0\x9f\xa6", b"\xc3"):
+        token.pending = pending
+        assert last(served, ask("", max_tokens=3, state=token.signed()))[0]
+    for unread, shown in (((3,), 0), ((3, 4), 2)):  # tokens that a stop string has cut
+        cut = dataclasses.replace(token, unread=unread, shown=shown, pending=b"")
+        assert last(served, ask("", max_tokens=3, state=cut.signed()))[0]
+    unknown = dataclasses.replace(token, last=0, pending=b"")  # [UNK] of a prompt, still to be read
+    assert last(served, ask("", max_tokens=3, state=unknown.signed()))[0]
+    token.numbers[1] = 1e6  # a cell state after long counting
+    assert last(served, ask("", max_tokens=3, state=token.signed()))[0]
+
+
+def forgeries(token: Token, vocabulary: int) -> Iterator[tuple[str, str]]:
+    """Each field out of range, by name."""
+    fields: dict[str, tuple[Any, ...]] = {
+        "last": (vocabulary, 2**31, 2**32 - 1),
+        "position": (2**53 + 1, 2**64 - 1),
+        "choice": (2**16 + 1, 2**64 - 1),
+        "pending": (b"abc", b"\x80", b"\xff", b"\xf0\x9f\xa6\x89", b"\xc3\xc3", b"x" * 255),
+        "seen": (token.seen + b"\0", token.seen[:-1], b"\xff" * len(token.seen), b""),
+        "unread": ((vocabulary,), (2**32 - 1,), (3, 0), (3,) * 1025),
+        "shown": (1, 2**32 - 1),
+        "numbers": (token.numbers[:1], np.repeat(token.numbers, 2), token.numbers[:0]),
+    }
+    for field, values in fields.items():
+        for value in values:
+            yield f"{field} {value!r:.40}", dataclasses.replace(token, **{field: value}).signed()
+    for part in (0, 1):
+        for number in (np.nan, np.inf, -np.inf, 3.4e38, -1e9):
+            changed = dataclasses.replace(token, numbers=token.numbers.copy())
+            yield f"number {number}", with_number(changed, part, number)
+    changed = dataclasses.replace(token, numbers=token.numbers.copy())
+    yield "hidden state", with_number(changed, 0, 1.5)
+    compressed = zlib.compress(token.body)
+    for name, body in {
+        "bomb": zlib.compress(bytes(2**28)),
+        "longer": zlib.compress(token.body + b"\0"),
+        "trailing": compressed + b"\0",
+        "twice": compressed * 2,
+        "cut": compressed[:-1],
+        "raw": token.body,
+        "nothing": b"",
+        "empty": zlib.compress(b""),
+    }.items():
+        yield name, sign(token.head + body)
+    yield "short", sign(token.head[:-1])
+    yield "none", sign(b"")
+
+
+def test_a_field_out_of_range_is_refused(served: Desk, token: Token, artifact: Artifact) -> None:
+    """Whoever has the key gets a refusal, and those in the same steps their texts."""
+    expected, _ = last(served, ask(max_tokens=40))
+    running = served.submit(ask(max_tokens=40))
+    refused: list[str] = []
+    for name, forged in forgeries(token, artifact.tokenizer.size):
+        task = ask("", state=forged)
+        with pytest.raises(InvalidState):
+            pytest.fail(f"{name} was taken: {served.submit(task)}")
+        refused.append(name)
+    assert len(refused) > 30
+    assert text_of(served.wait(running)) == expected
+
+
+def test_another_version_or_model_is_named(served: Desk, token: Token) -> None:
+    """These are told apart from damage."""
+    for changed in (
+        dataclasses.replace(token, version=9),
+        dataclasses.replace(token, fingerprint=bytes(16)),
+    ):
+        with pytest.raises(ForeignState):
+            served.submit(ask("", state=changed.signed()))
+
+
+@settings(
+    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_any_change_is_refused_or_does_no_harm(
+    served: Desk, token: Token, data: st.DataObject
+) -> None:
+    """Any byte of head or body changed and signed again: refused, or a text comes of it."""
+    head, body = bytearray(token.head), bytearray(token.body)
+    changed = data.draw(st.sampled_from([head, body]))
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(changed) - 1))
+        changed[place] = data.draw(st.integers(0, 255))
+    task = ask(
+        "",
+        max_tokens=3,
+        sampling=Sampling(repetition_penalty=1.3),
+        seed_is_given=False,
+        state=sign(bytes(head) + zlib.compress(bytes(body))),
+        return_state=True,
+    )
+    try:
+        ticket = served.submit(task)
+    except (InvalidState, ForeignState):
+        return
+    _, ended = last(served, dataclasses.replace(task, state=task.state))
+    assert ended.reason in {"length", "end"}
+    assert served.wait(ticket)[-1].final
+
+
+def test_a_bound_state_is_of_use_to_its_tenant(artifact: Artifact) -> None:
+    """The tenant's digest is signed with it where states are bound, and not looked at elsewhere."""
+    for bound in (False, True):
+        options = dataclasses.replace(OPTIONS, bind_states_to_keys=bound)
+        desk = Desk({"m": artifact}, options)
+        desk.engine.start()
+        try:
+            _, ended = last(desk, ask(max_tokens=3, return_state=True, tenant="one"))
+            assert last(desk, ask("", max_tokens=3, state=ended.state, tenant="one"))[0]
+            if bound:
+                with pytest.raises(InvalidState):
+                    desk.submit(ask("", state=ended.state, tenant="two"))
+            else:
+                assert last(desk, ask("", max_tokens=3, state=ended.state, tenant="two"))[0]
+        finally:
+            desk.engine.stop(0.0)

@@ -1,0 +1,127 @@
+"""Each instruction set that this processor has: the same promises as the best one, by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from model.architecture import CELLS, Cell
+from model.networks import LanguageModel
+from service.kernel.api.interface import RowResult, RowWork, Sampling
+from service.kernel.api.packing import Precision
+from service.kernel.native import library
+from service.kernel.native.kernel import NativeKernel
+from tests.support.service.reference import random_network
+from tests.unit.service.kernel.native.test_kernel import BOUND, distributions, exact_distributions
+
+SETS = ("avx512", "avx2", "plain")
+VOCABULARY = 90
+TEXT = [89, 4, 7, 2, 2, 19, 28, 11, 5, 88, 54, 0, 31]
+PRECISIONS: tuple[Precision, ...] = ("int8", "float32")
+
+each_cell = pytest.mark.parametrize("cell", CELLS)
+each_softmax = pytest.mark.parametrize("cutoffs", [(), (7, 30)], ids=["full", "adaptive"])
+each_precision = pytest.mark.parametrize("precision", PRECISIONS)
+
+
+@pytest.fixture(params=SETS)
+def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One of them, in use for kernels made from now on."""
+    choose(request.param, monkeypatch)
+    return str(request.param)
+
+
+def choose(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skips where the processor has no such set."""
+    monkeypatch.setenv(library.INSTRUCTION_SET, name)
+    try:
+        assert library.instruction_set() == name
+    except library.NativeMissing as error:
+        pytest.skip(str(error))
+
+
+def network_of(cell: Cell, cutoffs: tuple[int, ...]) -> LanguageModel:
+    """Two layers with a projection, of widths that fill no vector."""
+    return random_network(
+        cell,
+        2,
+        vocabulary=VOCABULARY,
+        hidden=21,
+        projection=9,
+        cutoffs=cutoffs,
+        division=2 if cutoffs else None,
+    )
+
+
+def kernel_of(
+    cell: Cell, cutoffs: tuple[int, ...], precision: Precision, threads: int = 1
+) -> NativeKernel:
+    """A kernel of it for eight rows, whose threads share even the smallest step."""
+    return NativeKernel(
+        network_of(cell, cutoffs),
+        capacity=8,
+        end=VOCABULARY - 1,
+        never_drawn={0},
+        threads=threads,
+        precision=precision,
+        worth_sharing=0,
+    )
+
+
+def texts(kernel: NativeKernel, rows: int) -> list[RowResult]:
+    """What so many rows draw after the same text, each with a seed and filters of its own."""
+    work = [
+        RowWork(
+            row=row,
+            feed=TEXT[row:],
+            draw=40,
+            sampling=Sampling(
+                temperature=0.5 * row, top_k=9 * (row % 2), top_p=1 - 0.1 * row, seed=row
+            ),
+        )
+        for row in range(rows)
+    ]
+    for row in range(rows):
+        kernel.open(row)
+    return kernel.run(work, 64)
+
+
+@pytest.mark.usefixtures("instruction_set")
+@each_cell
+@each_softmax
+def test_numbers_are_those_of_torch(cell: Cell, cutoffs: tuple[int, ...]) -> None:
+    """In float32 within the bound that the best set keeps."""
+    network = network_of(cell, cutoffs)
+    kernel = kernel_of(cell, cutoffs, "float32")
+    kernel.open(3)
+    found = distributions(kernel, 3, TEXT)
+    np.testing.assert_allclose(found, exact_distributions(network, TEXT), atol=BOUND)
+
+
+@pytest.mark.usefixtures("instruction_set")
+@each_cell
+@each_softmax
+@each_precision
+def test_rows_do_not_depend_on_their_neighbours(
+    cell: Cell, cutoffs: tuple[int, ...], precision: Precision
+) -> None:
+    """Seven together on two threads draw what each draws alone on one, to the last bit."""
+    together = texts(kernel_of(cell, cutoffs, precision, threads=2), 7)
+    alone = kernel_of(cell, cutoffs, precision)
+    for count in (1, 2, 3, 5):
+        assert texts(alone, count) == together[:count]
+
+
+@each_cell
+@each_softmax
+@pytest.mark.parametrize("other", SETS[1:])
+def test_int8_draws_the_same_text_on_every_set(
+    cell: Cell, cutoffs: tuple[int, ...], other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole-number sums are exact, so a replica on an older processor continues alike."""
+    choose(other, monkeypatch)
+    older = texts(kernel_of(cell, cutoffs, "int8"), 5)
+    monkeypatch.delenv(library.INSTRUCTION_SET)
+    best = texts(kernel_of(cell, cutoffs, "int8"), 5)
+    drawn = [[one.token for one in result.drawn] for result in best]
+    assert [[one.token for one in result.drawn] for result in older] == drawn

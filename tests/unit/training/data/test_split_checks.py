@@ -1,0 +1,131 @@
+"""What is odd about splits is told before training, and nothing of it is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.training.synthetic_corpus import text
+from training.commands.cli import main
+from training.config.classifier import ClassifierRecipe
+from training.data.examples import read_splits
+from training.errors import DataError
+from training.readers.notices import shown_notices
+
+Rows = list[tuple[str, str]]
+TRAIN: Rows = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
+
+
+def write(path: Path, rows: Rows) -> str:
+    """JSON lines of texts and labels."""
+    path.write_text("".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in rows))
+    return str(path)
+
+
+def told_of(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], train: Rows, valid: Rows, test: Rows
+) -> str:
+    """What reading the splits tells."""
+    files = {
+        name: (write(tmp_path / f"{name}.jsonl", rows),)
+        for name, rows in (("train", train), ("valid", valid), ("test", test))
+        if rows
+    }
+    with shown_notices():
+        read_splits(ClassifierRecipe(**files))  # type: ignore[arg-type]
+    return capfd.readouterr().err
+
+
+def test_splits_without_faults_are_read_without_a_word(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Texts that differ, labels that stand in each."""
+    other = [("other", "a"), ("more", "b")]
+    assert told_of(tmp_path, capfd, TRAIN, other, [(f"{t}!", label) for t, label in other]) == ""
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "test", "told"),
+    [
+        (TRAIN, [("x", "a"), ("y", "b")], [("text 3 ", "b"), ("z", "a")],
+         "--test: 1 of 2 texts stand in --train as well"),
+        (TRAIN, [("x", "a"), ("y", "b")], [("x", "a"), ("y", "b"), ("z", "a")],
+         "--test: 2 of 3 texts stand in --valid as well"),
+        ([*TRAIN, ("solo", "c")], [("x", "a"), ("y", "b")], [],
+         "--train: labels with a single example: 'c'"),
+        ([*TRAIN, ("s", "A "), ("t", "A")], [("x", "a"), ("y", "b")], [],
+         "differ by case or spaces alone are taken for different ones: 'A' (2), 'a' (10)"),
+        ([*TRAIN, ("text 0", "b")], [("x", "a"), ("y", "b")], [],
+         "texts that stand there with different labels: 1, as 'text 0'"),
+        (TRAIN, [("x", "a")], [], "--valid: labels without an example there: 'b'"),
+        ([("same", "a")] * 20 + TRAIN, [], [], "the held-out examples: "),
+    ],
+)  # fmt: skip
+def test_what_is_odd_about_examples_is_told(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    train: Rows,
+    valid: Rows,
+    test: Rows,
+    told: str,
+) -> None:
+    """Duplicates between splits, single, alike and missing labels, contradictions."""
+    assert told in told_of(tmp_path, capfd, train, valid, test)
+
+
+@pytest.mark.parametrize("kind", ["same", "link", "copy"])
+@pytest.mark.parametrize("command", ["lm", "classifier"])
+def test_one_file_for_two_splits_is_told(
+    tmp_path: Path, kind: str, command: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By its name, a link, or a copy, by both commands."""
+    file = Path(write(tmp_path / "a.jsonl", TRAIN * 5))
+    other = tmp_path / "b.jsonl"
+    if kind == "link":
+        other.symlink_to(file)
+    elif kind == "copy":
+        shutil.copy(file, other)
+    else:
+        other = file
+    small = ["--hidden", "4", "--embedding", "4", "--epochs", "0.1", "--threads", "1"]
+    files = ["--train", str(file), "--valid", str(other), "--out", str(tmp_path / "m")]
+    assert main([command, *files, *small]) == 0
+    assert f"{other}: is given both for --train and for --valid" in capfd.readouterr().err
+
+
+def test_a_validation_text_that_stands_in_training_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Also as a part of a larger document; texts of the same words are not the same."""
+    train, valid = tmp_path / "train.txt", tmp_path / "valid.txt"
+    lines = [f"{index} {text(3, seed=index)}".replace("\n", " ") for index in range(99)]
+    train.write_text("\n".join(lines))
+    small = ["--steps", "1", "--hidden", "4", "--embedding", "4", "--threads", "1"]
+    for part, told in ((lines[50:60], True), ([line[::-1] for line in lines[:9]], False)):
+        valid.write_text("\n".join(part))
+        files = ["--train", str(train), "--valid", str(valid), "--tokenizer", "char"]
+        assert main(["lm", *files, *small, "--overwrite", "--out", str(tmp_path / "m")]) == 0
+        assert ("stand in the training text as well" in capfd.readouterr().err) == told
+
+
+def test_what_a_model_was_trained_on_is_told_by_evaluate(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By the digest in its manifest, whatever the file is called now."""
+    train, again, model = tmp_path / "a.txt", tmp_path / "b.txt", str(tmp_path / "m")
+    train.write_text(text(100))
+    small = ["--steps", "1", "--hidden", "4", "--embedding", "4", "--threads", "1"]
+    assert main(["lm", "--train", str(train), *small, "--out", model]) == 0
+    for content, told in ((train.read_text(), True), (text(100, seed=7), False)):
+        again.write_text(content)
+        capfd.readouterr()
+        assert main(["evaluate", model, "--data", str(again)]) == 0
+        assert ("the model was trained on it" in capfd.readouterr().err) == told
+
+
+def test_training_data_out_of_scope_alone_are_refused(tmp_path: Path) -> None:
+    """There is no label to learn."""
+    train = write(tmp_path / "train.jsonl", [("x", "none"), ("y", "none")])
+    with pytest.raises(DataError, match="all examples have the label 'none'"):
+        read_splits(ClassifierRecipe(train=(train,), out_of_scope_label="none"))

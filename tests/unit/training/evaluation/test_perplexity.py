@@ -1,0 +1,122 @@
+"""Evaluation: lanes read side by side give what reading one document after the other gives."""
+
+import math
+import time
+
+import pytest
+import torch
+from torch.nn import functional
+
+from model.architecture import Cell, LanguageModelArchitecture
+from model.networks import LanguageModel
+from model.regularization import Regularisation
+from model.tokenization.tokenizer_training import train_word_tokenizer
+from tests.support.training.synthetic_corpus import text
+from training.data.token_stream import Stream, build_stream
+from training.evaluation.language_model import evaluate_language_model
+from training.evaluation.perplexity import lay_out, likelihood, token_losses
+
+TEXT = text(120)
+TOKENIZER = train_word_tokenizer([TEXT], vocabulary=None)
+
+
+def network(cell: Cell = "lstm") -> LanguageModel:
+    """Untrained, but with weights and a first state large enough to matter; dropout set."""
+    torch.manual_seed(1)
+    model = LanguageModel(
+        LanguageModelArchitecture(
+            cell=cell, vocabulary=TOKENIZER.size, embedding=8, hidden=8, layers=2
+        ),
+        Regularisation(input=0.5, hidden=0.5, output=0.5, weight=0.5, embedding=0.5),
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    return model
+
+
+def plainly(model: LanguageModel, stream: Stream) -> float:
+    """Nats of all documents, each read whole from the first state."""
+    model.eval()
+    nats = 0.0
+    with torch.no_grad():
+        for index in range(len(stream.borders_D)):
+            tokens_T = torch.from_numpy(stream.document(index))
+            targets_T = torch.cat([tokens_T[1:], torch.tensor([stream.end])])
+            logits_TBV, _ = model(tokens_T.unsqueeze(1), model.initial_state(1))
+            nats += float(functional.cross_entropy(logits_TBV[:, 0], targets_T, reduction="sum"))
+    return nats
+
+
+@pytest.mark.parametrize("cell", ["elman", "gru", "lstm"])
+@pytest.mark.parametrize("lanes", [1, 5])
+def test_short_documents_are_exact_in_any_number_of_lanes(cell: Cell, lanes: int) -> None:
+    """Every lane begins early enough to have read the whole document it begins in."""
+    stream = build_stream([*TEXT.split("\n")[:60], "x"], TOKENIZER)
+    model = network(cell)
+    found = likelihood(model, lay_out(stream, lanes=lanes), "float32")
+    assert found.count == len(stream)
+    assert found.nats == pytest.approx(plainly(model, stream), rel=1e-5)
+
+
+def test_one_lane_is_exact_for_a_long_document() -> None:
+    """And many lanes, with a run-in, come near."""
+    stream = build_stream([TEXT], TOKENIZER)
+    model = network()
+    exact = plainly(model, stream)
+    assert likelihood(model, lay_out(stream, lanes=1), "float32").nats == pytest.approx(exact)
+    near = likelihood(model, lay_out(stream, lanes=4, run_in=64), "float32")
+    assert near.count == len(stream)
+    assert near.nats == pytest.approx(exact, rel=2e-3)
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_every_token_has_its_loss_in_the_order_of_the_text(lanes: int) -> None:
+    """However many lanes are read: document by document they add up to what each costs alone."""
+    documents = TEXT.split("\n")[:20]
+    model, stream = network().train(), build_stream(documents, TOKENIZER)
+    losses_N = token_losses(model, lay_out(stream, lanes=lanes), "float32")
+    assert len(losses_N) == len(stream)
+    assert model.training
+    for begin, text_ in zip(stream.borders_D, documents, strict=True):
+        alone = build_stream([text_], TOKENIZER)
+        found = float(losses_N[begin : begin + len(alone)].sum())
+        assert found == pytest.approx(plainly(model, alone), rel=1e-4)
+
+
+def test_a_limit_counts_about_so_many_predictions() -> None:
+    """Spread over the stream."""
+    stream = build_stream([TEXT], TOKENIZER)
+    reading = lay_out(stream, lanes=8, limit=100)
+    assert 96 <= reading.count <= 104
+    assert (reading.counted(0, reading.steps).sum(dim=0) > 0).all()
+
+
+def test_the_network_is_left_in_its_mode() -> None:
+    """Dropout is off while it is measured, and on again when it trains on."""
+    model = network().train()
+    reading = lay_out(build_stream([TEXT], TOKENIZER))
+    assert likelihood(model, reading, "float32") == likelihood(model, reading, "float32")
+    assert model.training
+
+
+def test_a_deadline_ends_the_reading_with_something_counted() -> None:
+    """Even one that has passed."""
+    stream = build_stream([TEXT], TOKENIZER)
+    found = likelihood(
+        network(), lay_out(stream, lanes=1), "float32", deadline=time.monotonic() - 1
+    )
+    assert 0 < found.count < len(stream)
+
+
+def test_figures_of_an_evaluation_agree_with_each_other() -> None:
+    """They are one sum of nats, divided by what people divide by."""
+    documents = [text(5), "ünknown wörds"]
+    found = evaluate_language_model(network(), TOKENIZER, documents).figures
+    nats = found["loss"] * found["tokens"]
+    assert found["perplexity"] == pytest.approx(math.exp(found["loss"]))
+    assert found["words"] == sum(len(document.split()) for document in documents)
+    assert math.log(found["word_perplexity"]) * found["words"] == pytest.approx(nats)
+    assert found["bits_per_byte"] * found["bytes"] * math.log(2) == pytest.approx(nats)
+    assert found["bytes"] == found["characters"] + 2
+    assert found["unknown_share"] == pytest.approx(2 / found["tokens"])

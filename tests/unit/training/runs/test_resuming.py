@@ -1,0 +1,87 @@
+"""What --resume is refused for: another command's run, and all that is no run at all."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.fault_tolerance.test_disk_failures import arguments
+from tests.support.training.language_model_command import assert_one_line
+from training.commands.cli import main
+
+
+@pytest.mark.parametrize("command", ["lm", "classifier"])
+def test_a_run_of_another_command_is_named(
+    tmp_path: Path, command: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With the command that continues it."""
+    out = tmp_path / "m"
+    assert main([*arguments(command, tmp_path), "--out", str(out)]) == 0
+    other = {"lm": "classifier", "classifier": "lm"}[command]
+    capfd.readouterr()
+    assert main([other, "--resume", "--out", str(out)]) == 2
+    told = capfd.readouterr().err
+    assert_one_line(told, f"is a run of `{command}`, not of `{other}`")
+    assert f"python -m training {command} --resume --out {out}" in told
+
+
+# What is told, by the file that is there.
+FOUND = {
+    "m": "is a file",
+    "m/manifest.json": "holds an artifact without its run",
+    "m/figures.json": "holds a report",
+    "m/numbers.json": "holds plots of `gradients`",
+    "m/letter.txt": "holds files, but no run",
+    "m.run.draft/recipe.toml": "was ended before its first checkpoint",
+    "other": "has no run; leave --resume out",
+}
+
+
+@pytest.mark.parametrize("file", FOUND)
+@pytest.mark.parametrize("command", ["lm", "classifier"])
+def test_what_is_there_instead_of_a_run_is_told(
+    tmp_path: Path, command: str, file: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In one line, and nothing is changed."""
+    out = tmp_path / "m"
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("{}")
+    before = sorted(tmp_path.rglob("*"))
+    assert main([command, "--resume", "--out", str(out)]) == 2
+    assert_one_line(capfd.readouterr().err, "there is no checkpoint to continue from", FOUND[file])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_directory_of_the_run_is_not_that_of_the_artifact(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Both have nearly one name."""
+    assert main([*arguments("lm", tmp_path), "--out", str(tmp_path / "m")]) == 0
+    capfd.readouterr()
+    assert main(["lm", "--resume", "--out", str(tmp_path / "m.run")]) == 2
+    assert_one_line(capfd.readouterr().err, f"give --out {tmp_path / 'm'}")
+
+
+def test_an_option_that_differs_is_named_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Those that are as they were are not listed."""
+    options, out = arguments("lm", tmp_path), tmp_path / "m"
+    assert main([*options, "--out", str(out)]) == 0
+    capfd.readouterr()
+    options[options.index("--steps") + 1] = "31"
+    assert main([*options, "--resume", "--out", str(out)]) == 2
+    told = capfd.readouterr().err
+    assert_one_line(told, "--steps was 30, now 31")
+    assert told.count(" was ") == 1
+
+
+def test_a_misspelled_option_of_a_recipe_is_answered_briefly(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With the name that is most like it, not with all."""
+    (tmp_path / "r.toml").write_text("epoch = 3\n")
+    arguments_ = ["lm", "--recipe", str(tmp_path / "r.toml"), "--out", str(tmp_path / "m")]
+    assert main(arguments_) == 2
+    told = capfd.readouterr().err
+    assert_one_line(told, "epoch: no such option (did you mean 'epochs'?)")
+    assert len(told) < 300

@@ -1,0 +1,33 @@
+"""How the speed of training is measured."""
+
+import time
+
+import pytest
+import torch
+from torch.nn.modules.module import register_module_forward_hook
+
+from training.runtime.throughput import STEPS, training_speed
+
+
+def test_a_plain_loop_finds_a_like_speed() -> None:
+    """Products of matrices by themselves are not many times faster, nor slower."""
+    found = training_speed("float32", 60.0)
+    left, right = torch.randn(512, 512), torch.randn(512, 512)
+    seconds = []
+    for _ in range(10):
+        began = time.perf_counter()
+        _ = left @ right
+        seconds.append(time.perf_counter() - began)
+    assert 0.02 < found / (2 * 512**3 / min(seconds)) < 5
+
+
+@pytest.mark.parametrize(("patience", "steps"), [(0.0, 2), (600.0, STEPS + 1)])
+def test_it_is_over_soon_and_leaves_no_trace(patience: float, steps: int) -> None:
+    """Without patience two steps are taken instead of six; random numbers are as they were."""
+    state = torch.get_rng_state()
+    taken = list[str]()
+    hook = register_module_forward_hook(lambda module, *_: taken.append(type(module).__name__))
+    training_speed("float32", patience)
+    hook.remove()
+    assert taken.count("LSTM") == steps
+    assert torch.equal(torch.get_rng_state(), state)

@@ -1,0 +1,220 @@
+"""How the linear classifier finds its weights, and its weight beside a network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, tensor
+from torch.nn import functional
+
+from model.architecture import ClassifierArchitecture
+from model.linear_ngrams import LinearNgrams
+from model.networks import Classifier
+from training.data.batching import Documents
+from training.data.examples import OUTSIDE
+from training.evaluation.calibration import fit_temperature, temperature_loss
+from training.evaluation.classifier import predict
+from training.trainers import linear_classifier
+from training.trainers.linear_classifier import (
+    SHARES,
+    STRENGTHS,
+    count,
+    fit_linear,
+    importances,
+    join_linear,
+)
+
+VOCABULARY, LABELS = 30, 3
+
+
+def made_up(count: int, seed: int, *, telling: bool) -> Documents:
+    """Documents of 3 to 12 tokens; where they are ``telling``, a third of them are the label's."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(low: int, high: int, many: int = 1) -> list[int]:
+        found: list[int] = torch.randint(low, high, (many,), generator=generator).tolist()
+        return found
+
+    labels = draw(0, LABELS, count)
+    tokens = [
+        draw(LABELS, VOCABULARY, *draw(2, 9)) + ([label] * 2 if telling else draw(0, LABELS))
+        for label in labels
+    ]
+    return Documents(tokens, labels)
+
+
+def classifier() -> Classifier:
+    """A small network with random weights."""
+    torch.manual_seed(1)
+    return Classifier(
+        ClassifierArchitecture(
+            cell="gru",
+            vocabulary=VOCABULARY,
+            embedding=4,
+            hidden=4,
+            layers=1,
+            mlp=4,
+            labels=LABELS,
+        )
+    )
+
+
+def fitted(train: Documents, valid: Documents) -> LinearNgrams:
+    """Over tokens and pairs."""
+    linear = LinearNgrams(VOCABULARY, 2, 64, LABELS)
+    fit_linear(linear, train, valid)
+    return linear
+
+
+def test_of_a_very_large_corpus_some_documents_are_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as their runs may be, the same ones every time; and they are enough to learn from."""
+    train, valid = made_up(2000, 1, telling=True), made_up(200, 2, telling=True)
+    monkeypatch.setattr(linear_classifier, "MOST_RUNS", 4000)  # of about 38,000
+    seen: list[int] = []
+
+    def counted(linear: LinearNgrams, documents: Documents) -> linear_classifier.Counted:
+        seen.append(2 * sum(documents.lengths))
+        return count(linear, documents)
+
+    monkeypatch.setattr(linear_classifier, "count", counted)
+    linear, again = fitted(train, valid), fitted(train, valid)
+    assert torch.equal(linear.weight_FC, again.weight_FC)
+    of_train, of_valid = seen[:2]
+    assert 3500 < of_train < 4500
+    assert of_valid == 2 * sum(valid.lengths)
+    validated = count(linear, valid)
+    right_B = linear.logits(validated.features(linear)).argmax(dim=1) == validated.labels_B
+    assert right_B.double().mean() > 0.9
+
+
+def slope_at(linear: LinearNgrams, train: Documents) -> Tensor:
+    """The gradient of the mean loss, by autograd and document by document."""
+    weight_FC = linear.weight_FC.clone().requires_grad_()
+    logits = []
+    for tokens in train.tokens:
+        counts = linear.counts(torch.tensor(tokens)[:, None], tensor([len(tokens)]))
+        found = linear.features(counts, 1)
+        logits.append(found.value_K @ weight_FC[found.feature_K] + linear.bias_C)
+    loss = functional.cross_entropy(torch.stack(logits), torch.tensor(train.labels))
+    (slope_FC,) = torch.autograd.grad(loss, weight_FC)
+    return slope_FC
+
+
+def strength_of(linear: LinearNgrams, train: Documents) -> float:
+    """The strength at whose minimum the weights are."""
+    slope_FC = slope_at(linear, train)
+    rests = {
+        strength: (slope_FC + linear.weight_FC / (strength * len(train))).abs().max().item()
+        for strength in STRENGTHS
+    }
+    found = min(rests, key=lambda strength: rests[strength])
+    assert rests[found] < 0.02 * slope_FC.abs().max().item()
+    return found
+
+
+def test_it_ends_in_the_minimum_that_validation_likes() -> None:
+    """Words that say nothing are held back most, words that tell the label hardly at all."""
+    for telling, expected in ((False, STRENGTHS[:1]), (True, STRENGTHS[2:])):
+        train, valid = (made_up(200, seed, telling=telling) for seed in (1, 2))
+        assert strength_of(fitted(train, valid), train) in expected
+
+
+def test_importances_by_hand() -> None:
+    """Of single tokens: rarity and contrast from counted documents; 0 for what nobody has."""
+    train = made_up(50, 1, telling=True)
+    linear = LinearNgrams(VOCABULARY, 2, 64, LABELS)
+    rarity_F, contrast_F = importances(linear, count(linear, train))
+    having = [
+        [
+            sum(token in tokens for tokens, own in pairs(train) if own == label)
+            for label in range(LABELS)
+        ]
+        for token in range(VOCABULARY)
+    ]
+    documents = [train.labels.count(label) for label in range(LABELS)]
+    for token, counts in enumerate(having):
+        if sum(counts) == 0:
+            assert rarity_F[token] == contrast_F[token] == 0.0
+            continue
+        assert rarity_F[token] == pytest.approx(1 + math.log(51 / (1 + sum(counts))), rel=1e-5)
+        ratios = [
+            abs(math.log((1 + own) / (2 + n) * (2 + 50 - n) / (1 + sum(counts) - own)))
+            for own, n in zip(counts, documents, strict=True)
+        ]
+        assert contrast_F[token] == pytest.approx(max(ratios), rel=1e-5)
+
+
+def test_the_better_importance_is_kept() -> None:
+    """What was fitted has one of the two, and a validation loss no higher than the first fit's."""
+    train, valid = (made_up(200, seed, telling=True) for seed in (1, 2))
+    first = LinearNgrams(VOCABULARY, 2, 64, LABELS)
+    shares: list[float] = []
+
+    def stop(share: float) -> bool:
+        shares.append(share)
+        return True
+
+    fit_linear(first, train, valid, stop)
+    assert shares == [1 / (2 * len(STRENGTHS))]
+    best = fitted(train, valid)
+    kinds = importances(best, count(best, train))
+    assert any(torch.equal(best.importance_F, kind_F) for kind_F in kinds)
+    assert torch.equal(first.importance_F, kinds[0])
+    assert loss_of(best, valid) < loss_of(first, valid)
+
+
+def test_joined_logits_are_a_weighted_mean() -> None:
+    """Each part divided by its temperature; the share has the lowest loss of all that are tried."""
+    network, valid = classifier(), made_up(100, 2, telling=True)
+    linear = fitted(made_up(60, 1, telling=True), valid)
+    own_BC = predict(network, valid).logits_BC
+    other_BC, labels_B = linear_logits(linear, valid), torch.tensor(valid.labels)
+    own_BC, other_BC = (x / fit_temperature(x, labels_B) for x in (own_BC, other_BC))
+    share = join_linear(network, linear, valid)
+    found_BC = predict(network, valid).logits_BC
+    torch.testing.assert_close(found_BC, torch.lerp(own_BC, other_BC, share), atol=1e-4, rtol=1e-4)
+    losses = {
+        by: functional.cross_entropy(torch.lerp(own_BC, other_BC, by), labels_B).item()
+        for by in SHARES
+    }
+    assert share == min(losses, key=lambda by: losses[by])
+    assert network.architecture.linear_ngrams == 2
+    assert network.architecture.linear_buckets == 64
+
+
+def test_words_that_tell_the_label_are_believed() -> None:
+    """Beside an untrained network it decides nearly everything, texts out of scope left aside."""
+    network, valid = classifier(), made_up(100, 2, telling=True)
+    train = made_up(200, 1, telling=True)
+    train = Documents([*train.tokens, [4, 5, 6]], [*train.labels, OUTSIDE])
+    assert join_linear(network, fitted(train, valid), valid) > 0.5
+    assert predict(network, made_up(300, 3, telling=True)).accuracy > 0.95
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_noise_is_not_believed(seed: int) -> None:
+    """Where words say nothing of the label, fresh documents are hardly worse off than by chance."""
+    network, valid = classifier(), made_up(300, seed + 10, telling=False)
+    join_linear(network, fitted(made_up(100, seed, telling=False), valid), valid)
+    assert predict(network, made_up(500, seed + 20, telling=False)).loss < math.log(LABELS) + 0.03
+
+
+def pairs(documents: Documents) -> list[tuple[Sequence[int], int]]:
+    """Tokens and label of each."""
+    return list(zip(documents.tokens, documents.labels, strict=True))
+
+
+def linear_logits(linear: LinearNgrams, documents: Documents) -> Tensor:
+    """(B, C), document by document."""
+    rows = [
+        linear(torch.tensor(tokens)[:, None], tensor([len(tokens)])) for tokens in documents.tokens
+    ]
+    return torch.cat(rows)
+
+
+def loss_of(linear: LinearNgrams, documents: Documents) -> float:
+    """Under the temperature that suits it."""
+    return temperature_loss(linear_logits(linear, documents), torch.tensor(documents.labels))

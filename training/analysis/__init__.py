@@ -1,0 +1,1 @@
+"""Gradients through time, gates and context, measured on short runs."""

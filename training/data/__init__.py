@@ -1,0 +1,1 @@
+"""Records to batches: splits, vocabularies, tokenized corpora and batching."""

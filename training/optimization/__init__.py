@@ -1,0 +1,1 @@
+"""Losses, schedules, gradient clipping, parameter groups and weight averaging."""

@@ -1,0 +1,1 @@
+"""Files to records: text, JSON lines, tables, word vectors and sentence pairs."""

@@ -1,0 +1,294 @@
+"""Files of text as blocks or lines: opened, decompressed and decoded.
+
+The first bytes of a file decide how it is compressed (gzip, bzip2, xz, Zstandard) and encoded:
+UTF-8, or UTF-16 and UTF-32 with a byte order mark. Everything is read as a stream, so that memory
+stays bounded whatever a compressed file expands to. Every error is a `DataError` that names the
+file, the line where there is one, and what to do. Does not know what the text means.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import importlib
+import io
+import lzma
+import stat
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO
+
+from training.errors import DataError
+
+BLOCK = 2**16  # bytes
+LONGEST_LINE = 2**26  # characters
+BINARY_SHARE = 0.1  # of NUL bytes: more are UTF-16 or no text at all
+WESTERN_SHARE = 0.3  # of bytes outside ASCII: more are not Western European text
+
+COMPRESSED = {
+    ".gz": b"\x1f\x8b\x08",
+    ".bz2": b"BZh",
+    ".xz": b"\xfd7zXZ\x00",
+    ".zst": b"\x28\xb5\x2f\xfd",
+}
+BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # "BZh" alone may begin a text
+NO_TEXT = {
+    b"PK\x03\x04": "a zip archive or an office document; extract it, or export it as CSV",
+    b"PAR1": "a Parquet file; convert it to JSON lines or CSV",
+    b"ARROW1": "an Arrow file; convert it to JSON lines or CSV",
+    b"\xd0\xcf\x11\xe0": "an office document; export it as CSV",
+    b"%PDF": "a PDF document; extract its text",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive; extract it",
+    b"SQLite format 3\x00": "an SQLite database; export a table as CSV",
+    b"\x93NUMPY": "a NumPy array, not text",
+}
+TAR_MARK = slice(257, 262)  # where a tar archive says "ustar"
+ENCODINGS = (  # UTF-32 first: its mark begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def suffix_of(source: str | PurePath) -> str:
+    """The suffix in lower case that tells the format: ".csv" of "a.CSV" and of "a.csv.gz"."""
+    return _uncompressed(source).suffix.lower()
+
+
+def stem_of(source: str | PurePath) -> str:
+    """The name without the suffixes of format and compression: "a" of "b/a.csv.gz"."""
+    return _uncompressed(source).stem
+
+
+def _uncompressed(source: str | PurePath) -> PurePath:
+    path = PurePath(source)
+    return path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
+
+
+def read_lines(path: Path, *, errors: str = "strict") -> Iterator[str]:
+    r"""The lines of a file of text, each with "\n" or "\r\n" at its end, the last perhaps without.
+
+    Lines end at a line feed. Unicode's other separators (U+0085, U+2028) are text, and real corpora
+    have them inside sentences. In a file that has carriage returns and no line feed, those end
+    the lines.
+
+    Args:
+        path: the file.
+        errors: what becomes of bytes that are no characters, as in `bytes.decode`.
+
+    Raises:
+        DataError: the file cannot be read, is not text, or has a line that is too long.
+    """
+    blocks = read_blocks(path, errors=errors)
+    first = next(blocks, "")
+    end = "\r" if "\r" in first[:-1] and "\n" not in first else "\n"
+    number, held, size = 1, list[str](), 0
+    for block in chain([first], blocks):
+        *done, rest = block.split(end)
+        for piece in done:
+            yield "".join([*held, piece, "\n"])
+            number, held, size = number + 1, [], 0
+        held.append(rest)
+        size += len(rest)
+        if size > LONGEST_LINE:
+            raise DataError(
+                f"{path}, line {number}: longer than {LONGEST_LINE:,} characters; expected a file "
+                "of lines"
+            )
+    if size:
+        yield "".join(held)
+
+
+def read_blocks(path: Path, *, errors: str = "strict") -> Iterator[str]:
+    """The text of a file without its byte order mark, in blocks cut anywhere.
+
+    Raises:
+        DataError: the file cannot be read, or is not text.
+    """
+    line = 1
+    with opened(path) as file:
+        decoder = codecs.getincrementaldecoder(_encoding(path, file))(errors)
+        while True:
+            block = file.read(BLOCK)
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                raise _not_unicode(path, line, error) from None
+            if "\0" in text:
+                raise _has_nul(path, line + text[: text.index("\0")].count("\n"), block)
+            line += text.count("\n")
+            if text:
+                yield text
+            if not block:
+                return
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The decompressed bytes of a file, to be read inside the block.
+
+    Raises:
+        DataError: the file cannot be read or is damaged.
+    """
+    with opened_raw(path) as file, _decompressed(path, file) as content:
+        yield content
+
+
+@contextmanager
+def opened_raw(path: Path) -> Iterator[io.BufferedReader]:
+    """The bytes of a file as they are on the disk, to be read inside the block.
+
+    Raises:
+        DataError: the file cannot be read; or what is read of it turns out to be damaged.
+    """
+    try:
+        _check_kind(path)
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        if error.errno is not None:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        raise _damaged(path, error) from None  # how gzip and bz2 tell it
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path}: cannot be read: the compressed data are damaged or cut off ({error}); get the "
+        "file anew"
+    )
+
+
+def _check_kind(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except ValueError as error:  # a NUL in the name
+        raise DataError(f"{path!s:.100}: not the name of a file: {error}") from None
+    if stat.S_ISDIR(mode):
+        raise DataError(f"{path}: is a directory; name its files, as in '{path / '*.txt'}'")
+    if not stat.S_ISREG(mode):
+        raise DataError(
+            f"{path}: is not a regular file, and files are read several times; write its content "
+            "to a file first"
+        )
+
+
+def _decompressed(path: Path, file: io.BufferedReader) -> BinaryIO:
+    head = file.peek(16)[:16]
+    found = next((name for name, mark in COMPRESSED.items() if head.startswith(mark)), None)
+    if found == ".bz2" and not head[4:].startswith(BZIP2_BLOCKS):
+        found = None
+    named = path.suffix.lower()
+    if found is None and named in COMPRESSED:
+        raise DataError(
+            f"{path}: cannot be read: the name ends in {named}, but the content is not compressed "
+            "so; rename the file, or get it anew"
+        )
+    if found is None:
+        return file
+    if found == ".zst":
+        return _zstandard(path, file)
+    if found == ".gz":
+        stream: Any = gzip.GzipFile(fileobj=file)
+    else:
+        stream = bz2.BZ2File(file) if found == ".bz2" else lzma.LZMAFile(file)  # noqa: SIM115
+    return io.BufferedReader(stream)
+
+
+def _zstandard(path: Path, file: BinaryIO) -> BinaryIO:
+    """Through the package `zstandard`, which is used if it is there: few files need it."""
+    try:
+        package = importlib.import_module("zstandard")
+    except ModuleNotFoundError:
+        raise DataError(
+            f"{path}: is compressed with Zstandard; install the package `zstandard`, or decompress "
+            "the file first (zstd -d)"
+        ) from None
+    return io.BufferedReader(_Zstandard(file, package))
+
+
+class _Zstandard(io.RawIOBase):
+    """The package's own reader does not tell when the last frame is cut off."""
+
+    PIECE = 2**10  # bytes of input; the format lets them become 32 MiB
+
+    def __init__(self, file: BinaryIO, package: Any) -> None:
+        self._file = file
+        self._package = package
+        self._frame: Any = None
+        self._input = self._output = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._output and self._advance():
+            pass
+        count = min(len(buffer), len(self._output))
+        buffer[:count] = self._output[:count]
+        self._output = self._output[count:]
+        return count
+
+    def _advance(self) -> bool:
+        """Decompresses a piece; False at the end."""
+        self._input = self._input or self._file.read(self.PIECE)
+        if not self._input:
+            if self._frame is not None:
+                raise EOFError("the last frame is not complete")
+            return False
+        self._frame = self._frame or self._package.ZstdDecompressor().decompressobj()
+        try:
+            self._output = self._frame.decompress(self._input)
+        except self._package.ZstdError as error:
+            raise EOFError(str(error)) from None
+        self._input = b""
+        if self._frame.eof:
+            self._input, self._frame = self._frame.unused_data, None
+        return True
+
+
+def _encoding(path: Path, file: BinaryIO) -> str:
+    """By the byte order mark. A file that is plainly no text is refused."""
+    peek = getattr(file, "peek")  # noqa: B009  # all that `opened` gives have it
+    head: bytes = peek(TAR_MARK.stop)[: TAR_MARK.stop]
+    for mark, told in NO_TEXT.items():
+        if head.startswith(mark):
+            raise DataError(f"{path}: cannot be read as text: it is {told}")
+    if head[TAR_MARK] == b"ustar":
+        raise DataError(f"{path}: cannot be read as text: it is a tar archive; extract it")
+    return next((name for mark, name in ENCODINGS if head.startswith(mark)), "utf-8-sig")
+
+
+def _has_nul(path: Path, line: int, block: bytes) -> DataError:
+    if block.count(0) > BINARY_SHARE * len(block):
+        return DataError(
+            f"{path}, line {line}: holds NUL bytes; the file is UTF-16 without a byte order mark "
+            "(convert it: iconv -f UTF-16LE -t UTF-8), or it is not text"
+        )
+    return DataError(f"{path}, line {line}: holds a NUL byte; remove it (tr -d '\\000')")
+
+
+def _not_unicode(path: Path, line: int, error: UnicodeDecodeError) -> DataError:
+    """Names the line, what the encoding may be and how to convert it."""
+    if error.encoding != "utf-8":
+        return DataError(f"{path}: begins as {error.encoding.upper()}, but is damaged: {error}")
+    before, block = error.object[: error.start], error.object
+    place = f"{path}, line {line + before.count(10)}: not UTF-8, so it cannot be read"
+    others = sum(byte >= 0x80 for byte in block)
+    valid = len(block.decode("utf-8", "ignore").encode()) - (len(block) - others)
+    if valid > others / 2:
+        advice = "most of the file is UTF-8, so these bytes are damaged: remove them (iconv -c)"
+    elif others < WESTERN_SHARE * len(block):
+        advice = "it looks like Windows-1252 or Latin-1. Convert it: iconv -f WINDOWS-1252 -t UTF-8"
+    else:
+        advice = (
+            "find out its encoding (GB18030, Shift_JIS, EUC-KR, Windows-1251, ...) and convert it: "
+            "iconv -f ENCODING -t UTF-8"
+        )
+    return DataError(f"{place}; {advice}")

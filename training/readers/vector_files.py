@@ -1,0 +1,207 @@
+"""Word vectors from files: GloVe, fastText and word2vec text, or a NumPy matrix with its words.
+
+A line of text is a word and its numbers. A word may hold spaces (glove.840B has such words), so
+the last N fields are the numbers, where N is what the first line of word2vec's format says, or else
+what most of the first lines have. A few lines of published files are broken: those are left out and
+told; a file that has more is refused. Of a word that stands twice the first vector counts.
+
+Does not know tokenizers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from model.artifact import LARGEST_WEIGHT
+from model.embeddings import Vector
+from training.errors import DataError
+from training.readers.files import read_lines
+from training.readers.notices import LOG
+from training.whole_numbers import whole_number
+
+SAMPLE = 1_000  # lines by which the width is found
+BROKEN_SHARE = 0.001  # of the lines, which may be broken
+EARLY = 1_000  # broken lines after which a bad file is not read to its end
+REPLACED = "\ufffd"  # where bytes were no characters
+
+
+def read_vectors(path: Path, vocabulary: Collection[str] | None = None) -> dict[str, Vector]:
+    """Vectors by word; only of the words in ``vocabulary`` when one is given.
+
+    Raises:
+        DataError: the file cannot be read, has no vectors or too many broken lines.
+    """
+    vectors: dict[str, Vector] = {}
+    count = again = 0
+    for count, (word, vector) in enumerate(_rows(path), start=1):  # noqa: B007
+        if vocabulary is None or word in vocabulary:
+            again += word in vectors
+            vectors.setdefault(word, vector)
+    if count == 0:
+        raise DataError(f"{path}: holds no vectors; expected a word and its numbers on each line")
+    if again:
+        LOG.info("%s: %d words stand there again; their first vectors count", path, again)
+    return vectors
+
+
+def first_words(path: Path, count: int) -> list[str]:
+    """The first words of the file: the most frequent ones, since such files are sorted so."""
+    return [word for word, _ in itertools.islice(_rows(path), count)]
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Vector]]:
+    return _matrix_rows(path) if path.suffix == ".npy" else _text_rows(path)
+
+
+def _text_rows(path: Path) -> Iterator[tuple[str, Vector]]:
+    if ".bin" in path.suffixes:
+        raise DataError(
+            f"{path}: is word2vec's binary format; convert it to text (with gensim: "
+            "save_word2vec_format(..., binary=False))"
+        )
+    lines = enumerate(read_lines(path, errors="replace"), start=1)
+    first = next(lines, None)
+    if first is None:
+        return
+    announced = _announced(first[1])
+    sample = [] if announced else [first]
+    sample += itertools.islice(lines, SAMPLE)
+    width = announced[1] if announced else _usual_width([line for _, line in sample])
+    broken = _Broken(path)
+    numbered = itertools.chain(sample, lines)
+    yield from broken.whole_ones((number, _parsed(line, width)) for number, line in numbered)
+    if announced and announced[0] != broken.whole + broken.count:
+        LOG.warning(
+            "%s: the first line announces %d vectors, the file has %d; it may be cut off",
+            path,
+            announced[0],
+            broken.whole + broken.count,
+        )
+
+
+class _Broken:
+    """Counts lines that are no vectors, and decides whether they are too many."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._first = ""
+        self.count = 0
+        self.whole = 0
+
+    def whole_ones(
+        self, numbered: Iterable[tuple[int, tuple[str, Vector] | str]]
+    ) -> Iterator[tuple[str, Vector]]:
+        """The vectors among the results of numbered lines; a text says what is wrong with one."""
+        for number, found in numbered:
+            if isinstance(found, str):
+                self.add(number, found)
+            else:
+                self.whole += 1
+                yield found
+        self.conclude()
+
+    def add(self, number: int, fault: str) -> None:
+        self._first = self._first or f"{self._path}, line {number}: {fault}"
+        self.count += 1
+        if self.count > EARLY and self._are_many():
+            self.conclude()
+
+    def conclude(self) -> None:
+        """Refuses or tells."""
+        if self.count == 0:
+            return
+        if self._are_many():
+            raise DataError(
+                f"{self._first} ({self.count} broken lines, {self.whole} whole ones); expected a "
+                "word and its numbers, as many on each line; correct or remove the lines"
+            )
+        LOG.warning("%s; %d such lines are left out", self._first, self.count)
+
+    def _are_many(self) -> bool:
+        return self.count > BROKEN_SHARE * (self.count + self.whole)
+
+
+def _fields(line: str) -> list[str]:
+    """Between spaces or tabs alone: a word may hold other white space."""
+    return line.strip("\r\n \t").replace("\t", " ").split(" ")
+
+
+def _announced(line: str) -> tuple[int, int] | None:
+    """How many vectors there are and how wide, if it is word2vec's first line."""
+    fields = _fields(line)
+    if len(fields) != 2:
+        return None
+    count, width = map(whole_number, fields)
+    return (count, width) if count is not None and width else None
+
+
+def _usual_width(lines: list[str]) -> int:
+    """How many numbers most of the lines end in; the first of those that are equally many."""
+    widths = Counter(_numbers_at_end(_fields(line)[1:]) for line in lines)
+    del widths[0]
+    return max(widths, key=widths.__getitem__, default=1)
+
+
+def _numbers_at_end(fields: list[str]) -> int:
+    numbers = itertools.takewhile(lambda field: _number(field) is not None, reversed(fields))
+    return sum(1 for _ in numbers)
+
+
+def _number(field: str) -> float | None:
+    try:
+        return float(field)
+    except ValueError:
+        return None
+
+
+def _parsed(line: str, width: int) -> tuple[str, Vector] | str:
+    """A word and its vector, or what is wrong with the line."""
+    fields = _fields(line)
+    words, numbers = fields[:-width], fields[-width:]
+    word = " ".join(words)
+    if not word or (len(words) > 1 and _number(words[-1]) is not None):
+        found = f"{fields[0]!r} has {len(fields) - 1} numbers, other lines have {width}"
+        return f"different widths: {found}"
+    if REPLACED in word:
+        return f"the word {word!r} is not UTF-8 and cannot be read"
+    try:
+        values = list(map(float, numbers))
+    except ValueError as error:
+        return f"{word!r}: {error}; {width} numbers were expected"
+    return _checked(word, values)
+
+
+def _checked(word: str, numbers: ArrayLike) -> tuple[str, Vector] | str:
+    """The word and its vector, or why no model can hold it."""
+    with np.errstate(over="ignore"):
+        vector = np.asarray(numbers, dtype=np.float32)
+    if not np.isfinite(vector).all():
+        return f"{word!r}: its numbers are not all finite"
+    if (np.abs(vector) > LARGEST_WEIGHT).any():
+        return f"{word!r}: its numbers are not all from -{LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}"
+    return word, vector
+
+
+def _matrix_rows(path: Path) -> Iterator[tuple[str, Vector]]:
+    try:
+        matrix_VE = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{path}: not a matrix of numbers: {error}") from None
+    list_path = path.with_name("vocab.txt")
+    words = [line.removesuffix("\n").removesuffix("\r") for line in read_lines(list_path)]
+    if matrix_VE.ndim != 2 or matrix_VE.dtype.kind not in "fiu" or len(words) != len(matrix_VE):
+        raise DataError(
+            f"{path}: {matrix_VE.shape} numbers ({matrix_VE.dtype}) for the {len(words)} words of "
+            f"{list_path}"
+        )
+    broken = _Broken(path)
+    rows = zip(words, matrix_VE, strict=True)
+    yield from broken.whole_ones(enumerate(itertools.starmap(_checked, rows), start=1))

@@ -1,0 +1,1 @@
+"""Results as HTML pages, plots and files of numbers."""

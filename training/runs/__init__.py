@@ -1,0 +1,1 @@
+"""A run's directory: checkpoint, lock, history, progress and the exported artifact."""

@@ -1,0 +1,1 @@
+"""The training of a language model and of a classifier."""

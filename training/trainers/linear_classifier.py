@@ -1,0 +1,247 @@
+"""The weights of a linear classifier over runs of tokens, and how much it is to be believed.
+
+Multinomial logistic regression, whose one minimum L-BFGS finds. What makes a run important (that
+few documents have it, or that those of one label have it), how strongly weights are held back, and
+how much the linear logits count beside those of a network that was trained by itself (a product of
+experts: Hinton, 1999) are all chosen by the loss on the validation split. Texts out of scope are
+left out, and some documents of a very large corpus: memory grows with their runs. Knows no training
+loop and no files.
+
+Shapes: B documents, F features, C labels, K features of all documents together.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.linear_ngrams import Counts, Features, LinearNgrams, weighted_sums
+from model.networks import Classifier
+from training.data.batching import Documents, collate, sorted_batches
+from training.data.examples import OUTSIDE
+from training.evaluation.calibration import fit_temperature, temperature_loss
+from training.evaluation.classifier import predict
+
+BATCH_TOKENS = 16384
+MOST_RUNS = 20_000_000  # of the training documents that are fitted
+FEWEST_RUNS = 10_000  # however little time there is
+STRENGTHS = (1.0, 4.0, 16.0, 64.0)  # of the data against what holds the weights back
+ITERATIONS = 50
+USUAL_SPEED = 5e9  # multiplications of a fit in a second, on one thread
+SHARES = tuple(share / 20 for share in range(20))  # of the linear classifier in the mean of both
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What documents in scope have, in their order, and their labels."""
+
+    counts: Counts
+    labels_B: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels_B)
+
+    def features(self, linear: LinearNgrams) -> Features:
+        """What the counts are worth to ``linear``."""
+        return linear.features(self.counts, len(self))
+
+
+@torch.no_grad()
+def fit_linear(
+    linear: LinearNgrams,
+    train: Documents,
+    valid: Documents,
+    on_progress: Callable[[float], bool] = lambda _: False,
+    *,
+    most_runs: float = math.inf,
+) -> None:
+    """Puts importances and weights into ``linear``.
+
+    ``on_progress`` is told the share of the work that is done; True ends it with the best so far.
+    Of documents with more than ``most_runs`` runs (MOST_RUNS at most) some are left out.
+    """
+    train = _drawn(train, min(most_runs, MOST_RUNS) / _runs(linear, train))
+    trained, validated = (count(linear, documents) for documents in (train, valid))
+    kinds = importances(linear, trained)
+    steps = len(kinds) * len(STRENGTHS)
+    done, lowest = 0, math.inf
+    for importance_F in kinds:
+        for loss, candidate in _candidates(linear, importance_F, trained, validated):
+            if loss < lowest:
+                lowest = loss
+                linear.load_state_dict(candidate.state_dict())
+            done += 1
+            if on_progress(done / steps):
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of a fit is done: a share of its candidates, on documents with so many runs."""
+
+    share: float = 1.0
+    runs: float = math.inf
+
+
+def extent_within(seconds: float, linear: LinearNgrams, train: Documents) -> Extent:
+    """As much as takes about ``seconds`` at the usual speed; no clock is asked.
+
+    So the weights depend on the data and on the options alone. One candidate is fitted at least,
+    on fewer documents where all of them would take too long.
+    """
+    candidates, runs = 2 * len(STRENGTHS), min(MOST_RUNS, _runs(linear, train))
+    labels, features = linear.weight_FC.shape[1], len(linear.importance_F)
+    of_runs = ITERATIONS * 4 * runs * (labels + 8)
+    of_weights = ITERATIONS * 20 * features * labels
+    fits = min(candidates, seconds * USUAL_SPEED / (of_runs + of_weights))
+    if fits >= 1.0:
+        return Extent(math.floor(fits) / candidates, runs)
+    return Extent(1.0 / candidates, max(FEWEST_RUNS, fits * runs))
+
+
+@torch.no_grad()
+def join_linear(network: Classifier, linear: LinearNgrams, valid: Documents) -> float:
+    """Puts ``linear`` beside a network without one: the weighted mean of their logits counts.
+
+    Each is divided by its own temperature first, or the surer one would outweigh the other.
+
+    Returns:
+        The share of ``linear``, chosen so that a validation split is likeliest.
+    """
+    validated = count(linear, valid)
+    own_BC = predict(network, valid).in_scope.logits_BC
+    linear_BC = linear.logits(validated.features(linear))
+    labels_B = validated.labels_B
+    own, other = (fit_temperature(logits_BC, labels_B) for logits_BC in (own_BC, linear_BC))
+    own_BC, linear_BC = own_BC / own, linear_BC / other
+    losses = [
+        float(functional.cross_entropy(torch.lerp(own_BC, linear_BC, share), labels_B))
+        for share in SHARES
+    ]
+    share = SHARES[losses.index(min(losses))]
+    for parameter in network.output.parameters():
+        parameter.mul_((1.0 - share) / own)
+    network.linear = copy.deepcopy(linear)
+    for parameter in (network.linear.weight_FC, network.linear.bias_C):
+        parameter.mul_(share / other)
+    network.architecture = replace(
+        network.architecture, linear_ngrams=linear.longest, linear_buckets=linear.buckets
+    )
+    return share
+
+
+@torch.no_grad()
+def count(linear: LinearNgrams, documents: Documents) -> Counted:
+    """The features of all documents that have a label."""
+    documents = _chosen(documents, [i for i, at in enumerate(documents.labels) if at != OUTSIDE])
+    parts = []
+    for indices in sorted_batches(documents.lengths, budget=BATCH_TOKENS):
+        batch = collate(documents, indices)
+        row_K, feature_K, count_K = linear.counts(batch.tokens_TB, batch.lengths_B)
+        parts.append((torch.tensor(indices)[row_K], feature_K, count_K))
+    row_K, feature_K, count_K = (torch.cat(column) for column in zip(*parts, strict=True))
+    order_K = row_K.argsort(stable=True)
+    counts = Counts(row_K[order_K], feature_K[order_K], count_K[order_K])
+    return Counted(counts, torch.tensor(documents.labels))
+
+
+def _runs(linear: LinearNgrams, documents: Documents) -> int:
+    return max(1, linear.longest * sum(documents.lengths))
+
+
+def _drawn(documents: Documents, share: float) -> Documents:
+    """About that share of them, at random, but always the same; from 1 on all."""
+    if share >= 1.0:
+        return documents
+    chosen = (np.random.default_rng(0).random(len(documents)) < share).nonzero()[0].tolist()
+    return _chosen(documents, chosen)
+
+
+def _chosen(documents: Documents, places: list[int]) -> Documents:
+    return Documents(
+        [documents.tokens[place] for place in places], [documents.labels[place] for place in places]
+    )
+
+
+def _candidates(
+    linear: LinearNgrams, importance_F: Tensor, train: Counted, valid: Counted
+) -> Iterator[tuple[float, LinearNgrams]]:
+    """Fits with one importance and rising strength, each from where the one before ended, until
+    the validation loss rises; that loss and the fit, which goes on changing.
+    """
+    candidate = copy.deepcopy(linear)
+    candidate.importance_F.copy_(importance_F)
+    regression = _Regression(candidate, train)
+    of_valid = valid.features(candidate)
+    before = math.inf
+    for strength in STRENGTHS:
+        regression.descend(strength)
+        loss = temperature_loss(candidate.logits(of_valid), valid.labels_B)
+        if loss >= before:
+            return
+        before = loss
+        yield loss, candidate
+
+
+class _Regression:
+    """Logistic regression on the training split; its weights are those of ``linear``."""
+
+    def __init__(self, linear: LinearNgrams, train: Counted) -> None:
+        self._linear = linear
+        self._rows = train.features(linear)
+        self._columns = self._rows.transposed(len(linear.importance_F))
+        self._truth_BC = functional.one_hot(train.labels_B, len(linear.bias_C)).float()
+
+    def descend(self, strength: float) -> None:
+        """To the minimum of the mean loss and the weights' squares over twice the strength."""
+        weight_FC, bias_C = self._linear.weight_FC, self._linear.bias_C
+        documents = len(self._truth_BC)
+        pull = 1.0 / (strength * documents)
+        optimiser = torch.optim.LBFGS(
+            [weight_FC, bias_C],
+            max_iter=ITERATIONS,
+            history_size=5,
+            tolerance_grad=1e-6,
+            tolerance_change=1e-7,
+            line_search_fn="strong_wolfe",
+        )
+
+        @torch.no_grad()
+        def loss() -> float:  # and its gradients, by hand: autograd would hold all K by C products
+            log_chance_BC = self._linear.logits(self._rows).log_softmax(dim=1)
+            excess_BC = (log_chance_BC.exp() - self._truth_BC) / documents
+            weight_FC.grad = weighted_sums(excess_BC, self._columns) + pull * weight_FC
+            bias_C.grad = excess_BC.sum(dim=0)
+            found = -(self._truth_BC * log_chance_BC).sum() / documents
+            return float(found + 0.5 * pull * weight_FC.square().sum())
+
+        optimiser.step(loss)
+
+
+def importances(linear: LinearNgrams, train: Counted) -> tuple[Tensor, Tensor]:
+    """Of each feature, (F,): how rare it is, and how unevenly the labels have it.
+
+    The first is the logarithm of the inverse share of documents that have it; the second that of
+    the ratio between the share in one label's and in all others' (Wang and Manning, "Baselines and
+    Bigrams", 2012), the largest of all labels. Both are 0 where no document has it.
+    """
+    labels, features = len(linear.bias_C), len(linear.importance_F)
+    row_K, feature_K, _ = train.counts
+    place_K = train.labels_B[row_K] * features + feature_K
+    having_CF = torch.zeros(labels * features).index_add_(0, place_K, torch.ones(len(place_K)))
+    having_CF = having_CF.view(labels, features)
+    documents_C1 = torch.bincount(train.labels_B, minlength=labels).unsqueeze(1)
+    having_F, total = having_CF.sum(dim=0), len(train)
+    rarity_F = 1.0 + torch.log((1.0 + total) / (1.0 + having_F))
+    inside_CF = (1.0 + having_CF) / (2.0 + documents_C1)
+    outside_CF = (1.0 + having_F - having_CF) / (2.0 + total - documents_C1)
+    contrast_F = torch.log(inside_CF / outside_CF).abs().amax(dim=0)
+    seen_F = having_F > 0
+    return rarity_F * seen_F, contrast_F * seen_F

@@ -1,0 +1,123 @@
+"""What a classifier takes over from a trained language model: tokens, and the encoder's weights.
+
+The encoder is all beneath the output layer: embedding, recurrent layers, learned first state
+(Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification", 2018). Words of
+the training data that the language model never had join its vocabulary. Knows no training loop.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from model.artifact import Artifact, load_artifact
+from model.networks import Classifier, LanguageModel
+from model.tokenization.tokenizer import Tokenizer
+from model.tokenization.tokenizer_training import extend_tokenizer
+from training.config.classifier import ClassifierRecipe
+from training.errors import RecipeError
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """A trained language model, and its tokenizer with the words of the training data added."""
+
+    network: LanguageModel
+    known: Tokenizer
+    tokenizer: Tokenizer
+
+
+def load_encoder(recipe: ClassifierRecipe, texts: Sequence[str], minimum_count: int) -> Encoder:
+    """Reads the artifact that the recipe names in ``from_``.
+
+    Raises:
+        ArtifactError, RecipeError: it cannot be read, is no language model, or is another than the
+            recipe asks for.
+        VocabularyError: it has more tokens than the recipe allows.
+    """
+    assert recipe.from_ is not None
+    artifact = load_artifact(Path(os.path.expandvars(recipe.from_)))
+    network = artifact.network
+    if not isinstance(network, LanguageModel):
+        raise RecipeError(
+            f"--from: {recipe.from_} is a classifier; give the artifact of a language model"
+        )
+    if recipe.vectors is not None:
+        raise RecipeError("--vectors: the embedding begins from --from; leave one out")
+    if recipe.bidirectional:
+        raise RecipeError(
+            f"--bidirectional: {recipe.from_} reads from left to right only, and so does what "
+            "begins from it; leave it out"
+        )
+    _check_same(recipe, artifact)
+    tokenizer = extend_tokenizer(
+        artifact.tokenizer, texts, vocabulary=recipe.vocabulary, minimum_count=minimum_count
+    )
+    return Encoder(network, artifact.tokenizer, tokenizer)
+
+
+def as_encoded(recipe: ClassifierRecipe, encoder: Encoder) -> ClassifierRecipe:
+    """The recipe with the encoder's cell, widths and tokenizer."""
+    a = encoder.network.architecture
+    return replace(
+        recipe,
+        tokenizer=encoder.known.kind,
+        cell=a.cell,
+        layers=a.layers,
+        hidden=a.hidden,
+        embedding=a.embedding,
+        bidirectional=False,
+    )
+
+
+@torch.no_grad()
+def transfer(encoder: Encoder, network: Classifier) -> None:
+    """Gives the classifier, which is of the same widths, the encoder's weights."""
+    weights: dict[str, Tensor] = dict(encoder.network.named_parameters())
+    weights["embedding.weight"] = extended_embedding(encoder)
+    for name, parameter in network.named_parameters():
+        if name in weights and not name.startswith("output."):
+            parameter.copy_(weights[name])
+
+
+def extended_embedding(encoder: Encoder) -> Tensor:
+    """Vectors (V, E) of the longer vocabulary.
+
+    A new word begins as the same word in another spelling (capitals, the space before it) if the
+    language model had it so, else as the mean of all words.
+    """
+    old_VE, size = encoder.network.embedding.weight, encoder.known.size
+    new_VE = old_VE.mean(dim=0).repeat(encoder.tokenizer.size, 1)
+    new_VE[: size - 1] = old_VE[:-1]
+    new_VE[-1] = old_VE[-1]  # [END] is the last of both
+    spellings: dict[str, int] = {}
+    for token, text in enumerate(encoder.known.vocabulary()[:-1]):
+        spellings.setdefault(_plain(text), token)  # the most frequent one comes first
+    for token in range(size - 1, encoder.tokenizer.size - 1):
+        alike = spellings.get(_plain(encoder.tokenizer.text_of(token)))
+        if alike is not None:
+            new_VE[token] = old_VE[alike]
+    return new_VE
+
+
+def _plain(text: str) -> str:
+    return text.strip().lower()
+
+
+def _check_same(recipe: ClassifierRecipe, artifact: Artifact) -> None:
+    """What is asked for explicitly must be what the artifact has."""
+    a = artifact.manifest.architecture
+    has = {"tokenizer": artifact.tokenizer.kind} | {
+        name: getattr(a, name) for name in ("cell", "layers", "hidden", "embedding")
+    }
+    for name, value in has.items():
+        asked = getattr(recipe, name)
+        if asked not in (None, value):
+            raise RecipeError(
+                f"--{name} {asked}: the encoder of {recipe.from_} has {name} {value}; leave it out"
+            )
