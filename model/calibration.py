@@ -21,7 +21,7 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class OutOfScope:
-    """A text belongs to no label with the probability sigmoid(bias - weight x sureness).
+    """A text belongs to no label with the probability sigmoid(bias - weight x confidence_log_odds).
 
     ``label`` is what that is answered as.
     """
@@ -45,7 +45,7 @@ class Calibration:
 UNCALIBRATED = Calibration(1.0)
 
 
-def sureness(logits_BC: Numbers) -> Doubles:
+def confidence_log_odds(logits_BC: Numbers) -> Doubles:
     """The log-odds of the likeliest label against all others together, (B,)."""
     ordered_BC = np.sort(logits_BC.astype(np.float64), axis=1)
     others_B = np.logaddexp.reduce(ordered_BC[:, :-1], axis=1)
@@ -59,6 +59,6 @@ def log_probabilities(logits_BC: Numbers, calibration: Calibration) -> Doubles:
     beyond = calibration.out_of_scope
     if beyond is None:
         return labels_BC
-    odds_B1 = (beyond.bias - beyond.weight * sureness(logits_BC))[:, None]
+    odds_B1 = (beyond.bias - beyond.weight * confidence_log_odds(logits_BC))[:, None]
     within_B1, outside_B1 = -np.logaddexp(0.0, odds_B1), -np.logaddexp(0.0, -odds_B1)
     return np.concatenate([labels_BC + within_B1, outside_B1], axis=1)

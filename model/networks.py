@@ -19,7 +19,7 @@ from model.linear_ngrams import LinearNgrams
 from model.ngrams import ngram_buckets
 from model.output_layer import build_output
 from model.recurrent import build_recurrent, layer_weights, run_segments, segments_between_starts
-from model.regularization import NO_REGULARISATION, Regularisation, embed, locked_dropout
+from model.regularization import NO_REGULARIZATION, Regularization, embed, locked_dropout
 from model.state import State
 
 
@@ -52,11 +52,11 @@ class LanguageModel(nn.Module):
     def __init__(
         self,
         architecture: LanguageModelArchitecture,
-        regularisation: Regularisation = NO_REGULARISATION,
+        regularization: Regularization = NO_REGULARIZATION,
     ) -> None:
         super().__init__()
         self.architecture = architecture
-        self.regularisation = regularisation
+        self.regularization = regularization
         a = architecture
         self.embedding = word_vectors(a.vocabulary, a.embedding)
         self.recurrent = build_recurrent(a.cell, a.embedding, a.hidden, a.layers)
@@ -79,7 +79,7 @@ class LanguageModel(nn.Module):
         Where ``starts_TB`` (bool) is true, that row's state is replaced by the learned first state
         before the token is read, so nothing is carried over a document's border.
         """
-        drop, training = self.regularisation, self.training
+        drop, training = self.regularization, self.training
         values = embed(self.embedding, tokens_TB, drop.embedding, training)
         values = locked_dropout(values, drop.input, training)
         first = self.initial_state(tokens_TB.shape[1])
@@ -109,7 +109,7 @@ class LanguageModel(nn.Module):
     def logits(self, hidden_TBH: Tensor) -> Tensor:
         """Log-probabilities (..., V) of the next token from hidden states (..., H).
 
-        Unnormalised ones of a full softmax; those of an adaptive softmax are normalised.
+        Unnormalized ones of a full softmax; those of an adaptive softmax are normalized.
         """
         return self.output(self.projected(hidden_TBH))  # type: ignore[no-any-return]
 
@@ -130,11 +130,11 @@ class Classifier(nn.Module):
     def __init__(
         self,
         architecture: ClassifierArchitecture,
-        regularisation: Regularisation = NO_REGULARISATION,
+        regularization: Regularization = NO_REGULARIZATION,
     ) -> None:
         super().__init__()
         self.architecture = architecture
-        self.regularisation = regularisation
+        self.regularization = regularization
         a = architecture
         self.embedding = word_vectors(a.vocabulary, a.embedding)
         self.recurrent = build_recurrent(
@@ -156,7 +156,7 @@ class Classifier(nn.Module):
 
     def forward(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
         """Logits (B, C). Steps at or beyond a row's length (each at least 1) have no influence."""
-        drop = self.regularisation
+        drop = self.regularization
         words_TBE = self.token_vectors(tokens_TB, lengths_B)
         values = locked_dropout(words_TBE, drop.input, self.training)
         for layer in range(self.architecture.layers):
@@ -168,7 +168,7 @@ class Classifier(nn.Module):
 
     def token_vectors(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
         """What the first layer reads (T, B, E): vectors of the tokens, and of their n-grams."""
-        a, drop = self.architecture, self.regularisation
+        a, drop = self.architecture, self.regularization
         values_TBE = embed(self.embedding, tokens_TB, drop.embedding, self.training)
         if self.ngram_embedding is not None:
             for buckets_TB in ngram_buckets(tokens_TB, lengths_B, a.ngrams, a.ngram_buckets):
@@ -188,7 +188,7 @@ class Classifier(nn.Module):
         if self.architecture.pools_words:
             pooled_BF = torch.cat([pooled_BF, *max_and_mean(words_TBE, lengths_B)], dim=1)
         hidden_BM = functional.relu(self.mlp(pooled_BF))
-        hidden_BM = functional.dropout(hidden_BM, self.regularisation.mlp, self.training)
+        hidden_BM = functional.dropout(hidden_BM, self.regularization.mlp, self.training)
         logits_BC: Tensor = self.output(hidden_BM)
         return logits_BC if self.linear is None else logits_BC + self.linear(tokens_TB, lengths_B)
 
@@ -202,7 +202,7 @@ class Classifier(nn.Module):
 
     def _run(self, values_TBF: Tensor, layer: int, *, reverse: bool) -> Tensor:
         a = self.architecture
-        drop = self.regularisation.weight if self.training else 0.0
+        drop = self.regularization.weight if self.training else 0.0
         weights = layer_weights(self.recurrent, a.cell, layer, reverse=reverse, drop=drop)
         cell_L1H = self.initial_cell_L1H if a.cell == "lstm" else None
         first = State(self.initial_hidden_L1H, cell_L1H).layer(layer * a.directions + reverse)

@@ -1,4 +1,4 @@
-"""Runs of neighbouring tokens, hashed into a fixed number of buckets.
+"""Runs of neighboring tokens, hashed into a fixed number of buckets.
 
 What a suffix or a pair of letters means is seen at once when it has a vector of its own, where a
 recurrent layer has to learn to spell it (Bojanowski et al., "Enriching Word Vectors with Subword

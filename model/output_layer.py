@@ -80,7 +80,7 @@ class FullOutput(nn.Linear):
         nn.init.zeros_(self.bias)
 
     @torch.no_grad()
-    def begin_at(self, shares_V: Tensor) -> None:
+    def init_bias_from_frequencies(self, shares_V: Tensor) -> None:
         """Before training: predicts each word as often as it stands in the data.
 
         Learning that takes long, longest for rare words, which a sampled softmax seldom meets.
@@ -117,7 +117,7 @@ class AdaptiveOutput(nn.Module):
                 self.tails.append(_NarrowTail(width, max(1, width // division**place), end - begin))
 
     @torch.no_grad()
-    def begin_at(self, shares_V: Tensor) -> None:
+    def init_bias_from_frequencies(self, shares_V: Tensor) -> None:
         """As of the full softmax; the entry of a tail is as likely as its words together."""
         self.bias.copy_(shares_V.log())
         in_tails = [shares_V[begin:end].sum() for begin, end in pairwise(self._borders)]

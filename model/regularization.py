@@ -14,7 +14,7 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Regularisation:
+class Regularization:
     """Probabilities, each from 0 up to but not including 1.
 
     ``input``: of the embedded tokens; ``hidden``: between layers; ``output``: of the last layer's
@@ -39,7 +39,7 @@ class Regularisation:
                 raise ValueError(f"{field.name} dropout: expected 0 <= p < 1, got {value}")
 
 
-NO_REGULARISATION = Regularisation()
+NO_REGULARIZATION = Regularization()
 
 
 def locked_dropout(values_TBF: Tensor, probability: float, training: bool) -> Tensor:

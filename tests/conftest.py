@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from hypothesis import HealthCheck, settings
 
-# No deadline: it would depend on the machine. Derandomised: a failure seen once is seen again.
+# No deadline: it would depend on the machine. Derandomized: a failure seen once is seen again.
 settings.register_profile(
     "unroll",
     deadline=None,

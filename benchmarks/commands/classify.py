@@ -16,7 +16,7 @@ from benchmarks.measurements.classification import (
     ClassifyPlan,
     made_up_documents,
     measure_all,
-    summarise,
+    summarize,
 )
 from model.artifact import load_artifact
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
 
 def classify_report(found: list[Classified], model: str) -> Report:
     """A row for each number of clients and server."""
-    summary = sorted(summarise(found), key=lambda one: one.clients)
+    summary = sorted(summarize(found), key=lambda one: one.clients)
     ours = {one.clients: one for one in summary if one.server == found[0].server}
     rows = [
         (

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#1b6ca8", "#e07a1f", "#7a7a7a", "#3d9a50", "#a83279", "#c9a800")
+COLORS = ("#1b6ca8", "#e07a1f", "#7a7a7a", "#3d9a50", "#a83279", "#c9a800")
 Line = tuple[Sequence[float], Sequence[float]]  # places and values
 WIDTH, HEIGHT = 4.6, 3.3  # of one panel, in inches
 
@@ -33,13 +33,13 @@ class Panel:
 
 
 def bars(panels: Sequence[Sequence[Panel]]) -> Figure:
-    """Panels in rows; one legend for all, so series of one name have one colour."""
+    """Panels in rows; one legend for all, so series of one name have one color."""
     figure, grid = _canvas(len(panels), max(map(len, panels)))
     names = list(dict.fromkeys(name for row in panels for panel in row for name in panel.series))
-    colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
+    colors = {name: COLORS[index % len(COLORS)] for index, name in enumerate(names)}
     for row, axes_row in zip(panels, grid, strict=True):
         for panel, axes in zip(row, axes_row, strict=False):
-            _draw_bars(axes, panel, colours)
+            _draw_bars(axes, panel, colors)
         for axes in axes_row[len(row) :]:
             axes.set_axis_off()
     handles = {
@@ -60,7 +60,7 @@ def bars(panels: Sequence[Sequence[Panel]]) -> Figure:
 
 def legend_columns(names: Sequence[str], inches: float) -> int:
     """One line where the names fit into it, else a line for each."""
-    letters = sum(len(name) + 8 for name in names)  # 8: the patch of colour and the room around
+    letters = sum(len(name) + 8 for name in names)  # 8: the patch of color and the room around
     return max(1, len(names)) if letters < 14 * inches else 1
 
 
@@ -72,8 +72,8 @@ def lines(
 ) -> Figure:
     """One panel with a line for each series: where, and how much; the axis begins at 0."""
     figure, ((axes,),) = _canvas(1, 1, width=7.0)
-    for (name, (places, values)), colour in zip(series.items(), COLOURS, strict=False):
-        axes.plot(places, values, label=name, color=colour, linewidth=1.5)
+    for (name, (places, values)), color in zip(series.items(), COLORS, strict=False):
+        axes.plot(places, values, label=name, color=color, linewidth=1.5)
     axes.set(title=title, xlabel=across, ylabel=axis)
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", alpha=0.3)
@@ -88,11 +88,11 @@ def _canvas(rows: int, columns: int, width: float = WIDTH) -> tuple[Figure, list
     return figure, figure.subplots(rows, columns, squeeze=False).tolist()
 
 
-def _draw_bars(axes: Axes, panel: Panel, colours: Mapping[str, str]) -> None:
+def _draw_bars(axes: Axes, panel: Panel, colors: Mapping[str, str]) -> None:
     width = 0.8 / max(1, len(panel.series))
     for index, (name, values) in enumerate(panel.series.items()):
         places = [group + (index + 0.5) * width - 0.4 for group in range(len(panel.groups))]
-        drawn = axes.bar(places, values, width, label=name, color=colours[name])
+        drawn = axes.bar(places, values, width, label=name, color=colors[name])
         texts = ["" if math.isnan(value) else shortened(value, panel.figures) for value in values]
         axes.bar_label(drawn, texts, fontsize=6, padding=1)
     axes.set_xticks(range(len(panel.groups)), panel.groups)

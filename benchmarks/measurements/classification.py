@@ -96,7 +96,7 @@ def measure(plan: ClassifyPlan, candidate: Candidate, clients: int) -> Classifie
     )
 
 
-def summarise(found: Sequence[Classified]) -> list[Classified]:
+def summarize(found: Sequence[Classified]) -> list[Classified]:
     """One for each server and number of clients: the median of every figure."""
     names = [field.name for field in fields(Classified) if field.name not in IDENTITY]
     return [

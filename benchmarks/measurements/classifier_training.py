@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness.subprocesses import measured, run_module
-from benchmarks.peers.labelled_texts import read_texts
+from benchmarks.peers.labeled_texts import read_texts
 
 PEERS = {
     "TF-IDF and linear SVM": "benchmarks.peers.linear_classifier",

@@ -33,9 +33,9 @@ def compare(plan: TrainingPlan) -> dict[str, dict[str, float]]:
     ours = plan.out / "unroll"
     train_ours(plan, ours)
     runs = {"Unroll": ours}
-    for optimiser in ("sgd", "adam"):
-        runs[f"plain script, {optimiser}"] = plan.out / f"plain-{optimiser}"
-        train_plain(plan, optimiser, ours / "tokenizer.json", plan.out / f"plain-{optimiser}")
+    for optimizer in ("sgd", "adam"):
+        runs[f"plain script, {optimizer}"] = plan.out / f"plain-{optimizer}"
+        train_plain(plan, optimizer, ours / "tokenizer.json", plan.out / f"plain-{optimizer}")
     splits = {"valid": plan.valid, "test": plan.test}
     return {
         name: {split: perplexity(artifact, files) for split, files in splits.items() if files}
@@ -55,13 +55,13 @@ def train_ours(plan: TrainingPlan, out: Path) -> None:
     )
 
 
-def train_plain(plan: TrainingPlan, optimiser: str, tokenizer: Path, out: Path) -> None:
+def train_plain(plan: TrainingPlan, optimizer: str, tokenizer: Path, out: Path) -> None:
     """Runs the plain script."""
     run_module(
         *("benchmarks.peers.word_language_model", "--tokenizer", str(tokenizer)),
         *("--train", *map(str, plan.train), "--valid", *map(str, plan.valid)),
         *("--hidden", str(plan.hidden), "--layers", str(plan.layers)),
-        *("--minutes", str(plan.minutes), "--optimiser", optimiser, "--out", str(out)),
+        *("--minutes", str(plan.minutes), "--optimizer", optimizer, "--out", str(out)),
     )
 
 

@@ -144,7 +144,7 @@ def check_generator(plan: Plan) -> list[GeneratorCheck]:
     return found
 
 
-def summarise(found: Sequence[Measurement]) -> list[Measurement]:
+def summarize(found: Sequence[Measurement]) -> list[Measurement]:
     """One measurement for each size, load and server: the median of every figure."""
     names = [field.name for field in fields(Measurement) if field.name not in IDENTITY]
     groups = grouped(found, lambda one: (one.size, one.server, one.streams))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import fasttext
 
-from benchmarks.peers.labelled_texts import Texts, peer_options, read_texts, write_answers
+from benchmarks.peers.labeled_texts import Texts, peer_options, read_texts, write_answers
 
 MARK = "__label__"
 

@@ -4,7 +4,7 @@
         --minutes N --threads N --seed N --answers FILE
 
 Words with pairs of words, or characters within words up to five in a row, with sublinear counts,
-and four strengths of regularisation: the validation split chooses, as far as the minutes go.
+and four strengths of regularization: the validation split chooses, as far as the minutes go.
 """
 
 import os
@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import LinearSVC
 
-from benchmarks.peers.labelled_texts import peer_options, read_texts, write_answers
+from benchmarks.peers.labeled_texts import peer_options, read_texts, write_answers
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)
 

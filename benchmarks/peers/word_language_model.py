@@ -1,7 +1,7 @@
 """The training script most people write first: nn.LSTM, truncated backpropagation, full softmax.
 
     python -m benchmarks.peers.word_language_model --tokenizer FILE --train FILES --valid FILES
-        --minutes 10 --hidden 200 --layers 2 --optimiser sgd|adam --out DIR
+        --minutes 10 --hidden 200 --layers 2 --optimizer sgd|adam --out DIR
 
 In the manner of PyTorch's word language model example, with its customary settings: batch 20,
 windows of 35, dropout 0.2, gradients clipped at 0.25, tied weights; SGD from a rate of 20, divided
@@ -88,7 +88,7 @@ def loss_on(network: ExampleNetwork, tokens_TB: Tensor) -> float:
 
 
 def train_epoch(
-    network: ExampleNetwork, optimiser: torch.optim.Optimizer, tokens_TB: Tensor, deadline: float
+    network: ExampleNetwork, optimizer: torch.optim.Optimizer, tokens_TB: Tensor, deadline: float
 ) -> bool:
     """One pass over the data; False if the time was over before its end."""
     state: PlainState | None = None
@@ -97,10 +97,10 @@ def train_epoch(
             return False
         logits, after = network(inputs, None if state is None else detached(state))
         state = after
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten()).backward()
         nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-        optimiser.step()
+        optimizer.step()
     return True
 
 
@@ -111,19 +111,19 @@ def train(
 
     The evaluation after the deadline is not counted against the script.
     """
-    rate = RATES[args.optimiser]
-    kind = torch.optim.SGD if args.optimiser == "sgd" else torch.optim.Adam
-    optimiser = kind(network.parameters(), lr=rate)
+    rate = RATES[args.optimizer]
+    kind = torch.optim.SGD if args.optimizer == "sgd" else torch.optim.Adam
+    optimizer = kind(network.parameters(), lr=rate)
     best, best_weights = math.inf, copy.deepcopy(network.state_dict())
     go_on = True
     while go_on:
-        go_on = train_epoch(network, optimiser, train_TB, args.deadline)
+        go_on = train_epoch(network, optimizer, train_TB, args.deadline)
         loss = loss_on(network, valid_TB)
-        print(f"{args.optimiser}: validation perplexity {math.exp(loss):.1f}", flush=True)
+        print(f"{args.optimizer}: validation perplexity {math.exp(loss):.1f}", flush=True)
         if loss < best:
             best, best_weights = loss, copy.deepcopy(network.state_dict())
-        elif args.optimiser == "sgd":
-            for group in optimiser.param_groups:
+        elif args.optimizer == "sgd":
+            for group in optimizer.param_groups:
                 group["lr"] /= 4
     network.load_state_dict(best_weights)
     return best
@@ -148,7 +148,7 @@ def save(network: ExampleNetwork, args: argparse.Namespace, tokenizer: Tokenizer
         network=ours,
         tokenizer=tokenizer,
         name=args.out.name,
-        provenance={"recipe": f"plain script, {args.optimiser}, {args.minutes} minutes"},
+        provenance={"recipe": f"plain script, {args.optimizer}, {args.minutes} minutes"},
         metrics={},
     )
 
@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--hidden", type=int, default=200)
     parser.add_argument("--layers", type=int, default=2)
-    parser.add_argument("--optimiser", choices=sorted(RATES), default="sgd")
+    parser.add_argument("--optimizer", choices=sorted(RATES), default="sgd")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from benchmarks.harness.plots import Panel, bars
 from benchmarks.harness.report import Report, Table
 from benchmarks.harness.statistics import NONE, grouped, ratio
-from benchmarks.measurements.serving import GeneratorCheck, Measurement, summarise
+from benchmarks.measurements.serving import GeneratorCheck, Measurement, summarize
 
 HEADINGS = (
     "streams",
@@ -46,7 +46,7 @@ def serving_report(
     kernel: str,
 ) -> Report:
     """All of it. ``titles``: the sizes in words; ``kernel``: what the service ran on."""
-    summary = summarise(found)
+    summary = summarize(found)
     by_size = grouped(summary, lambda one: one.size)
     tables = [
         Table(f"{size}: LSTM {titles[size]}", HEADINGS, rows(part), texts=2)

@@ -148,7 +148,7 @@ def _finish(backend: Backend, decoder: decoders.Decoder) -> Tokenizer:
 
 
 def _split_rule(*, pretokenized: bool, lossless: bool) -> tuple[Regex, str, bool]:
-    """Pattern, behaviour and inversion of the pre-tokenizer."""
+    """Pattern, behavior and inversion of the pre-tokenizer."""
     if lossless:
         pattern = BETWEEN_SPACES_WITH_SPACES if pretokenized else WORDS_WITH_SPACES
         return Regex(pattern), "isolated", False

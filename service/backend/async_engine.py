@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _LONG_TEXT = 4_000
-"""Characters over which tokenising would hold up the other streams: about a millisecond."""
+"""Characters over which tokenizing would hold up the other streams: about a millisecond."""
 _STATE_SHARE = 16
 """How much cheaper a character of a state is to read than one of a text."""
 _LAST_TURN_SECONDS = 1.0

@@ -63,5 +63,5 @@ print("torch._dynamo" in sys.modules)
 
 
 def test_loading_an_artifact_does_not_load_torchs_compiler() -> None:
-    """It is eight hundred modules and a second of every start; some initialisers ask for it."""
+    """It is eight hundred modules and a second of every start; some initializers ask for it."""
     assert said_by(LOADS) == ["False"]

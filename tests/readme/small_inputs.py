@@ -6,11 +6,11 @@ import random
 from pathlib import Path
 
 NOUNS = ("law", "laws", "country", "countries", "king", "kings")
-LABELLED = {"positive": "a {} film", "negative": "a dull {} story", "neutral": "the {} is a film"}
+LABELED = {"positive": "a {} film", "negative": "a dull {} story", "neutral": "the {} is a film"}
 
 
 def write_small_inputs(directory: Path) -> None:
-    """Text, labelled documents with a label for what belongs to no other, and minimal pairs."""
+    """Text, labeled documents with a label for what belongs to no other, and minimal pairs."""
     chance = random.Random(0)
     sentences = [f"the {noun} of the country {_verb(noun)} good ." for noun in NOUNS]
     for name in ("mytext.txt", "other.txt"):
@@ -20,7 +20,7 @@ def write_small_inputs(directory: Path) -> None:
         rows = [
             f"{label},{text.format(chance.choice(NOUNS))} {number}"
             for number in range(30)
-            for label, text in {**LABELLED, "none": "of the {}"}.items()
+            for label, text in {**LABELED, "none": "of the {}"}.items()
         ]
         text = "\n".join(["label,text", *rows, ""])
         (directory / name).write_text(text, encoding="utf-8")

@@ -38,7 +38,7 @@ class AdditiveLanguageModel(nn.Module):
         return steps
 
     def logits(self, hidden_TBH: Tensor) -> Tensor:
-        """Unnormalised log-probabilities (..., V) of the next token."""
+        """Unnormalized log-probabilities (..., V) of the next token."""
         return self.output(hidden_TBH)  # type: ignore[no-any-return]
 
     def _features(self, tokens_TB: Tensor) -> Tensor:

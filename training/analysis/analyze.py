@@ -23,7 +23,12 @@ from training.analysis.gate_saturation import gate_saturation
 from training.analysis.gradient_flow import Flow, gradient_flow
 from training.analysis.networks import ADDITIVE, InspectedNetwork, build_small_network
 from training.analysis.results import Findings, NetworkFindings
-from training.analysis.short_training import BriefSettings, Course, mean_loss, train_briefly
+from training.analysis.short_training import (
+    ShortTrainingSettings,
+    TrainingCurve,
+    mean_loss,
+    train_short,
+)
 from training.config.gradients import GradientRecipe
 from training.errors import DivergedError
 from training.runs.progress import Progress
@@ -75,14 +80,14 @@ class Investigation:
         recipe = self.recipe
         network = build_small_network(name, self.text.vocabulary, recipe)
         initial, initial_loss = self._flow(network), self._loss(network)
-        settings = BriefSettings(
+        settings = ShortTrainingSettings(
             steps=recipe.steps,
             batch=recipe.batch,
             learning_rate=recipe.learning_rate,
             clip_norm=recipe.clip_norm,
             seed=recipe.seed,
         )
-        train_briefly(network, self.text.excerpts_to_train(recipe), settings, self.work.step)
+        train_short(network, self.text.excerpts_to_train(recipe), settings, self.work.step)
         if not math.isfinite(self._loss(network)):
             raise DivergedError(
                 f"{name}: the loss is no longer a number after training; give a lower "
@@ -94,17 +99,17 @@ class Investigation:
         """As it is."""
         return self._look(network, artifact.manifest.name, initial=None, initial_loss=None)
 
-    def exploding(self) -> dict[str, Course]:
+    def exploding(self) -> dict[str, TrainingCurve]:
         """An Elman network with recurrent weights that are too large, trained in three ways."""
         recipe = self.recipe
         network = build_small_network("elman", self.text.vocabulary, recipe)
         assert isinstance(network, LanguageModel)
         scale_to_radius(network, recipe.radius)
-        settings = BriefSettings(
+        settings = ShortTrainingSettings(
             steps=recipe.explosion_steps,
             batch=recipe.batch,
             learning_rate=recipe.explosion_rate,
-            optimiser="sgd",
+            optimizer="sgd",
             clip_norm=recipe.clip_norm,
             clip_value=recipe.clip_value,
             seed=recipe.seed,

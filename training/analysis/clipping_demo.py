@@ -14,7 +14,12 @@ import torch
 from model.networks import LanguageModel
 from training.analysis.excerpts import ExcerptSource
 from training.analysis.gradient_flow import spectral_radius
-from training.analysis.short_training import BriefSettings, Course, OnStep, train_briefly
+from training.analysis.short_training import (
+    OnStep,
+    ShortTrainingSettings,
+    TrainingCurve,
+    train_short,
+)
 
 
 def scale_to_radius(network: LanguageModel, radius: float) -> None:
@@ -28,9 +33,9 @@ def scale_to_radius(network: LanguageModel, radius: float) -> None:
 def clipping_courses(
     network: LanguageModel,
     source: ExcerptSource,
-    settings: BriefSettings,
+    settings: ShortTrainingSettings,
     on_step: OnStep,
-) -> dict[str, Course]:
+) -> dict[str, TrainingCurve]:
     """The course of "none", "norm" and "value", each from the weights that ``network`` has."""
     ways = {
         "none": replace(settings, clip_norm=0.0, clip_value=0.0),
@@ -38,6 +43,6 @@ def clipping_courses(
         "value": replace(settings, clip_norm=0.0),
     }
     return {
-        way: train_briefly(copy.deepcopy(network), source, chosen, on_step)
+        way: train_short(copy.deepcopy(network), source, chosen, on_step)
         for way, chosen in ways.items()
     }

@@ -25,7 +25,7 @@ ADDITIVE = "additive"
 def build_small_network(name: str, vocabulary: int, recipe: GradientRecipe) -> InspectedNetwork:
     """One recurrent layer of that cell, or the additive recurrence; the seed decides its weights.
 
-    torch's own initialisation draws all weights and biases evenly from -1/sqrt(H) to 1/sqrt(H).
+    torch's own initialization draws all weights and biases evenly from -1/sqrt(H) to 1/sqrt(H).
     """
     torch.manual_seed(recipe.seed)
     if name == ADDITIVE:
@@ -41,7 +41,7 @@ def build_small_network(name: str, vocabulary: int, recipe: GradientRecipe) -> I
             layers=1,
         )
     )
-    if recipe.initialisation == "torch":
+    if recipe.initialization == "torch":
         network.recurrent.reset_parameters()
     return network
 

@@ -9,7 +9,7 @@ from typing import Any
 from training.analysis.effective_context import Context
 from training.analysis.gate_saturation import Saturation
 from training.analysis.gradient_flow import Flow
-from training.analysis.short_training import Course
+from training.analysis.short_training import TrainingCurve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Findings:
 
     text: str
     networks: list[NetworkFindings]
-    clipping: dict[str, Course] = field(default_factory=dict)
+    clipping: dict[str, TrainingCurve] = field(default_factory=dict)
 
     def network(self, name: str) -> NetworkFindings | None:
         """The one of that name, if it was looked into."""

@@ -33,14 +33,14 @@ from training.runtime.threads import set_threads
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementRequest:
-    """What is asked; ``before``, ``capitalise`` and ``full_stop`` as in ``SentenceForm``."""
+    """What is asked; ``before``, ``capitalize`` and ``full_stop`` as in ``SentenceForm``."""
 
     artifact: Path
     pairs: tuple[str, ...] = ()
     trace: str | None = None
     words: str | None = None
     before: str = "."
-    capitalise: bool = True
+    capitalize: bool = True
     full_stop: bool = False
     threads: int | None = None
     json_file: Path | None = None
@@ -112,7 +112,7 @@ def _language_model(directory: Path) -> tuple[Artifact, LanguageModel]:
 def _form(artifact: Artifact, request: AgreementRequest) -> SentenceForm:
     return SentenceForm(
         before=request.before,
-        capitalise=request.capitalise,
+        capitalize=request.capitalize,
         full_stop=request.full_stop,
         apart=stands_apart(artifact.tokenizer),
     )
@@ -134,7 +134,7 @@ def _judged(
 
 def _told(form: SentenceForm) -> str:
     read = f"sentences are read after {form.before!r}" if form.before else "sentences are read bare"
-    first = "with a capital first letter" if form.capitalise else "with their first letter as it is"
+    first = "with a capital first letter" if form.capitalize else "with their first letter as it is"
     last = ", a full stop added" if form.full_stop else ""
     return f"{read}, {first}{last}"
 

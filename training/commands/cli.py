@@ -206,7 +206,7 @@ def _add_agreement_options(parser: argparse.ArgumentParser) -> None:
         help='what is read before each sentence, not scored; "" for nothing (default: a full stop)',
     )
     parser.add_argument(
-        "--capitalise",
+        "--capitalize",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="begin each sentence with a capital letter (default: yes)",

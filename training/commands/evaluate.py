@@ -31,9 +31,9 @@ from training.evaluation.metric_names import (
     OF_LANGUAGE_MODELS,
     OUT_OF_SCOPE,
     UNDERSTATED,
+    format_name,
+    format_value,
     left_out,
-    told_name,
-    told_value,
     understated,
 )
 from training.naming import listed, nearest
@@ -189,7 +189,7 @@ def _write_page(
     else:
         meanings, sections = OF_CLASSIFIERS, classifier_sections(found)
     rows = [
-        (told_name(name), _marked(name, found.figures), meanings.get(name, ""))
+        (format_name(name), _marked(name, found.figures), meanings.get(name, ""))
         for name in found.figures
         if not name.startswith(OUT_OF_SCOPE)  # they have a part of their own
     ]
@@ -214,7 +214,7 @@ def _reading_options(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 def _table(artifact: Artifact, figures: Mapping[str, float]) -> str:
     title = f"{artifact.manifest.name} ({artifact.manifest.kind})"
-    rows = [(told_name(name), told_value(name, value)) for name, value in figures.items()]
+    rows = [(format_name(name), format_value(name, value)) for name, value in figures.items()]
     names, values = (max(len(row[i]) for row in rows) for i in (0, 1))
     marks = [MARK * (name in understated(figures)) for name in figures]
     lines = [
@@ -225,13 +225,13 @@ def _table(artifact: Artifact, figures: Mapping[str, float]) -> str:
 
 
 def _marked(name: str, figures: Mapping[str, float]) -> str:
-    return told_value(name, figures[name]) + MARK * (name in understated(figures))
+    return format_value(name, figures[name]) + MARK * (name in understated(figures))
 
 
 def _footnotes(figures: Mapping[str, float]) -> list[str]:
     """What is to be said about figures that unknown words make too low."""
     notes = [f"{MARK} {UNDERSTATED}"] if understated(figures) else []
-    missing = ", ".join(map(told_name, left_out(figures)))
+    missing = ", ".join(map(format_name, left_out(figures)))
     return [*notes, f"{missing}: {LEFT_OUT}"] if missing else notes
 
 

@@ -1,4 +1,4 @@
-"""``python -m training classifier``: from labelled documents to an artifact.
+"""``python -m training classifier``: from labeled documents to an artifact.
 
 Puts the parts together (data, tokenizer, network, run), saves the model whenever an evaluation
 keeps its weights and the run every now and then, and at the end calibrates the kept weights on the
@@ -20,7 +20,13 @@ from training.runs.directory import Invocation, RunDirectory
 from training.runs.loop import train
 from training.runs.resolve import fresh_recipe, reading_data, resumed_recipe
 from training.runs.tensorboard import TensorBoardLog, require_tensorboard
-from training.runtime.distributed import Order, Team, check_processes, follow, launched_team
+from training.runtime.distributed import (
+    Command,
+    ProcessGroup,
+    check_processes,
+    follow,
+    launched_team,
+)
 from training.runtime.signals import Interruption
 from training.trainers.classifier import ClassifierRun, Evaluation
 from training.trainers.classifier_checkpoints import Keeper
@@ -64,7 +70,7 @@ def run(invocation: Invocation) -> int:
 def _lead(
     invocation: Invocation,
     directory: RunDirectory,
-    team: Team,
+    team: ProcessGroup,
     began: float,
     checkpoint: Checkpoint | None,
 ) -> int:
@@ -80,7 +86,9 @@ def _lead(
     return _train(_Begun(training, prepared, keeper), directory, invocation.tensorboard)
 
 
-def _follow(invocation: Invocation, directory: RunDirectory, team: Team, began: float) -> int:
+def _follow(
+    invocation: Invocation, directory: RunDirectory, team: ProcessGroup, began: float
+) -> int:
     """Goes on from what the leader has saved before its first step."""
 
     def begin() -> ClassifierRun:
@@ -101,7 +109,12 @@ class _Begun(NamedTuple):
 
 
 def _begin(
-    recipe: ClassifierRecipe, directory: RunDirectory, team: Team, began: float, *, overwrite: bool
+    recipe: ClassifierRecipe,
+    directory: RunDirectory,
+    team: ProcessGroup,
+    began: float,
+    *,
+    overwrite: bool,
 ) -> _Begun:
     with reading_data(resumed=False):
         splits = read_splits(recipe)
@@ -118,7 +131,7 @@ def _begin(
 def _resume(
     recipe: ClassifierRecipe,
     directory: RunDirectory,
-    team: Team,
+    team: ProcessGroup,
     began: float,
     checkpoint: Checkpoint,
 ) -> tuple[ClassifierRun, Prepared]:
@@ -136,7 +149,7 @@ def _train(begun: _Begun, directory: RunDirectory, tensorboard: Path | None) -> 
     board = TensorBoardLog(tensorboard, training.position.steps)
     with RunReport(training, directory, prepared.recipe, board) as report:
         _introduce(prepared, report)
-        training.team.announce(Order.BEGIN)
+        training.team.announce(Command.BEGIN)
         training.join()
         with (
             Interruption() as asked,

@@ -23,7 +23,13 @@ from training.runs.directory import Invocation, RunDirectory
 from training.runs.loop import train
 from training.runs.resolve import fresh_recipe, resumed_recipe
 from training.runs.tensorboard import TensorBoardLog, require_tensorboard
-from training.runtime.distributed import Order, Team, check_processes, follow, launched_team
+from training.runtime.distributed import (
+    Command,
+    ProcessGroup,
+    check_processes,
+    follow,
+    launched_team,
+)
 from training.runtime.signals import Interruption
 from training.trainers.language_model import Evaluation, LanguageModelRun
 from training.trainers.language_model_checkpoints import Keeper
@@ -68,7 +74,7 @@ def run(invocation: Invocation) -> int:
 def _lead(
     invocation: Invocation,
     directory: RunDirectory,
-    team: Team,
+    team: ProcessGroup,
     began: float,
     checkpoint: Checkpoint | None,
 ) -> int:
@@ -87,7 +93,9 @@ def _lead(
     return _train(_Begun(training, prepared, keeper), directory, invocation.tensorboard)
 
 
-def _follow(invocation: Invocation, directory: RunDirectory, team: Team, began: float) -> int:
+def _follow(
+    invocation: Invocation, directory: RunDirectory, team: ProcessGroup, began: float
+) -> int:
     """Goes on from what the leader has saved before its first step."""
 
     def begin() -> LanguageModelRun:
@@ -110,7 +118,7 @@ class _Begun(NamedTuple):
 def _begin(
     recipe: LanguageModelRecipe,
     directory: RunDirectory,
-    team: Team,
+    team: ProcessGroup,
     began: float,
     *,
     overwrite: bool,
@@ -135,7 +143,7 @@ def _begin(
 def _resume(
     recipe: LanguageModelRecipe,
     directory: RunDirectory,
-    team: Team,
+    team: ProcessGroup,
     began: float,
     checkpoint: Checkpoint,
 ) -> tuple[LanguageModelRun, Prepared, Limits]:
@@ -158,7 +166,7 @@ def _train(begun: _Begun, directory: RunDirectory, tensorboard: Path | None) -> 
     board = TensorBoardLog(tensorboard, training.position.steps)
     with RunReport(training, directory, prepared.recipe, board) as report:
         _introduce(report, training, prepared)
-        training.team.announce(Order.BEGIN)
+        training.team.announce(Command.BEGIN)
         training.join()
         with Interruption() as asked, telling_what_divergence_leaves(lambda: bool(training.best)):
             finished = train(

@@ -21,7 +21,7 @@ class ClassifierRecipe:
     """Options of a run; None means that the run chooses."""
 
     train: tuple[str, ...] = option(
-        (), "labelled .jsonl, .csv or .tsv files (also compressed), or hf:NAME[:SPLIT]"
+        (), "labeled .jsonl, .csv or .tsv files (also compressed), or hf:NAME[:SPLIT]"
     )
     valid: tuple[str, ...] = option(
         (), "validation files; without them a share of --train is held out, label by label"

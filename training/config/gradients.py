@@ -34,7 +34,7 @@ class GradientRecipe:
 
     hidden: int = option(64, "width of the small networks", metavar="N")
     embedding: int = option(32, "width of their tokens' vectors", metavar="N")
-    initialisation: Literal["torch", "orthogonal"] = option(
+    initialization: Literal["torch", "orthogonal"] = option(
         "torch", "how they begin: as torch has it, or orthogonal, as lm begins"
     )
     steps: int = option(800, "how many steps each is trained", metavar="N")

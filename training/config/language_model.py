@@ -228,8 +228,8 @@ def complete(
     recipe = _with_budget(recipe)
     recipe = _with_windows(recipe, size)
     recipe = _with_network(recipe, size, speed)
-    recipe = _with_optimisation(recipe)
-    return _with_regularisation(recipe, size, speed)
+    recipe = _with_optimization(recipe)
+    return _with_regularization(recipe, size, speed)
 
 
 def needs_speed(recipe: LanguageModelRecipe) -> bool:
@@ -293,7 +293,7 @@ def _with_windows(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageMode
     )
 
 
-def _with_optimisation(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
+def _with_optimization(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
     peak = 4e-3 if recipe.tokenizer == "char" else 6.5e-3
     peak *= (200 / max(recipe.hidden or 1, 100)) ** 0.5
     return replace(
@@ -319,7 +319,7 @@ def _with_cutoffs(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageMode
     return replace(recipe, cutoffs=recipe.cutoffs or fitting, division=recipe.division or DIVISION)
 
 
-def _with_regularisation(
+def _with_regularization(
     recipe: LanguageModelRecipe, size: CorpusSize, speed: float
 ) -> LanguageModelRecipe:
     """The more often the data will be read, the stronger."""

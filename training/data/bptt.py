@@ -146,8 +146,8 @@ def _bounds(steps: int, length: int, generator: np.random.Generator) -> list[int
     grain = max(1, length // 12)
     bounds = [0]
     while bounds[-1] < steps:
-        centre = length if generator.random() < 0.95 else length / 2
-        drawn = round(float(generator.normal(centre, length / 14)) / grain) * grain
+        center = length if generator.random() < 0.95 else length / 2
+        drawn = round(float(generator.normal(center, length / 14)) / grain) * grain
         bounds.append(min(steps, bounds[-1] + max(min(SHORTEST, length), drawn)))
     if len(bounds) > 2 and bounds[-1] - bounds[-2] < SHORTEST:
         del bounds[-2]

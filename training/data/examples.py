@@ -1,4 +1,4 @@
-"""Labelled examples of a run: read, checked against each other, split, turned into token ids.
+"""Labeled examples of a run: read, checked against each other, split, turned into token ids.
 
 Labels are those of the training data, in the order of their names, but for that of texts out of
 scope. What validation or test have
@@ -53,7 +53,7 @@ def read_splits(recipe: ClassifierRecipe) -> Splits:
         DataError: a file is unusable, there is only one label, or a label is unknown to training.
     """
     if not recipe.train:
-        raise DataError("--train: give at least one file of labelled examples")
+        raise DataError("--train: give at least one file of labeled examples")
     train, valid, test = (
         _read(sources, recipe) for sources in (recipe.train, recipe.valid, recipe.test)
     )

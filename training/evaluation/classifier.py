@@ -1,4 +1,4 @@
-"""How good a classifier is on labelled documents: accuracy, macro F1, loss, calibration.
+"""How good a classifier is on labeled documents: accuracy, macro F1, loss, calibration.
 
 Does not know files, recipes or training. Shapes: B documents, C labels, A answers.
 """

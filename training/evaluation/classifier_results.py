@@ -43,7 +43,7 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierFindings:
-    """What was found about one classifier on labelled documents. Lists are worst first."""
+    """What was found about one classifier on labeled documents. Lists are worst first."""
 
     figures: dict[str, float]
     calibration: Calibration

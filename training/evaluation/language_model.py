@@ -21,7 +21,12 @@ from model.tokenization.tokenizer import Tokenizer
 from training.data.corpus import unknown_share
 from training.data.token_stream import Stream, build_stream
 from training.data.unknown_words import TOLD_SHARE
-from training.evaluation.perplexity import LARGEST_LOSS, Likelihood, lay_out, token_losses
+from training.evaluation.perplexity import (
+    LARGEST_LOSS,
+    Likelihood,
+    split_into_columns,
+    token_losses,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +79,7 @@ def evaluate_language_model(
     stream = build_stream(documents, tokenizer)
     size = text_size(documents)
     losses_N = token_losses(
-        network, lay_out(stream, lanes=lanes), "float32", on_progress=on_progress
+        network, split_into_columns(stream, lanes=lanes), "float32", on_progress=on_progress
     )
     found = Likelihood(float(losses_N.sum(dtype=torch.float64)), len(losses_N))
     unknown = unknown_share(stream, tokenizer)

@@ -51,25 +51,25 @@ def left_out(figures: Mapping[str, float]) -> list[str]:
     return [name for name in SPELLING if "unknown_share" in figures and name not in figures]
 
 
-def told_name(name: str) -> str:
+def format_name(name: str) -> str:
     """As people call it."""
     return NAMES.get(name, name.replace("_", " "))
 
 
-def told_value(name: str, value: float) -> str:
+def format_value(name: str, value: float) -> str:
     """With as many digits as mean something."""
     if isinstance(value, int):
         return f"{value:,}"
     if name.endswith("_share"):
         return f"{value:.2%}"
-    return told_perplexity(value) if "perplexity" in name else told_loss(value)
+    return format_perplexity(value) if "perplexity" in name else format_loss(value)
 
 
-def told_perplexity(value: float) -> str:
+def format_perplexity(value: float) -> str:
     """With a power of ten where nobody could count the digits."""
     return f"{value:,.2f}" if value < LEGIBLE else f"{value:.3e}"
 
 
-def told_loss(value: float) -> str:
+def format_loss(value: float) -> str:
     """The same with four digits after the point."""
     return f"{value:.4f}" if abs(value) < LEGIBLE else f"{value:.3e}"

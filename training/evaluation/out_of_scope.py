@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from model.calibration import Doubles, OutOfScope, sureness
+from model.calibration import Doubles, OutOfScope, confidence_log_odds
 from training.data.examples import OUTSIDE
 
 STEPS = 50  # of the border
@@ -34,11 +34,11 @@ def fit_out_of_scope(
         share: how much of the texts to come is thought to lie outside; None: as in the split.
     """
     outside_B = (labels_B == OUTSIDE).numpy()
-    sure_B = sureness(logits_BC.numpy())
-    centre, spread = float(sure_B.mean()), float(sure_B.std()) or 1.0
-    rows_B2 = np.stack([np.ones_like(sure_B), (sure_B - centre) / spread], axis=1)
+    sure_B = confidence_log_odds(logits_BC.numpy())
+    center, spread = float(sure_B.mean()), float(sure_B.std()) or 1.0
+    rows_B2 = np.stack([np.ones_like(sure_B), (sure_B - center) / spread], axis=1)
     bias, slope = _logistic_regression(rows_B2, outside_B, _weights(outside_B, share))
-    return OutOfScope(label, weight=-slope / spread, bias=bias - slope * centre / spread)
+    return OutOfScope(label, weight=-slope / spread, bias=bias - slope * center / spread)
 
 
 def _weights(outside_B: np.ndarray, share: float | None) -> Doubles:
@@ -90,7 +90,7 @@ def out_of_scope_score(logits_BC: Tensor, answers_B: Tensor, labels_B: Tensor) -
     recall = found / float(outside_B.sum())
     inside_B = ~outside_B
     return OutOfScopeScore(
-        auroc=_auroc(sureness(logits_BC.numpy()), inside_B.numpy()),
+        auroc=_auroc(confidence_log_odds(logits_BC.numpy()), inside_B.numpy()),
         recall=recall,
         precision=found / max(1.0, float(rejected_B.sum())),
         false_accept=1.0 - recall,
@@ -100,7 +100,7 @@ def out_of_scope_score(logits_BC: Tensor, answers_B: Tensor, labels_B: Tensor) -
 
 
 @dataclass(frozen=True, slots=True)
-class Border:
+class Threshold:
     """What becomes of texts if those are out of scope that are so with at least ``probability``."""
 
     probability: float
@@ -108,14 +108,14 @@ class Border:
     false_reject: float
 
 
-def borders(chance_B: Tensor, labels_B: Tensor) -> list[Border]:
-    """All borders in steps of a fiftieth; ``chance_B`` is each text's probability."""
+def threshold_curve(chance_B: Tensor, labels_B: Tensor) -> list[Threshold]:
+    """Scores at all thresholds in steps of 0.02; ``chance_B``: probability of out of scope."""
     outside_B = labels_B == OUTSIDE
     found = []
     for step in range(STEPS + 1):
         rejected_B = (chance_B >= step / STEPS).double()
         accepted, rejected = 1 - rejected_B[outside_B].mean(), rejected_B[~outside_B].mean()
-        found.append(Border(step / STEPS, float(accepted), float(rejected)))
+        found.append(Threshold(step / STEPS, float(accepted), float(rejected)))
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from model.calibration import Calibration
 from training.data.examples import OUTSIDE
 from training.evaluation.classifier import Predictions
-from training.evaluation.out_of_scope import Border, OutOfScopeScore, borders
+from training.evaluation.out_of_scope import OutOfScopeScore, Threshold, threshold_curve
 from training.evaluation.top_errors import WrongDocument, most_wrong
 from training.readers.documents import Example
 
@@ -34,7 +34,7 @@ class OutOfScopeFindings:
     score: OutOfScopeScore
     outside: int
     inside: int
-    borders: list[Border]
+    threshold_curve: list[Threshold]
     lowest_refused: float
     highest_accepted: float
     taken_in: list[WrongDocument]
@@ -49,7 +49,7 @@ class OutOfScopeFindings:
     def record(self) -> dict[str, Any]:
         """As plain values, without the score, which stands among the figures."""
         return {
-            "borders": [asdict(border) for border in self.borders],
+            "threshold_curve": [asdict(threshold) for threshold in self.threshold_curve],
             "lowest_refused": self.lowest_refused,
             "highest_accepted": self.highest_accepted,
             "taken_in": [asdict(document) for document in self.taken_in],
@@ -79,7 +79,7 @@ def out_of_scope_findings(
         score=score,
         outside=int(outside_B.sum()),
         inside=int((~outside_B).sum()),
-        borders=borders(chance_B, predictions.labels_B),
+        threshold_curve=threshold_curve(chance_B, predictions.labels_B),
         lowest_refused=float(chance_B[refused_B].min()) if refused_B.any() else 1.0,
         highest_accepted=float(chance_B[~refused_B].max()) if not refused_B.all() else 0.0,
         taken_in=most_wrong(answered, examples, labels, of_B=outside_B, count=WORST),

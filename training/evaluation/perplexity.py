@@ -1,7 +1,7 @@
 """How well a language model predicts a stream: its negative log-likelihood, read in lanes.
 
 The stream is cut into lanes that are read side by side. A lane that begins inside a document first
-reads up to RUN_IN tokens before its part, uncounted, so that every counted token but those has at
+reads up to BURN_IN tokens before its part, uncounted, so that every counted token but those has at
 least that much context; recurrent language models use about half of it. One lane is exact. Shape
 suffixes: T time, B lanes, N predictions. Knows no training.
 """
@@ -24,7 +24,7 @@ from training.data.token_stream import Stream, Tokens
 from training.optimization.losses import ROWS
 from training.runtime.precision import Precision, autocast
 
-RUN_IN = 512
+BURN_IN = 512
 LANES = 32
 LARGEST_LOSS = 700.0  # nats; exp of more is no longer a number
 STEPS = 64  # steps read at a time
@@ -39,7 +39,7 @@ class Block(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ColumnBatches:
     """Lanes of a stream, taken from it when they are read.
 
     Each reads from ``firsts_B`` up to ``ends_B`` and counts from ``begins_B`` on.
@@ -105,9 +105,9 @@ class Likelihood:
         return math.exp(min(self.loss, LARGEST_LOSS))
 
 
-def lay_out(
-    stream: Stream, *, lanes: int | None = None, limit: int | None = None, run_in: int = RUN_IN
-) -> Reading:
+def split_into_columns(
+    stream: Stream, *, lanes: int | None = None, limit: int | None = None, run_in: int = BURN_IN
+) -> ColumnBatches:
     """Cuts a stream into lanes.
 
     Args:
@@ -117,20 +117,20 @@ def lay_out(
         run_in: how many tokens a lane reads first, uncounted, if its document is so long.
     """
     total = len(stream)
-    chosen = lanes or max(1, min(LANES, total // (4 * RUN_IN)))
+    chosen = lanes or max(1, min(LANES, total // (4 * BURN_IN)))
     edges = np.linspace(0, total, min(chosen, total) + 1).astype(np.int64)
     share = 1.0 if limit is None else min(1.0, limit / total)
     begins_B, widths_B = edges[:-1], np.diff(edges)
     ends_B = begins_B + np.maximum(1, np.round(widths_B * share).astype(np.int64))
     documents_B = np.searchsorted(stream.borders_D, begins_B, side="right") - 1
     firsts_B = np.maximum(stream.borders_D[documents_B], begins_B - run_in)
-    return Reading(stream, firsts_B, begins_B, ends_B)
+    return ColumnBatches(stream, firsts_B, begins_B, ends_B)
 
 
 @torch.no_grad()
 def likelihood(
     network: LanguageModel,
-    reading: Reading,
+    reading: ColumnBatches,
     precision: Precision,
     *,
     deadline: float = math.inf,
@@ -152,7 +152,7 @@ def likelihood(
 @torch.no_grad()
 def token_losses(
     network: LanguageModel,
-    reading: Reading,
+    reading: ColumnBatches,
     precision: Precision,
     *,
     on_progress: Callable[[float], None] | None = None,
@@ -172,7 +172,7 @@ def token_losses(
 
 
 def _losses(
-    network: LanguageModel, reading: Reading, precision: Precision
+    network: LanguageModel, reading: ColumnBatches, precision: Precision
 ) -> Iterator[tuple[slice, Tensor]]:
     """Every few steps: which steps they are, and the losses of those predictions that count."""
     state = network.initial_state(len(reading.firsts_B))

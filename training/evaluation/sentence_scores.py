@@ -31,14 +31,14 @@ class SentenceForm:
     """
 
     before: str
-    capitalise: bool
+    capitalize: bool
     full_stop: bool
     apart: bool = False
 
     def of(self, sentence: str) -> str:
         """The sentence itself, without what stands before it."""
         sentence = sentence.strip()
-        if self.capitalise:
+        if self.capitalize:
             sentence = sentence[:1].upper() + sentence[1:]
         if self.full_stop and not sentence.endswith(MARKS):
             sentence += "."

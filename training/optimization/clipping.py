@@ -1,6 +1,6 @@
 """Gradients brought within bounds before a step, and how a run that diverges is told.
 
-Clipping by value, then by norm (the lecture; Pascanu et al., 2013). Knows no optimiser.
+Clipping by value, then by norm (the lecture; Pascanu et al., 2013). Knows no optimizer.
 """
 
 from __future__ import annotations

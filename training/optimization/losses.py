@@ -1,15 +1,15 @@
-"""What training minimises: the negative log-likelihood of the next token, and two gentle pulls.
+"""What training minimizes: the negative log-likelihood of the next token, and two gentle pulls.
 
 The softmax over a large vocabulary is most of the work of a word model. Here its products run in
 the precision of the hidden states, its exponentials in float32, a few hundred rows at a time, and
 the gradient of the logits takes the place of the logits themselves.
 
 For large vocabularies there is a sampled softmax (Bengio and Senecal, 2008; Jean et al., 2015): the
-normaliser is estimated from the most frequent words, the words of the window and words drawn from
+normalizer is estimated from the most frequent words, the words of the window and words drawn from
 the rest, each weighted by one over its chance to be there. Only training uses it; the network
 stays an ordinary one with a full softmax. Of an adaptive softmax only the head and the targets'
 own tails are worked on. Shape suffixes: N tokens, H hidden, V vocabulary,
-C candidates, R rows of a tail. Knows no optimiser.
+C candidates, R rows of a tail. Knows no optimizer.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ActivationPenalties:
 
 
 class CandidateSampler:
-    """Draws the words over which a sampled softmax normalises.
+    """Draws the words over which a sampled softmax normalizes.
 
     Args:
         counts_V: how often each token stands in the training data.

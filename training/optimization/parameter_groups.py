@@ -17,7 +17,7 @@ HEAD = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerPace:
+class LayerwiseSchedule:
     """``decay``: how many times slower each layer learns than the one above it. ``unfreezing``:
     the share of the run over which they begin. With 1 and 0 all learn alike.
     """

@@ -2,7 +2,7 @@
 
 The learning rate rises to its peak and falls along a cosine to a hundredth of it, while momentum
 moves the other way (Smith and Topin, 2019). A budget is a number of minutes, steps or epochs; its
-progress, from 0 to 1, is all that the schedule knows of time. No clock and no optimiser in here.
+progress, from 0 to 1, is all that the schedule knows of time. No clock and no optimizer in here.
 """
 
 from __future__ import annotations

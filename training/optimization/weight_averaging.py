@@ -1,7 +1,7 @@
 """The running average of a network's weights over the last part of a run.
 
-Averaging what the optimiser passes through late in a run finds flatter, better weights than where
-it happens to stop (Polyak and Juditsky, 1992; Merity et al., 2018). Knows no optimiser and no data.
+Averaging what the optimizer passes through late in a run finds flatter, better weights than where
+it happens to stop (Polyak and Juditsky, 1992; Merity et al., 2018). Knows no optimizer and no data.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Chosen(NamedTuple):
 
 
 def open_columns(source: str, asked: Columns) -> tuple[Chosen, Iterator[Record]]:
-    """The columns of a source of labelled examples, and its records.
+    """The columns of a source of labeled examples, and its records.
 
     Raises:
         DataError: the source cannot be read, holds no records, or lacks a column.

@@ -1,4 +1,4 @@
-"""Data sources as documents (for language models) and labelled examples (for classifiers).
+"""Data sources as documents (for language models) and labeled examples (for classifiers).
 
 Plain text is cut into documents by file, paragraph or line; .jsonl, .csv, .tsv and Hugging Face
 data sets give one document per record. Nothing is lower-cased, stripped or tokenized here.
@@ -114,7 +114,7 @@ def read_examples(
     header: bool | None = None,
     skip_empty: bool = False,
 ) -> list[Example]:
-    """The labelled examples of a .jsonl, .csv or .tsv file or a Hugging Face data set, in order.
+    """The labeled examples of a .jsonl, .csv or .tsv file or a Hugging Face data set, in order.
 
     Args:
         source: a path, or "hf:NAME[:SPLIT[:CONFIG]]".

@@ -67,7 +67,7 @@ def read_table(path: Path, *, header: bool | None, known: Collection[str]) -> Ta
     Args:
         path: a .csv or .tsv file.
         header: whether the first row names the columns; None: what the file looks like.
-        known: names of columns, in lower case, by which a first row of names is recognised.
+        known: names of columns, in lower case, by which a first row of names is recognized.
 
     Raises:
         DataError: the file cannot be read, or is malformed.

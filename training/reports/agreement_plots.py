@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 from training.evaluation.agreement_results import AgreementFindings, ConstructionScore, Score
 from training.evaluation.word_probabilities import Trace
-from training.reports.plotting import AMBER, BLUE, GREEN, GREY, RED, draw, lay_grid, power_of_ten
+from training.reports.plotting import AMBER, BLUE, GRAY, GREEN, RED, draw, lay_grid, power_of_ten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 CHANCE = 0.5
-BY_ATTRACTORS = {None: GREY, 0: BLUE, 1: RED}  # more attractors: AMBER
+BY_ATTRACTORS = {None: GRAY, 0: BLUE, 1: RED}  # more attractors: AMBER
 NAMES = {None: "attractors not told", 0: "no attractor", 1: "1 attractor"}
 MORE = "more attractors"
 LEGEND = (NAMES[0], NAMES[1], MORE, NAMES[None], "chance")
 NARROW = 300  # where probabilities span less, there are ticks between powers of ten
-SHADES = (BLUE, RED, GREEN, AMBER, GREY)
+SHADES = (BLUE, RED, GREEN, AMBER, GRAY)
 
 
 def accuracy_plot(found: AgreementFindings) -> bytes:
@@ -97,15 +97,15 @@ def _bars_of_all(axes: Axes, shown: dict[str, ConstructionScore]) -> None:
 
 def _bar(axes: Axes, place: float, count: int | None, score: Score) -> None:
     accuracy, (low, high) = score.accuracy or 0.0, score.interval()
-    colour, name = BY_ATTRACTORS.get(count, AMBER), NAMES.get(count, MORE)
-    axes.barh(place, accuracy, 0.9, color=colour, label=name)
+    color, name = BY_ATTRACTORS.get(count, AMBER), NAMES.get(count, MORE)
+    axes.barh(place, accuracy, 0.9, color=color, label=name)
     axes.plot([low, high], [place, place], color="#222222", linewidth=1.2)
     told = f"{accuracy:.2f} of {score.pairs:,}"
     axes.annotate(told, (1.01, place), va="center", fontsize=9, annotation_clip=False)
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    """Each colour once, in the order of attractors."""
+    """Each color once, in the order of attractors."""
     handles, labels = axes.get_legend_handles_labels()
     known = dict(zip(labels, handles, strict=True))
     names = [name for name in LEGEND if name in known]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from training.evaluation.calibration import BINS, ConfidenceBin
 from training.evaluation.classifier_results import ClassifierFindings, Confusion, LabelScore
 from training.evaluation.confidence import interval
-from training.reports.plotting import GREY, PALE, RED, draw, lay_grid, thousands
+from training.reports.plotting import GRAY, PALE, RED, draw, lay_grid, thousands
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,11 +87,11 @@ def _matrix(figure: Figure, names: Sequence[str], counts: Sequence[Sequence[int]
     for y, row in enumerate(counts):
         for x, count in enumerate(row):
             if count:
-                colour = "white" if shares[y][x] > 0.55 else "#222222"
+                color = "white" if shares[y][x] > 0.55 else "#222222"
                 few = len(names) <= FEW_LABELS
                 told = f"{count:,}\n{shares[y][x]:.0%}" if few else f"{count:,}"
                 size = 14 if few else 9
-                axes.text(x, y, told, ha="center", va="center", color=colour, fontsize=size)
+                axes.text(x, y, told, ha="center", va="center", color=color, fontsize=size)
     labels = [_short(name) for name in names]
     axes.set_xticks(range(len(names)), labels, **_slant(len(names)))
     axes.set_yticks(range(len(names)), labels)
@@ -149,7 +149,7 @@ def _reliability(panels: Sequence[Axes], bins: Sequence[ConfidenceBin], title: s
     upper.set_title(title)
     upper.set_xlim(0, 1)
     upper.set_ylim(0, 1)
-    lower.bar(middles, [part.documents for part in bins], width, color=GREY)
+    lower.bar(middles, [part.documents for part in bins], width, color=GRAY)
     lower.set_xlabel("confidence")
     thousands(lower.yaxis)
 

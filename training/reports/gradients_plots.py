@@ -1,7 +1,7 @@
 """The plots of `python -m training gradients`, each as one PNG that fits a slide.
 
 Needs matplotlib, which is loaded when the first plot is drawn. Lines carry their names at their
-right end, in their own colour. Knows what was found, not how.
+right end, in their own color. Knows what was found, not how.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = {
+COLORS = {
     "elman": "#d1495b",
     "gru": "#e08e0b",
     "lstm": "#1d6fa5",
@@ -57,7 +57,7 @@ class Line:
 
     label: str
     values: Sequence[float]
-    colour: str
+    color: str
     style: str = "-"
 
 
@@ -101,7 +101,7 @@ def _flow_plot(findings: Findings) -> bytes:
     networks = findings.networks
     panels = []
     if all(network.initial is not None for network in networks):
-        panels.append(("at initialisation", _flow_lines(networks, initial=True)))
+        panels.append(("at initialization", _flow_lines(networks, initial=True)))
         panels.append(("after training", _flow_lines(networks, initial=False)))
     else:
         panels.append((networks[0].name, _layer_lines(networks[0])))
@@ -114,7 +114,7 @@ def _theory_plot(network: NetworkFindings) -> bytes:
         panels = [
             (title, _theory_lines(network.cell, flows[0]))
             for title, flows in (
-                ("at initialisation", network.initial),
+                ("at initialization", network.initial),
                 ("after training", network.flow),
             )
         ]
@@ -133,11 +133,11 @@ def _context_plot(findings: Findings) -> bytes:
     longest = findings.networks[0].context.tokens[-1]
     shown = [network for network in findings.networks if network.name != "additive"]
     for place, network in enumerate(shown):
-        context, colour = network.context, COLOURS.get(network.name, SHADES[place])
+        context, color = network.context, COLORS.get(network.name, SHADES[place])
         bands = list(zip(context.excesses, context.errors, strict=True))
         low, high = [value - error for value, error in bands], [sum(band) for band in bands]
-        axes.fill_between(context.tokens, low, high, color=colour, alpha=0.18, linewidth=0)
-        axes.plot(context.tokens, context.excesses, "o-", color=colour, label=_label(network.name))
+        axes.fill_between(context.tokens, low, high, color=color, alpha=0.18, linewidth=0)
+        axes.plot(context.tokens, context.excesses, "o-", color=color, label=_label(network.name))
     axes.axhline(0, color="#888888", linewidth=1.2)
     axes.set_xscale("log")
     ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500) if tick < 0.8 * longest]
@@ -157,11 +157,11 @@ def _clipping_plot(findings: Findings) -> bytes:
     figure = _figure("Exploding gradients, with and without clipping")
     for axes, what in zip(figure.subplots(1, 2), ("losses", "norms"), strict=True):
         lines = [
-            Line(names[way], getattr(course, what), COLOURS[way])
+            Line(names[way], getattr(course, what), COLORS[way])
             for way, course in findings.clipping.items()
         ]
         for line in lines:
-            axes.plot(range(1, len(line.values) + 1), line.values, color=line.colour, linewidth=1.8)
+            axes.plot(range(1, len(line.values) + 1), line.values, color=line.color, linewidth=1.8)
         axes.set_xlabel("training step")
         axes.set_title("training loss" if what == "losses" else "gradient")
         axes.set_ylabel("nats per token" if what == "losses" else "norm before clipping")
@@ -205,28 +205,28 @@ def _flow_lines(networks: Sequence[NetworkFindings], *, initial: bool) -> list[L
     lines = []
     for network in networks:
         flow = (network.initial or network.flow)[-1] if initial else network.flow[-1]
-        name, colour = _label(network.name), COLOURS[network.name]
+        name, color = _label(network.name), COLORS[network.name]
         if flow.cell is not None:
-            lines.append(Line(f"{name}, cell", _relative(flow.cell), colour))
-            lines.append(Line(f"{name}, hidden", _relative(flow.hidden), colour, "--"))
+            lines.append(Line(f"{name}, cell", _relative(flow.cell), color))
+            lines.append(Line(f"{name}, hidden", _relative(flow.hidden), color, "--"))
         else:
-            lines.append(Line(name, _relative(flow.hidden), colour))
+            lines.append(Line(name, _relative(flow.hidden), color))
     return lines
 
 
 def _layer_lines(network: NetworkFindings) -> list[Line]:
     lines = []
     for layer, flow in enumerate(network.flow):
-        colour = SHADES[layer % len(SHADES)]
+        color = SHADES[layer % len(SHADES)]
         if flow.cell is not None:
-            lines.append(Line(f"layer {layer + 1}, cell", _relative(flow.cell), colour))
+            lines.append(Line(f"layer {layer + 1}, cell", _relative(flow.cell), color))
         style = "-" if flow.cell is None else "--"
-        lines.append(Line(f"layer {layer + 1}, hidden", _relative(flow.hidden), colour, style))
+        lines.append(Line(f"layer {layer + 1}, hidden", _relative(flow.hidden), color, style))
     return lines
 
 
 def _theory_lines(cell: str, flow: Flow) -> list[Line]:
-    own = COLOURS[cell]
+    own = COLORS[cell]
     lines = [Line("measured, hidden" if flow.cell else "measured", _relative(flow.hidden), own)]
     if flow.cell is not None:
         lines = [
@@ -259,7 +259,7 @@ def _lag_figure(title: str, panels: Sequence[tuple[str, Sequence[Line]]]) -> byt
     for axes, (name, lines) in zip(rows, panels, strict=True):
         for line in lines:
             seen = [value if value > 0 else math.nan for value in line.values]
-            axes.plot(range(len(seen)), seen, color=line.colour, linestyle=line.style)
+            axes.plot(range(len(seen)), seen, color=line.color, linestyle=line.style)
         axes.set_yscale("log")
         axes.set_ylim(bottom, top)
         axes.set_xlim(0, len(lines[0].values) - 1)
@@ -283,7 +283,7 @@ def _name_ends(axes: Axes, lines: Sequence[Line]) -> None:
             line.label if line.values[-1] <= LARGEST else f"{line.label} ↑",
             (1.02, height),
             xycoords="axes fraction",
-            color=line.colour,
+            color=line.color,
             fontsize=14,
             va="center",
             annotation_clip=False,
@@ -293,7 +293,7 @@ def _name_ends(axes: Axes, lines: Sequence[Line]) -> None:
 def spread(heights: Sequence[float], gap: float) -> list[float]:
     """Ascending heights, moved as little as can be to lie ``gap`` apart between 0 and 1.
 
-    The least squares of the moves: neighbours that would overlap are moved as one block.
+    The least squares of the moves: neighbors that would overlap are moved as one block.
     """
     gap = min(gap, 1.0 / max(1, len(heights) - 1))
     blocks = list[tuple[float, int]]()  # mean of height less rank times gap, and how many

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from training.evaluation.confidence import CERTAINTY
 from training.evaluation.token_losses import Bin, FrequencyBins
-from training.reports.plotting import AMBER, BLUE, GREY, PALE, RED, draw, lay_grid, thousands
+from training.reports.plotting import AMBER, BLUE, GRAY, PALE, RED, draw, lay_grid, thousands
 from training.runs.history import Curve, History
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def position_plot(bins: Sequence[Bin], mean: float) -> bytes:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         places = range(len(bins))
-        axes.axhline(mean, color=GREY, linewidth=1.2, linestyle="--", label="mean of all")
+        axes.axhline(mean, color=GRAY, linewidth=1.2, linestyle="--", label="mean of all")
         axes.errorbar(
             places,
             [part.loss for part in bins],
@@ -75,7 +75,7 @@ def curves_plot(history: History) -> bytes:
         panels[0].set_ylabel("loss (nats)")
         panels[0].legend()
         if rates:
-            _curve(panels[1], history.learning_rate, GREY, "learning rate", marker="")
+            _curve(panels[1], history.learning_rate, GRAY, "learning rate", marker="")
             panels[1].set_ylabel("learning rate")
             panels[1].set_ylim(bottom=0)
         panels[-1].set_xlabel("training step")
@@ -93,7 +93,7 @@ def _mean_losses(axes: Axes, bins: Sequence[Bin], mean: float) -> None:
         color=PALE,
         error_kw={"ecolor": "#222222", "elinewidth": 1.2},
     )
-    axes.axvline(mean, color=GREY, linewidth=1.2, linestyle="--")
+    axes.axvline(mean, color=GRAY, linewidth=1.2, linestyle="--")
     axes.set_yticks(places, [part.label for part in bins])
     axes.set_xlabel("nats per token (dashed: mean of all)")
     lay_grid(axes, "x")
@@ -112,9 +112,9 @@ def _shares(axes: Axes, bins: Sequence[Bin], *, all_bins: Sequence[Bin]) -> None
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
-def _curve(axes: Axes, curve: Curve, colour: str, label: str, *, marker: str) -> None:
+def _curve(axes: Axes, curve: Curve, color: str, label: str, *, marker: str) -> None:
     if curve.steps:
-        axes.plot(curve.steps, curve.values, color=colour, label=label, marker=marker, markersize=5)
+        axes.plot(curve.steps, curve.values, color=color, label=label, marker=marker, markersize=5)
 
 
 def _errors(bins: Sequence[Bin]) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from training.evaluation.out_of_scope_results import OutOfScopeFindings
-from training.reports.plotting import BLUE, GREY, PALE, RED, draw
+from training.reports.plotting import BLUE, GRAY, PALE, RED, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,9 +28,9 @@ def border_plot(found: OutOfScopeFindings) -> bytes:
 
 def _over_the_border(axes: Axes, found: OutOfScopeFindings) -> None:
     low, high = found.in_use
-    border = [point.probability for point in found.borders]
-    accepted = [100 * point.false_accept for point in found.borders]
-    rejected = [100 * point.false_reject for point in found.borders]
+    border = [point.probability for point in found.threshold_curve]
+    accepted = [100 * point.false_accept for point in found.threshold_curve]
+    rejected = [100 * point.false_reject for point in found.threshold_curve]
     axes.axvspan(low, high, color=PALE, linewidth=1.0, label="in use")
     axes.plot(border, accepted, color=RED, label="false accept, of those outside")
     axes.plot(border, rejected, color=BLUE, label="false reject, of those inside")
@@ -42,11 +42,11 @@ def _over_the_border(axes: Axes, found: OutOfScopeFindings) -> None:
 
 
 def _against_each_other(axes: Axes, found: OutOfScopeFindings) -> None:
-    axes.plot([0, 100], [100, 0], color=GREY, linewidth=1.2, linestyle="--", label="by chance")
-    rejected = [100 * point.false_reject for point in found.borders]
-    accepted = [100 * point.false_accept for point in found.borders]
+    axes.plot([0, 100], [100, 0], color=GRAY, linewidth=1.2, linestyle="--", label="by chance")
+    rejected = [100 * point.false_reject for point in found.threshold_curve]
+    accepted = [100 * point.false_accept for point in found.threshold_curve]
     axes.plot(rejected, accepted, color=DARK, label="all borders, some with their probability")
-    for point in found.borders:
+    for point in found.threshold_curve:
         if any(abs(point.probability - named) < 1e-9 for named in NAMED):
             place = (100 * point.false_reject, 100 * point.false_accept)
             axes.plot(*place, "o", color=DARK, markersize=5, clip_on=False)

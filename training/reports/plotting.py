@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-BLUE, RED, GREEN, AMBER, GREY = "#1d6fa5", "#d1495b", "#2a9d5c", "#e08e0b", "#8a8a8a"
+BLUE, RED, GREEN, AMBER, GRAY = "#1d6fa5", "#d1495b", "#2a9d5c", "#e08e0b", "#8a8a8a"
 PALE = "#a9c6da"  # dark lines can be seen on it
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SIZE = (10.0, 5.6)  # inches

@@ -31,7 +31,7 @@ from training.runtime.torchrun import process_count, process_rank
 PATIENCE = timedelta(days=30)  # a leader may prepare its data for hours; a dead one is noticed
 
 
-class Order(IntEnum):
+class Command(IntEnum):
     """What the leader announces. BEGIN: there is a checkpoint; load it and come along."""
 
     BEGIN = 0
@@ -41,7 +41,7 @@ class Order(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class ProcessGroup:
     """This process among ``size``; ``rank`` counts from 0, the leader."""
 
     rank: int = 0
@@ -65,19 +65,19 @@ class Team:
         own = batch[self.rank :: self.size]
         return own or batch[:1], self.size * len(own) / len(batch)
 
-    def announce(self, order: Order, progress: float = 0.0) -> None:
+    def announce(self, order: Command, progress: float = 0.0) -> None:
         """Tells the others, if this is the leader; else nothing, for it has been told."""
         if self.size > 1 and self.leads:
             with noticing_lost_processes():
                 torch.distributed.broadcast(_message(order, progress), src=0)
 
-    def await_order(self) -> tuple[Order, float]:
+    def await_order(self) -> tuple[Command, float]:
         """The next order, and the progress that goes with it."""
-        message = _message(Order.END, 0.0)
+        message = _message(Command.END, 0.0)
         with noticing_lost_processes():
             torch.distributed.broadcast(message, src=0)
         order, progress = message.tolist()
-        return Order(int(order)), progress
+        return Command(int(order)), progress
 
     def means(self, *values: float) -> list[float]:
         """Of each value over all processes, which all ask for them."""
@@ -100,13 +100,13 @@ class Team:
 
 
 @contextmanager
-def launched_team() -> Iterator[Team]:
+def launched_team() -> Iterator[ProcessGroup]:
     """The team that torchrun has started, or a team of one; when its leader leaves, all may.
 
     Raises:
         LostProcessError: another process has ended before its time.
     """
-    team = Team(process_rank(), process_count())
+    team = ProcessGroup(process_rank(), process_count())
     if team.size == 1:
         yield team
         return
@@ -140,25 +140,25 @@ class Follower(Protocol):
         """Sends the leader what only this process has."""
 
 
-def follow(team: Team, begin: Callable[[], Follower]) -> None:
+def follow(team: ProcessGroup, begin: Callable[[], Follower]) -> None:
     """Does what the leader announces until it ends; the run begins when there is a checkpoint."""
     with Interruption():  # that the leader will hear of, too; it saves the run, and ends it
-        if team.await_order()[0] is not Order.BEGIN:
+        if team.await_order()[0] is not Command.BEGIN:
             return
         run = begin()
         run.join()
         with suppress(DivergedError):  # the leader's, too: it tells
             while True:
                 order, progress = team.await_order()
-                if order is Order.END:
+                if order is Command.END:
                     return
-                if order is Order.SAVE:
+                if order is Command.SAVE:
                     run.share_state()
                 else:
                     run.step(progress)
 
 
-def check_processes(begun: int, team: Team, file: Path, command: str) -> None:
+def check_processes(begun: int, team: ProcessGroup, file: Path, command: str) -> None:
     """CheckpointError if the run of ``command`` in ``file`` was begun with another number."""
     if begun != team.size:
         start = "no torchrun"
@@ -192,12 +192,12 @@ def _let_go(error: BaseException) -> None:
         cause = cause.__context__
 
 
-def _dismiss(team: Team) -> None:
+def _dismiss(team: ProcessGroup) -> None:
     try:
-        team.announce(Order.END)
+        team.announce(Command.END)
     except LostProcessError:  # it has ended already
         return
 
 
-def _message(order: Order, progress: float) -> Tensor:
+def _message(order: Command, progress: float) -> Tensor:
     return torch.tensor([order, progress], dtype=torch.float64)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.runtime.distributed import Team
+from training.runtime.distributed import ProcessGroup
 
 
 class RandomStates:
     """Where the generator of each process stands; ``seed`` decides where they begin."""
 
-    def __init__(self, team: Team, seed: int) -> None:
+    def __init__(self, team: ProcessGroup, seed: int) -> None:
         self._team = team
         self._others = [_first_state(seed, rank) for rank in range(1, team.size)]
         self.joined = False

@@ -16,7 +16,7 @@ from training.runtime.precision import Precision, autocast
 
 STEPS = 5
 WINDOW, LANES, WIDTH, WORDS = 70, 16, 256, 3000
-REST = 0.9  # of the speed is left where embeddings, candidates and the optimiser take their share
+REST = 0.9  # of the speed is left where embeddings, candidates and the optimizer take their share
 
 
 def training_speed(precision: Precision, patience: float) -> float:

@@ -4,7 +4,7 @@ Of several evaluations the latest counts that is within one standard error of th
 al., "Classification and Regression Trees", 1984): a validation split of some hundred documents
 cannot tell them apart, and the later weights have been learned at lower rates.
 
-A run owns all that changes while it trains: weights, optimiser, position in the data, random
+A run owns all that changes while it trains: weights, optimizer, position in the data, random
 numbers, the kept weights. Its checkpoint holds all of it, so that a run that was killed goes on as
 if nothing had happened. In a team of processes each reads its share of the documents of a batch;
 gradients are averaged, so that all have the same weights. Knows neither files of text nor the
@@ -29,16 +29,16 @@ from training.evaluation.classifier import Predictions, predict
 from training.evaluation.confidence import standard_error
 from training.optimization.clipping import Clipping, far_above
 from training.optimization.losses import label_loss
-from training.optimization.parameter_groups import LayerPace, layer_groups
+from training.optimization.parameter_groups import LayerwiseSchedule, layer_groups
 from training.optimization.schedule import Budget, OneCycle
 from training.runs.checkpoint import (
     Checkpoint,
-    optimiser_tensors,
-    restore_optimiser,
+    optimizer_tensors,
+    restore_optimizer,
     under_prefix,
     with_prefix,
 )
-from training.runtime.distributed import Order, Team, noticing_lost_processes
+from training.runtime.distributed import Command, ProcessGroup, noticing_lost_processes
 from training.runtime.precision import Precision, autocast
 from training.runtime.rng import RandomStates
 
@@ -56,7 +56,7 @@ class Settings:
     reserve: float  # seconds
     recorded_pace: tuple[int, ...] | None  # of a run to be repeated
     cycle: OneCycle
-    pace: LayerPace
+    pace: LayerwiseSchedule
     batch_tokens: int
     crop: int | None  # tokens
     label_smoothing: float
@@ -119,10 +119,10 @@ class ClassifierRun:
     network: Classifier
     settings: Settings
     began: float
-    team: Team = field(default_factory=Team)
+    team: ProcessGroup = field(default_factory=ProcessGroup)
     position: Position = field(default_factory=Position)
     pace: Pace = field(init=False)
-    optimiser: torch.optim.AdamW = field(init=False)
+    optimizer: torch.optim.AdamW = field(init=False)
     kept: dict[str, Tensor] = field(init=False, default_factory=dict)
     gradient_norm: float = field(init=False, default=math.nan)  # of the last step, before clipping
     _seconds_before: float = field(init=False, default=0.0)
@@ -134,7 +134,7 @@ class ClassifierRun:
     def __post_init__(self) -> None:
         self.position.begin = time.monotonic() - self.began
         self.pace = Pace(self.settings.recorded_pace)
-        self.optimiser = _optimiser(self.network, self.settings)
+        self.optimizer = _optimizer(self.network, self.settings)
         self._lay_out_epoch()
         self._random = RandomStates(self.team, self.settings.seed)
         self._objective = _Objective(self.network, self.settings)
@@ -170,7 +170,7 @@ class ClassifierRun:
 
     def step(self, progress: float) -> None:
         """Reads one batch, and moves the weights."""
-        self.team.announce(Order.STEP, progress)
+        self.team.announce(Command.STEP, progress)
         self.network.train()
         indices = self._next_indices()
         own, weight = self.team.rows(indices)
@@ -218,10 +218,10 @@ class ClassifierRun:
         """All that changes, as tensors and plain values: for the leader, with the others' help."""
         self.seconds()
         if self._random.joined:
-            self.team.announce(Order.SAVE)
+            self.team.announce(Command.SAVE)
         tensors = {"random": torch.stack(self.share_state())}
         tensors |= with_prefix("network", dict(self.network.named_parameters()))
-        tensors |= with_prefix("optimiser", optimiser_tensors(self.optimiser))
+        tensors |= with_prefix("optimiser", optimizer_tensors(self.optimizer))
         tensors |= with_prefix("kept", self.kept)
         values = {"position": asdict(self.position), "pace": self.pace.state()}
         return Checkpoint(tensors, values)
@@ -237,7 +237,7 @@ class ClassifierRun:
         self._seconds_before = self.position.seconds
         self.pace.restore(checkpoint.values["pace"])
         self._put(under_prefix("network", tensors))
-        restore_optimiser(self.optimiser, under_prefix("optimiser", tensors))
+        restore_optimizer(self.optimizer, under_prefix("optimiser", tensors))
         self.kept = under_prefix("kept", tensors)
         self._lay_out_epoch()
         self._random.restore(tensors["random"])
@@ -285,7 +285,7 @@ class ClassifierRun:
         self._set_rates(progress)
         with noticing_lost_processes():
             loss, logits_BC = self._objective(batch)
-            self.optimiser.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad(set_to_none=True)
             (weight * loss).backward()
         right_B, inside_B = logits_BC.argmax(dim=1) == batch.labels_B, batch.labels_B != OUTSIDE
         accuracy = float(right_B.sum() / inside_B.sum().clamp(min=1))
@@ -293,13 +293,13 @@ class ClassifierRun:
         at = self.position
         self.gradient_norm = settings.clipping.clip(self.network, value, at.steps + 1)
         at.still = at.still + 1 if self.gradient_norm == 0.0 else 0
-        self.optimiser.step()
+        self.optimizer.step()
         return value, accuracy
 
     def _set_rates(self, progress: float) -> None:
         """Layers whose time has not come get no gradient, and so cost none."""
         cycle = self.settings.cycle
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = group["share"] * cycle.learning_rate(progress)
             group["betas"] = (cycle.momentum(progress), group["betas"][1])
             for parameter in group["params"]:
@@ -307,7 +307,7 @@ class ClassifierRun:
 
 
 class _Objective(nn.Module):
-    """What is minimised for a batch; a module, so that torch can run it in several processes."""
+    """What is minimized for a batch; a module, so that torch can run it in several processes."""
 
     def __init__(self, network: Classifier, settings: Settings) -> None:
         super().__init__()
@@ -322,7 +322,7 @@ class _Objective(nn.Module):
         return label_loss(logits_BC.float(), batch.labels_B, smoothing), logits_BC.detach()
 
 
-def _optimiser(network: Classifier, settings: Settings) -> torch.optim.AdamW:
+def _optimizer(network: Classifier, settings: Settings) -> torch.optim.AdamW:
     """Matrices decay, but not the embedding: rare words would fade; nor biases and first states."""
     layers = layer_groups(network)
     groups = []

@@ -13,7 +13,7 @@ from model.networks import Classifier
 from training.config.classifier import ClassifierRecipe
 from training.data.examples import OUTSIDE
 from training.evaluation.classifier import Predictions
-from training.evaluation.metric_names import told_loss
+from training.evaluation.metric_names import format_loss
 from training.optimization.clipping import still_warning
 from training.runs.directory import FINAL, TRAINING, VALIDATION, RunDirectory
 from training.runs.progress import Progress, duration
@@ -86,7 +86,7 @@ class RunReport:
         mark = " *" if found.kept else ""
         self.note(
             f"{progress:4.0%}  {duration(self._run.position.seconds):>7}  step {found.step:,}: "
-            f"validation accuracy {found.accuracy:.4f}, loss {told_loss(found.loss)}{mark}"
+            f"validation accuracy {found.accuracy:.4f}, loss {format_loss(found.loss)}{mark}"
         )
         if (still := self._run.position.still) > 0:
             self.note(still_warning(still))

@@ -16,7 +16,7 @@ import torch
 from model.architecture import ClassifierArchitecture
 from model.linear_ngrams import LinearNgrams
 from model.networks import Classifier
-from model.regularization import Regularisation
+from model.regularization import Regularization
 from model.tokenization.tokenizer import Tokenizer
 from training.config.classifier import ClassifierRecipe, CorpusSize, complete
 from training.data.batching import Documents
@@ -31,7 +31,7 @@ from training.data.vocabulary import (
 from training.errors import CheckpointError
 from training.evaluation.classifier import predict
 from training.optimization.clipping import Clipping
-from training.optimization.parameter_groups import LayerPace
+from training.optimization.parameter_groups import LayerwiseSchedule
 from training.optimization.schedule import Budget, OneCycle
 from training.runs.checkpoint import Checkpoint, under_prefix
 from training.runs.progress import Progress
@@ -214,7 +214,7 @@ def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Cla
     )
     return Classifier(
         architecture,
-        Regularisation(
+        Regularization(
             input=recipe.dropout_input or 0.0,
             hidden=recipe.dropout_hidden,
             output=recipe.dropout_output or 0.0,
@@ -251,7 +251,9 @@ def settings_of(prepared: Prepared) -> Settings:
             momentum_high=0.9,
             momentum_low=0.9,
         ),
-        pace=LayerPace(decay=recipe.layer_decay or 1.0, unfreezing=recipe.unfreezing or 0.0),
+        pace=LayerwiseSchedule(
+            decay=recipe.layer_decay or 1.0, unfreezing=recipe.unfreezing or 0.0
+        ),
         batch_tokens=max(1, round(recipe.batch * mean_length)),
         crop=recipe.crop,
         label_smoothing=recipe.label_smoothing,

@@ -1,6 +1,6 @@
 """A run of a language model: its steps, its evaluations, its checkpoint.
 
-A run owns all that changes while it trains: weights, optimiser, position in the data, carried
+A run owns all that changes while it trains: weights, optimizer, position in the data, carried
 state, averages, the best so far. Its checkpoint holds all of it, so that a run that was killed goes
 on as if nothing had happened. In a team of processes each reads its share of the lanes and carries
 their states; gradients are averaged, so that all have the same weights. Knows neither files of text
@@ -22,19 +22,19 @@ from model.networks import LanguageModel
 from model.state import State
 from training.config.time_budget import Pace
 from training.data.bptt import Epoch, Window, Windows
-from training.evaluation.perplexity import Reading, likelihood
+from training.evaluation.perplexity import ColumnBatches, likelihood
 from training.optimization.clipping import Clipping, far_above
 from training.optimization.losses import ActivationPenalties, CandidateSampler, next_token_loss
 from training.optimization.schedule import Budget, OneCycle
 from training.optimization.weight_averaging import AveragedWeights
 from training.runs.checkpoint import (
     Checkpoint,
-    optimiser_tensors,
-    restore_optimiser,
+    optimizer_tensors,
+    restore_optimizer,
     under_prefix,
     with_prefix,
 )
-from training.runtime.distributed import Order, Team, noticing_lost_processes
+from training.runtime.distributed import Command, ProcessGroup, noticing_lost_processes
 from training.runtime.precision import Precision, autocast
 from training.runtime.rng import RandomStates
 
@@ -46,7 +46,7 @@ class Settings:
     """What does not change during a run."""
 
     windows: Windows
-    validation: Reading
+    validation: ColumnBatches
     budget: Budget
     reserve: float  # seconds of a time budget kept for what follows the last one
     recorded_pace: tuple[int, ...] | None  # of a run to be repeated
@@ -111,10 +111,10 @@ class LanguageModelRun:
     network: LanguageModel
     settings: Settings
     began: float
-    team: Team = field(default_factory=Team)
+    team: ProcessGroup = field(default_factory=ProcessGroup)
     position: Position = field(default_factory=Position)
     pace: Pace = field(init=False)
-    optimiser: torch.optim.AdamW = field(init=False)
+    optimizer: torch.optim.AdamW = field(init=False)
     averages: AveragedWeights = field(init=False)
     best: dict[str, Tensor] = field(init=False, default_factory=dict)
     gradient_norm: float = field(init=False, default=math.nan)  # of the last step, before clipping
@@ -127,7 +127,7 @@ class LanguageModelRun:
     def __post_init__(self) -> None:
         self.position.begin = time.monotonic() - self.began
         self.pace = Pace(self.settings.recorded_pace)
-        self.optimiser = _optimiser(self.network, self.settings)
+        self.optimizer = _optimizer(self.network, self.settings)
         self.averages = AveragedWeights(self.network)
         self._random = RandomStates(self.team, self.settings.windows.seed)
         self._objective = _Objective(self.network, self.settings)
@@ -174,7 +174,7 @@ class LanguageModelRun:
 
     def step(self, progress: float) -> None:
         """Reads one window, and moves the weights."""
-        self.team.announce(Order.STEP, progress)
+        self.team.announce(Command.STEP, progress)
         self.network.train()
         window = self._next_window()
         loss = self._descend(window, progress)
@@ -225,13 +225,13 @@ class LanguageModelRun:
         self.seconds()
         at = self.position
         if self._random.joined:
-            self.team.announce(Order.SAVE)
+            self.team.announce(Command.SAVE)
             randoms, carried = self.share_state()
         else:
             randoms, carried = self._random.by_rank(), self._carried
         tensors = {"random": torch.stack(randoms)}
         tensors |= with_prefix("network", dict(self.network.named_parameters()))
-        tensors |= with_prefix("optimiser", optimiser_tensors(self.optimiser))
+        tensors |= with_prefix("optimiser", optimizer_tensors(self.optimizer))
         tensors |= with_prefix("average", self.averages.tensors())
         tensors |= with_prefix("best", self.best)
         if carried is not None:
@@ -263,7 +263,7 @@ class LanguageModelRun:
         with torch.no_grad():
             for name, tensor in under_prefix("network", tensors).items():
                 own[name].copy_(tensor)
-        restore_optimiser(self.optimiser, under_prefix("optimiser", tensors))
+        restore_optimizer(self.optimizer, under_prefix("optimiser", tensors))
         self.averages.restore(under_prefix("average", tensors), values["averaged"])
         self.best = under_prefix("best", tensors)
         if "carried.hidden" in tensors:
@@ -284,18 +284,18 @@ class LanguageModelRun:
 
     def _descend(self, window: Window, progress: float) -> float:
         settings = self.settings
-        _set_schedule(self.optimiser, settings, progress, len(window.inputs_TB))
+        _set_schedule(self.optimizer, settings, progress, len(window.inputs_TB))
         own = window.part(self.team.share(window.inputs_TB.shape[1]))
         state = self._carried or self.network.initial_state(own.inputs_TB.shape[1])
         with noticing_lost_processes():
             total, loss, self._carried = self._objective(own, state.detach())
-            self.optimiser.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad(set_to_none=True)
             total.backward()
         (value,) = self.team.means(float(loss))
         at = self.position
         self.gradient_norm = settings.clipping.clip(self.network, value, at.steps + 1)
         at.still = at.still + 1 if self.gradient_norm == 0.0 else 0
-        self.optimiser.step()
+        self.optimizer.step()
         return value
 
     def _validation_loss(self) -> float:
@@ -303,7 +303,7 @@ class LanguageModelRun:
 
 
 class _Objective(nn.Module):
-    """What is minimised for a window; a module, so that torch can run it in several processes."""
+    """What is minimized for a window; a module, so that torch can run it in several processes."""
 
     def __init__(self, network: LanguageModel, settings: Settings) -> None:
         super().__init__()
@@ -319,7 +319,7 @@ class _Objective(nn.Module):
         return total, loss.detach(), encoded.state.detach()
 
 
-def _optimiser(network: LanguageModel, settings: Settings) -> torch.optim.AdamW:
+def _optimizer(network: LanguageModel, settings: Settings) -> torch.optim.AdamW:
     """Matrices decay; biases and the learned first state do not."""
     wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
@@ -331,12 +331,12 @@ def _optimiser(network: LanguageModel, settings: Settings) -> torch.optim.AdamW:
 
 
 def _set_schedule(
-    optimiser: torch.optim.AdamW, settings: Settings, progress: float, length: int
+    optimizer: torch.optim.AdamW, settings: Settings, progress: float, length: int
 ) -> None:
     """A window that is shorter than usual moves the weights by as much less."""
     rate = settings.cycle.learning_rate(progress) * length / settings.windows.length
     momentum = settings.cycle.momentum(progress)
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = rate
         group["betas"] = (momentum, group["betas"][1])
 

@@ -15,7 +15,7 @@ from training.config.options import recipe_values
 from training.data.corpus import expanded, unknown_share
 from training.data.provenance import provenance, with_recipe
 from training.data.unknown_words import TOLD_SHARE
-from training.evaluation.perplexity import Likelihood, lay_out, likelihood
+from training.evaluation.perplexity import Likelihood, likelihood, split_into_columns
 from training.runs.checkpoint import Checkpoint, save_checkpoint
 from training.runs.directory import RunDirectory
 from training.runs.export import round_to_storage, save_model
@@ -86,7 +86,7 @@ class Keeper:
         # A run that was killed in here and resumed has no time left, and is measured all the same.
         left = max(self._run.seconds_left() - MARGIN / 2, self._run.settings.reserve)
         deadline = time.monotonic() + left
-        reading = lay_out(self._prepared.valid)
+        reading = split_into_columns(self._prepared.valid)
         found = likelihood(self._run.network, reading, "float32", deadline=deadline)
         return self._save(self._run.network, found)
 

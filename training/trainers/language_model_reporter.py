@@ -10,7 +10,7 @@ from typing import Self
 
 from model.networks import LanguageModel
 from training.config.language_model import LanguageModelRecipe
-from training.evaluation.metric_names import told_loss, told_perplexity
+from training.evaluation.metric_names import format_loss, format_perplexity
 from training.optimization.clipping import still_warning
 from training.runs.directory import FINAL, TRAINING, VALIDATION, RunDirectory
 from training.runs.progress import Progress, duration
@@ -79,8 +79,8 @@ class RunReport:
         mark = " *" if found.better else ""
         self.note(
             f"{progress:4.0%}  {duration(self._run.position.seconds):>7}  step {found.step:,}: "
-            f"validation loss {told_loss(found.loss)}, perplexity "
-            f"{told_perplexity(_exp(found.loss))}{kind}{mark}"
+            f"validation loss {format_loss(found.loss)}, perplexity "
+            f"{format_perplexity(_exp(found.loss))}{kind}{mark}"
         )
         self._warn_of_stillness()
         figures = {"loss": found.loss, "perplexity": _exp(found.loss), "progress": progress}
@@ -91,8 +91,8 @@ class RunReport:
         at = self._run.position
         self.note(
             f"done after {duration(self._run_seconds())}, {at.epochs:.2f} epochs; best at step "
-            f"{at.best_step:,}. Validation: loss {told_loss(metrics['validation_loss'])}, "
-            f"perplexity {told_perplexity(metrics['validation_perplexity'])}, "
+            f"{at.best_step:,}. Validation: loss {format_loss(metrics['validation_loss'])}, "
+            f"perplexity {format_perplexity(metrics['validation_perplexity'])}, "
             f"{_bits_per_character(metrics)}"
             f"over {metrics['validation_tokens']:,} tokens"
         )
@@ -100,7 +100,7 @@ class RunReport:
         if metrics["validation_loss"] >= guessing:
             self.note(
                 "warning: the model is no better than guessing each token by its frequency (loss "
-                f"{told_loss(guessing)}); train for longer, or with another --learning-rate"
+                f"{format_loss(guessing)}); train for longer, or with another --learning-rate"
             )
         self.note(f"the artifact is in {self._directory.artifact}")
         self._log(FINAL, metrics)

@@ -13,7 +13,7 @@ from torch import Tensor
 from model.architecture import LanguageModelArchitecture
 from model.embeddings import embedding_matrix, words_of
 from model.networks import LanguageModel
-from model.regularization import Regularisation
+from model.regularization import Regularization
 from model.tokenization.tokenizer import Tokenizer
 from training.config.language_model import (
     EXAMPLE_MINUTES,
@@ -38,7 +38,7 @@ from training.data.token_store import TokenizedText
 from training.data.token_stream import Stream
 from training.data.unknown_words import check_known
 from training.errors import CheckpointError, RecipeError
-from training.evaluation.perplexity import lay_out, likelihood
+from training.evaluation.perplexity import likelihood, split_into_columns
 from training.optimization.clipping import Clipping
 from training.optimization.losses import ActivationPenalties, CandidateSampler
 from training.optimization.schedule import Budget, OneCycle
@@ -152,7 +152,7 @@ def build_network(prepared: Prepared) -> LanguageModel:
     )
     network = LanguageModel(
         architecture,
-        Regularisation(
+        Regularization(
             input=recipe.dropout_input or 0.0,
             hidden=recipe.dropout_hidden or 0.0,
             output=recipe.dropout_output or 0.0,
@@ -161,7 +161,7 @@ def build_network(prepared: Prepared) -> LanguageModel:
         ),
     )
     seen_V = _token_counts(prepared) + 1.0
-    network.output.begin_at(seen_V / seen_V.sum())
+    network.output.init_bias_from_frequencies(seen_V / seen_V.sum())
     if recipe.vectors is not None:
         _read_embedding(network, recipe.vectors, prepared.tokenizer)
     if recipe.freeze_embeddings:
@@ -200,7 +200,9 @@ def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
             restart=recipe.restart,
             seed=recipe.seed,
         ),
-        validation=lay_out(prepared.valid, limit=recipe.evaluation_tokens, run_in=SHORT_RUN_IN),
+        validation=split_into_columns(
+            prepared.valid, limit=recipe.evaluation_tokens, run_in=SHORT_RUN_IN
+        ),
         budget=Budget(
             seconds=recipe.minutes and recipe.minutes * 60.0,
             steps=recipe.steps,
@@ -294,7 +296,7 @@ def _read_embedding(network: LanguageModel, file: str, tokenizer: Tokenizer) -> 
 
 def _reading_speed(prepared: Prepared, network: LanguageModel) -> float:
     """Predictions a second in float32."""
-    reading = lay_out(prepared.valid, limit=PROBE, run_in=0)
+    reading = split_into_columns(prepared.valid, limit=PROBE, run_in=0)
     began = time.perf_counter()
     return likelihood(network, reading, "float32").count / (time.perf_counter() - began)
 

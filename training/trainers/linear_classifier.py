@@ -204,7 +204,7 @@ class _Regression:
         weight_FC, bias_C = self._linear.weight_FC, self._linear.bias_C
         documents = len(self._truth_BC)
         pull = 1.0 / (strength * documents)
-        optimiser = torch.optim.LBFGS(
+        optimizer = torch.optim.LBFGS(
             [weight_FC, bias_C],
             max_iter=ITERATIONS,
             history_size=5,
@@ -222,7 +222,7 @@ class _Regression:
             found = -(self._truth_BC * log_chance_BC).sum() / documents
             return float(found + 0.5 * pull * weight_FC.square().sum())
 
-        optimiser.step(loss)
+        optimizer.step(loss)
 
 
 def importances(linear: LinearNgrams, train: Counted) -> tuple[Tensor, Tensor]:

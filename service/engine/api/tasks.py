@@ -1,8 +1,8 @@
 """What can be asked of the engine, and the events it answers with.
 
-Plain data, no behaviour. A task is submitted under a ticket; its events come back under the
+Plain data, no behavior. A task is submitted under a ticket; its events come back under the
 same ticket, in order, and exactly one of them, the last, has ``final`` set. Texts are
-tokenised in the thread that submits. ``client``: who asks, as an opaque name; rows and places in
+tokenized in the thread that submits. ``client``: who asks, as an opaque name; rows and places in
 the queue are shared fairly between clients.
 """
 

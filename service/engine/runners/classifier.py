@@ -105,7 +105,7 @@ class ClassifierRunner:
         self._batches: deque[Batch] = deque()  # the next to be worked on first
 
     def prepare(self, task: Task) -> ClassifyRequest:
-        """Checks and tokenises a task. Any thread."""
+        """Checks and tokenizes a task. Any thread."""
         if not isinstance(task, Classify):
             raise WrongKind(self.name, "classifier", "language-model")
         if not 1 <= len(task.texts) <= self.admission.limit:

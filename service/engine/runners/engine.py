@@ -80,7 +80,7 @@ class Engine:
 
         ``ticket`` is the caller's name for the task, any hashable value not in use; events
         carry it. ``admit`` is told how large the answer may be and may raise QueueFull.
-        Tokenises in this thread, so call it off the event loop if texts are long.
+        Tokenizes in this thread, so call it off the event loop if texts are long.
         Raises UnknownModel, WrongKind, InvalidTask, QueueFull, Draining. When it returns, the
         task will get exactly one final event, unless it is cancelled first.
         """

@@ -71,7 +71,7 @@ class LanguageModelRunner:
         self._all_moved = 0.0  # when everybody last had a turn
 
     def prepare(self, task: Task) -> Request:
-        """Checks and tokenises a task. Any thread."""
+        """Checks and tokenizes a task. Any thread."""
         return self._requests_made_by.make(task)
 
     @property

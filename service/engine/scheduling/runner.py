@@ -27,7 +27,7 @@ class Runner(Protocol):
         """Whether there is anything to do."""
 
     def prepare(self, task: Task) -> Request:
-        """Checks and tokenises a task. Raises InvalidTask and WrongKind."""
+        """Checks and tokenizes a task. Raises InvalidTask and WrongKind."""
 
     def accept(self, request: Request) -> None:
         """Puts a prepared request, whose places are taken, into the queue."""

@@ -37,7 +37,7 @@ class WordVocabulary:
         """Words and their probabilities after ``context``.
 
         ``after_space``: the prompt went on with one more space, so only tokens that begin with
-        a space are possible, and the distribution is renormalised over them.
+        a space are possible, and the distribution is renormalized over them.
         """
         probabilities_V: NDArray[np.float64] = np.exp(logprobs_V.astype(np.float64))
         allowed_V = self._is_word_V

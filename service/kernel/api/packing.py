@@ -113,7 +113,7 @@ def activations_of(values: Tensor, scale: Tensor, precision: Precision) -> Tenso
     return (values * (1.0 / scale) + (ZERO + 0.5)).clamp(1, 255).to(torch.uint8)
 
 
-def quantised_rows(values_VI: Tensor, precision: Precision) -> tuple[Tensor, Tensor]:
+def quantized_rows(values_VI: Tensor, precision: Precision) -> tuple[Tensor, Tensor]:
     """Activations (V, inputs padded) with a scale for each row, as an embedding needs them."""
     width = padded(values_VI.shape[1])
     rows = functional.pad(values_VI.detach().float(), (0, width - values_VI.shape[1]))

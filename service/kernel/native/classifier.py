@@ -77,7 +77,7 @@ class NativeClassifierKernel:
             [self._direction(layer, place) for place in range(architecture.directions)]
             for layer in range(architecture.layers)
         ]
-        self._embedding, self._embedding_scales = packing.quantised_rows(
+        self._embedding, self._embedding_scales = packing.quantized_rows(
             network.embedding.weight, precision
         )
 
@@ -109,7 +109,7 @@ class NativeClassifierKernel:
         """Rows of the embedding; with n-grams, which are as many as texts, a row for each place."""
         if self._network.architecture.ngrams == 1:
             return _Values(self._embedding, self._embedding_scales, batch.tokens_BT)
-        rows, scales = packing.quantised_rows(words_BTE.flatten(0, 1), self._precision)
+        rows, scales = packing.quantized_rows(words_BTE.flatten(0, 1), self._precision)
         places_BT = torch.arange(len(rows), dtype=torch.int32).view(batch.tokens_BT.shape)
         return _Values(rows, scales, places_BT)
 

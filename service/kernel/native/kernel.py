@@ -1,7 +1,7 @@
 """The native kernel: packs a language model once, keeps the rows, and hands each call to C++.
 
 Weights are int8 (one scale for each output) or float32. First-layer products are looked up from a
-table where it fits ``TABLE_BYTES``. Bit-identical for a row whatever its neighbours, the number of
+table where it fits ``TABLE_BYTES``. Bit-identical for a row whatever its neighbors, the number of
 threads or the number of steps in a call: integer sums are exact, and what is computed in floating
 point is computed for each row alone, in one order. Knows no text.
 
@@ -183,7 +183,7 @@ class NativeKernel:
         assert isinstance(bias, Tensor)
         if size <= TABLE_BYTES:
             return packing.lookup_table(network.embedding.weight, weight, bias, gates), None, None
-        return None, *packing.quantised_rows(network.embedding.weight, self.precision)
+        return None, *packing.quantized_rows(network.embedding.weight, self.precision)
 
     def _layer(
         self, network: LanguageModel, layer: int, table: Tensor | None

@@ -3,7 +3,7 @@
 Holds the state of every row in one pool, changed in place. A step gathers the rows that read a
 token, pads them (see :mod:`service.kernel.pytorch.linear` for why), runs every layer, and runs
 the output layer only for rows that need logits. Numbers: within 1e-4 of torch's float64 modules
-on logits for weights of the usual size; bit-identical for a row whatever its neighbours. The
+on logits for weights of the usual size; bit-identical for a row whatever its neighbors. The
 number of threads is torch's (``torch.set_num_threads`` in the calling thread). Knows no text.
 
 Shape suffixes: L layers, R rows of the pool, B rows in a step, H hidden, E embedding, V vocabulary.

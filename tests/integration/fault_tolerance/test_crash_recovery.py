@@ -67,7 +67,7 @@ print(json.dumps(told))
 """
 
 
-def labelled(path: Path, count: int, seed: int) -> str:
+def labeled(path: Path, count: int, seed: int) -> str:
     """Sentences whose label is whether a dog is in them."""
     chance = random.Random(seed)
     rows = [
@@ -80,8 +80,8 @@ def labelled(path: Path, count: int, seed: int) -> str:
 
 def classifier_options(directory: Path) -> list[str]:
     """Two splits and a small network."""
-    files = ["--train", labelled(directory / "t.jsonl", 160, 1)]
-    files += ["--valid", labelled(directory / "v.jsonl", 40, 2)]
+    files = ["--train", labeled(directory / "t.jsonl", 160, 1)]
+    files += ["--valid", labeled(directory / "v.jsonl", 40, 2)]
     small = ["--hidden", "8", "--embedding", "8", "--mlp", "8", "--batch", "8", "--threads", "1"]
     return [*files, *small, "--epochs", "6", "--patience", "0", "--precision", "float32"]
 

@@ -18,7 +18,7 @@ from tests.support.training.torchrun import (
 from training.commands.cli import main
 from training.readers.documents import Example
 from training.runs.checkpoint import load_checkpoint
-from training.runtime.distributed import Team
+from training.runtime.distributed import ProcessGroup
 
 EXACT = ["--precision", "float32", "--threads", "1", "--patience", "0"]
 NO_DROPOUT = [
@@ -77,7 +77,7 @@ def test_means_over_shared_rows_are_the_mean_over_the_batch(size: int, count: in
     values = [float(7 * row % 5) for row in range(count)]
     means, seen = [], []
     for rank in range(size):
-        own, weight = Team(rank, size).rows(range(count))
+        own, weight = ProcessGroup(rank, size).rows(range(count))
         means.append(weight * sum(values[row] for row in own) / len(own))
         seen += list(own) if weight else []
     assert sorted(seen) == list(range(count))

@@ -12,7 +12,7 @@ from tests.integration.fault_tolerance.test_disk_failures import arguments
 from tests.support.training.language_model_command import assert_same_weights
 from training.commands.cli import main
 from training.errors import DivergedError, OutputError
-from training.evaluation.metric_names import told_loss, told_perplexity, told_value
+from training.evaluation.metric_names import format_loss, format_perplexity, format_value
 from training.optimization.clipping import Clipping
 from training.runs.directory import RunDirectory
 from training.runs.export import save_model
@@ -136,9 +136,9 @@ def test_a_first_loss_that_is_no_number_leaves_no_model(
 
 def test_numbers_keep_their_digits_while_they_can_be_read() -> None:
     """Powers of ten above a million; JSON has finite numbers."""
-    assert told_perplexity(1234.567) == "1,234.57"
-    assert told_perplexity(math.exp(700)) == "1.014e+304"
-    assert told_loss(2.5) == "2.5000"
-    assert told_value("word_perplexity", 1e300) == "1.000e+300"
+    assert format_perplexity(1234.567) == "1,234.57"
+    assert format_perplexity(math.exp(700)) == "1.014e+304"
+    assert format_loss(2.5) == "2.5000"
+    assert format_value("word_perplexity", 1e300) == "1.000e+300"
     assert json.loads(json.dumps(math.exp(700), allow_nan=False)) > 1e300
     assert duration(math.inf) == "years"

@@ -93,7 +93,7 @@ def test_the_page_of_a_language_model(language_model: Path, tmp_path: Path) -> N
     assert "fewer than 5 stand in the table alone" in page
 
 
-def labelled(path: Path, labels: int) -> str:
+def labeled(path: Path, labels: int) -> str:
     """A file of documents whose first word decides the label, one in ten of them wrongly."""
     rows = [
         {"text": f"word{i % labels} <b>&{i}", "label": f"label{(i + (i % 10 == 0)) % labels}"}
@@ -106,7 +106,7 @@ def labelled(path: Path, labels: int) -> str:
 @pytest.mark.parametrize("labels", [2, 30])
 def test_the_page_of_a_classifier(tmp_path: Path, labels: int) -> None:
     """The matrix of two labels, the pairs of many, confidence before and after, worst documents."""
-    data, out = labelled(tmp_path / "d.jsonl", labels), tmp_path / "page"
+    data, out = labeled(tmp_path / "d.jsonl", labels), tmp_path / "page"
     model = str(tmp_path / "c")
     options = ["--hidden", "8", "--embedding", "8", "--mlp", "8", "--epochs", "4"]
     options += ["--linear-ngrams", "0"]  # which would know all by heart
@@ -134,7 +134,7 @@ def test_pairs_of_labels_are_not_crowded_out_by_out_of_scope(tmp_path: Path) -> 
     data, model, out = tmp_path / "d.jsonl", str(tmp_path / "c"), tmp_path / "page"
     more = [{"text": f"other{i % 7} words {i}", "label": "<none>"} for i in range(40)]
     lines = "".join(json.dumps(row) + "\n" for row in more)
-    data.write_text(Path(labelled(tmp_path / "l.jsonl", 30)).read_text() + lines)
+    data.write_text(Path(labeled(tmp_path / "l.jsonl", 30)).read_text() + lines)
     files = ["--train", str(data), "--valid", str(data), "--out-of-scope-label", "<none>"]
     options = ["--hidden", "16", "--embedding", "16", "--mlp", "16", "--epochs", "20"]
     options += ["--batch", "8", "--learning-rate", "0.01"]

@@ -172,7 +172,7 @@ def test_the_border_lies_where_the_kinds_part(share: float | None) -> None:
 
 
 def test_scores_by_hand() -> None:
-    """Five texts: one of two outside is told, one of three inside is lost, one mislabelled."""
+    """Five texts: one of two outside is told, one of three inside is lost, one mislabeled."""
     labels_B = torch.tensor([OUTSIDE, OUTSIDE, 0, 1, 1])
     answers_B = torch.tensor([OUTSIDE, 0, 0, OUTSIDE, 0])
     sure = torch.tensor([0.0, 2.0, 3.0, 1.0, 2.0])

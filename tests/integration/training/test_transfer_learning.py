@@ -16,7 +16,7 @@ from model.tokenization.tokenizer_training import (
 )
 from tests.support.training.classifier_command import made_up, same, write
 from training.commands.cli import main
-from training.optimization.parameter_groups import LayerPace, layer_groups
+from training.optimization.parameter_groups import LayerwiseSchedule, layer_groups
 
 SMALL = ["--mlp", "12", "--batch", "8"]
 TRAINED = ["--epochs", "1", "--batch", "4", "--bptt", "12", "--precision", "float32"]
@@ -145,7 +145,7 @@ def test_layers_begin_from_the_head_down_and_learn_slower() -> None:
     assert "initial_hidden_L1H" in groups[1]
     assert "recurrent.weight_hh_l0" in groups[2]
     assert groups[3] == {"embedding.weight"}
-    pace = LayerPace(decay=2.0, unfreezing=0.3)
+    pace = LayerwiseSchedule(decay=2.0, unfreezing=0.3)
     assert [pace.rate(depth) for depth in range(4)] == [1.0, 0.5, 0.25, 0.125]
     begins = [pace.begins(depth, 3) for depth in range(4)]
     assert begins == pytest.approx([0.0, 0.1, 0.2, 0.3])

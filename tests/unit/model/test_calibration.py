@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from model.architecture import ClassifierArchitecture
-from model.calibration import Calibration, OutOfScope, log_probabilities, sureness
+from model.calibration import Calibration, OutOfScope, confidence_log_odds, log_probabilities
 from model.errors import ManifestError
 from model.manifest import Manifest
 
@@ -44,7 +44,7 @@ def test_probabilities_sum_to_one_and_share_what_is_left(
 def test_out_of_scope_by_hand() -> None:
     """Of three labels one has 6 times the others' weight, 3 : 1 against both together."""
     logits_BC = np.log([[1.0, 6.0, 1.0]])
-    assert sureness(logits_BC)[0] == pytest.approx(math.log(3))
+    assert confidence_log_odds(logits_BC)[0] == pytest.approx(math.log(3))
     calibration = Calibration(1.0, OutOfScope("none", weight=0.5, bias=1.0))
     outside = 1 / (1 + math.exp(-(1 - 0.5 * math.log(3))))
     inside = 1 - outside

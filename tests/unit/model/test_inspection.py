@@ -13,7 +13,7 @@ from model.architecture import CELLS, Cell, LanguageModelArchitecture
 from model.inspection import GATES, STEPS, inspect, run_steps
 from model.networks import LanguageModel
 from model.recurrent import MODULES, layer_weights
-from model.regularization import Regularisation
+from model.regularization import Regularization
 from model.state import State
 
 
@@ -27,7 +27,7 @@ def network(cell: str, layers: int = 2) -> LanguageModel:
         hidden=7,
         layers=layers,
     )
-    model = LanguageModel(architecture, Regularisation(input=0.5, hidden=0.5, weight=0.5)).double()
+    model = LanguageModel(architecture, Regularization(input=0.5, hidden=0.5, weight=0.5)).double()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5)
     return model

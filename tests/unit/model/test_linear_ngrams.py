@@ -59,7 +59,7 @@ def test_logits_are_sums_over_what_a_document_has(batch: list[list[int]]) -> Non
 
 
 @given(documents)
-def test_neighbours_change_no_bit(batch: list[list[int]]) -> None:
+def test_neighbors_change_no_bit(batch: list[list[int]]) -> None:
     """A document's logits are the same alone as in a padded batch."""
     linear = random_linear()
     together_BC = logits_of(linear, batch)

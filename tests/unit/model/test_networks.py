@@ -1,4 +1,4 @@
-"""The networks against torch's own modules, and what regularisation and borders do to them."""
+"""The networks against torch's own modules, and what regularization and borders do to them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from model.architecture import CELLS, POOLINGS, ClassifierArchitecture, LanguageModelArchitecture
 from model.networks import Classifier, LanguageModel
 from model.recurrent import MODULES
-from model.regularization import Regularisation
+from model.regularization import Regularization
 from model.state import State
 
 DEPTHS = (1, 2, 3)
 
 
 def language_model(
-    cell: str, layers: int, regularisation: Regularisation | None = None, **more: Any
+    cell: str, layers: int, regularization: Regularization | None = None, **more: Any
 ) -> LanguageModel:
     """A small model with random weights, a random first state among them."""
     torch.manual_seed(layers)
     shape = {"vocabulary": 23, "embedding": 10, "hidden": 12, **more}
     architecture = LanguageModelArchitecture(cell=cell, layers=layers, **shape)  # type: ignore[arg-type]
-    network = LanguageModel(architecture, regularisation or Regularisation())
+    network = LanguageModel(architecture, regularization or Regularization())
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.3)
     return network
@@ -105,22 +105,22 @@ def test_nothing_crosses_a_document_border(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_every_parameter_learns_under_regularisation(cell: str) -> None:
+def test_every_parameter_learns_under_regularization(cell: str) -> None:
     """With every kind of dropout on, each parameter gets a gradient and moves, h0 included."""
-    drop = Regularisation(input=0.2, hidden=0.2, output=0.2, weight=0.3, embedding=0.1)
+    drop = Regularization(input=0.2, hidden=0.2, output=0.2, weight=0.3, embedding=0.1)
     network = language_model(cell, 2, drop)
     before = {name: parameter.clone() for name, parameter in network.named_parameters()}
-    optimiser = torch.optim.SGD(network.parameters(), lr=1.0)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
     logits_TBV, _ = network(torch.randint(23, (9, 4)), network.initial_state(4))
     nn.functional.cross_entropy(logits_TBV.flatten(0, 1), torch.randint(23, (36,))).backward()
-    optimiser.step()
+    optimizer.step()
     for name, parameter in network.named_parameters():
         assert not torch.equal(parameter, before[name]), name
 
 
-def test_regularisation_is_off_in_evaluation() -> None:
+def test_regularization_is_off_in_evaluation() -> None:
     """In evaluation mode dropout does nothing; in training two passes differ."""
-    drop = Regularisation(input=0.5, hidden=0.5, output=0.5, weight=0.5, embedding=0.5)
+    drop = Regularization(input=0.5, hidden=0.5, output=0.5, weight=0.5, embedding=0.5)
     network = language_model("lstm", 2, drop)
     tokens_TB = torch.randint(23, (9, 4))
     trained = [network(tokens_TB, network.initial_state(4))[0] for _ in range(2)]
@@ -133,7 +133,7 @@ def test_regularisation_is_off_in_evaluation() -> None:
 
 def test_dropout_masks_are_locked_over_time() -> None:
     """A feature dropped at one step is dropped at all, and a token type for the whole window."""
-    network = language_model("gru", 1, Regularisation(output=0.5))
+    network = language_model("gru", 1, Regularization(output=0.5))
     encoded = network.encode(torch.randint(23, (9, 4)), network.initial_state(4))
     dropped_TBH = encoded.dropped_TBH == 0
     assert torch.equal(dropped_TBH.any(dim=0), dropped_TBH.all(dim=0))
@@ -171,7 +171,7 @@ def test_classifier_encodes_as_torch_does(cell: str, bidirectional: bool) -> Non
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("ngrams", [1, 4])
-def test_padding_and_neighbours_have_no_influence(cell: str, pooling: str, ngrams: int) -> None:
+def test_padding_and_neighbors_have_no_influence(cell: str, pooling: str, ngrams: int) -> None:
     """A document's logits are the same alone as in a padded batch."""
     network = classifier(cell, bidirectional=True, pooling=pooling, ngrams=ngrams)
     tokens_TB, lengths_B = torch.randint(23, (9, 3)), torch.tensor([4, 9, 1])
@@ -181,9 +181,9 @@ def test_padding_and_neighbours_have_no_influence(cell: str, pooling: str, ngram
         torch.testing.assert_close(together[row : row + 1], alone)
 
 
-def test_classifier_learns_under_regularisation() -> None:
+def test_classifier_learns_under_regularization() -> None:
     """With all its dropouts on, every parameter of a classifier gets a gradient."""
-    drop = Regularisation(
+    drop = Regularization(
         input=0.2, hidden=0.2, output=0.2, weight=0.2, word=0.2, ngram=0.2, mlp=0.2
     )
     plain = classifier("lstm", bidirectional=True, pooling="last_max_mean_words", ngrams=3)

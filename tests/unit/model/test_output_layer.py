@@ -101,7 +101,7 @@ def test_an_untrained_output_can_begin_at_given_shares(
     """Of every word, in head and tails, as far as it reads nothing."""
     own = build_output(architecture(cutoffs=cutoffs, division=division))
     shares_V = torch.rand(VOCABULARY).softmax(0)
-    own.begin_at(shares_V)
+    own.init_bias_from_frequencies(shares_V)
     found_1V = own(torch.zeros(1, WIDTH)).log_softmax(1)
     torch.testing.assert_close(found_1V.exp()[0], shares_V)
 

@@ -138,7 +138,7 @@ class AdaptiveRow {
     scratch_[ask_.vocabulary - 1] = ask_.logits[listed_] - ask_.head_total;
     Draw all = ask_;
     all.logits = scratch_;
-    all.normalised = true;
+    all.normalized = true;
     all.draw = ask_.draw && !in_rounds();
     const int room = (ask_.vocabulary + LANES - 1) / LANES * LANES;
     Row(all, scratch_ + room).answer();

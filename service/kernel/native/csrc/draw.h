@@ -42,7 +42,7 @@ UNROLL_INLINE u32x16 mixed(u32x16 value) {  // "lowbias32"
   return value ^ (value >> 16);
 }
 
-// w of 16 neighbouring tokens, the first of which is `id`
+// w of 16 neighboring tokens, the first of which is `id`
 UNROLL_INLINE f32x16 uniforms(uint64_t key, u32x16 ids) {
   u32x16 hash = mixed(ids * splat(GOLDEN) + splat(uint32_t(key)));
   hash = mixed(hash + splat(uint32_t(key >> 32)));
@@ -170,7 +170,7 @@ class Row {
 
  private:
   void report() {
-    log_total_ = ask_.normalised ? 0.0f : highest_ + float(std::log(span_.mass(highest_, 1.0f)));
+    log_total_ = ask_.normalized ? 0.0f : highest_ + float(std::log(span_.mass(highest_, 1.0f)));
     if (ask_.score >= 0) ask_.score_logprob = logits_[ask_.score] - log_total_;
     if (ask_.distribution != nullptr)
       for (int id = 0; id < ask_.vocabulary; ++id)

@@ -234,14 +234,14 @@ void LanguageModel::narrow(const Matrix& matrix, Vectors& vectors, Narrowed& roo
   if (matrix.weights == nullptr) return;
   const int count = int(vectors.inputs.size()), width = outputs_of(matrix);
   room.numbers.resize(size_t(count) * width);
-  room.quantised.resize(room.numbers.size() * sizeof(float));
+  room.quantized.resize(room.numbers.size() * sizeof(float));
   std::vector<float*> outputs(count);
   for (int place = 0; place < count; ++place)
     outputs[place] = room.numbers.data() + size_t(place) * width;
   multiply(matrix, vectors, outputs);
   for (int place = 0; place < count; ++place) {
-    void* to = room.quantised.data() + size_t(place) * width * sizeof(float);
-    vectors.scales[place] = steps_.quantise(outputs[place], to, width, description_.precision);
+    void* to = room.quantized.data() + size_t(place) * width * sizeof(float);
+    vectors.scales[place] = steps_.quantize(outputs[place], to, width, description_.precision);
     vectors.inputs[place] = to;
   }
 }

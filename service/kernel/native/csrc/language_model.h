@@ -120,7 +120,7 @@ struct Vectors {
 // Room for vectors that a matrix makes narrower.
 struct Narrowed {
   std::vector<float> numbers;
-  std::vector<char> quantised;
+  std::vector<char> quantized;
 };
 
 class LanguageModel {

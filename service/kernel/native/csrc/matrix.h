@@ -1,7 +1,7 @@
 // A weight matrix as layout.py packs it. Owns nothing: the memory is Python's.
 //
 // Outputs stand in groups of `gates` times 16. For a layer, a group is 16 units with all their
-// gates; for an output layer, 64 neighbouring outputs (4 "gates"). Inputs are padded to a multiple
+// gates; for an output layer, 64 neighboring outputs (4 "gates"). Inputs are padded to a multiple
 // of 4. Memory is read in one stream: [group][inputs / 4][gate][16][4] for int8,
 // [group][input][gate][16] for float32; per output [group][gate][16].
 #pragma once

@@ -95,7 +95,7 @@ void activate(const float* from, void* to, int count, float inverse_scale, Preci
     Bytes::put(static_cast<uint8_t*>(to) + place, load<f32x16>(from + place), inverse_scale);
 }
 
-float quantise(const float* from, void* to, int count, Precision precision) {
+float quantize(const float* from, void* to, int count, Precision precision) {
   if (precision == Precision::float32) {
     activate(from, to, count, 1.0f, precision);
     return 1.0f;
@@ -113,4 +113,4 @@ float quantise(const float* from, void* to, int count, Precision precision) {
 }  // namespace
 
 extern const Steps UNROLL_STEPS;
-const Steps UNROLL_STEPS = {UNROLL_STEPS_NAME, advance, multiply, activate, quantise, choose, draw};
+const Steps UNROLL_STEPS = {UNROLL_STEPS_NAME, advance, multiply, activate, quantize, choose, draw};

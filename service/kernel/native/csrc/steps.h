@@ -47,7 +47,7 @@ struct Tail {
 struct Draw {
   float* logits;            // room up to a multiple of 16; what is beyond the vocabulary is ignored
   int32_t vocabulary;
-  bool normalised;          // whether the logits are log-probabilities
+  bool normalized;          // whether the logits are log-probabilities
   const Tail* tails;        // of an adaptive softmax, whose row begins with the head's logits
   int32_t tail_count;       // 0: the row has a logit for each word
   const int32_t* never;     // ids that are not drawn
@@ -88,7 +88,7 @@ struct Steps {
   // activations of float32 numbers (a multiple of 16 of them)
   void (*activate)(const float* from, void* to, int count, float inverse_scale, Precision);
   // the same, scaled to the largest; returns what one unit is worth
-  float (*quantise)(const float* from, void* to, int count, Precision);
+  float (*quantize)(const float* from, void* to, int count, Precision);
   // Both need scratch memory of SCRATCH floats for each token, and as many for 64 more.
   void (*choose)(Draw&, void* scratch);  // after the head: which tails are needed
   void (*draw)(Draw&, void* scratch);

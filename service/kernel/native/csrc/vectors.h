@@ -4,7 +4,7 @@
 // instruction sets is in this file alone: fused multiply-add and the int8 dot product. Compiled
 // once for each instruction set (see steps.cpp), so all of it is inline and nothing is shared.
 // Contraction is switched off by the build: the same function gives the same bits wherever it
-// is inlined, which is what keeps a row's result independent of its neighbours.
+// is inlined, which is what keeps a row's result independent of its neighbors.
 // Knows no networks.
 #pragma once
 

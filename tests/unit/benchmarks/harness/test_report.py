@@ -9,7 +9,7 @@ import pytest
 from benchmarks.harness.load_client import Tally
 from benchmarks.harness.plots import Panel, bars, legend_columns, lines, shortened
 from benchmarks.harness.report import Report, Table, bind, markdown_table, write
-from benchmarks.measurements.serving import GeneratorCheck, Measurement, measurement_of, summarise
+from benchmarks.measurements.serving import GeneratorCheck, Measurement, measurement_of, summarize
 from benchmarks.reports.serving import pair, ratios_to_the_first, serving_report
 
 NAN = float("nan")
@@ -43,7 +43,7 @@ def test_a_tally_is_told_in_the_units_of_the_tables() -> None:
 def test_a_summary_holds_medians_by_size_server_and_streams() -> None:
     """Three repeats become one; other loads and sizes stay apart."""
     found = [measurement("ours", 1, tokens) for tokens in (100, 900, 200)]
-    summary = summarise([*found, measurement("ours", 16, 5), measurement("ours", 1, 7, "large")])
+    summary = summarize([*found, measurement("ours", 16, 5), measurement("ours", 1, 7, "large")])
     assert [one.tokens_per_second for one in summary] == [200, 5, 7]
 
 

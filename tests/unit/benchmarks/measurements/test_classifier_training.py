@@ -14,7 +14,7 @@ from benchmarks.measurements.classifier_training import (
     compare,
     scores,
 )
-from benchmarks.peers.labelled_texts import read_texts
+from benchmarks.peers.labeled_texts import read_texts
 
 
 def write(path: Path, count: int) -> Path:

@@ -81,7 +81,7 @@ def test_what_the_program_prints_is_read() -> None:
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ here")
 def test_the_program_runs(tmp_path: Path) -> None:
-    """It compiles without optimising away what it measures: every read takes time."""
+    """It compiles without optimizing away what it measures: every read takes time."""
     program = compiled(tmp_path)
     assert program is not None
     found = measured(program, 2, 0.01, [4096, 100_000])

@@ -24,7 +24,7 @@ COMMANDS = {
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Two labelled texts."""
+    """Two labeled texts."""
     file = tmp_path / "data.tsv"
     file.write_text("label\ttext\npositive\ta fine film\nnegative\ta dull film\n")
     return file

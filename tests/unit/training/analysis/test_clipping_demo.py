@@ -6,16 +6,16 @@ import pytest
 
 from tests.support.training.analyzed_network import network, source
 from training.analysis.clipping_demo import clipping_courses
-from training.analysis.short_training import BriefSettings
+from training.analysis.short_training import ShortTrainingSettings
 
 
 def test_the_ways_of_clipping_begin_alike_and_bound_their_steps() -> None:
     """Each from the same weights; the norm told is that before clipping; a wild run breaks off."""
-    settings = BriefSettings(
+    settings = ShortTrainingSettings(
         steps=6,
         batch=8,
         learning_rate=1e30,
-        optimiser="sgd",
+        optimizer="sgd",
         clip_norm=1e-33,
         clip_value=1e-33,
         seed=1,

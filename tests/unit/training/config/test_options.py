@@ -191,7 +191,7 @@ def test_dropout_grows_with_the_passes_over_the_data() -> None:
 
 
 def test_candidates_grow_with_the_vocabulary() -> None:
-    """Within bounds; a small vocabulary is normalised over in full; what was given is kept."""
+    """Within bounds; a small vocabulary is normalized over in full; what was given is kept."""
 
     def chosen(vocabulary: int, **given: int) -> tuple[str | None, int | None]:
         size = CorpusSize(tokens=10**6, vocabulary=vocabulary)

@@ -101,7 +101,7 @@ def test_a_batch_holds_the_documents() -> None:
     assert batch.tokens == 4
 
 
-def test_logits_do_not_depend_on_bucket_neighbours() -> None:
+def test_logits_do_not_depend_on_bucket_neighbors() -> None:
     """A document alone, and padded beside longer ones, gets the same logits but for rounding."""
     torch.manual_seed(0)
     tokens = torch.randint(0, 50, (12, 40)).tolist()

@@ -9,12 +9,12 @@ from torch.nn import functional
 
 from model.architecture import Cell, LanguageModelArchitecture
 from model.networks import LanguageModel
-from model.regularization import Regularisation
+from model.regularization import Regularization
 from model.tokenization.tokenizer_training import train_word_tokenizer
 from tests.support.training.synthetic_corpus import text
 from training.data.token_stream import Stream, build_stream
 from training.evaluation.language_model import evaluate_language_model
-from training.evaluation.perplexity import lay_out, likelihood, token_losses
+from training.evaluation.perplexity import likelihood, split_into_columns, token_losses
 
 TEXT = text(120)
 TOKENIZER = train_word_tokenizer([TEXT], vocabulary=None)
@@ -27,7 +27,7 @@ def network(cell: Cell = "lstm") -> LanguageModel:
         LanguageModelArchitecture(
             cell=cell, vocabulary=TOKENIZER.size, embedding=8, hidden=8, layers=2
         ),
-        Regularisation(input=0.5, hidden=0.5, output=0.5, weight=0.5, embedding=0.5),
+        Regularization(input=0.5, hidden=0.5, output=0.5, weight=0.5, embedding=0.5),
     )
     with torch.no_grad():
         for parameter in model.parameters():
@@ -54,7 +54,7 @@ def test_short_documents_are_exact_in_any_number_of_lanes(cell: Cell, lanes: int
     """Every lane begins early enough to have read the whole document it begins in."""
     stream = build_stream([*TEXT.split("\n")[:60], "x"], TOKENIZER)
     model = network(cell)
-    found = likelihood(model, lay_out(stream, lanes=lanes), "float32")
+    found = likelihood(model, split_into_columns(stream, lanes=lanes), "float32")
     assert found.count == len(stream)
     assert found.nats == pytest.approx(plainly(model, stream), rel=1e-5)
 
@@ -64,8 +64,10 @@ def test_one_lane_is_exact_for_a_long_document() -> None:
     stream = build_stream([TEXT], TOKENIZER)
     model = network()
     exact = plainly(model, stream)
-    assert likelihood(model, lay_out(stream, lanes=1), "float32").nats == pytest.approx(exact)
-    near = likelihood(model, lay_out(stream, lanes=4, run_in=64), "float32")
+    assert likelihood(model, split_into_columns(stream, lanes=1), "float32").nats == pytest.approx(
+        exact
+    )
+    near = likelihood(model, split_into_columns(stream, lanes=4, run_in=64), "float32")
     assert near.count == len(stream)
     assert near.nats == pytest.approx(exact, rel=2e-3)
 
@@ -75,7 +77,7 @@ def test_every_token_has_its_loss_in_the_order_of_the_text(lanes: int) -> None:
     """However many lanes are read: document by document they add up to what each costs alone."""
     documents = TEXT.split("\n")[:20]
     model, stream = network().train(), build_stream(documents, TOKENIZER)
-    losses_N = token_losses(model, lay_out(stream, lanes=lanes), "float32")
+    losses_N = token_losses(model, split_into_columns(stream, lanes=lanes), "float32")
     assert len(losses_N) == len(stream)
     assert model.training
     for begin, text_ in zip(stream.borders_D, documents, strict=True):
@@ -87,7 +89,7 @@ def test_every_token_has_its_loss_in_the_order_of_the_text(lanes: int) -> None:
 def test_a_limit_counts_about_so_many_predictions() -> None:
     """Spread over the stream."""
     stream = build_stream([TEXT], TOKENIZER)
-    reading = lay_out(stream, lanes=8, limit=100)
+    reading = split_into_columns(stream, lanes=8, limit=100)
     assert 96 <= reading.count <= 104
     assert (reading.counted(0, reading.steps).sum(dim=0) > 0).all()
 
@@ -95,7 +97,7 @@ def test_a_limit_counts_about_so_many_predictions() -> None:
 def test_the_network_is_left_in_its_mode() -> None:
     """Dropout is off while it is measured, and on again when it trains on."""
     model = network().train()
-    reading = lay_out(build_stream([TEXT], TOKENIZER))
+    reading = split_into_columns(build_stream([TEXT], TOKENIZER))
     assert likelihood(model, reading, "float32") == likelihood(model, reading, "float32")
     assert model.training
 
@@ -104,7 +106,7 @@ def test_a_deadline_ends_the_reading_with_something_counted() -> None:
     """Even one that has passed."""
     stream = build_stream([TEXT], TOKENIZER)
     found = likelihood(
-        network(), lay_out(stream, lanes=1), "float32", deadline=time.monotonic() - 1
+        network(), split_into_columns(stream, lanes=1), "float32", deadline=time.monotonic() - 1
     )
     assert 0 < found.count < len(stream)
 

@@ -23,7 +23,7 @@ from training.evaluation.sentence_scores import (
 )
 
 TEXT = text(80)
-BARE = SentenceForm(before="", capitalise=False, full_stop=False)
+BARE = SentenceForm(before="", capitalize=False, full_stop=False)
 
 
 def tokenizer(kind: str) -> Tokenizer:
@@ -75,17 +75,17 @@ def test_padding_has_no_influence(kind: str, cell: Cell) -> None:
 
 def test_the_form_of_a_sentence() -> None:
     """Capital letter, full stop and what stands before are each added where they are missing."""
-    full = SentenceForm(before="Yes.", capitalise=True, full_stop=True)
+    full = SentenceForm(before="Yes.", capitalize=True, full_stop=True)
     assert full.placed(" the dog is ") == "Yes. The dog is."
     assert full.of("Who is?") == "Who is?"
     assert BARE.placed("the dog") == "the dog"
-    assert SentenceForm(before="x\n", capitalise=False, full_stop=False).placed("a") == "x\na"
-    apart = SentenceForm(before="", capitalise=False, full_stop=True, apart=True)
+    assert SentenceForm(before="x\n", capitalize=False, full_stop=False).placed("a") == "x\na"
+    apart = SentenceForm(before="", capitalize=False, full_stop=True, apart=True)
     assert replace(apart, before=".").placed("a") == " . a ."
     assert [apart.of(told) for told in ("a b", "a b.", "a b ?")] == ["a b .", "a b .", "a b ?"]
 
 
-def test_words_between_spaces_are_recognised() -> None:
+def test_words_between_spaces_are_recognized() -> None:
     """A vocabulary of text that was tokenized already has marks as words of their own."""
     before = train_word_tokenizer(["a b , c ."], vocabulary=None, pretokenized=True)
     assert stands_apart(before)

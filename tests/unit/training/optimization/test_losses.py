@@ -128,7 +128,7 @@ def test_a_sample_of_everything_is_the_full_softmax() -> None:
     torch.testing.assert_close(found, next_token_loss(model, encoded, targets_TB))
 
 
-def test_the_sampled_normaliser_is_right_on_average() -> None:
+def test_the_sampled_normalizer_is_right_on_average() -> None:
     """The mean over many draws of the estimated sum of exponentials is near the exact sum.
 
     Targets come from the distribution that the sampler knows, as they do in training.

@@ -14,8 +14,8 @@ from training.errors import CheckpointError
 from training.runs.checkpoint import (
     Checkpoint,
     load_checkpoint,
-    optimiser_tensors,
-    restore_optimiser,
+    optimizer_tensors,
+    restore_optimizer,
     save_checkpoint,
     under_prefix,
     with_prefix,
@@ -97,7 +97,7 @@ def test_a_disk_that_takes_no_more_leaves_the_last_good_checkpoint(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_optimiser_goes_on_as_it_would_have() -> None:
+def test_an_optimizer_goes_on_as_it_would_have() -> None:
     """Adam's averages and its count of steps are all restored."""
 
     def fresh() -> tuple[torch.nn.Linear, torch.optim.AdamW]:
@@ -105,20 +105,20 @@ def test_an_optimiser_goes_on_as_it_would_have() -> None:
         layer = torch.nn.Linear(3, 2)
         return layer, torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True)
 
-    def step(layer: torch.nn.Linear, optimiser: torch.optim.AdamW, value: float) -> None:
-        optimiser.zero_grad()
+    def step(layer: torch.nn.Linear, optimizer: torch.optim.AdamW, value: float) -> None:
+        optimizer.zero_grad()
         layer(torch.full((1, 3), value)).square().sum().backward()
-        optimiser.step()
+        optimizer.step()
 
-    unbroken, its_optimiser = fresh()
-    step(unbroken, its_optimiser, 1.0)
-    saved = {name: t.clone() for name, t in optimiser_tensors(its_optimiser).items()}
+    unbroken, its_optimizer = fresh()
+    step(unbroken, its_optimizer, 1.0)
+    saved = {name: t.clone() for name, t in optimizer_tensors(its_optimizer).items()}
     weights = {name: t.clone() for name, t in unbroken.state_dict().items()}
-    step(unbroken, its_optimiser, 2.0)
+    step(unbroken, its_optimizer, 2.0)
 
     resumed, other = fresh()
     resumed.load_state_dict(weights)
-    restore_optimiser(other, saved)
+    restore_optimizer(other, saved)
     step(resumed, other, 2.0)
     assert torch.equal(resumed.weight, unbroken.weight)
 

@@ -83,7 +83,7 @@ def classify(kernel: ClassifierKernel, batch: list[list[int]]) -> tuple[FloatArr
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("ngrams", [1, 4])
-def test_logits_do_not_depend_on_neighbours_or_slices(
+def test_logits_do_not_depend_on_neighbors_or_slices(
     kind: str, cell: Cell, bidirectional: bool, pooling: Pooling, ngrams: int
 ) -> None:
     """Alone or in a batch, in small slices or whole: within 1e-6; as the network says itself."""
@@ -105,7 +105,7 @@ def test_logits_do_not_depend_on_neighbours_or_slices(
 @pytest.mark.parametrize("ngrams", [1, 4])
 @pytest.mark.parametrize("cell", CELLS)
 def test_int8_stays_near(cell: Cell, ngrams: int) -> None:
-    """Neighbours change nothing, and the labels' probabilities are those of float32 within 0.05."""
+    """Neighbors change nothing, and the labels' probabilities are those of float32 within 0.05."""
     network = random_classifier(cell, ngrams=ngrams)
     batch = documents(21)
     kernel = make(network, 70, precision="int8")

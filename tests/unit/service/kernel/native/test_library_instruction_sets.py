@@ -102,7 +102,7 @@ def test_numbers_are_those_of_torch(cell: Cell, cutoffs: tuple[int, ...]) -> Non
 @each_cell
 @each_softmax
 @each_precision
-def test_rows_do_not_depend_on_their_neighbours(
+def test_rows_do_not_depend_on_their_neighbors(
     cell: Cell, cutoffs: tuple[int, ...], precision: Precision
 ) -> None:
     """Seven together on two threads draw what each draws alone on one, to the last bit."""

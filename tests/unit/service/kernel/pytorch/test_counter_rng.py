@@ -29,7 +29,7 @@ def test_uniforms_are_as_documented(key: int, token: int) -> None:
 
 
 def test_uniforms_are_uniform_and_never_zero() -> None:
-    """A chi-square test over 256 cells sees nothing in a million numbers of neighbouring keys."""
+    """A chi-square test over 256 cells sees nothing in a million numbers of neighboring keys."""
     positions = list(range(1000))
     found = uniforms(
         keys([7] * 1000, [0] * 1000, positions), np.arange(1000, dtype=np.uint32)

@@ -132,7 +132,7 @@ def test_logprobs_are_those_of_the_model(drawing: Drawing) -> None:
     )
 
 
-def test_a_row_does_not_depend_on_its_neighbours() -> None:
+def test_a_row_does_not_depend_on_its_neighbors() -> None:
     """Rows of every kind, in any order and number, give the same bits as alone."""
     vocabulary = 3000
     logits_RV = (np.random.default_rng(1).standard_normal((90, vocabulary)) * 3).astype(np.float32)

@@ -1,4 +1,4 @@
-"""How peers read labelled texts, and where they write what they answer. Knows no classifier.
+"""How peers read labeled texts, and where they write what they answer. Knows no classifier.
 
 The files are those of `python -m training classifier`: JSON lines with "text" and "label".
 """
