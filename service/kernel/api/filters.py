@@ -28,7 +28,8 @@ def penalise(logits_V: FloatArray, seen: Collection[int], penalty: float) -> Non
     ids_N = np.fromiter(seen, dtype=np.int64, count=len(seen))
     values_N = logits_V[ids_N]
     factor = np.float32(penalty)
-    logits_V[ids_N] = np.where(values_N > 0, values_N / factor, values_N * factor)
+    with np.errstate(over="ignore"):  # the caller refuses what is not finite
+        logits_V[ids_N] = np.where(values_N > 0, values_N / factor, values_N * factor)
 
 
 def is_filtered(sampling: Sampling, vocabulary: int) -> bool:

@@ -149,6 +149,8 @@ class Sampler:
             penalise(changed_V, ask.seen, sampling.repetition_penalty)
         changed_V[self._never_drawn] = -np.inf
         best = int(changed_V.argmax())
+        if not np.isfinite(changed_V[best]):
+            raise FloatingPointError("the repetition penalty gave logits that are not finite")
         if sampling.temperature <= 0:
             return best
         changed_V -= changed_V[best]

@@ -17,7 +17,6 @@ KILLER = """
 import json, os, random, signal, sys, time
 from pathlib import Path
 import training.commands.train_classifier, training.commands.train_language_model
-from training import checkpoint
 from training.commands.cli import main
 
 seed, out, *arguments = sys.argv[1:]

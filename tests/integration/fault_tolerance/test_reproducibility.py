@@ -169,19 +169,19 @@ def test_a_recipe_names_the_threads(tmp_path: Path) -> None:
 
 # What each does with a clock. None of these changes weights where steps or epochs end the run.
 CLOCKS = {
-    "classifier": "begins to count --minutes",
-    "language_model": "begins to count --minutes",
-    "classifier_run": "progress of --minutes, kept by the pace; the seconds that are told",
-    "language_model_run": "progress of --minutes, kept by the pace; the seconds that are told",
-    "classifier_preparation": "seconds of --minutes kept for the end",
-    "language_model_setup": "seconds of --minutes for the end; tokens of an evaluation (recipe)",
-    "speed": "width and dropout for --minutes (recipe)",
-    "classifier_keeper": "how often the run is saved",
-    "language_model_keeper": "how often the run is saved; how much the last measuring reads",
-    "perplexity": "how much the last measuring reads",
-    "classifier_report": "lines of the log",
-    "language_model_report": "lines of the log",
-    "progress": "lines on the screen",
+    "commands.train_classifier": "begins to count --minutes",
+    "commands.train_language_model": "begins to count --minutes",
+    "trainers.classifier": "progress of --minutes, kept by the pace; the seconds that are told",
+    "trainers.language_model": "progress of --minutes, kept by the pace; the seconds that are told",
+    "trainers.classifier_setup": "seconds of --minutes kept for the end",
+    "trainers.language_model_setup": "seconds for the end; tokens of an evaluation (recipe)",
+    "runtime.throughput": "width and dropout for --minutes (recipe)",
+    "trainers.classifier_checkpoints": "how often the run is saved",
+    "trainers.language_model_checkpoints": "how often it is saved; what the last evaluation reads",
+    "evaluation.perplexity": "how much the last measuring reads",
+    "trainers.classifier_reporter": "lines of the log",
+    "trainers.language_model_reporter": "lines of the log",
+    "runs.progress": "lines on the screen",
 }
 
 

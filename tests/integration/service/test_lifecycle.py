@@ -7,6 +7,7 @@ import http.client
 import shutil
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -111,9 +112,11 @@ def test_queue_full_is_a_429_with_a_time(narrow_service: RunningService) -> None
         return service.metric("unroll_rejected_total", model="words", reason="queue_full")
 
     before = rejected()
-    with ThreadPoolExecutor(1) as pool:
+    enough = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
         with service.streaming(max_tokens=1_000_000) as first:
-            next(first)
+            next(first)  # and the rest is read as it comes, or the stream would end as too slow
+            reading = pool.submit(lambda: next((e for e in first if enough.is_set()), None))
             waiting = pool.submit(service.text, max_tokens=1)
             eventually(
                 lambda: service.metric("unroll_sequences_waiting", model="words") == 1,
@@ -125,6 +128,8 @@ def test_queue_full_is_a_429_with_a_time(narrow_service: RunningService) -> None
                 assert error_of(response)["type"] == "queue_full"
                 assert int(response.headers["retry-after"]) >= 1
             assert rejected() == before + 2
+            enough.set()
+            assert reading.result(timeout=60)
         assert waiting.result(timeout=60)
     assert service.text(max_tokens=1)
 

@@ -200,7 +200,7 @@ def test_without_matplotlib_one_line_says_what_to_do(
 
 def test_importing_the_command_does_not_load_matplotlib() -> None:
     """Only drawing needs it."""
-    asked = "import sys, training.gradients; print('matplotlib' in sys.modules)"
+    asked = "import sys, training.commands.gradients; print('matplotlib' in sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", asked], capture_output=True, text=True, check=True
     )

@@ -253,7 +253,7 @@ def test_many_short_documents_are_learned(tmp_path: Path) -> None:
 def test_help_needs_no_torch() -> None:
     """So it comes at once."""
     code = (
-        "import sys\nfrom training.commands import main\n"
+        "import sys\nfrom training.commands.cli import main\n"
         "try: main(['lm', '--help'])\n"
         "except SystemExit: pass\n"
         "assert 'torch' not in sys.modules"
