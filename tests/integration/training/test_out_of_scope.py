@@ -63,13 +63,13 @@ def test_a_run_learns_what_is_out_of_scope(
         assert found[f"out_of_scope_{name}"] == pytest.approx(expected, abs=1e-6)
     told = (page / "index.html").read_text()
     assert "were answered none" in told
-    assert 'id="taken-in"' in told
-    assert 'id="turned-away"' in told
+    assert 'id="false-accepts"' in told
+    assert 'id="false-rejects"' in told
     details = json.loads((page / "figures.json").read_text())
     assert "none" in {score["label"] for score in details["labels"]}
     assert (page / "out-of-scope.png").exists()
     beyond = details["out_of_scope"]
-    first, last = beyond["borders"][0], beyond["borders"][-1]
+    first, last = beyond["threshold_curve"][0], beyond["threshold_curve"][-1]
     assert (first["false_accept"], first["false_reject"]) == (0, 1)
     assert (last["false_accept"], last["false_reject"]) == (1, 0)
     assert 0 < min(beyond["lowest_refused"], beyond["highest_accepted"]) < 1
@@ -105,7 +105,10 @@ def test_the_page_shows_the_worst_of_both_mistakes(files: list[str], tmp_path: P
     assert main(["evaluate", out, "--data", data, "--out", str(page)]) == 0
     found = json.loads((page / "figures.json").read_text())
     beyond_labels, told = found["out_of_scope"], (page / "index.html").read_text()
-    for kind, mark, truths in (("taken_in", "<i>", {"none"}), ("turned_away", "<u>", {"food"})):
+    for kind, mark, truths in (
+        ("false_accepts", "<i>", {"none"}),
+        ("false_rejects", "<u>", {"food"}),
+    ):
         worst = beyond_labels[kind]
         assert 0 < len(worst) <= 15
         assert truths & {document["truth"] for document in worst}

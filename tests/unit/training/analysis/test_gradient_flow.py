@@ -15,11 +15,10 @@ from model.inspection import Step, run_steps
 from model.networks import LanguageModel
 from model.recurrent import layer_weights
 from model.state import State
-from training.analysis.additive_network import AdditiveLanguageModel
-from training.analysis.clipping_demo import scale_to_radius
+from training.analysis.clipping_comparison import scale_to_radius
 from training.analysis.excerpts import Excerpts
 from training.analysis.gradient_flow import gradient_flow, jacobian_products, spectral_radius
-from training.analysis.networks import steps_by_layer
+from training.analysis.networks import AdditiveLanguageModel, steps_by_layer
 
 LAGS, WIDTH = 12, 6
 

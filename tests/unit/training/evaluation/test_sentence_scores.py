@@ -17,8 +17,8 @@ from tests.support.training.synthetic_corpus import text
 from training.evaluation.sentence_scores import (
     Continuation,
     SentenceForm,
-    log_probabilities,
-    stands_apart,
+    is_pretokenized,
+    score_continuations,
     unknown_words,
 )
 
@@ -27,7 +27,7 @@ BARE = SentenceForm(before="", capitalize=False, full_stop=False)
 
 
 def tokenizer(kind: str) -> Tokenizer:
-    """Of the made-up text."""
+    """A tokenizer trained on the test's text."""
     if kind == "word":
         return train_word_tokenizer([TEXT], vocabulary=None)
     if kind == "char":
@@ -67,7 +67,7 @@ def test_padding_has_no_influence(kind: str, cell: Cell) -> None:
     encoded = [words.encode(sentence) for sentence in sentences]
     continuations = [Continuation(ids, place % (len(ids) + 1)) for place, ids in enumerate(encoded)]
     shares: list[float] = []
-    found = log_probabilities(model, continuations, words.end, on_progress=shares.append)
+    found = score_continuations(model, continuations, words.end, on_progress=shares.append)
     expected = [alone(model, continuation, words.end) for continuation in continuations]
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-4)
     assert shares[-1] == 1.0
@@ -76,20 +76,24 @@ def test_padding_has_no_influence(kind: str, cell: Cell) -> None:
 def test_the_form_of_a_sentence() -> None:
     """Capital letter, full stop and what stands before are each added where they are missing."""
     full = SentenceForm(before="Yes.", capitalize=True, full_stop=True)
-    assert full.placed(" the dog is ") == "Yes. The dog is."
-    assert full.of("Who is?") == "Who is?"
-    assert BARE.placed("the dog") == "the dog"
-    assert SentenceForm(before="x\n", capitalize=False, full_stop=False).placed("a") == "x\na"
-    apart = SentenceForm(before="", capitalize=False, full_stop=True, apart=True)
-    assert replace(apart, before=".").placed("a") == " . a ."
-    assert [apart.of(told) for told in ("a b", "a b.", "a b ?")] == ["a b .", "a b .", "a b ?"]
+    assert full.in_context(" the dog is ") == "Yes. The dog is."
+    assert full.apply("Who is?") == "Who is?"
+    assert BARE.in_context("the dog") == "the dog"
+    assert SentenceForm(before="x\n", capitalize=False, full_stop=False).in_context("a") == "x\na"
+    spaced = SentenceForm(before="", capitalize=False, full_stop=True, pretokenized=True)
+    assert replace(spaced, before=".").in_context("a") == " . a ."
+    assert [spaced.apply(text_) for text_ in ("a b", "a b.", "a b ?")] == [
+        "a b .",
+        "a b .",
+        "a b ?",
+    ]
 
 
 def test_words_between_spaces_are_recognized() -> None:
     """A vocabulary of text that was tokenized already has marks as words of their own."""
     before = train_word_tokenizer(["a b , c ."], vocabulary=None, pretokenized=True)
-    assert stands_apart(before)
-    assert not any(stands_apart(tokenizer(kind)) for kind in ("word", "char", "bpe"))
+    assert is_pretokenized(before)
+    assert not any(is_pretokenized(tokenizer(kind)) for kind in ("word", "char", "bpe"))
 
 
 def test_unknown_words_are_named() -> None:
