@@ -20,6 +20,10 @@ def wilson_interval(successes: int, count: int) -> tuple[float, float]:
 
     Returns:
         Lower and upper bound, both between 0 and 1.
+
+    >>> low, high = wilson_interval(8, 10)
+    >>> round(low, 2), round(high, 2)
+    (0.49, 0.94)
     """
     if not count:
         return 0.0, 1.0

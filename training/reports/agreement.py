@@ -21,8 +21,8 @@ from training.reports.plotting import (
     GRAY,
     RED,
     draw_plot,
+    format_powers,
     grid_along,
-    power_of_ten,
 )
 
 if TYPE_CHECKING:
@@ -174,7 +174,9 @@ def _accuracy_plot(results: AgreementResults) -> bytes:
         axes.axvline(CHANCE, color=BLACK, linewidth=1.4, linestyle="--", label="chance")
         axes.set_xlim(0, 1)
         axes.set_xlabel("accuracy (lines: 95% confidence interval)")
-        axes.annotate("pairs", (1.01, -0.9), va="bottom", fontsize=9, annotation_clip=False)
+        axes.annotate(
+            "accuracy (pairs)", (1.01, -0.9), va="bottom", fontsize=9, annotation_clip=False
+        )
         grid_along(axes, "x")
         _add_legend(figure, axes)
 
@@ -187,7 +189,7 @@ def _trace_plot(trace: WordProbabilities) -> bytes:
     """The probability of each word after every prefix of the sentence, on a logarithmic scale."""
 
     def paint(figure: Figure) -> None:
-        from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415
+        from matplotlib.ticker import LogLocator  # noqa: PLC0415 - only plots need it
 
         positive = [p for column in trace.probabilities.values() for p in column if p > 0]
         narrow = max(positive, default=1.0) / min(positive, default=1.0) < NARROW_RANGE
@@ -200,8 +202,7 @@ def _trace_plot(trace: WordProbabilities) -> bytes:
         axes.set_xticks(places, labels, rotation=0 if len(labels) <= 12 else 45)
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if narrow else (1.0,)))
-        axes.yaxis.set_major_formatter(lambda value, _: power_of_ten(value))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        format_powers(axes.yaxis)
         axes.set_ylabel("probability as the next word")
         axes.set_xlabel("read so far")
         axes.margins(x=0.08)
@@ -239,7 +240,7 @@ def _paint_bar(axes: Axes, y: float, count: int | None, accuracy: PairAccuracy) 
     color = ATTRACTOR_COLORS.get(count, AMBER)
     axes.barh(y, share, 0.9, color=color, label=ATTRACTOR_LABELS.get(count, MORE_ATTRACTORS))
     axes.plot(accuracy.interval(), [y, y], color=BLACK, linewidth=1.2)
-    text = f"{share:.2f} of {accuracy.pairs:,}"
+    text = f"{share:.2f} ({accuracy.pairs:,})"
     axes.annotate(text, (1.01, y), va="center", fontsize=9, annotation_clip=False)
 
 

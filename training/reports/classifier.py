@@ -89,7 +89,8 @@ def _most_frequent(pairs: Sequence[Confusion]) -> str:
     if not pairs:
         return "No label is confused with another."
     pair = pairs[0]
-    return f"The most frequent error is {pair.answer} for {pair.truth} ({pair.documents:,} times)."
+    documents = "1 document" if pair.documents == 1 else f"{pair.documents:,} documents"
+    return f"The most frequent error is {pair.answer} instead of {pair.truth} ({documents})."
 
 
 def _pairs_note(results: ClassifierResults, pairs: int) -> str:

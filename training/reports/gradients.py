@@ -95,11 +95,12 @@ def _theory(network: NetworkResults) -> Section:
         )
     else:
         gate = "forget" if network.cell == "lstm" else "update"
-        lag, theory = _lag(flow), flow.theory
+        lag = _lag(flow)
+        mean, maximum = (flow.theory[name][lag] for name in ("gate_product", "best_gate_product"))
         text = (
             f"The product of its {gate} gates over k steps is the share of its value that a unit "
-            f"keeps. Over {lag} steps the mean of all units is {theory['gate_product'][lag]:.2g}, "
-            f"the maximum {theory['best_gate_product'][lag]:.2g}. The measured gradient also flows "
+            f"keeps. Over {lag} steps the mean of all units is {_two_digits(mean)}, "
+            f"the maximum {_two_digits(maximum)}. The measured gradient also flows "
             "through the recurrent weights."
         )
     return Section(
@@ -171,4 +172,8 @@ def _relative_gradient(flow: GradientFlow) -> str:
     """The gradient at the reported lag, relative to that at lag 0."""
     norms = flow.cell or flow.hidden
     ratio = norms[_lag(flow)] / norms[0] if norms[0] > 0 else 0.0
-    return power_of_ten(float(f"{ratio:.2g}"))
+    return _two_digits(ratio)
+
+
+def _two_digits(value: float) -> str:
+    return power_of_ten(float(f"{value:.2g}"))

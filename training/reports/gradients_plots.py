@@ -19,6 +19,7 @@ from training.reports.plotting import (
     PURPLE,
     RED,
     draw_plot,
+    format_powers,
 )
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def clipping_plot(results: GradientResults) -> bytes:
         norms.set_title("gradient")
         norms.set_ylabel("norm before clipping")
         norms.set_yscale("log")
+        format_powers(norms.yaxis)
         for axes in (losses, norms):
             axes.set_xlabel("training step")
             axes.legend()
@@ -227,6 +229,7 @@ def _lag_plot(title: str, panels: Sequence[tuple[str, Sequence[LaggedLine]]]) ->
                 positive = [value if value > 0 else math.nan for value in line.values]
                 axes.plot(positive, color=line.color, linestyle=line.style)
             axes.set_yscale("log")
+            format_powers(axes.yaxis)
             axes.set_ylim(bottom, top)
             axes.set_xlim(0, len(lines[0].values) - 1)
             axes.set_title(name)

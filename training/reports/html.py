@@ -12,12 +12,17 @@ from __future__ import annotations
 import base64
 import functools
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-NUMBER = re.compile(r"[-+−]?[\d.,:]+(?:e[-+]\d+)?(?: ?%)?|–")  # the dash stands for no value
+from training.reports.plotting import DOTS_PER_INCH
+
+# A number, perhaps with a footnote mark, or a dash for a missing one.
+NUMBER = re.compile(r"[-+−]?[\d.,:]+(?:e[-+]\d+)?(?: ?%)?\*?|–")
+CSS_PIXELS_PER_INCH = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,13 @@ class Section:
     def plot_base64(self) -> str:
         """The plot for a data URI."""
         return base64.b64encode(self.plot or b"").decode()
+
+    @property
+    def plot_size(self) -> tuple[int, int]:
+        """Width and height in CSS pixels, so that all plots of a page have the same scale."""
+        width, height = struct.unpack(">II", (self.plot or bytes(24))[16:24])  # of the PNG header
+        scale = CSS_PIXELS_PER_INCH / DOTS_PER_INCH
+        return round(width * scale), round(height * scale)
 
 
 def render_page(title: str, introduction: str, sections: Sequence[Section]) -> str:

@@ -52,8 +52,8 @@ def _position(results: LanguageModelResults) -> Section:
     return Section(
         name="loss-by-position",
         title=POSITION_TITLE,
-        text=f"The loss is lowest at the positions {best.label} ({best.loss:.2f} nats) and "
-        f"{last.loss:.2f} nats at the last positions ({last.label}). If context helps, the loss "
+        text=f"The lowest loss is {best.loss:.2f} nats, at the positions {best.label}. At the last "
+        f"positions, {last.label}, it is {last.loss:.2f} nats. If context helps, the loss "
         "falls along a document. Two effects may hide this: documents with equal beginnings have a "
         "low loss there, and the last positions occur only in the longest documents. "
         f"{_interval_note(results.position)}",

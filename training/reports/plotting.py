@@ -107,6 +107,14 @@ def power_of_ten(value: float) -> str:
     return power if digits == "1.0" else f"{digits.removesuffix('.0')}·{power}"
 
 
+def format_powers(axis: Axis) -> None:
+    """Writes the ticks of a logarithmic axis as powers of ten, and no minor ones."""
+    from matplotlib.ticker import NullFormatter  # noqa: PLC0415 - only plots need it
+
+    axis.set_major_formatter(lambda value, _: power_of_ten(value))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def format_integers(axis: Axis) -> None:
     """Puts ticks at integers alone and writes them with commas."""
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - only plots need it

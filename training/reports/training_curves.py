@@ -48,5 +48,7 @@ def _curves_plot(history: History) -> bytes:
 
 
 def _plot_curve(axes: Axes, curve: Curve, color: str, label: str, *, marker: str) -> None:
+    if len(curve.steps) == 1:
+        marker = "o"  # a line of one point would be invisible
     if curve.steps:
         axes.plot(curve.steps, curve.values, color=color, label=label, marker=marker, markersize=5)

@@ -15,6 +15,7 @@ def test_text_is_escaped_and_images_are_embedded() -> None:
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert 'src="data:image/png;base64,iVBORw0KGgo' in page
+    assert 'width="960" height="540"' in page
     assert "://" not in page
     assert '<td class="number">1.25</td>' in page
     assert "<td>b</td>" in page
@@ -30,8 +31,8 @@ def test_cells_below_running_text_name_their_column() -> None:
 
 
 def test_columns_of_numbers_are_aligned_on_the_right() -> None:
-    """Signs, percentages and dashes for missing values count as numbers; words do not."""
-    rows = [("-1,000", "3.1%", "one", "–"), ("2e-05", "", "2", "4 %")]
+    """Signs, percentages, footnote marks and dashes for missing values belong to numbers."""
+    rows = [("-1,000*", "3.1%", "one", "–"), ("2e-05", "", "2", "4 %")]
     columns = ReportTable(("a", "b", "c", "d"), rows).columns
     assert [column.numeric for column in columns] == [True, True, False, True]
 
