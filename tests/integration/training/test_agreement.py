@@ -15,12 +15,12 @@ NOUNS = {"dog": "dogs", "cat": "cats", "king": "kings"}
 PLACES = ["in the house", "on the hill", "with the hat"]
 
 
-def sentence(chance: random.Random) -> str:
+def sentence(generator: random.Random) -> str:
     """A sentence whose verb agrees with its subject, with or without a phrase between them."""
-    noun = chance.choice(list(NOUNS))
-    plural = chance.random() < 0.5
+    noun = generator.choice(list(NOUNS))
+    plural = generator.random() < 0.5
     subject, verb = (NOUNS[noun], "are") if plural else (noun, "is")
-    place = f" {chance.choice(PLACES)}" if chance.random() < 0.5 else ""
+    place = f" {generator.choice(PLACES)}" if generator.random() < 0.5 else ""
     return f"The {subject}{place} {verb} old."
 
 
@@ -28,8 +28,8 @@ def sentence(chance: random.Random) -> str:
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A word and a character model trained on one grammar."""
     directory = tmp_path_factory.mktemp("models")
-    chance = random.Random(1)
-    (directory / "t.txt").write_text(" ".join(sentence(chance) for _ in range(500)))
+    generator = random.Random(1)
+    (directory / "t.txt").write_text(" ".join(sentence(generator) for _ in range(500)))
     data = ["--train", str(directory / "t.txt"), "--precision", "float32", "--threads", "1"]
     small = ["--layers", "1", "--hidden", "32", "--embedding", "16", "--no-tied"]
     small += [f"--dropout-{place}=0" for place in ("input", "hidden", "output", "weight")]
@@ -43,8 +43,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pairs_file(path: Path) -> str:
     """Writes pairs of two constructions in both numbers, and one with an unknown word."""
     rows = []
-    for one, many in NOUNS.items():
-        for subject, number, verbs in ((one, "sing", ("is", "are")), (many, "plur", ("are", "is"))):
+    for singular, plural in NOUNS.items():
+        for subject, number, verbs in (
+            (singular, "sing", ("is", "are")),
+            (plural, "plur", ("are", "is")),
+        ):
             other = "sing" if number == "plur" else "plur"
             good, bad = verbs
             rows.append(("simple_agrmt", f"{number}_MS_MV", subject, good, bad))
@@ -69,21 +72,21 @@ def test_a_model_that_learned_agreement_passes(
     trace = ["--trace", "the dogs in the house", "--words", "are,is"]
     options = ["--pairs", pairs_file(tmp_path / "p.tsv"), *trace, "--json", str(figures)]
     assert main(["agreement", str(models / "word"), *options, "--out", str(out)]) == 0
-    found = json.loads(figures.read_text())
-    assert found["pairs"] == 24
-    assert found["accuracy"] > 0.9
-    assert found["constructions"]["prep_anim"]["left_out"] == 1
-    assert found["constructions"]["prep_anim"]["attractors"]["1"]["pairs"] == 18
-    assert found["unknown_words"] == {"zebra": 1}
-    assert found["trace"]["words"] == ["The", "dogs", "in", "the", "house"]
-    p = found["trace"]["probabilities"]
+    results = json.loads(figures.read_text())
+    assert results["pairs"] == 24
+    assert results["accuracy"] > 0.9
+    assert results["constructions"]["prep_anim"]["left_out"] == 1
+    assert results["constructions"]["prep_anim"]["attractors"]["1"]["pairs"] == 18
+    assert results["unknown_words"] == {"zebra": 1}
+    assert results["trace"]["words"] == ["The", "dogs", "in", "the", "house"]
+    p = results["trace"]["probabilities"]
     assert p["are"][1] > 10 * p["is"][1]
     assert p["are"][4] > 10 * p["is"][4]
-    told = capsys.readouterr().out
-    assert "1 of 25 pairs (4%) are left out" in told
-    assert "zebra (1)" in told
-    assert "are : is" in told
-    assert json.loads((out / "figures.json").read_text()) == found
+    output = capsys.readouterr().out
+    assert "1 of 25 pairs (4%) are left out" in output
+    assert "zebra (1)" in output
+    assert "are : is" in output
+    assert json.loads((out / "figures.json").read_text()) == results
     assert {path.name for path in out.glob("*.png")} == {"accuracy.png", "trace.png"}
     assert "zebra (1)" in (out / "index.html").read_text()
 
@@ -99,10 +102,10 @@ def test_a_character_model_judges_whole_sentences(models: Path, tmp_path: Path) 
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     options = ["--pairs", str(path), "--trace", "The dog", "--words", "is,are,old"]
     assert main(["agreement", str(models / "char"), *options, "--json", str(figures)]) == 0
-    found = json.loads(figures.read_text())
-    assert (found["accuracy"], found["pairs"]) == (1.0, 6)
-    assert "attractors" not in found["constructions"]["agreement"]
-    p = found["trace"]["probabilities"]
+    results = json.loads(figures.read_text())
+    assert (results["accuracy"], results["pairs"]) == (1.0, 6)
+    assert "attractors" not in results["constructions"]["agreement"]
+    p = results["trace"]["probabilities"]
     assert p["is"][1] > p["are"][1] > 0
     assert p["is"][1] > p["old"][1]
 
@@ -156,7 +159,7 @@ def test_an_interval_holds_its_accuracy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ([], "--pairs: give files of minimal pairs, or a sentence to --trace"),
         (["--trace", "the dog"], "--words: give the words to follow"),
@@ -174,10 +177,10 @@ def test_an_interval_holds_its_accuracy() -> None:
     ],
 )
 def test_bad_input_gets_a_one_line_message(
-    models: Path, options: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    models: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The line names the option or the file."""
     assert main(["agreement", str(models / "word"), *options]) == 2
     (line,) = capsys.readouterr().err.strip().split("\n")
     assert line.startswith("error: ")
-    assert told in line
+    assert message in line

@@ -79,8 +79,8 @@ def test_all_files_are_written(plots: Path) -> None:
 
 def test_numbers_are_complete_and_finite(plots: Path) -> None:
     """Flow before and after, theory of each cell, context, gates, clipping."""
-    found = numbers(plots)
-    networks = {network["name"]: network for network in found["networks"]}
+    results = numbers(plots)
+    networks = {network["name"]: network for network in results["networks"]}
     assert list(networks) == ["elman", "gru", "lstm", "additive"]
     for network in networks.values():
         for flow in (*network["initial"], *network["flow"]):
@@ -92,8 +92,8 @@ def test_numbers_are_complete_and_finite(plots: Path) -> None:
     assert set(networks["gru"]["gates"][0]) == {"reset", "update"}
     assert len(networks["lstm"]["gates"][0]["forget"]["open"]) == 6
     assert networks["additive"]["flow"][0]["theory"] == {}
-    assert [len(course["losses"]) for course in found["clipping"].values()] == [3, 3, 3]
-    assert found["recipe"]["seed"] == 1
+    assert [len(curve["losses"]) for curve in results["clipping"].values()] == [3, 3, 3]
+    assert results["recipe"]["seed"] == 1
 
 
 def test_the_seed_decides_the_numbers(plots: Path, tmp_path: Path) -> None:
@@ -128,9 +128,9 @@ def test_small_networks_read_files_by_characters(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text(text(60))
     asked = ["--cells", "gru", "--data", str(tmp_path / "t.txt")]
     assert gradients(tmp_path / "plots", *asked, *TINY) == 0
-    found = numbers(tmp_path / "plots")
-    assert found["text"] == "t.txt"
-    assert found["data"][0]["bytes"] == len(text(60))
+    results = numbers(tmp_path / "plots")
+    assert results["text"] == "t.txt"
+    assert results["data"][0]["bytes"] == len(text(60))
     assert str(tmp_path) not in (tmp_path / "plots" / "numbers.json").read_text()
 
 
