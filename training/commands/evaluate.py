@@ -21,11 +21,7 @@ from training.data.vocabulary import unknown_share
 from training.errors import DataError
 from training.evaluation.classifier import predict
 from training.evaluation.classifier_results import ClassifierResults, classifier_results
-from training.evaluation.language_model import (
-    LanguageModelResults,
-    evaluate_language_model,
-    language_model_results,
-)
+from training.evaluation.language_model import LanguageModelResults, evaluate_language_model
 from training.evaluation.metric_names import (
     CLASSIFIER_DESCRIPTIONS,
     LANGUAGE_MODEL_DESCRIPTIONS,
@@ -121,21 +117,21 @@ def _language_model(
         expanded(request.data), unit=request.unit, column=request.column, header=request.header
     )
     with Progress("evaluate") as bar:
-        evaluation = evaluate_language_model(
+        results = evaluate_language_model(
             network,
             artifact.tokenizer,
             documents,
             columns=request.lanes,
+            history=read_history(request.artifact),
             on_progress=lambda share: bar.update(share, figures={}),
         )
     check_known(
         "--data",
-        evaluation.metrics["unknown_share"],
+        results.metrics["unknown_share"],
         documents,
         advice="the metrics say little about such a text; a model by char or bpe has no such words",
     )
-    history = read_history(request.artifact)
-    return language_model_results(evaluation, artifact.tokenizer, history)
+    return results
 
 
 def _classifier(

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from model.networks import LanguageModel
 from model.tokenization.tokenizer import Tokenizer
 from training.data.corpus import unknown_share
-from training.data.token_stream import Stream, build_stream
+from training.data.token_stream import build_stream
 from training.data.unknown_words import TOLD_SHARE
 from training.evaluation.perplexity import (
     LARGEST_LOSS,
@@ -53,17 +52,15 @@ def text_size(documents: Sequence[str]) -> TextSize:
 
 
 @dataclass(frozen=True, slots=True)
-class LanguageModelEvaluation:
-    """Metrics by name, the token stream, and -log p in nats of each of its predictions."""
-
-    metrics: dict[str, float]
-    stream: Stream
-    losses_N: Tensor
-
-
-@dataclass(frozen=True, slots=True)
 class LanguageModelResults:
-    """Results of one language model: metrics, losses by token frequency and by position."""
+    """Results of one language model.
+
+    Attributes:
+        metrics: by name.
+        frequency: losses by token frequency.
+        position: losses by position in the document.
+        history: of the training run, if its log exists.
+    """
 
     metrics: dict[str, float]
     frequency: FrequencyBins
@@ -86,8 +83,9 @@ def evaluate_language_model(
     documents: Sequence[str],
     *,
     columns: int | None = None,
+    history: History | None = None,
     on_progress: Callable[[float], None] | None = None,
-) -> LanguageModelEvaluation:
+) -> LanguageModelResults:
     """Evaluates a network in float32.
 
     Args:
@@ -96,6 +94,7 @@ def evaluate_language_model(
         documents: at least one, none empty.
         columns: number of columns that are read in parallel; 1 is exact, more are faster. By
             default few enough that each column is long compared with its burn-in.
+        history: becomes a part of the results.
         on_progress: called with the share that has been read.
     """
     stream = build_stream(documents, tokenizer)
@@ -116,19 +115,9 @@ def evaluate_language_model(
         "characters": size.characters,
         "bytes": size.bytes,
     }
-    return LanguageModelEvaluation(metrics, stream, losses_N)
-
-
-def language_model_results(
-    evaluation: LanguageModelEvaluation, tokenizer: Tokenizer, history: History | None
-) -> LanguageModelResults:
-    """Groups the losses of an evaluation by frequency and by position of the token."""
-    losses_N = evaluation.losses_N.numpy().astype(np.float64)
+    losses = losses_N.numpy().astype(np.float64)
     return LanguageModelResults(
-        evaluation.metrics,
-        by_frequency(evaluation.stream, losses_N, tokenizer),
-        by_position(evaluation.stream, losses_N),
-        history,
+        metrics, by_frequency(stream, losses, tokenizer), by_position(stream, losses), history
     )
 
 
