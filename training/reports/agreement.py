@@ -39,6 +39,7 @@ LEGEND_ORDER = (
     *(ATTRACTOR_LABELS[0], ATTRACTOR_LABELS[1], MORE_ATTRACTORS, ATTRACTOR_LABELS[None]),
     "chance",
 )
+BAR_ALPHA = 0.55  # the black intervals are legible on the bars
 NARROW_RANGE = 300.0  # a smaller range of probabilities has ticks between the powers of ten
 
 
@@ -238,7 +239,8 @@ def _paint_bars(axes: Axes, shown: dict[str, ConstructionAccuracy]) -> None:
 def _paint_bar(axes: Axes, y: float, count: int | None, accuracy: PairAccuracy) -> None:
     share = accuracy.accuracy or 0.0
     color = ATTRACTOR_COLORS.get(count, AMBER)
-    axes.barh(y, share, 0.9, color=color, label=ATTRACTOR_LABELS.get(count, MORE_ATTRACTORS))
+    label = ATTRACTOR_LABELS.get(count, MORE_ATTRACTORS)
+    axes.barh(y, share, 0.9, color=color, alpha=BAR_ALPHA, label=label)
     axes.plot(accuracy.interval(), [y, y], color=BLACK, linewidth=1.2)
     text = f"{share:.2f} ({accuracy.pairs:,})"
     axes.annotate(text, (1.01, y), va="center", fontsize=9, annotation_clip=False)

@@ -7,6 +7,9 @@ import pytest
 
 from training.errors import OutputError
 from training.reports.plotting import (
+    BLACK,
+    COLOR_CYCLE,
+    GRAY,
     draw_plot,
     format_integers,
     power_of_ten,
@@ -34,6 +37,15 @@ def label(text: str) -> Callable[["Figure"], None]:
 def test_any_text_can_be_a_label(text: str) -> None:
     """Dollar signs start no formula, and letters that the font lacks cause no warning."""
     assert draw_plot(text, label(text)).startswith(PNG)
+
+
+@pytest.mark.parametrize("color", [*COLOR_CYCLE, GRAY, BLACK])
+def test_colors_are_legible_on_white(color: str) -> None:
+    """The contrast ratio of WCAG 2 is at least 4.5."""
+    channels = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    assert 1.05 / (luminance + 0.05) >= 4.5
 
 
 @pytest.mark.parametrize(
