@@ -1,1 +1,1 @@
-"""Gradients through time, gates and context, measured on short runs."""
+"""Gradients through time, gate saturation and effective context of networks (`gradients`)."""

@@ -1,7 +1,7 @@
-"""Looks into networks, one after the other, and tells how far it is: the work behind the plots.
+"""The analysis behind `gradients`: networks one after the other, with progress for the user.
 
-Small networks are looked into as they begin, trained briefly, and looked into again; an artifact is
-looked into as it is. Knows neither files nor plots.
+Small networks are analyzed at initialization, trained briefly, and analyzed again. An artifact is
+analyzed without training.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import torch
 
 from model.artifact import Artifact
 from model.networks import LanguageModel
-from training.analysis.clipping_demo import clipping_courses, scale_to_radius
-from training.analysis.corpus import Text
-from training.analysis.effective_context import Context, effective_context
+from training.analysis.clipping_comparison import compare_clipping, scale_to_radius
+from training.analysis.corpus import AnalysisCorpus
+from training.analysis.effective_context import ContextLosses, effective_context
 from training.analysis.excerpts import Excerpts
 from training.analysis.gate_saturation import gate_saturation
-from training.analysis.gradient_flow import Flow, gradient_flow
+from training.analysis.gradient_flow import GradientFlow, gradient_flow
 from training.analysis.networks import ADDITIVE, InspectedNetwork, build_small_network
-from training.analysis.results import Findings, NetworkFindings
+from training.analysis.results import GradientResults, NetworkResults
 from training.analysis.short_training import (
     ShortTrainingSettings,
     TrainingCurve,
@@ -33,52 +33,57 @@ from training.config.gradients import GradientRecipe
 from training.errors import DivergedError
 from training.runs.progress import Progress
 
-FLOW, CONTEXT = 60, 40  # what the two looks into a network cost, in steps of training, about
-ROWS = 16  # excerpts whose logits are held at a time
+# Approximate cost of the two measurements, in training steps.
+FLOW_COST, CONTEXT_COST = 60, 40
+LOSS_ROWS = 16  # excerpts whose logits are in memory at a time
 
 
 @dataclass(slots=True)
-class Work:
-    """How much of the work is done, for the bar."""
+class WorkProgress:
+    """Progress of the analysis on a bar, in units of training steps."""
 
     bar: Progress
     total: float
     done: float = 0.0
 
     def step(self, loss: float) -> None:
-        """One step of training."""
+        """Reports one training step."""
         self.done += 1
         self.bar.update(self.done / self.total, figures={"loss": loss})
 
-    def look(self, size: float) -> Callable[[float], None]:
-        """To be told what share is done of a look of that size, which begins now."""
-        begun = self.done
+    def measurement(self, cost: float) -> Callable[[float], None]:
+        """Starts a measurement; the returned function takes the share of it that is done."""
+        done_before = self.done
 
-        def told(share: float) -> None:
-            self.done = begun + size * share
+        def report(share: float) -> None:
+            self.done = done_before + cost * share
             self.bar.update(self.done / self.total, figures={})
 
-        return told
+        return report
 
 
 @dataclass(slots=True)
-class Investigation:
-    """One run of the command."""
+class GradientAnalysis:
+    """One run of the command: its recipe, its text and the excerpts for all measurements."""
 
     recipe: GradientRecipe
-    text: Text
-    work: Work
+    corpus: AnalysisCorpus
+    progress: WorkProgress
     excerpts: Excerpts = field(init=False)
 
     def __post_init__(self) -> None:
         generator = np.random.default_rng([self.recipe.seed, 2])
-        source = self.text.excerpts_to_look_at(self.recipe)
+        source = self.corpus.held_out_excerpts(self.recipe)
         self.excerpts = source.draw(self.recipe.excerpts, generator)
 
-    def small_network(self, name: str) -> NetworkFindings:
-        """Before and after a short training."""
+    def small_network(self, name: str) -> NetworkResults:
+        """Analyzes a small network before and after a short training.
+
+        Raises:
+            DivergedError: the loss after training is not finite.
+        """
         recipe = self.recipe
-        network = build_small_network(name, self.text.vocabulary, recipe)
+        network = build_small_network(name, self.corpus.vocabulary, recipe)
         initial, initial_loss = self._flow(network), self._loss(network)
         settings = ShortTrainingSettings(
             steps=recipe.steps,
@@ -87,22 +92,21 @@ class Investigation:
             clip_norm=recipe.clip_norm,
             seed=recipe.seed,
         )
-        train_short(network, self.text.excerpts_to_train(recipe), settings, self.work.step)
+        train_short(network, self.corpus.training_excerpts(recipe), settings, self.progress.step)
         if not math.isfinite(self._loss(network)):
             raise DivergedError(
-                f"{name}: the loss is no longer a number after training; give a lower "
-                "--learning-rate"
+                f"{name}: the loss after training is not finite; give a lower --learning-rate"
             )
-        return self._look(network, name, initial=initial, initial_loss=initial_loss)
+        return self._measure(network, name, initial=initial, initial_loss=initial_loss)
 
-    def artifact(self, artifact: Artifact, network: LanguageModel) -> NetworkFindings:
-        """As it is."""
-        return self._look(network, artifact.manifest.name, initial=None, initial_loss=None)
+    def artifact(self, artifact: Artifact, network: LanguageModel) -> NetworkResults:
+        """Analyzes the network of an artifact without training."""
+        return self._measure(network, artifact.manifest.name, initial=None, initial_loss=None)
 
-    def exploding(self) -> dict[str, TrainingCurve]:
-        """An Elman network with recurrent weights that are too large, trained in three ways."""
+    def clipping(self) -> dict[str, TrainingCurve]:
+        """Trains an Elman network with exploding gradients with three ways of clipping."""
         recipe = self.recipe
-        network = build_small_network("elman", self.text.vocabulary, recipe)
+        network = build_small_network("elman", self.corpus.vocabulary, recipe)
         assert isinstance(network, LanguageModel)
         scale_to_radius(network, recipe.radius)
         settings = ShortTrainingSettings(
@@ -114,19 +118,19 @@ class Investigation:
             clip_value=recipe.clip_value,
             seed=recipe.seed,
         )
-        source = self.text.excerpts_to_train(recipe)
-        return clipping_courses(network, source, settings, self.work.step)
+        source = self.corpus.training_excerpts(recipe)
+        return compare_clipping(network, source, settings, self.progress.step)
 
-    def _look(
+    def _measure(
         self,
         network: InspectedNetwork,
         name: str,
         *,
-        initial: list[Flow] | None,
+        initial: list[GradientFlow] | None,
         initial_loss: float | None,
-    ) -> NetworkFindings:
+    ) -> NetworkResults:
         model = network if isinstance(network, LanguageModel) else None
-        found = NetworkFindings(
+        results = NetworkResults(
             name=name,
             cell=ADDITIVE if model is None else model.architecture.cell,
             parameters=sum(parameter.numel() for parameter in network.parameters()),
@@ -134,59 +138,69 @@ class Investigation:
             loss=self._loss(network),
             initial=initial,
             flow=self._flow(network),
-            gates=[] if model is None else gate_saturation(model, self._recent()),
+            gates=[] if model is None else gate_saturation(model, self._flow_excerpts()),
             context=self._context(network),
         )
-        self.work.bar.note(told(found))
-        return found
+        self.progress.bar.note(summary(results))
+        return results
 
-    def _recent(self) -> Excerpts:
-        """Twice the lags: a state that far back has a past of its own."""
+    def _flow_excerpts(self) -> Excerpts:
+        """Excerpts of twice the lags: the state at the longest lag has a past as long as that."""
         return self.excerpts.last(2 * self.recipe.lags)
 
-    def _flow(self, network: InspectedNetwork) -> list[Flow]:
-        told = self.work.look(FLOW)
-        return gradient_flow(network, self._recent(), self.recipe.lags, told)
+    def _flow(self, network: InspectedNetwork) -> list[GradientFlow]:
+        on_progress = self.progress.measurement(FLOW_COST)
+        return gradient_flow(network, self._flow_excerpts(), self.recipe.lags, on_progress)
 
     @torch.no_grad()
     def _loss(self, network: InspectedNetwork) -> float:
-        """A few rows at a time: the logits of a large vocabulary are many."""
-        parts = self._recent().split(ROWS)
-        losses = [mean_loss(network, part) * part.inputs_TB.shape[1] for part in parts]
+        """The mean loss in nats, in small batches: the logits of a large vocabulary are large."""
+        batches = self._flow_excerpts().split(LOSS_ROWS)
+        losses = [mean_loss(network, batch) * batch.inputs_TB.shape[1] for batch in batches]
         return float(torch.stack(losses).sum()) / self.recipe.excerpts
 
-    def _context(self, network: InspectedNetwork) -> Context:
+    def _context(self, network: InspectedNetwork) -> ContextLosses:
         excerpts = self.excerpts.last(self.recipe.longest_context + 1)
-        return effective_context(network, excerpts, self.work.look(CONTEXT))
+        return effective_context(network, excerpts, self.progress.measurement(CONTEXT_COST))
 
 
-def investigate(
-    recipe: GradientRecipe, text: Text, artifact: Artifact | None, bar: Progress
-) -> Findings:
-    """All of the recipe.
+def analyze_gradients(
+    recipe: GradientRecipe, corpus: AnalysisCorpus, artifact: Artifact | None, bar: Progress
+) -> GradientResults:
+    """Analyzes the recipe's cells and the additive recurrence, or the artifact alone.
+
+    Args:
+        recipe: of the run.
+        corpus: the text.
+        artifact: of a language model, or None.
+        bar: shows the progress.
 
     Raises:
-        DataError: the text is too short.
+        DataError: the documents are too short.
+        DivergedError: a network diverged in training.
     """
     names = (*recipe.chosen_cells, ADDITIVE)
-    total = FLOW + CONTEXT
+    total = FLOW_COST + CONTEXT_COST
     if artifact is None:
-        total = len(names) * (2 * FLOW + recipe.steps + CONTEXT) + 3 * recipe.explosion_steps
-    investigation = Investigation(recipe, text, Work(bar, total))
+        cost = 2 * FLOW_COST + recipe.steps + CONTEXT_COST
+        total = len(names) * cost + 3 * recipe.explosion_steps
+    analysis = GradientAnalysis(recipe, corpus, WorkProgress(bar, total))
     if artifact is not None:
         assert isinstance(artifact.network, LanguageModel)
-        found = investigation.artifact(artifact, artifact.network)
-        return Findings(text=text.title, networks=[found])
-    networks = [investigation.small_network(name) for name in names]
-    return Findings(text=text.title, networks=networks, clipping=investigation.exploding())
+        results = analysis.artifact(artifact, artifact.network)
+        return GradientResults(text=corpus.title, networks=[results])
+    networks = [analysis.small_network(name) for name in names]
+    return GradientResults(text=corpus.title, networks=networks, clipping=analysis.clipping())
 
 
-def told(found: NetworkFindings) -> str:
-    """A line about one network."""
-    lag = min(20, len(found.flow[-1].hidden) - 1)
-    before = "" if found.initial_loss is None else f"{found.initial_loss:.3f} -> "
-    back = found.flow[-1].cell or found.flow[-1].hidden
+def summary(results: NetworkResults) -> str:
+    """One line on a network."""
+    flow = results.flow[-1]
+    lag = min(20, len(flow.hidden) - 1)
+    norms = flow.cell or flow.hidden
+    before = "" if results.initial_loss is None else f"{results.initial_loss:.3f} -> "
     return (
-        f"{found.name}: loss {before}{found.loss:.3f}; gradient {lag} steps back "
-        f"{back[lag] / back[0]:.2g} of the last; context in use {found.context.needed(0.01)} tokens"
+        f"{results.name}: loss {before}{results.loss:.3f}; gradient at lag {lag} "
+        f"{norms[lag] / norms[0]:.2g} of that at lag 0; effective context "
+        f"{results.context.needed(0.01)} tokens"
     )

@@ -1,33 +1,52 @@
-"""What the networks of `python -m training gradients` read: a text made up, or files.
+"""The text of `gradients`: files, or a synthetic corpus with a long-range dependency.
 
-Small networks are trained on one part and looked into on another. Knows no networks.
+Small networks are trained on one part of the text and analyzed on another. The synthetic corpus
+consists of speeches like
+
+    anna says the old dog sees the king and the cat likes anna , says anna .
+
+The speaker is named at the beginning and at the end of a speech and sometimes in between; nothing
+else determines the name. So a network has to remember one of six names over 4 to 40 words. All
+other words depend on the last few words alone.
 """
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.tokenization.tokenizer import Tokenizer
 from model.tokenization.tokenizer_training import train_char_tokenizer, train_word_tokenizer
 from training.analysis.excerpts import ExcerptSource
-from training.analysis.synthetic_corpus import demonstration_text
 from training.config.gradients import GradientRecipe
 from training.data.corpus import expanded
 from training.data.token_stream import Stream, build_stream, lines_of
 from training.data.validation_split import hold_out
 from training.readers.documents import read_documents
 
-MADE_UP = "the made-up text"
+SYNTHETIC_CORPUS = "the synthetic corpus"
 TRAINING_WORDS, HELD_OUT_WORDS = 100_000, 20_000
-HELD_OUT = 0.1  # of the files
+HELD_OUT_SHARE = 0.1  # of files
+
+SPEAKERS = ["anna", "bela", "carl", "dora", "emil", "fritz"]
+NOUNS = ["dog", "cat", "bird", "king", "child"]
+VERBS = ["sees", "likes", "feeds", "finds"]
+ADJECTIVES = ["old", "grey", "happy"]
+ADJECTIVE_PROBABILITY = 0.3  # that a noun has one
+SPEAKER_PROBABILITY = 0.3  # that the object of a clause is the speaker
+CLAUSE_PROBABILITY = 0.8  # that another clause follows
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """Training text (none for an artifact), what is looked at, and how messages call both.
+class AnalysisCorpus:
+    """The token streams of a run.
 
-    ``title`` is the name without directories: where the files lie is nobody's business.
+    Attributes:
+        train: what small networks are trained on; None for an artifact.
+        held_out: what networks are analyzed on.
+        vocabulary: number of tokens.
+        name: the files or "the synthetic corpus", for messages.
     """
 
     train: Stream | None
@@ -37,10 +56,11 @@ class Text:
 
     @property
     def title(self) -> str:
+        """``name`` without directories, for reports, which may be published."""
         return ", ".join(Path(part).name for part in self.name.split(", "))
 
-    def excerpts_to_train(self, recipe: GradientRecipe) -> ExcerptSource:
-        """Of the length that training reads.
+    def training_excerpts(self, recipe: GradientRecipe) -> ExcerptSource:
+        """Excerpts of the recipe's ``length``.
 
         Raises:
             DataError: the documents are too short.
@@ -48,50 +68,83 @@ class Text:
         assert self.train is not None
         return ExcerptSource(self.train, length=recipe.length, named=self.name, options="--length")
 
-    def excerpts_to_look_at(self, recipe: GradientRecipe) -> ExcerptSource:
-        """So long that all lags and the longest context fit in.
+    def held_out_excerpts(self, recipe: GradientRecipe) -> ExcerptSource:
+        """Excerpts of twice the lags, so that states that far back have a past, or of the longest
+        context and its target.
 
         Raises:
             DataError: the documents are too short.
         """
-        length = excerpt_length(recipe)
+        length = max(2 * recipe.lags, recipe.longest_context + 1)
         options = "--lags and --context"
         return ExcerptSource(self.held_out, length=length, named=self.name, options=options)
 
 
-def excerpt_length(recipe: GradientRecipe) -> int:
-    """Twice the lags, so that states that far back have a past, or the context and its target."""
-    return max(2 * recipe.lags, recipe.longest_context + 1)
+def read_corpus(recipe: GradientRecipe, tokenizer: Tokenizer | None) -> AnalysisCorpus:
+    """Reads the recipe's files, or makes the synthetic corpus if it names none.
 
-
-def read_text(recipe: GradientRecipe, tokenizer: Tokenizer | None) -> Text:
-    """Words of the made-up text, characters of files, or the tokens of the artifact's tokenizer.
+    Args:
+        recipe: of the run.
+        tokenizer: that of the artifact. Without it, files are tokenized by character and the
+            synthetic corpus by word.
 
     Raises:
         DataError: a file cannot be read or holds no text.
     """
     if not recipe.data:
-        return _made_up(recipe)
+        return _synthetic_corpus(recipe)
     documents = read_documents(
         expanded(recipe.data), unit=recipe.unit, column=recipe.column, header=recipe.header
     )
     name = ", ".join(recipe.data)
     if tokenizer is not None:
-        return Text(None, build_stream(documents, tokenizer), tokenizer.size, name)
-    kept, held = hold_out(documents, HELD_OUT)
+        return AnalysisCorpus(None, build_stream(documents, tokenizer), tokenizer.size, name)
+    train, held_out = hold_out(documents, HELD_OUT_SHARE)
     characters = train_char_tokenizer(
-        [line for text in kept for line in lines_of(text)], vocabulary=None, minimum_count=1
+        [line for text in train for line in lines_of(text)], vocabulary=None, minimum_count=1
     )
-    return _text(kept, held, characters, name)
+    return _encoded(train, held_out, characters, name)
 
 
-def _made_up(recipe: GradientRecipe) -> Text:
-    kept = demonstration_text(TRAINING_WORDS, recipe.seed)
-    held = demonstration_text(HELD_OUT_WORDS, recipe.seed + 1)
-    words = train_word_tokenizer([kept], vocabulary=None, pretokenized=True)
-    return _text([kept], [held], words, MADE_UP)
+def synthetic_text(words: int, seed: int) -> str:
+    """Speeches with at least ``words`` words in total, separated by spaces."""
+    generator = random.Random(seed)
+    speeches, written = list[str](), 0
+    while written < words:
+        speeches.append(_speech(generator))
+        written += speeches[-1].count(" ") + 1
+    return " ".join(speeches)
 
 
-def _text(kept: list[str], held: list[str], tokenizer: Tokenizer, name: str) -> Text:
-    train, held_out = build_stream(kept, tokenizer), build_stream(held, tokenizer)
-    return Text(train, held_out, tokenizer.size, name)
+def _synthetic_corpus(recipe: GradientRecipe) -> AnalysisCorpus:
+    train = synthetic_text(TRAINING_WORDS, recipe.seed)
+    held_out = synthetic_text(HELD_OUT_WORDS, recipe.seed + 1)
+    words = train_word_tokenizer([train], vocabulary=None, pretokenized=True)
+    return _encoded([train], [held_out], words, SYNTHETIC_CORPUS)
+
+
+def _encoded(
+    train: list[str], held_out: list[str], tokenizer: Tokenizer, name: str
+) -> AnalysisCorpus:
+    streams = build_stream(train, tokenizer), build_stream(held_out, tokenizer)
+    return AnalysisCorpus(*streams, tokenizer.size, name)
+
+
+def _speech(generator: random.Random) -> str:
+    speaker = generator.choice(SPEAKERS)
+    clauses = [_clause(speaker, generator)]
+    while generator.random() < CLAUSE_PROBABILITY:
+        clauses.append(_clause(speaker, generator))
+    return f"{speaker} says {' and '.join(clauses)} , says {speaker} ."
+
+
+def _clause(speaker: str, generator: random.Random) -> str:
+    seen = speaker if generator.random() < SPEAKER_PROBABILITY else _noun_phrase(generator)
+    return f"{_noun_phrase(generator)} {generator.choice(VERBS)} {seen}"
+
+
+def _noun_phrase(generator: random.Random) -> str:
+    noun = generator.choice(NOUNS)
+    if generator.random() < ADJECTIVE_PROBABILITY:
+        return f"the {generator.choice(ADJECTIVES)} {noun}"
+    return f"the {noun}"

@@ -1,8 +1,8 @@
-"""How much of the past a network uses: the loss given the last n tokens, less that given all.
+"""Effective context: the loss given the last n tokens minus the loss given the longest context.
 
-Khandelwal et al. (2018). Every excerpt ends in one token that is predicted, once for each n, from
-[END] and the n tokens before it; "all" is the longest n. As it is the same token every time, the
-differences are far more certain than the losses. Shape suffix: B rows. Knows no training.
+After Khandelwal et al., "Sharp Nearby, Fuzzy Far Away" (2018). The last token of every excerpt is
+predicted from [END] and the n tokens before it, for several n. All losses are of the same tokens,
+so their differences have a much smaller standard error than the losses. Shapes: B excerpts.
 """
 
 from __future__ import annotations
@@ -17,13 +17,20 @@ from torch.nn import functional
 from training.analysis.excerpts import Excerpts
 from training.analysis.networks import InspectedNetwork, hidden_states
 
-ROWS = 64  # read at a time
-STEPS = (1, 1.5, 2, 3, 5, 7)  # of each power of ten
+CONTEXT_ROWS = 64  # in a batch
+LENGTHS_OF_A_DECADE = (1, 1.5, 2, 3, 5, 7)
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """For each number of tokens the loss in nats, what it lacks, and the standard error of that."""
+class ContextLosses:
+    """Losses by context length.
+
+    Attributes:
+        tokens: context lengths, ascending.
+        losses: mean loss in nats.
+        excesses: mean of the loss minus that of the longest context.
+        errors: standard errors of ``excesses``.
+    """
 
     tokens: list[int]
     losses: list[float]
@@ -31,26 +38,32 @@ class Context:
     errors: list[float]
 
     def needed(self, excess: float) -> int:
-        """The fewest tokens from which on the loss stays within ``excess`` of the last."""
-        enough = self.tokens[-1]
+        """The smallest context length from which on all excesses are at most ``excess``."""
+        needed = self.tokens[-1]
         for tokens, value in zip(reversed(self.tokens), reversed(self.excesses), strict=True):
             if value > excess:
                 break
-            enough = tokens
-        return enough
+            needed = tokens
+        return needed
 
 
 def context_lengths(longest: int) -> list[int]:
-    """1, 2, 3, 5, 7, 10, 15, ... and the longest."""
-    lengths = {int(step * 10**power) for power in range(9) for step in STEPS}
+    """1, 2, 3, 5, 7, 10, 15, ... and ``longest``."""
+    lengths = {int(step * 10**power) for power in range(9) for step in LENGTHS_OF_A_DECADE}
     return sorted({length for length in lengths if length < longest} | {longest})
 
 
 @torch.no_grad()
 def effective_context(
     network: InspectedNetwork, excerpts: Excerpts, on_progress: Callable[[float], None]
-) -> Context:
-    """From excerpts of one token more than the longest context; told the share that is read."""
+) -> ContextLosses:
+    """Measures the loss at several context lengths.
+
+    Args:
+        network: in evaluation mode.
+        excerpts: one token longer than the longest context.
+        on_progress: called with the share that has been read.
+    """
     lengths = context_lengths(len(excerpts.inputs_TB) - 1)
     total, read, losses = sum(lengths), 0, list[Tensor]()
     for length in lengths:
@@ -59,7 +72,7 @@ def effective_context(
         on_progress(read / total)
     differences = [losses_B - losses[-1] for losses_B in losses]
     rows = max(2, len(losses[-1]))
-    return Context(
+    return ContextLosses(
         lengths,
         [float(losses_B.mean()) for losses_B in losses],
         [float(difference_B.mean()) for difference_B in differences],
@@ -68,9 +81,9 @@ def effective_context(
 
 
 def _final_losses(network: InspectedNetwork, excerpts: Excerpts) -> Tensor:
-    """-log p of the last target of every row."""
-    parts = []
-    for part in excerpts.split(ROWS):
-        logits_BV = network.logits(hidden_states(network, part.inputs_TB)[-1])
-        parts.append(functional.cross_entropy(logits_BV, part.targets_TB[-1], reduction="none"))
-    return torch.cat(parts)
+    """-log p of the last target of every excerpt."""
+    losses = []
+    for batch in excerpts.split(CONTEXT_ROWS):
+        logits_BV = network.logits(hidden_states(network, batch.inputs_TB)[-1])
+        losses.append(functional.cross_entropy(logits_BV, batch.targets_TB[-1], reduction="none"))
+    return torch.cat(losses)

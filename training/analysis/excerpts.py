@@ -1,7 +1,7 @@
-"""Short pieces of documents, drawn at random, for looking into networks.
+"""Random excerpts of documents, for the analysis of networks.
 
-An excerpt lies within one document; it is read as if the document began there, with [END] before
-its first token, as training's restarts do. Shape suffixes: T time, B rows. Knows no networks.
+An excerpt lies within one document. It is read from the initial state, with [END] before its first
+token, as if the document began there. Shapes: T time steps, B excerpts, D documents, N positions.
 """
 
 from __future__ import annotations
@@ -17,25 +17,31 @@ from training.errors import DataError
 
 
 class Excerpts(NamedTuple):
-    """What is read and what follows each token of it: [END] x1 .. xn-1, and x1 .. xn."""
+    """Inputs [END] x_1 .. x_(n-1) and targets x_1 .. x_n."""
 
     inputs_TB: Tensor
     targets_TB: Tensor
 
     def last(self, steps: int) -> Excerpts:
-        """The last ``steps`` targets, with [END] in the place of what stood before the first."""
+        """The last ``steps`` targets; [END] replaces the token before the first of them."""
         inputs_TB = self.inputs_TB[-steps:].clone()
         inputs_TB[0] = self.inputs_TB[0]
         return Excerpts(inputs_TB, self.targets_TB[-steps:])
 
     def split(self, rows: int) -> list[Excerpts]:
-        """The same, so many at a time."""
+        """Batches of at most ``rows`` excerpts."""
         inputs, targets = self.inputs_TB.split(rows, dim=1), self.targets_TB.split(rows, dim=1)
-        return [Excerpts(*part) for part in zip(inputs, targets, strict=True)]
+        return [Excerpts(*batch) for batch in zip(inputs, targets, strict=True)]
 
 
 class ExcerptSource:
     """Draws excerpts of one length from a stream.
+
+    Args:
+        stream: the text.
+        length: of an excerpt, in tokens.
+        named: the name of the text, for the error message.
+        options: the options that determine ``length``, for the error message.
 
     Raises:
         DataError: no document is long enough.
@@ -43,22 +49,22 @@ class ExcerptSource:
 
     def __init__(self, stream: Stream, *, length: int, named: str, options: str) -> None:
         lengths_D = np.diff(stream.borders_D, append=len(stream)) - 1  # without [END]
-        places_D = np.maximum(0, lengths_D - length + 1)
-        if not places_D.any():
+        counts_D = np.maximum(0, lengths_D - length + 1)
+        if not counts_D.any():
             raise DataError(
-                f"{named}: the longest document has {int(lengths_D.max())} tokens, {length} are "
-                f"read at a time; give longer documents, or lower {options}"
+                f"{named}: the longest document has {int(lengths_D.max())} tokens, an excerpt "
+                f"needs {length}; give longer documents, or lower {options}"
             )
         self._stream, self._length = stream, length
         self._firsts_N = np.concatenate(
             [
-                np.arange(border + 1, border + 1 + places)
-                for border, places in zip(stream.borders_D, places_D, strict=True)
+                np.arange(border + 1, border + 1 + count)
+                for border, count in zip(stream.borders_D, counts_D, strict=True)
             ]
         )
 
     def draw(self, rows: int, generator: np.random.Generator) -> Excerpts:
-        """So many excerpts, each equally likely to begin anywhere it can."""
+        """``rows`` excerpts, with replacement; all positions have the same probability."""
         firsts_B = generator.choice(self._firsts_N, rows)
         places_TB = firsts_B + np.arange(self._length)[:, np.newaxis]
         targets_TB = torch.from_numpy(self._stream.tokens_N[places_TB])

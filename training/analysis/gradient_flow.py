@@ -1,13 +1,14 @@
-"""How much of the loss's gradient comes back k steps, and what theory says of it.
+"""Gradient flow: the norm of the loss gradient at the state k steps back, and its theory.
 
-G(k) = E || dL_T / dh_(T-k) ||: the loss of one token, the state k steps before, the mean over
-excerpts. For an LSTM the same with respect to the cell c_(T-k), which is where it remembers.
+G(k) = E || dL_T / dh_(T-k) || for the loss L_T of one token, with the mean over excerpts. For an
+LSTM also the same with respect to the cell state c_(T-k), which is its memory.
 
-Beside it stands, for an Elman layer, the spectral norm of dh_T / dh_(T-k), the product of the
-Jacobians diag(1 - h_t^2) W_h, and the powers of W_h's largest singular value, which bound it, and
-of its spectral radius; for an LSTM the product of the forget gates and for a GRU that of the update
-gates, which is how much of a unit's memory is kept over k steps. Shape suffixes: K lags, B rows,
-H hidden. Knows no training.
+The theory for an Elman layer (Pascanu et al., 2013): the spectral norm of dh_T / dh_(T-k), which is
+the product of the Jacobians diag(1 - h_t^2) W_h; the powers of the largest singular value of W_h,
+which bound it; and the powers of its spectral radius. For an LSTM the product of the forget gates
+and for a GRU that of the update gates: the share of its value that a unit keeps over k steps.
+
+Shapes: K lags, B excerpts, H hidden units, V vocabulary.
 """
 
 from __future__ import annotations
@@ -26,18 +27,22 @@ from model.networks import LanguageModel
 from training.analysis.excerpts import Excerpts
 from training.analysis.networks import InspectedNetwork, steps_by_layer
 
-KEEPING = ("update", "forget")  # the gates by which a GRU and an LSTM keep what they have
-ROWS = 32  # excerpts read at a time
-PRODUCTS = 1e10  # multiplications in products of Jacobians, at most
+KEEP_GATES = ("update", "forget")  # the gates that keep the value of a unit in a GRU and an LSTM
+FLOW_ROWS = 32  # excerpts in a batch
+MAX_MULTIPLICATIONS = 1e10  # in the products of Jacobians
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flow:
-    """Of one layer, for k from 0 on. ``theory`` has lines of the same length, ``scalars`` numbers.
+class GradientFlow:
+    """Gradient flow through one layer. All lists are by lag, from 0.
 
-    Lines: "jacobian_product", "singular_value_power", "spectral_radius_power" (Elman);
-    "gate_product", over all units, and "best_gate_product", of the unit that keeps most (GRU,
-    LSTM). Scalars: "largest_singular_value", "spectral_radius" (Elman).
+    Attributes:
+        hidden: G(k) of the hidden state.
+        cell: G(k) of the cell state of an LSTM.
+        theory: "jacobian_product", "singular_value_power" and "spectral_radius_power" of an Elman
+            layer; "gate_product" (mean of all units) and "best_gate_product" (maximum) of a GRU or
+            an LSTM.
+        scalars: "largest_singular_value" and "spectral_radius" of an Elman layer.
     """
 
     hidden: list[float]
@@ -51,33 +56,43 @@ def gradient_flow(
     excerpts: Excerpts,
     lags: int,
     on_progress: Callable[[float], None] = lambda _: None,
-) -> list[Flow]:
-    """The flow through every layer, lowest first, in float64; the excerpts are longer than lags.
+) -> list[GradientFlow]:
+    """The flow through every layer, lowest first, computed in float64.
 
-    ``on_progress`` is told the share of the excerpts that is done.
+    Args:
+        network: is not changed.
+        excerpts: longer than ``lags``; the loss is that of their last token.
+        lags: the largest lag.
+        on_progress: called with the share of the excerpts that is done.
     """
     network = copy.deepcopy(network).double()
-    portions, parts = excerpts.split(ROWS), list[list[_Trace]]()
-    for part in portions:
-        parts.append(_trace(network, part, lags))
-        on_progress(len(parts) / len(portions))
-    return [_flow(network, layer, traces) for layer, traces in enumerate(zip(*parts, strict=True))]
+    batches, gradients = excerpts.split(FLOW_ROWS), list[list[_LayerGradients]]()
+    for batch in batches:
+        gradients.append(_batch_gradients(network, batch, lags))
+        on_progress(len(gradients) / len(batches))
+    by_layer = zip(*gradients, strict=True)
+    return [_flow(network, layer, parts) for layer, parts in enumerate(by_layer)]
 
 
 def powers(base: float, lags: int) -> list[float]:
-    """base^k for k from 0."""
+    """The powers of ``base`` with exponents 0 to ``lags``."""
     return [base**lag for lag in range(lags + 1)]
 
 
 def spectral_radius(weight_HH: Tensor) -> float:
-    """The size of the largest eigenvalue."""
+    """The largest absolute value of an eigenvalue."""
     return float(torch.linalg.eigvals(weight_HH.detach().double()).abs().max())
 
 
 def jacobian_products(weight_HH: Tensor, hidden: Sequence[Tensor]) -> list[Tensor]:
-    """dh_T / dh_(T-k) of an Elman layer (B, H, H) for k from 0.
+    """dh_T / dh_(T-k) of an Elman layer, (B, H, H) for each k from 0.
 
-    ``hidden`` has h_T first. Rows of the result are outputs, columns are what they depend on.
+    Args:
+        weight_HH: hidden-to-hidden weights.
+        hidden: states (B, H), h_T first.
+
+    Returns:
+        Matrices with one row per output and one column per input.
     """
     rows, width = hidden[0].shape
     products = [torch.eye(width, dtype=weight_HH.dtype).expand(rows, -1, -1)]
@@ -87,90 +102,100 @@ def jacobian_products(weight_HH: Tensor, hidden: Sequence[Tensor]) -> list[Tenso
     return products
 
 
-class _Trace(NamedTuple):
-    """Of one layer and some excerpts: norms (K, B), the keeping gate's products (K, H), states."""
+class _LayerGradients(NamedTuple):
+    """Of one layer and one batch.
+
+    Gradient norms (K, B) of hidden and cell state, mean products (K, H) of the keep gate, and for
+    layers without gates the hidden states, h_T first.
+    """
 
     hidden_KB: Tensor
     cell_KB: Tensor | None
     kept_KH: Tensor | None
-    states: list[Tensor]  # h_T first; of layers without gates
+    states: list[Tensor]
 
 
-def _trace(network: InspectedNetwork, excerpts: Excerpts, lags: int) -> list[_Trace]:
+def _batch_gradients(
+    network: InspectedNetwork, excerpts: Excerpts, lags: int
+) -> list[_LayerGradients]:
     with torch.enable_grad():
         layers = steps_by_layer(network, excerpts.inputs_TB)
         logits_BV = network.logits(layers[-1][-1].hidden_BH)
         loss = functional.cross_entropy(logits_BV, excerpts.targets_TB[-1], reduction="sum")
-        traces = []
+        gradients = []
         for steps in layers:
             recent = steps[: -lags - 2 : -1]
             cells = [step.cell_BH for step in recent if step.cell_BH is not None]
             states = [step.hidden_BH.detach() for step in recent if not step.gates]
-            hidden_KB = _norms(loss, [step.hidden_BH for step in recent])
-            cell_KB = _norms(loss, cells) if cells else None
-            traces.append(_Trace(hidden_KB, cell_KB, _kept(recent), states))
-    return traces
+            hidden_KB = _gradient_norms(loss, [step.hidden_BH for step in recent])
+            cell_KB = _gradient_norms(loss, cells) if cells else None
+            gradients.append(_LayerGradients(hidden_KB, cell_KB, _gate_products(recent), states))
+        return gradients
 
 
-def _norms(loss: Tensor, states: Sequence[Tensor]) -> Tensor:
-    """Of the gradient with respect to each state, row by row: every row has a loss of its own."""
+def _gradient_norms(loss: Tensor, states: Sequence[Tensor]) -> Tensor:
+    """Norms (K, B) of the gradients; the loss is a sum, so each row has its own gradient."""
     gradients = torch.autograd.grad(loss, states, retain_graph=True)
     return torch.stack([gradient_BH.norm(dim=1) for gradient_BH in gradients])
 
 
-def _kept(recent: Sequence[Step]) -> Tensor | None:
-    """The mean product of the gate that keeps; the gate of step t carries from t - 1 to t."""
-    name = next((name for name in KEEPING if name in recent[0].gates), None)
+def _gate_products(recent: Sequence[Step]) -> Tensor | None:
+    """Mean products (K, H) of the keep gate; that of step t acts between t - 1 and t."""
+    name = next((name for name in KEEP_GATES if name in recent[0].gates), None)
     if name is None:
         return None
     product_BH = torch.ones_like(recent[0].hidden_BH)
-    kept = [product_BH.mean(dim=0)]
+    means = [product_BH.mean(dim=0)]
     for step in recent[:-1]:
         product_BH = product_BH * step.gates[name].detach()
-        kept.append(product_BH.mean(dim=0))
-    return torch.stack(kept)
+        means.append(product_BH.mean(dim=0))
+    return torch.stack(means)
 
 
 @torch.no_grad()
-def _flow(network: InspectedNetwork, layer: int, traces: Sequence[_Trace]) -> Flow:
-    hidden_KB = torch.cat([trace.hidden_KB for trace in traces], dim=1)
-    cells = [trace.cell_KB for trace in traces if trace.cell_KB is not None]
+def _flow(
+    network: InspectedNetwork, layer: int, batches: Sequence[_LayerGradients]
+) -> GradientFlow:
+    hidden_KB = torch.cat([batch.hidden_KB for batch in batches], dim=1)
+    cells = [batch.cell_KB for batch in batches if batch.cell_KB is not None]
     cell = torch.cat(cells, dim=1).mean(dim=1).tolist() if cells else None
     theory, scalars = dict[str, list[float]](), dict[str, float]()
     if isinstance(network, LanguageModel) and network.architecture.cell == "elman":
-        theory, scalars = _elman_theory(network, layer, traces)
-    elif traces[0].kept_KH is not None:
-        weighted = [t.kept_KH * t.hidden_KB.shape[1] for t in traces if t.kept_KH is not None]
+        theory, scalars = _elman_theory(network, layer, batches)
+    elif batches[0].kept_KH is not None:
+        weighted = [b.kept_KH * b.hidden_KB.shape[1] for b in batches if b.kept_KH is not None]
         kept_KH = torch.stack(weighted).sum(dim=0) / hidden_KB.shape[1]
         theory["gate_product"] = kept_KH.mean(dim=1).tolist()
         theory["best_gate_product"] = kept_KH.amax(dim=1).tolist()
-    return Flow(hidden=hidden_KB.mean(dim=1).tolist(), cell=cell, theory=theory, scalars=scalars)
+    hidden = hidden_KB.mean(dim=1).tolist()
+    return GradientFlow(hidden=hidden, cell=cell, theory=theory, scalars=scalars)
 
 
 def _elman_theory(
-    network: LanguageModel, layer: int, traces: Sequence[_Trace]
+    network: LanguageModel, layer: int, batches: Sequence[_LayerGradients]
 ) -> tuple[dict[str, list[float]], dict[str, float]]:
     weight_HH: Tensor = getattr(network.recurrent, f"weight_hh_l{layer}")
     largest = float(torch.linalg.matrix_norm(weight_HH, 2))
-    radius, lags = spectral_radius(weight_HH), len(traces[0].states) - 1
+    radius, lags = spectral_radius(weight_HH), len(batches[0].states) - 1
     theory = {
-        "jacobian_product": _product_norms(weight_HH, traces),
+        "jacobian_product": _product_norms(weight_HH, batches),
         "singular_value_power": powers(largest, lags),
         "spectral_radius_power": powers(radius, lags),
     }
     return theory, {"largest_singular_value": largest, "spectral_radius": radius}
 
 
-def _product_norms(weight_HH: Tensor, traces: Sequence[_Trace]) -> list[float]:
-    """Each excerpt counts by the gradient it has to carry, so that G(k) / G(0) is bounded.
+def _product_norms(weight_HH: Tensor, batches: Sequence[_LayerGradients]) -> list[float]:
+    """Mean norms of the products, weighted by the gradients at lag 0, so that they bound G(k)/G(0).
 
-    Wide layers take so long that only the first excerpts count.
+    Wide layers use the first batches alone, because a product takes H^3 multiplications.
     """
-    affordable = int(PRODUCTS / (ROWS * len(traces[0].states) * len(weight_HH) ** 3))
-    total_K, weight = torch.zeros(len(traces[0].states), dtype=torch.float64), 0.0
-    for trace in traces[: max(1, affordable)]:
-        gradients_B = trace.hidden_KB[0]
-        products = jacobian_products(weight_HH, trace.states)
+    lags = len(batches[0].states)
+    affordable = int(MAX_MULTIPLICATIONS / (FLOW_ROWS * lags * len(weight_HH) ** 3))
+    total_K, weight = torch.zeros(lags, dtype=torch.float64), 0.0
+    for batch in batches[: max(1, affordable)]:
+        gradients_B = batch.hidden_KB[0]
+        products = jacobian_products(weight_HH, batch.states)
         total_K += torch.stack([torch.linalg.matrix_norm(p, 2) @ gradients_B for p in products])
         weight += float(gradients_B.sum())
     return (total_K / weight).tolist()

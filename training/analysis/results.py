@@ -1,4 +1,4 @@
-"""All that `python -m training gradients` found, as plain numbers. Knows no torch."""
+"""Results of `gradients` as plain numbers."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from training.analysis.effective_context import Context
-from training.analysis.gate_saturation import Saturation
-from training.analysis.gradient_flow import Flow
+from training.analysis.effective_context import ContextLosses
+from training.analysis.gate_saturation import GateSaturation
+from training.analysis.gradient_flow import GradientFlow
 from training.analysis.short_training import TrainingCurve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkFindings:
-    """Of one network; layers are lists, lowest first.
+class NetworkResults:
+    """Results of one network. Lists are by layer, lowest first.
 
-    ``initial`` is the flow before training, None of an artifact. ``loss`` is that of the held-out
-    excerpts, ``initial_loss`` the same before training.
+    Attributes:
+        name: of the cell or of the artifact.
+        cell: "elman", "gru", "lstm" or "additive".
+        parameters: their number.
+        initial_loss: loss in nats on the held-out excerpts before training; None for an artifact.
+        loss: the same after training.
+        initial: gradient flow before training; None for an artifact.
+        flow: gradient flow after training.
+        context: loss by context length.
+        gates: saturation by gate; empty for an additive network.
     """
 
     name: str
@@ -25,24 +33,24 @@ class NetworkFindings:
     parameters: int
     initial_loss: float | None
     loss: float
-    initial: list[Flow] | None
-    flow: list[Flow]
-    context: Context
-    gates: list[dict[str, Saturation]] = field(default_factory=list)
+    initial: list[GradientFlow] | None
+    flow: list[GradientFlow]
+    context: ContextLosses
+    gates: list[dict[str, GateSaturation]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """Of a whole run; ``clipping`` has the courses of "none", "norm" and "value"."""
+class GradientResults:
+    """Results of a run; ``clipping`` has the training curves of "none", "norm" and "value"."""
 
     text: str
-    networks: list[NetworkFindings]
+    networks: list[NetworkResults]
     clipping: dict[str, TrainingCurve] = field(default_factory=dict)
 
-    def network(self, name: str) -> NetworkFindings | None:
-        """The one of that name, if it was looked into."""
-        return next((found for found in self.networks if found.name == name), None)
+    def network(self, name: str) -> NetworkResults | None:
+        """The results of the network of that name, if it was analyzed."""
+        return next((network for network in self.networks if network.name == name), None)
 
     def record(self, **more: Any) -> Mapping[str, Any]:
-        """Everything as JSON can hold it, after ``more``."""
+        """The results as values for JSON, after the fields of ``more``."""
         return {**more, **asdict(self)}

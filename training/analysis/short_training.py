@@ -1,7 +1,7 @@
-"""A short training in the open: a few hundred steps, and loss and gradient norm of each.
+"""A short training run that records loss and gradient norm at every step.
 
-For networks that are looked at, not kept: no evaluation, no checkpoint, no regularization. What
-trains models to keep is in `language_model_run`. Knows neither files nor the command line.
+It has no evaluation, checkpoints or regularization. Models for use are trained by
+``training.trainers``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OnStep = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShortTrainingSettings:
-    """How it is trained; 0 for no clipping. "sgd" is plain descent without momentum."""
+    """Settings of a run. "sgd" has no momentum; 0 turns a kind of clipping off."""
 
     steps: int
     batch: int
@@ -37,9 +37,9 @@ class ShortTrainingSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingCurve:
-    """Loss and norm of the gradient, before it is clipped, step by step.
+    """Loss in nats and gradient norm before clipping, by step.
 
-    Shorter than asked for when a number was no longer finite.
+    The lists are shorter than the run's steps if a value was not finite.
     """
 
     losses: list[float]
@@ -52,11 +52,11 @@ def train_short(
     settings: ShortTrainingSettings,
     on_step: OnStep,
 ) -> TrainingCurve:
-    """Moves the weights; ``on_step`` is told the loss after each step."""
+    """Trains a network in place; ``on_step`` is called with the loss after each step."""
     generator = np.random.default_rng([settings.seed, 1])
-    kinds = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-    optimizer = kinds[settings.optimizer](network.parameters(), lr=settings.learning_rate)
-    course = TrainingCurve([], [])
+    optimizers = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+    optimizer = optimizers[settings.optimizer](network.parameters(), lr=settings.learning_rate)
+    curve = TrainingCurve([], [])
     for _ in range(settings.steps):
         loss = mean_loss(network, source.draw(settings.batch, generator))
         optimizer.zero_grad()
@@ -64,21 +64,21 @@ def train_short(
         value, norm = float(loss.detach()), _clip(network, settings)
         if not (math.isfinite(value) and math.isfinite(norm)):
             break
-        course.losses.append(value)
-        course.norms.append(norm)
+        curve.losses.append(value)
+        curve.norms.append(norm)
         optimizer.step()
         on_step(value)
-    return course
+    return curve
 
 
 def mean_loss(network: InspectedNetwork, excerpts: Excerpts) -> Tensor:
-    """Nats for each token of the excerpts."""
+    """Mean cross-entropy in nats per token."""
     logits_TBV = network.logits(hidden_states(network, excerpts.inputs_TB))
     return functional.cross_entropy(logits_TBV.flatten(0, 1), excerpts.targets_TB.flatten())
 
 
 def _clip(network: InspectedNetwork, settings: ShortTrainingSettings) -> float:
-    """The norm of the gradient as it was."""
+    """Clips the gradients and returns their norm before clipping."""
     parameters = [parameter for parameter in network.parameters() if parameter.grad is not None]
     norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf)
     if settings.clip_value > 0:

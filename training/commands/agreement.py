@@ -1,7 +1,7 @@
-"""``python -m training agreement``: whether a language model prefers the grammatical sentence.
+"""``python -m training agreement``: accuracy of a language model on minimal pairs.
 
-Judges minimal pairs, traces how likely words are along a sentence, and prints tables; by option it
-writes JSON and a page with plots.
+Scores minimal pairs, traces the probabilities of words along a sentence, and prints tables. Options
+write JSON and a page with plots.
 """
 
 from __future__ import annotations
@@ -18,14 +18,26 @@ from model.networks import LanguageModel
 from training.data.corpus import expanded
 from training.data.provenance import source_name
 from training.errors import RecipeError
-from training.evaluation.agreement_results import AgreementFindings, judge
-from training.evaluation.sentence_scores import SentenceForm, stands_apart
-from training.evaluation.word_probabilities import Trace, trace
+from training.evaluation.agreement_results import AgreementResults, evaluate_agreement
+from training.evaluation.sentence_scores import SentenceForm, is_pretokenized
+from training.evaluation.word_probabilities import WordProbabilities, trace_words
 from training.readers.minimal_pairs import read_pairs
 from training.readers.sources import is_unicode
-from training.reports.agreement import pair_rows, sections, told_left_out, trace_rows
-from training.reports.html import PAGE, Table, write_folder
-from training.reports.output import reserved, write_json
+from training.reports.agreement import (
+    accuracy_table,
+    agreement_sections,
+    left_out_note,
+    trace_table,
+)
+from training.reports.html import ReportTable
+from training.reports.output import (
+    PAGE_FILE,
+    RESULTS_FILE,
+    reserved_output,
+    to_json,
+    write_json,
+    write_report,
+)
 from training.reports.plotting import require_matplotlib
 from training.runs.progress import Progress
 from training.runtime.threads import set_threads
@@ -33,7 +45,7 @@ from training.runtime.threads import set_threads
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementRequest:
-    """What is asked; ``before``, ``capitalize`` and ``full_stop`` as in ``SentenceForm``."""
+    """Options of the command; for ``before``, ``capitalize``, ``full_stop`` see SentenceForm."""
 
     artifact: Path
     pairs: tuple[str, ...] = ()
@@ -48,44 +60,45 @@ class AgreementRequest:
 
 
 def run(request: AgreementRequest) -> int:
-    """Prints what it finds and writes what is asked for; the exit status.
+    """Prints tables, writes the JSON file and the page; returns the exit status.
 
     Raises:
-        ArtifactError, DataError, OutputError, RecipeError: each with a message for the person who
-            asked.
-        OSError: a file cannot be written.
+        ArtifactError: the artifact cannot be loaded or is a classifier.
+        DataError: the pairs cannot be read.
+        OutputError: ``out`` or ``json_file`` cannot be written.
+        RecipeError: the options contradict each other.
     """
     words = _check(request)
-    with reserved(request.out, request.json_file):
-        return _measure(request, words)
+    with reserved_output(request.out, request.json_file):
+        return _evaluate(request, words)
 
 
-def _measure(request: AgreementRequest, words: Sequence[str]) -> int:
+def _evaluate(request: AgreementRequest, words: Sequence[str]) -> int:
     set_threads(request.threads)
     artifact, network = _language_model(request.artifact)
     form = _form(artifact, request)
-    traced = None
+    trace = None
     if request.trace is not None:
-        traced = trace(network, artifact.tokenizer, request.trace, words, form)
-    found = _judged(artifact, network, request, form) if request.pairs else None
+        trace = trace_words(network, artifact.tokenizer, request.trace, words, form)
+    results = _pair_results(artifact, network, request, form) if request.pairs else None
     record = {
         "artifact": artifact.manifest.name,
         "pairs_files": list(request.pairs),
         "sentence_form": asdict(form),
-        **({} if found is None else found.record()),
-        **({} if traced is None else {"trace": traced.record()}),
+        **({} if results is None else results.record()),
+        **({} if trace is None else {"trace": trace.record()}),
     }
     if request.json_file is not None:
         write_json(request.json_file, record)
     if request.out is not None:
-        _write_page(request, artifact, form, found, traced, record)
-    print(f"{artifact.manifest.name}: {_told(form)}")
-    _print(found, traced)
+        _write_page(request, artifact, form, results, trace, record)
+    print(f"{artifact.manifest.name}: {_form_note(form)}")
+    _print(results, trace)
     return 0
 
 
 def _check(request: AgreementRequest) -> list[str]:
-    """The words of --words; refuses what cannot be done before anything is read."""
+    """The words of --words; refuses contradicting options before any file is read."""
     for option in ("trace", "words", "before"):
         text: str | None = getattr(request, option)
         if text is not None and not is_unicode(text):
@@ -94,7 +107,7 @@ def _check(request: AgreementRequest) -> list[str]:
     if request.trace is not None and not words:
         raise RecipeError("--words: give the words to follow along --trace, as in --words are,is")
     if request.trace is None and request.words is not None:
-        raise RecipeError("--words: are followed along a sentence; give it to --trace")
+        raise RecipeError("--words: needs a sentence to follow the words along; give --trace")
     if not request.pairs and request.trace is None:
         raise RecipeError("--pairs: give files of minimal pairs, or a sentence to --trace")
     if request.out is not None:
@@ -114,16 +127,16 @@ def _form(artifact: Artifact, request: AgreementRequest) -> SentenceForm:
         before=request.before,
         capitalize=request.capitalize,
         full_stop=request.full_stop,
-        apart=stands_apart(artifact.tokenizer),
+        pretokenized=is_pretokenized(artifact.tokenizer),
     )
 
 
-def _judged(
+def _pair_results(
     artifact: Artifact, network: LanguageModel, request: AgreementRequest, form: SentenceForm
-) -> AgreementFindings:
+) -> AgreementResults:
     pairs = read_pairs(expanded(request.pairs))
     with Progress("agreement") as bar:
-        return judge(
+        return evaluate_agreement(
             network,
             artifact.tokenizer,
             pairs,
@@ -132,25 +145,25 @@ def _judged(
         )
 
 
-def _told(form: SentenceForm) -> str:
-    read = f"sentences are read after {form.before!r}" if form.before else "sentences are read bare"
-    first = "with a capital first letter" if form.capitalize else "with their first letter as it is"
-    last = ", a full stop added" if form.full_stop else ""
-    return f"{read}, {first}{last}"
+def _form_note(form: SentenceForm) -> str:
+    context = f"after {form.before!r}" if form.before else "without context"
+    capital = "with a capital first letter" if form.capitalize else "with their own first letter"
+    full_stop = ", with a full stop added" if form.full_stop else ""
+    return f"sentences are read {context}, {capital}{full_stop}"
 
 
-def _print(found: AgreementFindings | None, traced: Trace | None) -> None:
-    if found is not None:
-        print("\n".join(_aligned(pair_rows(found))))
-        print(told_left_out(found))
-    if traced is not None:
-        print("\n".join(_aligned(trace_rows(traced))))
-        if traced.unknown:
-            print(f"unknown to the model, and read over: {', '.join(traced.unknown)}")
+def _print(results: AgreementResults | None, trace: WordProbabilities | None) -> None:
+    if results is not None:
+        print("\n".join(_aligned(accuracy_table(results))))
+        print(left_out_note(results))
+    if trace is not None:
+        print("\n".join(_aligned(trace_table(trace))))
+        if trace.unknown:
+            print(f"unknown words of the sentence: {', '.join(trace.unknown)}")
 
 
-def _aligned(table: Table) -> list[str]:
-    """The first column flush left, the others flush right."""
+def _aligned(table: ReportTable) -> list[str]:
+    """Lines with the first column aligned on the left, the others on the right."""
     rows = [table.header, *table.rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [f"  {_line(row, widths)}" for row in rows]
@@ -166,17 +179,18 @@ def _write_page(
     request: AgreementRequest,
     artifact: Artifact,
     form: SentenceForm,
-    found: AgreementFindings | None,
-    traced: Trace | None,
+    results: AgreementResults | None,
+    trace: WordProbabilities | None,
     record: dict[str, Any],
 ) -> None:
     assert request.out is not None
     data = f"Pairs of {', '.join(map(source_name, request.pairs))}; " if request.pairs else ""
-    write_folder(
+    introduction = f"{data}{_form_note(form)}."
+    write_report(
         request.out,
         title=f"{artifact.manifest.name}: agreement",
-        introduction=f"{data}{_told(form)}.",
-        sections=sections(found, traced),
-        figures=record,
+        introduction=introduction[:1].upper() + introduction[1:],
+        sections=agreement_sections(results, trace),
+        files={RESULTS_FILE: to_json(record)},
     )
-    print(f"page and plots are in {request.out / PAGE}", file=sys.stderr)
+    print(f"page and plots are in {request.out / PAGE_FILE}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""``python -m training evaluate``: measures an artifact on data: a table, JSON, a page of plots."""
+"""``python -m training evaluate``: metrics of an artifact on data, as a table, JSON and a page."""
 
 from __future__ import annotations
 
@@ -20,41 +20,45 @@ from training.data.unknown_words import check_known
 from training.data.vocabulary import unknown_share
 from training.errors import DataError
 from training.evaluation.classifier import predict
-from training.evaluation.classifier_results import ClassifierFindings
-from training.evaluation.classifier_results import findings as classifier_findings
-from training.evaluation.language_model import evaluate_language_model
-from training.evaluation.language_model_results import LanguageModelFindings
-from training.evaluation.language_model_results import findings as language_model_findings
+from training.evaluation.classifier_results import ClassifierResults, classifier_results
+from training.evaluation.language_model import LanguageModelResults, evaluate_language_model
 from training.evaluation.metric_names import (
-    LEFT_OUT,
-    OF_CLASSIFIERS,
-    OF_LANGUAGE_MODELS,
-    OUT_OF_SCOPE,
-    UNDERSTATED,
+    CLASSIFIER_DESCRIPTIONS,
+    LANGUAGE_MODEL_DESCRIPTIONS,
+    OMITTED_NOTE,
+    OUT_OF_SCOPE_PREFIX,
+    UNDERSTATED_NOTE,
     format_name,
     format_value,
-    left_out,
-    understated,
+    omitted_metrics,
+    understated_metrics,
 )
 from training.naming import listed, nearest
 from training.readers.documents import Example, Unit, read_documents, read_examples
-from training.reports.classifier import sections as classifier_sections
-from training.reports.html import PAGE, Section, Table, write_folder
-from training.reports.language_model import sections as language_model_sections
-from training.reports.output import reserved, write_json
+from training.reports.classifier import classifier_sections
+from training.reports.html import ReportTable, Section
+from training.reports.language_model import language_model_sections
+from training.reports.output import (
+    PAGE_FILE,
+    RESULTS_FILE,
+    reserved_output,
+    to_json,
+    write_json,
+    write_report,
+)
 from training.reports.plotting import require_matplotlib
 from training.runs.history import read_history
 from training.runs.progress import Progress
 from training.runtime.threads import set_threads
 
-Findings = LanguageModelFindings | ClassifierFindings
-MARK = "*"
-READ_AS_TRAINED = ("max_tokens", "truncation")  # options that decide what of a document is read
+Results = LanguageModelResults | ClassifierResults
+FOOTNOTE_MARK = "*"
+READING_OPTIONS = ("max_tokens", "truncation")  # of training; they limit the length of a document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRequest:
-    """What is to be measured on what; ``lanes`` as in ``evaluate_language_model``."""
+    """Options of the command; ``lanes`` is the ``columns`` of ``evaluate_language_model``."""
 
     artifact: Path
     data: tuple[str, ...]
@@ -70,89 +74,90 @@ class EvaluationRequest:
 
 
 def run(request: EvaluationRequest) -> int:
-    """Prints a table, writes the JSON file and the page that are asked for; the exit status.
+    """Prints a table, writes the JSON file and the page; returns the exit status.
 
     Raises:
-        ArtifactError, DataError, OutputError: the artifact, the data or --out cannot be used.
-        OSError: a file cannot be written.
+        ArtifactError: the artifact cannot be loaded.
+        DataError: the data cannot be read.
+        OutputError: ``out`` or ``json_file`` cannot be written.
     """
     if request.out is not None:
         require_matplotlib("--out")
-    with reserved(request.out, request.json_file):
-        return _measure(request)
+    with reserved_output(request.out, request.json_file):
+        return _evaluate(request)
 
 
-def _measure(request: EvaluationRequest) -> int:
+def _evaluate(request: EvaluationRequest) -> int:
     set_threads(request.threads)
     artifact = load_artifact(request.artifact)
-    found: Findings
+    results: Results
     if isinstance(artifact.network, LanguageModel):
-        found = _language_model(artifact, artifact.network, request)
+        results = _language_model(artifact, artifact.network, request)
     else:
-        found = _classifier(artifact, artifact.network, request)
+        results = _classifier(artifact, artifact.network, request)
     tell_files_of_training(expanded(request.data), artifact.manifest.provenance)
     record = {
         "artifact": artifact.manifest.name,
         "data": list(request.data),
-        **found.figures,
-        **_reservations(found.figures),
+        **results.metrics,
+        **_reservations(results.metrics),
     }
     if request.json_file is not None:
         write_json(request.json_file, record)
     if request.out is not None:
-        _write_page(request.out, artifact, request, found, record)
-    print(_table(artifact, found.figures))
+        _write_page(request.out, artifact, request, results, record)
+    print(_table(artifact, results.metrics))
     return 0
 
 
 def _language_model(
     artifact: Artifact, network: LanguageModel, request: EvaluationRequest
-) -> LanguageModelFindings:
+) -> LanguageModelResults:
     documents = read_documents(
         expanded(request.data), unit=request.unit, column=request.column, header=request.header
     )
     with Progress("evaluate") as bar:
-        measured = evaluate_language_model(
+        results = evaluate_language_model(
             network,
             artifact.tokenizer,
             documents,
-            lanes=request.lanes,
+            columns=request.lanes,
+            history=read_history(request.artifact),
             on_progress=lambda share: bar.update(share, figures={}),
         )
     check_known(
         "--data",
-        measured.figures["unknown_share"],
+        results.metrics["unknown_share"],
         documents,
-        advice="the figures say little about such a text; a model by char or bpe has no such words",
+        advice="the metrics say little about such a text; a model by char or bpe has no such words",
     )
-    history = read_history(request.artifact)
-    return language_model_findings(measured, artifact.tokenizer, history)
+    return results
 
 
 def _classifier(
     artifact: Artifact, network: Classifier, request: EvaluationRequest
-) -> ClassifierFindings:
+) -> ClassifierResults:
     labels, answers = artifact.manifest.labels, artifact.manifest.answers
     examples: list[Example] = []
     for source in expanded(request.data):
-        found = read_examples(
+        source_examples = read_examples(
             source,
             text_column=request.column,
             label_column=request.label_column,
             header=request.header,
             skip_empty=request.skip_empty,
         )
-        _check_labels(source, found, answers)
-        examples += found
+        _check_labels(source, source_examples, answers)
+        examples += source_examples
     recipe = ClassifierRecipe(**_reading_options(artifact.manifest.provenance))
     documents = encode_examples(examples, artifact.tokenizer, labels, recipe)
     check_known(
         "--data",
         unknown_share(documents.tokens, artifact.tokenizer),
         (example.text for example in examples),
-        advice="the model cannot tell much of a text whose words it does not know",
+        advice="the model cannot classify a text whose words it does not know",
     )
-    return classifier_findings(
+    return classifier_results(
         predict(network, documents),
         examples,
         answers,
@@ -180,62 +185,69 @@ def _write_page(
     out: Path,
     artifact: Artifact,
     request: EvaluationRequest,
-    found: Findings,
+    results: Results,
     record: Mapping[str, object],
 ) -> None:
-    """``record`` is what the JSON file holds; the one of the page has the details as well."""
-    if isinstance(found, LanguageModelFindings):
-        meanings, sections = OF_LANGUAGE_MODELS, language_model_sections(found)
+    """Writes the report directory; its JSON file has ``record`` and the details."""
+    if isinstance(results, LanguageModelResults):
+        descriptions = LANGUAGE_MODEL_DESCRIPTIONS
+        sections = language_model_sections(results)
     else:
-        meanings, sections = OF_CLASSIFIERS, classifier_sections(found)
+        descriptions, sections = CLASSIFIER_DESCRIPTIONS, classifier_sections(results)
     rows = [
-        (format_name(name), _marked(name, found.figures), meanings.get(name, ""))
-        for name in found.figures
-        if not name.startswith(OUT_OF_SCOPE)  # they have a part of their own
+        (format_name(name), _marked_value(name, results.metrics), descriptions.get(name, ""))
+        for name in results.metrics
+        if not name.startswith(OUT_OF_SCOPE_PREFIX)  # they have a section of their own
     ]
-    table = Table(("figure", "value", "what it says"), rows)
-    text = " ".join(f"{note}." for note in _footnotes(found.figures))
-    first = Section(name="figures", title="Figures", text=text, table=table)
-    write_folder(
-        out,
-        title=f"{artifact.manifest.name}: {artifact.manifest.kind.replace('-', ' ')}, evaluated",
-        introduction=f"Measured on {', '.join(map(source_name, request.data))}.",
-        sections=[first, *sections],
-        figures={**record, **found.details()},
+    metrics = Section(
+        name="metrics",
+        title="Metrics",
+        text=" ".join(f"{note}." for note in _footnotes(results.metrics)),
+        table=ReportTable(("metric", "value", "meaning"), rows),
     )
-    print(f"page and plots are in {out / PAGE}", file=sys.stderr)
+    write_report(
+        out,
+        title=f"{artifact.manifest.name}: evaluation",
+        introduction=f"A {artifact.manifest.kind.replace('-', ' ')}, evaluated on "
+        f"{', '.join(map(source_name, request.data))}.",
+        sections=[metrics, *sections],
+        files={RESULTS_FILE: to_json({**record, **results.details()})},
+    )
+    print(f"page and plots are in {out / PAGE_FILE}", file=sys.stderr)
 
 
 def _reading_options(provenance: Mapping[str, Any]) -> dict[str, Any]:
     recipe = provenance.get("recipe")
     values = recipe if isinstance(recipe, dict) else {}
-    return {name: values[name] for name in READ_AS_TRAINED if name in values}
+    return {name: values[name] for name in READING_OPTIONS if name in values}
 
 
-def _table(artifact: Artifact, figures: Mapping[str, float]) -> str:
+def _table(artifact: Artifact, metrics: Mapping[str, float]) -> str:
+    """The metrics as text, with footnotes."""
     title = f"{artifact.manifest.name} ({artifact.manifest.kind})"
-    rows = [(format_name(name), format_value(name, value)) for name, value in figures.items()]
+    rows = [(format_name(name), format_value(name, value)) for name, value in metrics.items()]
     names, values = (max(len(row[i]) for row in rows) for i in (0, 1))
-    marks = [MARK * (name in understated(figures)) for name in figures]
+    marks = [FOOTNOTE_MARK * (name in understated_metrics(metrics)) for name in metrics]
     lines = [
         f"  {name:<{names}}  {value:>{values}}{mark}"
         for (name, value), mark in zip(rows, marks, strict=True)
     ]
-    return "\n".join([title, *lines, *(f"  {note}" for note in _footnotes(figures))])
+    return "\n".join([title, *lines, *(f"  {note}" for note in _footnotes(metrics))])
 
 
-def _marked(name: str, figures: Mapping[str, float]) -> str:
-    return format_value(name, figures[name]) + MARK * (name in understated(figures))
+def _marked_value(name: str, metrics: Mapping[str, float]) -> str:
+    mark = FOOTNOTE_MARK * (name in understated_metrics(metrics))
+    return format_value(name, metrics[name]) + mark
 
 
-def _footnotes(figures: Mapping[str, float]) -> list[str]:
-    """What is to be said about figures that unknown words make too low."""
-    notes = [f"{MARK} {UNDERSTATED}"] if understated(figures) else []
-    missing = ", ".join(map(format_name, left_out(figures)))
-    return [*notes, f"{missing}: {LEFT_OUT}"] if missing else notes
+def _footnotes(metrics: Mapping[str, float]) -> list[str]:
+    """Notes on metrics that unknown words make too low, and on those that are left out."""
+    notes = [f"{FOOTNOTE_MARK} {UNDERSTATED_NOTE}"] if understated_metrics(metrics) else []
+    omitted = ", ".join(map(format_name, omitted_metrics(metrics)))
+    return [*notes, f"{omitted}: {OMITTED_NOTE}"] if omitted else notes
 
 
-def _reservations(figures: Mapping[str, float]) -> dict[str, list[str]]:
-    """The same for programs; nothing where there is nothing to say."""
-    found = {"understated": understated(figures), "left_out": left_out(figures)}
-    return {name: values for name, values in found.items() if values}
+def _reservations(metrics: Mapping[str, float]) -> dict[str, list[str]]:
+    """The names of these metrics for the JSON file; empty if there are none."""
+    names = {"understated": understated_metrics(metrics), "left_out": omitted_metrics(metrics)}
+    return {kind: metrics for kind, metrics in names.items() if metrics}

@@ -1,1 +1,1 @@
-"""Metrics of trained models and the results that the commands report."""
+"""Metrics of trained models and the results of `evaluate` and `agreement`."""

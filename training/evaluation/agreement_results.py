@@ -1,7 +1,7 @@
-"""Which of two sentences a model finds likelier, and how often that is the good one.
+"""Accuracy of a language model on minimal pairs: whether the good sentence is more probable.
 
-A pair with a word that the model does not know says nothing about grammar: it is left out, and
-counted. Does not know files or plots.
+A pair with a word outside the vocabulary is left out and counted, because its probabilities say
+nothing about grammar.
 """
 
 from __future__ import annotations
@@ -13,65 +13,65 @@ from typing import Any
 
 from model.networks import LanguageModel
 from model.tokenization.tokenizer import Tokenizer
-from training.evaluation.confidence import interval
+from training.evaluation.confidence import wilson_interval
 from training.evaluation.sentence_scores import (
     Continuation,
     SentenceForm,
-    log_probabilities,
+    score_continuations,
     unknown_words,
 )
 from training.readers.minimal_pairs import MinimalPair
 
 
 @dataclass(slots=True)
-class Score:
-    """Of so many ``pairs`` that were judged, how many right; and how many were left out."""
+class PairAccuracy:
+    """Counts of the pairs that were scored, of the correct ones, and of those left out."""
 
     pairs: int = 0
-    right: int = 0
+    correct: int = 0
     left_out: int = 0
 
     def add(self, outcome: bool | None) -> None:
-        """Counts a pair: right, wrong, or left out."""
+        """Counts one pair: correct, wrong, or left out (None)."""
         if outcome is None:
             self.left_out += 1
         else:
             self.pairs += 1
-            self.right += outcome
+            self.correct += outcome
 
     @property
     def accuracy(self) -> float | None:
-        """The share that is right; None where no pair was judged."""
-        return self.right / self.pairs if self.pairs else None
+        """The share of correct pairs; None if no pair was scored."""
+        return self.correct / self.pairs if self.pairs else None
 
     def interval(self) -> tuple[float, float]:
-        """Where the accuracy lies with 95 % certainty."""
-        return interval(self.right, self.pairs)
+        """The 95 % confidence interval of the accuracy."""
+        return wilson_interval(self.correct, self.pairs)
 
     def record(self) -> dict[str, Any]:
-        """As plain values."""
+        """The accuracy and the counts as values for JSON."""
         return {"accuracy": self.accuracy, "pairs": self.pairs, "left_out": self.left_out}
 
 
 @dataclass(slots=True)
-class ConstructionScore:
-    """One construction, by condition and by number of attractors where that is told."""
+class ConstructionAccuracy:
+    """Accuracy on one construction, also by condition and by attractors where pairs give them."""
 
-    total: Score = field(default_factory=Score)
-    conditions: dict[str, Score] = field(default_factory=dict)
-    attractors: dict[int, Score] = field(default_factory=dict)
+    total: PairAccuracy = field(default_factory=PairAccuracy)
+    conditions: dict[str, PairAccuracy] = field(default_factory=dict)
+    attractors: dict[int, PairAccuracy] = field(default_factory=dict)
 
     def add(self, pair: MinimalPair, outcome: bool | None) -> None:
-        """Counts a pair wherever it belongs."""
+        """Counts one pair."""
         self.total.add(outcome)
         if pair.condition:
-            self.conditions.setdefault(pair.condition, Score()).add(outcome)
+            self.conditions.setdefault(pair.condition, PairAccuracy()).add(outcome)
         if pair.attractors is not None:
-            self.attractors.setdefault(pair.attractors, Score()).add(outcome)
+            self.attractors.setdefault(pair.attractors, PairAccuracy()).add(outcome)
 
     def record(self) -> dict[str, Any]:
-        """As plain values."""
-        conditions = {name: score.record() for name, score in self.conditions.items()}
+        """The accuracies as values for JSON."""
+        conditions = {name: accuracy.record() for name, accuracy in self.conditions.items()}
         return {
             **self.total.record(),
             **({"conditions": conditions} if conditions else {}),
@@ -80,23 +80,33 @@ class ConstructionScore:
 
 
 @dataclass(frozen=True, slots=True)
-class AgreementFindings:
-    """How a model fares on minimal pairs; ``unknown`` counts pairs by the words they fail on."""
+class AgreementResults:
+    """Accuracy on minimal pairs.
 
-    total: Score
-    constructions: dict[str, ConstructionScore]
-    attractors: dict[int, Score]
+    Attributes:
+        total: over all pairs.
+        constructions: by construction, sorted by name.
+        attractors: by number of attractors, over all constructions.
+        unknown: unknown words, with the number of pairs left out because of them.
+    """
+
+    total: PairAccuracy
+    constructions: dict[str, ConstructionAccuracy]
+    attractors: dict[int, PairAccuracy]
     unknown: Counter[str]
 
     @property
     def mean_accuracy(self) -> float | None:
-        """The mean over those constructions of which any pair was judged."""
-        scores = (score.total.accuracy for score in self.constructions.values())
-        known = [accuracy for accuracy in scores if accuracy is not None]
-        return sum(known) / len(known) if known else None
+        """The mean accuracy of the constructions with any scored pair; None if there is none."""
+        accuracies = [
+            construction.total.accuracy
+            for construction in self.constructions.values()
+            if construction.total.accuracy is not None
+        ]
+        return sum(accuracies) / len(accuracies) if accuracies else None
 
     def record(self) -> dict[str, Any]:
-        """As plain values."""
+        """The results as values for JSON, with the 100 most frequent unknown words."""
         return {
             **self.total.record(),
             "mean_accuracy_of_constructions": self.mean_accuracy,
@@ -106,64 +116,74 @@ class AgreementFindings:
         }
 
 
-def judge(
+def evaluate_agreement(
     network: LanguageModel,
     tokenizer: Tokenizer,
     pairs: Sequence[MinimalPair],
     form: SentenceForm,
     *,
     on_progress: Callable[[float], None] | None = None,
-) -> AgreementFindings:
-    """Reads both sentences of every pair and compares what they cost.
+) -> AgreementResults:
+    """Compares the log-probabilities of the two sentences of every pair.
 
-    What the two have in common at their beginning costs the same, and is only read.
+    Their common prefix has the same probability in both, so it is read but not scored.
+
+    Args:
+        network: in evaluation mode.
+        tokenizer: that of the network.
+        pairs: minimal pairs.
+        form: the form in which sentences are read.
+        on_progress: called with the share of sentences that have been read.
     """
-    good, bad = (
-        tokenizer.encode_batch([form.placed(sentence) for sentence in sentences])
+    good_tokens, bad_tokens = (
+        tokenizer.encode_batch([form.in_context(sentence) for sentence in sentences])
         for sentences in ([pair.good for pair in pairs], [pair.bad for pair in pairs])
     )
-    lead = len(tokenizer.encode(form.lead))
+    context_length = len(tokenizer.encode(form.context))
     unknown: Counter[str] = Counter()
-    judged, continuations = list[int](), list[Continuation]()
-    for index, (pair, one, other) in enumerate(zip(pairs, good, bad, strict=True)):
+    scored, continuations = list[int](), list[Continuation]()
+    for index, (pair, good, bad) in enumerate(zip(pairs, good_tokens, bad_tokens, strict=True)):
         missing = {
             word
-            for sentence, tokens in ((pair.good, one), (pair.bad, other))
-            for word in unknown_words(tokens, form.placed(sentence), tokenizer, skip=lead)
+            for sentence, tokens in ((pair.good, good), (pair.bad, bad))
+            for word in unknown_words(
+                tokens, form.in_context(sentence), tokenizer, skip=context_length
+            )
         }
         unknown.update(missing)
         if not missing:
-            judged.append(index)
-            start = _common(one, other)
-            continuations += [Continuation(one, start), Continuation(other, start)]
-    found = log_probabilities(network, continuations, tokenizer.end, on_progress=on_progress)
+            scored.append(index)
+            start = _common_prefix(good, bad)
+            continuations += [Continuation(good, start), Continuation(bad, start)]
+    scores = score_continuations(network, continuations, tokenizer.end, on_progress=on_progress)
     outcomes: list[bool | None] = [None] * len(pairs)
-    for index, one_found, other_found in zip(judged, found[::2], found[1::2], strict=True):
-        outcomes[index] = one_found > other_found
-    return tally(pairs, outcomes, unknown)
+    for index, good_score, bad_score in zip(scored, scores[::2], scores[1::2], strict=True):
+        outcomes[index] = good_score > bad_score
+    return count_outcomes(pairs, outcomes, unknown)
 
 
-def tally(
+def count_outcomes(
     pairs: Sequence[MinimalPair], outcomes: Iterable[bool | None], unknown: Counter[str]
-) -> AgreementFindings:
-    """Counts outcomes (None: left out) by construction and by attractors."""
-    total, constructions, attractors = Score(), dict[str, ConstructionScore](), dict[int, Score]()
+) -> AgreementResults:
+    """Counts the outcomes of pairs (None: left out) by construction and by attractors."""
+    total = PairAccuracy()
+    constructions, attractors = dict[str, ConstructionAccuracy](), dict[int, PairAccuracy]()
     for pair, outcome in zip(pairs, outcomes, strict=True):
         total.add(outcome)
-        constructions.setdefault(pair.construction, ConstructionScore()).add(pair, outcome)
+        constructions.setdefault(pair.construction, ConstructionAccuracy()).add(pair, outcome)
         if pair.attractors is not None:
-            attractors.setdefault(pair.attractors, Score()).add(outcome)
-    in_order = {name: constructions[name] for name in sorted(constructions)}
-    return AgreementFindings(total, in_order, dict(sorted(attractors.items())), unknown)
+            attractors.setdefault(pair.attractors, PairAccuracy()).add(outcome)
+    by_name = {name: constructions[name] for name in sorted(constructions)}
+    return AgreementResults(total, by_name, dict(sorted(attractors.items())), unknown)
 
 
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens are the same before the first that differ."""
-    places = zip(one, other, strict=False)
-    shorter = min(len(one), len(other))
-    return next((place for place, (a, b) in enumerate(places) if a != b), shorter)
+def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    """The number of tokens before the first difference."""
+    tokens = enumerate(zip(first, second, strict=False))
+    shorter = min(len(first), len(second))
+    return next((index for index, (one, other) in tokens if one != other), shorter)
 
 
-def _by_count(scores: dict[int, Score]) -> dict[str, Any]:
-    """JSON's names are strings."""
-    return {str(count): scores[count].record() for count in sorted(scores)}
+def _by_count(accuracies: dict[int, PairAccuracy]) -> dict[str, Any]:
+    """Keys of JSON objects are strings."""
+    return {str(count): accuracies[count].record() for count in sorted(accuracies)}

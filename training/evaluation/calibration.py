@@ -1,11 +1,13 @@
-"""Temperature scaling: confidence that means what it says.
+"""Temperature scaling and calibration error of a classifier.
 
-One number divides all logits, so that the confidence of the chosen label agrees with how often it
-is right (Guo et al., "On Calibration of Modern Neural Networks", 2017). It changes no decision.
-Targets are smoothed as in Platt (1999), or a validation split without a mistake would ask for
-certainty.
+One number divides all logits, so that the confidence of the chosen label agrees with how often that
+label is right (Guo et al., "On Calibration of Modern Neural Networks", 2017). The chosen labels do
+not change. Targets are smoothed as in Platt (1999): otherwise a validation split without errors
+would lead to a confidence of 1.
 
-Does not know networks or artifacts. Shapes: B documents, C labels.
+Neither SciPy nor scikit-learn has the expected calibration error. The search for the temperature
+stays here, because published artifacts hold its results to the last bit. Shapes: B documents,
+C labels.
 """
 
 from __future__ import annotations
@@ -18,23 +20,31 @@ from torch.nn import functional
 
 TEMPERATURE_RANGE = (0.05, 20.0)
 BINS = 15
-GOLDEN = (math.sqrt(5) - 1) / 2
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+LOG_TEMPERATURE_TOLERANCE = 1e-4
 
 
 def fit_temperature(logits_BC: Tensor, labels_B: Tensor) -> float:
-    """The temperature under which the labels are likeliest.
+    """The temperature with the lowest cross-entropy on labeled documents.
 
-    The loss is convex in 1/temperature, so a golden-section search finds its one minimum.
+    The loss is convex in 1/temperature, so a golden-section search finds its only minimum.
+
+    Args:
+        logits_BC: of a validation split.
+        labels_B: indices of the true labels.
+
+    Returns:
+        A temperature within ``TEMPERATURE_RANGE``.
     """
     logits_BC = logits_BC.double()
-    mistakes = 1.0 / (len(labels_B) + 2)
+    error_rate = 1.0 / (len(labels_B) + 2)
 
     def loss(log_temperature: float) -> float:
-        return _smoothed_loss(logits_BC / math.exp(log_temperature), labels_B, mistakes)
+        return _smoothed_loss(logits_BC / math.exp(log_temperature), labels_B, error_rate)
 
     low, high = (math.log(bound) for bound in TEMPERATURE_RANGE)
-    while high - low > 1e-4:
-        left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    while high - low > LOG_TEMPERATURE_TOLERANCE:
+        left, right = high - GOLDEN_RATIO * (high - low), low + GOLDEN_RATIO * (high - low)
         if loss(left) < loss(right):
             high = right
         else:
@@ -43,23 +53,23 @@ def fit_temperature(logits_BC: Tensor, labels_B: Tensor) -> float:
 
 
 def temperature_loss(logits_BC: Tensor, labels_B: Tensor) -> float:
-    """The mean cross-entropy under the temperature that suits the logits best."""
+    """The mean cross-entropy in nats, with the logits scaled by their best temperature."""
     return float(
         functional.cross_entropy(logits_BC / fit_temperature(logits_BC, labels_B), labels_B)
     )
 
 
-def _smoothed_loss(logits_BC: Tensor, labels_B: Tensor, mistakes: float) -> float:
-    """Cross-entropy where each label is believed wrong with a small probability."""
+def _smoothed_loss(logits_BC: Tensor, labels_B: Tensor, error_rate: float) -> float:
+    """Cross-entropy with targets that are wrong with probability ``error_rate``."""
     labels = logits_BC.shape[1]
-    # torch spreads its smoothing over all labels, the right one included.
-    smoothing = mistakes * labels / (labels - 1)
+    # torch spreads label smoothing over all labels, the true one included.
+    smoothing = error_rate * labels / (labels - 1)
     return float(functional.cross_entropy(logits_BC, labels_B, label_smoothing=smoothing))
 
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceBin:
-    """Documents whose confidence lies between ``low`` and ``high``: how many, and their means."""
+    """Number of documents with a confidence from ``low`` to ``high``, and their means."""
 
     low: float
     high: float
@@ -68,26 +78,26 @@ class ConfidenceBin:
     accuracy: float
 
 
-def reliability(probabilities_BC: Tensor, labels_B: Tensor) -> list[ConfidenceBin]:
-    """Confidence beside accuracy over 15 equal bins of confidence; empty ones are left out."""
-    confidences_B, choices_B = probabilities_BC.double().max(dim=1)
-    right_B = (choices_B == labels_B).double()
+def reliability_bins(probabilities_BC: Tensor, labels_B: Tensor) -> list[ConfidenceBin]:
+    """Confidence and accuracy in 15 confidence bins of equal width; empty bins are left out."""
+    confidences_B, predicted_B = probabilities_BC.double().max(dim=1)
+    correct_B = (predicted_B == labels_B).double()
     bins_B = (confidences_B * BINS).long().clamp(max=BINS - 1)
     return [
         ConfidenceBin(
-            low=place / BINS,
-            high=(place + 1) / BINS,
-            documents=int(inside_B.sum()),
-            confidence=float(confidences_B[inside_B].mean()),
-            accuracy=float(right_B[inside_B].mean()),
+            low=index / BINS,
+            high=(index + 1) / BINS,
+            documents=int(in_bin_B.sum()),
+            confidence=float(confidences_B[in_bin_B].mean()),
+            accuracy=float(correct_B[in_bin_B].mean()),
         )
-        for place in range(BINS)
-        if (inside_B := bins_B == place).any()
+        for index in range(BINS)
+        if (in_bin_B := bins_B == index).any()
     ]
 
 
 def expected_calibration_error(probabilities_BC: Tensor, labels_B: Tensor) -> float:
-    """The mean gap between confidence and accuracy over the bins of :func:`reliability`."""
-    bins = reliability(probabilities_BC, labels_B)
-    gaps = (part.documents * abs(part.accuracy - part.confidence) for part in bins)
+    """The mean gap between confidence and accuracy over the bins, weighted by documents."""
+    bins = reliability_bins(probabilities_BC, labels_B)
+    gaps = (bin_.documents * abs(bin_.accuracy - bin_.confidence) for bin_ in bins)
     return sum(gaps) / len(labels_B)

@@ -1,6 +1,6 @@
-"""Where a classifier errs: label by label, pair by pair, and on which documents it errs most.
+"""Results of a classifier evaluation by label, by pair of labels, by confidence and by document.
 
-Does not know files, networks or plots. Shapes: B documents, C labels.
+Shapes: B documents.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ from typing import Any
 import torch
 
 from model.calibration import Calibration
-from training.evaluation.calibration import ConfidenceBin, reliability
-from training.evaluation.classifier import Predictions
-from training.evaluation.out_of_scope_results import OutOfScopeFindings, out_of_scope_findings
-from training.evaluation.top_errors import WrongDocument, most_wrong
+from training.evaluation.calibration import ConfidenceBin, reliability_bins
+from training.evaluation.classifier import Predictions, TopError, top_errors
+from training.evaluation.out_of_scope_results import OutOfScopeResults, out_of_scope_results
 from training.readers.documents import Example
 from training.runs.history import History
 
 
 @dataclass(frozen=True, slots=True)
-class LabelScore:
-    """How one label fares; ``documents`` are those that truly have it, ``answers`` those given."""
+class LabelMetrics:
+    """Precision, recall and F1 of one label.
+
+    ``documents`` counts the documents with that true label, ``answers`` the predictions of it.
+    """
 
     label: str
     documents: int
@@ -34,7 +36,7 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """So many documents of the label ``truth`` were given ``answer``."""
+    """The number of documents with the label ``truth`` that were classified as ``answer``."""
 
     truth: str
     answer: str
@@ -42,66 +44,75 @@ class Confusion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassifierFindings:
-    """What was found about one classifier on labeled documents. Lists are worst first."""
+class ClassifierResults:
+    """Results of one classifier on labeled documents.
 
-    figures: dict[str, float]
+    ``labels`` are in ascending order of F1, ``confusions`` in descending order of documents, and
+    ``top_errors`` in descending order of confidence. ``before`` and ``after`` are confidence bins
+    without and with the temperature.
+    """
+
+    metrics: dict[str, float]
     calibration: Calibration
-    labels: list[LabelScore]
+    labels: list[LabelMetrics]
     confusions: list[Confusion]
     before: list[ConfidenceBin]
     after: list[ConfidenceBin]
-    wrong: list[WrongDocument]
-    out_of_scope: OutOfScopeFindings | None
+    top_errors: list[TopError]
+    out_of_scope: OutOfScopeResults | None
     history: History | None
 
     def details(self) -> dict[str, Any]:
-        """As plain values."""
+        """All results but the metrics, as values for JSON."""
         history = {} if self.history is None else {"training_curves": self.history.record()}
-        beyond = {} if self.out_of_scope is None else {"out_of_scope": self.out_of_scope.record()}
+        outside = {} if self.out_of_scope is None else {"out_of_scope": self.out_of_scope.record()}
         return {
             "calibration": asdict(self.calibration),
-            "labels": [asdict(score) for score in self.labels],
+            "labels": [asdict(label) for label in self.labels],
             "confusions": [asdict(confusion) for confusion in self.confusions],
-            "reliability_before": [asdict(part) for part in self.before],
-            "reliability": [asdict(part) for part in self.after],
-            "most_wrong": [asdict(document) for document in self.wrong],
-            **beyond,
+            "reliability_before": [asdict(bin_) for bin_ in self.before],
+            "reliability": [asdict(bin_) for bin_ in self.after],
+            "top_errors": [asdict(error) for error in self.top_errors],
+            **outside,
             **history,
         }
 
 
-def findings(
+def classifier_results(
     predictions: Predictions,
     examples: Sequence[Example],
     labels: Sequence[str],
     *,
     calibration: Calibration,
     history: History | None,
-) -> ClassifierFindings:
-    """Looks into the predictions for ``examples``, which stand in the same order.
+) -> ClassifierResults:
+    """Evaluates predictions.
 
-    ``labels`` are those of the answers, out of scope included where that is one.
+    Args:
+        predictions: logits and true labels.
+        examples: the documents, in the same order.
+        labels: the names of all answers, with out of scope last if the classifier has it.
+        calibration: of the artifact.
+        history: of the training run, if its log exists.
     """
     before, after = _before_and_after(predictions, calibration)
-    mistakes = after.confusions(len(examples))
-    return ClassifierFindings(
-        figures=figures(predictions, calibration),
+    confusions = after.confusions(len(examples))
+    return ClassifierResults(
+        metrics=_metrics(predictions, calibration),
         calibration=calibration,
-        labels=_label_scores(after, labels),
-        confusions=[Confusion(labels[t], labels[c], count) for t, c, count in mistakes],
-        before=reliability(before.logits_BC.exp(), before.labels_B),
-        after=reliability(after.logits_BC.exp(), after.labels_B),
-        wrong=most_wrong(after, examples, labels),
-        out_of_scope=out_of_scope_findings(predictions, examples, labels, calibration),
+        labels=_label_metrics(after, labels),
+        confusions=[Confusion(labels[t], labels[a], count) for t, a, count in confusions],
+        before=reliability_bins(before.logits_BC.exp(), before.labels_B),
+        after=reliability_bins(after.logits_BC.exp(), after.labels_B),
+        top_errors=top_errors(after, examples, labels),
+        out_of_scope=out_of_scope_results(predictions, examples, labels, calibration),
         history=history,
     )
 
 
-def figures(predictions: Predictions, calibration: Calibration) -> dict[str, float]:
-    """The figures of a table, by name."""
+def _metrics(predictions: Predictions, calibration: Calibration) -> dict[str, float]:
     before, after = _before_and_after(predictions, calibration)
-    found = {
+    metrics = {
         "accuracy": after.accuracy,
         "macro_f1": after.macro_f1(),
         "loss": before.loss,
@@ -109,35 +120,37 @@ def figures(predictions: Predictions, calibration: Calibration) -> dict[str, flo
         "calibration_error": after.calibration_error(),
         "documents": len(after.labels_B),
     }
-    return found | predictions.out_of_scope(calibration)
+    return metrics | predictions.out_of_scope(calibration)
 
 
 def _before_and_after(
     predictions: Predictions, calibration: Calibration
 ) -> tuple[Predictions, Predictions]:
-    """What is answered without a temperature and with it; what is out of scope is so in both."""
-    before = replace(calibration, temperature=1.0)
-    return predictions.answered(before), predictions.answered(calibration)
+    """Answers without and with the temperature; the detection of out of scope is in both."""
+    uncalibrated = replace(calibration, temperature=1.0)
+    return predictions.answered(uncalibrated), predictions.answered(calibration)
 
 
-def _label_scores(predictions: Predictions, labels: Sequence[str]) -> list[LabelScore]:
-    """Labels that occur or are answered, lowest F1 first."""
-    choices_B = predictions.logits_BC.argmax(dim=1)
-    right_B = choices_B == predictions.labels_B
-    true, chosen, right = (
-        torch.bincount(values_N, minlength=len(labels)).tolist()
-        for values_N in (predictions.labels_B, choices_B, choices_B[right_B])
+def _label_metrics(predictions: Predictions, labels: Sequence[str]) -> list[LabelMetrics]:
+    """Labels that are true or predicted at least once, in ascending order of F1."""
+    predicted_B = predictions.logits_BC.argmax(dim=1)
+    correct_B = predicted_B == predictions.labels_B
+    true_counts, predicted_counts, correct_counts = (
+        torch.bincount(labels_N, minlength=len(labels)).tolist()
+        for labels_N in (predictions.labels_B, predicted_B, predicted_B[correct_B])
     )
-    scores = [
-        LabelScore(
+    metrics = [
+        LabelMetrics(
             label,
-            documents=t,
-            answers=c,
-            precision=r / max(1, c),
-            recall=r / max(1, t),
-            f1=2 * r / (t + c),
+            documents=true,
+            answers=predicted,
+            precision=correct / max(1, predicted),
+            recall=correct / max(1, true),
+            f1=2 * correct / (true + predicted),
         )
-        for label, t, c, r in zip(labels, true, chosen, right, strict=True)
-        if t + c > 0
+        for label, true, predicted, correct in zip(
+            labels, true_counts, predicted_counts, correct_counts, strict=True
+        )
+        if true + predicted > 0
     ]
-    return sorted(scores, key=lambda score: score.f1)
+    return sorted(metrics, key=lambda label: label.f1)

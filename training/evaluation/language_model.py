@@ -1,25 +1,25 @@
-"""How well a language model artifact predicts documents, in the units that people compare.
+"""Evaluation of a language model on documents, and its results.
 
-Every token and the [END] of every document is predicted from all that stands before it in its
-document. Perplexity depends on what a token is; per word, bits per character and bits per byte do
-not, so that models with different tokenizers can be compared, as long as no [UNK] is among the
-tokens: of an unknown word only the fact is predicted, not its spelling. Where many are unknown,
-these figures would mean nothing and are left out. Knows no files.
+Every token and the [END] of every document are predicted from all preceding tokens of the document.
+Perplexity depends on the tokenizer. Word perplexity, bits per character and bits per byte do not,
+so they compare models with different tokenizers, unless the text has unknown words: of [UNK] the
+spelling is not predicted. If too many tokens are [UNK], these three metrics are left out.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from model.networks import LanguageModel
 from model.tokenization.tokenizer import Tokenizer
 from training.data.corpus import unknown_share
-from training.data.token_stream import Stream, build_stream
+from training.data.token_stream import build_stream
 from training.data.unknown_words import TOLD_SHARE
 from training.evaluation.perplexity import (
     LARGEST_LOSS,
@@ -27,11 +27,13 @@ from training.evaluation.perplexity import (
     split_into_columns,
     token_losses,
 )
+from training.evaluation.token_losses import FrequencyBins, LossBin, by_frequency, by_position
+from training.runs.history import History
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextSize:
-    """How much text there is; words are what stands between white space."""
+    """Number of documents, words (separated by white space), characters and UTF-8 bytes."""
 
     documents: int
     words: int
@@ -40,7 +42,7 @@ class TextSize:
 
 
 def text_size(documents: Sequence[str]) -> TextSize:
-    """Counts documents, words, characters and UTF-8 bytes."""
+    """Counts the documents and their content."""
     return TextSize(
         documents=len(documents),
         words=sum(len(text.split()) for text in documents),
@@ -50,12 +52,29 @@ def text_size(documents: Sequence[str]) -> TextSize:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Figures by name, and what they are made of: -log p of every prediction of the stream."""
+class LanguageModelResults:
+    """Results of one language model.
 
-    figures: dict[str, float]
-    stream: Stream
-    losses_N: Tensor
+    Attributes:
+        metrics: by name.
+        frequency: losses by token frequency.
+        position: losses by position in the document.
+        history: of the training run, if its log exists.
+    """
+
+    metrics: dict[str, float]
+    frequency: FrequencyBins
+    position: list[LossBin]
+    history: History | None
+
+    def details(self) -> dict[str, Any]:
+        """All results but the metrics, as values for JSON."""
+        history = {} if self.history is None else {"training_curves": self.history.record()}
+        return {
+            "by_frequency": asdict(self.frequency),
+            "by_position": [asdict(bin_) for bin_ in self.position],
+            **history,
+        }
 
 
 def evaluate_language_model(
@@ -63,45 +82,50 @@ def evaluate_language_model(
     tokenizer: Tokenizer,
     documents: Sequence[str],
     *,
-    lanes: int | None = None,
+    columns: int | None = None,
+    history: History | None = None,
     on_progress: Callable[[float], None] | None = None,
-) -> Measured:
-    """Reads all documents; computed in float32.
+) -> LanguageModelResults:
+    """Evaluates a network in float32.
 
     Args:
-        network: in evaluation mode or not; it is left as it was.
+        network: in any mode; the mode is restored afterwards.
         tokenizer: that of the network.
         documents: at least one, none empty.
-        lanes: how many parts of the text are read at once; 1 is exact, more are faster. By default
-            chosen so that every part has a run-in before what counts.
-        on_progress: told the share that is read, now and then.
+        columns: number of columns that are read in parallel; 1 is exact, more are faster. By
+            default few enough that each column is long compared with its burn-in.
+        history: becomes a part of the results.
+        on_progress: called with the share that has been read.
     """
     stream = build_stream(documents, tokenizer)
     size = text_size(documents)
     losses_N = token_losses(
-        network, split_into_columns(stream, lanes=lanes), "float32", on_progress=on_progress
+        network, split_into_columns(stream, columns=columns), "float32", on_progress=on_progress
     )
-    found = Likelihood(float(losses_N.sum(dtype=torch.float64)), len(losses_N))
+    likelihood = Likelihood(float(losses_N.sum(dtype=torch.float64)), len(losses_N))
     unknown = unknown_share(stream, tokenizer)
-    figures = {
-        "loss": found.loss,
-        "perplexity": found.perplexity,
-        **({} if unknown > TOLD_SHARE else _spelling_figures(found, size)),
+    metrics = {
+        "loss": likelihood.loss,
+        "perplexity": likelihood.perplexity,
+        **({} if unknown > TOLD_SHARE else _tokenizer_independent_metrics(likelihood, size)),
         "unknown_share": unknown,
         "documents": size.documents,
-        "tokens": found.count,
+        "tokens": likelihood.count,
         "words": size.words,
         "characters": size.characters,
         "bytes": size.bytes,
     }
-    return Measured(figures, stream, losses_N)
+    losses = losses_N.numpy().astype(np.float64)
+    return LanguageModelResults(
+        metrics, by_frequency(stream, losses, tokenizer), by_position(stream, losses), history
+    )
 
 
-def _spelling_figures(found: Likelihood, size: TextSize) -> dict[str, float]:
-    """What the text costs for each word, character and byte."""
-    bits = found.nats / math.log(2)
+def _tokenizer_independent_metrics(likelihood: Likelihood, size: TextSize) -> dict[str, float]:
+    """The loss per word, character and byte."""
+    bits = likelihood.nats / math.log(2)
     return {
-        "word_perplexity": math.exp(min(LARGEST_LOSS, found.nats / max(1, size.words))),
+        "word_perplexity": math.exp(min(LARGEST_LOSS, likelihood.nats / max(1, size.words))),
         "bits_per_character": bits / size.characters,
         "bits_per_byte": bits / size.bytes,
     }

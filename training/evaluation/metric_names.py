@@ -1,12 +1,12 @@
-"""What the figures of an evaluation are called and what they say, and how their values are told."""
+"""Display names, descriptions and number formats of evaluation metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-LEGIBLE = 1e6  # numbers above that are written with a power of ten
-OUT_OF_SCOPE = "out_of_scope_"  # so begin the names of these figures
-NAMES = {
+LARGEST_DECIMAL = 1e6  # larger values have an exponent
+OUT_OF_SCOPE_PREFIX = "out_of_scope_"
+DISPLAY_NAMES = {
     "macro_f1": "macro F1",
     "calibration_error_before": "calibration error as trained",
     "out_of_scope_auroc": "out of scope: AUROC",
@@ -16,48 +16,53 @@ NAMES = {
     "out_of_scope_false_reject": "out of scope: false reject",
     "out_of_scope_in_scope_accuracy": "in scope: accuracy",
 }
-SPELLING = ("word_perplexity", "bits_per_character", "bits_per_byte")
-UNDERSTATED = (
-    "too low, because of an unknown word ([UNK]) only that it is unknown is predicted, not its "
-    "spelling"
-)
-LEFT_OUT = "left out, because so many words are unknown ([UNK]) that they would mean nothing"
-OF_LANGUAGE_MODELS = {
+SPELLING_METRICS = ("word_perplexity", "bits_per_character", "bits_per_byte")
+UNDERSTATED_NOTE = "too low, because the spelling of unknown words ([UNK]) is not predicted"
+OMITTED_NOTE = "left out, because too many words are unknown ([UNK])"
+LANGUAGE_MODEL_DESCRIPTIONS = {
     "loss": "mean -log p of a token, in nats",
-    "perplexity": "e to the power of the loss: so many tokens would be as hard to choose from",
-    "word_perplexity": "the same for each word; other tokenizers can be compared by it",
-    "bits_per_character": "what the text costs, spread over its characters; comparable as well",
-    "bits_per_byte": "the same over its bytes in UTF-8",
-    "unknown_share": "of the tokens: [UNK], whose spelling costs nothing here",
-    "tokens": "that were predicted, the [END] of each document among them",
-    "words": "what stands between white space",
+    "perplexity": "exp(loss)",
+    "word_perplexity": "perplexity per word; comparable between tokenizers",
+    "bits_per_character": "loss per character; comparable between tokenizers",
+    "bits_per_byte": "loss per UTF-8 byte; comparable between tokenizers",
+    "unknown_share": "share of [UNK] among the tokens; its spelling is not predicted",
+    "tokens": "number of predictions, one [END] per document included",
+    "words": "separated by white space",
 }
-OF_CLASSIFIERS = {
-    "accuracy": "of all documents: got the right answer",
-    "macro_f1": "the mean over labels of F1, which is 2 x right / (documents + answers)",
-    "loss": "mean -log p of the right answer as trained, in nats",
-    "calibration_error_before": "mean distance of confidence and accuracy, without the temperature",
-    "calibration_error": "the same as it is served, with the temperature",
+CLASSIFIER_DESCRIPTIONS = {
+    "accuracy": "share of documents with the right answer",
+    "macro_f1": "unweighted mean over labels of F1 = 2 × correct / (documents + answers)",
+    "loss": "mean -log p of the right answer in nats, without the temperature",
+    "calibration_error_before": "mean gap between confidence and accuracy without the temperature",
+    "calibration_error": "mean gap between confidence and accuracy with the temperature, as served",
 }
 
 
-def understated(figures: Mapping[str, float]) -> list[str]:
-    """Figures of the text's spelling, where unknown words make them too low."""
-    return [name for name in SPELLING if name in figures and figures["unknown_share"] > 0]
+def understated_metrics(metrics: Mapping[str, float]) -> list[str]:
+    """Names of the metrics that unknown words make too low."""
+    return [name for name in SPELLING_METRICS if name in metrics and metrics["unknown_share"] > 0]
 
 
-def left_out(figures: Mapping[str, float]) -> list[str]:
-    """Figures of the text's spelling that are missing."""
-    return [name for name in SPELLING if "unknown_share" in figures and name not in figures]
+def omitted_metrics(metrics: Mapping[str, float]) -> list[str]:
+    """Names of the metrics that are left out of a language model's metrics."""
+    return [name for name in SPELLING_METRICS if "unknown_share" in metrics and name not in metrics]
 
 
 def format_name(name: str) -> str:
-    """As people call it."""
-    return NAMES.get(name, name.replace("_", " "))
+    """The display name of a metric.
+
+    >>> format_name("bits_per_byte")
+    'bits per byte'
+    """
+    return DISPLAY_NAMES.get(name, name.replace("_", " "))
 
 
 def format_value(name: str, value: float) -> str:
-    """With as many digits as mean something."""
+    """The value of a metric with as many digits as its kind needs.
+
+    >>> format_value("unknown_share", 0.0312)
+    '3.12%'
+    """
     if isinstance(value, int):
         return f"{value:,}"
     if name.endswith("_share"):
@@ -66,10 +71,10 @@ def format_value(name: str, value: float) -> str:
 
 
 def format_perplexity(value: float) -> str:
-    """With a power of ten where nobody could count the digits."""
-    return f"{value:,.2f}" if value < LEGIBLE else f"{value:.3e}"
+    """Two decimals; with an exponent from ``LARGEST_DECIMAL`` on."""
+    return f"{value:,.2f}" if value < LARGEST_DECIMAL else f"{value:.3e}"
 
 
 def format_loss(value: float) -> str:
-    """The same with four digits after the point."""
-    return f"{value:.4f}" if abs(value) < LEGIBLE else f"{value:.3e}"
+    """Four decimals; with an exponent from ``LARGEST_DECIMAL`` on."""
+    return f"{value:.4f}" if abs(value) < LARGEST_DECIMAL else f"{value:.3e}"

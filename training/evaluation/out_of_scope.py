@@ -1,10 +1,12 @@
-"""Texts that belong to none of the labels: how a classifier learns of them, and how well it tells.
+"""Detection of texts that belong to none of the labels: its fit and its scores.
 
-In training they are pulled towards no label in particular (outlier exposure, Hendrycks et al.,
-2019); afterwards a logistic curve over how sure it is of the likeliest label, fitted on the
-validation split, says how likely a text is out of scope. Knows neither files nor networks.
+In training, such texts are moved towards the uniform distribution over the labels (outlier
+exposure, Hendrycks et al., 2019). Afterwards a logistic curve over the log-odds of the most
+probable label is fitted on the validation split; it gives the probability of being out of scope.
 
-Shapes: B documents, C labels.
+The fit and the AUROC stay here: scikit-learn has both, but with SciPy it takes 200 MB and 1.3 s to
+import, and its ``LogisticRegression`` stops at a tolerance that changes the fourth digit. Tests
+compare both with SciPy. Shapes: B documents, C labels, F features.
 """
 
 from __future__ import annotations
@@ -17,47 +19,56 @@ from torch import Tensor
 from model.calibration import Doubles, OutOfScope, confidence_log_odds
 from training.data.examples import OUTSIDE
 
-STEPS = 50  # of the border
-ITERATIONS = 100
-PULL = 1e-3  # towards a flat curve: without it, perfectly separated texts ask for a step
+THRESHOLD_STEPS = 50
+NEWTON_STEPS = 100
+L2_PENALTY = 1e-3  # without it, the slope of perfectly separated texts would be infinite
 
 
 def fit_out_of_scope(
     logits_BC: Tensor, labels_B: Tensor, *, label: str, share: float | None
 ) -> OutOfScope:
-    """The logistic curve under which what lies outside is likeliest (Platt, 1999).
+    """The logistic curve with the lowest cross-entropy (Platt, 1999).
 
     Args:
         logits_BC: of a validation split.
         labels_B: true labels, some of them ``OUTSIDE``.
-        label: what such texts are called.
-        share: how much of the texts to come is thought to lie outside; None: as in the split.
+        label: the answer for texts out of scope.
+        share: the expected share of texts out of scope in use; None: that of the split.
     """
     outside_B = (labels_B == OUTSIDE).numpy()
-    sure_B = confidence_log_odds(logits_BC.numpy())
-    center, spread = float(sure_B.mean()), float(sure_B.std()) or 1.0
-    rows_B2 = np.stack([np.ones_like(sure_B), (sure_B - center) / spread], axis=1)
-    bias, slope = _logistic_regression(rows_B2, outside_B, _weights(outside_B, share))
-    return OutOfScope(label, weight=-slope / spread, bias=bias - slope * center / spread)
+    log_odds_B = confidence_log_odds(logits_BC.numpy())
+    mean, deviation = float(log_odds_B.mean()), float(log_odds_B.std()) or 1.0
+    features_BF = np.stack([np.ones_like(log_odds_B), (log_odds_B - mean) / deviation], axis=1)
+    bias, slope = logistic_regression(features_BF, outside_B, _weights(outside_B, share))
+    return OutOfScope(label, weight=-slope / deviation, bias=bias - slope * mean / deviation)
 
 
 def _weights(outside_B: np.ndarray, share: float | None) -> Doubles:
-    """Of each text, so that those outside make up ``share``; they sum to 1."""
-    found = float(outside_B.mean())
-    wanted = found if share is None else share
-    weights: Doubles = np.where(outside_B, wanted / found, (1 - wanted) / (1 - found))
+    """Weights of texts, with a sum of 1 and a sum of ``share`` over those out of scope."""
+    measured = float(outside_B.mean())
+    expected = measured if share is None else share
+    weights: Doubles = np.where(outside_B, expected / measured, (1 - expected) / (1 - measured))
     return weights / len(outside_B)
 
 
-def _logistic_regression(rows_BF: Doubles, truth_B: np.ndarray, weights_B: Doubles) -> Doubles:
-    """Coefficients (F,) by Newton's method; two numbers need no library."""
-    coefficients_F = np.zeros(rows_BF.shape[1])
-    pull_FF = PULL * np.eye(rows_BF.shape[1])
-    for _ in range(ITERATIONS):
-        chance_B = 1.0 / (1.0 + np.exp(-np.clip(rows_BF @ coefficients_F, -500, 500)))
-        slope_F = rows_BF.T @ (weights_B * (chance_B - truth_B)) + pull_FF @ coefficients_F
-        curve_FF = (rows_BF.T * (weights_B * chance_B * (1 - chance_B))) @ rows_BF + pull_FF
-        step_F = np.linalg.solve(curve_FF, slope_F)
+def logistic_regression(features_BF: Doubles, truth_B: np.ndarray, weights_B: Doubles) -> Doubles:
+    """Coefficients (F,) with the lowest weighted cross-entropy and L2 penalty, by Newton's method.
+
+    Args:
+        features_BF: a constant feature is the bias; it is penalized like the others.
+        truth_B: booleans.
+        weights_B: their sum is 1.
+    """
+    coefficients_F = np.zeros(features_BF.shape[1])
+    penalty_FF = L2_PENALTY * np.eye(features_BF.shape[1])
+    for _ in range(NEWTON_STEPS):
+        chance_B = 1.0 / (1.0 + np.exp(-np.clip(features_BF @ coefficients_F, -500, 500)))
+        gradient_F = (
+            features_BF.T @ (weights_B * (chance_B - truth_B)) + penalty_FF @ coefficients_F
+        )
+        curvature_B = weights_B * chance_B * (1 - chance_B)
+        hessian_FF = (features_BF.T * curvature_B) @ features_BF + penalty_FF
+        step_F = np.linalg.solve(hessian_FF, gradient_F)
         coefficients_F -= step_F
         if np.abs(step_F).max() < 1e-9:
             break
@@ -66,13 +77,16 @@ def _logistic_regression(rows_BF: Doubles, truth_B: np.ndarray, weights_B: Doubl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfScopeScore:
-    """How well a classifier tells what belongs to no label.
+    """Metrics of the detection of texts out of scope, all between 0 and 1.
 
-    ``auroc``: how often the classifier is surer of a text inside than of one outside, whatever the
-    border.
-    ``recall`` and ``precision`` of the answer "out of scope". ``false_accept``: the share of texts
-    outside that got a label; ``false_reject``: of texts inside that got none.
-    ``in_scope_accuracy``: of texts inside, the share that got their label.
+    Attributes:
+        auroc: area under the ROC curve: the probability that the classifier is more confident on a
+            text in scope than on one out of scope.
+        recall: share of texts out of scope that were detected.
+        precision: share of detected texts that are out of scope.
+        false_accept: share of texts out of scope that got a label.
+        false_reject: share of texts in scope that got no label.
+        in_scope_accuracy: share of texts in scope that got their true label.
     """
 
     auroc: float
@@ -84,15 +98,15 @@ class OutOfScopeScore:
 
 
 def out_of_scope_score(logits_BC: Tensor, answers_B: Tensor, labels_B: Tensor) -> OutOfScopeScore:
-    """Scores answers (label indices or ``OUTSIDE``) against the truth, which has both kinds."""
+    """Scores answers (label indices or ``OUTSIDE``); ``labels_B`` has texts of both kinds."""
     outside_B, rejected_B = labels_B == OUTSIDE, answers_B == OUTSIDE
-    found = float((rejected_B & outside_B).sum())
-    recall = found / float(outside_B.sum())
+    detected = float((rejected_B & outside_B).sum())
+    recall = detected / float(outside_B.sum())
     inside_B = ~outside_B
     return OutOfScopeScore(
-        auroc=_auroc(confidence_log_odds(logits_BC.numpy()), inside_B.numpy()),
+        auroc=auroc(confidence_log_odds(logits_BC.numpy()), inside_B.numpy()),
         recall=recall,
-        precision=found / max(1.0, float(rejected_B.sum())),
+        precision=detected / max(1.0, float(rejected_B.sum())),
         false_accept=1.0 - recall,
         false_reject=float(rejected_B[inside_B].double().mean()),
         in_scope_accuracy=float((answers_B == labels_B)[inside_B].double().mean()),
@@ -101,7 +115,7 @@ def out_of_scope_score(logits_BC: Tensor, answers_B: Tensor, labels_B: Tensor) -
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """What becomes of texts if those are out of scope that are so with at least ``probability``."""
+    """Both error rates if texts are rejected from a ``probability`` of out of scope on."""
 
     probability: float
     false_accept: float
@@ -109,19 +123,25 @@ class Threshold:
 
 
 def threshold_curve(chance_B: Tensor, labels_B: Tensor) -> list[Threshold]:
-    """Scores at all thresholds in steps of 0.02; ``chance_B``: probability of out of scope."""
+    """Error rates at all thresholds in steps of 0.02.
+
+    Args:
+        chance_B: the probability of being out of scope.
+        labels_B: true labels, some of them ``OUTSIDE``.
+    """
     outside_B = labels_B == OUTSIDE
-    found = []
-    for step in range(STEPS + 1):
-        rejected_B = (chance_B >= step / STEPS).double()
+    thresholds = []
+    for step in range(THRESHOLD_STEPS + 1):
+        rejected_B = (chance_B >= step / THRESHOLD_STEPS).double()
         accepted, rejected = 1 - rejected_B[outside_B].mean(), rejected_B[~outside_B].mean()
-        found.append(Threshold(step / STEPS, float(accepted), float(rejected)))
-    return found
+        thresholds.append(Threshold(step / THRESHOLD_STEPS, float(accepted), float(rejected)))
+    return thresholds
 
 
-def _auroc(scores_B: Doubles, high_B: np.ndarray) -> float:
-    """How often a score that should be high is above one that should be low; a tie counts half."""
-    _, place_B, count = np.unique(scores_B, return_inverse=True, return_counts=True)
-    rank_B = (np.cumsum(count) - (count - 1) / 2)[place_B]
-    high, low = int(high_B.sum()), int((~high_B).sum())
-    return float((rank_B[high_B].sum() - high * (high + 1) / 2) / (high * low))
+def auroc(scores_B: Doubles, positive_B: np.ndarray) -> float:
+    """The probability that a positive has a higher score than a negative; ties count half."""
+    _, inverse_B, counts = np.unique(scores_B, return_inverse=True, return_counts=True)
+    rank_B = (np.cumsum(counts) - (counts - 1) / 2)[inverse_B]
+    positives, negatives = int(positive_B.sum()), int((~positive_B).sum())
+    wins = rank_B[positive_B].sum() - positives * (positives + 1) / 2
+    return float(wins / (positives * negatives))

@@ -1,6 +1,6 @@
-"""What was found about texts out of scope: both mistakes at every border, and the worst of each.
+"""Results on texts out of scope: error rates at every threshold, and the top errors of both kinds.
 
-Does not know files, networks or plots. Shapes: B documents, A answers.
+Shapes: B documents, A answers.
 """
 
 from __future__ import annotations
@@ -11,23 +11,28 @@ from typing import Any
 
 from model.calibration import Calibration
 from training.data.examples import OUTSIDE
-from training.evaluation.classifier import Predictions
+from training.evaluation.classifier import Predictions, TopError, top_errors
 from training.evaluation.out_of_scope import OutOfScopeScore, Threshold, threshold_curve
-from training.evaluation.top_errors import WrongDocument, most_wrong
 from training.readers.documents import Example
 
-WORST = 15  # documents of each kind that are kept
+MAX_ERRORS_OF_A_KIND = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutOfScopeFindings:
-    """How well one classifier tells texts that belong to none of its labels.
+class OutOfScopeResults:
+    """Results of one classifier on texts in scope and out of scope.
 
-    ``answer`` is what it says of such a text. It says so when that is likelier than every label,
-    which is no fixed border: ``lowest_refused`` is the least probability of being out of scope with
-    which a text was refused, ``highest_accepted`` the greatest with which one got a label.
-    ``taken_in`` are texts outside that got a label, ``turned_away`` texts inside that got none,
-    those that the classifier was surest of first.
+    Attributes:
+        answer: the answer for texts out of scope. It is given where it is more probable than every
+            label, so there is no fixed threshold.
+        score: the metrics.
+        outside: number of texts out of scope.
+        inside: number of texts in scope.
+        threshold_curve: error rates if a fixed threshold were used.
+        lowest_refused: lowest probability of out of scope among texts that got no label.
+        highest_accepted: highest probability of out of scope among texts that got a label.
+        false_accepts: texts out of scope that got a label, highest confidence first.
+        false_rejects: texts in scope that got none, highest confidence first.
     """
 
     answer: str
@@ -37,35 +42,35 @@ class OutOfScopeFindings:
     threshold_curve: list[Threshold]
     lowest_refused: float
     highest_accepted: float
-    taken_in: list[WrongDocument]
-    turned_away: list[WrongDocument]
+    false_accepts: list[TopError]
+    false_rejects: list[TopError]
 
     @property
-    def in_use(self) -> tuple[float, float]:
+    def threshold_range(self) -> tuple[float, float]:
         """The probabilities between which the answer changes."""
         low, high = sorted((self.lowest_refused, self.highest_accepted))
         return low, high
 
     def record(self) -> dict[str, Any]:
-        """As plain values, without the score, which stands among the figures."""
+        """The results as values for JSON, without the score, which is among the metrics."""
         return {
             "threshold_curve": [asdict(threshold) for threshold in self.threshold_curve],
             "lowest_refused": self.lowest_refused,
             "highest_accepted": self.highest_accepted,
-            "taken_in": [asdict(document) for document in self.taken_in],
-            "turned_away": [asdict(document) for document in self.turned_away],
+            "false_accepts": [asdict(error) for error in self.false_accepts],
+            "false_rejects": [asdict(error) for error in self.false_rejects],
         }
 
 
-def out_of_scope_findings(
+def out_of_scope_results(
     predictions: Predictions,
     examples: Sequence[Example],
     labels: Sequence[str],
     calibration: Calibration,
-) -> OutOfScopeFindings | None:
-    """None where the classifier has no such answer, or the documents are of one kind only.
+) -> OutOfScopeResults | None:
+    """Evaluates the detection of texts out of scope; ``labels`` are the names of all answers.
 
-    ``labels`` are the names of all answers.
+    None if the classifier does not detect them, or if the documents are all of one kind.
     """
     score = predictions.out_of_scope_score(calibration)
     if score is None or calibration.out_of_scope is None:
@@ -74,7 +79,11 @@ def out_of_scope_findings(
     outside_B = predictions.labels_B == OUTSIDE
     chance_B = answered.logits_BC[:, -1].exp()
     refused_B = answered.logits_BC.argmax(dim=1) == answered.logits_BC.shape[1] - 1
-    return OutOfScopeFindings(
+    false_accepts, false_rejects = (
+        top_errors(answered, examples, labels, of_B=of_B, count=MAX_ERRORS_OF_A_KIND)
+        for of_B in (outside_B, ~outside_B & refused_B)
+    )
+    return OutOfScopeResults(
         answer=calibration.out_of_scope.label,
         score=score,
         outside=int(outside_B.sum()),
@@ -82,8 +91,6 @@ def out_of_scope_findings(
         threshold_curve=threshold_curve(chance_B, predictions.labels_B),
         lowest_refused=float(chance_B[refused_B].min()) if refused_B.any() else 1.0,
         highest_accepted=float(chance_B[~refused_B].max()) if not refused_B.all() else 0.0,
-        taken_in=most_wrong(answered, examples, labels, of_B=outside_B, count=WORST),
-        turned_away=most_wrong(
-            answered, examples, labels, of_B=~outside_B & refused_B, count=WORST
-        ),
+        false_accepts=false_accepts,
+        false_rejects=false_rejects,
     )

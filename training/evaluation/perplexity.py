@@ -1,9 +1,11 @@
-"""How well a language model predicts a stream: its negative log-likelihood, read in lanes.
+"""Negative log-likelihood of a token stream under a language model, read in parallel columns.
 
-The stream is cut into lanes that are read side by side. A lane that begins inside a document first
-reads up to BURN_IN tokens before its part, uncounted, so that every counted token but those has at
-least that much context; recurrent language models use about half of it. One lane is exact. Shape
-suffixes: T time, B lanes, N predictions. Knows no training.
+The stream is split into columns that are read as one batch. A column that begins inside a document
+first reads up to ``BURN_IN`` preceding tokens without counting them. So every counted token has the
+context from the beginning of its document or at least ``BURN_IN`` tokens of it; recurrent language
+models use about half of that. A single column is exact.
+
+Shapes: T time steps, B columns, N predictions.
 """
 
 from __future__ import annotations
@@ -25,13 +27,13 @@ from training.optimization.losses import ROWS
 from training.runtime.precision import Precision, autocast
 
 BURN_IN = 512
-LANES = 32
-LARGEST_LOSS = 700.0  # nats; exp of more is no longer a number
-STEPS = 64  # steps read at a time
+MAX_COLUMNS = 32
+LARGEST_LOSS = 700.0  # nats; exp of more overflows
+STEPS_PER_BLOCK = 64
 
 
-class Block(NamedTuple):
-    """A few steps of all lanes: inputs, targets, and which predictions count."""
+class ColumnBlock(NamedTuple):
+    """A few steps of all columns: inputs, targets, and a mask of the predictions that count."""
 
     inputs_TB: Tensor
     targets_TB: Tensor
@@ -40,9 +42,9 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ColumnBatches:
-    """Lanes of a stream, taken from it when they are read.
+    """Columns of a stream; their tokens are gathered when they are read.
 
-    Each reads from ``firsts_B`` up to ``ends_B`` and counts from ``begins_B`` on.
+    A column reads from ``firsts_B`` to ``ends_B`` (exclusive) and counts from ``begins_B`` on.
     """
 
     stream: Stream
@@ -52,30 +54,30 @@ class ColumnBatches:
 
     @property
     def steps(self) -> int:
-        """Of the longest lane."""
+        """The length of the longest column."""
         return int((self.ends_B - self.firsts_B).max())
 
     @property
     def count(self) -> int:
-        """How many predictions count."""
+        """The number of predictions that count."""
         return int((self.ends_B - self.begins_B).sum())
 
     def counted(self, begin: int, end: int) -> Tensor:
-        """Which predictions of these steps count."""
+        """A mask (T, B) of the predictions that count in steps ``begin`` to ``end``."""
         places_TB = self._places(begin, end)
         return torch.from_numpy((self.begins_B <= places_TB) & (places_TB < self.ends_B))
 
-    def block(self, begin: int, end: int) -> Block:
-        """These steps; behind the end of a lane stands [END]."""
+    def block(self, begin: int, end: int) -> ColumnBlock:
+        """Steps ``begin`` to ``end``; shorter columns are padded with [END]."""
         stream, places_TB = self.stream, self._places(begin, end)
         inside_TB = places_TB < self.ends_B
         inputs_TB, targets_TB = (
-            np.where(inside_TB, stream.tokens_N[(places_TB + ahead) % len(stream)], stream.end)
-            for ahead in (0, 1)
+            np.where(inside_TB, stream.tokens_N[(places_TB + offset) % len(stream)], stream.end)
+            for offset in (0, 1)
         )
         if begin == 0:
             inputs_TB[0] = stream.end
-        return Block(
+        return ColumnBlock(
             torch.from_numpy(inputs_TB.astype(np.int64)),
             torch.from_numpy(targets_TB.astype(np.int64)),
             self.counted(begin, end),
@@ -96,52 +98,57 @@ class Likelihood:
 
     @property
     def loss(self) -> float:
-        """Nats for each prediction."""
+        """Nats per prediction."""
         return self.nats / self.count
 
     @property
     def perplexity(self) -> float:
-        """Two to the power of the bits for each prediction; bounded, so that it is a number."""
+        """exp(loss), bounded so that it is finite."""
         return math.exp(min(self.loss, LARGEST_LOSS))
 
 
 def split_into_columns(
-    stream: Stream, *, lanes: int | None = None, limit: int | None = None, run_in: int = BURN_IN
+    stream: Stream,
+    *,
+    columns: int | None = None,
+    limit: int | None = None,
+    burn_in: int = BURN_IN,
 ) -> ColumnBatches:
-    """Cuts a stream into lanes.
+    """Splits a stream into columns of nearly equal length.
 
     Args:
-        stream: what is read.
-        lanes: how many; by default as many as keep the uncounted share small, at most LANES.
-        limit: about how many predictions to count, spread evenly over the stream; default all.
-        run_in: how many tokens a lane reads first, uncounted, if its document is so long.
+        stream: the tokens.
+        columns: number of columns; by default at most ``MAX_COLUMNS``, and few enough that a
+            column is at least four times as long as its burn-in.
+        limit: approximate number of predictions to count, spread evenly over the stream; None: all.
+        burn_in: maximum number of tokens that a column reads before those that count.
     """
     total = len(stream)
-    chosen = lanes or max(1, min(LANES, total // (4 * BURN_IN)))
-    edges = np.linspace(0, total, min(chosen, total) + 1).astype(np.int64)
+    count = columns or max(1, min(MAX_COLUMNS, total // (4 * BURN_IN)))
+    edges = np.linspace(0, total, min(count, total) + 1).astype(np.int64)
     share = 1.0 if limit is None else min(1.0, limit / total)
     begins_B, widths_B = edges[:-1], np.diff(edges)
     ends_B = begins_B + np.maximum(1, np.round(widths_B * share).astype(np.int64))
     documents_B = np.searchsorted(stream.borders_D, begins_B, side="right") - 1
-    firsts_B = np.maximum(stream.borders_D[documents_B], begins_B - run_in)
+    firsts_B = np.maximum(stream.borders_D[documents_B], begins_B - burn_in)
     return ColumnBatches(stream, firsts_B, begins_B, ends_B)
 
 
 @torch.no_grad()
 def likelihood(
     network: LanguageModel,
-    reading: ColumnBatches,
+    batches: ColumnBatches,
     precision: Precision,
     *,
     deadline: float = math.inf,
 ) -> Likelihood:
-    """Reads all lanes from the learned first state, in evaluation mode.
+    """The likelihood of all columns, from the learned initial state, in evaluation mode.
 
-    At ``deadline`` on the monotonic clock it stops, as soon as anything has been counted.
+    After ``deadline`` (``time.monotonic()``) the reading ends once anything has been counted.
     """
     nats, count = 0.0, 0
-    with _evaluating(network):
-        for _, losses_N in _losses(network, reading, precision):
+    with _evaluation_mode(network):
+        for _, losses_N in _block_losses(network, batches, precision):
             nats += float(losses_N.sum(dtype=torch.float64))
             count += len(losses_N)
             if count > 0 and time.monotonic() > deadline:
@@ -152,43 +159,47 @@ def likelihood(
 @torch.no_grad()
 def token_losses(
     network: LanguageModel,
-    reading: ColumnBatches,
+    batches: ColumnBatches,
     precision: Precision,
     *,
     on_progress: Callable[[float], None] | None = None,
 ) -> Tensor:
-    """-log p of every prediction that counts, in nats and in the order of the stream.
+    """-log p (N,) of every prediction that counts, in nats and in the order of the stream.
 
-    ``on_progress`` is told the share that is read.
+    ``on_progress`` is called with the share that has been read.
     """
-    counted_TB = reading.counted(0, reading.steps)
+    counted_TB = batches.counted(0, batches.steps)
     losses_TB = torch.zeros(counted_TB.shape)
-    with _evaluating(network):
-        for steps, losses_N in _losses(network, reading, precision):
+    with _evaluation_mode(network):
+        for steps, losses_N in _block_losses(network, batches, precision):
             losses_TB[steps][counted_TB[steps]] = losses_N
             if on_progress is not None:
-                on_progress(min(1.0, steps.stop / reading.steps))
+                on_progress(min(1.0, steps.stop / batches.steps))
     return losses_TB.t()[counted_TB.t()]
 
 
-def _losses(
-    network: LanguageModel, reading: ColumnBatches, precision: Precision
+def _block_losses(
+    network: LanguageModel, batches: ColumnBatches, precision: Precision
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Every few steps: which steps they are, and the losses of those predictions that count."""
-    state = network.initial_state(len(reading.firsts_B))
-    for begin in range(0, reading.steps, STEPS):
-        inputs_TB, targets_TB, counted_TB = reading.block(begin, begin + STEPS)
-        starts_TB = inputs_TB == reading.stream.end
+    """For each block: its steps, and the losses of the predictions that count."""
+    state = network.initial_state(len(batches.firsts_B))
+    for begin in range(0, batches.steps, STEPS_PER_BLOCK):
+        end = begin + STEPS_PER_BLOCK
+        inputs_TB, targets_TB, counted_TB = batches.block(begin, end)
+        starts_TB = inputs_TB == batches.stream.end
         with autocast(precision):
             encoded = network.encode(inputs_TB, state, starts_TB if starts_TB.any() else None)
             targets_N = targets_TB[counted_TB]
             losses_N = prediction_losses(network, encoded.raw_TBH[counted_TB], targets_N)
-        yield slice(begin, begin + STEPS), losses_N
+        yield slice(begin, end), losses_N
         state = encoded.state
 
 
 def prediction_losses(network: LanguageModel, hidden_NH: Tensor, targets_N: Tensor) -> Tensor:
-    """-log p of each target after its hidden state, in nats, a few rows of logits at a time."""
+    """-log p (N,) of each target given its hidden state, in nats.
+
+    The logits are computed in batches of ``ROWS`` rows, which bounds the memory.
+    """
     parts, losses = network.output.parts(), [torch.empty(0)]
     for begin in range(0, len(targets_N), ROWS):
         rows = slice(begin, begin + ROWS)
@@ -197,8 +208,8 @@ def prediction_losses(network: LanguageModel, hidden_NH: Tensor, targets_N: Tens
 
 
 @contextmanager
-def _evaluating(network: LanguageModel) -> Iterator[None]:
-    """The network in evaluation mode; afterwards it is left in the mode it was in."""
+def _evaluation_mode(network: LanguageModel) -> Iterator[None]:
+    """A block in evaluation mode; the previous mode is restored afterwards."""
     training = network.training
     network.eval()
     try:

@@ -1,9 +1,8 @@
-"""How likely a language model finds sentences, many at a time, and the form they are read in.
+"""Log-probabilities of sentences under a language model, in batches, and the form they are read in.
 
-A sentence stands somewhere: it is read after a text that ends a sentence, begins with a capital
-letter and may end in a full stop, all of which are options, since test sentences often come bare.
-What is read before a sentence is not part of its probability. Shapes: T time, B rows, N
-predictions. Knows no files and no grammar.
+Test sentences often come without context, capital letter or full stop. ``SentenceForm`` adds these
+before a sentence is read. The context is not part of the sentence's probability. Shapes: T time
+steps, B sentences, N predictions.
 """
 
 from __future__ import annotations
@@ -19,54 +18,64 @@ from model.tokenization.tokenizer import Tokenizer
 from training.data.batching import padded_width, sorted_batches
 from training.evaluation.perplexity import prediction_losses
 
-BATCH_TOKENS = 4096
-MARKS = (".", "?", "!")
+SCORING_BATCH_TOKENS = 4096
+SENTENCE_ENDS = (".", "?", "!")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentenceForm:
-    """What is done to a sentence before it is read.
+    """The form in which a sentence is read.
 
-    ``apart``: words and marks have a space before them, as in texts that are tokenized already.
+    Attributes:
+        before: text that is read before the sentence; may be empty.
+        capitalize: whether the first letter becomes a capital.
+        full_stop: whether a full stop is added where the sentence has no end mark.
+        pretokenized: whether the end mark is separated by a space, as in tokenized text.
+
+    >>> form = SentenceForm(before=".", capitalize=True, full_stop=True)
+    >>> form.in_context("the dog barks")
+    '. The dog barks.'
     """
 
     before: str
     capitalize: bool
     full_stop: bool
-    apart: bool = False
+    pretokenized: bool = False
 
-    def of(self, sentence: str) -> str:
-        """The sentence itself, without what stands before it."""
+    def apply(self, sentence: str) -> str:
+        """The sentence without its context."""
         sentence = sentence.strip()
         if self.capitalize:
             sentence = sentence[:1].upper() + sentence[1:]
-        if self.full_stop and not sentence.endswith(MARKS):
+        if self.full_stop and not sentence.endswith(SENTENCE_ENDS):
             sentence += "."
-        if self.apart and sentence.endswith(MARKS):
+        if self.pretokenized and sentence.endswith(SENTENCE_ENDS):
             sentence = f"{sentence[:-1].rstrip()} {sentence[-1]}"
         return sentence
 
-    def placed(self, sentence: str) -> str:
-        """The sentence after what stands before it."""
+    def in_context(self, sentence: str) -> str:
+        """The sentence after its context."""
         if not self.before:
-            return self.of(sentence)
+            return self.apply(sentence)
         gap = "" if self.before[-1].isspace() else " "
-        return f"{self.lead}{gap}{self.of(sentence)}"
+        return f"{self.context}{gap}{self.apply(sentence)}"
 
     @property
-    def lead(self) -> str:
-        """What stands before, as it is read."""
-        return f" {self.before.lstrip(' ')}" if self.apart and self.before else self.before
+    def context(self) -> str:
+        """``before`` as it is read."""
+        if self.pretokenized and self.before:
+            return f" {self.before.lstrip(' ')}"
+        return self.before
 
 
-def stands_apart(tokenizer: Tokenizer) -> bool:
-    """Whether words are what stands between spaces, so that marks must stand apart."""
+def is_pretokenized(tokenizer: Tokenizer) -> bool:
+    """Whether the vocabulary is of text with spaces between words and punctuation."""
     return tokenizer.kind == "word" and len(tokenizer.encode("a.")) == 1
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """Tokens of which those from ``start`` on are to be scored, given all before them."""
+    """Tokens; those from index ``start`` on are scored, given all preceding ones."""
 
     tokens: Sequence[int]
     start: int
@@ -75,7 +84,14 @@ class Continuation:
 def unknown_words(
     tokens: Sequence[int], text: str, tokenizer: Tokenizer, *, skip: int = 0
 ) -> list[str]:
-    """The words of ``text``, whose tokens are given, that are unknown; ``skip`` the first few."""
+    """The words of ``text`` that are not in the vocabulary.
+
+    Args:
+        tokens: the encoded text.
+        text: the text.
+        tokenizer: that of the tokens.
+        skip: number of tokens at the beginning to ignore.
+    """
     if tokenizer.unknown is None or tokenizer.unknown not in tokens[skip:]:
         return []
     pieces = tokenizer.pieces(text)[skip:]
@@ -83,40 +99,45 @@ def unknown_words(
 
 
 @torch.no_grad()
-def log_probabilities(
+def score_continuations(
     network: LanguageModel,
     continuations: Sequence[Continuation],
     end: int,
     *,
     on_progress: Callable[[float], None] | None = None,
 ) -> list[float]:
-    """The log-probability of each continuation, in nats and float32; [END] (``end``) opens each.
+    """The log-probability of each continuation in nats, computed in float32.
 
-    Rows of similar length are read together; what pads the shorter ones comes after them, where
-    it has no influence. The network is to be in evaluation mode.
+    Args:
+        network: in evaluation mode.
+        continuations: of any length; those of similar length are batched. Padding follows the
+            tokens, so it does not change a score.
+        end: the id of [END], which is read before each continuation.
+        on_progress: called with the share that has been read.
     """
     lengths = [len(continuation.tokens) for continuation in continuations]
-    found, read = [0.0] * len(continuations), 0
-    for indices in sorted_batches(lengths, budget=BATCH_TOKENS):
-        rows = [continuations[index] for index in indices]
-        for index, value in zip(indices, _batch(network, rows, end), strict=True):
-            found[index] = value
-        read += len(indices)
+    scores, done = [0.0] * len(continuations), 0
+    for indices in sorted_batches(lengths, budget=SCORING_BATCH_TOKENS):
+        batch = [continuations[index] for index in indices]
+        for index, score in zip(indices, _score_batch(network, batch, end), strict=True):
+            scores[index] = score
+        done += len(indices)
         if on_progress is not None:
-            on_progress(read / len(continuations))
-    return found
+            on_progress(done / len(continuations))
+    return scores
 
 
-def _batch(network: LanguageModel, rows: Sequence[Continuation], end: int) -> list[float]:
-    width = padded_width(max(len(row.tokens) for row in rows))
-    tokens_TB = torch.full((width + 1, len(rows)), end)
-    counted_TB = torch.zeros(width, len(rows), dtype=torch.bool)
-    for place, row in enumerate(rows):
-        tokens_TB[1 : len(row.tokens) + 1, place] = torch.tensor(row.tokens)
-        counted_TB[row.start : len(row.tokens), place] = True
-    encoded = network.encode(tokens_TB[:-1], network.initial_state(len(rows)))
+def _score_batch(network: LanguageModel, batch: Sequence[Continuation], end: int) -> list[float]:
+    width = padded_width(max(len(continuation.tokens) for continuation in batch))
+    tokens_TB = torch.full((width + 1, len(batch)), end)
+    counted_TB = torch.zeros(width, len(batch), dtype=torch.bool)
+    for index, continuation in enumerate(batch):
+        length = len(continuation.tokens)
+        tokens_TB[1 : length + 1, index] = torch.tensor(continuation.tokens)
+        counted_TB[continuation.start : length, index] = True
+    encoded = network.encode(tokens_TB[:-1], network.initial_state(len(batch)))
     losses_N = prediction_losses(network, encoded.raw_TBH[counted_TB], tokens_TB[1:][counted_TB])
-    sums_B = torch.zeros(len(rows), dtype=torch.float64)
-    rows_N: Tensor = counted_TB.nonzero()[:, 1]
-    sums_B.index_add_(0, rows_N, losses_N.double())
+    sums_B = torch.zeros(len(batch), dtype=torch.float64)
+    sentences_N: Tensor = counted_TB.nonzero()[:, 1]
+    sums_B.index_add_(0, sentences_N, losses_N.double())
     return (-sums_B).tolist()

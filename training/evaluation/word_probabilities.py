@@ -1,7 +1,7 @@
-"""How likely certain words are after every beginning of a sentence: P(are) and P(is), word by word.
+"""Probabilities of given words after every prefix of a sentence, such as P(are) and P(is).
 
-For character and byte pair models a word's probability is that of its tokens, that is, of the
-text going on with its letters. Does not know plots.
+For character and byte pair models, the probability of a word is that of its tokens: of the text
+going on with its letters.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ from training.errors import RecipeError
 from training.evaluation.sentence_scores import (
     Continuation,
     SentenceForm,
-    log_probabilities,
+    score_continuations,
     unknown_words,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """``probabilities[word][k]`` is that of ``word`` after the first k + 1 words of the sentence.
+class WordProbabilities:
+    """Probabilities of words along a sentence.
 
-    ``unknown`` are the words of the sentence that the model does not know; it reads on over them.
+    Attributes:
+        words: the words of the sentence.
+        probabilities: ``probabilities[word][k]`` is that of ``word`` after the first k + 1 words.
+        unknown: words of the sentence that are not in the vocabulary.
     """
 
     words: list[str]
@@ -34,45 +37,48 @@ class Trace:
     unknown: list[str]
 
     def record(self) -> dict[str, Any]:
-        """As plain values."""
+        """The fields as values for JSON."""
         return asdict(self)
 
 
-def trace(
+def trace_words(
     network: LanguageModel,
     tokenizer: Tokenizer,
     sentence: str,
     words: Sequence[str],
     form: SentenceForm,
-) -> Trace:
-    """Reads every beginning of the sentence with every word after it.
+) -> WordProbabilities:
+    """Computes the probability of each of ``words`` after every prefix of ``sentence``.
+
+    The form's full stop is not added, because the words continue the sentence.
 
     Raises:
-        RecipeError: the sentence is empty, or a word is unknown to the model.
+        RecipeError: the sentence is empty, or one of ``words`` is not in the vocabulary.
     """
-    form = replace(form, full_stop=False)  # the sentence goes on
-    parts = form.of(sentence).split()
-    if not parts:
+    form = replace(form, full_stop=False)
+    sentence_words = form.apply(sentence).split()
+    if not sentence_words:
         raise RecipeError("--trace: the sentence is empty; give at least one word")
-    beginnings = [form.placed(" ".join(parts[: count + 1])) for count in range(len(parts))]
+    count = len(sentence_words)
+    prefixes = [form.in_context(" ".join(sentence_words[: k + 1])) for k in range(count)]
     continuations = [
-        _continuation(tokenizer, beginning, word) for word in words for beginning in beginnings
+        _continuation(tokenizer, prefix, word) for word in words for prefix in prefixes
     ]
-    found = log_probabilities(network, continuations, tokenizer.end)
+    scores = score_continuations(network, continuations, tokenizer.end)
     probabilities = {
-        word: [math.exp(value) for value in found[place * len(parts) : (place + 1) * len(parts)]]
-        for place, word in enumerate(words)
+        word: [math.exp(score) for score in scores[index * count : (index + 1) * count]]
+        for index, word in enumerate(words)
     }
-    whole, lead = beginnings[-1], len(tokenizer.encode(form.lead))
-    unknown = unknown_words(tokenizer.encode(whole), whole, tokenizer, skip=lead)
-    return Trace(parts, probabilities, unknown)
+    text, context_length = prefixes[-1], len(tokenizer.encode(form.context))
+    unknown = unknown_words(tokenizer.encode(text), text, tokenizer, skip=context_length)
+    return WordProbabilities(sentence_words, probabilities, unknown)
 
 
-def _continuation(tokenizer: Tokenizer, beginning: str, word: str) -> Continuation:
-    start = len(tokenizer.encode(beginning))
-    tokens = tokenizer.encode(f"{beginning} {word}")
+def _continuation(tokenizer: Tokenizer, prefix: str, word: str) -> Continuation:
+    start = len(tokenizer.encode(prefix))
+    tokens = tokenizer.encode(f"{prefix} {word}")
     if tokenizer.unknown is not None and tokenizer.unknown in tokens[start:]:
         raise RecipeError(
-            f"--words: {word!r} is unknown to the model; choose words of its vocabulary"
+            f"--words: {word!r} is unknown to the model; give words of its vocabulary"
         )
     return Continuation(tokens, start)

@@ -1,1 +1,1 @@
-"""Results as HTML pages, plots and files of numbers."""
+"""Report pages and plots of the measuring commands."""

@@ -1,194 +1,179 @@
-"""One HTML page that shows all plots, each with a sentence on what is to be seen, in numbers.
-
-The page holds its images and needs nothing else: no script, no other file. Knows what was found,
-not how, and not how plots are drawn.
-"""
+"""Report of `gradients`: for each plot a section with its main numbers in sentences."""
 
 from __future__ import annotations
 
-import base64
-import html
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from training.analysis.gradient_flow import Flow
-from training.analysis.results import Findings, NetworkFindings
-from training.reports.gradients_plots import LABELS
+from training.analysis.gradient_flow import GradientFlow
+from training.analysis.results import GradientResults, NetworkResults
+from training.reports.gradients_plots import (
+    clipping_plot,
+    context_plot,
+    flow_plot,
+    gate_plot,
+    network_label,
+    theory_plot,
+)
+from training.reports.html import Section
 from training.reports.plotting import power_of_ten
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>
-body {{ font: 18px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-  color: #222; background: #fff; }}
-figure {{ margin: 2.5rem 0; }}
-img {{ width: 100%; height: auto; }}
-@media (max-width: 40rem) {{
-  body {{ font-size: 16px; margin: 1rem auto; }}
-  h1 {{ font-size: 1.5rem; line-height: 1.25; }}
-}}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p>{introduction}</p>
-{figures}
-</body>
-</html>
-"""
-FIGURE = """<figure>
-<img src="data:image/png;base64,{image}" alt="{name}">
-<figcaption>{sentence}</figcaption>
-</figure>"""
-NEARLY_ALL = 0.01  # nats: context that brings less is not counted
+NEGLIGIBLE_NATS = 0.01  # context that lowers the loss by less is not counted
+REPORTED_LAG = 20  # steps
 
 
-def page(findings: Findings, plots: Mapping[str, bytes]) -> str:
-    """The page of these plots."""
-    names = ", ".join(_label(network.name) for network in findings.networks)
-    figures = "\n".join(
-        FIGURE.format(
-            image=base64.b64encode(content).decode(),
-            name=html.escape(name),
-            sentence=html.escape(sentence(findings, name)),
+def page_title(results: GradientResults) -> str:
+    """The title of the page."""
+    names = ", ".join(network_label(network.name) for network in results.networks)
+    return f"Gradients through time: {names}"
+
+
+def page_introduction(results: GradientResults) -> str:
+    """The first paragraph of the page: the text and the losses on it."""
+    losses = [
+        f"{network_label(network.name)} "
+        + _before_and_after(
+            None if network.initial_loss is None else f"{network.initial_loss:.3f}",
+            f"{network.loss:.3f}",
         )
-        for name, content in plots.items()
-    )
-    return PAGE.format(
-        title=html.escape(f"What gradients do in time: {names}"),
-        introduction=html.escape(_introduction(findings)),
-        figures=figures,
-    )
+        for network in results.networks
+    ]
+    return f"Text: {results.text}. Loss in nats per token: {'; '.join(losses)}."
 
 
-def sentence(findings: Findings, plot: str) -> str:
-    """What is to be seen on the plot of that name."""
-    kind, _, name = plot.partition("-")
-    network = findings.network(name) or findings.networks[-1]
-    match kind:
-        case "flow":
-            return _flow_sentence(findings)
-        case "theory":
-            return _theory_sentence(network)
-        case "clipping":
-            return _clipping_sentence(findings)
-        case "context":
-            return _context_sentence(findings)
-    return _gate_sentence(network)
+def gradients_sections(results: GradientResults) -> list[Section]:
+    """One section for each plot."""
+    networks = results.networks
+    sections = [_flow(results)]
+    sections += [_theory(network) for network in networks if network.flow[0].theory]
+    if results.clipping:
+        sections.append(_clipping(results))
+    sections.append(_context(networks))
+    return sections + [_gates(network) for network in networks if any(network.gates)]
 
 
-def _introduction(findings: Findings) -> str:
-    losses = []
-    for network in findings.networks:
-        before = "" if network.initial_loss is None else f"{network.initial_loss:.3f} before and "
-        after = "" if network.initial_loss is None else " after training"
-        losses.append(f"{_label(network.name)} {before}{network.loss:.3f}{after}")
-    return f"Read: {findings.text}. Loss in nats for each token: {'; '.join(losses)}."
+def _before_and_after(before: str | None, after: str) -> str:
+    """Values before and after training; an artifact has one value."""
+    return after if before is None else f"{before} before and {after} after training"
 
 
-def _flow_sentence(findings: Findings) -> str:
-    parts = []
-    for network in findings.networks:
-        before = "" if network.initial is None else f"{_back(network.initial[-1])} before and "
-        after = "" if network.initial is None else " after training"
-        parts.append(f"{_label(network.name)} {before}{_back(network.flow[-1])}{after}")
-    return (
-        "G(k), the mean norm of the gradient of one token's loss with respect to the state k steps "
-        f"before, as a share of G(0). {_lag(findings.networks[0].flow[-1])} steps back it is: "
-        f"{'; '.join(parts)}.{_remarks(findings)}"
-    )
-
-
-def _remarks(findings: Findings) -> str:
-    """On those networks that need one."""
-    told = ""
-    if any(network.cell == "lstm" for network in findings.networks):
-        told += " Of an LSTM the cell counts: that is where it remembers."
-    if findings.network("additive") is not None:
-        told += (
-            " The additive recurrence adds every input to its state and multiplies by nothing, so "
-            "its gradient neither vanishes nor explodes; it stands here as a ruler."
+def _flow(results: GradientResults) -> Section:
+    ratios = [
+        f"{network_label(network.name)} "
+        + _before_and_after(
+            None if network.initial is None else _relative_gradient(network.initial[-1]),
+            _relative_gradient(network.flow[-1]),
         )
-    return told
+        for network in results.networks
+    ]
+    remarks = ""
+    if any(network.cell == "lstm" for network in results.networks):
+        remarks += " For an LSTM the gradient is that of the cell state, which is its memory."
+    if results.network("additive") is not None:
+        remarks += (
+            " The additive recurrence adds every input to its state and multiplies it by nothing, "
+            "so its gradient neither vanishes nor explodes. It is shown for comparison."
+        )
+    return Section(
+        name="flow",
+        title="Gradient flow",
+        text="G(k) is the mean norm of the gradient of one token's loss with respect to the state "
+        f"k steps before, relative to G(0). {_lag(results.networks[0].flow[-1])} steps back it is: "
+        f"{'; '.join(ratios)}.{remarks}",
+        plot=flow_plot(results),
+    )
 
 
-def _theory_sentence(network: NetworkFindings) -> str:
+def _theory(network: NetworkResults) -> Section:
     flow = network.flow[-1]
     if network.cell == "elman":
         radius, largest = flow.scalars["spectral_radius"], flow.scalars["largest_singular_value"]
-        return (
-            f"The largest singular value of W_h is {largest:.2f}, its spectral radius "
-            f"{radius:.2f}. The powers of the first bound what comes back; the norm of the product "
-            "of the Jacobians diag(1 - h²) W_h bounds it far more closely: saturated units, h near "
-            "1 or -1, let little through, however large the weights."
+        text = (
+            f"The largest singular value of W_h is {largest:.2f}; its spectral radius is "
+            f"{radius:.2f}. The powers of the singular value are an upper bound of the gradient. "
+            "The norm of the product of the Jacobians diag(1 - h²) W_h is a much closer one: "
+            "saturated units (h near 1 or -1) have a small derivative, however large the weights."
         )
-    gate = "forget" if network.cell == "lstm" else "update"
-    lag, theory = _lag(flow), flow.theory
-    return (
-        f"What a unit keeps over k steps is the product of its {gate} gates: over {lag} steps the "
-        f"mean unit keeps {theory['gate_product'][lag]:.2g}, the best "
-        f"{theory['best_gate_product'][lag]:.2g}. What is measured came through the recurrent "
-        "weights as well."
+    else:
+        gate = "forget" if network.cell == "lstm" else "update"
+        lag = _lag(flow)
+        mean, maximum = (flow.theory[name][lag] for name in ("gate_product", "best_gate_product"))
+        text = (
+            f"The product of its {gate} gates over k steps is the share of its value that a unit "
+            f"keeps. Over {lag} steps the mean of all units is {_two_digits(mean)}, "
+            f"the maximum {_two_digits(maximum)}. The measured gradient also flows "
+            "through the recurrent weights."
+        )
+    return Section(
+        name=f"theory-{network.name}",
+        title=f"{network_label(network.name)}: measured gradient and theory",
+        text=text,
+        plot=theory_plot(network),
     )
 
 
-def _clipping_sentence(findings: Findings) -> str:
-    courses = findings.clipping
-    steps = max(len(course.losses) for course in courses.values())
-    told = {
-        way: f"{course.losses[-1]:.2f}"
-        if len(course.losses) == steps > 0
-        else f"no number after {len(course.losses)} steps"
-        for way, course in courses.items()
+def _clipping(results: GradientResults) -> Section:
+    curves = results.clipping
+    steps = max(len(curve.losses) for curve in curves.values())
+    final = {
+        name: f"{curve.losses[-1]:.2f}"
+        if len(curve.losses) == steps > 0
+        else f"not finite after {len(curve.losses)} steps"
+        for name, curve in curves.items()
     }
-    largest = max((max(course.norms, default=0.0) for course in courses.values()), default=0.0)
-    highest = {way: max(course.losses, default=0.0) for way, course in courses.items()}
-    return (
-        "An Elman network whose recurrent weights are too large, trained by plain descent: its "
-        f"gradients reach a norm of {largest:.3g}. The loss rises to {highest['none']:.2f} at most "
-        f"without clipping, {highest['norm']:.2f} with clipping by norm, {highest['value']:.2f} by "
-        f"value; at the end it is {told['none']}, {told['norm']} and {told['value']}."
+    largest = max((max(curve.norms, default=0.0) for curve in curves.values()), default=0.0)
+    highest = {name: max(curve.losses, default=0.0) for name, curve in curves.items()}
+    return Section(
+        name="clipping",
+        title="Exploding gradients, with and without clipping",
+        text="An Elman network with recurrent weights that are too large is trained by plain "
+        f"gradient descent. The gradient norm reaches {largest:.3g}. The highest loss is "
+        f"{highest['none']:.2f} without clipping, {highest['norm']:.2f} with clipping by norm and "
+        f"{highest['value']:.2f} with clipping by value. The final loss is {final['none']}, "
+        f"{final['norm']} and {final['value']}.",
+        plot=clipping_plot(results),
     )
 
 
-def _context_sentence(findings: Findings) -> str:
-    parts = [
-        f"{_label(network.name)} {network.context.needed(NEARLY_ALL)}"
-        for network in findings.networks
+def _context(networks: Sequence[NetworkResults]) -> Section:
+    lengths = [
+        f"{network_label(network.name)} {network.context.needed(NEGLIGIBLE_NATS)}"
+        for network in networks
         if network.name != "additive"
     ]
-    return (
-        "How much higher the loss of a token is when only the n tokens before it are given. Bands "
-        "are one standard error. Context that brings less than a hundredth of a nat set aside, "
-        f"the tokens in use are: {'; '.join(parts)}."
+    return Section(
+        name="context",
+        title="Effective context",
+        text="The increase of a token's loss when only the n preceding tokens are given. Bands are "
+        f"one standard error. The context length from which on the increase is below "
+        f"{NEGLIGIBLE_NATS} nats: {'; '.join(lengths)} tokens.",
+        plot=context_plot(networks),
     )
 
 
-def _gate_sentence(network: NetworkFindings) -> str:
-    gate, named = ("forget", "a forget") if network.cell == "lstm" else ("update", "an update")
-    units = [share for layer in network.gates for share in layer[gate].open]
-    keeping = sum(share > 0.9 for share in units)
-    return (
-        "Every dot is a unit: how often its gate is open (over 0.9) and how often shut (under "
-        f"0.1). Units with {named} gate that is open at more than nine steps of ten, which hold on "
-        f"to what they have: {keeping} of {len(units)}."
+def _gates(network: NetworkResults) -> Section:
+    gate = "forget" if network.cell == "lstm" else "update"
+    open_shares = [share for layer in network.gates for share in layer[gate].open]
+    keeping = sum(share > 0.9 for share in open_shares)
+    return Section(
+        name=f"gates-{network.name}",
+        title=f"{network_label(network.name)}: gate saturation",
+        text="Each dot is a unit: the share of steps with its gate open (over 0.9) and shut (under "
+        f"0.1). {keeping} of {len(open_shares)} units have their {gate} gate open at more than 90% "
+        "of the steps; these units keep their value.",
+        plot=gate_plot(network),
     )
 
 
-def _lag(flow: Flow) -> int:
-    return min(20, len(flow.hidden) - 1)
+def _lag(flow: GradientFlow) -> int:
+    return min(REPORTED_LAG, len(flow.hidden) - 1)
 
 
-def _back(flow: Flow) -> str:
-    values = flow.cell or flow.hidden
-    share = values[_lag(flow)] / values[0] if values[0] > 0 else 0.0
-    return power_of_ten(float(f"{share:.2g}"))
+def _relative_gradient(flow: GradientFlow) -> str:
+    """The gradient at the reported lag, relative to that at lag 0."""
+    norms = flow.cell or flow.hidden
+    ratio = norms[_lag(flow)] / norms[0] if norms[0] > 0 else 0.0
+    return _two_digits(ratio)
 
 
-def _label(name: str) -> str:
-    return LABELS.get(name, name)
+def _two_digits(value: float) -> str:
+    return power_of_ten(float(f"{value:.2g}"))

@@ -1,69 +1,127 @@
-"""Where a command that measures writes its report: checked and locked before the work begins."""
+"""Output of the measuring commands: a report directory (``--out``) and a JSON file (``--json``).
+
+Both are checked and locked before the work begins. A report directory holds the page, the results
+as JSON and the plots as PNG files.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from training.errors import OutputError
 from training.files import write_atomically
-from training.reports.html import check_folder, json_file
-from training.runs.directory import writing
+from training.reports.html import Section, render_page
+from training.runs.directory import MANIFEST, NOTHING_BEGUN, writing
 from training.runs.lock import only_user
 
+RESULTS_FILE = "figures.json"
+PAGE_FILE = "index.html"
+
 
 @contextmanager
-def reserved(out: Path | None, json: Path | None) -> Iterator[None]:
-    """A block in which this process alone writes into ``--out`` and ``--json``.
+def reserved_output(out: Path | None, json_file: Path | None) -> Iterator[None]:
+    """A block in which no other process writes ``--out`` or ``--json``.
 
     Raises:
-        OutputError: something else is there, nothing can be written, or another process writes.
+        OutputError: a path holds something else, cannot be written, or is in use by another
+            process.
     """
-    with ExitStack() as held:
-        if json is not None and not _is_device(json):
-            if json.is_dir():
-                raise OutputError(f"{json}: is a directory; --json names a file")
-            held.enter_context(only_user(json, option="--json"))
+    with ExitStack() as locks:
+        if json_file is not None and not _is_device(json_file):
+            if json_file.is_dir():
+                raise OutputError(f"{json_file}: is a directory; --json names a file")
+            locks.enter_context(only_user(json_file, option="--json"))
         if out is not None:
-            held.enter_context(reserved_folder(out))
+            check_directory(out)
+            require_writable(out)
+            locks.enter_context(only_user(out))
         yield
 
 
-@contextmanager
-def reserved_folder(out: Path) -> Iterator[None]:
-    """The same for the folder of a page."""
-    check_folder(out)
-    require_writable(out)
-    with only_user(out):
-        yield
+def check_directory(out: Path) -> None:
+    """Accepts a missing or empty directory, or one with an earlier report, which is replaced.
+
+    Raises:
+        OutputError: the path is a file, or the directory holds an artifact or other files.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputError(f"{out}: is a file; --out names a directory for page and plots")
+    if (out / MANIFEST).exists():
+        raise OutputError(f"{out}: holds an artifact; --out names a directory of its own")
+    if any(out.iterdir()) and not (out / RESULTS_FILE).exists():
+        raise OutputError(
+            f"{out}: holds files but no earlier page; choose an empty or new directory for --out"
+        )
 
 
 def require_writable(out: Path) -> None:
-    """Refuses a directory that is there and cannot be written.
+    """Refuses an existing directory without write permission.
 
     Raises:
-        OutputError: the message names it.
+        OutputError: the message names the directory.
     """
     if out.exists() and not os.access(out, os.W_OK | os.X_OK):
         raise OutputError(f"{out}: cannot be written; choose another --out")
 
 
-def write_json(path: Path, figures: Mapping[str, Any]) -> None:
-    """Writes the figures, into a device as into a file.
+def write_report(
+    out: Path,
+    *,
+    title: str,
+    introduction: str,
+    sections: Sequence[Section],
+    files: Mapping[str, bytes],
+) -> None:
+    """Writes a page, its plots and further files.
+
+    Args:
+        out: the directory; it is created if needed. Plots of an earlier report are removed.
+        title: of the page.
+        introduction: the first paragraph of the page.
+        sections: of the page; plots are also written as ``NAME.png``.
+        files: content by name, such as the results as JSON. They are written first: by them the
+            directory is recognized as a report, so an interrupted command can be repeated.
 
     Raises:
-        OutputError: the system does not take them.
+        OutputError: the system cannot write a file.
+    """
+    page = render_page(title, introduction, sections).encode()
+    with writing(out, NOTHING_BEGUN):
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in {**files, PAGE_FILE: page}.items():
+            write_atomically(out / name, content)
+        for earlier_plot in out.glob("*.png"):
+            earlier_plot.unlink()
+        for section in sections:
+            if section.plot is not None:
+                write_atomically(out / f"{section.name}.png", section.plot)
+
+
+def write_json(path: Path, results: Mapping[str, Any]) -> None:
+    """Writes results to a file, or to a device such as ``/dev/stdout``.
+
+    Raises:
+        OutputError: the system cannot write the file.
     """
     with writing(path, "free space or choose another --json, then start the command again"):
         if _is_device(path):
-            path.write_bytes(json_file(figures))
+            path.write_bytes(to_json(results))
         else:
-            write_atomically(path, json_file(figures))
+            write_atomically(path, to_json(results))
+
+
+def to_json(results: Mapping[str, Any]) -> bytes:
+    """The results as indented JSON in UTF-8."""
+    return (json.dumps(results, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _is_device(path: Path) -> bool:
-    """Such as /dev/stdout, which is written and not replaced."""
+    """Whether the path is written in place and cannot be replaced."""
     return path.exists() and not path.is_file() and not path.is_dir()

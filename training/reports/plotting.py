@@ -1,7 +1,7 @@
-"""How plots look and become PNG files: what the plots of all commands share.
+"""Style of all plots, and rendering to PNG.
 
-Needs matplotlib, an optional extra, which is loaded when the first plot is drawn. It draws in
-memory (Agg), so no screen is asked for. Knows nothing of what is plotted.
+Matplotlib is an optional dependency. It is imported when the first plot is drawn, and renders in
+memory (Agg), so no display is needed.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-BLUE, RED, GREEN, AMBER, GRAY = "#1d6fa5", "#d1495b", "#2a9d5c", "#e08e0b", "#8a8a8a"
-PALE = "#a9c6da"  # dark lines can be seen on it
+# On white, all but the pale one have the contrast of 4.5 that WCAG asks of text.
+BLUE, RED, GREEN, AMBER, PURPLE = "#1d6fa5", "#c93a4d", "#1e8449", "#a86400", "#7b4ea3"
+BLACK, DARK_GRAY, GRAY = "#222222", "#5a5a5a", "#767676"
+PALE_BLUE = "#a9c6da"
+COLOR_CYCLE = (BLUE, RED, GREEN, AMBER, PURPLE, DARK_GRAY)
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-SIZE = (10.0, 5.6)  # inches
-DOTS = 125  # per inch
-MARGIN = 0.1  # inches around all that is drawn
-STYLE: dict[Any, Any] = {  # matplotlib's own settings
+PLOT_SIZE = (10.0, 5.625)  # inches; 16:9, as slides are
+DOTS_PER_INCH = 160
+PLOT_MARGIN = 0.1  # inches
+PLOT_STYLE: dict[Any, Any] = {  # matplotlib's rc parameters
     "font.size": 12,
     "axes.titlesize": 13,
     "axes.spines.top": False,
@@ -36,34 +38,50 @@ STYLE: dict[Any, Any] = {  # matplotlib's own settings
     "grid.color": "#e2e2e2",
     "legend.frameon": False,
     "lines.linewidth": 2.0,
-    "text.parse_math": False,  # a "$" in a label is a dollar
+    "text.parse_math": False,  # "$" in a label is a dollar sign
 }
 
 
-def require_matplotlib(option: str) -> None:
-    """So that nobody waits for plots that cannot be drawn; ``option`` is what asks for them.
+def require_matplotlib(optional: str | None = None) -> None:
+    """Checks that plots can be drawn, before any work is done.
+
+    Args:
+        optional: the option that asks for plots, if the command can do without it.
 
     Raises:
-        OutputError: it is not installed.
+        OutputError: matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
+        option, alternative = (
+            (f"{optional}: ", f", or leave {optional} out") if optional else ("", "")
+        )
         raise OutputError(
-            f"{option}: plots need the optional package matplotlib; install it with "
-            f"`pip install matplotlib`, or leave {option} out"
+            f"{option}plots need the optional package matplotlib; install it with "
+            f"`pip install matplotlib`{alternative}"
         )
 
 
-def draw(title: str, paint: Callable[[Figure], None], *, size: tuple[float, float] = SIZE) -> bytes:
-    """A PNG file: ``paint`` is handed an empty figure in the shared style."""
+def draw_plot(
+    title: str, paint: Callable[[Figure], None], *, size: tuple[float, float] = PLOT_SIZE
+) -> bytes:
+    """Draws a plot and returns it as PNG.
+
+    Args:
+        title: stands above the plot.
+        paint: adds the content to an empty figure in the shared style.
+        size: width and height in inches.
+    """
     from matplotlib import rc_context  # noqa: PLC0415 - only plots need it
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
 
     content = io.BytesIO()
-    with rc_context(STYLE), warnings.catch_warnings():
-        # Labels are words of any language; what the font lacks is drawn as a box.
+    with rc_context(PLOT_STYLE), warnings.catch_warnings():
+        # Labels are words of any language; a box stands for a letter that the font lacks.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
-        figure = Figure(figsize=size, dpi=DOTS, layout=roomy_layout())
+        layout = ConstrainedLayoutEngine(w_pad=PLOT_MARGIN, h_pad=PLOT_MARGIN)
+        figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout=layout)
         FigureCanvasAgg(figure)
         figure.suptitle(title, fontsize=16)
         paint(figure)
@@ -71,21 +89,18 @@ def draw(title: str, paint: Callable[[Figure], None], *, size: tuple[float, floa
     return content.getvalue()
 
 
-def roomy_layout() -> ConstrainedLayoutEngine:
-    """Nothing overlaps, and around all of it there is a margin."""
-    from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
-
-    return ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN)
-
-
-def lay_grid(axes: Axes, along: str) -> None:
-    """Grid lines across one direction alone: "x" for lying bars, "y" for standing ones."""
+def grid_along(axes: Axes, direction: str) -> None:
+    """Keeps one set of grid lines: at the ticks of "x" for horizontal bars, of "y" for others."""
     axes.grid(visible=False)
-    axes.grid(visible=True, axis="x" if along == "x" else "y")
+    axes.grid(visible=True, axis="x" if direction == "x" else "y")
 
 
 def power_of_ten(value: float) -> str:
-    """As people write it: 0.03, 10⁻⁵, 3·10⁻⁵."""
+    """A number with a Unicode exponent where it is very small or large.
+
+    >>> power_of_ten(0.03), power_of_ten(1e-5), power_of_ten(3e-5)
+    ('0.03', '10⁻⁵', '3·10⁻⁵')
+    """
     if value == 0 or 1e-3 <= abs(value) < 1e6:
         return f"{value:g}"
     digits, exponent = f"{value:.1e}".split("e")
@@ -93,8 +108,16 @@ def power_of_ten(value: float) -> str:
     return power if digits == "1.0" else f"{digits.removesuffix('.0')}·{power}"
 
 
-def thousands(axis: Axis) -> None:
-    """Whole numbers along an axis, with commas."""
+def format_powers(axis: Axis) -> None:
+    """Writes the ticks of a logarithmic axis as powers of ten, and no minor ones."""
+    from matplotlib.ticker import NullFormatter  # noqa: PLC0415 - only plots need it
+
+    axis.set_major_formatter(lambda value, _: power_of_ten(value))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def format_integers(axis: Axis) -> None:
+    """Puts ticks at integers alone and writes them with commas."""
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - only plots need it
 
     axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))

@@ -54,7 +54,7 @@ VALIDATION_SHARE = 0.0015  # of a time budget, for one of the regular evaluation
 FINAL_SHARE = 0.1  # of a time budget, at most, for the last one
 VALIDATION_LIMIT = 50_000  # predictions, without a time budget
 SMALLEST_LIMIT = 2_000
-SHORT_RUN_IN = 64  # tokens, for the regular evaluations
+SHORT_BURN_IN = 64  # tokens, for the regular evaluations
 PROBE_SHARE = 0.02  # of a time budget, at most about, to measure the speed of training
 PROBE = 4_000  # predictions by which the speed of evaluation is measured
 MOST_UNKNOWN = 0.5  # of the tokens of a split, which is still worth training on
@@ -201,7 +201,7 @@ def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
             seed=recipe.seed,
         ),
         validation=split_into_columns(
-            prepared.valid, limit=recipe.evaluation_tokens, run_in=SHORT_RUN_IN
+            prepared.valid, limit=recipe.evaluation_tokens, burn_in=SHORT_BURN_IN
         ),
         budget=Budget(
             seconds=recipe.minutes and recipe.minutes * 60.0,
@@ -296,7 +296,7 @@ def _read_embedding(network: LanguageModel, file: str, tokenizer: Tokenizer) -> 
 
 def _reading_speed(prepared: Prepared, network: LanguageModel) -> float:
     """Predictions a second in float32."""
-    reading = split_into_columns(prepared.valid, limit=PROBE, run_in=0)
+    reading = split_into_columns(prepared.valid, limit=PROBE, burn_in=0)
     began = time.perf_counter()
     return likelihood(network, reading, "float32").count / (time.perf_counter() - began)
 

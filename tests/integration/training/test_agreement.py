@@ -1,4 +1,4 @@
-"""The agreement command on trained models: grammar they learned, words they do not know."""
+"""The agreement command on trained models: accuracy, unknown words, and refused input."""
 
 import json
 import random
@@ -8,28 +8,28 @@ from pathlib import Path
 import pytest
 
 from training.commands.cli import main
-from training.evaluation.agreement_results import Score, tally
+from training.evaluation.agreement_results import PairAccuracy, count_outcomes
 from training.readers.minimal_pairs import MinimalPair
 
 NOUNS = {"dog": "dogs", "cat": "cats", "king": "kings"}
 PLACES = ["in the house", "on the hill", "with the hat"]
 
 
-def sentence(chance: random.Random) -> str:
-    """A sentence whose verb agrees with its subject, over whatever stands between."""
-    noun = chance.choice(list(NOUNS))
-    plural = chance.random() < 0.5
+def sentence(generator: random.Random) -> str:
+    """A sentence whose verb agrees with its subject, with or without a phrase between them."""
+    noun = generator.choice(list(NOUNS))
+    plural = generator.random() < 0.5
     subject, verb = (NOUNS[noun], "are") if plural else (noun, "is")
-    place = f" {chance.choice(PLACES)}" if chance.random() < 0.5 else ""
+    place = f" {generator.choice(PLACES)}" if generator.random() < 0.5 else ""
     return f"The {subject}{place} {verb} old."
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A word and a character model of the same grammar."""
+    """A word and a character model trained on one grammar."""
     directory = tmp_path_factory.mktemp("models")
-    chance = random.Random(1)
-    (directory / "t.txt").write_text(" ".join(sentence(chance) for _ in range(500)))
+    generator = random.Random(1)
+    (directory / "t.txt").write_text(" ".join(sentence(generator) for _ in range(500)))
     data = ["--train", str(directory / "t.txt"), "--precision", "float32", "--threads", "1"]
     small = ["--layers", "1", "--hidden", "32", "--embedding", "16", "--no-tied"]
     small += [f"--dropout-{place}=0" for place in ("input", "hidden", "output", "weight")]
@@ -41,10 +41,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pairs_file(path: Path) -> str:
-    """Pairs of two constructions in both numbers, and one with a word that no model has seen."""
+    """Writes pairs of two constructions in both numbers, and one with an unknown word."""
     rows = []
-    for one, many in NOUNS.items():
-        for subject, number, verbs in ((one, "sing", ("is", "are")), (many, "plur", ("are", "is"))):
+    for singular, plural in NOUNS.items():
+        for subject, number, verbs in (
+            (singular, "sing", ("is", "are")),
+            (plural, "plur", ("are", "is")),
+        ):
             other = "sing" if number == "plur" else "plur"
             good, bad = verbs
             rows.append(("simple_agrmt", f"{number}_MS_MV", subject, good, bad))
@@ -64,32 +67,32 @@ def pairs_file(path: Path) -> str:
 def test_a_model_that_learned_agreement_passes(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The table, the JSON file, the page and its plots; the pair with an unknown word left out."""
+    """Table, JSON file and page agree; the pair with an unknown word is left out."""
     out, figures = tmp_path / "out", tmp_path / "f.json"
     trace = ["--trace", "the dogs in the house", "--words", "are,is"]
     options = ["--pairs", pairs_file(tmp_path / "p.tsv"), *trace, "--json", str(figures)]
     assert main(["agreement", str(models / "word"), *options, "--out", str(out)]) == 0
-    found = json.loads(figures.read_text())
-    assert found["pairs"] == 24
-    assert found["accuracy"] > 0.9
-    assert found["constructions"]["prep_anim"]["left_out"] == 1
-    assert found["constructions"]["prep_anim"]["attractors"]["1"]["pairs"] == 18
-    assert found["unknown_words"] == {"zebra": 1}
-    assert found["trace"]["words"] == ["The", "dogs", "in", "the", "house"]
-    p = found["trace"]["probabilities"]
+    results = json.loads(figures.read_text())
+    assert results["pairs"] == 24
+    assert results["accuracy"] > 0.9
+    assert results["constructions"]["prep_anim"]["left_out"] == 1
+    assert results["constructions"]["prep_anim"]["attractors"]["1"]["pairs"] == 18
+    assert results["unknown_words"] == {"zebra": 1}
+    assert results["trace"]["words"] == ["The", "dogs", "in", "the", "house"]
+    p = results["trace"]["probabilities"]
     assert p["are"][1] > 10 * p["is"][1]
     assert p["are"][4] > 10 * p["is"][4]
-    told = capsys.readouterr().out
-    assert "1 of 25 pairs (4%) are left out" in told
-    assert "zebra (1)" in told
-    assert "are : is" in told
-    assert json.loads((out / "figures.json").read_text()) == found
+    output = capsys.readouterr().out
+    assert "1 of 25 pairs (4%) are left out" in output
+    assert "zebra (1)" in output
+    assert "are : is" in output
+    assert json.loads((out / "figures.json").read_text()) == results
     assert {path.name for path in out.glob("*.png")} == {"accuracy.png", "trace.png"}
     assert "zebra (1)" in (out / "index.html").read_text()
 
 
 def test_a_character_model_judges_whole_sentences(models: Path, tmp_path: Path) -> None:
-    """Of BLiMP's form; no attractors are told, words are the sum of their letters."""
+    """BLiMP pairs have no attractors; the probability of a word is that of its letters."""
     path, figures = tmp_path / "agreement.jsonl", tmp_path / "f.json"
     rows = [
         {"sentence_good": f"The {subject} {good} old.", "sentence_bad": f"The {subject} {bad} old."}
@@ -99,10 +102,10 @@ def test_a_character_model_judges_whole_sentences(models: Path, tmp_path: Path) 
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     options = ["--pairs", str(path), "--trace", "The dog", "--words", "is,are,old"]
     assert main(["agreement", str(models / "char"), *options, "--json", str(figures)]) == 0
-    found = json.loads(figures.read_text())
-    assert (found["accuracy"], found["pairs"]) == (1.0, 6)
-    assert "attractors" not in found["constructions"]["agreement"]
-    p = found["trace"]["probabilities"]
+    results = json.loads(figures.read_text())
+    assert (results["accuracy"], results["pairs"]) == (1.0, 6)
+    assert "attractors" not in results["constructions"]["agreement"]
+    p = results["trace"]["probabilities"]
     assert p["is"][1] > p["are"][1] > 0
     assert p["is"][1] > p["old"][1]
 
@@ -110,7 +113,7 @@ def test_a_character_model_judges_whole_sentences(models: Path, tmp_path: Path) 
 def test_pairs_of_unknown_words_alone_have_no_accuracy(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing is claimed, and nothing crashes."""
+    """The accuracy is None, and the page is written."""
     (tmp_path / "p.tsv").write_text("x\t\tzebras are\tzebras is\n")
     options = ["--pairs", str(tmp_path / "p.tsv"), "--out", str(tmp_path / "out")]
     assert main(["agreement", str(models / "word"), *options]) == 0
@@ -119,7 +122,7 @@ def test_pairs_of_unknown_words_alone_have_no_accuracy(
 
 
 def test_a_classifier_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It has no probability of a sentence."""
+    """A classifier gives no probability of a sentence."""
     rows = [{"text": f"{word} {i}", "label": word} for i in range(10) for word in ("a", "b")]
     data, out = tmp_path / "d.jsonl", str(tmp_path / "c")
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -130,37 +133,37 @@ def test_a_classifier_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_pairs_are_counted_by_construction_and_attractors() -> None:
-    """By hand; what is left out is in no accuracy."""
+    """Counts worked out by hand; pairs that are left out are in no accuracy."""
     pairs = [
         MinimalPair("b", "c1", "x", "y", 0),
         MinimalPair("b", "c1", "x", "y", 1),
         MinimalPair("b", "c2", "x", "y", 1),
         MinimalPair("a", "", "x", "y", None),
     ]
-    found = tally(pairs, [True, False, None, True], Counter())
-    assert list(found.constructions) == ["a", "b"]
-    assert found.total.record() == {"accuracy": 2 / 3, "pairs": 3, "left_out": 1}
-    assert found.mean_accuracy == (1.0 + 0.5) / 2
-    assert found.attractors[1].record() == {"accuracy": 0.0, "pairs": 1, "left_out": 1}
-    assert found.constructions["b"].conditions["c2"].accuracy is None
+    results = count_outcomes(pairs, [True, False, None, True], Counter())
+    assert list(results.constructions) == ["a", "b"]
+    assert results.total.record() == {"accuracy": 2 / 3, "pairs": 3, "left_out": 1}
+    assert results.mean_accuracy == (1.0 + 0.5) / 2
+    assert results.attractors[1].record() == {"accuracy": 0.0, "pairs": 1, "left_out": 1}
+    assert results.constructions["b"].conditions["c2"].accuracy is None
 
 
 def test_an_interval_holds_its_accuracy() -> None:
-    """Also at the ends, where nothing is certain from a few pairs."""
-    low, high = Score(pairs=10, right=10).interval()
+    """The interval is wide for few pairs, also at an accuracy of 1, and narrow for many."""
+    low, high = PairAccuracy(pairs=10, correct=10).interval()
     assert 0.6 < low < 0.8
     assert high == pytest.approx(1.0)
-    low, high = Score(pairs=10_000, right=5_000).interval()
+    low, high = PairAccuracy(pairs=10_000, correct=5_000).interval()
     assert low == pytest.approx(0.49, abs=0.001)
     assert high == pytest.approx(0.51, abs=0.001)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ([], "--pairs: give files of minimal pairs, or a sentence to --trace"),
         (["--trace", "the dog"], "--words: give the words to follow"),
-        (["--words", "is"], "--words: are followed along a sentence"),
+        (["--words", "is"], "--words: needs a sentence to follow the words along"),
         (["--trace", "the \udc80", "--words", "is"], "--trace: is not valid text"),
         (["--trace", " ", "--words", "is"], "--trace: the sentence is empty"),
         (["--trace", "the dog", "--words", "is,zebras"], "--words: 'zebras' is unknown"),
@@ -173,11 +176,11 @@ def test_an_interval_holds_its_accuracy() -> None:
         (["--pairs", "x.txt"], "x.txt: expected a .tsv"),
     ],
 )
-def test_bad_input_gets_one_clear_line(
-    models: Path, options: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_bad_input_gets_a_one_line_message(
+    models: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Which names the option or the file."""
+    """The line names the option or the file."""
     assert main(["agreement", str(models / "word"), *options]) == 2
     (line,) = capsys.readouterr().err.strip().split("\n")
     assert line.startswith("error: ")
-    assert told in line
+    assert message in line

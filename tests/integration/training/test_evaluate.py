@@ -1,4 +1,4 @@
-"""The evaluate command on real artifacts of both kinds."""
+"""The evaluate command on artifacts of both kinds."""
 
 import json
 import re
@@ -25,64 +25,64 @@ def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_language_model_is_measured(
     language_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A table for people, JSON for programs, with the same figures."""
+    """The table and the JSON file have the same metrics."""
     data, figures = tmp_path / "data.txt", tmp_path / "figures.json"
     data.write_text(text(30, seed=5) + "Zebra!\n")
     options = ["--data", str(data), "--json", str(figures), "--lanes", "1"]
     assert main(["evaluate", str(language_model), *options]) == 0
-    found = json.loads(figures.read_text())
-    assert found["artifact"] == "model"
-    assert 1 < found["perplexity"] < 8
-    assert found["words"] == 30 * 6 + 1
-    assert 0 < found["unknown_share"] < 0.02
+    results = json.loads(figures.read_text())
+    assert results["artifact"] == "model"
+    assert 1 < results["perplexity"] < 8
+    assert results["words"] == 30 * 6 + 1
+    assert 0 < results["unknown_share"] < 0.02
     table = capsys.readouterr().out
-    assert f"{found['perplexity']:.2f}" in table
-    assert f"{found['bits_per_byte']:.4f}" in table
+    assert f"{results['perplexity']:.2f}" in table
+    assert f"{results['bits_per_byte']:.4f}" in table
 
 
 def test_the_metrics_of_a_run_are_those_of_evaluate(
     language_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What the manifest says of the held-out text can be measured again."""
+    """Evaluating the held-out text gives the metrics of the manifest."""
     manifest = json.loads((language_model / "manifest.json").read_text())
     (_, held) = hold_out([text(200)], 0.05)
     (tmp_path / "held.txt").write_text(held[0])
     figures = tmp_path / "f.json"
     options = ["--data", str(tmp_path / "held.txt"), "--json", str(figures)]
     assert main(["evaluate", str(language_model), *options]) == 0
-    found = json.loads(figures.read_text())
-    assert found["tokens"] == manifest["metrics"]["validation_tokens"]
-    assert found["loss"] == pytest.approx(manifest["metrics"]["validation_loss"], abs=1e-4)
+    results = json.loads(figures.read_text())
+    assert results["tokens"] == manifest["metrics"]["validation_tokens"]
+    assert results["loss"] == pytest.approx(manifest["metrics"]["validation_loss"], abs=1e-4)
 
 
 def test_a_classifier_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Accuracy, macro F1, calibration."""
+    """Accuracy, macro F1 and calibration error are reported."""
     data, out, figures = tmp_path / "d.jsonl", tmp_path / "c", tmp_path / "f.json"
     rows = [{"text": f"the {w} {i}", "label": w} for i in range(40) for w in ("cat", "dog")]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     options = ["--hidden", "8", "--embedding", "8", "--mlp", "8", "--epochs", "8"]
     assert main(["classifier", "--train", str(data), *options, "--out", str(out)]) == 0
     assert main(["evaluate", str(out), "--data", str(data), "--json", str(figures)]) == 0
-    found = json.loads(figures.read_text())
-    assert found["documents"] == 80
-    assert found["accuracy"] == pytest.approx(found["macro_f1"], abs=0.1)
+    results = json.loads(figures.read_text())
+    assert results["documents"] == 80
+    assert results["accuracy"] == pytest.approx(results["macro_f1"], abs=0.1)
     assert "calibration error" in capsys.readouterr().out
 
 
 def test_the_page_of_a_language_model(language_model: Path, tmp_path: Path) -> None:
-    """Plots and figures of where the loss comes from, and the curves of the run beside it."""
+    """The page has losses by frequency and position, and the training curves of the run."""
     data, out = tmp_path / "data.txt", tmp_path / "page"
     data.write_text(text(30, seed=5) + "Zebra!\n")
     options = ["--data", str(data), "--json", str(tmp_path / "f.json"), "--out", str(out)]
     assert main(["evaluate", str(language_model), *options]) == 0
-    found = json.loads((out / "figures.json").read_text())
+    results = json.loads((out / "figures.json").read_text())
     short = json.loads((tmp_path / "f.json").read_text())
-    assert short.items() <= found.items()
-    for bins in (found["by_frequency"]["bins"], found["by_position"]):
-        assert sum(part["tokens"] for part in bins) == found["tokens"]
+    assert short.items() <= results.items()
+    for bins in (results["by_frequency"]["bins"], results["by_position"]):
+        assert sum(part["tokens"] for part in bins) == results["tokens"]
         total = sum(part["tokens"] * part["loss"] for part in bins)
-        assert total == pytest.approx(found["loss"] * found["tokens"])
-    assert found["training_curves"]["validation"]["steps"][-1] == 400
+        assert total == pytest.approx(results["loss"] * results["tokens"])
+    assert results["training_curves"]["validation"]["steps"][-1] == 400
     plots = {path.stem for path in out.glob("*.png")}
     assert plots == {"loss-by-frequency", "loss-by-position", "training-curves"}
     page = (out / "index.html").read_text()
@@ -90,11 +90,11 @@ def test_the_page_of_a_language_model(language_model: Path, tmp_path: Path) -> N
     assert "<script" not in page
     assert "://" not in page
     assert "bits per byte" in page
-    assert "fewer than 5 stand in the table alone" in page
+    assert "Groups of fewer than 5 predictions are in the table alone" in page
 
 
 def labeled(path: Path, labels: int) -> str:
-    """A file of documents whose first word decides the label, one in ten of them wrongly."""
+    """Writes documents whose first word determines the label, except for one in ten."""
     rows = [
         {"text": f"word{i % labels} <b>&{i}", "label": f"label{(i + (i % 10 == 0)) % labels}"}
         for i in range(max(60, 3 * labels))
@@ -105,20 +105,20 @@ def labeled(path: Path, labels: int) -> str:
 
 @pytest.mark.parametrize("labels", [2, 30])
 def test_the_page_of_a_classifier(tmp_path: Path, labels: int) -> None:
-    """The matrix of two labels, the pairs of many, confidence before and after, worst documents."""
+    """A matrix for two labels, pairs for many; reliability, and top errors by confidence."""
     data, out = labeled(tmp_path / "d.jsonl", labels), tmp_path / "page"
     model = str(tmp_path / "c")
     options = ["--hidden", "8", "--embedding", "8", "--mlp", "8", "--epochs", "4"]
     options += ["--linear-ngrams", "0"]  # which would know all by heart
     assert main(["classifier", "--train", data, *options, "--out", model]) == 0
     assert main(["evaluate", model, "--data", data, "--out", str(out)]) == 0
-    found = json.loads((out / "figures.json").read_text())
-    wrong = sum(confusion["documents"] for confusion in found["confusions"])
-    assert wrong == round(found["documents"] * (1 - found["accuracy"])) > 0
-    assert sum(score["documents"] for score in found["labels"]) == found["documents"]
+    results = json.loads((out / "figures.json").read_text())
+    wrong = sum(confusion["documents"] for confusion in results["confusions"])
+    assert wrong == round(results["documents"] * (1 - results["accuracy"])) > 0
+    assert sum(score["documents"] for score in results["labels"]) == results["documents"]
     for name in ("reliability_before", "reliability"):
-        assert sum(part["documents"] for part in found[name]) == found["documents"]
-    confidences = [document["confidence"] for document in found["most_wrong"]]
+        assert sum(part["documents"] for part in results[name]) == results["documents"]
+    confidences = [document["confidence"] for document in results["top_errors"]]
     assert len(confidences) == min(25, wrong)
     assert confidences == sorted(confidences, reverse=True)
     plots = {path.stem for path in out.glob("*.png")}
@@ -126,11 +126,11 @@ def test_the_page_of_a_classifier(tmp_path: Path, labels: int) -> None:
     page = (out / "index.html").read_text()
     assert "&lt;b&gt;&amp;" in page
     assert "://" not in page
-    assert ("a matrix would be unreadable" in page) == (labels == 30)
+    assert ("a matrix would be illegible" in page) == (labels == 30)
 
 
 def test_pairs_of_labels_are_not_crowded_out_by_out_of_scope(tmp_path: Path) -> None:
-    """Of many labels the page lists pairs of labels; the mistakes out of scope are told apart."""
+    """With many labels, the list of pairs excludes out of scope, which has its own sections."""
     data, model, out = tmp_path / "d.jsonl", str(tmp_path / "c"), tmp_path / "page"
     more = [{"text": f"other{i % 7} words {i}", "label": "<none>"} for i in range(40)]
     lines = "".join(json.dumps(row) + "\n" for row in more)
@@ -146,13 +146,13 @@ def test_pairs_of_labels_are_not_crowded_out_by_out_of_scope(tmp_path: Path) -> 
     ]
     data.write_text("".join(json.dumps(row) + "\n" for row in wrong) + data.read_text())
     assert main(["evaluate", model, "--data", str(data), "--out", str(out)]) == 0
-    found = json.loads((out / "figures.json").read_text())
-    pairs = [{part["truth"], part["answer"]} for part in found["confusions"]]
+    results = json.loads((out / "figures.json").read_text())
+    pairs = [{part["truth"], part["answer"]} for part in results["confusions"]]
     between = sum("<none>" not in pair for pair in pairs)
     assert 0 < between < len(pairs)
     page = (out / "index.html").read_text()
     assert f"{min(20, between)} most confused of {between} pairs of labels" in page
-    assert "Mistakes about &lt;none&gt; have a part of their own" in page
+    assert "Errors about &lt;none&gt; have their own sections" in page
     (listed,) = re.findall(r'<section id="confusions">.*?</section>', page, re.DOTALL)
     assert "<td>&lt;none&gt;</td>" not in listed
     assert "<none>" not in page
@@ -161,7 +161,7 @@ def test_pairs_of_labels_are_not_crowded_out_by_out_of_scope(tmp_path: Path) -> 
 def test_a_page_in_the_place_of_the_artifact_is_refused(
     language_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything is read."""
+    """The directory is checked before any data is read."""
     options = ["--data", "none.txt", "--out", str(language_model)]
     assert main(["evaluate", str(language_model), *options]) == 2
     assert "--out names a directory of its own" in capsys.readouterr().err
@@ -171,7 +171,7 @@ def test_a_page_in_the_place_of_the_artifact_is_refused(
 def test_data_that_cannot_be_read_is_refused(
     language_model: Path, tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By name."""
+    """The message names the file."""
     data = tmp_path / "data.txt"
     data.write_bytes(content)
     assert main(["evaluate", str(language_model), "--data", str(data)]) == 2
@@ -181,14 +181,16 @@ def test_data_that_cannot_be_read_is_refused(
 def test_more_threads_than_a_machine_has_are_refused(
     language_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By the option; torch would take no such number."""
+    """The message names the option and its maximum."""
     options = ["--data", "x.txt", "--threads", "99999999999"]
     assert main(["evaluate", str(language_model), *options]) == 2
-    told = capsys.readouterr().err
-    assert told == "error: --threads: expected at most 1024, got 99999999999\n"
+    message = capsys.readouterr().err
+    assert message == "error: --threads: expected at most 1024, got 99999999999\n"
 
 
-def test_what_is_no_artifact_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By name."""
+def test_a_directory_without_a_manifest_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message names the missing manifest."""
     assert main(["evaluate", str(tmp_path), "--data", "x.txt"]) == 2
     assert "manifest.json: missing" in capsys.readouterr().err

@@ -16,7 +16,7 @@ import pytest
 from tests.support.training.language_model_command import EXACT, assert_one_line
 from tests.support.training.synthetic_corpus import text
 from training.commands.cli import main
-from training.reports.gradients_plots import spread
+from training.reports.gradients_plots import spread_apart
 
 TINY = [
     *("--hidden", "6", "--embedding", "5", "--steps", "4", "--batch", "4", "--length", "12"),
@@ -26,18 +26,18 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def gradients(out: Path, *options: str) -> int:
-    """The command's exit status."""
+    """Runs the command; returns its exit status."""
     return main(["gradients", *options, "--out", str(out)])
 
 
 def numbers(out: Path) -> Any:
-    """What it found."""
+    """The results of a run."""
     return json.loads((out / "numbers.json").read_text())
 
 
 @pytest.fixture(scope="module")
 def plots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run over the made-up text."""
+    """A run on the synthetic corpus."""
     out = tmp_path_factory.mktemp("gradients") / "plots"
     assert gradients(out, "--cells", "elman,gru,lstm", *TINY) == 0
     return out
@@ -54,7 +54,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_all_files_are_written(plots: Path) -> None:
-    """Plots, a page that holds them and needs no other file, numbers, and the recipe."""
+    """Plots, a page with all of them and no reference to other files, numbers, and the recipe."""
     names = ["flow", "theory-elman", "theory-gru", "theory-lstm"]
     names += ["clipping", "context", "gates-gru", "gates-lstm"]
     written = {path.name for path in plots.iterdir()}
@@ -66,19 +66,21 @@ def test_all_files_are_written(plots: Path) -> None:
     for name in names:
         assert (plots / f"{name}.png").read_bytes().startswith(PNG)
     page = (plots / "index.html").read_text()
-    assert page.count("<img ") == page.count("<figcaption>") == len(names)
+    sections = re.findall(r'<section id="(.+)">\n<h2>.+</h2>\n<p>.+</p>\n<img src=".+">', page)
+    assert sections == names
+    assert page.count("<img ") == len(names)
     assert page.count('src="data:image/png;base64,') == len(names)
     assert re.findall(r'(?:src|href)="(?!data:)', page) == []
     assert "://" not in page
     assert "default-src 'none'" in page
     assert "<script" not in page
-    assert "stands here as a ruler" in page
+    assert "It is shown for comparison" in page
 
 
 def test_numbers_are_complete_and_finite(plots: Path) -> None:
     """Flow before and after, theory of each cell, context, gates, clipping."""
-    found = numbers(plots)
-    networks = {network["name"]: network for network in found["networks"]}
+    results = numbers(plots)
+    networks = {network["name"]: network for network in results["networks"]}
     assert list(networks) == ["elman", "gru", "lstm", "additive"]
     for network in networks.values():
         for flow in (*network["initial"], *network["flow"]):
@@ -90,12 +92,12 @@ def test_numbers_are_complete_and_finite(plots: Path) -> None:
     assert set(networks["gru"]["gates"][0]) == {"reset", "update"}
     assert len(networks["lstm"]["gates"][0]["forget"]["open"]) == 6
     assert networks["additive"]["flow"][0]["theory"] == {}
-    assert [len(course["losses"]) for course in found["clipping"].values()] == [3, 3, 3]
-    assert found["recipe"]["seed"] == 1
+    assert [len(curve["losses"]) for curve in results["clipping"].values()] == [3, 3, 3]
+    assert results["recipe"]["seed"] == 1
 
 
 def test_the_seed_decides_the_numbers(plots: Path, tmp_path: Path) -> None:
-    """All of them; and the recipe that was written repeats them."""
+    """The recipe that was written repeats all numbers; another seed gives others."""
     recipe = ["--recipe", str(plots / "recipe.toml")]
     assert gradients(tmp_path / "again", *recipe) == 0
     assert gradients(tmp_path / "other", *recipe, "--seed", "2", "--cells", "elman") == 0
@@ -108,7 +110,7 @@ def test_the_seed_decides_the_numbers(plots: Path, tmp_path: Path) -> None:
 def test_an_artifact_is_looked_into_as_it_is(
     artifact: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Every layer of it, without training, on the text that is given."""
+    """Every layer is analyzed, without training, on the given text."""
     asked = ["--artifact", str(artifact), "--data", str(artifact.parent / "t.txt")]
     small = ["--lags", "6", "--context", "12", "--excerpts", "8"]
     assert gradients(tmp_path / "plots", *asked, *small) == 0
@@ -122,13 +124,13 @@ def test_an_artifact_is_looked_into_as_it_is(
 
 
 def test_small_networks_read_files_by_characters(tmp_path: Path) -> None:
-    """With ``--data``, on a text of the user's own."""
+    """With ``--data``; the report has the name of the file and not its directory."""
     (tmp_path / "t.txt").write_text(text(60))
     asked = ["--cells", "gru", "--data", str(tmp_path / "t.txt")]
     assert gradients(tmp_path / "plots", *asked, *TINY) == 0
-    found = numbers(tmp_path / "plots")
-    assert found["text"] == "t.txt"
-    assert found["data"][0]["bytes"] == len(text(60))
+    results = numbers(tmp_path / "plots")
+    assert results["text"] == "t.txt"
+    assert results["data"][0]["bytes"] == len(text(60))
     assert str(tmp_path) not in (tmp_path / "plots" / "numbers.json").read_text()
 
 
@@ -148,10 +150,10 @@ REFUSED: dict[str, tuple[Sequence[str], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_bad_input_gets_one_clear_line(
+def test_bad_input_gets_a_one_line_message(
     tmp_path: Path, case: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Which names the option or the file; nothing is written."""
+    """The line names the option or the file, and nothing is written."""
     options, message = REFUSED[case]
     assert gradients(tmp_path / "plots", *options) == 2
     assert_one_line(capfd.readouterr().err, message)
@@ -159,7 +161,7 @@ def test_bad_input_gets_one_clear_line(
 
 
 def test_short_documents_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """With the options to lower."""
+    """The message names the options to lower."""
     (tmp_path / "t.txt").write_text("too short\n" * 20)
     options = ["--data", str(tmp_path / "t.txt"), "--unit", "line"]
     assert gradients(tmp_path / "plots", *options) == 2
@@ -169,15 +171,15 @@ def test_short_documents_are_refused(tmp_path: Path, capfd: pytest.CaptureFixtur
 def test_more_excerpts_than_memory_holds_are_refused(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Before any work is done."""
+    """The limit is checked before any work."""
     assert gradients(tmp_path / "plots", "--excerpts", "1000000000") == 2
     assert_one_line(capfd.readouterr().err, "--excerpts", "at most 100,000")
 
 
-def test_what_is_not_ours_is_not_overwritten(
+def test_other_files_are_not_overwritten(
     plots: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Foreign files never, earlier plots only when asked."""
+    """Other files are never overwritten, earlier plots only with --overwrite."""
     (tmp_path / "precious.txt").write_text("mine")
     assert gradients(tmp_path, *TINY, "--overwrite") == 2
     assert_one_line(capfd.readouterr().err, "holds files but no plots")
@@ -192,14 +194,14 @@ def test_what_is_not_ours_is_not_overwritten(
 def test_without_matplotlib_one_line_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything is trained."""
-    monkeypatch.setattr("training.reports.gradients_plots.find_spec", lambda _: None)
+    """The message comes before any training and says how to install it."""
+    monkeypatch.setattr("training.reports.plotting.find_spec", lambda _: None)
     assert gradients(tmp_path / "plots") == 2
     assert_one_line(capfd.readouterr().err, "matplotlib", "pip install")
 
 
 def test_importing_the_command_does_not_load_matplotlib() -> None:
-    """Only drawing needs it."""
+    """Matplotlib is imported when the first plot is drawn."""
     asked = "import sys, training.commands.gradients; print('matplotlib' in sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", asked], capture_output=True, text=True, check=True
@@ -208,18 +210,20 @@ def test_importing_the_command_does_not_load_matplotlib() -> None:
 
 
 def test_labels_are_moved_apart_as_little_as_can_be() -> None:
-    """Those that lie apart stay; a crowd spreads about its middle, and all stay inside."""
-    assert spread([], 0.1) == []
-    assert spread([0.2, 0.5], 0.1) == [0.2, 0.5]
-    assert spread([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
-    assert spread([0.0, 0.0, 0.9], 0.1) == pytest.approx([0.0, 0.1, 0.9])
-    assert spread([1.0, 1.0], 0.1) == pytest.approx([0.9, 1.0])
-    crowded = spread([0.5] * 30, 0.1)
+    """Distant labels stay; close ones are spread about their mean, and all stay between 0 and 1."""
+    assert spread_apart([], 0.1) == []
+    assert spread_apart([0.2, 0.5], 0.1) == [0.2, 0.5]
+    assert spread_apart([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
+    assert spread_apart([0.0, 0.0, 0.9], 0.1) == pytest.approx([0.0, 0.1, 0.9])
+    assert spread_apart([1.0, 1.0], 0.1) == pytest.approx([0.9, 1.0])
+    crowded = spread_apart([0.5] * 30, 0.1)
     assert crowded == pytest.approx([place / 29 for place in range(30)])
 
 
-def test_networks_that_diverge_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing can be measured in them: one line, status 1, no plots."""
+def test_networks_that_diverge_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, status 1, and no plots."""
     options = ["--cells", "elman", "--steps", "3", "--excerpts", "4", "--lags", "5"]
     wild = ["--context", "5", "--hidden", "4", "--learning-rate", "1e30", "--clip-norm", "1e-6"]
     out = tmp_path / "plots"

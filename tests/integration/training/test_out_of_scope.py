@@ -1,4 +1,4 @@
-"""Texts that belong to no label: learned from, told apart, scored, and refused where they miss."""
+"""Texts out of scope: training on them, their detection, its scores, and refused input."""
 
 import json
 import math
@@ -21,8 +21,8 @@ SMALL = ["--hidden", "16", "--embedding", "16", "--mlp", "16", "--batch", "8"]
 OUTSIDE_WORDS = ["law", "tax", "vote", "judge", "court", "party"]
 
 
-def beyond(count: int, seed: int) -> list[Example]:
-    """Documents of another topic, none of those to learn."""
+def outside(count: int, seed: int) -> list[Example]:
+    """Documents of a topic that is no label."""
     rows = made_up(count, seed)
     words = [(FILLER * 2)[i % 20 : i % 20 + 4] + [OUTSIDE_WORDS[i % 6]] * 2 for i in range(count)]
     return [Example(" ".join(w), "none") for w, _ in zip(words, rows, strict=True)]
@@ -30,10 +30,10 @@ def beyond(count: int, seed: int) -> list[Example]:
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
-    """Options that name three splits, each with texts out of scope."""
+    """Options with three splits, each with texts out of scope."""
     named = []
     for seed, (split, count) in enumerate({"train": 240, "valid": 60, "test": 60}.items()):
-        rows = made_up(count, seed) + beyond(count // 4, seed)
+        rows = made_up(count, seed) + outside(count // 4, seed)
         named += [f"--{split}", write(tmp_path / f"{split}.jsonl", rows)]
     return [*named, *SMALL, "--out-of-scope-label", "none"]
 
@@ -41,7 +41,7 @@ def files(tmp_path: Path) -> list[str]:
 def test_a_run_learns_what_is_out_of_scope(
     files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Not a label, but an answer; the manifest and `evaluate` tell how well it is given."""
+    """Out of scope is an answer and no label; manifest and `evaluate` have its metrics."""
     out = tmp_path / "topics"
     options = ["--epochs", "12", "--learning-rate", "0.005", "--storage", "float16"]
     options += ["--out", str(out)]
@@ -49,7 +49,7 @@ def test_a_run_learns_what_is_out_of_scope(
     manifest = load_artifact(out).manifest
     assert manifest.labels == ("food", "sport", "weather")
     assert manifest.answers == (*manifest.labels, "none")
-    # one in five is out of scope: never told apart, the area would be 0.5
+    # Without detection the area would be 0.5.
     assert manifest.metrics["validation_out_of_scope_auroc"] > 0.8
     assert manifest.metrics["test_documents"] == 60
     assert manifest.metrics["test_out_of_scope_documents"] == 15
@@ -57,95 +57,98 @@ def test_a_run_learns_what_is_out_of_scope(
     page = tmp_path / "page"
     data = ["--data", files[5], "--json", str(figures), "--out", str(page)]
     assert main(["evaluate", str(out), *data]) == 0
-    found = json.loads(figures.read_text())
+    metrics = json.loads(figures.read_text())
     for name in ("auroc", "recall", "precision", "false_accept", "false_reject"):
         expected = manifest.metrics[f"test_out_of_scope_{name}"]
-        assert found[f"out_of_scope_{name}"] == pytest.approx(expected, abs=1e-6)
-    told = (page / "index.html").read_text()
-    assert "were answered none" in told
-    assert 'id="taken-in"' in told
-    assert 'id="turned-away"' in told
+        assert metrics[f"out_of_scope_{name}"] == pytest.approx(expected, abs=1e-6)
+    html = (page / "index.html").read_text()
+    assert "were answered none" in html
+    assert 'id="false-accepts"' in html
+    assert 'id="false-rejects"' in html
     details = json.loads((page / "figures.json").read_text())
     assert "none" in {score["label"] for score in details["labels"]}
     assert (page / "out-of-scope.png").exists()
-    beyond = details["out_of_scope"]
-    first, last = beyond["borders"][0], beyond["borders"][-1]
+    results = details["out_of_scope"]
+    first, last = results["threshold_curve"][0], results["threshold_curve"][-1]
     assert (first["false_accept"], first["false_reject"]) == (0, 1)
     assert (last["false_accept"], last["false_reject"]) == (1, 0)
-    assert 0 < min(beyond["lowest_refused"], beyond["highest_accepted"]) < 1
+    assert 0 < min(results["lowest_refused"], results["highest_accepted"]) < 1
 
 
 def test_evaluate_takes_texts_of_one_kind(files: list[str], tmp_path: Path) -> None:
-    """Only in scope, or only out of it: measured without what compares the two."""
+    """Texts of one kind alone are evaluated without the metrics that compare both kinds."""
     out = str(tmp_path / "topics")
     assert main(["classifier", *files, "--epochs", "1", "--out", out]) == 0
-    for name, rows in (("in", made_up(9, 1)), ("out", beyond(9, 1))):
+    for name, rows in (("in", made_up(9, 1)), ("out", outside(9, 1))):
         data, figures = write(tmp_path / f"{name}.jsonl", rows), tmp_path / f"{name}.json"
         page = tmp_path / f"{name}-page"
         options = ["--data", data, "--json", str(figures), "--out", str(page)]
         assert main(["evaluate", out, *options]) == 0
-        found = json.loads(figures.read_text())
-        assert 0 <= found["accuracy"] <= 1
-        assert "out_of_scope_auroc" not in found
+        metrics = json.loads(figures.read_text())
+        assert 0 <= metrics["accuracy"] <= 1
+        assert "out_of_scope_auroc" not in metrics
         assert not (page / "out-of-scope.png").exists()
         assert "false accept" not in (page / "index.html").read_text()
 
 
-def test_the_page_shows_the_worst_of_both_mistakes(files: list[str], tmp_path: Path) -> None:
-    """What is named otherwise than it reads stands there, by its text, its kind and its answer."""
+def test_the_page_shows_the_top_errors_of_both_kinds(files: list[str], tmp_path: Path) -> None:
+    """Both lists have the mislabeled texts, escaped, by descending confidence."""
     out, page = str(tmp_path / "topics"), tmp_path / "page"
     assert (
         main(["classifier", *files, "--epochs", "12", "--learning-rate", "0.005", "--out", out])
         == 0
     )
-    inside, outside = made_up(40, 5), beyond(40, 5)
-    rows = [Example(f"{one.text} <i>", "none") for one in inside[:9]]  # read like a label's
-    rows += [Example(f"{one.text} <u>", "food") for one in outside[:9]]
-    data = write(tmp_path / "d.jsonl", inside[9:] + outside[9:] + rows)
+    in_scope, out_of_scope = made_up(40, 5), outside(40, 5)
+    rows = [Example(f"{row.text} <i>", "none") for row in in_scope[:9]]  # words of a label
+    rows += [Example(f"{row.text} <u>", "food") for row in out_of_scope[:9]]
+    data = write(tmp_path / "d.jsonl", in_scope[9:] + out_of_scope[9:] + rows)
     assert main(["evaluate", out, "--data", data, "--out", str(page)]) == 0
-    found = json.loads((page / "figures.json").read_text())
-    beyond_labels, told = found["out_of_scope"], (page / "index.html").read_text()
-    for kind, mark, truths in (("taken_in", "<i>", {"none"}), ("turned_away", "<u>", {"food"})):
-        worst = beyond_labels[kind]
-        assert 0 < len(worst) <= 15
-        assert truths & {document["truth"] for document in worst}
-        for document in worst:
+    results = json.loads((page / "figures.json").read_text())["out_of_scope"]
+    html = (page / "index.html").read_text()
+    for kind, mark, truths in (
+        ("false_accepts", "<i>", {"none"}),
+        ("false_rejects", "<u>", {"food"}),
+    ):
+        errors = results[kind]
+        assert 0 < len(errors) <= 15
+        assert truths & {document["truth"] for document in errors}
+        for document in errors:
             assert (document["truth"] == "none") != (document["answer"] == "none")
-        confidences = [document["confidence"] for document in worst]
+        confidences = [document["confidence"] for document in errors]
         assert confidences == sorted(confidences, reverse=True)
-        assert any(mark in document["text"] for document in worst)
-        assert mark not in told
-    assert "&lt;i&gt;" in told
-    assert "&lt;u&gt;" in told
+        assert any(mark in document["text"] for document in errors)
+        assert mark not in html
+    assert "&lt;i&gt;" in html
+    assert "&lt;u&gt;" in html
 
 
 @pytest.mark.parametrize(
-    ("split", "rows", "told"),
+    ("split", "rows", "message"),
     [
         ("valid", made_up(30, 1), "no example to validate on has the label 'none'"),
-        ("valid", beyond(30, 1), "all examples have the label 'none'"),
-        ("test", beyond(30, 1), "all examples have the label 'none'"),
-        ("train", beyond(30, 1) + made_up(1, 1), "all examples have the label 'sport'"),
+        ("valid", outside(30, 1), "all examples have the label 'none'"),
+        ("test", outside(30, 1), "all examples have the label 'none'"),
+        ("train", outside(30, 1) + made_up(1, 1), "all examples have the label 'sport'"),
     ],
 )
-def test_splits_that_cannot_tell_the_border_are_refused(
+def test_splits_without_texts_of_both_kinds_are_refused(
     files: list[str],
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     split: str,
     rows: list[Example],
-    told: str,
+    message: str,
 ) -> None:
     """The message names the file and the label."""
     write(tmp_path / f"{split}.jsonl", rows)
     assert main(["classifier", *files, "--out", str(tmp_path / "out")]) == 2
     error = capfd.readouterr().err
     assert f"{split}.jsonl" in error
-    assert told in error
+    assert message in error
 
 
-def test_texts_outside_pull_towards_no_label() -> None:
-    """By hand: cross-entropy for the ones, the mean over all labels for the others."""
+def test_the_loss_of_texts_out_of_scope_is_that_of_a_uniform_target() -> None:
+    """The others have cross-entropy; both are worked out by hand."""
     logits_BC = torch.tensor([[2.0, 0.0], [1.0, 3.0]])
     inside = math.log(1 + math.exp(-2))
     outside = math.log(1 + math.exp(-2)) + 1.0  # halfway between -log p of the two labels
@@ -155,16 +158,18 @@ def test_texts_outside_pull_towards_no_label() -> None:
 
 
 @pytest.mark.parametrize("share", [None, 0.5])
-def test_the_border_lies_where_the_kinds_part(share: float | None) -> None:
-    """The mean probability of out of scope is its share, found or assumed; the surer, the less."""
+def test_the_fitted_probabilities_have_the_given_mean(share: float | None) -> None:
+    """The mean probability of out of scope is its share, measured or given."""
     torch.manual_seed(1)
     logits_BC = torch.randn(4000, 3)
     logits_BC[1000:, 0] += 3.0
     labels_B = torch.zeros(4000, dtype=torch.long)
     labels_B[:1000] = OUTSIDE
-    found = fit_out_of_scope(logits_BC, labels_B, label="none", share=share)
-    assert found.weight > 0
-    outside_B = torch.from_numpy(log_probabilities(logits_BC.numpy(), Calibration(1, found))).exp()
+    out_of_scope = fit_out_of_scope(logits_BC, labels_B, label="none", share=share)
+    assert out_of_scope.weight > 0
+    outside_B = torch.from_numpy(
+        log_probabilities(logits_BC.numpy(), Calibration(1, out_of_scope))
+    ).exp()
     means = outside_B[:1000, 3].mean(), outside_B[1000:, 3].mean()
     mixed = share if share is not None else 0.25
     expected = mixed * means[0] + (1 - mixed) * means[1]
@@ -172,7 +177,7 @@ def test_the_border_lies_where_the_kinds_part(share: float | None) -> None:
 
 
 def test_scores_by_hand() -> None:
-    """Five texts: one of two outside is told, one of three inside is lost, one mislabeled."""
+    """One of two texts out of scope is detected; one of three in scope is rejected, one wrong."""
     labels_B = torch.tensor([OUTSIDE, OUTSIDE, 0, 1, 1])
     answers_B = torch.tensor([OUTSIDE, 0, 0, OUTSIDE, 0])
     sure = torch.tensor([0.0, 2.0, 3.0, 1.0, 2.0])
@@ -180,6 +185,6 @@ def test_scores_by_hand() -> None:
     score = out_of_scope_score(logits_BC, answers_B, labels_B)
     assert score.recall == score.precision == score.false_accept == 0.5
     assert score.false_reject == score.in_scope_accuracy == pytest.approx(1 / 3)
-    # of the six pairs inside is above outside in four, and once as high
+    # Of the six pairs, four are in the right order and one is a tie.
     assert score.auroc == pytest.approx(4.5 / 6)
     assert Predictions(logits_BC, labels_B).in_scope.labels_B.tolist() == [0, 1, 1]

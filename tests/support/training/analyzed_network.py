@@ -1,4 +1,4 @@
-"""A small network over made-up text, and excerpts of that text."""
+"""A small network on the synthetic corpus, and excerpts of the corpus."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch import nn
 from model.architecture import LanguageModelArchitecture
 from model.networks import LanguageModel
 from model.tokenization.tokenizer_training import train_word_tokenizer
+from training.analysis.corpus import synthetic_text
 from training.analysis.excerpts import Excerpts, ExcerptSource
-from training.analysis.synthetic_corpus import demonstration_text
 from training.data.token_stream import build_stream
 
-TEXT = demonstration_text(2000, seed=1)
+TEXT = synthetic_text(2000, seed=1)
 WORDS = train_word_tokenizer([TEXT], vocabulary=None, pretokenized=True)
 
 
 def network(cell: str = "lstm", scale: float = 0.5) -> LanguageModel:
-    """A small one over the words of the text."""
+    """A language model of two layers over the words of the corpus."""
     torch.manual_seed(1)
     model = LanguageModel(
         LanguageModelArchitecture(
@@ -35,10 +35,10 @@ def network(cell: str = "lstm", scale: float = 0.5) -> LanguageModel:
 
 
 def source(length: int = 16) -> ExcerptSource:
-    """Of the text."""
+    """Draws excerpts of the corpus."""
     return ExcerptSource(build_stream([TEXT], WORDS), length=length, named="x", options="--length")
 
 
 def draw(length: int = 16, rows: int = 8, seed: int = 1) -> Excerpts:
-    """Some excerpts."""
+    """Excerpts of the corpus."""
     return source(length).draw(rows, np.random.default_rng(seed))

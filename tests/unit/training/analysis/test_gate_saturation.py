@@ -1,4 +1,4 @@
-"""How often gates are shut or open."""
+"""Gate saturation."""
 
 from __future__ import annotations
 

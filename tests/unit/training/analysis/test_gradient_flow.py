@@ -1,4 +1,4 @@
-"""Gradients through time, where mathematics says what they are."""
+"""Gradient flow, compared with closed forms and finite differences."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from model.inspection import Step, run_steps
 from model.networks import LanguageModel
 from model.recurrent import layer_weights
 from model.state import State
-from training.analysis.additive_network import AdditiveLanguageModel
-from training.analysis.clipping_demo import scale_to_radius
+from training.analysis.clipping_comparison import scale_to_radius
 from training.analysis.excerpts import Excerpts
 from training.analysis.gradient_flow import gradient_flow, jacobian_products, spectral_radius
-from training.analysis.networks import steps_by_layer
+from training.analysis.networks import AdditiveLanguageModel, steps_by_layer
 
 LAGS, WIDTH = 12, 6
 
 
 def network(cell: str, hidden: int = WIDTH, layers: int = 1) -> LanguageModel:
-    """Random weights, in float64."""
+    """A language model with random weights, in float64."""
     torch.manual_seed(3)
     architecture = LanguageModelArchitecture(
         cell=cell,  # type: ignore[arg-type]
@@ -40,8 +39,8 @@ def network(cell: str, hidden: int = WIDTH, layers: int = 1) -> LanguageModel:
     return model
 
 
-def silent(cell: str) -> LanguageModel:
-    """One that hears nothing: its recurrent layers have no input, no bias and no first state."""
+def without_input(cell: str) -> LanguageModel:
+    """A network whose recurrent layers have no input, no bias and a zero initial state."""
     model = network(cell)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -51,28 +50,28 @@ def silent(cell: str) -> LanguageModel:
 
 
 def excerpts(rows: int = 5, steps: int = LAGS + 4) -> Excerpts:
-    """Random tokens."""
+    """Excerpts of random tokens."""
     tokens_TB = torch.randint(9, (steps + 1, rows), generator=torch.Generator().manual_seed(1))
     return Excerpts(tokens_TB[:-1], tokens_TB[1:])
 
 
 def relative(values: list[float] | None) -> list[float]:
-    """To the first."""
+    """Values divided by the first one."""
     assert values is not None
     return [value / values[0] for value in values]
 
 
 def weight(model: LanguageModel, name: str) -> Tensor:
     """A parameter of the lowest layer."""
-    found = getattr(model.recurrent, f"{name}_l0")
-    assert isinstance(found, Tensor)
-    return found
+    parameter = getattr(model.recurrent, f"{name}_l0")
+    assert isinstance(parameter, Tensor)
+    return parameter
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.5])
 def test_a_linear_orthogonal_recurrence_has_the_powers_of_its_scale(scale: float) -> None:
-    """Around zero tanh is linear; then measured gradient, both powers and the product agree."""
-    model = silent("elman")
+    """Around zero tanh is linear, so measured gradient, both powers and the product agree."""
+    model = without_input("elman")
     with torch.no_grad():
         nn.init.orthogonal_(weight(model, "weight_hh")).mul_(scale)
     (flow,) = gradient_flow(model, excerpts(), LAGS)
@@ -104,22 +103,22 @@ def test_a_single_unit_has_the_product_worked_out_by_hand() -> None:
         gradient_B = gradient_B * (1 - hidden_TB1[-1 - lag, :, 0] ** 2) * abs(factor)
 
 
-def test_products_of_jacobians_are_what_autograd_finds() -> None:
-    """The matrix dh_T / dh_(T-k), entry by entry."""
+def test_products_of_jacobians_are_those_of_autograd() -> None:
+    """All entries of dh_T / dh_(T-k) are equal."""
     model, read = network("elman"), excerpts(rows=1)
     steps = steps_by_layer(model, read.inputs_TB)[0]
     recent = steps[: -LAGS - 2 : -1]
     products = jacobian_products(weight(model, "weight_hh"), [s.hidden_BH for s in recent])
     for row in range(WIDTH):
         last = steps[-1].hidden_BH[0, row]
-        found = torch.autograd.grad(last, [s.hidden_BH for s in recent], retain_graph=True)
-        for gradient_BH, product_BHH in zip(found, products, strict=True):
+        gradients = torch.autograd.grad(last, [s.hidden_BH for s in recent], retain_graph=True)
+        for gradient_BH, product_BHH in zip(gradients, products, strict=True):
             torch.testing.assert_close(gradient_BH[0], product_BHH[0, row])
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_what_is_measured_lies_under_its_bounds(layers: int) -> None:
-    """G(k) / G(0) under the products' norm in the top layer, that under the singular value's."""
+def test_the_measured_gradient_is_below_its_bounds(layers: int) -> None:
+    """The norm of the product bounds G(k) / G(0); the singular value's power bounds the norm."""
     flow = gradient_flow(network("elman", layers=layers), excerpts(rows=40), LAGS)[-1]
     for measured, product, power in zip(
         relative(flow.hidden),
@@ -133,7 +132,7 @@ def test_what_is_measured_lies_under_its_bounds(layers: int) -> None:
 
 def test_a_forget_gate_that_never_moves_gives_its_powers() -> None:
     """Without recurrent weights the cell's gradient is the forget gate's power, the hidden's 0."""
-    model = silent("lstm")
+    model = without_input("lstm")
     with torch.no_grad():
         weight(model, "weight_hh").zero_()
         weight(model, "bias_ih")[WIDTH : 2 * WIDTH] = 1.0
@@ -148,8 +147,8 @@ def test_a_forget_gate_that_never_moves_gives_its_powers() -> None:
 
 
 def test_an_update_gate_that_never_moves_gives_its_powers() -> None:
-    """The same for a GRU, whose memory is its hidden state."""
-    model = silent("gru")
+    """The same holds for a GRU, whose memory is its hidden state."""
+    model = without_input("gru")
     with torch.no_grad():
         weight(model, "weight_hh").zero_()
         weight(model, "bias_ih")[WIDTH : 2 * WIDTH] = 2.0
@@ -162,7 +161,7 @@ def test_an_update_gate_that_never_moves_gives_its_powers() -> None:
 
 
 def test_the_additive_recurrence_has_the_same_gradient_at_every_lag() -> None:
-    """Whatever its weights. Its two ways of reading agree."""
+    """The gradient does not depend on the weights; both ways of reading give equal states."""
     model = AdditiveLanguageModel(vocabulary=9, embedding=5, hidden=WIDTH)
     read = excerpts()
     (flow,) = gradient_flow(model, read, LAGS)
@@ -173,7 +172,7 @@ def test_the_additive_recurrence_has_the_same_gradient_at_every_lag() -> None:
 
 
 def loss_from(model: LanguageModel, read: Excerpts, step: Step, at: int) -> float:
-    """The loss of the last token when the only layer reads on from that step."""
+    """The loss of the last token if the layer continues from the state of step ``at``."""
     cell_1BH = None if step.cell_BH is None else step.cell_BH.unsqueeze(0)
     values_TBF = model.embedding(read.inputs_TB[at + 1 :])
     state = State(step.hidden_BH.unsqueeze(0), cell_1BH)
@@ -184,7 +183,7 @@ def loss_from(model: LanguageModel, read: Excerpts, step: Step, at: int) -> floa
 @pytest.mark.parametrize("cell", CELLS)
 @torch.no_grad()
 def test_gradients_agree_with_finite_differences(cell: str) -> None:
-    """Move one number of one state a little, read on, and see what becomes of the loss."""
+    """The gradients are those of finite differences in single entries of the states."""
     model, read, lag, nudge = network(cell), excerpts(rows=1), 5, 1e-5
     (flow,) = gradient_flow(model, read, lag)
     at = len(read.inputs_TB) - 1 - lag
@@ -196,7 +195,7 @@ def test_gradients_agree_with_finite_differences(cell: str) -> None:
         for unit in range(WIDTH):
             move_BH = torch.zeros(1, WIDTH, dtype=torch.float64)
             move_BH[0, unit] = nudge
-            # A cell that is moved shows in the hidden state of its own step as well.
+            # A change of the cell state also changes the hidden state of its step.
             up, down = (moved(step, what, sign * move_BH) for sign in (1, -1))
             change = loss_from(model, read, up, at) - loss_from(model, read, down, at)
             squares += (change / (2 * nudge)) ** 2
@@ -212,7 +211,7 @@ def moved(step: Step, what: str, move_BH: Tensor) -> Step:
 
 
 def test_every_layer_has_a_flow_and_all_excerpts_count() -> None:
-    """The mean over many excerpts, read some at a time, is the mean over them one by one."""
+    """The mean over batches is the mean over single excerpts."""
     model, read = network("lstm", layers=2), excerpts(rows=40)
     together = gradient_flow(model, read, LAGS)
     assert len(together) == 2
@@ -226,7 +225,7 @@ def test_every_layer_has_a_flow_and_all_excerpts_count() -> None:
 
 
 def test_recurrent_weights_are_scaled_to_a_spectral_radius() -> None:
-    """By which gradients explode or vanish."""
+    """The spectral radius after scaling is the given one."""
     model = network("elman")
     scale_to_radius(model, 1.5)
     assert spectral_radius(weight(model, "weight_hh")) == pytest.approx(1.5)

@@ -1,4 +1,4 @@
-"""Evaluation: lanes read side by side give what reading one document after the other gives."""
+"""Likelihood: parallel columns give the same result as one document after the other."""
 
 import math
 import time
@@ -21,7 +21,7 @@ TOKENIZER = train_word_tokenizer([TEXT], vocabulary=None)
 
 
 def network(cell: Cell = "lstm") -> LanguageModel:
-    """Untrained, but with weights and a first state large enough to matter; dropout set."""
+    """Untrained, with large weights and initial state, and with dropout."""
     torch.manual_seed(1)
     model = LanguageModel(
         LanguageModelArchitecture(
@@ -35,8 +35,8 @@ def network(cell: Cell = "lstm") -> LanguageModel:
     return model
 
 
-def plainly(model: LanguageModel, stream: Stream) -> float:
-    """Nats of all documents, each read whole from the first state."""
+def reference_nats(model: LanguageModel, stream: Stream) -> float:
+    """Nats of all documents, each read alone from the initial state."""
     model.eval()
     nats = 0.0
     with torch.no_grad():
@@ -49,76 +49,76 @@ def plainly(model: LanguageModel, stream: Stream) -> float:
 
 
 @pytest.mark.parametrize("cell", ["elman", "gru", "lstm"])
-@pytest.mark.parametrize("lanes", [1, 5])
-def test_short_documents_are_exact_in_any_number_of_lanes(cell: Cell, lanes: int) -> None:
-    """Every lane begins early enough to have read the whole document it begins in."""
+@pytest.mark.parametrize("columns", [1, 5])
+def test_short_documents_are_exact_in_any_number_of_columns(cell: Cell, columns: int) -> None:
+    """Every column begins early enough to have read the whole document it begins in."""
     stream = build_stream([*TEXT.split("\n")[:60], "x"], TOKENIZER)
     model = network(cell)
-    found = likelihood(model, split_into_columns(stream, lanes=lanes), "float32")
-    assert found.count == len(stream)
-    assert found.nats == pytest.approx(plainly(model, stream), rel=1e-5)
+    result = likelihood(model, split_into_columns(stream, columns=columns), "float32")
+    assert result.count == len(stream)
+    assert result.nats == pytest.approx(reference_nats(model, stream), rel=1e-5)
 
 
-def test_one_lane_is_exact_for_a_long_document() -> None:
-    """And many lanes, with a run-in, come near."""
+def test_one_column_is_exact_for_a_long_document() -> None:
+    """And many columns, with a burn-in, come close."""
     stream = build_stream([TEXT], TOKENIZER)
     model = network()
-    exact = plainly(model, stream)
-    assert likelihood(model, split_into_columns(stream, lanes=1), "float32").nats == pytest.approx(
-        exact
-    )
-    near = likelihood(model, split_into_columns(stream, lanes=4, run_in=64), "float32")
+    exact = reference_nats(model, stream)
+    assert likelihood(
+        model, split_into_columns(stream, columns=1), "float32"
+    ).nats == pytest.approx(exact)
+    near = likelihood(model, split_into_columns(stream, columns=4, burn_in=64), "float32")
     assert near.count == len(stream)
     assert near.nats == pytest.approx(exact, rel=2e-3)
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_every_token_has_its_loss_in_the_order_of_the_text(lanes: int) -> None:
-    """However many lanes are read: document by document they add up to what each costs alone."""
+@pytest.mark.parametrize("columns", [1, 3])
+def test_every_token_has_its_loss_in_the_order_of_the_text(columns: int) -> None:
+    """However many columns are read: document by document they add up to what each costs alone."""
     documents = TEXT.split("\n")[:20]
     model, stream = network().train(), build_stream(documents, TOKENIZER)
-    losses_N = token_losses(model, split_into_columns(stream, lanes=lanes), "float32")
+    losses_N = token_losses(model, split_into_columns(stream, columns=columns), "float32")
     assert len(losses_N) == len(stream)
     assert model.training
     for begin, text_ in zip(stream.borders_D, documents, strict=True):
         alone = build_stream([text_], TOKENIZER)
-        found = float(losses_N[begin : begin + len(alone)].sum())
-        assert found == pytest.approx(plainly(model, alone), rel=1e-4)
+        nats = float(losses_N[begin : begin + len(alone)].sum())
+        assert nats == pytest.approx(reference_nats(model, alone), rel=1e-4)
 
 
 def test_a_limit_counts_about_so_many_predictions() -> None:
     """Spread over the stream."""
     stream = build_stream([TEXT], TOKENIZER)
-    reading = split_into_columns(stream, lanes=8, limit=100)
-    assert 96 <= reading.count <= 104
-    assert (reading.counted(0, reading.steps).sum(dim=0) > 0).all()
+    batches = split_into_columns(stream, columns=8, limit=100)
+    assert 96 <= batches.count <= 104
+    assert (batches.counted(0, batches.steps).sum(dim=0) > 0).all()
 
 
 def test_the_network_is_left_in_its_mode() -> None:
-    """Dropout is off while it is measured, and on again when it trains on."""
+    """Dropout is off during evaluation and on again afterwards."""
     model = network().train()
-    reading = split_into_columns(build_stream([TEXT], TOKENIZER))
-    assert likelihood(model, reading, "float32") == likelihood(model, reading, "float32")
+    batches = split_into_columns(build_stream([TEXT], TOKENIZER))
+    assert likelihood(model, batches, "float32") == likelihood(model, batches, "float32")
     assert model.training
 
 
-def test_a_deadline_ends_the_reading_with_something_counted() -> None:
-    """Even one that has passed."""
+def test_a_deadline_ends_the_evaluation_once_anything_is_counted() -> None:
+    """A deadline in the past ends it after the first block that counts."""
     stream = build_stream([TEXT], TOKENIZER)
-    found = likelihood(
-        network(), split_into_columns(stream, lanes=1), "float32", deadline=time.monotonic() - 1
+    result = likelihood(
+        network(), split_into_columns(stream, columns=1), "float32", deadline=time.monotonic() - 1
     )
-    assert 0 < found.count < len(stream)
+    assert 0 < result.count < len(stream)
 
 
-def test_figures_of_an_evaluation_agree_with_each_other() -> None:
-    """They are one sum of nats, divided by what people divide by."""
+def test_metrics_of_an_evaluation_agree_with_each_other() -> None:
+    """All are one sum of nats divided by a count."""
     documents = [text(5), "ünknown wörds"]
-    found = evaluate_language_model(network(), TOKENIZER, documents).figures
-    nats = found["loss"] * found["tokens"]
-    assert found["perplexity"] == pytest.approx(math.exp(found["loss"]))
-    assert found["words"] == sum(len(document.split()) for document in documents)
-    assert math.log(found["word_perplexity"]) * found["words"] == pytest.approx(nats)
-    assert found["bits_per_byte"] * found["bytes"] * math.log(2) == pytest.approx(nats)
-    assert found["bytes"] == found["characters"] + 2
-    assert found["unknown_share"] == pytest.approx(2 / found["tokens"])
+    metrics = evaluate_language_model(network(), TOKENIZER, documents).metrics
+    nats = metrics["loss"] * metrics["tokens"]
+    assert metrics["perplexity"] == pytest.approx(math.exp(metrics["loss"]))
+    assert metrics["words"] == sum(len(document.split()) for document in documents)
+    assert math.log(metrics["word_perplexity"]) * metrics["words"] == pytest.approx(nats)
+    assert metrics["bits_per_byte"] * metrics["bytes"] * math.log(2) == pytest.approx(nats)
+    assert metrics["bytes"] == metrics["characters"] + 2
+    assert metrics["unknown_share"] == pytest.approx(2 / metrics["tokens"])

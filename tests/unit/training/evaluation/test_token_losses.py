@@ -1,4 +1,4 @@
-"""Losses by frequency and by place: every prediction in the right bin, none lost."""
+"""Losses by token frequency and by position: every prediction is in its bin."""
 
 import numpy as np
 import pytest
@@ -14,24 +14,24 @@ from training.evaluation.token_losses import by_frequency, by_position, targets_
 
 
 def test_words_are_sorted_by_their_rank_in_training() -> None:
-    """The id of a word is its rank; unknown words and document ends stand apart."""
+    """The id of a word is its rank; [UNK] and [END] have bins of their own."""
     tokenizer = train_word_tokenizer(["a a a a b b b c c d" + " e" * 9], vocabulary=None)
     stream = build_stream(["a e zebra", "a"], tokenizer)
     losses_N = np.arange(1.0, len(stream) + 1)
-    found = by_frequency(stream, losses_N, tokenizer)
-    bins = {found.label: found for found in found.bins}
-    assert "training" in found.basis
+    result = by_frequency(stream, losses_N, tokenizer)
+    bins = {bin_.label: bin_ for bin_ in result.bins}
+    assert "training" in result.basis
     assert bins["[UNK]"].loss == 3.0  # zebra
     assert (bins["[END]"].tokens, bins["[END]"].loss) == (2, (4.0 + 6.0) / 2)
-    assert sum(found.tokens for found in found.bins) == len(stream)
+    assert sum(bin_.tokens for bin_ in result.bins) == len(stream)
     (rank,) = tokenizer.encode(" e")
     assert rank == 1
     assert bins["1–3"].tokens >= 1
 
 
 @pytest.mark.parametrize("kind", ["word", "char", "bpe"])
-def test_no_loss_is_lost(kind: str) -> None:
-    """The bins of both kinds add up to the whole, for every kind of token."""
+def test_the_bins_add_up(kind: str) -> None:
+    """Tokens and losses of the bins add up to the total, for every kind of tokenizer."""
     texts = [text(30), "Ünknown; 1", "x"]
     tokenizer = {
         "word": lambda: train_word_tokenizer(texts[:1], vocabulary=None),
@@ -41,39 +41,39 @@ def test_no_loss_is_lost(kind: str) -> None:
     stream = build_stream(texts, tokenizer)
     losses_N = np.random.default_rng(1).random(len(stream))
     for bins in (by_frequency(stream, losses_N, tokenizer).bins, by_position(stream, losses_N)):
-        assert sum(found.tokens for found in bins) == len(stream)
-        total = sum(found.tokens * found.loss for found in bins)
+        assert sum(bin_.tokens for bin_ in bins) == len(stream)
+        total = sum(bin_.tokens * bin_.loss for bin_ in bins)
         assert total == pytest.approx(losses_N.sum())
 
 
-def test_pieces_of_words_are_sorted_by_how_often_they_stand_there() -> None:
-    """A byte pair encoding says nothing of its training text; the most frequent come first."""
+def test_byte_pairs_are_sorted_by_their_count_in_the_text() -> None:
+    """Ids of byte pairs give no rank; the most frequent tokens come first."""
     tokenizer = train_bpe_tokenizer([text(30)], vocabulary=258)
     stream = build_stream(["aaaaaaab"], tokenizer)
-    found = by_frequency(stream, np.ones(len(stream)), tokenizer)
-    assert "this text" in found.basis
-    assert [(found.label, found.tokens) for found in found.bins] == [
+    result = by_frequency(stream, np.ones(len(stream)), tokenizer)
+    assert "this text" in result.basis
+    assert [(bin_.label, bin_.tokens) for bin_ in result.bins] == [
         ("4–10", 7),
         ("1–3", 1),
         ("[END]", 1),
     ]
 
 
-def test_places_begin_anew_in_every_document() -> None:
-    """The first token of each is at place 1, its [END] one place after the last token."""
+def test_positions_start_at_1_in_every_document() -> None:
+    """The [END] of a document has the position after its last token."""
     tokenizer = train_word_tokenizer(["a b c d"], vocabulary=None)
     stream = build_stream(["a b c", "d"], tokenizer)
     assert [tokenizer.text_of(int(token)) for token in targets_of(stream)][:3] == ["a", " b", " c"]
     losses_N = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
-    found = {bin_.label: (bin_.tokens, bin_.loss) for bin_ in by_position(stream, losses_N)}
-    assert found == {"1": (2, 3.0), "2–3": (3, (2 + 3 + 6) / 3), "4–7": (1, 4.0)}
+    bins = {bin_.label: (bin_.tokens, bin_.loss) for bin_ in by_position(stream, losses_N)}
+    assert bins == {"1": (2, 3.0), "2–3": (3, (2 + 3 + 6) / 3), "4–7": (1, 4.0)}
 
 
-def test_of_a_few_predictions_no_certainty_is_told() -> None:
-    """Of more, the standard error of their mean."""
+def test_few_predictions_have_no_standard_error() -> None:
+    """More have the standard error of their mean."""
     tokenizer = train_word_tokenizer(["a"], vocabulary=None)
     stream = build_stream(["a" for _ in range(8)], tokenizer)
     first, second = by_position(stream, np.tile([1.0, 3.0], 8))
     assert (first.error, second.error) == (0.0, 0.0)
     few = by_position(build_stream(["a"], tokenizer), np.array([1.0, 3.0]))
-    assert [found.error for found in few] == [None, None]
+    assert [bin_.error for bin_ in few] == [None, None]

@@ -1,0 +1,87 @@
+"""Plots: any text as a label, and number formats of axes."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from training.errors import OutputError
+from training.reports.plotting import (
+    BLACK,
+    COLOR_CYCLE,
+    GRAY,
+    draw_plot,
+    format_integers,
+    power_of_ten,
+    require_matplotlib,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def label(text: str) -> Callable[["Figure"], None]:
+    """Paints a plot with that text in it."""
+
+    def paint(figure: "Figure") -> None:
+        axes = figure.subplots()
+        axes.bar([text], [1.0])
+        axes.set_xlabel(text)
+
+    return paint
+
+
+@pytest.mark.parametrize("text", ["plain", "$5 and $6_", "語言 \N{GRINNING FACE}", "a\\b{c}"])
+def test_any_text_can_be_a_label(text: str) -> None:
+    """Dollar signs start no formula, and letters that the font lacks cause no warning."""
+    assert draw_plot(text, label(text)).startswith(PNG)
+
+
+@pytest.mark.parametrize("color", [*COLOR_CYCLE, GRAY, BLACK])
+def test_colors_are_legible_on_white(color: str) -> None:
+    """The contrast ratio of WCAG 2 is at least 4.5."""
+    channels = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    assert 1.05 / (luminance + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.25, "0.25"),
+        (1e-5, "10⁻⁵"),
+        (3e-5, "3·10⁻⁵"),
+        (-2.5e-10, "-2.5·10⁻¹⁰"),
+        (9.99e-5, "10⁻⁴"),
+        (2e7, "2·10⁷"),
+    ],
+)
+def test_small_and_large_numbers_have_an_exponent(value: float, text: str) -> None:
+    """The exponent is raised, and a factor of one is left out."""
+    assert power_of_ten(value) == text
+
+
+def test_axes_of_counts_have_integer_ticks() -> None:
+    """A short axis has no tick at one half, and large numbers have commas."""
+    from matplotlib.figure import Figure
+
+    for last, expected in ((3, ["0", "1", "2", "3"]), (2000, ["0", "500", "1,000", "1,500"])):
+        axes = Figure().subplots()
+        axes.plot([0, last], [0, 1])
+        format_integers(axes.xaxis)
+        ticks = axes.xaxis.get_major_formatter().format_ticks(list(axes.get_xticks()))
+        assert set(expected) <= set(ticks)
+        assert len(set(ticks)) == len(ticks)
+
+
+def test_missing_matplotlib_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what to install, and which option can be left out."""
+    monkeypatch.setattr("training.reports.plotting.find_spec", {}.get)
+    with pytest.raises(OutputError, match=r"^--out: .*pip install matplotlib.*leave --out out"):
+        require_matplotlib("--out")
+    with pytest.raises(OutputError, match=r"^plots need .*pip install matplotlib`$"):
+        require_matplotlib()
