@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import re
+import shlex
 from pathlib import Path, PurePosixPath
 
 import pytest
 
+from benchmarks.__main__ import parsed as parse_benchmark
 from docs.generate.pages import COPIED, GENERATED
 from model.manifest import FORMAT_VERSION
 from service.engine.states.state_token import VERSION
@@ -19,6 +21,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)\s]*)?\)|!\[[^\]]*\]\(([^)\s]+)
 SOURCE = re.compile(
     r"`((?:model|training|service|benchmarks|tests|docs|docker|examples)/[\w./-]*)`"
 )
+BENCHMARK = re.compile(r"`python -m benchmarks ([^`]+)`")
 OBJECT = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
 # Error types as the tables and the raised errors of the service spell them.
 ERROR_TYPE = re.compile(r'\b([45]\d\d)(?::|,) "([a-z_]+)"')
@@ -62,6 +65,12 @@ def test_public_names_exist(name: str) -> None:
     """Every name of the Python API can be imported from the module that the page shows."""
     module, _, attribute = name.rpartition(".")
     assert getattr(importlib.import_module(module), attribute).__doc__
+
+
+@pytest.mark.parametrize("command", BENCHMARK.findall(PAGES["docs/performance.md"]))
+def test_figures_can_be_measured_again(command: str) -> None:
+    """The parser of the benchmarks accepts the command beside each figure."""
+    parse_benchmark(shlex.split(command))
 
 
 def test_every_error_type_has_its_remedy() -> None:
