@@ -21,7 +21,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install native serve test sanitize check format bench models lock readme image \
+.PHONY: help install native serve test sanitize check format bench models lock readme openapi docs image \
   image-test compose-up compose-down clean
 
 help: ## list the targets
@@ -84,6 +84,10 @@ $(VENV)/.bench.stamp: requirements-bench.lock $(VENV)/.dev.stamp
 	$(PIP) $(LOCKED) requirements-bench.lock
 	@touch $@
 
+$(VENV)/.docs.stamp: requirements-docs.lock $(VENV)/.dev.stamp
+	$(PIP) $(LOCKED) requirements-docs.lock
+	@touch $@
+
 # --- Work ------------------------------------------------------------------------------------
 
 serve: $(VENV)/.native.stamp ## serve MODELS on HOST:PORT
@@ -108,8 +112,14 @@ sanitize: $(VENV)/.dev.stamp ## run the kernel's tests under sanitizers (g++)
 	  ASAN_OPTIONS=detect_leaks=0 UNROLL_NATIVE_LIBRARY=$(SANITIZED)/service/kernel/native/lib/libunroll.so \
 	  $(RUN) -m pytest tests/unit/service/kernel -k "not torch and not Sampler-"
 
-readme: $(VENV)/.dev.stamp ## write the answers in README.md again, as the service gives them
+readme: $(VENV)/.dev.stamp ## write the answers in README.md and docs/ again, as the service gives them
 	$(RUN) -m tests.readme.rewrite
+
+openapi: $(VENV)/.dev.stamp ## write docs/openapi.json and docs/images/packages.svg again
+	$(RUN) -m docs.generate
+
+docs: $(VENV)/.docs.stamp ## build the documentation into build/site, strictly and offline
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
 
 format: $(VENV)/.dev.stamp ## rewrite the sources as `make check` wants them
 	$(RUN) -m ruff check --fix .
@@ -177,6 +187,7 @@ lock: ## write the lock files again from pyproject.toml (UPGRADE=1: newest versi
 	$(call compile,requirements.lock)
 	$(call compile,requirements-dev.lock,--extra dev --constraint requirements.lock)
 	$(call compile,requirements-bench.lock,--extra dev --extra bench --constraint requirements-dev.lock)
+	$(call compile,requirements-docs.lock,--extra dev --extra docs --constraint requirements-dev.lock)
 
 clean: ## remove caches and build products (the environment stays: rm -r .venv)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist ./*.egg-info

@@ -1,1 +1,1 @@
-"""The README's commands and answers, run and compared; ``make readme`` writes the answers again."""
+"""Runs the commands of the documentation and compares the answers; ``make readme`` writes them."""

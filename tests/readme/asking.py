@@ -1,4 +1,4 @@
-"""Runs the README's curl commands, in their order, against a service of the pretrained models."""
+"""Runs the curl commands of a page, in their order, against a service of the pretrained models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SECONDS = 60
 
 
 class Reader:
-    """Someone who types one command after the other, and keeps the state that was last returned."""
+    """Runs commands one after the other, and keeps the state that was last returned."""
 
     def __init__(self, port: int) -> None:
         self._address = f"http://127.0.0.1:{port}"

@@ -1,7 +1,8 @@
 """The examples of a Markdown file: commands in ``sh`` blocks, each with the answer below it.
 
 In an answer floating-point numbers have four digits, the blank lines of a stream are left out, and
-" ..." stands for what is cut off.
+" ..." stands for the rest of a line. The line ``<!-- not run: REASON -->`` above a block marks
+commands that no test can run.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 PROGRAMS = ("curl", "docker", "make", "python", ".venv/bin/python", "torchrun")
 CUT = " ..."
+NOT_RUN = re.compile(r"<!-- not run: (\S.*) -->")
 STATE_SHOWN = 12
 """Characters of a state token that are printed."""
 DIGITS = 4
@@ -23,11 +25,15 @@ DIGITS = 4
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, the number of its first line and its lines."""
+    """A fenced block: its language, the number of its first line and its lines.
+
+    ``not_run`` is the reason why no test runs it; empty for the others.
+    """
 
     language: str
     start: int
     lines: tuple[str, ...]
+    not_run: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,24 +63,26 @@ def blocks(text: str) -> Iterator[Block]:
     fences = [number for number, line in enumerate(lines) if line.startswith("```")]
     for opening, closing in zip(fences[::2], fences[1::2], strict=True):
         language = lines[opening].removeprefix("```").strip()
-        yield Block(language, opening + 1, tuple(lines[opening + 1 : closing]))
+        mark = NOT_RUN.fullmatch(lines[opening - 1]) if opening else None
+        inside = tuple(lines[opening + 1 : closing])
+        yield Block(language, opening + 1, inside, mark[1] if mark else "")
 
 
 def examples(text: str) -> list[Example]:
-    """All commands of a text, in their order, with their answers."""
-    found: list[Example] = []
+    """All commands of a text that are run, in their order, with their answers."""
+    commands: list[Example] = []
     for block in blocks(text):
-        if block.language != "sh":
+        if block.language != "sh" or block.not_run:
             continue
-        starts = [at for at, line in enumerate(block.lines) if line.split(" ")[0] in PROGRAMS]
+        starts = [n for n, line in enumerate(block.lines) if line.split(" ")[0] in PROGRAMS]
         for start, end in zip(starts, [*starts[1:], len(block.lines)], strict=True):
             answer = tuple(line for line in block.lines[start + 1 : end] if line)
-            found.append(Example(block.lines[start], block.start + start, answer))
-    return found
+            commands.append(Example(block.lines[start], block.start + start, answer))
+    return commands
 
 
 def formatted(answer: str) -> list[str]:
-    """The lines of an answer as the README prints them."""
+    """The lines of an answer as the documentation prints them."""
     return [_formatted_line(line) for line in answer.split("\n") if line]
 
 
@@ -95,16 +103,13 @@ def difference(expected: tuple[str, ...], actual: list[str]) -> str:
         return f"no line begins with {beginning!r}"
     if len(expected) != len(actual):
         return f"{len(expected)} lines expected, {len(actual)} came"
-    for one, other in zip(expected, actual, strict=True):
-        found = _line_difference(one, other)
-        if found:
-            return found
-    return ""
+    lines = zip(expected, actual, strict=True)
+    return next(filter(None, (_line_difference(*pair) for pair in lines)), "")
 
 
 def with_state(command: str, state: str) -> str:
     """The command with a whole state token in place of a shortened one."""
-    return re.sub(r'("state": ")[^"]* \.\.\.(?=")', lambda found: found[1] + state, command)
+    return re.sub(r'("state": ")[^"]* \.\.\.(?=")', lambda match: match[1] + state, command)
 
 
 def shown_state(state: str) -> str:
@@ -147,10 +152,10 @@ def _line_difference(expected: str, actual: str) -> str:
         return "" if expected == actual else f"{expected!r} expected, {actual!r} came"
     if not actual.startswith(prefix + "{"):
         return f"JSON expected, {actual!r} came"
-    one, other = (
+    expected_value, actual_value = (
         json.loads(line.removeprefix(prefix), parse_float=Decimal) for line in (expected, actual)
     )
-    return _value_difference(one, other, "answer")
+    return _value_difference(expected_value, actual_value, "answer")
 
 
 def _value_difference(expected: Any, actual: Any, place: str) -> str:
@@ -158,8 +163,8 @@ def _value_difference(expected: Any, actual: Any, place: str) -> str:
         pairs = [(expected[name], actual[name], f"{place}.{name}") for name in expected]
     elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
         pairs = [
-            (one, other, f"{place}[{at}]")
-            for at, (one, other) in enumerate(zip(expected, actual, strict=True))
+            (*items, f"{place}[{index}]")
+            for index, items in enumerate(zip(expected, actual, strict=True))
         ]
     elif _same(expected, actual):
         return ""

@@ -1,12 +1,13 @@
-"""``python -m tests.readme.rewrite``: asks the service again and writes its answers into README.md.
+"""``python -m tests.readme.rewrite``: requests all examples again and writes their answers.
 
-Commands stay as they are, but for the beginning of a state token that one of them repeats.
+Commands stay as they are, except for the beginning of a state token that a command repeats.
 """
 
 from __future__ import annotations
 
 from tests.readme.asking import Reader
 from tests.readme.examples import cut_as, examples, formatted, shown_state, with_state
+from tests.readme.pages import PAGES, requests
 from tests.support.repository import ROOT
 from tests.support.service.process import RunningService
 
@@ -27,11 +28,12 @@ def rewritten(text: str, reader: Reader) -> str:
 
 
 def main() -> None:
-    """Rewrites README.md in place."""
-    readme = ROOT / "README.md"
-    with RunningService(ROOT / "pretrained") as service:
-        text = rewritten(readme.read_text(encoding="utf-8"), Reader(service.port))
-    readme.write_text(text, encoding="utf-8")
+    """Rewrites the pages in place. Each page has a service of its own, so its cache is empty."""
+    for page, text in PAGES.items():
+        if requests(page):
+            with RunningService(ROOT / "pretrained") as service:
+                answered = rewritten(text, Reader(service.port))
+            (ROOT / page).write_text(answered, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The files that the README's commands read, made up and small."""
+"""Small synthetic files that the commands of the documentation read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LABELED = {"positive": "a {} film", "negative": "a dull {} story", "neutral": "t
 
 
 def write_small_inputs(directory: Path) -> None:
-    """Text, labeled documents with a label for what belongs to no other, and minimal pairs."""
+    """Text, labeled documents with an out-of-scope label, and minimal pairs."""
     chance = random.Random(0)
     sentences = [f"the {noun} of the country {_verb(noun)} good ." for noun in NOUNS]
     for name in ("mytext.txt", "other.txt"):

@@ -1,10 +1,10 @@
-"""The comparison of printed answers sees what differs and nothing else."""
+"""The comparison of printed answers reports differences and nothing else."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.readme.examples import cut_as, difference, examples, formatted, with_state
+from tests.readme.examples import blocks, cut_as, difference, examples, formatted, with_state
 
 PAGE = """
 ```sh
@@ -16,16 +16,22 @@ make one && make two
 ```text
 curl nothing
 ```
+
+<!-- not run: needs a network -->
+```sh
+curl http://y
+```
 """
 
 
 def test_commands_and_their_answers() -> None:
-    """Lines below a command are its answer; blocks that are no commands are passed by."""
+    """Lines below a command are its answer; other blocks and marked ones are left out."""
     asked, made = examples(PAGE)
     assert asked.calls == [["curl", "http://x"]]
     assert asked.answer == ('{"a":1}',)
     assert made.calls == [["make", "one"], ["make", "two"]]
     assert made.answer == ()
+    assert [block.not_run for block in blocks(PAGE)] == ["", "", "needs a network"]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +67,7 @@ def test_answers_that_agree(printed: str, came: str) -> None:
     ],
 )
 def test_answers_that_differ(printed: str, came: str) -> None:
-    """A digit, a name, a kind or a line that is another one is told."""
+    """Another digit, name, type or line is a difference."""
     assert difference((printed,), [came])
     assert difference((printed,), [])
 

@@ -1,4 +1,4 @@
-"""Every command of the README runs, and every answer is what the pretrained models give."""
+"""Every command of the documentation runs, and every answer is that of the pretrained models."""
 
 from __future__ import annotations
 
@@ -6,70 +6,58 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic_settings import CliApp
 
 from benchmarks.__main__ import parsed as parse_benchmark
+from service.backend.settings import Settings
 from tests.readme.asking import Reader
-from tests.readme.examples import Example, blocks, difference, examples, formatted
+from tests.readme.examples import blocks, difference, examples, formatted
+from tests.readme.pages import PAGES, requests
 from tests.readme.small_inputs import write_small_inputs
 from tests.support.repository import ROOT
 from tests.support.service.process import RunningService
 from training.commands.cli import build_parser
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = examples(README)
-PAGES = {
-    path.name: path.read_text(encoding="utf-8")
-    for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-}
 CALLS = [call for page in PAGES.values() for example in examples(page) for call in example.calls]
-# What trains for minutes is trained for one pass; the rest is what the README says.
+# A budget of minutes becomes one pass over the data; all other options are those of the page.
 SHORT = ("--epochs", "1")
-# Commands whose work takes minutes, whatever the input; other tests run them on small ones.
+# Commands that take minutes for any input; other tests run them on small networks.
 ONLY_PARSED = ("gradients",)
 
 
-def python_calls(*modules: str) -> list[list[str]]:
-    """The arguments of every ``python -m MODULE``, the module first."""
-    found = []
+def python_calls(module: str) -> list[list[str]]:
+    """The arguments of every ``python -m MODULE``, each once, the module first."""
+    commands = []
     for call in CALLS:
         if "-m" in call and Path(call[0]).name in {"python", "torchrun"}:
             arguments = call[call.index("-m") + 1 :]
-            if arguments[0] in modules:
-                found.append(arguments)
-    return found
-
-
-@pytest.fixture(scope="module")
-def reader() -> Iterator[Reader]:
-    """Who asks a service of the pretrained models with its default settings."""
-    with RunningService(ROOT / "pretrained") as service:
-        yield Reader(service.port)
+            if arguments[0] == module and arguments not in commands:
+                commands.append(arguments)
+    return commands
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-@pytest.mark.parametrize(
-    "example",
-    [example for example in EXAMPLES if example.calls[0][0] == "curl"],
-    ids=lambda example: f"line {example.line + 1}",
-)
-def test_answers(reader: Reader, example: Example) -> None:
-    """Curl gets the answer that is printed below it; ``make readme`` brings answers up to date."""
-    assert example.answer
-    found = difference(example.answer, formatted(reader.ask(example)))
-    assert not found, f"README.md, line {example.line + 1}: {found}; `make readme` mends it"
+@pytest.mark.parametrize("page", [page for page in PAGES if requests(page)])
+def test_answers(page: str) -> None:
+    """Curl gets the answers that the page prints; ``make readme`` brings them up to date."""
+    with RunningService(ROOT / "pretrained") as service:
+        reader = Reader(service.port)
+        for example in requests(page):
+            assert example.answer, f"{page}, line {example.line + 1}: no answer is printed"
+            wrong = difference(example.answer, formatted(reader.ask(example)))
+            assert not wrong, f"{page}, line {example.line + 1}: {wrong}; run `make readme`"
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_says_what_it_holds(page: str) -> None:
-    """A block is commands (sh), a program (python) or neither (text), so that none is passed by."""
+    """A block is commands (sh), a program (python) or neither (text), so that none is left out."""
     commands = {example.line for example in examples(PAGES[page])}
     for block in blocks(PAGES[page]):
         assert block.language in {"sh", "python", "text"}, f"{page}, line {block.start}"
-        if block.language == "sh":
+        if block.language == "sh" and not block.not_run:
             assert block.start in commands, f"{page}, line {block.start + 1} is no command"
 
 
@@ -77,7 +65,7 @@ def test_every_block_says_what_it_holds(page: str) -> None:
 def test_programs_run(page: str) -> None:
     """A block of Python runs in the repository as it is printed."""
     for block in blocks(PAGES[page]):
-        if block.language == "python":
+        if block.language == "python" and not block.not_run:
             program = "\n".join(block.lines)
             subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=ROOT, check=True)
 
@@ -103,6 +91,12 @@ def test_benchmarks_take_the_options(arguments: list[str]) -> None:
     parse_benchmark(arguments[1:])
 
 
+@pytest.mark.parametrize("arguments", python_calls("service"), ids=" ".join)
+def test_service_takes_the_options(arguments: list[str]) -> None:
+    """The settings of the service accept every command."""
+    CliApp.run(Settings, cli_args=arguments[1:])
+
+
 @pytest.mark.timeout(600)
 def test_training_runs(tmp_path: Path) -> None:
     """The commands that train, evaluate and serve work one after the other, on small inputs."""
@@ -116,11 +110,11 @@ def test_training_runs(tmp_path: Path) -> None:
 
 
 def _train(arguments: list[str], directory: Path) -> None:
-    """Runs a command of training. Where the README makes a model twice, the second replaces it."""
+    """Runs a command of training. A model that is trained twice is replaced the second time."""
     words = list(arguments)
     if "--minutes" in words:
-        at = words.index("--minutes")
-        del words[at : at + 2]
+        position = words.index("--minutes")
+        del words[position : position + 2]
     if words[1] in {"lm", "classifier"}:
         words += ["--overwrite", *SHORT]
     ended = subprocess.run(

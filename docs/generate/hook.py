@@ -1,0 +1,35 @@
+"""Hook of MkDocs: adds the generated pages to the site and fills in the table of metrics.
+
+MkDocs loads this file by its path, so the repository is put on the import path first.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mkdocs.structure.files import File  # type: ignore[import-not-found,unused-ignore]
+
+from docs.generate.metrics_table import metrics_table
+from docs.generate.pages import COPIED, GENERATED, copied_text
+
+METRICS = "<!-- generated: metrics -->"
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Adds the pages that are not files in docs/."""
+    for path, page in GENERATED.items():
+        files.append(File.generated(config, path, content=page()))
+    for path, source in COPIED.items():
+        files.append(File.generated(config, path, content=copied_text(source)))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Puts the table of metrics in place of its marker."""
+    if METRICS in markdown:
+        return markdown.replace(METRICS, metrics_table())
+    return markdown

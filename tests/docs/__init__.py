@@ -1,0 +1,1 @@
+"""The documentation: generated pages, links, the built site, the examples."""
