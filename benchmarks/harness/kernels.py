@@ -9,10 +9,10 @@ from typing import Literal
 
 import torch
 
-from model.architecture import LanguageModelArchitecture
+from model.architecture import GATE_BLOCKS, LanguageModelArchitecture
 from model.networks import LanguageModel
 from service.kernel.api.interface import Kernel
-from service.kernel.api.packing import GATES, Precision, padded
+from service.kernel.api.packing import Precision, padded
 from service.kernel.factory import make_kernel
 from service.kernel.native.kernel import TABLE_BYTES
 from service.kernel.native.library import NativeMissing, instruction_set
@@ -33,7 +33,7 @@ class KernelKind:
 
     def looks_up(self, architecture: LanguageModelArchitecture) -> bool:
         """Whether products of the first layer's inputs are looked up, not computed."""
-        row = GATES[architecture.cell] * padded(architecture.hidden)
+        row = GATE_BLOCKS[architecture.cell] * padded(architecture.hidden)
         return self.kernel == "native" and 4 * architecture.vocabulary * row <= TABLE_BYTES
 
     def make(

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.roofline.probe import Limits
-from model.architecture import LanguageModelArchitecture
-
-GATES = {"elman": 1, "gru": 3, "lstm": 4}
+from model.architecture import GATE_BLOCKS, LanguageModelArchitecture
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ def weights_per_step(architecture: LanguageModelArchitecture, *, looked_up: bool
     """
     a = architecture
     inputs = [0 if looked_up else a.embedding, *[a.hidden] * (a.layers - 1)]
-    recurrent = sum(GATES[a.cell] * a.hidden * (width + a.hidden) for width in inputs)
+    recurrent = sum(GATE_BLOCKS[a.cell] * a.hidden * (width + a.hidden) for width in inputs)
     projection = 0 if a.projection is None else a.hidden * a.projection
     return recurrent + projection + a.output_input * a.vocabulary
 

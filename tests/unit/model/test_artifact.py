@@ -241,7 +241,7 @@ def test_a_missing_file_is_named(saved: Path, tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"format_version": 2}, "format_version: this program reads version 1, not 2"),
+        ({"format_version": 2}, "format_version: this version reads 1, got 2"),
         ({"name": "../up"}, "name: expected letters"),
         ({"name": 3}, "name: expected text"),
         ({"kind": "painter"}, "kind: expected one of"),
@@ -250,7 +250,7 @@ def test_a_missing_file_is_named(saved: Path, tmp_path: Path, name: str) -> None
         ({"calibration": {"temperature": 0}}, "calibration.temperature: expected more than 0"),
         ({"metrics": {"perplexity": "low"}}, "metrics.perplexity: expected a number"),
         ({"files": {"weights.safetensors": "ab"}}, "expected 64 hexadecimal digits"),
-        ({"files": {}}, "holds no digest"),
+        ({"files": {}}, "has no digest"),
         ({"architecture": {"cell": "lstm"}}, "architecture.vocabulary: missing"),
         ({"architecture": []}, "architecture: expected an object"),
     ],
@@ -273,15 +273,15 @@ def test_a_wrong_manifest_is_refused(
         ("hidden", True, "architecture.hidden: expected a whole number"),
         ("layers", 1, "does not belong to the architecture"),
         ("layers", 3, "is missing"),
-        ("vocabulary", 99, "the architecture says vocabulary 99"),
+        ("vocabulary", 99, "expected 99 as in the architecture"),
         ("tied", False, "output.weight is missing"),
         ("tied", 1, "architecture.tied: expected true or false"),
         ("cell", "transformer", "architecture.cell: expected one of"),
-        ("projection", 5, "architecture.tied: the output layer reads 5"),
+        ("projection", 5, "architecture.tied: the output layer has width 5"),
         ("heads", 8, "architecture.heads: not a field"),
         ("cutoffs", [3, 99], "architecture.cutoffs: expected rising numbers"),
         ("cutoffs", "3", "architecture.cutoffs: expected a list of whole numbers"),
-        ("division", 4, "architecture.division: belongs to cutoffs"),
+        ("division", 4, "architecture.division: requires cutoffs"),
     ],
 )
 def test_weights_must_fit_the_architecture(

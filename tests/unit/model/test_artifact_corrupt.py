@@ -16,8 +16,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from model.artifact import LARGEST_WEIGHT, ArtifactError, load_artifact
-from model.errors import LONGEST_REASON
+from model.artifact import MAX_WEIGHT, ArtifactError, load_artifact
+from model.errors import MAX_REASON_LENGTH
 from model.networks import LanguageModel
 from tests.support.repository import ROOT
 from tests.unit.model.test_artifact import (
@@ -82,7 +82,7 @@ def with_header(header: Any) -> Callable[[bytes], bytes]:
         ({"metrics": dict.fromkeys(map(str, range(1001)), 1)}, "metrics: expected at most 1000"),
         ({"provenance": {"data": DEEP}}, "levels"),
         ({"provenance": {"data": {"bytes": HUGE}}}, "provenance.data.bytes: the number is too"),
-        ({"provenance": {"note": "\udfff"}}, "provenance.note: holds half"),
+        ({"provenance": {"note": "\udfff"}}, "provenance.note: has half"),
         ({"more": DEEP}, "levels"),
         ({"format_version": True}, "format_version"),
         ({"format_version": 1.0}, "format_version"),
@@ -102,7 +102,7 @@ def test_a_manifest_beyond_its_bounds_is_refused(
     with pytest.raises(ArtifactError, match=message) as refused:
         load_artifact(directory)
     assert refused.value.path == directory / "manifest.json"
-    assert len(refused.value.reason) <= LONGEST_REASON + 100
+    assert len(refused.value.reason) <= MAX_REASON_LENGTH + 100
     assert str(refused.value).isprintable()
 
 
@@ -234,7 +234,7 @@ def test_a_weights_file_that_is_none_is_refused(
         load_artifact(directory)
 
 
-@pytest.mark.parametrize("number", [LARGEST_WEIGHT * 1.01, -3.4e38, 3.4e38])
+@pytest.mark.parametrize("number", [MAX_WEIGHT * 1.01, -3.4e38, 3.4e38])
 def test_weights_that_no_training_gives_are_refused(
     saved: Path, tmp_path: Path, number: float
 ) -> None:
@@ -245,7 +245,7 @@ def test_weights_that_no_training_gives_are_refused(
     tensors["output.bias"][3] = number
     safetensors.torch.save_file(tensors, path)
     change_manifest(directory, files=digests_of(directory))
-    with pytest.raises(ArtifactError, match=r"tensor output\.bias holds numbers beyond 65504"):
+    with pytest.raises(ArtifactError, match=r"tensor output\.bias has values beyond 65504"):
         load_artifact(directory)
 
 
@@ -341,7 +341,7 @@ def test_the_largest_weights_still_give_numbers(tmp_path: Path) -> None:
     network = language_model("gru")
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.fill_(LARGEST_WEIGHT)
+            parameter.fill_(MAX_WEIGHT)
     save(tmp_path / "m", network)
     loaded = load_artifact(tmp_path / "m").network
     assert isinstance(loaded, LanguageModel)

@@ -68,7 +68,7 @@ def test_the_manifest_keeps_it() -> None:
     [
         ('"weight": 0.25', '"weight": "much"', r"calibration\.out_of_scope\.weight: expected a nu"),
         ('"label": "none"', '"label": 7', "label: expected text, got 7"),
-        ('"label": "none"', '"label": "a"', "a label stands there twice"),
+        ('"label": "none"', '"label": "a"', "expected each label once"),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_refused(old: str, new: str, told: str) -> None:

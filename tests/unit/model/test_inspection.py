@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from model.architecture import CELLS, Cell, LanguageModelArchitecture
-from model.inspection import GATES, STEPS, inspect, run_steps
+from model.inspection import CELL_FUNCTIONS, GATE_NAMES, inspect, run_steps
 from model.networks import LanguageModel
-from model.recurrent import MODULES, layer_weights
+from model.recurrent import TORCH_MODULES, layer_weights
 from model.regularization import Regularization
 from model.state import State
 
@@ -48,7 +48,7 @@ def assert_exact(found: Tensor | None, expected: Tensor) -> None:
 def test_states_are_those_of_torch_modules(cell: str, layers: int) -> None:
     """In float64, at every step, and for the last step in every layer, hidden and cell."""
     model = network(cell, layers)
-    reference = MODULES[cell](5, 7, layers).double()
+    reference = TORCH_MODULES[cell](5, 7, layers).double()
     reference.load_state_dict(model.recurrent.state_dict())
     tokens_TB, state = torch.randint(13, (9, 4)), model.initial_state(4)
     found = inspect(model, tokens_TB, state)
@@ -85,7 +85,7 @@ def test_gates_explain_the_states(cell: Cell) -> None:
     model = network(cell)
     steps = inspect(model, torch.randint(13, (9, 4)), model.initial_state(4))[0]
     for before, step in pairwise(steps):
-        assert tuple(step.gates) == GATES[cell]
+        assert tuple(step.gates) == GATE_NAMES[cell]
         for gate_BH in step.gates.values():
             assert gate_BH.shape == step.hidden_BH.shape
             assert ((gate_BH > 0) & (gate_BH < 1)).all()
@@ -108,7 +108,7 @@ def test_gradients_reach_every_step(cell: str) -> None:
     (found_BH,) = torch.autograd.grad(steps[-1].hidden_BH.sum(), middle.hidden_BH)
     hidden_BH = middle.hidden_BH.detach().requires_grad_()
     cell_1BH = None if middle.cell_BH is None else middle.cell_BH.detach().unsqueeze(0)
-    reference: Any = MODULES[cell](5, 7).double()
+    reference: Any = TORCH_MODULES[cell](5, 7).double()
     reference.load_state_dict(model.recurrent.state_dict())
     state = State(hidden_BH.unsqueeze(0), cell_1BH)
     out_TBH, _ = reference(model.embedding(tokens_TB[4:]), torch_state(state))
@@ -119,12 +119,12 @@ def test_gradients_reach_every_step(cell: str) -> None:
 
 def test_every_cell_can_be_inspected() -> None:
     """A cell that is added without its step and its gates is noticed here."""
-    assert set(GATES) == set(STEPS) == set(get_args(Cell))
+    assert set(GATE_NAMES) == set(CELL_FUNCTIONS) == set(get_args(Cell))
 
 
 def test_an_lstm_refuses_a_state_without_cell() -> None:
     """As the fused layers do."""
     weights = layer_weights(network("lstm").recurrent, "lstm", 0)
     state = State(torch.zeros(1, 1, 7, dtype=torch.float64))
-    with pytest.raises(ValueError, match="LSTM needs a state with a cell"):
+    with pytest.raises(ValueError, match="expected an LSTM state with cell states"):
         run_steps(weights, torch.zeros(1, 1, 5, dtype=torch.float64), state)

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from model.architecture import CELLS, POOLINGS, ClassifierArchitecture, LanguageModelArchitecture
 from model.networks import Classifier, LanguageModel
-from model.recurrent import MODULES
+from model.recurrent import TORCH_MODULES
 from model.regularization import Regularization
 from model.state import State
 
@@ -63,7 +63,7 @@ def torch_state(network: LanguageModel | Classifier, batch: int) -> Tensor | tup
 def test_logits_equal_torch_modules(cell: str, layers: int, shape: dict[str, Any]) -> None:
     """Every cell and depth gives what torch's module of all layers gives, with the same weights."""
     network = language_model(cell, layers, **shape)
-    reference = MODULES[cell](10, 12, layers)
+    reference = TORCH_MODULES[cell](10, 12, layers)
     reference.load_state_dict(network.recurrent.state_dict())
     tokens_TB = torch.randint(23, (9, 4))
     logits_TBV, state = network(tokens_TB, network.initial_state(4))
@@ -157,7 +157,7 @@ def test_lstm_begins_with_an_open_forget_gate() -> None:
 def test_classifier_encodes_as_torch_does(cell: str, bidirectional: bool) -> None:
     """The final hidden states are those of torch's module over packed sequences."""
     network = classifier(cell, bidirectional=bidirectional)
-    reference = MODULES[cell](10, 12, 2, bidirectional=bidirectional)
+    reference = TORCH_MODULES[cell](10, 12, 2, bidirectional=bidirectional)
     reference.load_state_dict(network.recurrent.state_dict())
     tokens_TB, lengths_B = torch.randint(23, (9, 3)), torch.tensor([9, 4, 1])
     packed = pack_padded_sequence(network.embedding(tokens_TB), lengths_B)
@@ -198,5 +198,5 @@ def test_classifier_learns_under_regularization() -> None:
 def test_an_lstm_refuses_a_state_without_cell() -> None:
     """A state of the wrong kind is told apart instead of silently broadcast."""
     network = language_model("lstm", 1)
-    with pytest.raises(ValueError, match="LSTM needs a state with a cell"):
+    with pytest.raises(ValueError, match="expected an LSTM state with cell states"):
         network(torch.zeros(1, 1, dtype=torch.long), State(torch.zeros(1, 1, 12)))

@@ -127,8 +127,8 @@ def test_tied_weights_are_the_embeddings(division: int) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"cutoffs": (5,)}, "division: belongs to cutoffs"),
-        ({"division": 4}, "division: belongs to cutoffs"),
+        ({"cutoffs": (5,)}, "division: requires cutoffs"),
+        ({"division": 4}, "division: requires cutoffs"),
         ({"cutoffs": (5,), "division": 0}, "division: expected a whole number"),
         ({"cutoffs": (5,), "division": True}, "division: expected a whole number"),
         ({"cutoffs": (0, 5), "division": 4}, "cutoffs: expected rising numbers from 1 to 38"),

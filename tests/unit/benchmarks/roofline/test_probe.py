@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.presets import LARGE, MEDIUM, SIZES, sized
-from benchmarks.roofline.bounds import GATES, Bound, bound, weights_per_step
+from benchmarks.roofline.bounds import Bound, bound, weights_per_step
 from benchmarks.roofline.probe import Limits, best, compiled, measured, parsed
-from model.architecture import CELLS, Cell
+from model.architecture import CELLS, GATE_BLOCKS, Cell
 from model.networks import LanguageModel
 
 SMALL_MACHINE = Limits("made up", 1, int8=1e9, float32=1e8, reads={1000: 1e6, 4000: 2e6})
@@ -30,7 +30,7 @@ def test_weights_are_those_of_the_matrices(cell: Cell) -> None:
 def test_what_is_looked_up_is_not_multiplied() -> None:
     """A table spares the first layer's input matrix, and that alone."""
     whole = weights_per_step(MEDIUM, looked_up=False)
-    assert whole - weights_per_step(MEDIUM, looked_up=True) == GATES["lstm"] * 650 * 650
+    assert whole - weights_per_step(MEDIUM, looked_up=True) == GATE_BLOCKS["lstm"] * 650 * 650
 
 
 def test_a_projection_makes_the_output_narrow() -> None:

@@ -140,9 +140,9 @@ def test_vocabulary_is_the_most_frequent() -> None:
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        (lambda: train_word_tokenizer(["a b"], vocabulary=10), "ask for 4 or fewer"),
+        (lambda: train_word_tokenizer(["a b"], vocabulary=10), "request 4 or fewer"),
         (lambda: train_word_tokenizer([""], vocabulary=None), "give more text"),
-        (lambda: train_char_tokenizer(["ab"], vocabulary=10), "ask for 4 or fewer"),
+        (lambda: train_char_tokenizer(["ab"], vocabulary=10), "request 4 or fewer"),
         (lambda: train_bpe_tokenizer(["ab"], vocabulary=100), "at least 258"),
         (lambda: train_bpe_tokenizer(["ab ab"], vocabulary=5000), "give more text"),
         (lambda: train_word_tokenizer(["a b"], vocabulary=2), "at least 3"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from model.tokenization.tokenizer import Tokenizer
-from model.tokenization.tokenizer_file import LONGEST_TOKEN
+from model.tokenization.tokenizer_file import MAX_TOKEN_LENGTH
 from model.tokenization.tokenizer_training import (
     extend_tokenizer,
     train_bpe_tokenizer,
@@ -141,7 +141,7 @@ HOSTILE: list[tuple[str, Place, Any]] = [
     ("word", ("model", "unk_token"), "[END]"),
     ("word", ("model", "vocab", "[END]"), 1),
     ("word", ("model", "vocab", "\ud800"), 1),
-    ("word", ("model", "vocab", "x" * (LONGEST_TOKEN + 1)), 1),
+    ("word", ("model", "vocab", "x" * (MAX_TOKEN_LENGTH + 1)), 1),
     ("char", ("model", "vocab", "two"), 1),
 ]
 
@@ -186,12 +186,12 @@ def test_a_text_that_the_library_gives_up_on_is_refused() -> None:
 
 def test_words_without_end_are_unknown_words() -> None:
     """No token stands for more characters than a file may hold, so training writes none."""
-    long = "x" * (LONGEST_TOKEN + 1)
+    long = "x" * (MAX_TOKEN_LENGTH + 1)
     texts = [f"{long} {long} short short"]
     for tokenizer in (
         train_word_tokenizer(texts, vocabulary=None, lossless=False),
         extend_tokenizer(word(lossless=False), texts, vocabulary=None, minimum_count=1),
         train_bpe_tokenizer(["ab" * 5000, CORPUS], vocabulary=290),
     ):
-        assert max(map(len, tokenizer.vocabulary())) <= LONGEST_TOKEN
+        assert max(map(len, tokenizer.vocabulary())) <= MAX_TOKEN_LENGTH
         assert len(tokenizer.encode("short")) >= 1

@@ -34,7 +34,7 @@ every_tokenizer = pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=
 @pytest.fixture(autouse=True)
 def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts are cut as if they were long."""
-    monkeypatch.setattr(tokenizer_module, "LONGEST_CHUNK", 24)
+    monkeypatch.setattr(tokenizer_module, "MAX_CHUNK_LENGTH", 24)
 
 
 @every_tokenizer
