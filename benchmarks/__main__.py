@@ -17,7 +17,7 @@ from model.system.standard_streams import run_command
 
 COMMANDS: tuple[BenchmarkCommand, ...] = (
     run_all,
-    *run_all.PARTS,
+    *run_all.MEASUREMENTS,
     softmax,
     train_language_model,
     train_classifiers,

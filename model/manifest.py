@@ -34,7 +34,7 @@ MAX_METRIC_NAME_LENGTH = 100  # characters
 MAX_METRICS = 1000
 MAX_NESTING = 32  # levels of objects and lists
 MAX_INTEGER = 2**64
-TEMPERATURE_RANGE = (1e-6, 1e6)
+VALID_TEMPERATURES = (1e-6, 1e6)
 MAX_COEFFICIENT = 1e12  # of the logistic regression of out-of-scope texts
 SURROGATE_PATTERN = re.compile(r"[\ud800-\udfff]")
 SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
@@ -235,9 +235,9 @@ def _calibration(values: Mapping[str, object]) -> Calibration | None:
     temperature = _number(fields, "temperature", "calibration")
     if temperature <= 0:
         raise ManifestError(f"calibration.temperature: expected more than 0, got {temperature}")
-    if not TEMPERATURE_RANGE[0] <= temperature <= TEMPERATURE_RANGE[1]:
+    if not VALID_TEMPERATURES[0] <= temperature <= VALID_TEMPERATURES[1]:
         raise ManifestError(
-            f"calibration.temperature: expected {TEMPERATURE_RANGE[0]} to {TEMPERATURE_RANGE[1]}, "
+            f"calibration.temperature: expected {VALID_TEMPERATURES[0]} to {VALID_TEMPERATURES[1]}, "
             f"got {temperature}"
         )
     if fields.get("out_of_scope") is None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 PRIME, FACTOR = 2**31 - 1, 1_000_003  # tokens are under 2^24, so no product leaves 64 bits
-PADDING = 0  # in place of tokens before the first and after the last one of a document
+PADDING_HASH = 0  # in place of tokens before the first and after the last one of a document
 
 
 def ngram_buckets(tokens_TB: Tensor, lengths_B: Tensor, longest: int, buckets: int) -> Tensor:
@@ -32,8 +32,8 @@ def ngram_buckets(tokens_TB: Tensor, lengths_B: Tensor, longest: int, buckets: i
     """
     steps = tokens_TB.shape[0]
     inside_TB = torch.arange(steps).unsqueeze(1) < lengths_B
-    shifted = torch.where(inside_TB, tokens_TB.long() + 1, PADDING)
-    padded = functional.pad(shifted, (0, 0, longest, longest), value=PADDING)
+    shifted = torch.where(inside_TB, tokens_TB.long() + 1, PADDING_HASH)
+    padded = functional.pad(shifted, (0, 0, longest, longest), value=PADDING_HASH)
     buckets_by_length = []
     for index, length in enumerate(range(2, longest + 1)):
         hash_TB = torch.full_like(shifted, length)

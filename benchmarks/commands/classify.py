@@ -23,7 +23,7 @@ NAME = "classify"
 HELP = "documents per second beside a FastAPI and torch loop"
 QUICK = {"clients": [1, 16], "seconds": 2.0, "repeats": 1}
 DOCUMENT_COUNT = 500
-COLUMNS = (
+TABLE_COLUMNS = (
     "clients",
     "server",
     "documents/s",
@@ -86,7 +86,7 @@ def classify_report(measurements: list[ClassificationMeasurement], model: str) -
     return Report(
         name=NAME,
         title="Document classification over HTTP",
-        tables=[ResultTable(f"{model}, one text per request", COLUMNS, rows, text_columns=2)],
+        tables=[ResultTable(f"{model}, one text per request", TABLE_COLUMNS, rows, text_columns=2)],
         notes=[
             f"Medians of repeats. Texts of {MIN_WORDS} to {MAX_WORDS} words, one connection each.",
             f"The load generator used at most {generator_share:.0%} of one core.",

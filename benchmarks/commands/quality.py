@@ -15,7 +15,7 @@ from benchmarks.measurements.quality import TARGETS, QualityRun, QualityTarget, 
 NAME = "quality"
 HELP = "accuracy and perplexity of the recipes over several seeds"
 QUICK: dict[str, object] = {}
-COLUMNS = ("data", "recipe", "target", "mean", "std", "by seed", "minutes")
+TABLE_COLUMNS = ("data", "recipe", "target", "mean", "std", "by seed", "minutes")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def quality_report(targets: Sequence[QualityTarget], runs: Sequence[QualityRun])
     return Report(
         name=NAME,
         title="Quality",
-        tables=[ResultTable("Recipes", COLUMNS, table_rows(targets, runs), text_columns=2)],
+        tables=[ResultTable("Recipes", TABLE_COLUMNS, table_rows(targets, runs), text_columns=2)],
         notes=["Test splits unless stated otherwise; std: standard deviation over seeds."],
         results={"runs": [asdict(run) for run in runs]},
     )

@@ -12,7 +12,7 @@ NAME = "all"
 HELP = "all measurements of the service, one after the other"
 QUICK: dict[str, object] = {}
 # In the order of the report; the longest ones come last.
-PARTS: tuple[BenchmarkCommand, ...] = (startup, quantization, context, classify, kernel, serve)
+MEASUREMENTS: tuple[BenchmarkCommand, ...] = (startup, quantization, context, classify, kernel, serve)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> None:
 
     The other parts run even if one fails; the exit status and the message then name it.
     """
-    names = [part.NAME for part in PARTS]
+    names = [part.NAME for part in MEASUREMENTS]
     failed = []
     for name in names:
         print(f"\n=== {name}", flush=True)

@@ -11,14 +11,14 @@ from benchmarks.harness.report import Report, ResultTable, write_report
 from benchmarks.harness.statistics import group_by
 from benchmarks.measurements.classifier_training import (
     ClassifierPlan,
-    ClassifierRun,
+    TrainedClassifier,
     compare_classifiers,
 )
 
 NAME = "classifiers"
 HELP = "training classifiers beside fastText and a linear SVM"
 QUICK: dict[str, object] = {}
-COLUMNS = ("classifier", "accuracy", "by seed", "macro F1", "seconds", "CPU seconds")
+TABLE_COLUMNS = ("classifier", "accuracy", "by seed", "macro F1", "seconds", "CPU seconds")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -42,14 +42,14 @@ def run(args: argparse.Namespace) -> None:
     report = Report(
         name=NAME,
         title="Classifiers after the same training time",
-        tables=[ResultTable(f"At most {args.minutes:g} minutes", COLUMNS, table_rows(runs))],
+        tables=[ResultTable(f"At most {args.minutes:g} minutes", TABLE_COLUMNS, table_rows(runs))],
         notes=["Test split. Accuracy, macro F1 and seconds are means over the seeds."],
         results={"runs": [asdict(run) for run in runs]},
     )
     print("\n" + write_report(args.out, report))
 
 
-def table_rows(runs: Sequence[ClassifierRun]) -> list[list[str]]:
+def table_rows(runs: Sequence[TrainedClassifier]) -> list[list[str]]:
     """One row for each classifier, in the order of the runs."""
     rows = []
     for name, classifier_runs in group_by(runs, lambda run: run.classifier).items():

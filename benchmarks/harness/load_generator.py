@@ -34,7 +34,7 @@ from benchmarks.harness.statistics import quantile
 
 LAST_LINE = b'"finish_reason"'
 LAST_CHUNK = b"0\r\n\r\n"  # end of a chunked body
-POLL_SECONDS = 0.05  # between checks whether every stream has one response
+CHECK_SECONDS = 0.05  # between checks whether every stream has one response
 
 
 class RequestFailedError(Exception):
@@ -195,7 +195,7 @@ async def wait_until_over(
         failed = any(client.exception() for client in done)
         if failed or not pending or remaining <= 0 or all(event.is_set() for event in answered):
             return done, pending
-        timeout = POLL_SECONDS
+        timeout = CHECK_SECONDS
 
 
 def cpu_seconds() -> float:

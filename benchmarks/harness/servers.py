@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 START_SECONDS = 120.0
-POLL_SECONDS = 0.01
+READY_POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def wait_until_ready(child: subprocess.Popen[bytes], url: str, log: Path) -> Non
                 if response.status == 200:
                     return
         except (urllib.error.URLError, OSError):
-            time.sleep(POLL_SECONDS)
+            time.sleep(READY_POLL_SECONDS)
     raise SystemExit(f"the server was not ready within {START_SECONDS:.0f} s; see {log}")
 
 

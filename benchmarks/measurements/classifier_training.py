@@ -37,7 +37,7 @@ class ClassifierPlan:
 
 
 @dataclass(frozen=True)
-class ClassifierRun:
+class TrainedClassifier:
     """The result of one run; ``cpu_seconds`` is the time of all its threads."""
 
     classifier: str
@@ -48,7 +48,7 @@ class ClassifierRun:
     cpu_seconds: float
 
 
-def compare_classifiers(plan: ClassifierPlan) -> list[ClassifierRun]:
+def compare_classifiers(plan: ClassifierPlan) -> list[TrainedClassifier]:
     """Trains and evaluates all classifiers, seed by seed."""
     runs = []
     for seed in plan.seeds:
@@ -57,7 +57,7 @@ def compare_classifiers(plan: ClassifierPlan) -> list[ClassifierRun]:
     return runs
 
 
-def _run_peer(plan: ClassifierPlan, seed: int, name: str, module: str) -> ClassifierRun:
+def _run_peer(plan: ClassifierPlan, seed: int, name: str, module: str) -> TrainedClassifier:
     output = plan.out / "answers.json"
     seconds, cpu_seconds = _run_timed(
         plan,
@@ -67,10 +67,10 @@ def _run_peer(plan: ClassifierPlan, seed: int, name: str, module: str) -> Classi
     labels = read_texts(plan.test).labels
     answers = json.loads(output.read_text(encoding="utf-8"))
     accuracy, macro_f1 = accuracy_and_macro_f1(labels, answers)
-    return ClassifierRun(name, seed, accuracy, macro_f1, seconds, cpu_seconds)
+    return TrainedClassifier(name, seed, accuracy, macro_f1, seconds, cpu_seconds)
 
 
-def _run_unroll(plan: ClassifierPlan, seed: int) -> ClassifierRun:
+def _run_unroll(plan: ClassifierPlan, seed: int) -> TrainedClassifier:
     artifact = plan.out / f"unroll-{seed}"
     seconds, cpu_seconds = _run_timed(
         plan,
@@ -81,7 +81,7 @@ def _run_unroll(plan: ClassifierPlan, seed: int) -> ClassifierRun:
     data = ["--data", *map(str, plan.test)]
     metrics = run_training_measurement(artifact, "evaluate", *data, threads=plan.threads)
     accuracy, macro_f1 = metrics["accuracy"], metrics["macro_f1"]
-    return ClassifierRun(UNROLL_NAME, seed, accuracy, macro_f1, seconds, cpu_seconds)
+    return TrainedClassifier(UNROLL_NAME, seed, accuracy, macro_f1, seconds, cpu_seconds)
 
 
 def _splits(plan: ClassifierPlan, *further_splits: str) -> list[str]:

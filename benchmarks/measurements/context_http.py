@@ -13,7 +13,7 @@ from benchmarks.harness.statistics import median
 from benchmarks.measurements.context import LatencyProfile, downsample
 
 CHUNK_TOKENS = 100  # tokens over which the time per token is averaged, since writes vary in size
-WINDOW_TOKENS = 1000  # tokens after the early position and before the late one
+SAMPLE_TOKENS = 1000  # tokens after the early position and before the late one
 Arrival = tuple[float, int]  # time, and number of tokens received by then
 
 
@@ -25,7 +25,7 @@ def profile_http(artifact: Path, *, early: int, late: int, log: Path) -> Latency
     positions, seconds = seconds_per_token_by_chunk(arrivals)
     if len(seconds) < 2:
         raise SystemExit(f"the stream ended after {arrivals[-1][1] if arrivals else 0} tokens")
-    window = min(WINDOW_TOKENS, (late - early) // 2)
+    window = min(SAMPLE_TOKENS, (late - early) // 2)
     chunks = list(zip(positions, seconds, strict=True))
     early_seconds = [value for end, value in chunks if early < end <= early + window]
     late_seconds = [value for end, value in chunks if end > positions[-1] - window]

@@ -26,7 +26,7 @@ from model.tokenization.tokenizer import Tokenizer
 
 BATCH, VALID_BATCH, WINDOW, DROPOUT, CLIP = 20, 10, 35, 0.2, 0.25
 RATES = {"sgd": 20.0, "adam": 1e-3}
-PlainState = tuple[Tensor, Tensor]
+LstmState = tuple[Tensor, Tensor]
 
 
 class ExampleNetwork(nn.Module):
@@ -42,7 +42,7 @@ class ExampleNetwork(nn.Module):
         nn.init.zeros_(self.output.bias)
         self.output.weight = self.embedding.weight
 
-    def forward(self, tokens_TB: Tensor, state: PlainState | None) -> tuple[Tensor, PlainState]:
+    def forward(self, tokens_TB: Tensor, state: LstmState | None) -> tuple[Tensor, LstmState]:
         hidden_TBH, after = self.recurrent(self.drop(self.embedding(tokens_TB)), state)
         return self.output(self.drop(hidden_TBH)), after
 
@@ -68,7 +68,7 @@ def windows(tokens_TB: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         yield tokens_TB[begin:end], tokens_TB[begin + 1 : end + 1]
 
 
-def detached(state: PlainState) -> PlainState:
+def detached(state: LstmState) -> LstmState:
     """The state detached from the autograd graph."""
     return state[0].detach(), state[1].detach()
 
@@ -91,7 +91,7 @@ def train_epoch(
     network: ExampleNetwork, optimizer: torch.optim.Optimizer, tokens_TB: Tensor, deadline: float
 ) -> bool:
     """Trains for one epoch; returns False if the deadline passed before its end."""
-    state: PlainState | None = None
+    state: LstmState | None = None
     for inputs, targets in windows(tokens_TB):
         if time.monotonic() > deadline:
             return False

@@ -12,7 +12,7 @@ from benchmarks.harness.report import Report, ResultTable
 from benchmarks.harness.statistics import NAN, group_by, medians_of_repeats, ratio
 from benchmarks.measurements.serving import KEY_FIELDS, GeneratorCheck, ServingMeasurement
 
-COLUMNS = (
+TABLE_COLUMNS = (
     "streams",
     "server",
     "tokens/s",
@@ -56,7 +56,7 @@ def serving_report(
     summary = medians_of_repeats(measurements, KEY_FIELDS)
     by_size = group_by(summary, lambda median: median.size)
     tables = [
-        ResultTable(f"{size}: LSTM {titles[size]}", COLUMNS, table_rows(medians), text_columns=2)
+        ResultTable(f"{size}: LSTM {titles[size]}", TABLE_COLUMNS, table_rows(medians), text_columns=2)
         for size, medians in by_size.items()
     ]
     reference = measurements[0].server
@@ -106,7 +106,7 @@ def ratios_to_first(summary: Sequence[ServingMeasurement]) -> list[float]:
 
 
 def table_row(measurement: ServingMeasurement, speedup: float) -> tuple[str, ...]:
-    """The cells of one row, in the order of COLUMNS."""
+    """The cells of one row, in the order of TABLE_COLUMNS."""
     return (
         str(measurement.streams),
         measurement.server,
