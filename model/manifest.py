@@ -237,8 +237,8 @@ def _calibration(values: Mapping[str, object]) -> Calibration | None:
         raise ManifestError(f"calibration.temperature: expected more than 0, got {temperature}")
     if not VALID_TEMPERATURES[0] <= temperature <= VALID_TEMPERATURES[1]:
         raise ManifestError(
-            f"calibration.temperature: expected {VALID_TEMPERATURES[0]} to {VALID_TEMPERATURES[1]}, "
-            f"got {temperature}"
+            f"calibration.temperature: expected {VALID_TEMPERATURES[0]} to "
+            f"{VALID_TEMPERATURES[1]}, got {temperature}"
         )
     if fields.get("out_of_scope") is None:
         return Calibration(temperature)

@@ -12,7 +12,14 @@ NAME = "all"
 HELP = "all measurements of the service, one after the other"
 QUICK: dict[str, object] = {}
 # In the order of the report; the longest ones come last.
-MEASUREMENTS: tuple[BenchmarkCommand, ...] = (startup, quantization, context, classify, kernel, serve)
+MEASUREMENTS: tuple[BenchmarkCommand, ...] = (
+    startup,
+    quantization,
+    context,
+    classify,
+    kernel,
+    serve,
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

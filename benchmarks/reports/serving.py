@@ -56,7 +56,9 @@ def serving_report(
     summary = medians_of_repeats(measurements, KEY_FIELDS)
     by_size = group_by(summary, lambda median: median.size)
     tables = [
-        ResultTable(f"{size}: LSTM {titles[size]}", TABLE_COLUMNS, table_rows(medians), text_columns=2)
+        ResultTable(
+            f"{size}: LSTM {titles[size]}", TABLE_COLUMNS, table_rows(medians), text_columns=2
+        )
         for size, medians in by_size.items()
     ]
     reference = measurements[0].server

@@ -72,8 +72,10 @@ def test_nothing_else_reaches_the_builder() -> None:
     """The builder is sent what is copied and no more: no tests, no history, no environment."""
     sources = {PurePosixPath(source) for source in copied()}
     sent = {PurePosixPath(path.relative_to(ROOT)) for path in tracked_files()}
-    stray = {file for file in sent if is_let_through(file) and not sources & {file, *file.parents}}
-    assert stray == set()
+    surplus = {
+        file for file in sent if is_let_through(file) and not sources & {file, *file.parents}
+    }
+    assert surplus == set()
     for file in (".git/config", ".env", ".venv/bin/python", "model/__pycache__/state.pyc"):
         assert not is_let_through(PurePosixPath(file)), file
 

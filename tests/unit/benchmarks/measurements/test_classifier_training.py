@@ -46,7 +46,9 @@ def test_texts_are_split_at_line_feeds_alone(tmp_path: Path) -> None:
 def test_a_row_is_the_mean_over_seeds() -> None:
     """The table has one row for each classifier, in the order of the runs."""
     runs = [
-        TrainedClassifier(name, seed, accuracy=0.5 + seed / 10, macro_f1=0.5, seconds=2, cpu_seconds=3)
+        TrainedClassifier(
+            name, seed, accuracy=0.5 + seed / 10, macro_f1=0.5, seconds=2, cpu_seconds=3
+        )
         for seed in (1, 2)
         for name in ("x", "y")
     ]
