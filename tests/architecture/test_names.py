@@ -22,16 +22,13 @@ DUPLICATE_NAMES = {
     "Exchange",
     "Found",
     "Keeper",
-    "LabelScore",
     "Limits",
     "Position",
     "Prepared",
     "RunReport",
-    "Score",
     "Settings",
     "Splits",
     "Stretch",
-    "Table",
     "TextScore",
 }
 
