@@ -1,1 +1,1 @@
-"""Measures the service beside named peers, and training beside a plain script, on this machine."""
+"""Benchmarks of the service and of training beside named peers on the same machine."""

@@ -1,4 +1,1 @@
-"""What passes between training and service: tokenizer, network, state, artifact.
-
-Knows neither how a network is trained nor how it is served.
-"""
+"""Tokenizers, networks, recurrent states and artifacts, shared by training and service."""

@@ -1,11 +1,11 @@
-"""From a classifier's logits to probabilities that mean what they say.
+"""Calibrated probabilities from a classifier's logits.
 
-A temperature divides the logits (Guo et al., 2017). A classifier may also know when a text belongs
-to none of its labels: the less sure it is of the likeliest one, the likelier that is (Hendrycks and
-Gimpel, 2017). Then "none of them" is one more answer with a name and a probability of its own, and
-the labels share the rest. Numbers only; how they are fitted is for training.
+A temperature divides the logits (Guo et al., 2017). A classifier may also detect texts that are out
+of scope, which belong to none of its labels, by a low confidence in the most probable label
+(Hendrycks and Gimpel, 2017). "Out of scope" is then one more answer with a probability of its own;
+the labels share the rest. :mod:`training.evaluation` fits the parameters.
 
-Shapes: B documents, C labels, A answers.
+Shape suffixes: B documents, C labels, A answers.
 """
 
 from __future__ import annotations
@@ -15,16 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Numbers = npt.NDArray[np.floating]
-Doubles = npt.NDArray[np.float64]
+FloatingArray = npt.NDArray[np.floating]
+Float64Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class OutOfScope:
-    """A text belongs to no label with the probability sigmoid(bias - weight x confidence_log_odds).
-
-    ``label`` is what that is answered as.
-    """
+    """P(out of scope) = sigmoid(bias - weight x confidence_log_odds), and the answer's label."""
 
     label: str
     weight: float
@@ -33,9 +30,9 @@ class OutOfScope:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Confidences are softmax(logits / temperature), times what is left by ``out_of_scope``.
+    """Parameters fitted on the validation split.
 
-    Fitted on the validation split.
+    P(label) = softmax(logits / temperature) x (1 - P(out of scope)).
     """
 
     temperature: float
@@ -45,20 +42,21 @@ class Calibration:
 UNCALIBRATED = Calibration(1.0)
 
 
-def confidence_log_odds(logits_BC: Numbers) -> Doubles:
-    """The log-odds of the likeliest label against all others together, (B,)."""
+def confidence_log_odds(logits_BC: FloatingArray) -> Float64Array:
+    """Log-odds (B,) of the most probable label against all others together."""
     ordered_BC = np.sort(logits_BC.astype(np.float64), axis=1)
     others_B = np.logaddexp.reduce(ordered_BC[:, :-1], axis=1)
     return np.asarray(ordered_BC[:, -1] - others_B)
 
 
-def log_probabilities(logits_BC: Numbers, calibration: Calibration) -> Doubles:
-    """Of each answer, (B, A): the labels, and after them out of scope where that is known."""
+def log_probabilities(logits_BC: FloatingArray, calibration: Calibration) -> Float64Array:
+    """Log-probabilities (B, A) of the answers: the labels, then out of scope if it is fitted."""
     scaled_BC = logits_BC.astype(np.float64) / calibration.temperature
     labels_BC = scaled_BC - np.logaddexp.reduce(scaled_BC, axis=1, keepdims=True)
-    beyond = calibration.out_of_scope
-    if beyond is None:
+    line = calibration.out_of_scope
+    if line is None:
         return labels_BC
-    odds_B1 = (beyond.bias - beyond.weight * confidence_log_odds(logits_BC))[:, None]
-    within_B1, outside_B1 = -np.logaddexp(0.0, odds_B1), -np.logaddexp(0.0, -odds_B1)
-    return np.concatenate([labels_BC + within_B1, outside_B1], axis=1)
+    log_odds_B1 = (line.bias - line.weight * confidence_log_odds(logits_BC))[:, None]
+    in_scope_B1 = -np.logaddexp(0.0, log_odds_B1)
+    out_of_scope_B1 = -np.logaddexp(0.0, -log_odds_B1)
+    return np.concatenate([labels_BC + in_scope_B1, out_of_scope_B1], axis=1)

@@ -1,7 +1,4 @@
-"""Word vectors in the embedding of a network, before it is trained.
-
-The task then tunes them, or they stay frozen. Knows neither files nor training.
-"""
+"""Initialization of an embedding from pretrained word vectors (word2vec, GloVe)."""
 
 from __future__ import annotations
 
@@ -15,11 +12,11 @@ from torch import Tensor
 from model.tokenization.tokenizer import Tokenizer
 
 Vector = npt.NDArray[np.float32]
-SPREAD = 0.1  # words without a vector are drawn uniformly from (-SPREAD, SPREAD)
+INIT_RANGE = 0.1  # tokens without a vector are drawn uniformly from (-INIT_RANGE, INIT_RANGE)
 
 
 def words_of(tokenizer: Tokenizer) -> set[str]:
-    """The words a vector file is searched for: token texts without spaces, also in lower case."""
+    """Words to look up in a vector file: token texts without spaces, and their lower case."""
     words = {text.strip() for text in tokenizer.vocabulary()}
     return words | {word.lower() for word in words}
 
@@ -30,19 +27,32 @@ def embedding_matrix(
     width: int,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, int]:
-    """An embedding (V, E) and how many tokens got a vector, in their case or in lower case.
+    """Builds the initial embedding.
 
-    All others are drawn at random. ValueError when the vectors are not ``width`` wide.
+    Args:
+        tokenizer: determines the rows.
+        vectors: vectors by word. A token takes that of its own spelling, else of its lower-cased
+            spelling.
+        width: of the embedding.
+        generator: of the random vectors of all other tokens.
+
+    Returns:
+        The embedding (V, E), and the number of tokens with a pretrained vector.
+
+    Raises:
+        ValueError: a vector is not ``width`` wide.
     """
-    matrix_VE = torch.empty(tokenizer.size, width).uniform_(-SPREAD, SPREAD, generator=generator)
-    found = 0
+    matrix_VE = torch.empty(tokenizer.size, width).uniform_(
+        -INIT_RANGE, INIT_RANGE, generator=generator
+    )
+    pretrained_count = 0
     for token, text in enumerate(tokenizer.vocabulary()):
         word = text.strip()
         vector = vectors.get(word, vectors.get(word.lower()))
         if vector is None or not word:
             continue
         if vector.shape != (width,):
-            raise ValueError(f"the vectors have {len(vector)} numbers, the embedding {width}")
+            raise ValueError(f"the vectors have width {len(vector)}, the embedding {width}")
         matrix_VE[token] = torch.from_numpy(vector)
-        found += 1
-    return matrix_VE, found
+        pretrained_count += 1
+    return matrix_VE, pretrained_count

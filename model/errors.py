@@ -1,10 +1,10 @@
-"""The errors of this package, and untrusted text put into a message.
+"""Exceptions of this package, and the escaping of untrusted text in error messages.
 
 ModelError
-├── ArtifactError        a file of an artifact: missing, damaged or of another format
-├── ArchitectureError    an architecture that cannot be built
-├── ManifestError        a manifest with a field of another type or out of bounds
-└── VocabularyError      a vocabulary that cannot be made from the data
+├── ArtifactError        a file of an artifact is missing, damaged or of another format
+├── ArchitectureError    a field of an architecture is out of range
+├── ManifestError        a field of a manifest has the wrong type or is out of range
+└── VocabularyError      the data does not contain a vocabulary of the requested size
 
 LibraryPanicError        a library written in Rust panicked
 """
@@ -16,41 +16,43 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LONGEST_REASON = 500  # characters; a reason may quote what stands in the file
-# What ends a line, moves a terminal's cursor, reverses text or is no character at all.
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+MAX_REASON_LENGTH = 500  # characters; a reason may quote the file
+# Line breaks, control characters of terminals, bidirectional overrides and surrogates.
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class ModelError(Exception):
-    """Anything in an artifact or in the data of a tokenizer that cannot be used."""
+    """Base class: an artifact or the data of a tokenizer cannot be used."""
 
 
 class ArtifactError(ModelError):
-    """A file of an artifact that is missing, damaged or of another format.
+    """A file of an artifact is missing, damaged or of another format.
 
-    ``path`` names the file, ``reason`` says what is wrong with it, on one line.
+    Attributes:
+        path: the file.
+        reason: what is wrong with it, in one line of at most 500 characters.
     """
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
-        self.reason = one_line(reason, LONGEST_REASON)
+        self.reason = one_line(reason, MAX_REASON_LENGTH)
         super().__init__(f"{one_line(str(path))}: {self.reason}")
 
 
 class ArchitectureError(ModelError, ValueError):
-    """An architecture that cannot be built; the message names the field and what was expected."""
+    """A field of an architecture is out of range. The message names the field and the range."""
 
 
 class ManifestError(ModelError, ValueError):
-    """A manifest that cannot be used; the message names the field and what was expected."""
+    """A manifest cannot be used. The message names the field and the expected value."""
 
 
 class VocabularyError(ModelError, ValueError):
-    """A vocabulary that cannot be made from the data; the message says what to do."""
+    """The data does not contain the requested vocabulary. The message names the remedy."""
 
 
 class LibraryPanicError(RuntimeError):
-    """A library written in Rust gave up in the middle of a call."""
+    """A library written in Rust panicked."""
 
 
 @contextmanager
@@ -63,17 +65,17 @@ def panics_as_errors() -> Iterator[None]:
         yield
     except BaseException as error:
         if is_panic(error):
-            raise LibraryPanicError(one_line(str(error), LONGEST_REASON)) from error
+            raise LibraryPanicError(one_line(str(error), MAX_REASON_LENGTH)) from error
         raise
 
 
 def is_panic(error: BaseException) -> bool:
-    """Whether a library written in Rust panicked."""
+    """Whether the exception is the panic of a library written in Rust."""
     return type(error).__module__ == "pyo3_runtime"
 
 
-def one_line(text: str, longest: int | None = None) -> str:
-    """The text with control characters escaped, cut after ``longest`` characters."""
-    if longest is not None and len(text) > longest:
-        text = text[:longest] + "..."
-    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+def one_line(text: str, max_length: int | None = None) -> str:
+    """Escapes control characters and truncates the text after ``max_length`` characters."""
+    if max_length is not None and len(text) > max_length:
+        text = text[:max_length] + "..."
+    return CONTROL_CHARACTERS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

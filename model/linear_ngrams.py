@@ -1,12 +1,11 @@
-"""A linear classifier over the runs of tokens a document has, to stand beside a recurrent one.
+"""A linear classifier over the n-grams of a document, combined with a recurrent one.
 
-What single words and pairs of words say of the label is known from their counts alone, which a
-recurrent network has to learn step by step; from few long documents it never does. The features are
-those of a linear text classifier: logarithmic counts times the importance of the run, scaled to
-length 1 (Salton and Buckley, 1988). Runs longer than one token are hashed. Knows neither text nor
-how importance and weights are found.
+N-gram counts predict the label of long documents well, and a recurrent network learns them poorly
+from little data. The features are TF-IDF with sublinear term frequency, scaled to unit length
+(Salton and Buckley, 1988). N-grams of two tokens or more are hashed.
 
-Shapes: T time, B rows, N orders, F features, C labels, K distinct features of all rows together.
+Shape suffixes: T time, B rows, N orders, F features, C labels, K entries: distinct features of all
+rows together.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from torch.nn import functional
 
 from model.ngrams import ngram_buckets
 
-SMALLEST = 1e-12  # of a length
+MIN_NORM = 1e-12
 
 
 class Counts(NamedTuple):
-    """How often each row has each of its features: row, feature and count (K,), by rows."""
+    """Row, feature and count (K,) of each entry, ordered by row."""
 
     row_K: Tensor
     feature_K: Tensor
@@ -31,7 +30,7 @@ class Counts(NamedTuple):
 
 
 class Features(NamedTuple):
-    """A sparse matrix by rows: of each entry row, feature and value (K,); where each row begins."""
+    """A sparse matrix: row, feature, value (K,) of each entry, and the first entry of each row."""
 
     row_K: Tensor
     feature_K: Tensor
@@ -39,7 +38,7 @@ class Features(NamedTuple):
     begin_B: Tensor
 
     def transposed(self, features: int) -> Features:
-        """The same with rows and features exchanged."""
+        """The transposed matrix, whose rows are the ``features`` features."""
         order_K = self.feature_K.argsort(stable=True)
         return features_of(
             self.feature_K[order_K], self.row_K[order_K], self.value_K[order_K], features
@@ -47,13 +46,13 @@ class Features(NamedTuple):
 
 
 def features_of(row_K: Tensor, feature_K: Tensor, value_K: Tensor, rows: int) -> Features:
-    """From entries that are ordered by rows."""
+    """A matrix of ``rows`` rows from entries that are ordered by row."""
     begin_B = torch.searchsorted(row_K, torch.arange(rows))
     return Features(row_K, feature_K, value_K, begin_B)
 
 
 def weighted_sums(weight_FC: Tensor, features: Features) -> Tensor:
-    """The sum (B, C) of each row's features' weights times their values."""
+    """The product (B, C) of the sparse matrix and the weights."""
     return functional.embedding_bag(
         features.feature_K,
         weight_FC,
@@ -64,9 +63,9 @@ def weighted_sums(weight_FC: Tensor, features: Features) -> Tensor:
 
 
 class LinearNgrams(nn.Module):
-    """Logits from the runs of 1 to ``longest`` tokens; zero until weights are put in.
+    """Logits from the n-grams of length 1 to ``longest``; zero before the weights are fitted.
 
-    The parameters ask no gradient: they are fitted by themselves.
+    The parameters require no gradient: they are fitted separately from the network.
     """
 
     def __init__(self, vocabulary: int, longest: int, buckets: int, labels: int) -> None:
@@ -78,29 +77,29 @@ class LinearNgrams(nn.Module):
         self.bias_C = nn.Parameter(torch.zeros(labels), requires_grad=False)
 
     def forward(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
-        """Logits (B, C). What stands at or beyond a row's length (each at least 1) is not read."""
+        """Logits (B, C) of documents (T, B) of the given lengths, each at least 1."""
         return self.logits(self.features(self.counts(tokens_TB, lengths_B), len(lengths_B)))
 
     def logits(self, features: Features) -> Tensor:
-        """(B, C)."""
+        """Logits (B, C) of the rows."""
         return weighted_sums(self.weight_FC, features) + self.bias_C
 
     def features(self, counts: Counts, rows: int) -> Features:
-        """What counts are worth: their logarithms times importance, each row of length 1."""
+        """TF-IDF values of the counts; each row has unit length."""
         row_K, feature_K, count_K = counts
         value_K = (1.0 + count_K.log()) * self.importance_F[feature_K]
         square_B = torch.zeros(rows).index_add_(0, row_K, value_K.square())
-        value_K = value_K / square_B.sqrt().clamp(min=SMALLEST)[row_K]
+        value_K = value_K / square_B.sqrt().clamp(min=MIN_NORM)[row_K]
         return features_of(row_K, feature_K, value_K, rows)
 
     def counts(self, tokens_TB: Tensor, lengths_B: Tensor) -> Counts:
-        """Of the runs in documents; what stands at or beyond a row's length is not read."""
+        """Counts of the n-grams of documents (T, B); tokens from a row's length on are ignored."""
         inside_TB = torch.arange(tokens_TB.shape[0]).unsqueeze(1) < lengths_B
-        found_NTB = tokens_TB.long().unsqueeze(0)
+        features_NTB = tokens_TB.long().unsqueeze(0)
         if self.longest > 1:
-            runs_NTB = ngram_buckets(tokens_TB, lengths_B, self.longest, self.buckets)
-            found_NTB = torch.cat([found_NTB, runs_NTB + self.vocabulary])
+            buckets_NTB = ngram_buckets(tokens_TB, lengths_B, self.longest, self.buckets)
+            features_NTB = torch.cat([features_NTB, buckets_NTB + self.vocabulary])
         features = len(self.importance_F)
-        keys_NTB = found_NTB + features * torch.arange(len(lengths_B))
+        keys_NTB = features_NTB + features * torch.arange(len(lengths_B))
         keys_K, count_K = keys_NTB[:, inside_TB].flatten().unique(return_counts=True)
         return Counts(keys_K // features, keys_K % features, count_K.float())

@@ -1,6 +1,7 @@
-"""What an artifact says of itself: ``manifest.json``, read and written with every field checked.
+"""The manifest of an artifact, ``manifest.json``, and the names of an artifact's files.
 
-Knows the form of the file only; that the other files agree with it is for :mod:`model.artifact`.
+Every field of a manifest is checked when it is read.
+:mod:`model.artifact` compares the other files of the artifact with it.
 """
 
 from __future__ import annotations
@@ -20,28 +21,43 @@ from model.architecture import (
     architecture_from,
 )
 from model.calibration import Calibration, OutOfScope
-from model.errors import CONTROL, ArchitectureError, ManifestError
+from model.errors import CONTROL_CHARACTERS, ArchitectureError, ManifestError
 
+MANIFEST_FILE = "manifest.json"
+TOKENIZER_FILE = "tokenizer.json"
+WEIGHTS_FILE = "weights.safetensors"
+MODEL_CARD_FILE = "README.md"
 FORMAT_VERSION = 1
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-LONGEST_LABEL = 1000  # characters
-LONGEST_METRIC = 100  # characters of its name
-MOST_METRICS = 1000
-DEEPEST = 32  # objects and lists within each other
-LARGEST_INTEGER = 2**64
-TEMPERATURES = (1e-6, 1e6)
-LARGEST_COEFFICIENT = 1e12  # of the line that tells what is out of scope
-SURROGATE = re.compile(r"[\ud800-\udfff]")
-SHA256 = re.compile(r"[0-9a-f]{64}")
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+MAX_LABEL_LENGTH = 1000  # characters
+MAX_METRIC_NAME_LENGTH = 100  # characters
+MAX_METRICS = 1000
+MAX_NESTING = 32  # levels of objects and lists
+MAX_INTEGER = 2**64
+VALID_TEMPERATURES = (1e-6, 1e6)
+MAX_COEFFICIENT = 1e12  # of the logistic regression of out-of-scope texts
+SURROGATE_PATTERN = re.compile(r"[\ud800-\udfff]")
+SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """The fields of ``manifest.json``.
 
-    ``files`` maps the name of each other data file to its SHA-256; in the file, ``sha256`` is the
-    digest of the manifest's own fields. ``provenance`` tells data,
-    recipe, seed, commit and library versions; ``metrics`` what was measured, by name.
+    Args:
+        name: of the model, as clients request it.
+        version: of the model.
+        architecture: of the network.
+        labels: of a classifier, in the order of its logits.
+        calibration: of a classifier.
+        provenance: data, recipe, seed, commit and library versions.
+        metrics: by name.
+        files: SHA-256 of each other data file by its name. The file also has the field ``sha256``,
+            the digest of the manifest's own fields.
+        format_version: of the artifact.
+
+    Raises:
+        ManifestError: a name, version, label or metric is out of range.
     """
 
     name: str
@@ -55,27 +71,28 @@ class Manifest:
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
-        for what, text in (("name", self.name), ("version", self.version)):
-            if not NAME.fullmatch(text):
+        for field_name, text in (("name", self.name), ("version", self.version)):
+            if not NAME_PATTERN.fullmatch(text):
                 raise ManifestError(
-                    f"{what}: expected letters, digits, '.', '_' and '-', at most 100, got {text!r}"
+                    f"{field_name}: expected letters, digits, '.', '_' and '-', at most 100, "
+                    f"got {text!r}"
                 )
         self._check_labels()
         self._check_metrics()
 
     @property
     def kind(self) -> str:
-        """What the network is: language-model or classifier."""
+        """Kind of the network: "language-model" or "classifier"."""
         return self.architecture.kind
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """What a classifier can answer: its labels, and last, if it knows that, out of scope."""
-        beyond = None if self.calibration is None else self.calibration.out_of_scope
-        return self.labels if beyond is None else (*self.labels, beyond.label)
+        """Answers of a classifier: its labels, and last its label of out-of-scope texts, if any."""
+        out_of_scope = None if self.calibration is None else self.calibration.out_of_scope
+        return self.labels if out_of_scope is None else (*self.labels, out_of_scope.label)
 
     def to_json(self) -> str:
-        """The text of the file. ValueError when a number is not finite."""
+        """The text of the file. Raises ValueError if a number is not finite."""
         values = {
             "format_version": self.format_version,
             "name": self.name,
@@ -93,7 +110,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """Reads the text of the file; raises ManifestError for anything that is not as expected."""
+        """Reads the text of the file. Raises ManifestError if a field is missing or not valid."""
         try:
             values = json.loads(text, parse_constant=_refuse_constant)
         except ValueError as error:
@@ -106,7 +123,7 @@ class Manifest:
         version = values.get("format_version")
         if type(version) is not int or version != FORMAT_VERSION:
             raise ManifestError(
-                f"format_version: this program reads version {FORMAT_VERSION}, not {version!r}"
+                f"format_version: this version reads {FORMAT_VERSION}, got {version!r}"
             )
         try:
             architecture = architecture_from(
@@ -132,7 +149,7 @@ class Manifest:
         for label in self.answers:
             check_label(label)
         if len(set(self.answers)) != len(self.answers):
-            raise ManifestError("labels: a label stands there twice")
+            raise ManifestError("labels: expected each label once")
         expected = 0
         if isinstance(self.architecture, ClassifierArchitecture):
             expected = self.architecture.labels
@@ -140,50 +157,48 @@ class Manifest:
             raise ManifestError(f"labels: expected {expected}, got {len(self.labels)}")
 
     def _check_metrics(self) -> None:
-        if len(self.metrics) > MOST_METRICS:
-            raise ManifestError(
-                f"metrics: expected at most {MOST_METRICS}, got {len(self.metrics)}"
-            )
+        if len(self.metrics) > MAX_METRICS:
+            raise ManifestError(f"metrics: expected at most {MAX_METRICS}, got {len(self.metrics)}")
         for name, value in self.metrics.items():
-            if len(name) > LONGEST_METRIC or CONTROL.search(name):
+            if len(name) > MAX_METRIC_NAME_LENGTH or CONTROL_CHARACTERS.search(name):
                 raise ManifestError(
-                    f"metrics.{name[:LONGEST_METRIC]}: expected a name of at most "
-                    f"{LONGEST_METRIC} characters without control characters"
+                    f"metrics.{name[:MAX_METRIC_NAME_LENGTH]}: expected a name of at most "
+                    f"{MAX_METRIC_NAME_LENGTH} characters without control characters"
                 )
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ManifestError(f"metrics.{name}: expected a number, got {value!r}")
 
 
 def check_label(label: str) -> None:
-    """Raises ManifestError for a label that no artifact may have."""
-    if len(label) > LONGEST_LABEL or CONTROL.search(label):
+    """Raises ManifestError if the label is too long or has control characters."""
+    if len(label) > MAX_LABEL_LENGTH or CONTROL_CHARACTERS.search(label):
         raise ManifestError(
-            f"labels: expected at most {LONGEST_LABEL} characters without control characters "
-            f"or line breaks, got {label[:LONGEST_LABEL]!r}"
+            f"labels: expected at most {MAX_LABEL_LENGTH} characters without control characters "
+            f"or line breaks, got {label[:MAX_LABEL_LENGTH]!r}"
         )
 
 
 def _check_json(value: object, place: str = "", depth: int = 0) -> None:
-    """Raises ManifestError for what other JSON libraries, or answers in JSON, cannot hold."""
+    """Raises ManifestError for values that other JSON libraries or a JSON response cannot hold."""
     name = place or "the file"
     if isinstance(value, str):
-        if SURROGATE.search(value):
-            raise ManifestError(f"{name}: holds half of a surrogate pair, which is no character")
+        if SURROGATE_PATTERN.search(value):
+            raise ManifestError(f"{name}: has half of a surrogate pair, which is no character")
     elif isinstance(value, int | float):
-        finite = math.isfinite(value) if isinstance(value, float) else abs(value) <= LARGEST_INTEGER
+        finite = math.isfinite(value) if isinstance(value, float) else abs(value) <= MAX_INTEGER
         if not finite:
             raise ManifestError(f"{name}: the number is too large")
     elif isinstance(value, dict | list):
-        if depth == DEEPEST:
-            raise ManifestError(f"{name}: expected at most {DEEPEST} levels")
-        parts = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, part in parts:
+        if depth == MAX_NESTING:
+            raise ManifestError(f"{name}: expected at most {MAX_NESTING} levels")
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
             _check_json(key, name, depth)
-            _check_json(part, f"{place}.{key}" if place else str(key), depth + 1)
+            _check_json(item, f"{place}.{key}" if place else str(key), depth + 1)
 
 
 def _digest(values: Mapping[str, object]) -> str:
-    """SHA-256 of the fields as JSON with sorted keys: spacing and order do not matter."""
+    """SHA-256 of the fields as JSON with sorted keys, independent of white space and order."""
     text = json.dumps(values, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
 
@@ -216,29 +231,29 @@ def _labels(values: Mapping[str, object]) -> tuple[str, ...]:
 def _calibration(values: Mapping[str, object]) -> Calibration | None:
     if values.get("calibration") is None:
         return None
-    found = _mapping(values, "calibration")
-    temperature = _number(found, "temperature", "calibration")
+    fields = _mapping(values, "calibration")
+    temperature = _number(fields, "temperature", "calibration")
     if temperature <= 0:
         raise ManifestError(f"calibration.temperature: expected more than 0, got {temperature}")
-    if not TEMPERATURES[0] <= temperature <= TEMPERATURES[1]:
+    if not VALID_TEMPERATURES[0] <= temperature <= VALID_TEMPERATURES[1]:
         raise ManifestError(
-            f"calibration.temperature: expected {TEMPERATURES[0]} to {TEMPERATURES[1]}, "
-            f"got {temperature}"
+            f"calibration.temperature: expected {VALID_TEMPERATURES[0]} to "
+            f"{VALID_TEMPERATURES[1]}, got {temperature}"
         )
-    if found.get("out_of_scope") is None:
+    if fields.get("out_of_scope") is None:
         return Calibration(temperature)
-    beyond, place = _mapping(found, "out_of_scope"), "calibration.out_of_scope"
-    weight, bias = (_number(beyond, name, place) for name in ("weight", "bias"))
-    if max(abs(weight), abs(bias)) > LARGEST_COEFFICIENT:
+    out_of_scope, place = _mapping(fields, "out_of_scope"), "calibration.out_of_scope"
+    weight, bias = (_number(out_of_scope, name, place) for name in ("weight", "bias"))
+    if max(abs(weight), abs(bias)) > MAX_COEFFICIENT:
         raise ManifestError(
-            f"{place}: expected weight and bias of at most {LARGEST_COEFFICIENT:g}, "
+            f"{place}: expected weight and bias of at most {MAX_COEFFICIENT:g}, "
             f"got {weight} and {bias}"
         )
-    return Calibration(temperature, OutOfScope(_text(beyond, "label"), weight, bias))
+    return Calibration(temperature, OutOfScope(_text(out_of_scope, "label"), weight, bias))
 
 
 def _calibration_fields(calibration: Calibration) -> dict[str, object]:
-    """As plain values; what an artifact does not know leaves no trace."""
+    """The calibration as JSON values, without the fields that are None."""
     fields = asdict(calibration)
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -253,6 +268,6 @@ def _number(values: Mapping[str, object], name: str, place: str) -> float:
 def _digests(values: Mapping[str, object]) -> dict[str, str]:
     files = _mapping(values, "files")
     for name, digest in files.items():
-        if not isinstance(digest, str) or not SHA256.fullmatch(digest):
+        if not isinstance(digest, str) or not SHA256_PATTERN.fullmatch(digest):
             raise ManifestError(f"files.{name}: expected 64 hexadecimal digits, got {digest!r}")
     return cast("dict[str, str]", files)

@@ -1,7 +1,4 @@
-"""The model card of an artifact, ``README.md``, written from the manifest alone.
-
-Knows how a card reads; every fact in it comes from the manifest and the tokenizer.
-"""
+"""The model card of an artifact, ``README.md``, generated from its manifest and tokenizer."""
 
 from __future__ import annotations
 
@@ -12,12 +9,12 @@ from model.architecture import architecture_fields
 from model.manifest import Manifest
 from model.tokenization.tokenizer import Tokenizer
 
-LONGEST_LIST = 8  # entries that a card spells out
+MAX_LISTED = 8  # entries of a list that the card shows in full
 TITLES = {"language-model": "language model", "classifier": "document classifier"}
 
 
 def model_card(manifest: Manifest, tokenizer: Tokenizer) -> str:
-    """Markdown: what the model is, what it was made from, how, and how good it is."""
+    """The card as Markdown: description, license, labels, metrics, architecture, provenance."""
     return "\n".join(_lines(manifest, tokenizer)).rstrip() + "\n"
 
 
@@ -72,13 +69,13 @@ def _cell(value: object) -> str:
 
 
 def _listed(values: Sequence[object]) -> str:
-    """The entries, files by name and size; of many, how many and where the rest stands."""
+    """The entries, files by name and size; of a long list the count, the first and the last."""
     shown = [
         f"{value['name']} ({value['bytes']:,} bytes)"
         if isinstance(value, Mapping) and {"name", "bytes"} <= value.keys()
         else _cell(value)
         for value in values
     ]
-    if len(shown) <= LONGEST_LIST:
+    if len(shown) <= MAX_LISTED:
         return ", ".join(shown)
     return f"{len(shown)}, from {shown[0]} to {shown[-1]}; all in manifest.json"

@@ -1,9 +1,11 @@
-"""The two networks: the autoregressive language model and the document classifier.
+"""The networks: an autoregressive language model and a document classifier.
 
-Both follow the lecture: word vectors, recurrent layers with a learned first state, then either a
-distribution over the next token at every step, or an MLP on the final hidden state. They know
-neither text nor files; tokens are integers here. Shape suffixes: T time, B rows, E embedding,
-F features, H hidden, L layers, V vocabulary, C labels.
+Both read tokens through word vectors and recurrent layers with a learned initial state. The
+language model predicts the next token at every time step (Mikolov et al., 2010); the classifier
+predicts labels by an MLP on the final hidden state (Goodfellow et al., "Deep Learning", 2016,
+section 10.5).
+
+Shape suffixes: T time, B rows, E embedding, F features, H hidden, L layers, V vocabulary, C labels.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from model.regularization import NO_REGULARIZATION, Regularization, embed, locke
 from model.state import State
 
 
-class Encoded(NamedTuple):
-    """Last-layer hidden states after and before output dropout, and the state that follows."""
+class EncoderOutput(NamedTuple):
+    """Hidden states of the last layer after and before output dropout, and the final state."""
 
     dropped_TBH: Tensor
     raw_TBH: Tensor
@@ -32,10 +34,10 @@ class Encoded(NamedTuple):
 
 
 def word_vectors(vocabulary: int, width: int, spread: float = 0.1) -> nn.Embedding:
-    """Random vectors, uniform in (-spread, spread).
+    """An embedding with random vectors, uniform in (-spread, spread).
 
-    nn.Embedding by itself would first draw normal numbers, for which torch loads its compiler where
-    there are only shapes: a second at every start of the service.
+    nn.Embedding would first draw normal numbers. On the meta device torch imports its compiler for
+    that, which takes a second at every start of the service.
     """
     vectors_VE = torch.empty(vocabulary, width).uniform_(-spread, spread)
     embedding: nn.Embedding = nn.Embedding.from_pretrained(vectors_VE, freeze=False)
@@ -43,10 +45,10 @@ def word_vectors(vocabulary: int, width: int, spread: float = 0.1) -> nn.Embeddi
 
 
 class LanguageModel(nn.Module):
-    """p(next token | everything read so far), for every step of a window.
+    """A recurrent language model: p(next token | tokens read so far) at every time step.
 
-    A document is read as ``[END] x1 .. xn`` and predicts ``x1 .. xn [END]``; every document begins
-    from the learned first state.
+    It reads a document as ``[END] x1 .. xn`` and predicts ``x1 .. xn [END]``. Every document begins
+    from the learned initial state.
     """
 
     def __init__(
@@ -69,22 +71,27 @@ class LanguageModel(nn.Module):
             self.output.weight = self.embedding.weight
 
     def initial_state(self, batch: int) -> State:
-        """The learned first state, once for each of ``batch`` rows."""
+        """The learned initial state of ``batch`` rows."""
         cell_L1H = self.initial_cell_L1H if self.architecture.cell == "lstm" else None
         return State(self.initial_hidden_L1H, cell_L1H).expand(batch)
 
-    def encode(self, tokens_TB: Tensor, state: State, starts_TB: Tensor | None = None) -> Encoded:
-        """Hidden states of the last layer for a window that continues ``state``.
+    def encode(
+        self, tokens_TB: Tensor, state: State, starts_TB: Tensor | None = None
+    ) -> EncoderOutput:
+        """Hidden states of the last layer.
 
-        Where ``starts_TB`` (bool) is true, that row's state is replaced by the learned first state
-        before the token is read, so nothing is carried over a document's border.
+        Args:
+            tokens_TB: token ids (T, B).
+            state: before the first token.
+            starts_TB: bool (T, B), true where a document begins: the state of that row is replaced
+                by the learned initial state before the token is read.
         """
         drop, training = self.regularization, self.training
         values = embed(self.embedding, tokens_TB, drop.embedding, training)
         values = locked_dropout(values, drop.input, training)
-        first = self.initial_state(tokens_TB.shape[1])
+        initial = self.initial_state(tokens_TB.shape[1])
         segments = segments_between_starts(tokens_TB.shape[0], starts_TB)
-        after: list[State] = []
+        final_states: list[State] = []
         for layer in range(self.architecture.layers):
             if layer > 0:
                 values = locked_dropout(values, drop.hidden, training)
@@ -94,37 +101,39 @@ class LanguageModel(nn.Module):
                 layer,
                 drop=drop.weight if training else 0.0,
             )
-            values, last = run_segments(
-                weights, values, state.layer(layer), first.layer(layer), segments
+            values, final_state = run_segments(
+                weights, values, state.layer(layer), initial.layer(layer), segments
             )
-            after.append(last)
-        return Encoded(locked_dropout(values, drop.output, training), values, State.stack(after))
+            final_states.append(final_state)
+        dropped = locked_dropout(values, drop.output, training)
+        return EncoderOutput(dropped, values, State.stack(final_states))
 
     def projected(self, hidden_TBH: Tensor) -> Tensor:
-        """What the output layer reads (..., P) of hidden states (..., H)."""
+        """Input (..., P) of the output layer from hidden states (..., H)."""
         if self.projection is None:
             return hidden_TBH
         return self.projection(hidden_TBH)  # type: ignore[no-any-return]
 
     def logits(self, hidden_TBH: Tensor) -> Tensor:
-        """Log-probabilities (..., V) of the next token from hidden states (..., H).
+        """Logits (..., V) of the next token from hidden states (..., H).
 
-        Unnormalized ones of a full softmax; those of an adaptive softmax are normalized.
+        The logits of an adaptive softmax are log-probabilities.
         """
         return self.output(self.projected(hidden_TBH))  # type: ignore[no-any-return]
 
     def forward(
         self, tokens_TB: Tensor, state: State, starts_TB: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Logits (T, B, V) after each token, and the state after the last one."""
+        """Logits (T, B, V) after each token, and the final state; see :meth:`encode`."""
         encoded = self.encode(tokens_TB, state, starts_TB)
         return self.logits(encoded.dropped_TBH), encoded.state
 
 
 class Classifier(nn.Module):
-    """Labels of whole documents from the encoder's hidden states.
+    """A recurrent document classifier.
 
-    Reads ``x1 .. xn``; a text without tokens is read as ``[END]`` alone, since there must be one.
+    It reads ``x1 .. xn``. Callers pass ``[END]`` for an empty document: at least one token is
+    required.
     """
 
     def __init__(
@@ -155,7 +164,7 @@ class Classifier(nn.Module):
             self.linear = LinearNgrams(a.vocabulary, a.linear_ngrams, a.linear_buckets, a.labels)
 
     def forward(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
-        """Logits (B, C). Steps at or beyond a row's length (each at least 1) have no influence."""
+        """Logits (B, C) of documents (T, B). Tokens from a row's length (>= 1) on are ignored."""
         drop = self.regularization
         words_TBE = self.token_vectors(tokens_TB, lengths_B)
         values = locked_dropout(words_TBE, drop.input, self.training)
@@ -167,7 +176,7 @@ class Classifier(nn.Module):
         return self.label_logits(values, words_TBE, tokens_TB, lengths_B)
 
     def token_vectors(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
-        """What the first layer reads (T, B, E): vectors of the tokens, and of their n-grams."""
+        """Input of the first layer (T, B, E): word vectors plus those of the tokens' n-grams."""
         a, drop = self.architecture, self.regularization
         values_TBE = embed(self.embedding, tokens_TB, drop.embedding, self.training)
         if self.ngram_embedding is not None:
@@ -181,8 +190,8 @@ class Classifier(nn.Module):
     def label_logits(
         self, values_TBF: Tensor, words_TBE: Tensor, tokens_TB: Tensor, lengths_B: Tensor
     ) -> Tensor:
-        """Logits (B, C) from what the last layer gave at every step, and from the word vectors;
-        those of the linear classifier over the tokens are added where there is one.
+        """Logits (B, C) from the last layer's outputs and the word vectors, plus the logits of the
+        linear classifier if the architecture has one.
         """
         pooled_BF = self._pool(values_TBF, lengths_B)
         if self.architecture.pools_words:
@@ -193,7 +202,7 @@ class Classifier(nn.Module):
         return logits_BC if self.linear is None else logits_BC + self.linear(tokens_TB, lengths_B)
 
     def _read(self, values_TBF: Tensor, layer: int, lengths_B: Tensor) -> Tensor:
-        """One layer; the second direction reads each document from its own last token."""
+        """Outputs of one layer. The backward direction begins at each document's last token."""
         forward_TBH = self._run(values_TBF, layer, reverse=False)
         if not self.architecture.bidirectional:
             return forward_TBH
@@ -205,11 +214,11 @@ class Classifier(nn.Module):
         drop = self.regularization.weight if self.training else 0.0
         weights = layer_weights(self.recurrent, a.cell, layer, reverse=reverse, drop=drop)
         cell_L1H = self.initial_cell_L1H if a.cell == "lstm" else None
-        first = State(self.initial_hidden_L1H, cell_L1H).layer(layer * a.directions + reverse)
-        return weights.run(values_TBF, first.expand(values_TBF.shape[1]))[0]
+        initial = State(self.initial_hidden_L1H, cell_L1H).layer(layer * a.directions + reverse)
+        return weights.run(values_TBF, initial.expand(values_TBF.shape[1]))[0]
 
     def _pool(self, values_TBF: Tensor, lengths_B: Tensor) -> Tensor:
-        """The final state of each direction, by option joined with max and mean over time."""
+        """The final hidden state of each direction, by option with maximum and mean over time."""
         rows_B = torch.arange(values_TBF.shape[1])
         hidden = self.architecture.hidden
         final_BF = values_TBF[lengths_B - 1, rows_B]
@@ -221,7 +230,7 @@ class Classifier(nn.Module):
 
 
 def max_and_mean(values_TBF: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Each (B, F): the largest value and the mean over each row's own steps."""
+    """Maximum and mean (B, F) over the time steps before each row's length."""
     steps_T1 = torch.arange(values_TBF.shape[0]).unsqueeze(1)
     outside_TB1 = (steps_T1 >= lengths_B).unsqueeze(2)
     largest_BF = values_TBF.masked_fill(outside_TB1, -torch.inf).amax(dim=0)
@@ -230,7 +239,7 @@ def max_and_mean(values_TBF: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]
 
 
 def mirrored(values_TBF: Tensor, lengths_B: Tensor) -> Tensor:
-    """Each row's own steps in reverse; what lies beyond its length stays where it is."""
+    """The time steps before each row's length in reverse order; later ones stay in place."""
     steps_T1 = torch.arange(values_TBF.shape[0]).unsqueeze(1)
     order_TB = torch.where(steps_T1 < lengths_B, lengths_B - 1 - steps_T1, steps_T1)
     return values_TBF.gather(0, order_TB.unsqueeze(2).expand_as(values_TBF))

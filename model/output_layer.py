@@ -1,14 +1,14 @@
-"""The output layer of a language model: from a hidden state to a distribution over all words.
+"""Output layers of a language model: a full softmax and an adaptive softmax.
 
-Two kinds, seen through one shape. The full softmax has one weight vector for each word. The
-adaptive softmax (Grave et al., 2017, "Efficient softmax approximation for GPUs") puts the frequent
-words and [END] in a head, and the rarer ones in tails, each behind one entry of the head:
-p(word) = p(tail) p(word | tail). So a tail is only worked on when one of its words may be meant,
-and it may read a narrower vector. `Parts` shows both kinds as a head and tails; the full softmax is
-a head alone. Knows tokens as integers only: the lower, the more frequent, and [END] the last one.
+The full softmax has one weight vector for each word. The adaptive softmax (Grave et al., "Efficient
+softmax approximation for GPUs", 2017) has a head with the frequent words and [END], and tails with
+the rarer words. The head has one entry for each tail: p(word) = p(tail) p(word | tail). A tail is
+computed only for the rows that need it, and its input may be narrower. Low token ids must be the
+frequent ones; [END] is the last id. :class:`Parts` presents both kinds as a head and tails; a full
+softmax has no tails.
 
-Shape suffixes: N predictions, H the width that is read, D a tail's own width, V vocabulary,
-J entries of the head, K words of a tail.
+Shape suffixes: N predictions, H width of the input, D width of a tail's input, V vocabulary,
+J entries of the head, K words of a tail, R rows that need a tail.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from model.architecture import LanguageModelArchitecture
 
 
 class Tail(NamedTuple):
-    """The words ``begin`` up to ``end``; ``narrow_DH`` None: it reads the vector as it is."""
+    """The words ``begin`` up to ``end``; ``narrow_DH`` projects the input (None: no projection)."""
 
     begin: int
     end: int
@@ -35,14 +35,15 @@ class Tail(NamedTuple):
     bias_K: Tensor
 
     def narrowed(self, hidden_NH: Tensor) -> Tensor:
-        """The vectors (..., D) that this tail reads."""
+        """The tail's input (..., D)."""
         return hidden_NH if self.narrow_DH is None else functional.linear(hidden_NH, self.narrow_DH)
 
 
 class Parts(NamedTuple):
-    """The head's entries are words from 0 on, [END], then one for each tail; without tails, words.
+    """Weights and biases of the head, and the tails.
 
-    ``tails`` follow each other, and the last one ends where [END] stands.
+    The head's entries are the words from id 0, then [END], then one for each tail; without tails,
+    the whole vocabulary. The tails are contiguous, and the last one ends before the id of [END].
     """
 
     weight_JH: Tensor
@@ -50,61 +51,64 @@ class Parts(NamedTuple):
     tails: tuple[Tail, ...] = ()
 
     def entries(self, tokens_N: Tensor) -> Tensor:
-        """The entry of the head that stands for each token: its own, or its tail's."""
+        """The entry of the head for each token: its own, or that of its tail."""
         if not self.tails:
             return tokens_N
-        listed, end = self.tails[0].begin, self.tails[-1].end
-        borders = torch.tensor([tail.end for tail in self.tails])
-        in_tail_N = listed + 1 + torch.bucketize(tokens_N, borders, right=True)
-        own_N = torch.where(tokens_N == end, listed, in_tail_N)
-        return torch.where(tokens_N < listed, tokens_N, own_N)
+        head_words, end = self.tails[0].begin, self.tails[-1].end
+        boundaries = torch.tensor([tail.end for tail in self.tails])
+        tail_entry_N = head_words + 1 + torch.bucketize(tokens_N, boundaries, right=True)
+        entry_N = torch.where(tokens_N == end, head_words, tail_entry_N)
+        return torch.where(tokens_N < head_words, tokens_N, entry_N)
 
     def log_probability(self, hidden_NH: Tensor, tokens_N: Tensor) -> Tensor:
-        """The log p of one token after each vector, float32 or wider; no tail without need."""
-        found_N = _gathered(hidden_NH, self.weight_JH, self.bias_J, self.entries(tokens_N))
+        """Log-probability (N,) of one token for each input vector, in float32 or wider.
+
+        A tail is computed for the rows of its own words only.
+        """
+        logprob_N = _gathered(hidden_NH, self.weight_JH, self.bias_J, self.entries(tokens_N))
         for tail in self.tails:
             rows_R = ((tokens_N >= tail.begin) & (tokens_N < tail.end)).nonzero().flatten()
-            read_RD = tail.narrowed(hidden_NH[rows_R])
-            inside_R = tokens_N[rows_R] - tail.begin
-            found_N = found_N.index_add(
-                0, rows_R, _gathered(read_RD, tail.weight_KD, tail.bias_K, inside_R)
+            input_RD = tail.narrowed(hidden_NH[rows_R])
+            index_R = tokens_N[rows_R] - tail.begin
+            logprob_N = logprob_N.index_add(
+                0, rows_R, _gathered(input_RD, tail.weight_KD, tail.bias_K, index_R)
             )
-        return found_N
+        return logprob_N
 
 
 class FullOutput(nn.Linear):
-    """A weight vector and a bias for each word."""
+    """A full softmax: a weight vector and a bias for each word."""
 
     def __init__(self, width: int, vocabulary: int) -> None:
         super().__init__(width, vocabulary)
         nn.init.zeros_(self.bias)
 
     @torch.no_grad()
-    def init_bias_from_frequencies(self, shares_V: Tensor) -> None:
-        """Before training: predicts each word as often as it stands in the data.
+    def init_bias_from_frequencies(self, frequency_V: Tensor) -> None:
+        """Initializes the biases to the log of the unigram frequencies, which sum to 1.
 
-        Learning that takes long, longest for rare words, which a sampled softmax seldom meets.
+        Training learns them slowly, slowest for rare words under a sampled softmax.
         """
-        self.bias.copy_(shares_V.log())
+        self.bias.copy_(frequency_V.log())
 
     def parts(self) -> Parts:
-        """A head alone."""
+        """The head, without tails."""
         return Parts(self.weight, self.bias)
 
 
 class AdaptiveOutput(nn.Module):
-    """The adaptive softmax.
+    """An adaptive softmax.
 
-    ``weight`` holds the head's words in its first rows and [END] in its last. Where tails are as
-    wide as the head (``division`` 1), its other rows are their words; else each tail has weights of
-    its own, ``division`` times narrower than those of the part before it.
+    The first rows of ``weight`` are the head's words, and the last one is [END]. With a
+    ``division`` of 1 the rows between them are the words of the tails. Otherwise each tail has its
+    own weights, ``division`` times narrower than those of the part before it.
     """
 
     def __init__(
         self, width: int, vocabulary: int, cutoffs: tuple[int, ...], division: int
     ) -> None:
         super().__init__()
-        self._borders = (*cutoffs, vocabulary - 1)
+        self._boundaries = (*cutoffs, vocabulary - 1)
         rows = vocabulary if division == 1 else cutoffs[0] + 1
         self.weight = nn.Parameter(torch.empty(rows, width))
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # as nn.Linear
@@ -112,25 +116,27 @@ class AdaptiveOutput(nn.Module):
         self.entries = nn.Linear(width, len(cutoffs))
         nn.init.zeros_(self.entries.bias)
         self.tails = nn.ModuleList()
-        for place, (begin, end) in enumerate(pairwise(self._borders), start=1):
+        for index, (begin, end) in enumerate(pairwise(self._boundaries), start=1):
             if division > 1:
-                self.tails.append(_NarrowTail(width, max(1, width // division**place), end - begin))
+                self.tails.append(_NarrowTail(width, max(1, width // division**index), end - begin))
 
     @torch.no_grad()
-    def init_bias_from_frequencies(self, shares_V: Tensor) -> None:
-        """As of the full softmax; the entry of a tail is as likely as its words together."""
-        self.bias.copy_(shares_V.log())
-        in_tails = [shares_V[begin:end].sum() for begin, end in pairwise(self._borders)]
-        self.entries.bias.copy_(torch.stack(in_tails).log())
+    def init_bias_from_frequencies(self, frequency_V: Tensor) -> None:
+        """As the full softmax; the entry of a tail gets the frequency of all its words together."""
+        self.bias.copy_(frequency_V.log())
+        tail_frequencies = [
+            frequency_V[begin:end].sum() for begin, end in pairwise(self._boundaries)
+        ]
+        self.entries.bias.copy_(torch.stack(tail_frequencies).log())
 
     def parts(self) -> Parts:
-        """The head, put together, and the tails."""
-        listed = self._borders[0]
-        words = [end - begin for begin, end in pairwise(self._borders)]
-        # One split and not many slices: the gradient of each slice would be as large as the whole.
-        bias, *tail_biases, end_bias = self.bias.split([listed, *words, 1])
-        rest = [len(self.weight) - listed - 1] if len(self.tails) > 0 else words
-        weight, *tail_weights, end_weight = self.weight.split([listed, *rest, 1])
+        """The head and the tails."""
+        head_words = self._boundaries[0]
+        tail_words = [end - begin for begin, end in pairwise(self._boundaries)]
+        # A single split: the gradient of each slice would be as large as the whole tensor.
+        bias, *tail_biases, end_bias = self.bias.split([head_words, *tail_words, 1])
+        rows = [len(self.weight) - head_words - 1] if len(self.tails) > 0 else tail_words
+        weight, *tail_weights, end_weight = self.weight.split([head_words, *rows, 1])
         return Parts(
             torch.cat([weight, end_weight, self.entries.weight]),
             torch.cat([bias, end_bias, self.entries.bias]),
@@ -138,39 +144,40 @@ class AdaptiveOutput(nn.Module):
         )
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """The log p (..., V) of every word, float32 or wider."""
+        """Log-probabilities (..., V) of all words, in float32 or wider."""
         parts = self.parts()
         head = _log_softmax(functional.linear(hidden, parts.weight_JH, parts.bias_J))
-        listed = self._borders[0]
-        found = [head[..., :listed]]
-        for place, tail in enumerate(parts.tails, start=listed + 1):
-            inside = functional.linear(tail.narrowed(hidden), tail.weight_KD, tail.bias_K)
-            found.append(_log_softmax(inside) + head[..., place : place + 1])
-        return torch.cat([*found, head[..., listed : listed + 1]], dim=-1)
+        head_words = self._boundaries[0]
+        logprobs = [head[..., :head_words]]
+        for entry, tail in enumerate(parts.tails, start=head_words + 1):
+            logits = functional.linear(tail.narrowed(hidden), tail.weight_KD, tail.bias_K)
+            logprobs.append(_log_softmax(logits) + head[..., entry : entry + 1])
+        return torch.cat([*logprobs, head[..., head_words : head_words + 1]], dim=-1)
 
     def _tails(self, weights: list[Tensor], biases: list[Tensor]) -> Iterator[Tail]:
-        for place, (begin, end) in enumerate(pairwise(self._borders)):
-            own = self.tails[place] if len(self.tails) > 0 else None
-            if isinstance(own, _NarrowTail):
-                yield Tail(begin, end, own.narrow.weight, own.words.weight, biases[place])
+        for index, (begin, end) in enumerate(pairwise(self._boundaries)):
+            narrow_tail = self.tails[index] if len(self.tails) > 0 else None
+            if isinstance(narrow_tail, _NarrowTail):
+                narrow, words = narrow_tail.narrow.weight, narrow_tail.words.weight
+                yield Tail(begin, end, narrow, words, biases[index])
             else:
-                yield Tail(begin, end, None, weights[place], biases[place])
+                yield Tail(begin, end, None, weights[index], biases[index])
 
 
 class _NarrowTail(nn.Module):
     """Weights of a tail that is narrower than the head."""
 
-    def __init__(self, width: int, own_width: int, words: int) -> None:
+    def __init__(self, width: int, tail_width: int, words: int) -> None:
         super().__init__()
-        self.narrow = nn.Linear(width, own_width, bias=False)
-        self.words = nn.Linear(own_width, words, bias=False)
+        self.narrow = nn.Linear(width, tail_width, bias=False)
+        self.words = nn.Linear(tail_width, words, bias=False)
 
 
 OutputLayer = FullOutput | AdaptiveOutput
 
 
 def build_output(architecture: LanguageModelArchitecture) -> OutputLayer:
-    """An untrained output layer of the kind that the architecture names."""
+    """The output layer of an architecture with random initial weights."""
     width, vocabulary = architecture.output_input, architecture.vocabulary
     if architecture.division is None:
         return FullOutput(width, vocabulary)
@@ -187,5 +194,5 @@ def _log_softmax(logits: Tensor) -> Tensor:
 
 
 def _precise(logits: Tensor) -> Tensor:
-    """Eight bits of mantissa are too few for sums of exponentials."""
+    """The logits in float32 if they are bfloat16, which is too coarse for sums of exponentials."""
     return logits.float() if logits.dtype == torch.bfloat16 else logits

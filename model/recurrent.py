@@ -1,10 +1,12 @@
-"""The recurrent layers: torch's own cells, run one layer at a time.
+"""Recurrent layers: torch's cells (Elman, 1990; GRU: Cho et al., 2014; LSTM: Hochreiter and
+Schmidhuber, 1997), run one layer at a time.
 
-``nn.RNN``, ``nn.GRU`` and ``nn.LSTM`` hold the parameters under torch's own names, so that weights
-can be taken to and from any other torch program. Each layer is called by itself because dropout
-between layers and on weights has to be locked over time, which torch's modules do not offer. The
-hidden-to-hidden weights are dropped on the way into the call; nothing is registered or replaced,
-so no parametrisation can silently stop a weight from learning. Knows no vocabulary and no task.
+``nn.RNN``, ``nn.GRU`` and ``nn.LSTM`` hold the parameters under torch's names, so weights can be
+exchanged with other torch programs. Each layer is a separate call, because torch's modules offer
+neither dropout that is locked over time nor dropout of weights. Dropout of the hidden-to-hidden
+weights is applied to the arguments of the call, so no parameter is replaced.
+
+Shape suffixes: T time, B rows, F features, H hidden, L layers.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 from model.architecture import Cell
 from model.state import State
 
-MODULES: dict[str, type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]] = {
+TORCH_MODULES: dict[str, type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]] = {
     "elman": nn.RNN,
     "gru": nn.GRU,
     "lstm": nn.LSTM,
@@ -26,7 +28,7 @@ MODULES: dict[str, type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]] = {
 
 
 class Segment(NamedTuple):
-    """A stretch of time steps; before it, the rows marked in ``starts_B`` begin a new document."""
+    """Time steps ``begin`` up to ``end``; the rows in ``starts_B`` begin a document there."""
 
     begin: int
     end: int
@@ -34,18 +36,22 @@ class Segment(NamedTuple):
 
 
 class LayerWeights(NamedTuple):
-    """The parameters of one layer in one direction, in the order torch's functions take them."""
+    """The parameters of one layer in one direction, in the order of torch's functions."""
 
     cell: Cell
     tensors: list[Tensor]
 
     def run(self, values_TBF: Tensor, state: State) -> tuple[Tensor, State]:
-        """Reads (time, rows, features) from a one-layer state: hidden states and the last state."""
+        """Runs the layer over (T, B, F) from a one-layer state.
+
+        Returns:
+            The hidden states (T, B, H) of all time steps, and the final state.
+        """
         train = torch.is_grad_enabled()
         options = (True, 1, 0.0, train, False, False)
         if self.cell == "lstm":
-            before = [state.hidden_LBH, _present(state.cell_LBH)]
-            out_TBH, hidden_1BH, cell_1BH = torch.lstm(values_TBF, before, self.tensors, *options)
+            initial = [state.hidden_LBH, _present(state.cell_LBH)]
+            out_TBH, hidden_1BH, cell_1BH = torch.lstm(values_TBF, initial, self.tensors, *options)
             return out_TBH, State(hidden_1BH, cell_1BH)
         function = torch.gru if self.cell == "gru" else torch.rnn_tanh
         out_TBH, hidden_1BH = function(values_TBF, state.hidden_LBH, self.tensors, *options)
@@ -55,8 +61,11 @@ class LayerWeights(NamedTuple):
 def build_recurrent(
     cell: Cell, inputs: int, hidden: int, layers: int, *, bidirectional: bool = False
 ) -> nn.RNNBase:
-    """A torch module, time first, with orthogonal recurrent weights and a forget bias of 1."""
-    module = MODULES[cell](inputs, hidden, layers, bidirectional=bidirectional)
+    """A torch module, time first, with orthogonal recurrent weights and a forget bias of 1.
+
+    Orthogonal recurrent weights: Saxe et al., 2014; forget bias: Jozefowicz et al., 2015.
+    """
+    module = TORCH_MODULES[cell](inputs, hidden, layers, bidirectional=bidirectional)
     for name, parameter in module.named_parameters():
         if name.startswith("weight_hh"):
             for gate_HH in parameter.detach().split(hidden):
@@ -73,20 +82,28 @@ def build_recurrent(
 def layer_weights(
     recurrent: nn.RNNBase, cell: Cell, layer: int, *, reverse: bool = False, drop: float = 0.0
 ) -> LayerWeights:
-    """One layer's parameters; ``drop`` zeroes that share of its hidden-to-hidden weights."""
+    """The parameters of one layer.
+
+    Args:
+        recurrent: the torch module.
+        cell: of the module.
+        layer: index from 0, lowest first.
+        reverse: take the backward direction.
+        drop: probability that a hidden-to-hidden weight is zero.
+    """
     suffix = f"_l{layer}_reverse" if reverse else f"_l{layer}"
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     input_weight, hidden_weight, *biases = (getattr(recurrent, name + suffix) for name in names)
     if drop > 0.0:
-        # As torch's dropout, but with numbers that are three times as fast to draw.
+        # As torch's dropout, but rand is three times as fast as bernoulli.
         hidden_weight = hidden_weight * (torch.rand_like(hidden_weight) >= drop) / (1.0 - drop)
     return LayerWeights(cell, [input_weight, hidden_weight, *biases])
 
 
 def segments_between_starts(steps: int, starts_TB: Tensor | None) -> list[Segment]:
-    """Cuts a window wherever any row begins a document, so that its state can be replaced there.
+    """Splits ``steps`` time steps wherever a document begins in any row.
 
-    Exact at every border, at the price of one call for each stretch between borders.
+    The state of that row can be replaced there exactly, at the cost of one call per segment.
     """
     if starts_TB is None:
         return [Segment(0, steps, None)]
@@ -102,20 +119,24 @@ def run_segments(
     weights: LayerWeights,
     values_TBF: Tensor,
     state: State,
-    first: State,
+    initial: State,
     segments: list[Segment],
 ) -> tuple[Tensor, State]:
-    """Runs one layer over a window; rows that begin a document continue from ``first``."""
-    parts = []
+    """Runs one layer over all segments; rows that begin a document continue from ``initial``.
+
+    Returns:
+        The hidden states (T, B, H) of all time steps, and the final state.
+    """
+    outputs = []
     for segment in segments:
         if segment.starts_B is not None:
-            state = state.select(segment.starts_B, first)
-        part_TBH, state = weights.run(values_TBF[segment.begin : segment.end], state)
-        parts.append(part_TBH)
-    return (parts[0] if len(parts) == 1 else torch.cat(parts)), state
+            state = state.select(segment.starts_B, initial)
+        output_TBH, state = weights.run(values_TBF[segment.begin : segment.end], state)
+        outputs.append(output_TBH)
+    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)), state
 
 
 def _present(tensor: Tensor | None) -> Tensor:
     if tensor is None:
-        raise ValueError("an LSTM needs a state with a cell, this one has only hidden states")
+        raise ValueError("expected an LSTM state with cell states, got hidden states only")
     return tensor

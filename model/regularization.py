@@ -1,7 +1,7 @@
-"""How strongly a network is disturbed while it trains. All zero, as when serving, changes nothing.
+"""Dropout of recurrent networks: probabilities, locked dropout and embedding dropout.
 
-Locked dropout uses one mask for all time steps of a sequence (Gal and Ghahramani, 2016); weight
-drop zeroes entries of the hidden-to-hidden matrices (Merity et al., 2018).
+Locked (variational) dropout uses one mask for all time steps of a sequence (Gal and Ghahramani,
+2016). Weight drop zeroes entries of the hidden-to-hidden matrices (Merity et al., 2018).
 """
 
 from __future__ import annotations
@@ -15,12 +15,17 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Regularization:
-    """Probabilities, each from 0 up to but not including 1.
+    """Dropout probabilities p, each 0 <= p < 1; 0 disables that dropout.
 
-    ``input``: of the embedded tokens; ``hidden``: between layers; ``output``: of the last layer's
-    hidden states; ``weight``: of the hidden-to-hidden weights; ``embedding``: of whole word types;
-    ``word``: of single tokens of a document, ``ngram``: of its single n-grams, ``mlp``: inside the
-    head (classifier).
+    Args:
+        input: of features of the word vectors, locked over time.
+        hidden: of features between recurrent layers, locked over time.
+        output: of features of the last layer's hidden states, locked over time.
+        weight: of entries of the hidden-to-hidden weights.
+        embedding: of word types, which are zero throughout a batch.
+        word: of tokens of a document (classifier).
+        ngram: of n-grams of a document (classifier).
+        mlp: of the MLP's hidden units (classifier).
     """
 
     input: float = 0.0
@@ -43,7 +48,7 @@ NO_REGULARIZATION = Regularization()
 
 
 def locked_dropout(values_TBF: Tensor, probability: float, training: bool) -> Tensor:
-    """Drops features with one mask for all time steps; the rest is scaled up to keep the mean."""
+    """Drops features with one mask for all time steps and scales the rest by 1 / (1 - p)."""
     if not training or probability == 0.0:
         return values_TBF
     keep = 1.0 - probability
@@ -52,7 +57,7 @@ def locked_dropout(values_TBF: Tensor, probability: float, training: bool) -> Te
 
 
 def embed(embedding: nn.Embedding, tokens_TB: Tensor, probability: float, training: bool) -> Tensor:
-    """Looks tokens up, dropping whole word types for the length of this call."""
+    """Word vectors (T, B, E) of tokens (T, B), with word types dropped throughout the call."""
     if not training or probability == 0.0:
         return embedding(tokens_TB)  # type: ignore[no-any-return]
     keep = 1.0 - probability

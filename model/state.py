@@ -1,7 +1,7 @@
-"""What a recurrent network remembers: one class that hides h (Elman, GRU) against (h, c) (LSTM).
+"""The recurrent state of a batch: one class for h (Elman, GRU) and (h, c) (LSTM).
 
-A state is the whole memory of a sequence. It has a fixed size, so rows can be copied, moved
-between batches and resumed. It does not know which network made it.
+A state has a fixed size, whatever the length of the sequence, so rows can be copied, moved between
+batches and resumed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class State:
 
     @property
     def batch(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return self.hidden_LBH.shape[1]
 
     @property
@@ -52,22 +52,22 @@ class State:
         return sum(tensor.nbytes for tensor in self._tensors())
 
     def gather(self, rows: Rows) -> State:
-        """A copy of these rows, in this order; a row may be asked for more than once."""
+        """A copy of the given rows, in the given order; a row may occur more than once."""
         index_B = torch.as_tensor(rows, dtype=torch.long)
         return self._map(lambda tensor: tensor.index_select(1, index_B))
 
     def scatter(self, rows: Rows, source: State) -> None:
-        """Overwrites these rows, in place, with the rows of ``source``, in order."""
+        """Overwrites the given rows in place with the rows of ``source``, in order."""
         index_B = torch.as_tensor(rows, dtype=torch.long)
         for own, other in zip(self._tensors(), source._tensors(), strict=True):
             own.index_copy_(1, index_B, other)
 
     def expand(self, batch: int) -> State:
-        """``batch`` rows, each a copy of the only one."""
+        """A state of ``batch`` copies of the only row."""
         return self._map(lambda tensor: tensor.repeat(1, batch, 1))
 
     def select(self, chosen_B: Tensor, other: State) -> State:
-        """Row by row: ``other`` where ``chosen_B`` (bool) is true, else this state."""
+        """Row by row ``other`` where ``chosen_B`` (bool) is true, else this state."""
         mask_1B1 = chosen_B.view(1, -1, 1)
         cell_LBH = None
         if self.cell_LBH is not None and other.cell_LBH is not None:
@@ -75,19 +75,19 @@ class State:
         return State(torch.where(mask_1B1, other.hidden_LBH, self.hidden_LBH), cell_LBH)
 
     def layer(self, index: int) -> State:
-        """The state of one layer, still with a leading axis of length 1."""
+        """The state of one layer, with a leading axis of length 1."""
         return self._map(lambda tensor: tensor[index : index + 1])
 
     @classmethod
     def stack(cls, layers: Sequence[State]) -> State:
-        """One state from the states of single layers, lowest first: undoes :meth:`layer`."""
+        """One state from the states of single layers, lowest first; inverse of :meth:`layer`."""
         cells = [layer.cell_LBH for layer in layers if layer.cell_LBH is not None]
         return cls(
             torch.cat([layer.hidden_LBH for layer in layers]), torch.cat(cells) if cells else None
         )
 
     def detach(self) -> State:
-        """The same numbers, cut off from the graph: where truncated backpropagation ends."""
+        """The state detached from the autograd graph, as truncated backpropagation requires."""
         return self._map(Tensor.detach)
 
     def _tensors(self) -> list[Tensor]:

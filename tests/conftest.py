@@ -1,16 +1,24 @@
-"""What every test shares: one thread for torch and a hypothesis profile that repeats itself.
+"""Settings of all tests: one thread for torch, a deterministic hypothesis profile, default signals.
 
-Knows nothing of any room: fixtures of a room live beside its tests.
+Fixtures are defined in the conftest.py of the packages that use them.
 """
 
 import os
+import signal
 
-# Set before torch is imported anywhere: small matrices on a busy machine gain nothing from more.
+# Set before torch is imported: small matrices gain nothing from more threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from hypothesis import HealthCheck, settings
 
-# No deadline: it would depend on the machine. Derandomized: a failure seen once is seen again.
+# A parent such as nohup or a shell's background job ignores these signals, and processes inherit
+# that: commands under test would not react to them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# No deadline: it would depend on the machine. Derandomized: a failure is reproducible.
 settings.register_profile(
     "unroll",
     deadline=None,

@@ -1,1 +1,1 @@
-"""One module for each command: its options, and what is done with them."""
+"""Benchmark commands, one in each module: options, measurement and report."""

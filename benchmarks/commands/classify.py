@@ -1,106 +1,116 @@
-"""`classify`: documents per second of POST /classify, beside a FastAPI and torch loop."""
+"""`classify`: documents per second of POST /classify beside a FastAPI and torch loop."""
 
 import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.commands.paths import PRETRAINED, add_results
-from benchmarks.harness import report
-from benchmarks.harness.plots import Panel, bars
-from benchmarks.harness.report import Report, Table
-from benchmarks.harness.statistics import grouped, ratio
+from benchmarks.commands.command import PRETRAINED_DIRECTORY, add_result_options
+from benchmarks.harness.plots import Panel, bar_charts
+from benchmarks.harness.report import Report, ResultTable, write_report
+from benchmarks.harness.statistics import group_by, medians_of_repeats, ratio
 from benchmarks.measurements.classification import (
-    LONGEST,
-    SHORTEST,
-    Classified,
-    ClassifyPlan,
-    made_up_documents,
+    KEY_FIELDS,
+    MAX_WORDS,
+    MIN_WORDS,
+    ClassificationMeasurement,
+    ClassificationPlan,
     measure_all,
-    summarize,
+    synthetic_documents,
 )
 from model.artifact import load_artifact
 
 NAME = "classify"
+HELP = "documents per second beside a FastAPI and torch loop"
 QUICK = {"clients": [1, 16], "seconds": 2.0, "repeats": 1}
-DOCUMENTS = 500
-HEADINGS = (
+DOCUMENT_COUNT = 500
+TABLE_COLUMNS = (
     "clients",
     "server",
     "documents/s",
     "ratio",
-    "answer ms, p50 / p99",
+    "response ms, p50 / p99",
     "CPU s / 1000 documents",
     "memory MB",
 )
-FIGURES = (("documents/s", "documents_per_second"), ("answer, p99, ms", "answer_p99"))
+PANELS = (("documents/s", "documents_per_second"), ("response, p99, ms", "answer_p99"))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `classify`."""
-    parser.add_argument("--artifact", type=Path, default=PRETRAINED / "sentiment")
+    """Adds the options of `classify`."""
+    parser.add_argument("--artifact", type=Path, default=PRETRAINED_DIRECTORY / "sentiment")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64])
-    parser.add_argument("--seconds", type=float, default=10, help="counted time of one measurement")
+    parser.add_argument("--seconds", type=float, default=10, help="time of each measurement")
     parser.add_argument("--repeats", type=int, default=3)
-    add_results(parser)
+    add_result_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measures both servers in turn, writes the results and prints the table."""
+    """Measures the servers in turns, writes the results and prints the table."""
     args.out.mkdir(parents=True, exist_ok=True)
     artifact = load_artifact(args.artifact)
-    plan = ClassifyPlan(
+    plan = ClassificationPlan(
         artifact=args.artifact,
-        documents=made_up_documents(artifact.tokenizer, DOCUMENTS),
+        documents=synthetic_documents(artifact.tokenizer, DOCUMENT_COUNT),
         clients=args.clients,
         seconds=args.seconds,
         repeats=args.repeats,
         logs=args.out,
     )
-    print("\n" + report.write(args.out, classify_report(measure_all(plan), args.artifact.name)))
+    report = classify_report(measure_all(plan), args.artifact.name)
+    print("\n" + write_report(args.out, report))
 
 
-def classify_report(found: list[Classified], model: str) -> Report:
-    """A row for each number of clients and server."""
-    summary = sorted(summarize(found), key=lambda one: one.clients)
-    ours = {one.clients: one for one in summary if one.server == found[0].server}
+def classify_report(measurements: list[ClassificationMeasurement], model: str) -> Report:
+    """The report, with a row for each number of clients and server."""
+    summary = medians_of_repeats(measurements, KEY_FIELDS)
+    summary.sort(key=lambda median: median.clients)
+    first_server = measurements[0].server
+    reference = {
+        median.clients: median.documents_per_second
+        for median in summary
+        if median.server == first_server
+    }
     rows = [
         (
-            str(one.clients),
-            one.server,
-            f"{one.documents_per_second:.0f}",
-            f"{ratio(ours[one.clients].documents_per_second, one.documents_per_second):.1f}x",
-            f"{one.answer_p50:.1f} / {one.answer_p99:.1f}",
-            f"{one.processor_seconds_per_1000:.2f}",
-            f"{one.memory_megabytes:.0f}",
+            str(median.clients),
+            median.server,
+            f"{median.documents_per_second:.0f}",
+            f"{ratio(reference[median.clients], median.documents_per_second):.1f}x",
+            f"{median.answer_p50:.1f} / {median.answer_p99:.1f}",
+            f"{median.processor_seconds_per_1000:.2f}",
+            f"{median.memory_megabytes:.0f}",
         )
-        for one in summary
+        for median in summary
     ]
-    share = max(one.generator_processor_share for one in summary)
+    generator_share = max(median.generator_processor_share for median in summary)
     return Report(
         name=NAME,
-        title="Documents classified over HTTP",
-        tables=[Table(f"{model}, one text a request", HEADINGS, rows, texts=2)],
+        title="Document classification over HTTP",
+        tables=[ResultTable(f"{model}, one text per request", TABLE_COLUMNS, rows, text_columns=2)],
         notes=[
-            f"Medians of repeats. Texts of {SHORTEST} to {LONGEST} words, a connection each.",
-            f"The load generator took at most {share:.0%} of one core.",
+            f"Medians of repeats. Texts of {MIN_WORDS} to {MAX_WORDS} words, one connection each.",
+            f"The load generator used at most {generator_share:.0%} of one core.",
         ],
-        found={
-            "summary": [asdict(one) for one in summary],
-            "repeats": [asdict(one) for one in found],
+        results={
+            "summary": [asdict(median) for median in summary],
+            "repeats": [asdict(measurement) for measurement in measurements],
         },
-        figure=bars([_panels(summary, model)]),
+        figure=bar_charts([_panels(summary, model)]),
     )
 
 
-def _panels(summary: list[Classified], model: str) -> list[Panel]:
-    groups = [f"{count} clients" for count in dict.fromkeys(one.clients for one in summary)]
-    by_server = grouped(summary, lambda one: one.server)
+def _panels(summary: list[ClassificationMeasurement], model: str) -> list[Panel]:
+    groups = [f"{count} clients" for count in dict.fromkeys(median.clients for median in summary)]
+    by_server = group_by(summary, lambda median: median.server)
     return [
         Panel(
-            f"{model}: {axis}",
-            axis,
+            f"{model}: {label}",
+            label,
             groups,
-            {server: [getattr(one, name) for one in part] for server, part in by_server.items()},
+            {
+                server: [getattr(median, field) for median in medians]
+                for server, medians in by_server.items()
+            },
         )
-        for axis, name in FIGURES
+        for label, field in PANELS
     ]

@@ -1,4 +1,4 @@
-"""`quality`: what the recipes give on the data of the design's table, seed by seed."""
+"""`quality`: accuracy and perplexity of the recipes over several seeds."""
 
 import argparse
 import os
@@ -7,67 +7,70 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.commands.paths import RESULTS
-from benchmarks.harness import report
-from benchmarks.harness.report import Report, Table
-from benchmarks.measurements.quality import ROWS, Measured, Row, measure_row
+from benchmarks.commands.command import RESULTS_DIRECTORY
+from benchmarks.harness.report import Report, ResultTable, write_report
+from benchmarks.harness.statistics import group_by
+from benchmarks.measurements.quality import TARGETS, QualityRun, QualityTarget, measure_target
 
 NAME = "quality"
-HEADINGS = ("what", "recipe", "wanted", "mean", "spread", "of each seed", "minutes")
+HELP = "accuracy and perplexity of the recipes over several seeds"
+QUICK: dict[str, object] = {}
+TABLE_COLUMNS = ("data", "recipe", "target", "mean", "std", "by seed", "minutes")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `quality`."""
-    recipes = list(dict.fromkeys(row.recipe for row in ROWS))
+    """Adds the options of `quality`."""
+    recipes = list(dict.fromkeys(target.recipe for target in TARGETS))
     parser.add_argument("--recipes", nargs="+", choices=recipes, default=recipes, metavar="NAME")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--out", type=Path, default=RESULTS / NAME)
+    parser.add_argument("--out", type=Path, default=RESULTS_DIRECTORY / NAME)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Trains what is not trained yet, and tells the table after every run."""
+    """Trains and measures the recipes, and writes and prints the table after every run."""
     if "UNROLL_DATA" not in os.environ:
         raise SystemExit("quality: set UNROLL_DATA to the directory of the data")
     args.out.mkdir(parents=True, exist_ok=True)
-    chosen = [row for row in ROWS if row.recipe in args.recipes]
-    found: list[Measured] = []
+    targets = [target for target in TARGETS if target.recipe in args.recipes]
+    runs: list[QualityRun] = []
     for seed in args.seeds:
-        for row in chosen:
-            found.append(measure_row(row, seed, args.out))
-            print("\n" + report.write(args.out, told(chosen, found)), flush=True)
+        for target in targets:
+            runs.append(measure_target(target, seed, args.out))
+            print("\n" + write_report(args.out, quality_report(targets, runs)), flush=True)
 
 
-def told(rows: Sequence[Row], found: Sequence[Measured]) -> Report:
-    """The table, and all runs for programs."""
+def quality_report(targets: Sequence[QualityTarget], runs: Sequence[QualityRun]) -> Report:
+    """The report of all runs so far."""
     return Report(
         name=NAME,
         title="Quality",
-        tables=[Table("Recipes", HEADINGS, table_rows(rows, found), texts=2)],
-        notes=["Test splits, or as said; the spread is the standard deviation over seeds."],
-        found={"runs": [asdict(one) for one in found]},
+        tables=[ResultTable("Recipes", TABLE_COLUMNS, table_rows(targets, runs), text_columns=2)],
+        notes=["Test splits unless stated otherwise; std: standard deviation over seeds."],
+        results={"runs": [asdict(run) for run in runs]},
     )
 
 
-def table_rows(rows: Sequence[Row], found: Sequence[Measured]) -> list[list[str]]:
-    """One for each row that was measured."""
-    lines = []
-    for row in rows:
-        own = [one for one in found if one.what == row.what]
-        if not own:
+def table_rows(targets: Sequence[QualityTarget], runs: Sequence[QualityRun]) -> list[list[str]]:
+    """One row for each target with at least one run."""
+    runs_by_target = group_by(runs, lambda run: run.what)
+    rows = []
+    for target in targets:
+        if target.name not in runs_by_target:
             continue
-        figures = [one.figure for one in own]
-        spread = f"{statistics.stdev(figures):.4f}" if len(figures) > 1 else ""
-        bound = "at most" if row.lower_is_better else "at least"
-        minutes = statistics.mean(one.minutes for one in own)
-        lines.append(
+        target_runs = runs_by_target[target.name]
+        values = [run.figure for run in target_runs]
+        deviation = f"{statistics.stdev(values):.4f}" if len(values) > 1 else ""
+        bound = "at most" if target.lower_is_better else "at least"
+        minutes = statistics.mean(run.minutes for run in target_runs)
+        rows.append(
             [
-                row.what,
-                f"{row.recipe}.toml",
-                f"{bound} {row.wanted:g}",
-                f"{statistics.mean(figures):.4f}",
-                spread,
-                " ".join(f"{figure:.4f}" for figure in figures),
+                target.name,
+                f"{target.recipe}.toml",
+                f"{bound} {target.value:g}",
+                f"{statistics.mean(values):.4f}",
+                deviation,
+                " ".join(f"{value:.4f}" for value in values),
                 f"{minutes:.1f}",
             ]
         )
-    return lines
+    return rows

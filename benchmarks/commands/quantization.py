@@ -1,4 +1,4 @@
-"""`perplexity`: what int8 costs, on held-out text of the pretrained models or of any other."""
+"""`perplexity`: perplexity of the int8 and float32 kernels on held-out text."""
 
 import argparse
 import os
@@ -6,26 +6,32 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.commands.paths import PRETRAINED, add_results
-from benchmarks.harness import report
-from benchmarks.harness.kernels import NATIVE_INT8, TORCH, available
-from benchmarks.harness.plots import Panel, bars
-from benchmarks.harness.report import Report, Table
-from benchmarks.harness.statistics import NONE
-from benchmarks.measurements.perplexity import Perplexity, Piece, limited, perplexity, pieces_of
+from benchmarks.commands.command import PRETRAINED_DIRECTORY, add_result_options
+from benchmarks.harness.kernels import NATIVE_INT8, TORCH, available_kernels
+from benchmarks.harness.plots import Panel, bar_charts
+from benchmarks.harness.report import Report, ResultTable, write_report
+from benchmarks.harness.statistics import NAN
+from benchmarks.measurements.perplexity import (
+    Perplexity,
+    ScoringWindow,
+    measure_perplexity,
+    split_into_windows,
+    subsample,
+)
 from model.artifact import Artifact, load_artifact
 from model.networks import LanguageModel
 from model.system.cpu_quota import granted_cpus
 
 NAME = "perplexity"
+HELP = "perplexity of int8 and float32 weights on held-out text"
 QUICK = {"tokens": 4000}
-ROWS = 16
-DATA = "UNROLL_DATA"
+MAX_ROWS = 16
+DATA_VARIABLE = "UNROLL_DATA"
 
 
 @dataclass(frozen=True)
-class Text:
-    """What an artifact is measured on: files, of each of which the last share counts."""
+class HeldOutText:
+    """An artifact and its held-out text: the last share of each file's characters."""
 
     artifact: Path
     files: tuple[Path, ...]
@@ -33,86 +39,95 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What one kernel made of one artifact's text."""
+class KernelPerplexity:
+    """The perplexity of one artifact with one kernel."""
 
     artifact: str
     kernel: str
-    found: Perplexity
+    perplexity: Perplexity
 
 
-# What the recipes of the pretrained models hold out.
-HELD_OUT: dict[str, tuple[tuple[str, ...], float]] = {
+# Files (glob patterns) and their last share that the recipes of the pretrained models hold out.
+HELD_OUT_FILES: dict[str, tuple[tuple[str, ...], float]] = {
     "english-word": (tuple(f"sotu/{year}_*.txt" for year in (1937, 1962, 1985, 2006, 2016)), 1.0),
     "shakespeare-char": (("tinyshakespeare/input.txt",), 0.1),
 }
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `perplexity`."""
-    parser.add_argument("--artifact", type=Path, help="a language model; needs --data")
-    parser.add_argument("--data", type=Path, nargs="+", help="text files it was not trained on")
-    parser.add_argument("--last-share", type=float, default=1.0, help="of each file's characters")
-    parser.add_argument("--tokens", type=int, default=None, help="about so many are counted (all)")
-    add_results(parser)
+    """Adds the options of `perplexity`."""
+    parser.add_argument("--artifact", type=Path, help="a language model; requires --data")
+    parser.add_argument("--data", type=Path, nargs="+", help="held-out text files")
+    parser.add_argument(
+        "--last-share", type=float, default=1.0, help="share of each file that is read, at its end"
+    )
+    parser.add_argument(
+        "--tokens", type=int, default=None, help="approximate number of scored tokens (None: all)"
+    )
+    add_result_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Reads every text with every kernel, writes the results and prints the table."""
+    """Measures every artifact with every kernel, writes the results and prints the table."""
     if (args.artifact is None) != (args.data is None):
-        raise SystemExit("give --artifact and --data together")
-    texts = [Text(args.artifact, tuple(args.data), args.last_share)] if args.data else held_out()
-    readings = [reading for text in texts for reading in readings_of(text, args.tokens)]
-    if readings:
-        print("\n" + report.write(args.out, perplexity_report(readings)))
+        raise SystemExit("--artifact and --data: give both or neither")
+    if args.data:
+        texts = [HeldOutText(args.artifact, tuple(args.data), args.last_share)]
+    else:
+        texts = held_out_texts()
+    measurements = [item for text in texts for item in measure_kernels(text, args.tokens)]
+    if measurements:
+        print("\n" + write_report(args.out, perplexity_report(measurements)))
 
 
-def held_out() -> list[Text]:
-    """The pretrained models' texts, as far as they are there; a line for each that is not."""
-    folder = os.environ.get(DATA, "")
+def held_out_texts() -> list[HeldOutText]:
+    """The texts of the pretrained models; prints a line for each that is missing."""
+    folder = os.environ.get(DATA_VARIABLE, "")
     if not folder or not Path(folder).is_dir():
-        print(f"Perplexity skipped: {DATA} names no folder with held-out text.", flush=True)
+        print(
+            f"Perplexity skipped: {DATA_VARIABLE} names no folder with held-out text.", flush=True
+        )
         return []
-    found = []
-    for name, (patterns, share) in HELD_OUT.items():
-        files = tuple(file for one in patterns for file in sorted(Path(folder).glob(one)))
+    texts = []
+    for name, (patterns, share) in HELD_OUT_FILES.items():
+        files = tuple(file for pattern in patterns for file in sorted(Path(folder).glob(pattern)))
         if files:
-            found.append(Text(PRETRAINED / name, files, share))
+            texts.append(HeldOutText(PRETRAINED_DIRECTORY / name, files, share))
         else:
-            print(f"{name} skipped: {DATA} has no {patterns[0]}.", flush=True)
-    return found
+            print(f"{name} skipped: {DATA_VARIABLE} has no {patterns[0]}.", flush=True)
+    return texts
 
 
-def readings_of(text: Text, tokens: int | None) -> Iterator[Reading]:
-    """One for each kernel."""
+def measure_kernels(text: HeldOutText, tokens: int | None) -> Iterator[KernelPerplexity]:
+    """The perplexity of the text with each available kernel."""
     artifact = load_artifact(text.artifact)
     network = artifact.network
     if not isinstance(network, LanguageModel):
-        raise SystemExit(f"{text.artifact}: is no language model")
-    pieces = limited(pieces_from(text, artifact), tokens)
-    for kind in available():
-        kernel = kind.make(
+        raise SystemExit(f"{text.artifact}: expected a language model")
+    windows = subsample(encode_windows(text, artifact), tokens)
+    for variant in available_kernels():
+        kernel = variant.make(
             network,
-            capacity=min(ROWS, len(pieces)),
+            capacity=min(MAX_ROWS, len(windows)),
             threads=granted_cpus(),
             end=artifact.tokenizer.end,
             never_drawn=artifact.tokenizer.never_drawn,
         )
-        reading = Reading(artifact.manifest.name, kind.name, perplexity(kernel, pieces))
-        print(f"{reading.artifact}, {kind.name}: {reading.found.value:.4f}", flush=True)
-        yield reading
+        perplexity = measure_perplexity(kernel, windows)
+        print(f"{artifact.manifest.name}, {variant.name}: {perplexity.value:.4f}", flush=True)
+        yield KernelPerplexity(artifact.manifest.name, variant.name, perplexity)
 
 
-def pieces_from(text: Text, artifact: Artifact) -> list[Piece]:
-    """The text as the kernels read it."""
-    whole = [file.read_text(encoding="utf-8") for file in text.files]
-    parts = [last_part(document, text.last_share) for document in whole]
+def encode_windows(text: HeldOutText, artifact: Artifact) -> list[ScoringWindow]:
+    """The windows of the text's last share."""
+    documents = [file.read_text(encoding="utf-8") for file in text.files]
+    parts = [last_part(document, text.last_share) for document in documents]
     tokens = [artifact.tokenizer.encode(part) for part in parts]
-    return pieces_of(tokens, artifact.tokenizer.end)
+    return split_into_windows(tokens, artifact.tokenizer.end)
 
 
 def last_part(text: str, share: float) -> str:
-    """The last share of the characters, from the beginning of a line if there is one."""
+    """The last share of the characters, from the first line break on if there is one."""
     if share >= 1:
         return text
     begin = len(text) - round(share * len(text))
@@ -120,42 +135,52 @@ def last_part(text: str, share: float) -> str:
     return text[begin if line < 0 else line + 1 :]
 
 
-def perplexity_report(readings: Sequence[Reading]) -> Report:
-    """A row for each artifact and kernel; the loss is against torch in float32."""
-    exact = {one.artifact: one.found for one in readings if one.kernel == TORCH.name}
+def perplexity_report(measurements: Sequence[KernelPerplexity]) -> Report:
+    """The report, with a row for each artifact and kernel; torch in float32 is the reference."""
+    reference = {
+        item.artifact: item.perplexity for item in measurements if item.kernel == TORCH.name
+    }
+    increases = {
+        (item.artifact, item.kernel): percent_increase(item.perplexity, reference[item.artifact])
+        for item in measurements
+    }
     rows = [
         (
-            one.artifact,
-            one.kernel,
-            str(one.found.tokens),
-            f"{one.found.value:.4f}",
-            f"{lost(one.found, exact[one.artifact]):+.3f} %",
+            item.artifact,
+            item.kernel,
+            str(item.perplexity.tokens),
+            f"{item.perplexity.value:.4f}",
+            f"{increases[item.artifact, item.kernel]:+.3f} %",
         )
-        for one in readings
+        for item in measurements
     ]
-    headings = ("model", "kernel", "tokens", "perplexity per token", "against torch in float32")
+    columns = ("model", "kernel", "tokens", "perplexity per token", "against torch in float32")
+    kernels = dict.fromkeys(item.kernel for item in measurements if item.kernel != TORCH.name)
+    series = {
+        kernel: [increases.get((artifact, kernel), NAN) for artifact in reference]
+        for kernel in kernels or [NATIVE_INT8.name]
+    }
+    title = "Perplexity against torch in float32"
     return Report(
         name=NAME,
-        title="What int8 costs in perplexity",
-        tables=[Table("Held-out text", headings, rows, texts=2)],
-        notes=["Every kernel reads the same pieces of the same text."],
-        found={
-            "readings": [{**asdict(one), "perplexity": one.found.value} for one in readings],
+        title="Perplexity of int8 weights",
+        tables=[ResultTable("Held-out text", columns, rows, text_columns=2)],
+        notes=["Every kernel reads the same windows of the same text."],
+        results={
+            "readings": [
+                {
+                    "artifact": item.artifact,
+                    "kernel": item.kernel,
+                    "found": asdict(item.perplexity),
+                    "perplexity": item.perplexity.value,
+                }
+                for item in measurements
+            ],
         },
-        figure=bars([[_panel(readings, exact)]]),
+        figure=bar_charts([[Panel(title, "per cent more", list(reference), series)]]),
     )
 
 
-def lost(found: Perplexity, exact: Perplexity) -> float:
-    """Per cent of the exact perplexity."""
-    return 100 * (found.value / exact.value - 1)
-
-
-def _panel(readings: Sequence[Reading], exact: dict[str, Perplexity]) -> Panel:
-    names = [one.kernel for one in readings if one.kernel != TORCH.name]
-    values = {(one.artifact, one.kernel): lost(one.found, exact[one.artifact]) for one in readings}
-    series = {
-        kernel: [values.get((artifact, kernel), NONE) for artifact in exact]
-        for kernel in dict.fromkeys(names or [NATIVE_INT8.name])
-    }
-    return Panel("Perplexity against torch in float32", "per cent more", list(exact), series)
+def percent_increase(perplexity: Perplexity, reference: Perplexity) -> float:
+    """By how many per cent the perplexity exceeds the reference."""
+    return 100 * (perplexity.value / reference.value - 1)

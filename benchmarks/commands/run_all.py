@@ -1,40 +1,47 @@
-"""`all`: every measurement, each in a process of its own, and one report of them all."""
+"""`all`: every measurement in a process of its own, and one report of them all."""
 
 import argparse
 import subprocess
 import sys
 
 from benchmarks.commands import classify, context, kernel, quantization, serve, startup
-from benchmarks.commands.paths import add_results
-from benchmarks.harness import report
+from benchmarks.commands.command import BenchmarkCommand, add_result_options
+from benchmarks.harness.report import join_reports
 
-# In the order in which they run and stand in the report; what takes longest comes last.
-PARTS = {
-    "startup": startup.NAME,
-    "perplexity": quantization.NAME,
-    "context": context.NAME,
-    "classify": classify.NAME,
-    "kernel": kernel.NAME,
-    "serve": serve.NAME,
-}
+NAME = "all"
+HELP = "all measurements of the service, one after the other"
+QUICK: dict[str, object] = {}
+# In the order of the report; the longest ones come last.
+MEASUREMENTS: tuple[BenchmarkCommand, ...] = (
+    startup,
+    quantization,
+    context,
+    classify,
+    kernel,
+    serve,
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `all`."""
-    add_results(parser)
+    """Adds the options of `all`."""
+    add_result_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs the parts; one that fails does not stop the others, but the exit status tells it."""
+    """Runs the parts and joins their reports.
+
+    The other parts run even if one fails; the exit status and the message then name it.
+    """
+    names = [part.NAME for part in MEASUREMENTS]
     failed = []
-    for part, name in PARTS.items():
-        print(f"\n=== {part}", flush=True)
-        for suffix in ("md", "json", "png"):  # those of an earlier run are not this run's
+    for name in names:
+        print(f"\n=== {name}", flush=True)
+        for suffix in ("md", "json", "png"):  # results of an earlier run
             (args.out / f"{name}.{suffix}").unlink(missing_ok=True)
-        more = ["--quick"] if args.quick else []
-        command = [sys.executable, "-m", "benchmarks", part, "--out", str(args.out), *more]
+        options = ["--quick"] if args.quick else []
+        command = [sys.executable, "-m", "benchmarks", name, "--out", str(args.out), *options]
         if subprocess.run(command, check=False).returncode != 0:
-            failed.append(part)
-    print(f"\n{report.bind(args.out, list(PARTS.values()))}: all tables")
+            failed.append(name)
+    print(f"\nAll tables: {join_reports(args.out, names)}")
     if failed:
-        raise SystemExit(f"these did not come to their end: {', '.join(failed)}")
+        raise SystemExit(f"failed: {', '.join(failed)}")

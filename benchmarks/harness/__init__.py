@@ -1,1 +1,1 @@
-"""Load, servers, models and reports that the measurements share."""
+"""Load generator, servers, models and reports that the measurements share."""

@@ -1,4 +1,4 @@
-"""What the numbers of a run hold for. Knows nothing of how they were made."""
+"""A description of the machine on which the benchmarks run."""
 
 import os
 import platform
@@ -9,8 +9,8 @@ import torch
 from model.system.cpu_quota import granted_cpus
 
 
-def machine() -> dict[str, str | int | float]:
-    """Processor, cores, versions, and how busy the machine is at this moment."""
+def describe_machine() -> dict[str, str | int | float]:
+    """Processor, available cores, current load average and versions."""
     return {
         "processor": processor_name(),
         "cores": granted_cpus(),
@@ -21,17 +21,17 @@ def machine() -> dict[str, str | int | float]:
     }
 
 
-def sentence() -> str:
-    """The same, as it stands under a table."""
-    where = machine()
+def machine_sentence() -> str:
+    """The note under a table."""
+    machine = describe_machine()
     return (
-        f"{where['processor']}, {where['cores']} cores, torch {where['torch']}, "
-        f"load average {where['load']} when this was written."
+        f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}, "
+        f"load average {machine['load']} when the report was written."
     )
 
 
 def processor_name() -> str:
-    """The processor's own name for itself, where the system tells it."""
+    """The model name of the processor, or "unknown"."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n")
     except OSError:

@@ -1,7 +1,4 @@
-"""Which kernels there are to measure: the native one in both precisions if it was built, and torch.
-
-The only file of the benchmarks that chooses a kernel. Knows nothing of how they are measured.
-"""
+"""The kernels to measure: the native kernel in int8 and float32 if it is built, and torch."""
 
 import os
 from dataclasses import dataclass
@@ -9,18 +6,18 @@ from typing import Literal
 
 import torch
 
-from model.architecture import LanguageModelArchitecture
+from model.architecture import GATE_BLOCKS, LanguageModelArchitecture
 from model.networks import LanguageModel
 from service.kernel.api.interface import Kernel
-from service.kernel.api.packing import GATES, Precision, padded
+from service.kernel.api.packing import Precision, padded
 from service.kernel.factory import make_kernel
 from service.kernel.native.kernel import TABLE_BYTES
 from service.kernel.native.library import NativeMissing, instruction_set
 
 
 @dataclass(frozen=True)
-class KernelKind:
-    """A kernel that can be made here, and how it holds weights."""
+class KernelVariant:
+    """A kernel and the precision of its weights."""
 
     name: str
     kernel: Literal["native", "torch"]
@@ -28,12 +25,12 @@ class KernelKind:
 
     @property
     def bytes_per_weight(self) -> int:
-        """int8 or float32."""
+        """Bytes of one weight."""
         return 1 if self.precision == "int8" else 4
 
     def looks_up(self, architecture: LanguageModelArchitecture) -> bool:
-        """Whether products of the first layer's inputs are looked up, not computed."""
-        row = GATES[architecture.cell] * padded(architecture.hidden)
+        """Whether the kernel reads the first layer's input products from a table."""
+        row = GATE_BLOCKS[architecture.cell] * padded(architecture.hidden)
         return self.kernel == "native" and 4 * architecture.vocabulary * row <= TABLE_BYTES
 
     def make(
@@ -45,7 +42,15 @@ class KernelKind:
         end: int,
         never_drawn: frozenset[int] = frozenset(),
     ) -> Kernel:
-        """A kernel with so many rows; torch's threads are set for the whole process."""
+        """Builds the kernel.
+
+        Args:
+            network: the language model.
+            capacity: number of rows.
+            threads: of the kernel. torch's threads are set for the whole process.
+            end: id of [END].
+            never_drawn: ids that are never generated.
+        """
         torch.set_num_threads(threads)
         return make_kernel(
             network,
@@ -58,28 +63,28 @@ class KernelKind:
         )
 
 
-NATIVE_INT8 = KernelKind("native int8", "native", "int8")
-NATIVE_FLOAT32 = KernelKind("native float32", "native", "float32")
-TORCH = KernelKind("torch kernel", "torch", "float32")
+NATIVE_INT8 = KernelVariant("native int8", "native", "int8")
+NATIVE_FLOAT32 = KernelVariant("native float32", "native", "float32")
+TORCH = KernelVariant("torch kernel", "torch", "float32")
 
 
-def served() -> str:
-    """What the service runs on here: by its own environment variables, and what was built."""
+def describe_served_kernel() -> str:
+    """The kernel of the service, by its environment variables and the available library."""
     precision = os.environ.get("UNROLL_PRECISION", "") or "int8"
     try:
         instructions = instruction_set()
-    except NativeMissing as missing:
-        return f"the torch kernel ({missing})"
+    except NativeMissing as error:
+        return f"the torch kernel ({error})"
     if os.environ.get("UNROLL_KERNEL") == "torch":
         return "the torch kernel"
     return f"the native kernel, {precision}, {instructions}"
 
 
-def available() -> list[KernelKind]:
-    """Fastest first; without the native kernel a line says why."""
+def available_kernels() -> list[KernelVariant]:
+    """The available kernels, fastest first; prints why the native one is missing."""
     try:
         instruction_set()
-    except NativeMissing as missing:
-        print(f"Only the torch kernel is measured: {missing}", flush=True)
+    except NativeMissing as error:
+        print(f"Only the torch kernel is measured: {error}", flush=True)
         return [TORCH]
     return [NATIVE_INT8, NATIVE_FLOAT32, TORCH]

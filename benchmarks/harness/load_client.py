@@ -1,7 +1,4 @@
-"""Runs the load generator against a started server, and reads what the server used meanwhile.
-
-Knows the command line of the load generator and the shape of its tally; no particular server.
-"""
+"""Runs the load generator against a server and measures the server's CPU time meanwhile."""
 
 import json
 import subprocess
@@ -13,19 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.servers import Candidate, Running
+from benchmarks.harness.servers import RunningServer, ServerSpec
 from benchmarks.harness.statistics import ratio
 
 WARM_UP_ROUNDS = 2
-WARM_UP_SECONDS = 120.0  # at most
+WARM_UP_SECONDS = 120.0  # upper bound
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is sent, by how many at once, for how long; ``mark`` is what counts as a token.
+    """A load.
 
-    ``longest``: the time goes on until every stream has had one answer, but no longer than this.
-    With ``rounds`` each asks so often and no more.
+    Args:
+        bodies: JSON bodies of the requests, sent in turn.
+        streams: number of concurrent clients.
+        seconds: duration.
+        longest: extend the duration until every stream has one response, up to this many seconds.
+        rounds: requests of each client, 0 for no bound.
+        mark: text that is counted as one token of a response.
     """
 
     bodies: Sequence[dict[str, Any]]
@@ -37,8 +39,8 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Tally:
-    """What the generator counted within the time; quantiles are pairs, p50 and p99, in seconds."""
+class LoadResult:
+    """Counts within the duration. Quantiles are pairs of p50 and p99, in seconds."""
 
     streams: int
     seconds: float
@@ -53,29 +55,24 @@ class Tally:
 
     @property
     def per_second(self) -> float:
-        """Tokens."""
+        """Tokens per second."""
         return self.tokens / self.seconds
 
     @property
     def processor_seconds_per_1000(self) -> float:
-        """What the server used for a thousand tokens."""
+        """CPU seconds of the server per 1000 tokens."""
         return ratio(1000 * self.server_processor_seconds, self.tokens)
 
 
-def put_on(candidate: Candidate, server: Running, load: Load) -> Tally:
-    """Loads the server. Exits if a request fails."""
-    with _bodies_file(candidate, load) as bodies:
-        before = server.processor_seconds()
+def run_load(spec: ServerSpec, server: RunningServer, load: Load) -> LoadResult:
+    """Puts a load on a running server. Raises SystemExit if a request fails."""
+    with _bodies_file(spec, load) as bodies:
+        cpu_seconds_before = server.processor_seconds()
         generator = subprocess.Popen(
             [
-                *(
-                    sys.executable,
-                    "-m",
-                    "benchmarks.harness.load_generator",
-                    "--port",
-                    str(server.port),
-                ),
-                *("--path", candidate.path, "--bodies", str(bodies), "--mark", load.mark),
+                *(sys.executable, "-m", "benchmarks.harness.load_generator"),
+                *("--port", str(server.port), "--path", spec.path),
+                *("--bodies", str(bodies), "--mark", load.mark),
                 *("--streams", str(load.streams), "--seconds", str(load.seconds)),
                 *("--longest", str(load.longest), "--rounds", str(load.rounds)),
             ],
@@ -83,17 +80,17 @@ def put_on(candidate: Candidate, server: Running, load: Load) -> Tally:
         )
         assert generator.stdout is not None
         with generator.stdout:
-            generator.stdout.readline()  # the time is over
-            used = server.processor_seconds() - before
-            answer = generator.stdout.read()
+            generator.stdout.readline()  # an empty line at the end of the duration
+            cpu_seconds = server.processor_seconds() - cpu_seconds_before
+            counts = generator.stdout.read()
         if generator.wait() != 0:
-            raise SystemExit(f"{candidate.name}: the load could not be put on it")
-    return Tally(server_processor_seconds=used, **json.loads(answer))
+            raise SystemExit(f"{spec.name}: the load generator failed")
+    return LoadResult(server_processor_seconds=cpu_seconds, **json.loads(counts))
 
 
 @contextmanager
-def _bodies_file(candidate: Candidate, load: Load) -> Iterator[Path]:
-    lines = [json.dumps({**body, **dict(candidate.extra)}) for body in load.bodies]
+def _bodies_file(spec: ServerSpec, load: Load) -> Iterator[Path]:
+    lines = [json.dumps({**body, **dict(spec.extra)}) for body in load.bodies]
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "bodies.jsonl"
         file.write_text("\n".join(lines), encoding="utf-8")

@@ -1,16 +1,17 @@
-r"""The load generator: keeps so many streams open against one server, and counts what comes back.
+r"""The load generator: keeps a number of streams open against one server and counts its tokens.
 
     python -m benchmarks.harness.load_generator --port 8000 --path /generate \
         --bodies FILE --streams 64 --seconds 10
 
-A process of its own with raw asyncio sockets, which counts marks (`data:` lines, one for each
-token) and parses none of them, so that it is not what is measured; it reports the share of one
-processor it took itself. Tokens may come several in one piece. Two kinds of gap are kept apart:
-between pieces, and per token of a stream (the time from a stream's first piece to its last, over
-the tokens that came after the first piece). The time is over after so many seconds, or as soon
-after as every stream has had one answer: a slow server is not told by how it begins. Then it says
-so with an empty line, cuts all connections, and prints its tally as JSON. Knows nothing of the
-servers.
+It runs in a separate process with raw asyncio sockets. It counts marks (`data:` lines, one for each
+token) without parsing the responses, so that its own cost stays small, and reports its share of one
+CPU. A server may write several tokens at once. Two gaps are distinguished: the gap between writes,
+and the gap per token of a stream, which is the time from the stream's first write to its last,
+divided by the tokens after the first write.
+
+The measurement ends after the given seconds, or as soon afterwards as every stream has one
+response, since the first tokens alone do not describe a slow server. The generator then prints an
+empty line, closes all connections, and prints its counts as JSON.
 """
 
 import argparse
@@ -32,193 +33,196 @@ import uvloop
 from benchmarks.harness.statistics import quantile
 
 LAST_LINE = b'"finish_reason"'
-LAST_CHUNK = b"0\r\n\r\n"  # of a body in chunks; without it the server broke off
-LOOK_SECONDS = 0.05  # between two looks whether every stream has had its answer
+LAST_CHUNK = b"0\r\n\r\n"  # end of a chunked body
+CHECK_SECONDS = 0.05  # between checks whether every stream has one response
 
 
 class RequestFailedError(Exception):
-    """An answer that is not 200 or breaks off, or a connection that broke."""
+    """A response has another status than 200 or is incomplete, or the connection was lost."""
 
 
 @dataclass
-class Tally:
-    """What one run saw until its deadline, which is set when the time is over. In seconds."""
+class LoadCounts:
+    """Counts of one run until the deadline, which is set when the duration is over. In seconds."""
 
     deadline: float = math.inf
     tokens: int = 0
     pieces: int = 0
-    requests: int = 0  # those that came to their end
+    requests: int = 0  # completed
     first_tokens: list[float] = field(default_factory=list)
     piece_gaps: list[float] = field(default_factory=list)
     stream_gaps: list[float] = field(default_factory=list)
 
-    def told(self) -> dict[str, Any]:
-        """The counts, and two quantiles of every list."""
+    def summary(self) -> dict[str, Any]:
+        """The counts, and p50 and p99 of every list."""
         lists = ("first_tokens", "piece_gaps", "stream_gaps")
         return {
             **{name: getattr(self, name) for name in ("tokens", "pieces", "requests")},
-            **{
-                name: [quantile(getattr(self, name), share) for share in (0.50, 0.99)]
-                for name in lists
-            },
+            **{name: [quantile(getattr(self, name), q) for q in (0.50, 0.99)] for name in lists},
         }
 
 
-class Request(asyncio.Protocol):
-    """One request on one connection: sends it when connected, counts tokens until it is closed."""
+class StreamingRequest(asyncio.Protocol):
+    """One request on one connection, and the count of its tokens."""
 
-    def __init__(self, request: bytes, mark: bytes, tally: Tally) -> None:
+    def __init__(self, request: bytes, mark: bytes, counts: LoadCounts) -> None:
         self.request = request
         self.mark = mark
-        self.tally = tally
+        self.counts = counts
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.head = self.tail = b""
-        self.begun = self.first = self.last = 0.0
-        self.later_tokens = 0  # those that came after the first piece
+        self.start_time = self.first_time = self.last_time = 0.0
+        self.later_tokens = 0  # after the first write
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.begun = time.perf_counter()
+        self.start_time = time.perf_counter()
         cast(asyncio.Transport, transport).write(self.request)
 
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
         if len(self.head) < 12:  # HTTP/1.1 200
             self.head += data[:600]
-        new = count_new(self.tail, data, self.mark) - count_new(self.tail, data, LAST_LINE)
+        tokens = count_new_tokens(self.tail, data, self.mark)
         self.tail = (self.tail + data)[-len(LAST_LINE) :]
-        if new > 0 and now <= self.tally.deadline:
-            self.count(new, now)
+        if tokens > 0 and now <= self.counts.deadline:
+            self.count_write(tokens, now)
 
-    def count(self, new: int, now: float) -> None:
-        """Books the tokens of one piece."""
-        self.tally.tokens += new
-        self.tally.pieces += 1
-        if self.first == 0.0:
-            self.first = now
-            self.tally.first_tokens.append(now - self.begun)
+    def count_write(self, tokens: int, now: float) -> None:
+        """Counts the tokens of one write."""
+        self.counts.tokens += tokens
+        self.counts.pieces += 1
+        if self.first_time == 0.0:
+            self.first_time = now
+            self.counts.first_tokens.append(now - self.start_time)
         else:
-            self.later_tokens += new
-            self.tally.piece_gaps.append(now - self.last)
-        self.last = now
+            self.later_tokens += tokens
+            self.counts.piece_gaps.append(now - self.last_time)
+        self.last_time = now
 
-    def close(self) -> None:
-        """Books the stream as a whole, ended or cut."""
+    def count_stream(self) -> None:
+        """Counts the gap per token of the stream, complete or not."""
         if self.later_tokens:
-            self.tally.stream_gaps.append((self.last - self.first) / self.later_tokens)
+            gap = (self.last_time - self.first_time) / self.later_tokens
+            self.counts.stream_gaps.append(gap)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self.done.done():  # cut, because the time is over
+        if self.done.done():  # closed by run_streams
             return
-        cut_short = b"chunked" in self.head.lower() and not self.tail.endswith(LAST_CHUNK)
-        if error is not None or cut_short or not self.head.startswith(b"HTTP/1.1 200"):
-            reason = error or ("an answer broke off:" if cut_short else "")
+        incomplete = b"chunked" in self.head.lower() and not self.tail.endswith(LAST_CHUNK)
+        if error is not None or incomplete or not self.head.startswith(b"HTTP/1.1 200"):
+            reason = error or ("incomplete response:" if incomplete else "")
             text = self.head[:600].decode(errors="replace")
             self.done.set_exception(RequestFailedError(f"{reason} {text}"))
             return
-        self.tally.requests += 1
+        self.counts.requests += 1
         self.done.set_result(None)
 
 
-def count_new(tail: bytes, data: bytes, mark: bytes) -> int:
-    """How often a mark ends in `data`, where it may begin in the `tail` of what came before."""
+def count_new_marks(tail: bytes, data: bytes, mark: bytes) -> int:
+    """Number of marks that end in `data`; they may begin in `tail`, the end of earlier data."""
     overlap = tail[-(len(mark) - 1) :]
     return (overlap + data).count(mark)
 
 
-async def stream(
-    args: argparse.Namespace, bodies: Iterator[bytes], tally: Tally, answered: asyncio.Event
+def count_new_tokens(tail: bytes, data: bytes, mark: bytes = b"data:") -> int:
+    """Number of tokens that end in `data`: its marks without that of the last line."""
+    return count_new_marks(tail, data, mark) - count_new_marks(tail, data, LAST_LINE)
+
+
+async def run_stream(
+    args: argparse.Namespace, bodies: Iterator[bytes], counts: LoadCounts, answered: asyncio.Event
 ) -> None:
-    """One client: asks again as soon as it has its answer, until the time is over."""
+    """One client: sends the next request after each response until it is cancelled."""
     loop = asyncio.get_running_loop()
     for _ in range(args.rounds) if args.rounds else itertools.count():
-        request = written(args.host, args.path, next(bodies))
-        factory = partial(Request, request, args.mark.encode(), tally)
+        request = http_request(args.host, args.path, next(bodies))
+        factory = partial(StreamingRequest, request, args.mark.encode(), counts)
         transport, protocol = await loop.create_connection(factory, args.host, args.port)
         try:
             await protocol.done
             answered.set()
         finally:
-            protocol.close()
+            protocol.count_stream()
             transport.abort()
 
 
-def written(host: str, path: str, body: bytes) -> bytes:
-    """The bytes of one request."""
+def http_request(host: str, path: str, body: bytes) -> bytes:
+    """The bytes of a POST request with a JSON body."""
     return (
         f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     ).encode() + body
 
 
-async def run(args: argparse.Namespace) -> dict[str, Any]:
-    """All streams until the time is over, or until each has asked as often as it is to."""
+async def run_streams(args: argparse.Namespace) -> dict[str, Any]:
+    """Runs all streams until the duration is over or all rounds are done; returns the counts."""
     bodies = itertools.cycle(args.bodies.read_bytes().split(b"\n"))
-    tally = Tally()
+    counts = LoadCounts()
     answered = [asyncio.Event() for _ in range(args.streams)]
-    begin, processor = time.perf_counter(), processor_seconds()
-    clients = [asyncio.create_task(stream(args, bodies, tally, one)) for one in answered]
-    ended, going = await until_over(args, clients, answered)
-    tally.deadline = time.perf_counter()
-    seconds = tally.deadline - begin
-    share = (processor_seconds() - processor) / seconds
+    begin, cpu_begin = time.perf_counter(), cpu_seconds()
+    clients = [asyncio.create_task(run_stream(args, bodies, counts, event)) for event in answered]
+    done, pending = await wait_until_over(args, clients, answered)
+    counts.deadline = time.perf_counter()
+    seconds = counts.deadline - begin
+    cpu_share = (cpu_seconds() - cpu_begin) / seconds
     print(flush=True)
-    for client in going:
+    for client in pending:
         client.cancel()
-    await asyncio.gather(*going, return_exceptions=True)
-    for client in ended:
+    await asyncio.gather(*pending, return_exceptions=True)
+    for client in done:
         client.result()
     return {
         "streams": args.streams,
         "seconds": seconds,
-        "own_processor_share": share,
-        **tally.told(),
+        "own_processor_share": cpu_share,
+        **counts.summary(),
     }
 
 
-async def until_over(
+async def wait_until_over(
     args: argparse.Namespace,
     clients: Sequence[asyncio.Task[None]],
     answered: Sequence[asyncio.Event],
 ) -> tuple[set[asyncio.Task[None]], set[asyncio.Task[None]]]:
-    """Waits; which clients have ended, by an error or with all their rounds, and which have not."""
-    timeout, left = args.seconds, max(args.longest, args.seconds)
+    """Waits until the measurement is over; returns the clients that are done and the others."""
+    timeout, remaining = args.seconds, max(args.longest, args.seconds)
     while True:
         begin = time.perf_counter()
-        ended, going = await asyncio.wait(
+        done, pending = await asyncio.wait(
             clients, timeout=timeout, return_when=asyncio.FIRST_EXCEPTION
         )
-        left -= time.perf_counter() - begin
-        failed = any(client.exception() for client in ended)
-        if failed or not going or left <= 0 or all(one.is_set() for one in answered):
-            return ended, going
-        timeout = LOOK_SECONDS
+        remaining -= time.perf_counter() - begin
+        failed = any(client.exception() for client in done)
+        if failed or not pending or remaining <= 0 or all(event.is_set() for event in answered):
+            return done, pending
+        timeout = CHECK_SECONDS
 
 
-def processor_seconds() -> float:
-    """What this process has used so far, system calls included."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+def cpu_seconds() -> float:
+    """User and system CPU time of this process so far."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
-    """Puts the load on, prints the tally as JSON; a failed request ends with its answer."""
+    """Runs the load and prints the counts as JSON; exits with the response of a failed request."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.harness.load_generator", description=__doc__
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--path", required=True)
-    parser.add_argument("--bodies", type=Path, required=True, help="file of JSON lines to send")
-    parser.add_argument("--mark", default="data:", help="what is counted as one token")
+    parser.add_argument("--bodies", type=Path, required=True, help="JSON lines, one per request")
+    parser.add_argument("--mark", default="data:", help="text that is counted as one token")
     parser.add_argument("--streams", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--longest", type=float, default=0, help="seconds, where answers are slow")
-    parser.add_argument("--rounds", type=int, default=0, help="requests of each stream; 0: no end")
+    parser.add_argument("--longest", type=float, default=0, help="maximum seconds of slow servers")
+    parser.add_argument("--rounds", type=int, default=0, help="requests per stream (0: no bound)")
     try:
-        tally = uvloop.run(run(parser.parse_args()))
+        counts = uvloop.run(run_streams(parser.parse_args()))
     except (RequestFailedError, OSError) as error:
         sys.exit(f"a request failed: {error}")
-    json.dump(tally, sys.stdout)
+    json.dump(counts, sys.stdout)
 
 
 if __name__ == "__main__":

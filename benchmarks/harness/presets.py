@@ -1,17 +1,17 @@
-"""The three sizes that everything is measured at. Knows no weights."""
+"""The three sizes of language models that the benchmarks measure."""
 
 from dataclasses import replace
 
 from model.architecture import Cell, LanguageModelArchitecture
 
-SMALL = LanguageModelArchitecture(
+SMALL_PRESET = LanguageModelArchitecture(
     cell="lstm", vocabulary=10_000, embedding=256, hidden=256, layers=2
 )
-MEDIUM = LanguageModelArchitecture(
+MEDIUM_PRESET = LanguageModelArchitecture(
     cell="lstm", vocabulary=10_000, embedding=650, hidden=650, layers=2
 )
-# The shape of a word model of WikiText-2, with the words of that corpus.
-LARGE = LanguageModelArchitecture(
+# A word model of WikiText-2 (Merity et al., 2018) with the vocabulary of that corpus.
+LARGE_PRESET = LanguageModelArchitecture(
     cell="lstm",
     vocabulary=33_278,
     embedding=400,
@@ -20,16 +20,16 @@ LARGE = LanguageModelArchitecture(
     projection=400,
     tied=True,
 )
-SIZES = {"small": SMALL, "medium": MEDIUM, "large": LARGE}
+PRESETS = {"small": SMALL_PRESET, "medium": MEDIUM_PRESET, "large": LARGE_PRESET}
 
 
-def sized(size: str, cell: Cell = "lstm") -> LanguageModelArchitecture:
-    """The architecture of that name with that cell."""
-    return replace(SIZES[size], cell=cell)
+def preset(size: str, cell: Cell = "lstm") -> LanguageModelArchitecture:
+    """The architecture of a size ("small", "medium", "large") with the given cell."""
+    return replace(PRESETS[size], cell=cell)
 
 
-def described(architecture: LanguageModelArchitecture) -> str:
-    """Its size in a few words: `2x650, 10000 words`; the cell is not part of it."""
+def describe_size(architecture: LanguageModelArchitecture) -> str:
+    """Layers, width and vocabulary in a few words: `2x650, 10000 words`."""
     a = architecture
     projection = "" if a.projection is None else f", projection to {a.projection}"
     softmax = f", adaptive softmax cut at {', '.join(map(str, a.cutoffs))}" if a.cutoffs else ""

@@ -1,7 +1,6 @@
-"""Starts one of the servers that are compared, and says what it costs while it runs.
+"""The servers that are compared: their command lines, start, CPU time and memory.
 
-Each is a real process on a free port, found ready by asking it, ended by SIGTERM. Knows nothing of
-how load is made or what is done with the numbers.
+Each server is a process on a free port. It is polled until it is ready and ended by SIGTERM.
 """
 
 import contextlib
@@ -19,14 +18,19 @@ from typing import Any
 import psutil
 
 START_SECONDS = 120.0
-POLL_SECONDS = 0.01
+READY_POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A server to measure: how it is started, where it is asked, and what more it is sent.
+class ServerSpec:
+    """A server to measure.
 
-    ``command``: of `python -m`, with {port} to fill in, and what else the measurement knows.
+    Args:
+        name: in tables.
+        command: arguments of `python -m` with placeholders such as {port} and {artifact}.
+        path: of the requests.
+        ready: path that answers 200 when the server is ready.
+        extra: further fields of every request.
     """
 
     name: str
@@ -36,48 +40,48 @@ class Candidate:
     extra: tuple[tuple[str, Any], ...] = ()
 
 
-SERVICE = ("service", "--host", "127.0.0.1", "--port", "{port}", "--models", "{artifact}")
-UNROLL = Candidate(
+SERVICE_COMMAND = ("service", "--host", "127.0.0.1", "--port", "{port}", "--models", "{artifact}")
+UNROLL = ServerSpec(
     name="Unroll",
-    command=SERVICE,
+    command=SERVICE_COMMAND,
     path="/generate",
     ready="/health/ready",
     extra=(("stream", True), ("temperature", 1.0)),
 )
-LITSERVE = Candidate(
+LITSERVE = ServerSpec(
     name="LitServe",
     command=("benchmarks.peers.litserve_batched", "{artifact}", "{port}", "{streams}"),
     path="/predict",
     ready="/health",
 )
-FASTAPI = Candidate(
+FASTAPI = ServerSpec(
     name="FastAPI loop",
     command=("benchmarks.peers.fastapi_loop", "{artifact}", "{port}"),
     path="/generate",
     ready="/health",
 )
-CANDIDATES = (UNROLL, LITSERVE, FASTAPI)
-CANNED = Candidate(
+LANGUAGE_MODEL_SERVERS = (UNROLL, LITSERVE, FASTAPI)
+CANNED = ServerSpec(
     name="canned streams",
     command=("benchmarks.peers.canned", "{port}", "{tokens}", "{per_write}"),
     path="/generate",
     ready="/",
 )
-UNROLL_CLASSIFIER = Candidate(
-    name="Unroll", command=SERVICE, path="/classify", ready="/health/ready"
+UNROLL_CLASSIFIER = ServerSpec(
+    name="Unroll", command=SERVICE_COMMAND, path="/classify", ready="/health/ready"
 )
-FASTAPI_CLASSIFIER = Candidate(
+FASTAPI_CLASSIFIER = ServerSpec(
     name="FastAPI + torch",
     command=("benchmarks.peers.fastapi_classifier", "{artifact}", "{port}"),
     path="/classify",
     ready="/health",
 )
-CLASSIFIERS = (UNROLL_CLASSIFIER, FASTAPI_CLASSIFIER)
+CLASSIFIER_SERVERS = (UNROLL_CLASSIFIER, FASTAPI_CLASSIFIER)
 
 
 @dataclass(frozen=True)
-class Running:
-    """A started server, with all the processes that it has made."""
+class RunningServer:
+    """A running server with its child processes."""
 
     port: int
     process: psutil.Process
@@ -86,7 +90,7 @@ class Running:
         return [self.process, *self.process.children(recursive=True)]
 
     def processor_seconds(self) -> float:
-        """Processor time used so far by the whole family."""
+        """CPU time of all processes so far."""
         total = 0.0
         for process in self.family():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -95,7 +99,7 @@ class Running:
         return total
 
     def memory_bytes(self) -> int:
-        """Memory held by the whole family, pages shared by several counted once (PSS)."""
+        """Memory of all processes; shared pages are counted once (PSS)."""
         total = 0
         for process in self.family():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -104,52 +108,60 @@ class Running:
 
 
 @contextlib.contextmanager
-def started(candidate: Candidate, filling: Mapping[str, object], log: Path) -> Iterator[Running]:
-    """The server, ready to be asked; ended when the block is left."""
+def start_server(
+    spec: ServerSpec, placeholders: Mapping[str, object], log: Path
+) -> Iterator[RunningServer]:
+    """Starts a server and waits until it is ready; ends it when the context is left.
+
+    Args:
+        spec: the server.
+        placeholders: values of the placeholders in its command, except {port}.
+        log: file to which its output is appended.
+    """
     port = free_port()
-    filled = [part.format(port=port, **filling) for part in candidate.command]
+    arguments = [part.format(port=port, **placeholders) for part in spec.command]
     with log.open("ab") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", *filled], stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, "-m", *arguments], stdout=output, stderr=subprocess.STDOUT
         )
     process = psutil.Process(child.pid)
     try:
-        wait_until_ready(child, f"http://127.0.0.1:{port}{candidate.ready}", log)
-        yield Running(port, process)
+        wait_until_ready(child, f"http://127.0.0.1:{port}{spec.ready}", log)
+        yield RunningServer(port, process)
     finally:
-        end(process)
+        terminate(process)
         child.wait()
 
 
 def free_port() -> int:
-    """A port that nobody listens on at the moment."""
+    """A free TCP port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
 def wait_until_ready(child: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    """Asks until the answer is 200. Exits with a pointer to the log if it never comes."""
-    give_up = time.monotonic() + START_SECONDS
-    while time.monotonic() < give_up:
+    """Polls the URL until it answers 200. Raises SystemExit after START_SECONDS."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
         if child.poll() is not None:
             raise SystemExit(f"the server ended with code {child.returncode}; see {log}")
         try:
-            with urllib.request.urlopen(url, timeout=1) as answer:
-                if answer.status == 200:
+            with urllib.request.urlopen(url, timeout=1) as response:
+                if response.status == 200:
                     return
         except (urllib.error.URLError, OSError):
-            time.sleep(POLL_SECONDS)
+            time.sleep(READY_POLL_SECONDS)
     raise SystemExit(f"the server was not ready within {START_SECONDS:.0f} s; see {log}")
 
 
-def end(process: psutil.Process, patience: float = 10.0) -> None:
-    """Asks a process to end, then ends it and whatever it leaves behind."""
+def terminate(process: psutil.Process, timeout: float = 10.0) -> None:
+    """Sends SIGTERM to a process, and after the timeout SIGKILL to it and its children."""
     family = [process]
     with contextlib.suppress(psutil.NoSuchProcess):
         family += process.children(recursive=True)
         process.terminate()
-    _, alive = psutil.wait_procs(family, timeout=patience)
-    for straggler in alive:
+    _, alive = psutil.wait_procs(family, timeout=timeout)
+    for remaining in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
-            straggler.kill()
+            remaining.kill()

@@ -1,36 +1,55 @@
-"""The few statistics that every part uses. Knows numbers alone."""
+"""Statistics of repeated measurements."""
 
-import statistics
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, replace
 from typing import TypeVar
 
-NONE = float("nan")
-Item = TypeVar("Item")
-Key = TypeVar("Key")
+import numpy as np
+
+NAN = float("nan")
+ItemT = TypeVar("ItemT")
+KeyT = TypeVar("KeyT")
 
 
-def quantile(values: Sequence[float], share: float) -> float:
-    """The value that this share of the values does not exceed; nan where there are none."""
-    if not values:
-        return NONE
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+def quantile(values: Sequence[float], q: float) -> float:
+    """The q-quantile (0 to 1), one of the values; nan if there are none."""
+    return float(np.quantile(values, q, method="higher")) if len(values) > 0 else NAN
 
 
 def median(values: Iterable[float]) -> float:
-    """The middle of the values; nan where there are none."""
-    found = list(values)
-    return statistics.median(found) if found else NONE
+    """The median of the values; nan if there are none."""
+    sample = list(values)
+    return float(np.median(sample)) if sample else NAN
 
 
-def ratio(ours: float, theirs: float) -> float:
-    """How many times theirs ours is; nan where theirs is nothing."""
-    return ours / theirs if theirs else NONE
+def ratio(numerator: float, denominator: float) -> float:
+    """The ratio; nan if the denominator is 0."""
+    return numerator / denominator if denominator else NAN
 
 
-def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
-    """The items by key, keys in the order in which they first came."""
-    groups: dict[Key, list[Item]] = {}
+def group_by(items: Iterable[ItemT], key: Callable[[ItemT], KeyT]) -> dict[KeyT, list[ItemT]]:
+    """The items by key, in the order of their first occurrence."""
+    groups: dict[KeyT, list[ItemT]] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return groups
+
+
+def medians_of_repeats(measurements: Iterable[ItemT], key_fields: Sequence[str]) -> list[ItemT]:
+    """Summarizes repeats of the same measurement.
+
+    Args:
+        measurements: dataclasses of one type.
+        key_fields: fields that tell measurements apart; all others hold numbers.
+
+    Returns:
+        One dataclass for each combination of key fields, with the median of every other field.
+    """
+    groups = group_by(measurements, lambda item: tuple(getattr(item, name) for name in key_fields))
+    return [_medians(group, key_fields) for group in groups.values()]
+
+
+def _medians(group: Sequence[ItemT], key_fields: Sequence[str]) -> ItemT:
+    names = [field.name for field in fields(group[0]) if field.name not in key_fields]  # type: ignore[arg-type]
+    medians = {name: median(getattr(item, name) for item in group) for name in names}
+    return replace(group[0], **medians)  # type: ignore[type-var]

@@ -1,8 +1,7 @@
-"""Makes an untrained artifact of any size, for measuring the speed of that size.
+"""Untrained artifacts of any size, which have the speed of trained ones of that size.
 
-The weights are random and the words made up: it says nothing sensible, at the speed of one that
-would. So that this holds of an adaptive softmax, too, its tails get as much of the probability as
-rare words have in English text. Knows nothing of servers.
+The weights are random and the words synthetic. The tails of an adaptive softmax get the probability
+of rare words in English text, since its speed depends on that.
 """
 
 import itertools
@@ -20,47 +19,47 @@ from model.tokenization.tokenizer import Tokenizer
 from model.tokenization.tokenizer_training import train_word_tokenizer
 
 _SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
-_SPECIAL_TOKENS = 2  # [UNK] and [END] are counted in a vocabulary
-_TAILS_SHARE = 0.23  # of the words of WikiText-2 are not among the 2,000 most frequent ones
-_NEVER = -100.0  # nats on the logit of [END], so that a text goes on as long as is asked for
+_SPECIAL_TOKENS = 2  # [UNK] and [END]
+_TAIL_PROBABILITY = 0.23  # share of the words of WikiText-2 beyond the 2,000 most frequent ones
+_END_LOGIT = -100.0  # a generated text never ends before its maximum length
 
 
-def made_up_words() -> Iterator[str]:
-    """Endless distinct words of one, two, three, ... syllables: ba, be, ..., baba, babe, ..."""
+def synthetic_words() -> Iterator[str]:
+    """Yields distinct words of one, two, ... syllables without end: ba, be, ..., baba, babe, ..."""
     for syllables in itertools.count(1):
         for parts in itertools.product(_SYLLABLES, repeat=syllables):
             yield "".join(parts)
 
 
-def made_up_tokenizer(vocabulary: int) -> Tokenizer:
-    """A word tokenizer of exactly this many tokens, each word with the space before it."""
-    words = itertools.islice(made_up_words(), vocabulary - _SPECIAL_TOKENS)
+def synthetic_tokenizer(vocabulary: int) -> Tokenizer:
+    """A word tokenizer of ``vocabulary`` tokens; each word includes the space before it."""
+    words = itertools.islice(synthetic_words(), vocabulary - _SPECIAL_TOKENS)
     return train_word_tokenizer((f" {word}" for word in words), vocabulary=vocabulary)
 
 
-def prompt_of(words: int) -> str:
-    """A prompt of so many words that every such vocabulary holds (70 or fewer)."""
-    return " " + " ".join(itertools.islice(made_up_words(), words))
+def synthetic_prompt(words: int) -> str:
+    """A prompt of at most 70 words, which every synthetic vocabulary contains."""
+    return " " + " ".join(itertools.islice(synthetic_words(), words))
 
 
-def untrained(architecture: LanguageModelArchitecture, *, seed: int = 0) -> LanguageModel:
-    """A network with the random weights that training begins with."""
+def untrained_network(architecture: LanguageModelArchitecture, *, seed: int = 0) -> LanguageModel:
+    """A network with random initial weights, in evaluation mode."""
     torch.manual_seed(seed)
     network = LanguageModel(architecture).eval()
     if isinstance(network.output, AdaptiveOutput):
         words, tails = architecture.cutoffs[0] + 1, len(architecture.cutoffs)
-        odds = _TAILS_SHARE / (1.0 - _TAILS_SHARE)
+        odds = _TAIL_PROBABILITY / (1.0 - _TAIL_PROBABILITY)
         network.output.entries.bias.detach().fill_(math.log(odds * words / tails))
     return network
 
 
-def save_untrained(
+def save_untrained_artifact(
     directory: Path, architecture: LanguageModelArchitecture, *, seed: int = 0
 ) -> None:
-    """Writes the artifact, named after its directory. Its texts never end by themselves."""
-    tokenizer = made_up_tokenizer(architecture.vocabulary)
-    network = untrained(architecture, seed=seed)
-    network.output.bias.detach()[tokenizer.end] = _NEVER
+    """Writes an untrained artifact, named after its directory, which never generates [END]."""
+    tokenizer = synthetic_tokenizer(architecture.vocabulary)
+    network = untrained_network(architecture, seed=seed)
+    network.output.bias.detach()[tokenizer.end] = _END_LOGIT
     save_artifact(
         directory,
         network=network,

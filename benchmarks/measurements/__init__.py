@@ -1,1 +1,1 @@
-"""The measurements, each one as functions."""
+"""Measurements as functions, without command line and tables."""

@@ -1,7 +1,7 @@
-"""Measures `python -m training classifier` beside fastText and TF-IDF with a linear SVM.
+"""`python -m training classifier` beside fastText and TF-IDF with a linear SVM.
 
-Same three splits, minutes and threads; one after the other, each in a process of its own. All are
-measured alike, by their answers to the test texts. Knows no details of any of them.
+All get the same splits, minutes and threads, and run one after the other in separate processes.
+They are compared by their answers to the test texts.
 """
 
 import json
@@ -12,19 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness.subprocesses import measured, run_module
+from benchmarks.harness.subprocesses import run_module, run_training_measurement
 from benchmarks.peers.labeled_texts import read_texts
 
 PEERS = {
     "TF-IDF and linear SVM": "benchmarks.peers.linear_classifier",
     "fastText, autotuned": "benchmarks.peers.fasttext_classifier",
 }
-OURS = "Unroll"
+UNROLL_NAME = "Unroll"
 
 
 @dataclass(frozen=True)
 class ClassifierPlan:
-    """The splits, and what every run gets. `options`: more for ours alone."""
+    """Splits, time, threads and seeds of every run, and further ``options`` of Unroll's run."""
 
     train: Sequence[Path]
     valid: Sequence[Path]
@@ -37,8 +37,8 @@ class ClassifierPlan:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What came of one run; ``cpu_seconds`` are of all its threads."""
+class TrainedClassifier:
+    """The result of one run; ``cpu_seconds`` is the time of all its threads."""
 
     classifier: str
     seed: int
@@ -48,62 +48,66 @@ class Trained:
     cpu_seconds: float
 
 
-def compare(plan: ClassifierPlan) -> list[Trained]:
-    """Trains and measures all, seed by seed."""
+def compare_classifiers(plan: ClassifierPlan) -> list[TrainedClassifier]:
+    """Trains and evaluates all classifiers, seed by seed."""
     runs = []
     for seed in plan.seeds:
-        runs += [_peer(plan, seed, name, module) for name, module in PEERS.items()]
-        runs.append(_ours(plan, seed))
+        runs += [_run_peer(plan, seed, name, module) for name, module in PEERS.items()]
+        runs.append(_run_unroll(plan, seed))
     return runs
 
 
-def _peer(plan: ClassifierPlan, seed: int, name: str, module: str) -> Trained:
-    answers = plan.out / "answers.json"
-    seconds, cpu_seconds = _run(
+def _run_peer(plan: ClassifierPlan, seed: int, name: str, module: str) -> TrainedClassifier:
+    output = plan.out / "answers.json"
+    seconds, cpu_seconds = _run_timed(
         plan,
         *(module, *_splits(plan, "test"), "--minutes", str(plan.minutes)),
-        *("--threads", str(plan.threads), "--seed", str(seed), "--answers", str(answers)),
+        *("--threads", str(plan.threads), "--seed", str(seed), "--answers", str(output)),
     )
-    truth = read_texts(plan.test).labels
-    chosen = json.loads(answers.read_text(encoding="utf-8"))
-    accuracy, macro_f1 = scores(truth, chosen)
-    return Trained(name, seed, accuracy, macro_f1, seconds, cpu_seconds)
+    labels = read_texts(plan.test).labels
+    answers = json.loads(output.read_text(encoding="utf-8"))
+    accuracy, macro_f1 = accuracy_and_macro_f1(labels, answers)
+    return TrainedClassifier(name, seed, accuracy, macro_f1, seconds, cpu_seconds)
 
 
-def _ours(plan: ClassifierPlan, seed: int) -> Trained:
+def _run_unroll(plan: ClassifierPlan, seed: int) -> TrainedClassifier:
     artifact = plan.out / f"unroll-{seed}"
-    seconds, cpu_seconds = _run(
+    seconds, cpu_seconds = _run_timed(
         plan,
         *("training", "classifier", *_splits(plan), "--minutes", str(plan.minutes)),
         *("--threads", str(plan.threads), "--seed", str(seed)),
         *("--overwrite", "--out", str(artifact), *plan.options),
     )
     data = ["--data", *map(str, plan.test)]
-    found = measured(artifact, "evaluate", *data, threads=plan.threads)
-    return Trained(OURS, seed, found["accuracy"], found["macro_f1"], seconds, cpu_seconds)
+    metrics = run_training_measurement(artifact, "evaluate", *data, threads=plan.threads)
+    accuracy, macro_f1 = metrics["accuracy"], metrics["macro_f1"]
+    return TrainedClassifier(UNROLL_NAME, seed, accuracy, macro_f1, seconds, cpu_seconds)
 
 
-def _splits(plan: ClassifierPlan, *more: str) -> list[str]:
+def _splits(plan: ClassifierPlan, *further_splits: str) -> list[str]:
     return [
-        part
-        for split in ("train", "valid", *more)
-        for part in (f"--{split}", *map(str, getattr(plan, split)))
+        argument
+        for split in ("train", "valid", *further_splits)
+        for argument in (f"--{split}", *map(str, getattr(plan, split)))
     ]
 
 
-def _run(plan: ClassifierPlan, module: str, *arguments: str) -> tuple[float, float]:
-    """Runs a module to its end: seconds, and processor seconds. Exits if it fails."""
-    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+def _run_timed(plan: ClassifierPlan, module: str, *arguments: str) -> tuple[float, float]:
+    """Runs a module; returns its seconds and CPU seconds."""
+    begin, usage_before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     run_module(module, *arguments, threads=plan.threads)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return time.monotonic() - began, used
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_seconds = usage.ru_utime + usage.ru_stime - usage_before.ru_utime - usage_before.ru_stime
+    return time.monotonic() - begin, cpu_seconds
 
 
-def scores(truth: Sequence[str], answers: Sequence[str]) -> tuple[float, float]:
-    """Accuracy, and the mean of F1 over the labels that occur or are answered."""
-    right = Counter(t for t, a in zip(truth, answers, strict=True) if t == a)
-    occurring, answered = Counter(truth), Counter(answers)
-    labels = occurring | answered
-    f1 = [2 * right[label] / (occurring[label] + answered[label]) for label in labels]
-    return right.total() / len(truth), sum(f1) / len(f1)
+def accuracy_and_macro_f1(labels: Sequence[str], answers: Sequence[str]) -> tuple[float, float]:
+    """Accuracy, and the mean F1 over all labels that occur among the labels or the answers."""
+    pairs = zip(labels, answers, strict=True)
+    true_positives = Counter(label for label, answer in pairs if label == answer)
+    label_counts, answer_counts = Counter(labels), Counter(answers)
+    f1 = [
+        2 * true_positives[label] / (label_counts[label] + answer_counts[label])
+        for label in label_counts | answer_counts
+    ]
+    return true_positives.total() / len(labels), sum(f1) / len(f1)

@@ -1,7 +1,7 @@
-"""The time of a token early and late in one sequence, through the kernel: what long context costs.
+"""Time per token of a kernel after few and after many tokens of one sequence.
 
-A recurrent state has a fixed size, so both should take as long. They are measured in turns, on
-two rows of one kernel, each turn from the states saved there. Knows no HTTP.
+A recurrent state has a fixed size, so the time should be constant. Two rows of one kernel are timed
+in turns, each from a state saved at its position.
 """
 
 import time
@@ -9,18 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.harness.statistics import median, ratio
+from benchmarks.measurements.stepping import BURST
 from service.kernel.api.interface import Kernel, RowWork, Sampling
 
-BURST = 8  # tokens of one call, as the service asks for them
-BURSTS = 4  # of one turn
-PARTS = 50  # of the sequence, for the line in the figure
+BURSTS_PER_TURN = 4
+MAX_POINTS = 50  # of a line in the figure
 
 
 @dataclass(frozen=True)
-class Walk:
-    """How long tokens took, in seconds per token: early, late, and part by part on the way.
+class LatencyProfile:
+    """Seconds per token of one sequence.
 
-    ``places`` are the tokens at which the parts end.
+    Args:
+        way: kernel, or over HTTP.
+        early: position of the early measurement, in tokens.
+        late: position of the late measurement.
+        early_seconds: seconds per token after ``early``.
+        late_seconds: seconds per token after ``late``.
+        places: positions along the sequence.
+        parts: seconds per token up to each of these positions.
     """
 
     way: str
@@ -33,12 +40,12 @@ class Walk:
 
     @property
     def late_over_early(self) -> float:
-        """1 is a constant cost."""
+        """The ratio of both times; 1 if the time per token is constant."""
         return ratio(self.late_seconds, self.early_seconds)
 
 
-class Drawing:
-    """One row that draws on and on, and can be taken back to where it was marked."""
+class GenerationCursor:
+    """One row that generates without end, with one saved position to return to."""
 
     def __init__(self, kernel: Kernel, row: int) -> None:
         self._kernel = kernel
@@ -47,12 +54,12 @@ class Drawing:
         kernel.open(row)
 
     @property
-    def place(self) -> int:
-        """Tokens drawn so far."""
+    def position(self) -> int:
+        """Tokens generated so far."""
         return self._work.position
 
     def burst(self) -> float:
-        """Seconds per token of one call."""
+        """Generates the tokens of one call; returns the seconds per token."""
         begin = time.perf_counter()
         (result,) = self._kernel.run([self._work], BURST)
         seconds = time.perf_counter() - begin
@@ -60,42 +67,51 @@ class Drawing:
         self._work.position += BURST
         return seconds / BURST
 
-    def walk(self, place: int) -> list[float]:
-        """Seconds per token of every burst on the way to that token."""
-        found = []
-        while self.place < place:
-            found.append(self.burst())
-        return found
+    def advance_to(self, position: int) -> list[float]:
+        """Generates up to a position; returns the seconds per token of every burst."""
+        seconds = []
+        while self.position < position:
+            seconds.append(self.burst())
+        return seconds
 
-    def mark(self) -> None:
-        """Remembers where it is."""
-        self._marked = self._kernel.save(self._work.row), self._work.feed, self._work.position
+    def save(self) -> None:
+        """Saves the current position."""
+        self._saved = self._kernel.save(self._work.row), self._work.feed, self._work.position
 
-    def go_back(self) -> None:
-        """To where it was marked."""
-        state, self._work.feed, self._work.position = self._marked
+    def restore(self) -> None:
+        """Returns to the saved position."""
+        state, self._work.feed, self._work.position = self._saved
         self._kernel.restore(self._work.row, state)
 
 
-def walk_kernel(name: str, kernel: Kernel, *, early: int, late: int, turns: int) -> Walk:
-    """Draws ``late`` tokens, then times the tokens after ``early`` and after ``late`` in turns."""
-    near, far = Drawing(kernel, 0), Drawing(kernel, 1)
-    near.walk(early)
-    near.mark()
-    on_the_way = far.walk(late)
-    far.mark()
-    times: dict[Drawing, list[float]] = {near: [], far: []}
+def profile_kernel(
+    name: str, kernel: Kernel, *, early: int, late: int, turns: int
+) -> LatencyProfile:
+    """Generates ``late`` tokens, then times tokens after ``early`` and after ``late`` in turns."""
+    early_cursor, late_cursor = GenerationCursor(kernel, 0), GenerationCursor(kernel, 1)
+    early_cursor.advance_to(early)
+    early_cursor.save()
+    seconds = late_cursor.advance_to(late)
+    late_cursor.save()
+    samples: dict[GenerationCursor, list[float]] = {early_cursor: [], late_cursor: []}
     for _ in range(turns):
-        for drawing, found in times.items():
-            drawing.go_back()
-            found += [drawing.burst() for _ in range(BURSTS)]
-    places, parts = in_parts([BURST * (count + 1) for count in range(len(on_the_way))], on_the_way)
-    return Walk(name, early, late, median(times[near]), median(times[far]), places, parts)
+        for cursor, cursor_samples in samples.items():
+            cursor.restore()
+            cursor_samples += [cursor.burst() for _ in range(BURSTS_PER_TURN)]
+    positions = [BURST * (index + 1) for index in range(len(seconds))]
+    return LatencyProfile(
+        name,
+        early,
+        late,
+        median(samples[early_cursor]),
+        median(samples[late_cursor]),
+        *downsample(positions, seconds),
+    )
 
 
-def in_parts(places: Sequence[int], values: Sequence[float]) -> tuple[list[int], list[float]]:
-    """About PARTS of them: where each part ends, and the median of its values."""
-    length = -(-len(values) // PARTS) or 1
-    parts = range(0, len(values), length)
-    ends = [places[min(begin + length, len(places)) - 1] for begin in parts]
-    return ends, [median(values[begin : begin + length]) for begin in parts]
+def downsample(positions: Sequence[int], values: Sequence[float]) -> tuple[list[int], list[float]]:
+    """At most MAX_POINTS points: the last position and the median value of equal intervals."""
+    length = -(-len(values) // MAX_POINTS) or 1
+    starts = range(0, len(values), length)
+    ends = [positions[min(start + length, len(positions)) - 1] for start in starts]
+    return ends, [median(values[start : start + length]) for start in starts]

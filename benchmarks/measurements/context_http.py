@@ -1,7 +1,4 @@
-"""The same over HTTP: one stream of very many tokens, and how fast they come early and late.
-
-Knows how a stream of the service looks, and no kernel.
-"""
+"""Time per token over HTTP, early and late in one long stream."""
 
 import http.client
 import json
@@ -10,40 +7,48 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.harness.load_generator import LAST_LINE, count_new
-from benchmarks.harness.servers import UNROLL, started
+from benchmarks.harness.load_generator import LAST_LINE, count_new_tokens
+from benchmarks.harness.servers import UNROLL, start_server
 from benchmarks.harness.statistics import median
-from benchmarks.measurements.context import Walk, in_parts
+from benchmarks.measurements.context import LatencyProfile, downsample
 
-CHUNK = 100  # tokens; pieces come in several sizes, so the pace is taken over so many
-WINDOW = 1000  # tokens after the early place and before the late one
-Arrival = tuple[float, int]  # when, and how many tokens there were by then
+CHUNK_TOKENS = 100  # tokens over which the time per token is averaged, since writes vary in size
+SAMPLE_TOKENS = 1000  # tokens after the early position and before the late one
+Arrival = tuple[float, int]  # time, and number of tokens received by then
 
 
-def walk_http(artifact: Path, *, early: int, late: int, log: Path) -> Walk:
-    """Asks the service for ``late`` tokens in one stream."""
-    candidate = replace(UNROLL, command=(*UNROLL.command, "--max-tokens", str(late)))
-    with started(candidate, {"artifact": artifact}, log) as server:
+def profile_http(artifact: Path, *, early: int, late: int, log: Path) -> LatencyProfile:
+    """Requests ``late`` tokens in one stream of the service."""
+    spec = replace(UNROLL, command=(*UNROLL.command, "--max-tokens", str(late)))
+    with start_server(spec, {"artifact": artifact}, log) as server:
         arrivals = list(_arrivals(server.port, late))
-    places, paces = chunked(arrivals)
-    if len(paces) < 2:
+    positions, seconds = seconds_per_token_by_chunk(arrivals)
+    if len(seconds) < 2:
         raise SystemExit(f"the stream ended after {arrivals[-1][1] if arrivals else 0} tokens")
-    window = min(WINDOW, (late - early) // 2)
-    near = [pace for at, pace in zip(places, paces, strict=True) if early < at <= early + window]
-    far = [pace for at, pace in zip(places, paces, strict=True) if at > places[-1] - window]
-    return Walk("over HTTP", early, late, median(near), median(far), *in_parts(places, paces))
+    window = min(SAMPLE_TOKENS, (late - early) // 2)
+    chunks = list(zip(positions, seconds, strict=True))
+    early_seconds = [value for end, value in chunks if early < end <= early + window]
+    late_seconds = [value for end, value in chunks if end > positions[-1] - window]
+    return LatencyProfile(
+        "over HTTP",
+        early,
+        late,
+        median(early_seconds),
+        median(late_seconds),
+        *downsample(positions, seconds),
+    )
 
 
-def chunked(arrivals: Sequence[Arrival]) -> tuple[list[int], list[float]]:
-    """Where each chunk of at least CHUNK tokens ends, and its seconds per token."""
-    places, paces = [], []
-    begin = arrivals[0] if arrivals else (0.0, 0)
+def seconds_per_token_by_chunk(arrivals: Sequence[Arrival]) -> tuple[list[int], list[float]]:
+    """The last position of each chunk of at least CHUNK_TOKENS, and its seconds per token."""
+    positions, seconds = [], []
+    chunk_time, chunk_begin = arrivals[0] if arrivals else (0.0, 0)
     for now, tokens in arrivals:
-        if tokens - begin[1] >= CHUNK:
-            places.append(tokens)
-            paces.append((now - begin[0]) / (tokens - begin[1]))
-            begin = now, tokens
-    return places, paces
+        if tokens - chunk_begin >= CHUNK_TOKENS:
+            positions.append(tokens)
+            seconds.append((now - chunk_time) / (tokens - chunk_begin))
+            chunk_time, chunk_begin = now, tokens
+    return positions, seconds
 
 
 def _arrivals(port: int, tokens: int) -> Iterator[Arrival]:
@@ -56,7 +61,7 @@ def _arrivals(port: int, tokens: int) -> Iterator[Arrival]:
     tail, count = b"", 0
     while piece := response.read1(65536):
         now = time.perf_counter()
-        count += count_new(tail, piece, b"data:") - count_new(tail, piece, LAST_LINE)
+        count += count_new_tokens(tail, piece)
         tail = (tail + piece)[-len(LAST_LINE) :]
         yield now, count
     connection.close()

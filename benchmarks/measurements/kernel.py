@@ -1,28 +1,26 @@
-"""The kernels over sizes, cells, rows and threads, and what the machine could do at most.
-
-Knows no HTTP and no tables.
-"""
+"""Speed of the kernels by size, cell, rows and threads, and the machine's limits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness.kernels import KernelKind, available
-from benchmarks.harness.presets import sized
-from benchmarks.harness.untrained_artifact import untrained
-from benchmarks.measurements.stepping import make_kernels, make_steppers, paces
+from benchmarks.harness.kernels import KernelVariant, available_kernels
+from benchmarks.harness.presets import preset
+from benchmarks.harness.untrained_artifact import untrained_network
+from benchmarks.measurements.stepping import make_kernels, make_steppers, seconds_per_step
 from benchmarks.peers.network import PlainNetwork, plain_from
-from benchmarks.roofline.bounds import Bound, bound, weights_per_step
-from benchmarks.roofline.probe import Limits, best, measured
+from benchmarks.roofline.bounds import StepBound, step_bound, weights_per_step
+from benchmarks.roofline.probe import RooflineLimits, best_limits, run_probe
 from model.architecture import Cell, LanguageModelArchitecture
 from model.networks import LanguageModel
 
-CACHE_BYTES, MEMORY_BYTES = 2**19, 2**28  # within anyone's second level; beyond anyone's last one
+# Sizes of arrays that fit into the second-level cache, and into no cache, of common processors.
+CACHE_BYTES, MEMORY_BYTES = 2**19, 2**28
 
 
 @dataclass(frozen=True)
-class SpeedPlan:
-    """What is measured; ``seconds`` for each figure, in so many turns."""
+class KernelPlan:
+    """Combinations to measure. Each measurement takes ``seconds``, divided into ``turns``."""
 
     sizes: Sequence[str]
     cells: Sequence[Cell]
@@ -33,10 +31,11 @@ class SpeedPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Speed:
-    """One kernel at one size, cell, number of rows and of threads.
+class KernelSpeed:
+    """The speed of one kernel at one size, cell, number of rows and number of threads.
 
-    ``limit_share``: of what the machine could do, and ``limit_by`` what that is; None: unknown.
+    ``limit_share`` is the ratio to the machine's limit, and ``limit_by`` the resource that sets it
+    (None: unknown).
     """
 
     size: str
@@ -51,41 +50,54 @@ class Speed:
     limit_by: str | None
 
 
-def measure_limits(program: Path, plan: SpeedPlan, kinds: Sequence[KernelKind]) -> list[Limits]:
-    """For each number of threads: peaks, and reading of every set of weights that will be read."""
+def measure_limits(
+    program: Path, plan: KernelPlan, variants: Sequence[KernelVariant]
+) -> list[RooflineLimits]:
+    """For each number of threads the peaks, and the read rates of all sizes of weights."""
     sizes = {
-        weights_of(kind, sized(size, cell)) * width
+        weights_of(variant, preset(size, cell)) * width
         for size in plan.sizes
         for cell in plan.cells
-        for kind, width in [(None, 4), *((kind, kind.bytes_per_weight) for kind in kinds)]
+        for variant, width in [(None, 4), *((item, item.bytes_per_weight) for item in variants)]
     }
-    asked = sorted({*sizes, CACHE_BYTES, MEMORY_BYTES})
-    return [measured(program, threads, plan.seconds, asked) for threads in plan.threads]
+    all_sizes = sorted({*sizes, CACHE_BYTES, MEMORY_BYTES})
+    return [run_probe(program, threads, plan.seconds, all_sizes) for threads in plan.threads]
 
 
-def measure_speed(plan: SpeedPlan, program: Path | None) -> tuple[list[Speed], list[Limits]]:
-    """Everything; the limits before and after, of which the better ones count."""
-    kinds = available()
-    before = measure_limits(program, plan, kinds) if program else []
+def measure_kernels(
+    plan: KernelPlan, program: Path | None
+) -> tuple[list[KernelSpeed], list[RooflineLimits]]:
+    """Measures all combinations of a plan.
+
+    Args:
+        plan: the combinations.
+        program: the compiled probe of the machine's limits, or None for no limits.
+
+    Returns:
+        The speeds, and the limits for each number of threads: the better ones of a measurement
+        before and one after the speeds.
+    """
+    variants = available_kernels()
+    before = measure_limits(program, plan, variants) if program else []
     times = [
         time
         for size in plan.sizes
         for cell in plan.cells
-        for time in _times(plan, kinds, size, cell)
+        for time in _times(plan, variants, size, cell)
     ]
-    after = measure_limits(program, plan, kinds) if program else []
-    limits = [best(pair) for pair in zip(before, after, strict=True)]
-    return [_speed(time, kinds, limits) for time in times], limits
+    after = measure_limits(program, plan, variants) if program else []
+    limits = [best_limits(pair) for pair in zip(before, after, strict=True)]
+    return [_speed(time, variants, limits) for time in times], limits
 
 
-def weights_of(kind: KernelKind | None, architecture: LanguageModelArchitecture) -> int:
-    """Weights that this kernel (None: plain modules) multiplies in a step."""
-    looked_up = kind is not None and kind.looks_up(architecture)
+def weights_of(variant: KernelVariant | None, architecture: LanguageModelArchitecture) -> int:
+    """Weights that a kernel (None: plain torch modules) multiplies in a step."""
+    looked_up = variant is not None and variant.looks_up(architecture)
     return weights_per_step(architecture, looked_up=looked_up)
 
 
 @dataclass(frozen=True)
-class _Time:
+class _StepTime:
     size: str
     cell: Cell
     rows: int
@@ -94,47 +106,51 @@ class _Time:
     seconds: float
 
 
-def _times(plan: SpeedPlan, kinds: Sequence[KernelKind], size: str, cell: Cell) -> list[_Time]:
-    network = untrained(sized(size, cell))
+def _times(
+    plan: KernelPlan, variants: Sequence[KernelVariant], size: str, cell: Cell
+) -> list[_StepTime]:
+    network = untrained_network(preset(size, cell))
     plain = plain_from(network)
-    found = []
+    times = []
     for threads in plan.threads:
-        found += _times_with(plan, kinds, network, plain, (size, cell, threads))
-        print(f"{size:7} {cell:5} {threads} threads", *map(_said, found[-4:]), flush=True)
-    return found
+        times += _times_with_threads(plan, variants, network, plain, (size, cell, threads))
+        print(f"{size:7} {cell:5} {threads} threads", *map(_progress, times[-4:]), flush=True)
+    return times
 
 
-def _times_with(
-    plan: SpeedPlan,
-    kinds: Sequence[KernelKind],
+def _times_with_threads(
+    plan: KernelPlan,
+    variants: Sequence[KernelVariant],
     network: LanguageModel,
     plain: PlainNetwork,
-    where: tuple[str, Cell, int],
-) -> list[_Time]:
-    size, cell, threads = where
-    kernels = make_kernels(network, kinds, rows=max(plan.rows), threads=threads)
+    combination: tuple[str, Cell, int],
+) -> list[_StepTime]:
+    size, cell, threads = combination
+    kernels = make_kernels(network, variants, rows=max(plan.rows), threads=threads)
     return [
-        _Time(size, cell, rows, threads, name, seconds)
+        _StepTime(size, cell, rows, threads, name, seconds)
         for rows in plan.rows
-        for name, seconds in paces(
+        for name, seconds in seconds_per_step(
             make_steppers(kernels, plain, rows), seconds=plan.seconds, turns=plan.turns
         ).items()
     ]
 
 
-def _said(time: _Time) -> str:
+def _progress(time: _StepTime) -> str:
     return f"| {time.kernel} {time.rows} rows {1e3 * time.seconds:.3f} ms"
 
 
-def _speed(time: _Time, kinds: Sequence[KernelKind], limits: Sequence[Limits]) -> Speed:
-    kind = next((kind for kind in kinds if kind.name == time.kernel), None)
-    weights = weights_of(kind, sized(time.size, time.cell))
-    width = 4 if kind is None else kind.bytes_per_weight
-    of_these_threads = next((one for one in limits if one.threads == time.threads), None)
-    least: Bound | None = None
-    if of_these_threads is not None:
-        least = bound(of_these_threads, weights, width, time.rows)
-    return Speed(
+def _speed(
+    time: _StepTime, variants: Sequence[KernelVariant], limits: Sequence[RooflineLimits]
+) -> KernelSpeed:
+    variant = next((item for item in variants if item.name == time.kernel), None)
+    weights = weights_of(variant, preset(time.size, time.cell))
+    width = 4 if variant is None else variant.bytes_per_weight
+    thread_limits = next((item for item in limits if item.threads == time.threads), None)
+    bound: StepBound | None = None
+    if thread_limits is not None:
+        bound = step_bound(thread_limits, weights, width, time.rows)
+    return KernelSpeed(
         size=time.size,
         cell=time.cell,
         rows=time.rows,
@@ -143,6 +159,6 @@ def _speed(time: _Time, kinds: Sequence[KernelKind], limits: Sequence[Limits]) -
         milliseconds_per_step=1e3 * time.seconds,
         tokens_per_second=time.rows / time.seconds,
         weights=weights,
-        limit_share=None if least is None else least.share(time.seconds),
-        limit_by=None if least is None else least.by,
+        limit_share=None if bound is None else bound.share(time.seconds),
+        limit_by=None if bound is None else bound.by,
     )

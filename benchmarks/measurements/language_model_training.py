@@ -1,21 +1,23 @@
-"""Measures `python -m training lm` beside a plain script: same data, tokens, size and minutes.
+"""`python -m training lm` beside a plain script with the same data, tokens, size and minutes.
 
-Ours runs first and makes the tokenizer; all are measured by `python -m training evaluate`, on the
-same tokens. One after the other, so that each has the whole machine. Knows no details of either.
+Unroll runs first and trains the tokenizer. The runs follow each other, so that each has the whole
+machine, and `python -m training evaluate` measures all of them on the same tokens.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness.subprocesses import measured, run_module
+from benchmarks.harness.report import ResultTable, markdown_table
+from benchmarks.harness.subprocesses import run_module, run_training_measurement
+from model.manifest import TOKENIZER_FILE
 
-FIGURE = "perplexity"
+METRIC = "perplexity"
 
 
 @dataclass(frozen=True)
-class TrainingPlan:
-    """The corpus, the size and the time that every run gets. `options`: more for ours alone."""
+class LanguageModelPlan:
+    """Corpus, size and time of every run, and further ``options`` of Unroll's run."""
 
     train: Sequence[Path]
     valid: Sequence[Path]
@@ -28,14 +30,14 @@ class TrainingPlan:
     out: Path
 
 
-def compare(plan: TrainingPlan) -> dict[str, dict[str, float]]:
-    """Trains all and returns the perplexity of each on both splits: {run: {split: perplexity}}."""
-    ours = plan.out / "unroll"
-    train_ours(plan, ours)
-    runs = {"Unroll": ours}
+def compare_language_models(plan: LanguageModelPlan) -> dict[str, dict[str, float]]:
+    """Trains all; returns the perplexities as {run: {split: perplexity}}."""
+    unroll = plan.out / "unroll"
+    train_unroll(plan, unroll)
+    runs = {"Unroll": unroll}
     for optimizer in ("sgd", "adam"):
         runs[f"plain script, {optimizer}"] = plan.out / f"plain-{optimizer}"
-        train_plain(plan, optimizer, ours / "tokenizer.json", plan.out / f"plain-{optimizer}")
+        train_plain(plan, optimizer, unroll / TOKENIZER_FILE, plan.out / f"plain-{optimizer}")
     splits = {"valid": plan.valid, "test": plan.test}
     return {
         name: {split: perplexity(artifact, files) for split, files in splits.items() if files}
@@ -43,8 +45,8 @@ def compare(plan: TrainingPlan) -> dict[str, dict[str, float]]:
     }
 
 
-def train_ours(plan: TrainingPlan, out: Path) -> None:
-    """Runs our own command."""
+def train_unroll(plan: LanguageModelPlan, out: Path) -> None:
+    """Runs `python -m training lm`."""
     run_module(
         *("training", "lm", "--tokenizer", "word", "--cell", "lstm", "--overwrite"),
         *("--train", *map(str, plan.train), "--valid", *map(str, plan.valid)),
@@ -55,8 +57,8 @@ def train_ours(plan: TrainingPlan, out: Path) -> None:
     )
 
 
-def train_plain(plan: TrainingPlan, optimizer: str, tokenizer: Path, out: Path) -> None:
-    """Runs the plain script."""
+def train_plain(plan: LanguageModelPlan, optimizer: str, tokenizer: Path, out: Path) -> None:
+    """Runs the plain script with the given tokenizer."""
     run_module(
         *("benchmarks.peers.word_language_model", "--tokenizer", str(tokenizer)),
         *("--train", *map(str, plan.train), "--valid", *map(str, plan.valid)),
@@ -66,16 +68,16 @@ def train_plain(plan: TrainingPlan, optimizer: str, tokenizer: Path, out: Path) 
 
 
 def perplexity(artifact: Path, files: Sequence[Path]) -> float:
-    """Perplexity for each token, as our own command measures it."""
-    return float(measured(artifact, "evaluate", "--data", *map(str, files))[FIGURE])
+    """Perplexity per token, as `python -m training evaluate` measures it."""
+    return float(run_training_measurement(artifact, "evaluate", "--data", *map(str, files))[METRIC])
 
 
-def table(found: dict[str, dict[str, float]], minutes: float) -> str:
-    """The perplexities as markdown; lower is better."""
-    splits = list(next(iter(found.values())))
-    rows = [["perplexity", *splits], ["---", *["---:"] * len(splits)]]
-    rows += [
-        [name, *(f"{figures[split]:.1f}" for split in splits)] for name, figures in found.items()
+def perplexity_table(perplexities: dict[str, dict[str, float]], minutes: float) -> str:
+    """The perplexities as Markdown; lower is better."""
+    splits = list(next(iter(perplexities.values())))
+    rows = [
+        [run, *(f"{by_split[split]:.1f}" for split in splits)]
+        for run, by_split in perplexities.items()
     ]
-    lines = "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
-    return f"{lines}\n\nAfter {minutes:g} minutes each, same size, same tokens.\n"
+    table = markdown_table(ResultTable("Perplexity", ("perplexity", *splits), rows))
+    return f"{table}\n\nAfter {minutes:g} minutes each, with the same size and tokens.\n"

@@ -1,8 +1,8 @@
-"""Perplexity through a kernel: what int8 weights cost, on text that was not trained on.
+"""Perplexity of a kernel on held-out text.
 
-Documents are cut into pieces that are read side by side. A piece that begins inside its document
-first reads up to RUN_IN tokens before it, uncounted, so that what counts has context; every kernel
-reads the same pieces. Knows neither files nor which kernels there are.
+Documents are split into windows that are read in parallel rows. A window inside a document first
+reads up to BURN_IN_TOKENS tokens before it, which are not scored, so that its predictions have
+context. Every kernel reads the same windows.
 """
 
 import math
@@ -11,36 +11,37 @@ from dataclasses import dataclass
 
 from service.kernel.api.interface import Kernel, RowWork
 
-PIECE, RUN_IN = 2048, 256  # tokens
-STEPS = 128  # of one call
+WINDOW_TOKENS, BURN_IN_TOKENS = 2048, 256  # tokens
+STEPS_PER_CALL = 128
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Tokens to read from the learned first state; predictions from ``first`` on count.
+class ScoringWindow:
+    """Tokens to read from the learned initial state.
 
-    ``feed`` begins with [END]; prediction i is that of ``feed[i + 1]``.
+    ``feed`` begins with [END]. Prediction i is that of ``feed[i + 1]``; those from ``first`` on are
+    scored.
     """
 
     feed: Sequence[int]
     first: int
 
     @property
-    def counted(self) -> int:
-        """How many predictions count."""
+    def scored(self) -> int:
+        """Number of scored predictions."""
         return len(self.feed) - 1 - self.first
 
 
 @dataclass(frozen=True)
 class Perplexity:
-    """The sum of -log p over ``tokens`` predictions."""
+    """A sum of negative log-likelihoods in nats over ``tokens`` predictions."""
 
     nats: float
     tokens: int
 
     @property
     def per_token(self) -> float:
-        """Nats."""
+        """Nats per token."""
         return self.nats / self.tokens
 
     @property
@@ -49,57 +50,67 @@ class Perplexity:
         return math.exp(self.per_token)
 
 
-def pieces_of(
-    documents: Iterable[Sequence[int]], end: int, *, piece: int = PIECE, run_in: int = RUN_IN
-) -> list[Piece]:
-    """Every token of every document, and its [END], is counted in just one piece."""
-    found = []
+def split_into_windows(
+    documents: Iterable[Sequence[int]],
+    end: int,
+    *,
+    window: int = WINDOW_TOKENS,
+    burn_in: int = BURN_IN_TOKENS,
+) -> list[ScoringWindow]:
+    """Splits documents into windows; every token and every [END] is scored in exactly one.
+
+    Args:
+        documents: token ids without [END].
+        end: id of [END].
+        window: scored tokens of a window.
+        burn_in: tokens that are read before them, if the document has as many.
+    """
+    windows = []
     for document in documents:
-        whole = [end, *document, end]
-        for begin in range(0, len(whole) - 1, piece):
-            last = min(begin + piece, len(whole) - 1)
-            start = max(0, begin - run_in)
-            feed = whole[start : last + 1]
-            if start > 0:  # as a document begins, so that the first state is one it knows
+        tokens = [end, *document, end]
+        for begin in range(0, len(tokens) - 1, window):
+            last = min(begin + window, len(tokens) - 1)
+            start = max(0, begin - burn_in)
+            feed = tokens[start : last + 1]
+            if start > 0:  # [END] precedes the initial state in training, too
                 feed = [end, *feed]
-            found.append(Piece(feed, begin - start + (start > 0)))
-    return found
+            windows.append(ScoringWindow(feed, begin - start + (start > 0)))
+    return windows
 
 
-def limited(pieces: Sequence[Piece], tokens: int | None) -> list[Piece]:
-    """About so many counted tokens, from pieces spread over the whole; None for all."""
-    total = sum(piece.counted for piece in pieces)
+def subsample(windows: Sequence[ScoringWindow], tokens: int | None) -> list[ScoringWindow]:
+    """Evenly spaced windows with about this number of scored tokens; all of them for None."""
+    total = sum(window.scored for window in windows)
     if tokens is None or tokens >= total:
-        return list(pieces)
-    wanted = max(1, len(pieces) * tokens // total)
-    return [pieces[index * len(pieces) // wanted] for index in range(wanted)]
+        return list(windows)
+    count = max(1, len(windows) * tokens // total)
+    return [windows[index * len(windows) // count] for index in range(count)]
 
 
-def perplexity(kernel: Kernel, pieces: Sequence[Piece]) -> Perplexity:
-    """Reads all pieces, as many at once as the kernel has rows, longest first."""
-    ordered = sorted(pieces, key=lambda piece: len(piece.feed), reverse=True)
+def measure_perplexity(kernel: Kernel, windows: Sequence[ScoringWindow]) -> Perplexity:
+    """Reads all windows, longest first, as many at a time as the kernel has rows."""
+    ordered = sorted(windows, key=lambda window: len(window.feed), reverse=True)
     nats = math.fsum(
         -logprob
         for begin in range(0, len(ordered), kernel.capacity)
         for logprob in _logprobs(kernel, ordered[begin : begin + kernel.capacity])
     )
-    return Perplexity(nats, sum(piece.counted for piece in ordered))
+    return Perplexity(nats, sum(window.scored for window in ordered))
 
 
-def _logprobs(kernel: Kernel, pieces: Sequence[Piece]) -> list[float]:
-    """Those of all counted predictions of pieces that fit into the kernel."""
-    read = [0] * len(pieces)
-    found: list[float] = []
-    for row in range(len(pieces)):
+def _logprobs(kernel: Kernel, windows: Sequence[ScoringWindow]) -> list[float]:
+    """The log-probabilities of all scored predictions; at most one window for each row."""
+    read = [0] * len(windows)
+    logprobs: list[float] = []
+    for row in range(len(windows)):
         kernel.open(row)
-    while rows := [row for row, piece in enumerate(pieces) if read[row] < len(piece.feed) - 1]:
-        work = [
-            # One token more than is read: the last one is only predicted.
-            RowWork(row=row, feed=pieces[row].feed[read[row] : read[row] + STEPS + 1], score=True)
-            for row in rows
-        ]
-        for row, result in zip(rows, kernel.run(work, STEPS), strict=True):
-            skipped = max(0, pieces[row].first - read[row])
-            found += [scored.logprob for scored in result.scored[skipped:]]
+    while rows := [row for row, window in enumerate(windows) if read[row] < len(window.feed) - 1]:
+        work = []
+        for row in rows:
+            end = read[row] + STEPS_PER_CALL + 1  # the last token is predicted, but not read
+            work.append(RowWork(row=row, feed=windows[row].feed[read[row] : end], score=True))
+        for row, result in zip(rows, kernel.run(work, STEPS_PER_CALL), strict=True):
+            burn_in = max(0, windows[row].first - read[row])
+            logprobs += [scored.logprob for scored in result.scored[burn_in:]]
             read[row] += min(result.read, len(result.scored))
-    return found
+    return logprobs

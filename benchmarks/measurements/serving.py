@@ -1,29 +1,35 @@
-"""Measures the service beside its peers: same weights, same machine, same load, in turns.
+"""The service beside its peers with the same weights, machine and load.
 
-One server runs at a time; the servers take turns within each repeat, so that a noisy minute falls
-on all of them, and what is told is the median over the repeats. Knows no particular server.
+One server runs at a time, and the servers take turns within each repeat, so that noise of the
+machine affects all of them. Summaries hold medians over the repeats.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.load_client import WARM_UP_ROUNDS, WARM_UP_SECONDS, Load, Tally, put_on
-from benchmarks.harness.servers import CANNED, Candidate, started
-from benchmarks.harness.statistics import grouped, median, ratio
-from benchmarks.harness.untrained_artifact import prompt_of
+from benchmarks.harness.load_client import (
+    WARM_UP_ROUNDS,
+    WARM_UP_SECONDS,
+    Load,
+    LoadResult,
+    run_load,
+)
+from benchmarks.harness.servers import CANNED, ServerSpec, start_server
+from benchmarks.harness.statistics import ratio
+from benchmarks.harness.untrained_artifact import synthetic_prompt
 
 WARM_UP_TOKENS = 8
-IDENTITY = ("size", "server", "streams")
+KEY_FIELDS = ("size", "server", "streams")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is measured, and for how long. ``artifacts``: one for each size, by its name."""
+class ServingPlan:
+    """Combinations to measure and the duration of each measurement; ``artifacts`` by size."""
 
     artifacts: dict[str, Path]
-    candidates: Sequence[Candidate]
+    servers: Sequence[ServerSpec]
     streams: Sequence[int]
     max_tokens: int
     prompt_words: int
@@ -33,25 +39,25 @@ class Plan:
     logs: Path
 
     def load(self, streams: int) -> Load:
-        """What is counted."""
+        """The measured load."""
         return Load([self.body(self.max_tokens)], streams, self.seconds, self.longest)
 
     def warm_up(self, streams: int) -> Load:
-        """What goes before, so that every server has run batches of this width."""
+        """The load before it, so that every server has run batches of this size."""
         body = self.body(min(WARM_UP_TOKENS, self.max_tokens))
         return Load([body], streams, WARM_UP_SECONDS, rounds=WARM_UP_ROUNDS)
 
     def body(self, max_tokens: int) -> dict[str, Any]:
-        """One request."""
-        return {"prompt": prompt_of(self.prompt_words), "max_tokens": max_tokens}
+        """The body of a request."""
+        return {"prompt": synthetic_prompt(self.prompt_words), "max_tokens": max_tokens}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """One server under one load; times in milliseconds. In a summary, medians over repeats.
+class ServingMeasurement:
+    """One server under one load. Times in milliseconds; medians over repeats in a summary.
 
-    ``stream_gap``: for each stream the mean time per token after its first piece. ``write_gap``:
-    between two pieces of a stream, which hold ``tokens_per_write`` tokens.
+    ``stream_gap`` is the mean time per token of a stream after its first write. ``write_gap`` is
+    the time between two writes of a stream, which hold ``tokens_per_write`` tokens on average.
     """
 
     size: str
@@ -73,87 +79,78 @@ class Measurement:
 
 @dataclass(frozen=True)
 class GeneratorCheck:
-    """What the load generator counted of streams that cost nothing to make."""
+    """Tokens per second of the load generator with a server of canned streams."""
 
     streams: int
     tokens_per_write: int
     tokens_per_second: float
 
 
-def measure_all(plan: Plan) -> list[Measurement]:
-    """Every candidate under every load, as often as the plan says. In the order it was done."""
-    found = []
+def measure_all(plan: ServingPlan) -> list[ServingMeasurement]:
+    """Measures every server under every load, in all repeats."""
+    measurements = []
     for repeat in range(plan.repeats):
         for size in plan.artifacts:
             for streams in plan.streams:
-                for candidate in plan.candidates:
-                    found.append(measure(plan, candidate, size, streams))
+                for spec in plan.servers:
+                    measurement = measure(plan, spec, size, streams)
+                    measurements.append(measurement)
                     print(
-                        f"{repeat + 1}/{plan.repeats}  {size:7} {candidate.name:13} "
-                        f"{streams:3} streams {found[-1].tokens_per_second:8.0f} tokens/s",
+                        f"{repeat + 1}/{plan.repeats}  {size:7} {spec.name:13} "
+                        f"{streams:3} streams {measurement.tokens_per_second:8.0f} tokens/s",
                         flush=True,
                     )
-    return found
+    return measurements
 
 
-def measure(plan: Plan, candidate: Candidate, size: str, streams: int) -> Measurement:
-    """Starts the server, lets it warm up, loads it, and ends it."""
-    log = plan.logs / f"{candidate.name.replace(' ', '-').lower()}.log"
-    filling = {"artifact": plan.artifacts[size], "streams": streams}
-    with started(candidate, filling, log) as server:
-        put_on(candidate, server, plan.warm_up(streams))
-        tally = put_on(candidate, server, plan.load(streams))
+def measure(plan: ServingPlan, spec: ServerSpec, size: str, streams: int) -> ServingMeasurement:
+    """Starts a server, warms it up, measures it under load, and ends it."""
+    log = plan.logs / f"{spec.name.replace(' ', '-').lower()}.log"
+    placeholders = {"artifact": plan.artifacts[size], "streams": streams}
+    with start_server(spec, placeholders, log) as server:
+        run_load(spec, server, plan.warm_up(streams))
+        result = run_load(spec, server, plan.load(streams))
         memory = server.memory_bytes()
-    return measurement_of(tally, size=size, server=candidate.name, memory=memory)
+    return measurement_from(result, size=size, server=spec.name, memory=memory)
 
 
-def measurement_of(tally: Tally, *, size: str, server: str, memory: int) -> Measurement:
-    """A tally in the units of the tables."""
+def measurement_from(
+    result: LoadResult, *, size: str, server: str, memory: int
+) -> ServingMeasurement:
+    """A measurement in the units of the tables; ``memory`` in bytes."""
     first, stream, write = (
         [1e3 * seconds for seconds in pair]
-        for pair in (tally.first_tokens, tally.stream_gaps, tally.piece_gaps)
+        for pair in (result.first_tokens, result.stream_gaps, result.piece_gaps)
     )
-    return Measurement(
+    return ServingMeasurement(
         size=size,
         server=server,
-        streams=tally.streams,
-        tokens_per_second=tally.per_second,
+        streams=result.streams,
+        tokens_per_second=result.per_second,
         first_token_p50=first[0],
         first_token_p99=first[1],
         stream_gap_p50=stream[0],
         stream_gap_p99=stream[1],
         write_gap_p50=write[0],
         write_gap_p99=write[1],
-        tokens_per_write=ratio(tally.tokens, tally.pieces),
-        processor_seconds_per_1000_tokens=tally.processor_seconds_per_1000,
+        tokens_per_write=ratio(result.tokens, result.pieces),
+        processor_seconds_per_1000_tokens=result.processor_seconds_per_1000,
         memory_megabytes=memory / 1e6,
-        requests=tally.requests,
-        generator_processor_share=tally.own_processor_share,
+        requests=result.requests,
+        generator_processor_share=result.own_processor_share,
     )
 
 
-def check_generator(plan: Plan) -> list[GeneratorCheck]:
-    """The same load on canned streams: one token in a write, and as many as our bursts have."""
-    found = []
+def check_generator(plan: ServingPlan) -> list[GeneratorCheck]:
+    """Measures canned streams under the same load, with 1 and with 8 tokens in a write.
+
+    The service writes bursts of 8 tokens.
+    """
+    checks = []
     streams = max(plan.streams)
     for per_write in (1, 8):
-        filling = {"tokens": plan.max_tokens, "per_write": per_write}
-        with started(CANNED, filling, plan.logs / "canned.log") as server:
-            tally = put_on(CANNED, server, plan.load(streams))
-        found.append(GeneratorCheck(streams, per_write, tally.per_second))
-    return found
-
-
-def summarize(found: Sequence[Measurement]) -> list[Measurement]:
-    """One measurement for each size, load and server: the median of every figure."""
-    names = [field.name for field in fields(Measurement) if field.name not in IDENTITY]
-    groups = grouped(found, lambda one: (one.size, one.server, one.streams))
-    return [
-        Measurement(
-            size=size,
-            server=server,
-            streams=streams,
-            **{name: median(getattr(one, name) for one in group) for name in names},
-        )
-        for (size, server, streams), group in groups.items()
-    ]
+        placeholders = {"tokens": plan.max_tokens, "per_write": per_write}
+        with start_server(CANNED, placeholders, plan.logs / "canned.log") as server:
+            result = run_load(CANNED, server, plan.load(streams))
+        checks.append(GeneratorCheck(streams, per_write, result.per_second))
+    return checks

@@ -1,7 +1,6 @@
-"""How long the service takes from the start of its process until it says that it is ready.
+"""Time from the start of the service's process until it is ready.
 
-Beside it what cannot be had for less: an interpreter that imports torch and ends. Knows nothing of
-what happens within.
+For comparison: an interpreter that ends at once, and one that imports torch.
 """
 
 import subprocess
@@ -11,29 +10,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness.servers import UNROLL, started
+from benchmarks.harness.servers import UNROLL, start_server
 
 
 @dataclass(frozen=True)
-class Starts:
-    """Seconds of each start, in turns with the others."""
+class StartupTimes:
+    """Seconds of each start."""
 
     ready: Sequence[float]
     import_torch: Sequence[float]
     interpreter: Sequence[float]
 
 
-def measure_starts(models: Path, *, repeats: int, log: Path) -> Starts:
-    """Starts, waits, ends; as often as asked for."""
-    ready, importing, nothing = [], [], []
+def measure_startup(models: Path, *, repeats: int, log: Path) -> StartupTimes:
+    """Starts the processes in turns.
+
+    Args:
+        models: directory of artifacts.
+        repeats: starts of each process.
+        log: file to which the service's output is appended.
+    """
+    ready, import_torch, interpreter = [], [], []
     for _ in range(repeats):
-        nothing.append(_seconds_of("pass"))
-        importing.append(_seconds_of("import torch"))
+        interpreter.append(_seconds_of("pass"))
+        import_torch.append(_seconds_of("import torch"))
         begin = time.perf_counter()
-        with started(UNROLL, {"artifact": models}, log):
+        with start_server(UNROLL, {"artifact": models}, log):
             ready.append(time.perf_counter() - begin)
-        print(f"ready after {ready[-1]:.2f} s, import torch {importing[-1]:.2f} s", flush=True)
-    return Starts(ready, importing, nothing)
+        print(f"ready after {ready[-1]:.2f} s, import torch {import_torch[-1]:.2f} s", flush=True)
+    return StartupTimes(ready, import_torch, interpreter)
 
 
 def _seconds_of(statement: str) -> float:

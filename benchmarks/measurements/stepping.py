@@ -1,7 +1,7 @@
-"""Times steps of kernels and of plain torch modules, without HTTP, all in turns.
+"""Time per step of kernels and of plain torch modules, measured in turns.
 
-A step reads one token for each row and draws the next one at temperature 1 from the whole
-vocabulary. Kernels are asked for bursts as the service asks for them. Knows no limits.
+A step reads one token for each row and samples the next one at temperature 1 from the whole
+vocabulary. Kernels run bursts of steps, as in the service.
 """
 
 import time
@@ -10,25 +10,25 @@ from typing import Protocol
 
 import torch
 
-from benchmarks.harness.kernels import KernelKind
+from benchmarks.harness.kernels import KernelVariant
 from benchmarks.harness.statistics import median
 from benchmarks.peers.network import PlainNetwork, PlainState
 from model.networks import LanguageModel
 from service.kernel.api.interface import Kernel, RowWork, Sampling
 
-BURST = 8  # what the service asks for by default
-PLAIN = "plain torch modules"
+BURST = 8  # steps of one call, the service's default
+PLAIN_TORCH = "plain torch modules"
 
 
 class Stepper(Protocol):
-    """Something that can take steps with all its rows."""
+    """Runs steps of all its rows."""
 
     def burst(self) -> int:
-        """Takes a few steps; how many."""
+        """Runs a few steps and returns their number."""
 
 
 class KernelStepper:
-    """A kernel whose rows draw without end."""
+    """A kernel whose rows generate without end."""
 
     def __init__(self, kernel: Kernel, rows: int) -> None:
         self._kernel = kernel
@@ -40,7 +40,7 @@ class KernelStepper:
             kernel.open(row)
 
     def burst(self) -> int:
-        """One call of the kernel."""
+        """Runs one call of the kernel."""
         for item, result in zip(self._work, self._kernel.run(self._work, BURST), strict=True):
             item.feed = [result.drawn[-1].token]
             item.position += BURST
@@ -48,7 +48,7 @@ class KernelStepper:
 
 
 class PlainStepper:
-    """nn.LSTM, nn.Linear, softmax and multinomial, one step at a time."""
+    """Plain torch modules (nn.LSTM, nn.Linear, softmax, multinomial), one step at a time."""
 
     def __init__(self, network: PlainNetwork, rows: int) -> None:
         self._network = network
@@ -56,54 +56,64 @@ class PlainStepper:
         self._state: PlainState | None = None
 
     def burst(self) -> int:
-        """One step."""
+        """Runs one step."""
         self._tokens_B, self._state = self._network.step(self._tokens_B, self._state)
         return 1
 
 
 def make_kernels(
-    network: LanguageModel, kinds: Sequence[KernelKind], *, rows: int, threads: int
+    network: LanguageModel, variants: Sequence[KernelVariant], *, rows: int, threads: int
 ) -> dict[str, Kernel]:
-    """One of each kind, by name. [END] is never drawn, so that no row ever ends."""
+    """One kernel of each variant, by name. [END] is suppressed, so that no row ends."""
     end = network.architecture.vocabulary - 1
-    never = frozenset({end})
+    suppressed = frozenset({end})
     return {
-        kind.name: kind.make(network, capacity=rows, threads=threads, end=end, never_drawn=never)
-        for kind in kinds
+        variant.name: variant.make(
+            network, capacity=rows, threads=threads, end=end, never_drawn=suppressed
+        )
+        for variant in variants
     }
 
 
 def make_steppers(
     kernels: Mapping[str, Kernel], plain: PlainNetwork, rows: int
 ) -> dict[str, Stepper]:
-    """One for each kernel, and the plain one."""
+    """A stepper for each kernel and one for the plain modules, by name."""
     steppers: dict[str, Stepper] = {
         name: KernelStepper(kernel, rows) for name, kernel in kernels.items()
     }
-    return {**steppers, PLAIN: PlainStepper(plain, rows)}
+    return {**steppers, PLAIN_TORCH: PlainStepper(plain, rows)}
 
 
-def paces(steppers: Mapping[str, Stepper], *, seconds: float, turns: int) -> dict[str, float]:
-    """Seconds per step of each, the median over turns of the median over bursts.
+def seconds_per_step(
+    steppers: Mapping[str, Stepper], *, seconds: float, turns: int
+) -> dict[str, float]:
+    """Measures steppers in turns, after one burst each as a warm-up.
 
-    Each runs for so long, in turns, after a burst that is not counted.
+    Args:
+        steppers: by name.
+        seconds: time of each stepper.
+        turns: into which its time is divided.
+
+    Returns:
+        Seconds per step by name: the median over turns of the median over bursts.
     """
     for stepper in steppers.values():
         stepper.burst()
-    found: dict[str, list[float]] = {name: [] for name in steppers}
+    medians: dict[str, list[float]] = {name: [] for name in steppers}
     for _ in range(turns):
         for name, stepper in steppers.items():
-            found[name].append(median(_timed(stepper, seconds / turns)))
-    return {name: median(values) for name, values in found.items()}
+            medians[name].append(median(_time_bursts(stepper, seconds / turns)))
+    return {name: median(values) for name, values in medians.items()}
 
 
-def _timed(stepper: Stepper, seconds: float) -> list[float]:
-    """Seconds per step of each burst within the time; three bursts at least."""
-    found: list[float] = []
+def _time_bursts(stepper: Stepper, duration: float) -> list[float]:
+    """Seconds per step of each burst within the duration; at least three bursts."""
+    times: list[float] = []
     begin = last = time.perf_counter()
-    while len(found) < 3 or last - begin < seconds:
+    while len(times) < 3 or last - begin < duration:
         steps = stepper.burst()
         now = time.perf_counter()
-        found.append((now - last) / steps)
+        times.append((now - last) / steps)
         last = now
-    return found
+    return times

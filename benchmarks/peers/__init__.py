@@ -1,1 +1,1 @@
-"""What others would run in our place: the servers and the script we are measured against."""
+"""The peers of the benchmarks: servers, classifiers and a training script of other libraries."""

@@ -1,9 +1,8 @@
-"""A server of canned streams: what the load generator counts when no server stands in its way.
+"""A server of canned streams, which measures the speed of the load generator itself.
 
     python -m benchmarks.peers.canned PORT TOKENS TOKENS_PER_WRITE
 
-Answers every POST with the same tokens, so many in a write, one write after the other without a
-pause. Knows no model, and of HTTP only as much as the load generator speaks.
+It answers every POST with the same tokens, TOKENS_PER_WRITE in a write, without pauses.
 """
 
 import asyncio
@@ -17,14 +16,14 @@ TOKEN = b'data: {"index":0,"text":" baba"}\n\n'
 LAST = b'data: {"index":0,"finish_reason":"length","usage":{},"seed":0}\n\n'
 
 
-def pieces_of(tokens: int, per_write: int) -> list[bytes]:
+def writes_of(tokens: int, per_write: int) -> list[bytes]:
     """The writes of one answer."""
     whole, rest = divmod(tokens, per_write)
     return [*[TOKEN * per_write] * whole, TOKEN * rest + LAST]
 
 
-class Answering(asyncio.Protocol):
-    """One connection with one request."""
+class CannedResponse(asyncio.Protocol):
+    """A connection with one request."""
 
     def __init__(self, pieces: list[bytes]) -> None:
         self.pieces = pieces
@@ -34,13 +33,13 @@ class Answering(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.transport.write(HEAD)
-        if data.startswith(b"GET"):  # whether it is ready
+        if data.startswith(b"GET"):  # the check whether the server is ready
             self.transport.close()
         else:
             self.send(0)
 
     def send(self, index: int) -> None:
-        """Writes a piece and comes back for the next one when all others had their turn."""
+        """Sends one write and schedules the next one after those of other connections."""
         if self.transport.is_closing():
             return
         self.transport.write(self.pieces[index])
@@ -51,10 +50,12 @@ class Answering(asyncio.Protocol):
 
 
 async def serve(port: int, tokens: int, per_write: int) -> None:
-    """Answers until it is ended."""
-    pieces = pieces_of(tokens, per_write)
+    """Serves until the process is terminated."""
+    pieces = writes_of(tokens, per_write)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Answering(pieces), "127.0.0.1", port, backlog=1024)
+    server = await loop.create_server(
+        lambda: CannedResponse(pieces), "127.0.0.1", port, backlog=1024
+    )
     await server.serve_forever()
 
 

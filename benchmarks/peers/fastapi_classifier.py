@@ -1,8 +1,8 @@
-"""The classifier most people write first: FastAPI, one document at a time through torch modules.
+"""A plain classification server: FastAPI, and one document at a time through torch modules.
 
     python -m benchmarks.peers.fastapi_classifier ARTIFACT PORT
 
-The artifact's own network in plain torch, a thread of the pool for each request. Knows no batching.
+The network of the artifact runs in torch without batching, in a thread of the pool per request.
 """
 
 import sys
@@ -18,24 +18,24 @@ from model.networks import Classifier
 
 
 class ClassifyRequest(BaseModel):
-    """What this server takes."""
+    """The body of a request."""
 
     text: str
 
 
 class ClassifyResponse(BaseModel):
-    """What it answers."""
+    """The body of a response."""
 
     label: str
     confidence: float
 
 
 def create_app(directory: Path) -> FastAPI:
-    """One route that classifies, one that says it is up."""
+    """The application with /classify and /health."""
     artifact = load_artifact(directory)
     network, tokenizer, manifest = artifact.network, artifact.tokenizer, artifact.manifest
     if not isinstance(network, Classifier):
-        raise SystemExit(f"{directory}: is no classifier")
+        raise SystemExit(f"{directory}: expected a classifier")
     temperature = 1.0 if manifest.calibration is None else manifest.calibration.temperature
     app = FastAPI()
 

@@ -1,8 +1,8 @@
-"""The server most people write first: FastAPI and a loop over nn.LSTM in every request.
+"""A plain generation server: FastAPI, and a loop over nn.LSTM in every request.
 
     python -m benchmarks.peers.fastapi_loop ARTIFACT PORT
 
-Knows no batching: each request runs its own network steps in a thread of the pool.
+Requests are not batched: each runs its own steps in a thread of the pool.
 """
 
 import sys
@@ -19,14 +19,14 @@ from benchmarks.peers.network import load_plain
 
 
 class GenerateRequest(BaseModel):
-    """What this server takes."""
+    """The body of a request."""
 
     prompt: str
     max_tokens: int
 
 
 def create_app(directory: Path) -> FastAPI:
-    """One route that streams tokens, one that says it is up."""
+    """The application with /generate, which streams tokens, and /health."""
     network, tokenizer = load_plain(directory)
     app = FastAPI()
 

@@ -3,8 +3,8 @@
     python -m benchmarks.peers.fasttext_classifier --train FILE --valid FILE --test FILE
         --minutes N --threads N --seed N --answers FILE
 
-`autotune` tries settings on the validation split for the minutes it is given, as its documentation
-recommends; what it finds answers the test texts.
+`autotune` searches hyperparameters on the validation split for the given minutes, as the
+documentation of fastText recommends. The best model answers the test texts.
 """
 
 import tempfile
@@ -14,11 +14,11 @@ import fasttext
 
 from benchmarks.peers.labeled_texts import Texts, peer_options, read_texts, write_answers
 
-MARK = "__label__"
+LABEL_PREFIX = "__label__"
 
 
 def main() -> None:
-    """Trains, answers."""
+    """Trains, and writes the answers to the test texts."""
     options = peer_options("fasttext_classifier")
     train, valid = read_texts(options.train), read_texts(options.valid)
     names = sorted(set(train.labels))
@@ -34,18 +34,21 @@ def main() -> None:
             seed=options.seed,
             verbose=0,
         )
-    # not model.predict: the published package's does not know numpy 2
-    asked = read_texts(options.test).texts
-    answers = [model.f.predict(_line(text), 1, 0.0, "strict") for text in asked]
-    chosen = [found[0][1].removeprefix(MARK) if found else "0" for found in answers]
-    write_answers(options.answers, [names[int(index)] for index in chosen])
+    # model.predict of the published package does not support numpy 2
+    test = read_texts(options.test)
+    predictions = [model.f.predict(_line(text), 1, 0.0, "strict") for text in test.texts]
+    indices = [best[0][1].removeprefix(LABEL_PREFIX) if best else "0" for best in predictions]
+    write_answers(options.answers, [names[int(index)] for index in indices])
 
 
 def _marked(texts: Texts, names: list[str]) -> str:
-    """Lines of the index of the label and the text, as fastText reads them."""
-    place = {name: index for index, name in enumerate(names)}
-    rows = zip(texts.labels, texts.texts, strict=True)
-    return "".join(f"{MARK}{place[label]} {_line(text)}" for label, text in rows if label in place)
+    """One line for each text with the index of its label, in the format of fastText."""
+    index_of = {name: index for index, name in enumerate(names)}
+    return "".join(
+        f"{LABEL_PREFIX}{index_of[label]} {_line(text)}"
+        for label, text in zip(texts.labels, texts.texts, strict=True)
+        if label in index_of
+    )
 
 
 def _line(text: str) -> str:

@@ -1,6 +1,6 @@
-"""How peers read labeled texts, and where they write what they answer. Knows no classifier.
+"""Options, input and output of the peer classifiers.
 
-The files are those of `python -m training classifier`: JSON lines with "text" and "label".
+They read the files of `python -m training classifier`: JSON lines with "text" and "label".
 """
 
 import argparse
@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 
 class Texts(NamedTuple):
-    """Texts and the label of each."""
+    """Texts and their labels."""
 
     texts: list[str]
     labels: list[str]
 
 
 def peer_options(program: str) -> argparse.Namespace:
-    """The options that every peer takes: three splits, minutes, threads, seed, answers."""
+    """Parses the options of a peer: splits, minutes, threads, seed and the file of answers."""
     parser = argparse.ArgumentParser(prog=program)
     for split in ("train", "valid", "test"):
         parser.add_argument(f"--{split}", type=Path, nargs="+", required=True)
@@ -30,7 +30,7 @@ def peer_options(program: str) -> argparse.Namespace:
 
 
 def read_texts(files: Sequence[Path]) -> Texts:
-    """All examples of the files. Lines end in line feeds alone: texts hold other separators."""
+    """All examples of the files. Only line feeds end a line; texts may have other separators."""
     lines = [line for file in files for line in file.read_text(encoding="utf-8").split("\n")]
     records = [json.loads(line) for line in lines if line]
     return Texts(
@@ -39,5 +39,5 @@ def read_texts(files: Sequence[Path]) -> Texts:
 
 
 def write_answers(path: Path, answers: Sequence[str]) -> None:
-    """As a JSON list, in the order of the test texts."""
+    """Writes the answers as a JSON list, in the order of the test texts."""
     path.write_text(json.dumps(list(answers)), encoding="utf-8")

@@ -1,10 +1,11 @@
-"""TF-IDF and a linear support vector machine, by scikit-learn: the floor of text classification.
+"""TF-IDF and a linear support vector machine by scikit-learn, a common baseline.
 
     python -m benchmarks.peers.linear_classifier --train FILE --valid FILE --test FILE
         --minutes N --threads N --seed N --answers FILE
 
-Words with pairs of words, or characters within words up to five in a row, with sublinear counts,
-and four strengths of regularization: the validation split chooses, as far as the minutes go.
+Features are word uni- and bigrams or character 1- to 5-grams within words, with sublinear term
+frequency. Features and regularization strength are selected on the validation split within the
+given minutes.
 """
 
 import os
@@ -21,7 +22,7 @@ STRENGTHS = (0.1, 0.3, 1.0, 3.0)
 
 
 def candidates(seed: int) -> Iterator[Pipeline]:
-    """Classifiers to choose from."""
+    """Yields the pipelines to select from."""
     for analyzer, longest in (("word", 2), ("char_wb", 5)):
         for strength in STRENGTHS:
             yield make_pipeline(
@@ -36,22 +37,22 @@ def candidates(seed: int) -> Iterator[Pipeline]:
 
 
 def main() -> None:
-    """Trains, chooses, answers."""
+    """Trains, selects, and writes the answers to the test texts."""
     options = peer_options("linear_classifier")
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    began = time.monotonic()
+    begin = time.monotonic()
     train, valid = read_texts(options.train), read_texts(options.valid)
     best, best_accuracy, longest = None, -1.0, 0.0
     for candidate in candidates(options.seed):
         start = time.monotonic()
-        if start - began + longest > 60 * options.minutes:
+        if start - begin + longest > 60 * options.minutes:
             break
         accuracy = candidate.fit(train.texts, train.labels).score(valid.texts, valid.labels)
         if accuracy > best_accuracy:
             best, best_accuracy = candidate, accuracy
         longest = max(longest, time.monotonic() - start)
     if best is None:
-        raise SystemExit("linear_classifier: no minutes to train in")
+        raise SystemExit("linear_classifier: --minutes: expected more than 0")
     write_answers(options.answers, best.predict(read_texts(options.test).texts).tolist())
 
 

@@ -1,10 +1,10 @@
-"""LitServe with batching and streaming, set up as its documentation has it for throughput.
+"""LitServe with batching and streaming, configured for throughput as its documentation recommends.
 
     python -m benchmarks.peers.litserve_batched ARTIFACT PORT STREAMS
 
-`predict` takes the whole batch and yields one token for every row at a time; the batch is as large
-as there are streams, and waits a short time to fill; one worker, because a second one would halve
-the batches and share the same two cores; messages go over its fast (ZeroMQ) queue.
+`predict` takes the whole batch and yields one token for every row at a time. The batch size is the
+number of streams, with a short timeout. There is one worker: a second one would halve the batches
+and share the same two cores. Messages use the fast (ZeroMQ) queue.
 """
 
 import json
@@ -41,7 +41,7 @@ class BatchedGeneration(litserve.LitAPI):  # type: ignore[misc] # published with
             tokens_B, state = self.network.step(tokens_B, state)
             yield [self.tokenizer.text_of(token) for token in tokens_B.tolist()]
 
-    # Any, because LitServe makes a response model of what stands here.
+    # Any, because LitServe makes a response model of the return annotation.
     def encode_response(self, batches: Iterator[list[str]]) -> Any:
         for texts in batches:
             yield [f"data: {json.dumps({'text': text})}\n\n" for text in texts]

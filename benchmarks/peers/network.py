@@ -1,7 +1,7 @@
-"""The same weights as an artifact's, in the plain torch modules that anyone would use.
+"""The weights of an artifact in plain torch modules.
 
-Inference mode is a matter of the thread, so it is entered in every call: a server may take each
-step of a stream in another thread. Knows nothing of our kernels or servers.
+Inference mode belongs to a thread, so every call enters it: a server may run the steps of a stream
+in different threads.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ PlainState = Tensor | tuple[Tensor, Tensor]
 
 
 class PlainNetwork(nn.Module):
-    """nn.Embedding, nn.LSTM (or nn.GRU, nn.RNN) and nn.Linear; starts from a state of zeros."""
+    """nn.Embedding, nn.LSTM (or nn.GRU, nn.RNN) and nn.Linear; the initial state is zero."""
 
     def __init__(self, architecture: LanguageModelArchitecture) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class PlainNetwork(nn.Module):
     def forward(
         self, tokens_TB: Tensor, state: PlainState | None = None
     ) -> tuple[Tensor, PlainState]:
-        """Logits of every next token (T, B, V), and the state after the last."""
+        """Logits (T, B, V) of the next tokens, and the final state."""
         hidden_TBH, after = self.recurrent(self.embedding(tokens_TB), state)
         if self.projection is not None:
             hidden_TBH = self.projection(hidden_TBH)
@@ -42,14 +42,14 @@ class PlainNetwork(nn.Module):
 
     @torch.inference_mode()
     def step(self, tokens_B: Tensor, state: PlainState | None) -> tuple[Tensor, PlainState]:
-        """Draws one token for each row at temperature 1 from the full softmax."""
+        """Samples one token for each row at temperature 1 from the full softmax."""
         logits_TBV, after = self(tokens_B.unsqueeze(0), state)
-        drawn_B1 = torch.multinomial(torch.softmax(logits_TBV[-1], dim=-1), 1)
-        return drawn_B1.squeeze(1), after
+        sampled_B1 = torch.multinomial(torch.softmax(logits_TBV[-1], dim=-1), 1)
+        return sampled_B1.squeeze(1), after
 
 
 def plain_from(network: LanguageModel) -> PlainNetwork:
-    """The weights of a language model in plain modules, its learned first state left out."""
+    """The weights of a language model in plain modules, without its learned initial state."""
     plain = PlainNetwork(network.architecture)
     plain.load_state_dict(
         {name: value for name, value in network.state_dict().items() if name in plain.state_dict()}
@@ -58,8 +58,8 @@ def plain_from(network: LanguageModel) -> PlainNetwork:
 
 
 def load_plain(directory: Path) -> tuple[PlainNetwork, Tokenizer]:
-    """The language model of an artifact, as plain modules, and its tokenizer."""
+    """The language model of an artifact as plain modules, and its tokenizer."""
     artifact = load_artifact(directory)
     if not isinstance(artifact.network, LanguageModel):
-        raise SystemExit(f"{directory}: is no language model")
+        raise SystemExit(f"{directory}: expected a language model")
     return plain_from(artifact.network), artifact.tokenizer

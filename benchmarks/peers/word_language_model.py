@@ -1,12 +1,12 @@
-"""The training script most people write first: nn.LSTM, truncated backpropagation, full softmax.
+"""A plain training script: nn.LSTM, truncated backpropagation through time, full softmax.
 
     python -m benchmarks.peers.word_language_model --tokenizer FILE --train FILES --valid FILES
         --minutes 10 --hidden 200 --layers 2 --optimizer sgd|adam --out DIR
 
-In the manner of PyTorch's word language model example, with its customary settings: batch 20,
-windows of 35, dropout 0.2, gradients clipped at 0.25, tied weights; SGD from a rate of 20, divided
-by 4 after an epoch that did not help, or Adam at 0.001. The best weights become an artifact, so
-that whatever measures ours measures these. Knows nothing of our training.
+It follows PyTorch's word language model example with its usual settings: batch size 20, windows of
+35 tokens, dropout 0.2, gradients clipped at 0.25, tied weights, and SGD with a learning rate of 20
+that is divided by 4 after an epoch without improvement, or Adam at 0.001. The best weights become
+an artifact.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from model.tokenization.tokenizer import Tokenizer
 
 BATCH, VALID_BATCH, WINDOW, DROPOUT, CLIP = 20, 10, 35, 0.2, 0.25
 RATES = {"sgd": 20.0, "adam": 1e-3}
-PlainState = tuple[Tensor, Tensor]
+LstmState = tuple[Tensor, Tensor]
 
 
 class ExampleNetwork(nn.Module):
@@ -42,13 +42,13 @@ class ExampleNetwork(nn.Module):
         nn.init.zeros_(self.output.bias)
         self.output.weight = self.embedding.weight
 
-    def forward(self, tokens_TB: Tensor, state: PlainState | None) -> tuple[Tensor, PlainState]:
+    def forward(self, tokens_TB: Tensor, state: LstmState | None) -> tuple[Tensor, LstmState]:
         hidden_TBH, after = self.recurrent(self.drop(self.embedding(tokens_TB)), state)
         return self.output(self.drop(hidden_TBH)), after
 
 
 def read_tokens(files: Sequence[Path], tokenizer: Tokenizer) -> Tensor:
-    """All files as one row of ids, each closed by [END]."""
+    """The token ids of all files in one sequence, with [END] after each file."""
     ids: list[int] = []
     for file in files:
         ids += [*tokenizer.encode(file.read_text(encoding="utf-8")), tokenizer.end]
@@ -56,26 +56,26 @@ def read_tokens(files: Sequence[Path], tokenizer: Tokenizer) -> Tensor:
 
 
 def columns(tokens: Tensor, batch: int) -> Tensor:
-    """Cuts a row of ids into `batch` columns that are read side by side; (T, batch)."""
+    """Splits a sequence into `batch` columns (T, batch) that are read in parallel."""
     length = len(tokens) // batch
     return tokens[: length * batch].view(batch, length).T.contiguous()
 
 
 def windows(tokens_TB: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs and what they predict, one window after the other."""
+    """Yields the inputs and targets of consecutive windows."""
     for begin in range(0, len(tokens_TB) - 1, WINDOW):
         end = min(begin + WINDOW, len(tokens_TB) - 1)
         yield tokens_TB[begin:end], tokens_TB[begin + 1 : end + 1]
 
 
-def detached(state: PlainState) -> PlainState:
-    """The state without the history that gradients would flow along."""
+def detached(state: LstmState) -> LstmState:
+    """The state detached from the autograd graph."""
     return state[0].detach(), state[1].detach()
 
 
 @torch.no_grad()
 def loss_on(network: ExampleNetwork, tokens_TB: Tensor) -> float:
-    """Mean loss in nats over a whole split, dropout off."""
+    """Mean loss in nats over a split, without dropout."""
     network.eval()
     total, state = 0.0, None
     for inputs, targets in windows(tokens_TB):
@@ -90,8 +90,8 @@ def loss_on(network: ExampleNetwork, tokens_TB: Tensor) -> float:
 def train_epoch(
     network: ExampleNetwork, optimizer: torch.optim.Optimizer, tokens_TB: Tensor, deadline: float
 ) -> bool:
-    """One pass over the data; False if the time was over before its end."""
-    state: PlainState | None = None
+    """Trains for one epoch; returns False if the deadline passed before its end."""
+    state: LstmState | None = None
     for inputs, targets in windows(tokens_TB):
         if time.monotonic() > deadline:
             return False
@@ -107,17 +107,16 @@ def train_epoch(
 def train(
     network: ExampleNetwork, args: argparse.Namespace, train_TB: Tensor, valid_TB: Tensor
 ) -> float:
-    """Trains until the deadline and leaves the best weights in the network; its validation loss.
+    """Trains until the deadline, loads the best weights, and returns their validation loss.
 
-    The evaluation after the deadline is not counted against the script.
+    The evaluation after the deadline is not part of the script's time.
     """
-    rate = RATES[args.optimizer]
-    kind = torch.optim.SGD if args.optimizer == "sgd" else torch.optim.Adam
-    optimizer = kind(network.parameters(), lr=rate)
+    optimizer_class = torch.optim.SGD if args.optimizer == "sgd" else torch.optim.Adam
+    optimizer = optimizer_class(network.parameters(), lr=RATES[args.optimizer])
     best, best_weights = math.inf, copy.deepcopy(network.state_dict())
-    go_on = True
-    while go_on:
-        go_on = train_epoch(network, optimizer, train_TB, args.deadline)
+    in_time = True
+    while in_time:
+        in_time = train_epoch(network, optimizer, train_TB, args.deadline)
         loss = loss_on(network, valid_TB)
         print(f"{args.optimizer}: validation perplexity {math.exp(loss):.1f}", flush=True)
         if loss < best:
@@ -130,7 +129,7 @@ def train(
 
 
 def save(network: ExampleNetwork, args: argparse.Namespace, tokenizer: Tokenizer) -> None:
-    """Writes the artifact; the first state stays what it was in training, zeros."""
+    """Writes the artifact; its initial state is zero, as in training."""
     architecture = LanguageModelArchitecture(
         cell="lstm",
         vocabulary=tokenizer.size,
@@ -139,13 +138,13 @@ def save(network: ExampleNetwork, args: argparse.Namespace, tokenizer: Tokenizer
         layers=args.layers,
         tied=True,
     )
-    ours = LanguageModel(architecture)
-    strange = ours.load_state_dict(network.state_dict(), strict=False)
-    assert not strange.unexpected_keys
-    assert all(name.startswith("initial_") for name in strange.missing_keys)
+    model = LanguageModel(architecture)
+    keys = model.load_state_dict(network.state_dict(), strict=False)
+    assert not keys.unexpected_keys
+    assert all(name.startswith("initial_") for name in keys.missing_keys)
     save_artifact(
         args.out,
-        network=ours,
+        network=model,
         tokenizer=tokenizer,
         name=args.out.name,
         provenance={"recipe": f"plain script, {args.optimizer}, {args.minutes} minutes"},
@@ -154,7 +153,7 @@ def save(network: ExampleNetwork, args: argparse.Namespace, tokenizer: Tokenizer
 
 
 def main() -> None:
-    """Reads the command line, trains, and writes the artifact."""
+    """Parses the command line, trains, and writes the artifact."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.word_language_model")
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--train", type=Path, nargs="+", required=True)

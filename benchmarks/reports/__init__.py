@@ -1,1 +1,1 @@
-"""Results of a measurement as tables and plots."""
+"""Reports of measurements: tables and figures."""

@@ -1,1 +1,1 @@
-"""The machine's own limits: what a kernel could reach."""
+"""The roofline model: the machine's limits, and the bound of a kernel's step under them."""

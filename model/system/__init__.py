@@ -1,1 +1,1 @@
-"""The process's environment: processors, standard streams and files from others."""
+"""The operating system: CPU quota, standard streams and reading of untrusted files."""

@@ -1,7 +1,7 @@
-"""How many processors this process may use: its CPU affinity, cut by the quotas of its cgroups.
+"""The number of CPUs available to this process, by its CPU affinity and its cgroups' quotas.
 
-Reads cgroup v1, v2 and both side by side. A cgroup is bounded by its ancestors too, so the smallest
-quota on the way to the root of the hierarchy counts.
+cgroup v1, v2 and hybrid hierarchies are read. The ancestors of a cgroup bound it too, so the
+smallest quota on the path to the root counts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ from pathlib import Path, PurePosixPath
 
 
 def granted_cpus(system: Path = Path("/")) -> int:
-    """Whole processors, at least 1. ``system`` is the directory that holds ``proc`` and ``sys``."""
+    """CPUs available to this process, rounded up, at least 1.
+
+    Args:
+        system: directory that contains ``proc`` and ``sys``.
+    """
     if hasattr(os, "sched_getaffinity"):
         available = len(os.sched_getaffinity(0))
     else:
@@ -25,8 +29,8 @@ def granted_cpus(system: Path = Path("/")) -> int:
 def _cgroup_directories(system: Path) -> Iterator[Path]:
     """The directories of this process's cgroups and of their ancestors, in every hierarchy.
 
-    A container may see the path that its cgroup has on the host but only its own part of the tree,
-    so directories may not exist.
+    A container may see its cgroup's path on the host but only its own part of the tree, so the
+    directories may not exist.
     """
     mounted = system / "sys" / "fs" / "cgroup"
     version_1 = [path for path in _listed(mounted) if "cpu" in path.name.split(",")]
@@ -45,18 +49,18 @@ def _cgroup_paths(table: Path) -> tuple[PurePosixPath, PurePosixPath]:
     for line in _text(table).splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        inside = PurePosixPath(path.lstrip("/"))
-        if ".." in inside.parts:  # outside of what this cgroup namespace shows
+        relative_path = PurePosixPath(path.lstrip("/"))
+        if ".." in relative_path.parts:  # outside this cgroup namespace
             continue
         if controllers == "":
-            unified = inside
+            unified = relative_path
         elif "cpu" in controllers.split(","):
-            cpu = inside
+            cpu = relative_path
     return unified, cpu
 
 
 def _quota(cgroup: Path) -> float:
-    """Processors' worth of time that one cgroup grants; infinite where it sets no bound."""
+    """CPUs that one cgroup grants; infinite if it has no quota."""
     fields = _text(cgroup / "cpu.max").split() or [
         *_text(cgroup / "cpu.cfs_quota_us").split(),
         *_text(cgroup / "cpu.cfs_period_us").split(),

@@ -1,7 +1,7 @@
-"""Reads a file that somebody else has made: a regular one, of bounded size, into memory, once.
+"""Reading of untrusted files: regular files of bounded size only, read into memory once.
 
-What is checked is then what is used: a mapped file can change or be cut while it is in use, and
-reading beyond a mapped file's new end kills the process.
+The bytes that are checked are those that are used. A memory-mapped file may change or be truncated
+while it is in use, and access after its new end kills the process.
 """
 
 from __future__ import annotations
@@ -14,36 +14,41 @@ from pathlib import Path
 from model.errors import ArtifactError
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC  # a FIFO must not block open()
-_NO_FILE = "expected a regular file; put the file itself there"
-_WHY = {
+_NOT_REGULAR = "expected a regular file; replace it with the file itself"
+_REASONS = {
     errno.ENOENT: "missing; an artifact is a directory with this file",
-    errno.ELOOP: "expected a regular file, got a symbolic link; put the file itself there",
-    errno.ENXIO: _NO_FILE,  # a socket
+    errno.ELOOP: "expected a regular file, got a symbolic link; replace it with the file itself",
+    errno.ENXIO: _NOT_REGULAR,  # a socket
 }
 
 
-def read_file(path: Path, largest: int) -> bytes:
-    """The bytes of a regular file; raises ArtifactError naming it. Symbolic links are refused."""
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        ArtifactError: the file is missing, not readable, longer than ``max_bytes``, or not regular,
+            such as a symbolic link.
+    """
     try:
         descriptor = os.open(path, _FLAGS)
         try:
-            return _read(descriptor, _checked_size(path, os.fstat(descriptor), largest))
+            return _read(descriptor, _checked_size(path, os.fstat(descriptor), max_bytes))
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise ArtifactError(path, _WHY.get(error.errno or 0) or _unreadable(error)) from error
+        raise ArtifactError(path, _REASONS.get(error.errno or 0) or _unreadable(error)) from error
 
 
-def _checked_size(path: Path, status: os.stat_result, largest: int) -> int:
+def _checked_size(path: Path, status: os.stat_result, max_bytes: int) -> int:
     if not stat.S_ISREG(status.st_mode):
-        raise ArtifactError(path, _NO_FILE)
-    if status.st_size > largest:
-        raise ArtifactError(path, f"has {status.st_size} bytes, expected at most {largest}")
+        raise ArtifactError(path, _NOT_REGULAR)
+    if status.st_size > max_bytes:
+        raise ArtifactError(path, f"has {status.st_size} bytes, expected at most {max_bytes}")
     return status.st_size
 
 
 def _read(descriptor: int, size: int) -> bytes:
-    """As many bytes as there were when the size was checked, or fewer."""
+    """At most ``size`` bytes, fewer if the file was truncated since its size was checked."""
     parts: list[bytes] = []
     while size > 0 and (part := os.read(descriptor, size)):
         parts.append(part)

@@ -1,7 +1,7 @@
-"""Standard input, output and error of a command, which may be closed, broken or full.
+"""Running a command whose standard streams may be closed, broken or on a full disk.
 
 ``python -m service >&-`` starts without file descriptor 1, and ``python -m training ... | head``
-loses the reader of its output. Neither is a fault of the command.
+loses the reader of its output. Neither is an error of the command.
 """
 
 from __future__ import annotations
@@ -11,37 +11,42 @@ import os
 import sys
 from collections.abc import Callable
 
-BROKEN_PIPE = 141
-"""The exit status that a shell tells of a process that SIGPIPE has ended."""
-CANNOT_DO = 1
+BROKEN_PIPE_STATUS = 141
+"""Exit status that a shell reports for a process ended by SIGPIPE."""
+FAILURE_STATUS = 1
 
 
 def run_command(command: Callable[[], int]) -> int:
-    """The exit status of a command that uses the standard streams.
+    """Runs a command and returns its exit status.
 
-    A command whose reader has gone ends without a message.
+    Args:
+        command: returns its exit status, or raises SystemExit as argparse does.
+
+    Returns:
+        The command's status; 141 without a message if the reader of its output has closed the pipe;
+        1 if the output could not be written.
     """
     open_closed_streams()
     try:
         status = _status_of(command)
-        status = _write_rest() or status
+        status = _flush_output() or status
     except BrokenPipeError:
-        status = BROKEN_PIPE
+        status = BROKEN_PIPE_STATUS
     discard_unwritten()
     return status
 
 
 def open_closed_streams() -> None:
-    """Opens the null device in place of every standard stream that is closed.
+    """Opens the null device in place of every closed standard stream.
 
-    Otherwise the next file or socket would get the stream's descriptor, and whatever a library
-    prints would go there.
+    Otherwise the next file or socket would get the stream's descriptor and receive the output of
+    every library that prints.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest one that is free
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free descriptor
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
@@ -51,9 +56,9 @@ def open_closed_streams() -> None:
 
 
 def discard_unwritten() -> None:
-    """Sends what a broken stream still holds to the null device.
+    """Redirects a broken stream to the null device.
 
-    The interpreter writes it when it ends and would complain again.
+    The interpreter flushes the stream's buffer at exit and would report the error a second time.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -65,18 +70,18 @@ def discard_unwritten() -> None:
 
 
 def _status_of(command: Callable[[], int]) -> int:
-    """What the command returns, or what it gave to ``sys.exit``, as argparse does."""
+    """The command's return value, or its argument of ``sys.exit``."""
     try:
         return command()
-    except SystemExit as leaving:
-        if isinstance(leaving.code, str):
-            sys.stderr.write(f"{leaving.code}\n")
-            return CANNOT_DO
-        return leaving.code or 0
+    except SystemExit as exit_request:
+        if isinstance(exit_request.code, str):
+            sys.stderr.write(f"{exit_request.code}\n")
+            return FAILURE_STATUS
+        return exit_request.code or 0
 
 
-def _write_rest() -> int:
-    """Writes what is left of the output; 0, or the exit status where the disk is full."""
+def _flush_output() -> int:
+    """Flushes standard output; 0, or the exit status if the disk is full."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -84,5 +89,5 @@ def _write_rest() -> int:
     except OSError as error:
         with contextlib.suppress(OSError):
             sys.stderr.write(f"error: standard output: {error.strerror}\n")
-        return CANNOT_DO
+        return FAILURE_STATUS
     return 0

@@ -1,1 +1,1 @@
-"""Tokenizers: training, encoding and decoding, and the checks of a tokenizer file."""
+"""Tokenizers: encoding and decoding, training, and the validation of tokenizer files."""

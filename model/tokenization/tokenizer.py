@@ -1,10 +1,8 @@
-"""Text to token ids and back: word, char and bpe tokenizers in one class over Hugging Face files.
+"""Encoding and decoding with word, char and bpe tokenizers in Hugging Face ``tokenizers`` files.
 
-A ``tokenizer.json`` made by :mod:`model.tokenization.tokenizer_training` is complete: splitting
-rules, vocabulary, special tokens. Every kind has ``[END]`` as its last id; word and char have
-``[UNK]`` as id 0, bpe falls back to bytes and needs none. Text typed by a user can never produce
-``[END]``. Knows no network. The library is ``tokenizers``: its files are read everywhere and it is
-fast.
+The last id of every tokenizer is ``[END]``. Word and char tokenizers have ``[UNK]`` as id 0; bpe
+encodes every byte and needs none. The characters "[END]" in a text are never encoded as ``[END]``.
+:mod:`model.tokenization.tokenizer_training` makes tokenizers.
 """
 
 from __future__ import annotations
@@ -25,33 +23,44 @@ from model.tokenization.tokenizer_file import (
     BYTE_OF,
     END,
     UNKNOWN,
-    Kind,
     TokenizerFile,
+    TokenizerKind,
     read_tokenizer_file,
 )
 
-LARGEST_FILE = 2**26  # bytes
-__all__ = ["END", "UNKNOWN", "Decoder", "Kind", "Piece", "Tokenizer"]
-LONGEST_CHUNK = 2**14
-"""Characters that the library is given at once: what it keeps for each token is heavy."""
-KEEPS_LOCK = 2**10
-"""Characters that are encoded so quickly that giving up the interpreter's lock costs more."""
-_LAST_BORDER = re.compile(r".*(?:\S(?= \S)|\S\n(?=\S))", re.DOTALL)
+__all__ = ["END", "UNKNOWN", "Decoder", "Piece", "Tokenizer", "TokenizerKind"]
+
+MAX_TOKENIZER_BYTES = 2**26
+MAX_CHUNK_LENGTH = 2**14
+"""Characters of one call of the library, which needs much memory for each token."""
+MAX_LOCKED_LENGTH = 2**10
+"""Characters that are encoded faster than the interpreter's lock is released and acquired."""
+_LAST_BOUNDARY = re.compile(r".*(?:\S(?= \S)|\S\n(?=\S))", re.DOTALL)
 
 
 class Piece(NamedTuple):
-    """A token and the very characters of the text it stands for."""
+    """A token and the characters of the text that it encodes."""
 
     id: int
     text: str
 
 
 class Tokenizer:
-    """Encodes and decodes; see :mod:`model.tokenization.tokenizer_training` for how one is made.
+    """A tokenizer, made by :meth:`load`, :meth:`from_json` or tokenizer training.
 
-    ``size`` counts all ids, ``end`` is the id of [END], ``unknown`` that of [UNK] (None for bpe),
-    ``never_drawn`` the ids a generator must not draw. ``lossless`` tokenizers give back what they
-    read; the others (for classifiers) lower-case and drop white space.
+    Attributes:
+        kind: "word", "char" or "bpe".
+        lossless: decoding returns the encoded text. Tokenizers of classifiers lower-case the text
+            and drop white space instead.
+        size: number of ids, [END] included.
+        end: id of [END].
+        unknown: id of [UNK], None for bpe.
+        never_drawn: ids that are never generated.
+
+    Example:
+        >>> tokenizer = Tokenizer.load(Path("pretrained/english-word/tokenizer.json"))
+        >>> tokenizer.decode(tokenizer.encode("We the people"))
+        'We the people'
     """
 
     def __init__(self, file: TokenizerFile) -> None:
@@ -60,8 +69,8 @@ class Tokenizer:
                 self._backend = tokenizers.Tokenizer.from_str(file.text)
         except Exception as error:  # the library raises plain Exception
             raise ValueError(f"not a tokenizer file: {error}") from error
-        self._backend.encode_special_tokens = True  # "[END]" in a text is text, not the end of it
-        self.kind: Kind = file.form.kind
+        self._backend.encode_special_tokens = True  # "[END]" in a text is encoded as text
+        self.kind: TokenizerKind = file.form.kind
         self.lossless = file.form.normalizer is None
         self.size = len(file.entries) + 1
         self.end = len(file.entries)
@@ -73,87 +82,96 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
-        """A tokenizer from the text of its file; ValueError says what is wrong with it."""
+        """A tokenizer from the text of its file. Raises ValueError if the file is not valid."""
         return cls(read_tokenizer_file(text))
 
     @classmethod
     def load(cls, path: Path) -> Tokenizer:
-        """Reads a tokenizer file; raises ArtifactError naming it when it cannot be used."""
+        """Reads a tokenizer file. Raises ArtifactError if it is missing or not valid."""
         try:
-            return cls.from_json(read_file(path, LARGEST_FILE).decode())
+            return cls.from_json(read_file(path, MAX_TOKENIZER_BYTES).decode())
         except ValueError as error:
             raise ArtifactError(path, str(error)) from error
 
     def save(self, path: Path) -> None:
-        """Writes the file that :meth:`load` reads."""
+        """Writes a tokenizer file."""
         path.write_text(self.to_json(), encoding="utf-8")
 
     def to_json(self) -> str:
         """The text of the tokenizer's file."""
         return self._backend.to_str(pretty=True)
 
-    def encode(self, text: str, most: int | None = None) -> list[int]:
-        """Token ids of a text, without [END]. ValueError for text that is not valid Unicode.
+    def encode(self, text: str, max_tokens: int | None = None) -> list[int]:
+        """Encodes a text.
 
-        ``most``: encoding ends once there are more ids than this, so that a longer text costs no
-        more. A stretch of more than ``LONGEST_CHUNK`` characters without a space or a line's end
-        is encoded in parts.
+        A word of more than ``MAX_CHUNK_LENGTH`` characters is encoded in parts.
+
+        Args:
+            text: the text.
+            max_tokens: stop after the part of the text that exceeds this number of tokens, so that
+                the cost of a longer text is bounded.
+
+        Returns:
+            Token ids without [END].
+
+        Raises:
+            ValueError: the text has half of a surrogate pair, or cannot be split.
         """
         _check_unicode(text)
         if self._is_plain_char:
-            return self._encode_characters(text if most is None else text[: most + 1])
+            return self._encode_characters(text if max_tokens is None else text[: max_tokens + 1])
         ids: list[int] = []
         for chunk in _chunks(text):
             ids += self._encode(chunk, offsets=False).ids
-            if most is not None and len(ids) > most:
+            if max_tokens is not None and len(ids) > max_tokens:
                 break
         return ids
 
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
-        """Token ids of many texts at once, in parallel where there are cores."""
+        """Token ids of several texts, encoded in parallel."""
         for text in texts:
             _check_unicode(text)
-        with _panics_as_refusals():
+        with _panics_as_value_errors():
             encodings = self._backend.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
-    def pieces(self, text: str, most: int | None = None) -> list[Piece]:
-        """Tokens with the characters they stand for; for lossless kinds these join to the text.
+    def pieces(self, text: str, max_tokens: int | None = None) -> list[Piece]:
+        """Encodes a text to tokens with their characters, as :meth:`encode`.
 
-        Of a character spelt with several bpe tokens, the last one carries the text. ``most``: as
-        in :meth:`encode`.
+        The characters of a lossless tokenizer's pieces join to the text. If several bpe tokens
+        encode one character, the last one has it.
         """
         if self.kind == "bpe":
             decoder = self.decoder()
-            return [Piece(token, decoder.push(token)) for token in self.encode(text, most)]
+            return [Piece(token, decoder.push(token)) for token in self.encode(text, max_tokens)]
         if self._is_plain_char:
-            return list(map(Piece, self.encode(text, most), text))
+            return list(map(Piece, self.encode(text, max_tokens), text))
         _check_unicode(text)
-        found = itertools.chain.from_iterable(map(self._pieces_of, _chunks(text)))
-        return list(itertools.islice(found, None if most is None else most + 1))
+        pieces = itertools.chain.from_iterable(map(self._pieces_of, _chunks(text)))
+        return list(itertools.islice(pieces, None if max_tokens is None else max_tokens + 1))
 
     def at_least(self, text: str) -> int:
-        """A number of tokens that the text certainly has, told without encoding it."""
+        """A lower bound of the text's number of tokens, computed without encoding it."""
         if self._is_plain_char:
             return len(text)
         if self.kind == "bpe":
             return -(-len(text) // self._longest_token)
-        return text.count(" ") if self.lossless else 0  # a token holds one at most, its first
+        return text.count(" ") if self.lossless else 0  # a token has at most one space, its first
 
     def text_of(self, token: int) -> str:
-        """The text one token stands for: "" for [END], "[UNK]" for the unknown word."""
+        """The text of one token: "" for [END], "[UNK]" for the unknown word."""
         return self._texts_V[token].decode("utf-8", errors="replace")
 
     def bytes_of(self, token: int) -> bytes:
-        """The same in UTF-8; a bpe token may hold only part of a character."""
+        """The UTF-8 bytes of one token. A bpe token may be part of a character."""
         return self._texts_V[token]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of a sequence of tokens. Ids out of range raise IndexError."""
+        """The text of a sequence of tokens. Raises IndexError for an id out of range."""
         return b"".join(self._texts_V[token] for token in tokens).decode("utf-8", errors="replace")
 
     def decoder(self, pending: bytes = b"") -> Decoder:
-        """A decoder for text that arrives token by token, after ``pending`` of another one."""
+        """An incremental decoder that continues from the ``pending`` bytes of another one."""
         return Decoder(self, pending)
 
     def vocabulary(self) -> list[str]:
@@ -162,7 +180,7 @@ class Tokenizer:
 
     @property
     def _is_plain_char(self) -> bool:
-        """Whether each character is looked up as it is, which needs no library."""
+        """Whether encoding is a lookup of single characters, without the library."""
         return self.kind == "char" and self.lossless
 
     def _characters(self) -> dict[str, int]:
@@ -174,9 +192,9 @@ class Tokenizer:
         return [id_of.get(character, unknown) for character in text]
 
     def _encode(self, chunk: str, *, offsets: bool) -> tokenizers.Encoding:
-        """Only the calls for batches give up the interpreter's lock."""
-        with _panics_as_refusals():
-            if len(chunk) <= KEEPS_LOCK:
+        """Encodes a chunk; the library releases the interpreter's lock in batch calls only."""
+        with _panics_as_value_errors():
+            if len(chunk) <= MAX_LOCKED_LENGTH:
                 return self._backend.encode(chunk, add_special_tokens=False)
             encode = self._backend.encode_batch if offsets else self._backend.encode_batch_fast
             return encode([chunk], add_special_tokens=False)[0]
@@ -193,7 +211,7 @@ class Tokenizer:
 
 
 class Decoder:
-    """Turns tokens into text as they come, holding back what is not yet a whole character."""
+    """An incremental decoder that buffers incomplete characters."""
 
     def __init__(self, tokenizer: Tokenizer, pending: bytes = b"") -> None:
         self._tokenizer = tokenizer
@@ -202,15 +220,15 @@ class Decoder:
 
     @property
     def pending(self) -> bytes:
-        """The bytes of a character that is not whole yet: three at most."""
+        """The bytes of an incomplete character, at most three."""
         return self._utf8.getstate()[0]
 
     def push(self, token: int) -> str:
-        """The text that became certain with this token, possibly none."""
+        """The characters that this token completes, possibly none."""
         return self._utf8.decode(self._tokenizer.bytes_of(token))
 
     def flush(self) -> str:
-        """What was held back when no more tokens come: a replacement character, or nothing."""
+        """A replacement character if a character is incomplete at the end, else ""."""
         return self._utf8.decode(b"", final=True)
 
 
@@ -224,8 +242,8 @@ def _check_unicode(text: str) -> None:
 
 
 @contextmanager
-def _panics_as_refusals() -> Iterator[None]:
-    """An expression that needs too many steps for a text makes the library panic."""
+def _panics_as_value_errors() -> Iterator[None]:
+    """The library panics if a regular expression needs too many steps for a text."""
     try:
         with panics_as_errors():
             yield
@@ -236,13 +254,13 @@ def _panics_as_refusals() -> Iterator[None]:
 
 
 def _chunks(text: str) -> Iterator[str]:
-    """Parts of a text, cut where no tokenizer joins what stands on the two sides: before a space
-    between words, after a line's end. A stretch without such a place is cut anywhere.
+    """Splits a text where no token spans the boundary: before a space between words or after a line
+    break. A chunk without such a boundary is split after ``MAX_CHUNK_LENGTH`` characters.
     """
     begin = 0
-    while len(text) - begin > LONGEST_CHUNK:
-        border = _LAST_BORDER.match(text, begin, begin + LONGEST_CHUNK)
-        end = border.end() if border else begin + LONGEST_CHUNK
+    while len(text) - begin > MAX_CHUNK_LENGTH:
+        boundary = _LAST_BOUNDARY.match(text, begin, begin + MAX_CHUNK_LENGTH)
+        end = boundary.end() if boundary else begin + MAX_CHUNK_LENGTH
         yield text[begin:end]
         begin = end
     yield text[begin:]

@@ -1,10 +1,8 @@
-"""What a ``tokenizer.json`` may hold: the files that :mod:`model.tokenization.tokenizer_training`
-makes.
+"""Validation of ``tokenizer.json``: only files as tokenizer training writes them are accepted.
 
-The library runs whatever such a file says: text can be multiplied, padded without bound, or split
-by an expression that never ends. So the file is compared with the few forms below before the
-library is given it; only the vocabulary, the merges and the id of [END] are free, and those are
-bounded.
+The ``tokenizers`` library executes the file: it can repeat or pad text without bound, or split by a
+regular expression that never ends. So the file is compared with the forms below before the
+library reads it. Only the vocabulary, the merges and the id of [END] may differ, within bounds.
 """
 
 from __future__ import annotations
@@ -14,41 +12,42 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from model.architecture import LARGEST_VOCABULARY
+from model.architecture import MAX_VOCABULARY
 
-Kind = Literal["word", "char", "bpe"]
-Json = dict[str, object]
+TokenizerKind = Literal["word", "char", "bpe"]
+JsonObject = dict[str, object]
 END = "[END]"
 UNKNOWN = "[UNK]"
-LONGEST_TOKEN = 256  # characters; longer words are unknown words
+MAX_TOKEN_LENGTH = 256  # characters; a longer word is encoded as [UNK]
 
 _LETTERS = r"[\p{L}\p{M}\p{N}_]+"
 _WORD = rf"{_LETTERS}(?:['’\-]{_LETTERS})*"
 _MARK = r"[^\s\p{L}\p{M}\p{N}_]"
-WORDS_WITH_SPACES = rf" ?{_WORD}| ?{_MARK}|\s"
-BETWEEN_SPACES_WITH_SPACES = r" ?\S+| ?\n|\s"
+SPACED_WORD_PATTERN = rf" ?{_WORD}| ?{_MARK}|\s"
+SPACED_NONSPACE_PATTERN = r" ?\S+| ?\n|\s"
 _CONTRACTION = r"n't\b|'(?:s|re|ve|ll|d|m)\b"
-WORDS = rf"{_LETTERS}?(?=n't\b)|{_CONTRACTION}|{_LETTERS}|{_MARK}"
-BETWEEN_SPACES = r"\S+"
-ANY_CHARACTER = r"[\s\S]"
+WORD_PATTERN = rf"{_LETTERS}?(?=n't\b)|{_CONTRACTION}|{_LETTERS}|{_MARK}"
+NONSPACE_PATTERN = r"\S+"
+CHARACTER_PATTERN = r"[\s\S]"
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """The parts of a file that decide how text becomes tokens and tokens become text."""
+class TokenizerForm:
+    """The fields of a file that determine encoding and decoding, apart from the vocabulary."""
 
-    kind: Kind
-    normalizer: Json | None
-    pre_tokenizer: Json
-    decoder: Json
+    kind: TokenizerKind
+    normalizer: JsonObject | None
+    pre_tokenizer: JsonObject
+    decoder: JsonObject
 
     def fits(self, file: Mapping[str, object]) -> bool:
-        """Whether the file has these parts."""
-        own = (self.normalizer, self.pre_tokenizer, self.decoder)
-        return own == tuple(file.get(part) for part in ("normalizer", "pre_tokenizer", "decoder"))
+        """Whether the file has these fields."""
+        expected = (self.normalizer, self.pre_tokenizer, self.decoder)
+        names = ("normalizer", "pre_tokenizer", "decoder")
+        return expected == tuple(file.get(name) for name in names)
 
 
-def _split(pattern: str, *, keeps_spaces: bool) -> Json:
+def _split(pattern: str, *, keeps_spaces: bool) -> JsonObject:
     return {
         "type": "Split",
         "pattern": {"Regex": pattern},
@@ -57,7 +56,7 @@ def _split(pattern: str, *, keeps_spaces: bool) -> Json:
     }
 
 
-def _byte_level(*, add_prefix_space: bool) -> Json:
+def _byte_level(*, add_prefix_space: bool) -> JsonObject:
     return {
         "type": "ByteLevel",
         "add_prefix_space": add_prefix_space,
@@ -66,31 +65,33 @@ def _byte_level(*, add_prefix_space: bool) -> Json:
     }
 
 
-_CLASSIFIER_NORMALIZER: Json = {
+_CLASSIFIER_NORMALIZER: JsonObject = {
     "type": "Sequence",
     "normalizers": [
         {"type": "Replace", "pattern": {"String": "’"}, "content": "'"},
         {"type": "Lowercase"},
     ],
 }
-_FUSE: Json = {"type": "Fuse"}
-FORMS = (
-    Form("word", None, _split(WORDS_WITH_SPACES, keeps_spaces=True), _FUSE),
-    Form("word", None, _split(BETWEEN_SPACES_WITH_SPACES, keeps_spaces=True), _FUSE),
-    Form("word", _CLASSIFIER_NORMALIZER, _split(WORDS, keeps_spaces=False), _FUSE),
-    Form("word", _CLASSIFIER_NORMALIZER, _split(BETWEEN_SPACES, keeps_spaces=False), _FUSE),
-    Form("char", None, _split(ANY_CHARACTER, keeps_spaces=True), _FUSE),
-    Form(
+_FUSE: JsonObject = {"type": "Fuse"}
+TOKENIZER_FORMS = (
+    TokenizerForm("word", None, _split(SPACED_WORD_PATTERN, keeps_spaces=True), _FUSE),
+    TokenizerForm("word", None, _split(SPACED_NONSPACE_PATTERN, keeps_spaces=True), _FUSE),
+    TokenizerForm("word", _CLASSIFIER_NORMALIZER, _split(WORD_PATTERN, keeps_spaces=False), _FUSE),
+    TokenizerForm(
+        "word", _CLASSIFIER_NORMALIZER, _split(NONSPACE_PATTERN, keeps_spaces=False), _FUSE
+    ),
+    TokenizerForm("char", None, _split(CHARACTER_PATTERN, keeps_spaces=True), _FUSE),
+    TokenizerForm(
         "bpe",
         None,
         _byte_level(add_prefix_space=False),
         _byte_level(add_prefix_space=True),
     ),
 )
-_FIXED: Json = {"version": "1.0", "truncation": None, "padding": None, "post_processor": None}
+_FIXED: JsonObject = {"version": "1.0", "truncation": None, "padding": None, "post_processor": None}
 _FREE = {"added_tokens", "normalizer", "pre_tokenizer", "decoder", "model"}
-_WORD_LEVEL: Json = {"type": "WordLevel", "unk_token": UNKNOWN}
-_BPE: Json = {
+_WORD_LEVEL: JsonObject = {"type": "WordLevel", "unk_token": UNKNOWN}
+_BPE: JsonObject = {
     "type": "BPE",
     "dropout": None,
     "unk_token": None,
@@ -104,15 +105,15 @@ _BPE: Json = {
 
 @dataclass(frozen=True, slots=True)
 class TokenizerFile:
-    """A file that was found to be one of ours. ``entries``: the tokens by id, [END] left out."""
+    """A valid file. ``entries``: the tokens by id without [END]."""
 
-    form: Form
+    form: TokenizerForm
     entries: tuple[str, ...]
-    text: str  # what was checked, and nothing else: the library may read JSON in another way
+    text: str  # the checked values, serialized again: the library may parse JSON differently
 
 
 def read_tokenizer_file(text: str) -> TokenizerFile:
-    """Checks every field; ValueError names the one that is not as training writes it."""
+    """Parses and checks the text of a file. Raises ValueError, which names the invalid field."""
     try:
         file = json.loads(text)
     except RecursionError as error:
@@ -122,11 +123,11 @@ def read_tokenizer_file(text: str) -> TokenizerFile:
     if not isinstance(file, dict):
         raise ValueError("expected a JSON object")
     _check_fields(file, "", _FIXED, _FREE)
-    form = next((form for form in FORMS if form.fits(file)), None)
+    form = next((form for form in TOKENIZER_FORMS if form.fits(file)), None)
     if form is None:
         raise ValueError(
             "normalizer, pre_tokenizer, decoder: expected those of a word, char or bpe tokenizer "
-            "that python -m training has made"
+            "made by python -m training"
         )
     model = file["model"]
     if not isinstance(model, dict):
@@ -144,7 +145,7 @@ def read_tokenizer_file(text: str) -> TokenizerFile:
 
 
 def byte_alphabet() -> dict[str, int]:
-    """The printable character that byte-level bpe files write for each byte (GPT-2's table)."""
+    """The byte for each printable character in byte-level bpe files (the table of GPT-2)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     table = {chr(byte): byte for byte in printable}
@@ -157,26 +158,24 @@ BYTE_OF = byte_alphabet()
 def _check_fields(
     values: Mapping[str, object], place: str, fixed: Mapping[str, object], free: set[str]
 ) -> None:
-    """``fixed``: fields with the one value they must have; ``free``: fields checked elsewhere."""
+    """``fixed``: fields and their required values; ``free``: fields that are checked elsewhere."""
     for name in sorted(values.keys() - fixed.keys() - free):
-        raise ValueError(f"{place}{name}: not a field that training writes")
+        raise ValueError(f"{place}{name}: unknown field")
     for name in sorted((fixed.keys() | free) - values.keys()):
         raise ValueError(f"{place}{name}: missing")
     for name, expected in fixed.items():
-        found = values[name]
-        if type(found) is not type(expected) or found != expected:
-            raise ValueError(
-                f"{place}{name}: expected {json.dumps(expected)}, as training writes it"
-            )
+        value = values[name]
+        if type(value) is not type(expected) or value != expected:
+            raise ValueError(f"{place}{name}: expected {json.dumps(expected)}")
 
 
 def _entries(vocab: object) -> tuple[str, ...]:
-    """The entries in the order of their ids, which must be 0 and up without a gap."""
+    """The entries in the order of their ids, which must be contiguous from 0."""
     if not isinstance(vocab, dict):
         raise ValueError("model.vocab: expected an object")
     count = len(vocab)
-    if not 2 <= count < LARGEST_VOCABULARY:
-        raise ValueError(f"model.vocab: expected 2 to {LARGEST_VOCABULARY - 1} tokens, got {count}")
+    if not 2 <= count < MAX_VOCABULARY:
+        raise ValueError(f"model.vocab: expected 2 to {MAX_VOCABULARY - 1} tokens, got {count}")
     entries = [""] * count
     for entry, token in vocab.items():
         if type(token) is not int or not 0 <= token < count:
@@ -187,19 +186,19 @@ def _entries(vocab: object) -> tuple[str, ...]:
     return tuple(entries)
 
 
-def _check_entries(entries: Sequence[str], kind: Kind) -> None:
-    if max(map(len, entries)) > LONGEST_TOKEN:
-        raise ValueError(f"model.vocab: expected tokens of at most {LONGEST_TOKEN} characters")
+def _check_entries(entries: Sequence[str], kind: TokenizerKind) -> None:
+    if max(map(len, entries)) > MAX_TOKEN_LENGTH:
+        raise ValueError(f"model.vocab: expected tokens of at most {MAX_TOKEN_LENGTH} characters")
     if END in entries:
         raise ValueError(f"model.vocab: {END} must be an added token, not an entry")
     if kind == "bpe":
         if not BYTE_OF.keys() <= set(entries):
             raise ValueError("model.vocab: expected an entry for each of the 256 bytes")
         if any(character not in BYTE_OF for character in set("".join(entries))):
-            raise ValueError("model.vocab: expected byte-level entries alone")
+            raise ValueError("model.vocab: expected byte-level entries only")
         return
     if entries[0] != UNKNOWN:
-        raise ValueError(f"model.vocab: {UNKNOWN} must have the id 0")
+        raise ValueError(f"model.vocab: expected {UNKNOWN} with id 0")
     if kind == "char" and any(len(entry) != 1 for entry in entries[1:]):
         raise ValueError("model.vocab: expected entries of one character")
 
@@ -218,8 +217,8 @@ def _check_merges(merges: object, entries: frozenset[str]) -> None:
             raise ValueError("model.merges: expected pairs of tokens whose join is a token")
         seen.add((merge[0], merge[1]))
     if len(seen) < len(merges):
-        raise ValueError("model.merges: a pair stands there twice")
-    if {one + other for one, other in seen} != {entry for entry in entries if len(entry) > 1}:
+        raise ValueError("model.merges: expected each pair once")
+    if {left + right for left, right in seen} != {entry for entry in entries if len(entry) > 1}:
         raise ValueError("model.merges: expected a merge for each token of more than one byte")
 
 
@@ -234,5 +233,5 @@ def _check_added(added: object, end: int) -> None:
         "special": True,
     }
     if not isinstance(added, list) or len(added) != 1 or not isinstance(added[0], dict):
-        raise ValueError(f"added_tokens: expected {END} alone")
+        raise ValueError(f"added_tokens: expected {END} only")
     _check_fields(added[0], "added_tokens.", expected, set())

@@ -1,12 +1,10 @@
-"""Makes the three tokenizers from text. The vocabulary is chosen by count, ties by spelling.
+"""Training of word, char and bpe tokenizers. The most frequent entries are kept, ties by spelling.
 
-Splitting rules for words: a token carries its leading space (" keys"), so decoding is joining;
-apostrophes and hyphens inside a word stay in it; every punctuation mark and every other white
-space is a token of its own. For classifiers, hyphenated words and contractions come apart as in
-published word vectors ("do" "n't", "it" "'s"), so that every negation is one and the same word.
-The expressions stand in :mod:`model.tokenization.tokenizer_file`, which takes no others. A word
-longer than ``LONGEST_TOKEN`` is an unknown word. Knows no files: texts come in, a tokenizer goes
-out.
+Word tokens of a language model include their leading space (" keys"), so decoding concatenates
+them. Apostrophes and hyphens inside a word belong to it; every punctuation mark and every other
+white space is a separate token. Word tokenizers of classifiers split hyphenated words and
+contractions as published word vectors do ("do" "n't", "it" "'s"), so that all negations share one
+token. The regular expressions are in :mod:`model.tokenization.tokenizer_file`.
 """
 
 from __future__ import annotations
@@ -22,15 +20,15 @@ from tokenizers import Tokenizer as Backend
 from model.errors import VocabularyError
 from model.tokenization.tokenizer import END, UNKNOWN, Tokenizer
 from model.tokenization.tokenizer_file import (
-    ANY_CHARACTER,
-    BETWEEN_SPACES,
-    BETWEEN_SPACES_WITH_SPACES,
-    LONGEST_TOKEN,
-    WORDS,
-    WORDS_WITH_SPACES,
+    CHARACTER_PATTERN,
+    MAX_TOKEN_LENGTH,
+    NONSPACE_PATTERN,
+    SPACED_NONSPACE_PATTERN,
+    SPACED_WORD_PATTERN,
+    WORD_PATTERN,
 )
 
-RESERVED = (UNKNOWN, END, "<unk>", " <unk>")  # corpora write <unk> where a rare word stood
+RESERVED_TOKENS = (UNKNOWN, END, "<unk>", " <unk>")  # corpora write <unk> for a rare word
 
 
 def train_word_tokenizer(
@@ -41,12 +39,17 @@ def train_word_tokenizer(
     pretokenized: bool = False,
     lossless: bool = True,
 ) -> Tokenizer:
-    """Words of the data; all others become [UNK].
+    """Trains a word tokenizer; words outside its vocabulary are encoded as [UNK].
 
-    ``vocabulary`` bounds the number of ids, [UNK] and [END] included (None: no bound);
-    ``minimum_count`` leaves out words seen less often. ``pretokenized``: a word is what stands
-    between white space, as in WikiText. ``lossless`` False lower-cases and drops white space, for
-    classifiers.
+    Args:
+        texts: the training texts.
+        vocabulary: number of ids, [UNK] and [END] included, or None for all words.
+        minimum_count: leave out words with fewer occurrences.
+        pretokenized: words are separated by white space only, as in WikiText.
+        lossless: keep case and white space. Classifiers use False.
+
+    Raises:
+        VocabularyError: the texts have fewer words than ``vocabulary``.
     """
     split = pre_tokenizers.Split(*_split_rule(pretokenized=pretokenized, lossless=lossless))
     normalizer = None if lossless else _classifier_normalizer()
@@ -55,7 +58,7 @@ def train_word_tokenizer(
         for text in texts
     )
     counts = Counter(itertools.chain.from_iterable(words))
-    backend = Backend(_word_level(counts, vocabulary, minimum_count, what="words"))
+    backend = Backend(_word_level(counts, vocabulary, minimum_count, unit="words"))
     backend.pre_tokenizer = split
     if normalizer is not None:
         backend.normalizer = normalizer
@@ -65,19 +68,33 @@ def train_word_tokenizer(
 def train_char_tokenizer(
     texts: Iterable[str], *, vocabulary: int | None = None, minimum_count: int = 1
 ) -> Tokenizer:
-    """Characters (Unicode code points) of the data; all others become [UNK]."""
+    """Trains a tokenizer of characters (Unicode code points); others are encoded as [UNK].
+
+    Args:
+        texts: the training texts.
+        vocabulary: number of ids, [UNK] and [END] included, or None for all characters.
+        minimum_count: leave out characters with fewer occurrences.
+
+    Raises:
+        VocabularyError: the texts have fewer characters than ``vocabulary``.
+    """
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(text)
-    backend = Backend(_word_level(counts, vocabulary, minimum_count, what="characters"))
-    backend.pre_tokenizer = pre_tokenizers.Split(Regex(ANY_CHARACTER), "isolated")
+    backend = Backend(_word_level(counts, vocabulary, minimum_count, unit="characters"))
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(CHARACTER_PATTERN), "isolated")
     return _finish(backend, decoders.Fuse())
 
 
 def train_bpe_tokenizer(texts: Iterable[str], *, vocabulary: int) -> Tokenizer:
-    """Byte-level byte pair encoding (Sennrich et al., 2016): lossless for any text.
+    """Trains a byte-level BPE tokenizer (Sennrich et al., 2016), lossless for any text.
 
-    The 256 bytes and [END] are always there, so ``vocabulary`` is at least 258.
+    Args:
+        texts: the training texts.
+        vocabulary: number of ids, at least 258: 256 bytes, one merge and [END].
+
+    Raises:
+        VocabularyError: ``vocabulary`` is too small, or the texts have fewer tokens.
     """
     smallest = 258
     if vocabulary < smallest:
@@ -90,26 +107,32 @@ def train_bpe_tokenizer(texts: Iterable[str], *, vocabulary: int) -> Tokenizer:
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary - 1,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        max_token_length=LONGEST_TOKEN,
+        max_token_length=MAX_TOKEN_LENGTH,
         show_progress=False,
     )
     backend.train_from_iterator(texts, trainer)
-    made = backend.get_vocab_size() + 1
-    if made < vocabulary:
-        raise VocabularyError(_too_large(vocabulary, made, "tokens"))
+    size = backend.get_vocab_size() + 1
+    if size < vocabulary:
+        raise VocabularyError(_too_large(vocabulary, size, "tokens"))
     return _finish(backend, decoders.ByteLevel())
 
 
 def extend_tokenizer(
     tokenizer: Tokenizer, texts: Iterable[str], *, vocabulary: int | None, minimum_count: int
 ) -> Tokenizer:
-    """The tokenizer with what it does not know of the texts added after all it knows.
+    """Adds words or characters of the texts to the vocabulary of a tokenizer.
 
-    Known tokens keep their ids, but for [END], which stays the last. Bytes spell everything, so
-    bpe has nothing to add. ``vocabulary`` bounds the number of ids, ``minimum_count`` leaves out
-    what is seen less often.
+    All ids stay the same except that of [END], which remains the last. A bpe tokenizer encodes
+    every text, so it is returned unchanged.
 
-    Raises VocabularyError where the tokenizer has more ids than that already.
+    Args:
+        tokenizer: to extend; it is not changed.
+        texts: the texts with further entries.
+        vocabulary: largest number of ids, or None for no bound.
+        minimum_count: leave out entries with fewer occurrences.
+
+    Raises:
+        VocabularyError: the tokenizer already has more ids than ``vocabulary``.
     """
     if vocabulary is not None and vocabulary < tokenizer.size:
         raise VocabularyError(
@@ -130,12 +153,12 @@ def extend_tokenizer(
         for entry in sorted(counts, key=lambda entry: (-counts[entry], entry))
         if counts[entry] >= minimum_count
         and entry not in entries
-        and entry not in RESERVED
-        and len(entry) <= LONGEST_TOKEN
+        and entry not in RESERVED_TOKENS
+        and len(entry) <= MAX_TOKEN_LENGTH
     ]
-    room = None if vocabulary is None else vocabulary - tokenizer.size
+    max_new = None if vocabulary is None else vocabulary - tokenizer.size
     specification["model"]["vocab"] = entries | {
-        entry: tokenizer.end + index for index, entry in enumerate(new[:room])
+        entry: tokenizer.end + index for index, entry in enumerate(new[:max_new])
     }
     specification["added_tokens"] = []
     return _finish(Backend.from_str(json.dumps(specification)), decoders.Fuse())
@@ -150,9 +173,9 @@ def _finish(backend: Backend, decoder: decoders.Decoder) -> Tokenizer:
 def _split_rule(*, pretokenized: bool, lossless: bool) -> tuple[Regex, str, bool]:
     """Pattern, behavior and inversion of the pre-tokenizer."""
     if lossless:
-        pattern = BETWEEN_SPACES_WITH_SPACES if pretokenized else WORDS_WITH_SPACES
+        pattern = SPACED_NONSPACE_PATTERN if pretokenized else SPACED_WORD_PATTERN
         return Regex(pattern), "isolated", False
-    return Regex(BETWEEN_SPACES if pretokenized else WORDS), "removed", True
+    return Regex(NONSPACE_PATTERN if pretokenized else WORD_PATTERN), "removed", True
 
 
 def _classifier_normalizer() -> normalizers.Normalizer:
@@ -164,35 +187,35 @@ def _words(split: pre_tokenizers.PreTokenizer, text: str) -> Iterator[str]:
 
 
 def _word_level(
-    counts: Counter[str], vocabulary: int | None, minimum_count: int, *, what: str
+    counts: Counter[str], vocabulary: int | None, minimum_count: int, *, unit: str
 ) -> models.WordLevel:
-    """The most frequent entries after [UNK], which has id 0; [END] is added last."""
-    for reserved in RESERVED:
+    """The most frequent entries after [UNK], which has id 0; [END] is added later."""
+    for reserved in RESERVED_TOKENS:
         counts.pop(reserved, None)
     kept = [
         entry
         for entry, count in counts.items()
-        if count >= minimum_count and len(entry) <= LONGEST_TOKEN
+        if count >= minimum_count and len(entry) <= MAX_TOKEN_LENGTH
     ]
     if not kept:
         raise VocabularyError(
-            f"no {what} to make a vocabulary of: the data has {len(counts)} different ones, none "
-            f"of them {minimum_count} times; give more text or a lower minimum count"
+            f"no {unit} for a vocabulary: the data has {len(counts)} distinct ones, none of them "
+            f"{minimum_count} times; give more text or a lower minimum count"
         )
     if vocabulary is not None and vocabulary > len(kept) + 2:
-        raise VocabularyError(_too_large(vocabulary, len(kept) + 2, what))
+        raise VocabularyError(_too_large(vocabulary, len(kept) + 2, unit))
     kept.sort(key=lambda entry: (-counts[entry], entry))
-    largest = len(kept) if vocabulary is None else vocabulary - 2
-    if largest < 1:
-        raise VocabularyError(f"vocabulary of {vocabulary}: at least 3 are needed")
-    entries = [UNKNOWN, *kept[:largest]]
+    max_entries = len(kept) if vocabulary is None else vocabulary - 2
+    if max_entries < 1:
+        raise VocabularyError(f"vocabulary of {vocabulary}: expected at least 3")
+    entries = [UNKNOWN, *kept[:max_entries]]
     return models.WordLevel(
         {entry: index for index, entry in enumerate(entries)}, unk_token=UNKNOWN
     )
 
 
-def _too_large(asked: int, possible: int, what: str) -> str:
+def _too_large(requested: int, possible: int, unit: str) -> str:
     return (
-        f"vocabulary of {asked}: the data has {what} for {possible} only; ask for {possible} or "
-        "fewer, or give more text"
+        f"vocabulary of {requested}: the data has {unit} for {possible} only; request {possible} "
+        "or fewer, or give more text"
     )

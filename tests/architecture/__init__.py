@@ -1,1 +1,1 @@
-"""What must hold for the tree as a whole: who imports whom, and how files are written."""
+"""Tests of the repository as a whole: imports, names, sizes, containers and image sources."""

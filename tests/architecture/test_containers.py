@@ -1,6 +1,6 @@
-"""What the containers read: the compose file, the alert rules and the dashboard fit the service.
+"""The compose file, the alert rules and the dashboard fit the service.
 
-Whether the image builds and runs needs a container engine: tests/image asks that.
+tests/image builds and runs the image, which needs a container engine.
 """
 
 import json
@@ -24,51 +24,51 @@ LABELS = re.compile(r"(?P<metric>\bunroll_\w+)\{(?P<labels>[^}]*)\}")
 
 
 def read(path: str) -> Any:
-    """A YAML file of the tree."""
+    """Parses a YAML file of the repository."""
     return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
 
 
 def exposition() -> str:
-    """What a service with one model publishes before anyone has asked it anything."""
+    """The metrics of a service with one model before its first request."""
     facts = {"version": "1", "kind": "language-model", "cell": "lstm", "tokenizer": "word"}
     return Metrics({"words": facts}, ["/generate"]).exposition().decode()
 
 
 def published_names() -> set[str]:
-    """Every series name that a query may use: histograms by their three."""
+    """Every series name that a query may use; a histogram has three."""
     names = set()
-    for found in PUBLISHED.finditer(exposition()):
-        name, kind = found["name"], found["kind"]
+    for match in PUBLISHED.finditer(exposition()):
+        name, kind = match["name"], match["kind"]
         suffixes = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
         names |= {name + suffix for suffix in suffixes}
     return names
 
 
 def alert_rules() -> list[dict[str, Any]]:
-    """All rules of the alert file."""
+    """The rules of the alert file."""
     groups = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
 def dashboard_queries() -> Iterator[str]:
-    """Every query of every panel, variable and annotation."""
+    """The queries of all panels, variables and annotations."""
     dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     for panel in dashboard["panels"]:
         yield from (target["expr"] for target in panel.get("targets", []))
     yield from (variable["definition"] for variable in dashboard["templating"]["list"])
-    yield from (note["expr"] for note in dashboard["annotations"]["list"])
+    yield from (annotation["expr"] for annotation in dashboard["annotations"]["list"])
 
 
 def queries() -> list[str]:
-    """Everything that is asked of Prometheus anywhere in the tree."""
+    """All Prometheus queries of the repository."""
     return [*(rule["expr"] for rule in alert_rules()), *dashboard_queries()]
 
 
-def test_queries_use_only_what_the_service_publishes() -> None:
-    """No alert and no panel waits for a metric that nobody writes."""
+def test_queries_use_only_published_metrics() -> None:
+    """The service publishes every metric of the alerts and panels."""
     used = {name for query in queries() for name in USED.findall(query)}
     assert len(used) > 10
-    # The process collector publishes on Linux alone.
+    # The process collector publishes on Linux only.
     known = published_names() | {
         "process_cpu_seconds_total",
         "process_resident_memory_bytes",
@@ -78,9 +78,9 @@ def test_queries_use_only_what_the_service_publishes() -> None:
 
 
 def test_every_metric_is_on_the_dashboard() -> None:
-    """What the service takes the trouble to publish can be seen."""
+    """A panel of the dashboard shows every metric of the service."""
     shown = {name for query in dashboard_queries() for name in USED.findall(query)}
-    families = {found["name"] for found in PUBLISHED.finditer(exposition())}
+    families = {match["name"] for match in PUBLISHED.finditer(exposition())}
     hidden = {
         family
         for family in families
@@ -92,32 +92,33 @@ def test_every_metric_is_on_the_dashboard() -> None:
 
 
 def test_queries_use_only_labels_that_exist() -> None:
-    """A selector by a label that a metric does not have would match nothing, for ever."""
+    """Every label of a selector is a label of its metric; another one would match nothing."""
     series = exposition()
-    wrong = []
+    violations = []
     for query in queries():
-        for found in LABELS.finditer(query):
-            line = re.search(rf"^{found['metric']}\{{([^}}]*)\}}", series, re.MULTILINE)
-            assert line is not None, f"{found['metric']} is not published at the start"
+        for match in LABELS.finditer(query):
+            metric = match["metric"]
+            line = re.search(rf"^{metric}\{{([^}}]*)\}}", series, re.MULTILINE)
+            assert line is not None, f"{metric} is not published at the start"
             existing = set(re.findall(r"(\w+)=", line[1])) | {"instance", "job"}
-            asked = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", found["labels"]))
-            wrong += [f"{found['metric']}: {label}" for label in asked - existing]
-    assert wrong == []
+            selected = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", match["labels"]))
+            violations += [f"{metric}: {label}" for label in selected - existing]
+    assert violations == []
 
 
-def test_alerts_say_what_to_do() -> None:
-    """Each alert has a severity that routes know, and the three sentences a person needs."""
+def test_alerts_have_severity_and_annotations() -> None:
+    """Every alert has a known severity, a summary, a description and an action."""
     for rule in alert_rules():
         assert rule["labels"]["severity"] in {"page", "ticket"}, rule["alert"]
         assert set(rule["annotations"]) == {"summary", "description", "action"}, rule["alert"]
         assert all(len(text) > 20 for text in rule["annotations"].values()), rule["alert"]
 
 
-def test_every_alert_is_seen_to_fire() -> None:
-    """The rule tests name each alert."""
-    tested = (ROOT / "docker" / "prometheus" / "alerts_test.yml").read_text(encoding="utf-8")
-    silent = [rule["alert"] for rule in alert_rules() if rule["alert"] not in tested]
-    assert silent == []
+def test_every_alert_has_a_rule_test() -> None:
+    """The rule tests of Prometheus name every alert."""
+    tests = (ROOT / "docker" / "prometheus" / "alerts_test.yml").read_text(encoding="utf-8")
+    untested = [rule["alert"] for rule in alert_rules() if rule["alert"] not in tests]
+    assert untested == []
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
@@ -130,9 +131,9 @@ def test_every_alert_is_seen_to_fire() -> None:
     ],
     ids=lambda command: " ".join(command[:2]),
 )
-def test_promtool_agrees(command: tuple[str, ...]) -> None:
-    """Prometheus's own tool accepts the configuration, and the alerts fire when they should."""
-    answer = subprocess.run(
+def test_promtool_accepts_the_rules(command: tuple[str, ...]) -> None:
+    """Promtool accepts the configuration, and the rule tests pass."""
+    process = subprocess.run(
         ["promtool", *command],
         cwd=ALERTS.parent,
         capture_output=True,
@@ -140,13 +141,13 @@ def test_promtool_agrees(command: tuple[str, ...]) -> None:
         check=False,
         timeout=60,
     )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_promtool_likes_the_metrics() -> None:
+def test_promtool_accepts_the_metrics() -> None:
     """Names, units and help texts follow the conventions of Prometheus."""
-    answer = subprocess.run(
+    process = subprocess.run(
         ["promtool", "check", "metrics"],
         input=exposition(),
         capture_output=True,
@@ -154,50 +155,50 @@ def test_promtool_likes_the_metrics() -> None:
         check=False,
         timeout=60,
     )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
-def test_panels_have_a_place_of_their_own() -> None:
-    """No two panels overlap, all fit the width, each has an id of its own."""
+def test_panels_do_not_overlap() -> None:
+    """Panels have distinct ids, fit the width of the dashboard and do not overlap."""
     panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
-    taken: set[tuple[int, int]] = set()
+    occupied: set[tuple[int, int]] = set()
     for panel in panels:
-        place = panel["gridPos"]
+        position = panel["gridPos"]
         cells = {
             (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
+            for x in range(position["x"], position["x"] + position["w"])
+            for y in range(position["y"], position["y"] + position["h"])
         }
-        assert place["x"] + place["w"] <= 24, panel["title"]
-        assert not cells & taken, panel["title"]
-        taken |= cells
+        assert position["x"] + position["w"] <= 24, panel["title"]
+        assert not cells & occupied, panel["title"]
+        occupied |= cells
 
 
-def test_compose_locks_the_service_in() -> None:
-    """The service runs read-only, without capabilities, bounded, and listens to this machine."""
+def test_compose_confines_the_service() -> None:
+    """The service is read-only, without capabilities, bounded, and reachable locally only."""
     compose = read("docker-compose.yml")
     service = compose["services"]["unroll"]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
     assert {"cpus", "mem_limit", "pids_limit", "healthcheck"} <= set(service)
-    for name, one in compose["services"].items():
-        assert all(port.startswith("127.0.0.1:") for port in one["ports"]), name
+    for name, container in compose["services"].items():
+        assert all(port.startswith("127.0.0.1:") for port in container["ports"]), name
 
 
 def test_compose_pins_the_images_of_others() -> None:
-    """An image that is not built here has a version, and not `latest`."""
-    for name, one in read("docker-compose.yml")["services"].items():
-        if "build" not in one:
-            image = re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", one["image"])
+    """Every image that is not built here has a version."""
+    for name, container in read("docker-compose.yml")["services"].items():
+        if "build" not in container:
+            image = re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", container["image"])
             assert re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+", image), name
 
 
-def test_mounted_files_are_there() -> None:
-    """What the compose file mounts from the tree, and what those files name, exists."""
-    for one in read("docker-compose.yml")["services"].values():
-        for volume in one.get("volumes", []):
+def test_mounted_files_exist() -> None:
+    """The directories that the compose file mounts exist, and the files that they refer to."""
+    for container in read("docker-compose.yml")["services"].values():
+        for volume in container.get("volumes", []):
             source = volume.split(":")[0]
             assert not source.startswith("./") or (ROOT / source).is_dir(), source
     rules = read("docker/prometheus/prometheus.yml")["rule_files"]

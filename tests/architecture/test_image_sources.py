@@ -1,4 +1,4 @@
-"""What the image is built from: the Dockerfile, what .dockerignore lets through, the lock files."""
+"""The sources of the image: Dockerfile, .dockerignore, lock files and compose file."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ COMPOSE = shutil.which("docker-compose", path=TOOLS)
 
 
 def copied() -> list[str]:
-    """Everything that the Dockerfile copies from the tree."""
+    """The sources of the Dockerfile's COPY and ADD instructions."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
-    found = []
+    copied_sources = []
     for line in re.findall(r"^(?:COPY|ADD) (.*)$", text, re.MULTILINE):
         words = shlex.split(line)
         options = [word for word in words if word.startswith("--")]
         if not any(option.startswith("--from=") for option in options):
-            found += words[len(options) : -1]
-    return found
+            copied_sources += words[len(options) : -1]
+    return copied_sources
 
 
-def is_let_through(file: PurePosixPath) -> bool:
-    """Whether .dockerignore sends a file to the builder; as in Docker, the last match decides."""
+def is_included(file: PurePosixPath) -> bool:
+    """Whether .dockerignore includes a file in the build context; the last match decides."""
     ignored = False
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
         pattern = line.strip()
@@ -50,7 +50,7 @@ def is_let_through(file: PurePosixPath) -> bool:
 
 
 def _matches(file: PurePosixPath, pattern: str) -> bool:
-    """A pattern matches a path or one of the directories that it lies in."""
+    """Whether a pattern matches a path or one of its parents."""
     places = [str(place) for place in (file, *file.parents) if place.parts]
     if pattern.startswith("**/"):
         return any(fnmatchcase(Path(place).name, pattern[3:]) for place in places)
@@ -60,27 +60,27 @@ def _matches(file: PurePosixPath, pattern: str) -> bool:
 
 
 @pytest.mark.parametrize("source", copied())
-def test_what_is_copied_reaches_the_builder(source: str) -> None:
-    """Every file that the Dockerfile copies is tracked by git and let through by .dockerignore."""
+def test_copied_files_are_in_the_build_context(source: str) -> None:
+    """Every file that the Dockerfile copies is tracked by git and part of the build context."""
     tracked = [PurePosixPath(path.relative_to(ROOT)) for path in tracked_files()]
     files = [file for file in tracked if PurePosixPath(source) in (file, *file.parents)]
     assert files, f"{source} is not in git"
-    assert [str(file) for file in files if not is_let_through(file)] == []
+    assert [str(file) for file in files if not is_included(file)] == []
 
 
-def test_nothing_else_reaches_the_builder() -> None:
-    """The builder is sent what is copied and no more: no tests, no history, no environment."""
+def test_the_build_context_has_no_other_files() -> None:
+    """The build context has no tests, no history and no environment."""
     sources = {PurePosixPath(source) for source in copied()}
     sent = {PurePosixPath(path.relative_to(ROOT)) for path in tracked_files()}
-    stray = {file for file in sent if is_let_through(file) and not sources & {file, *file.parents}}
-    assert stray == set()
+    surplus = {file for file in sent if is_included(file) and not sources & {file, *file.parents}}
+    assert surplus == set()
     for file in (".git/config", ".env", ".venv/bin/python", "model/__pycache__/state.pyc"):
-        assert not is_let_through(PurePosixPath(file)), file
+        assert not is_included(PurePosixPath(file)), file
 
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_every_locked_file_has_a_hash(lock: str) -> None:
-    """A file that is not the locked one is refused; torch alone has a lock without hashes."""
+    """Every locked package has a hash; torch has a lock file without hashes."""
     text = (ROOT / lock).read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert len(lines) > 20
@@ -90,8 +90,8 @@ def test_every_locked_file_has_a_hash(lock: str) -> None:
         assert not line.startswith("torch=="), line
 
 
-def test_torch_is_locked_as_it_is_asked_for() -> None:
-    """The version in its lock file is the one that pyproject.toml names."""
+def test_torch_is_locked_at_the_required_version() -> None:
+    """The version in the lock file of torch is that of pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     locked = (ROOT / "requirements-torch.lock").read_text(encoding="utf-8").strip()
     assert locked in project["dependencies"]
@@ -99,7 +99,7 @@ def test_torch_is_locked_as_it_is_asked_for() -> None:
 
 @pytest.mark.skipif(HADOLINT is None, reason="hadolint is not installed")
 def test_hadolint_has_no_warning() -> None:
-    """The Dockerfile follows what hadolint asks for; what is let through says why."""
+    """Hadolint has no warning about the Dockerfile; exceptions state their reason."""
     assert HADOLINT is not None
     ended = subprocess.run(
         [HADOLINT, "--failure-threshold", "warning", "Dockerfile"],
@@ -112,7 +112,7 @@ def test_hadolint_has_no_warning() -> None:
 
 
 def composed(directory: Path, **environment: str) -> dict[str, Any]:
-    """The services of the compose file as compose understands them, with this environment."""
+    """The services of the compose file with the given environment, parsed by compose."""
     assert COMPOSE is not None
     shutil.copy(ROOT / "docker-compose.yml", directory)
     ended = subprocess.run(
@@ -129,8 +129,8 @@ def composed(directory: Path, **environment: str) -> dict[str, Any]:
 
 
 @pytest.mark.skipif(COMPOSE is None, reason="docker-compose is not installed")
-def test_compose_takes_the_file_without_any_setting(tmp_path: Path) -> None:
-    """`docker compose up` needs no variable and asks for no password."""
+def test_compose_needs_no_setting(tmp_path: Path) -> None:
+    """The compose file needs no environment variable and no password."""
     services = composed(tmp_path)
     assert set(services) == {"unroll", "prometheus", "grafana"}
     grafana = services["grafana"]["environment"]
@@ -140,7 +140,7 @@ def test_compose_takes_the_file_without_any_setting(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(COMPOSE is None, reason="docker-compose is not installed")
 def test_compose_passes_settings_on(tmp_path: Path) -> None:
-    """Settings reach the service from the shell and from .env, but not where it listens."""
+    """Settings of the shell and of .env reach the service, except its port."""
     (tmp_path / ".env").write_text("UNROLL_STATE_KEY=file\nUNROLL_MAX_ROWS=8\nUNROLL_PORT=9\n")
     environment = composed(tmp_path, UNROLL_API_KEYS="shell")["unroll"]["environment"]
     assert environment["UNROLL_STATE_KEY"] == "file"
@@ -150,8 +150,8 @@ def test_compose_passes_settings_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(COMPOSE is None, reason="docker-compose is not installed")
-def test_compose_takes_images_by_digest(tmp_path: Path) -> None:
-    """Every image can be named by its digest."""
+def test_compose_accepts_images_by_digest(tmp_path: Path) -> None:
+    """Every image can be given by its digest."""
     digest = "sha256:" + "0" * 64
     services = composed(
         tmp_path,

@@ -1,4 +1,4 @@
-"""The order of imports: which package imports which, checked over every import statement.
+"""The order of imports, checked for every import statement.
 
 `routes -> backend -> engine -> kernel -> model <- training`.
 """
@@ -17,8 +17,8 @@ from tests.architecture.sources import (
     within,
 )
 
-# Each package from the bottom to the top: a line imports only from the lines above it, and what
-# stands side by side in a line does not import each other.
+# The parts of each package. A line imports from earlier lines only; parts in one line do not import
+# each other.
 ORDER: dict[str, tuple[str, ...]] = {
     "model": (
         "errors calibration ngrams regularization",
@@ -63,29 +63,29 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# For each package, what it may import of this project besides itself.
+# For each package, the other modules of the project that it may import.
 GRANTED: dict[str, tuple[str, ...]] = {
     "model": (),
     "training": ("model",),
     "service.kernel": ("model",),
     "service.engine": ("service.kernel", "model"),
-    # Settings have a default that depends on the machine.
+    # A default of the settings depends on the machine.
     "service.backend.settings": ("model.system.cpu_quota",),
     "service.http.schemas": (),
     "service.http.request_schemas": (),
-    # The one place where the engine's errors become statuses.
+    # The only module that maps the engine's errors to statuses.
     "service.http.errors": ("service.engine.api.errors",),
     "service.protocol": ("service.http.errors",),
-    # Counts what the engine reports, through the interface that the engine defines.
+    # Implements the observer interface of the engine.
     "service.backend.metrics": ("service.engine.api.observer", "service.engine.api.tasks"),
-    # The kernels are also measured alone, without the service around them.
+    # The kernels are also measured without the service.
     "benchmarks": ("model", "service.kernel"),
 }
 
 WEB = {"fastapi", "starlette", "pydantic", "pydantic_settings", "uvicorn", "prometheus_client"}
 CLOCKS = {"time", "datetime", "random"}
 
-# For each package, what it does not import from outside the project.
+# For each package, the packages outside the project that it must not import.
 REFUSED: dict[str, set[str]] = {
     "model": {*WEB, "asyncio", "datasets", "pickle"},
     "training": {*WEB, "asyncio", "pickle"},
@@ -102,7 +102,7 @@ REFUSED: dict[str, set[str]] = {
 
 
 def violations(package: str, allowed: Iterable[str]) -> list[str]:
-    """The imports of a package that are not granted, as `importer -> imported`."""
+    """The imports of a package that are not allowed, as `importer -> imported`."""
     return [
         f"{source.name} -> {name}"
         for source in modules_in(package)
@@ -112,17 +112,17 @@ def violations(package: str, allowed: Iterable[str]) -> list[str]:
 
 
 def place(name: str, package: str) -> str:
-    """The part of a package that a module belongs to; empty for the package's own file."""
+    """The part of a package that contains a module; empty for the package's `__init__`."""
     return name.removeprefix(package).removeprefix(".").split(".")[0]
 
 
 @pytest.mark.parametrize("package", ORDER)
-def test_a_package_imports_only_what_stands_above_it_in_the_table(package: str) -> None:
-    """Every module stands in the table and imports only from earlier lines."""
+def test_a_package_imports_from_earlier_lines_of_the_table_only(package: str) -> None:
+    """Every module is in the table and imports from earlier lines only."""
     rank = {part: line for line, parts in enumerate(ORDER[package]) for part in parts.split()}
     modules = [source for source in modules_in(package) if place(source.name, package)]
     assert {place(source.name, package) for source in modules} == set(rank)
-    against = [
+    wrong_order = [
         f"{source.name} -> {name}"
         for source in modules
         for name in sorted(own_imports(source))
@@ -130,18 +130,18 @@ def test_a_package_imports_only_what_stands_above_it_in_the_table(package: str) 
         if (here := place(source.name, package)) != (there := place(name, package))
         if rank[there] >= rank[here]
     ]
-    assert against == []
+    assert wrong_order == []
 
 
 @pytest.mark.parametrize("package", GRANTED)
-def test_packages_import_only_what_they_are_granted(package: str) -> None:
-    """A package imports itself and what the table grants it, and nothing else of the project."""
+def test_packages_import_only_granted_modules(package: str) -> None:
+    """Of the project, a package imports only itself and its modules in the table."""
     assert violations(package, GRANTED[package]) == []
 
 
 @pytest.mark.parametrize("package", REFUSED)
-def test_packages_import_nothing_that_is_refused(package: str) -> None:
-    """Web frameworks, threads, clocks and pickle stay out of the packages that do not need them."""
+def test_packages_import_no_refused_packages(package: str) -> None:
+    """Web frameworks, threads, clocks and pickle are not imported where they are refused."""
     refused = {
         f"{source.name} imports {name}"
         for source in modules_in(package)
@@ -151,7 +151,7 @@ def test_packages_import_nothing_that_is_refused(package: str) -> None:
 
 
 def test_routes_reach_the_engine_through_the_backend() -> None:
-    """Of engine and kernel, a route imports only the data classes of tasks and events."""
+    """Of engine and kernel, routes import only the data classes of tasks and events."""
     granted = ("service.engine.api.tasks", "service.kernel.api.interface")
     direct = [
         f"{source.name} -> {name}"
@@ -163,7 +163,7 @@ def test_routes_reach_the_engine_through_the_backend() -> None:
 
 
 def test_there_is_no_cycle() -> None:
-    """Modules can be put in an order in which each imports only what stands before it."""
+    """The import graph of all modules has a topological order."""
     graph = {name: own_imports(source) - {name} for name, source in sources().items()}
     try:
         TopologicalSorter(graph).prepare()
@@ -172,7 +172,7 @@ def test_there_is_no_cycle() -> None:
 
 
 def test_training_and_service_do_not_import_each_other() -> None:
-    """Nothing of service is imported by training, and nothing of training by service."""
+    """Training does not import service, and service does not import training."""
     crossing = [
         f"{source.name} -> {name}"
         for package, other in (("training", "service"), ("service", "training"))
@@ -184,7 +184,7 @@ def test_training_and_service_do_not_import_each_other() -> None:
 
 
 def test_shipped_packages_import_neither_tests_nor_benchmarks() -> None:
-    """What is installed imports nothing of what is not."""
+    """Installed packages import no package that is not installed."""
     crossing = [
         f"{source.name} -> {name}"
         for package in SHIPPED
@@ -195,8 +195,8 @@ def test_shipped_packages_import_neither_tests_nor_benchmarks() -> None:
     assert crossing == []
 
 
-def test_only_the_async_engine_knows_both_thread_and_event_loop() -> None:
-    """No other file of the service imports both the engine and asyncio."""
+def test_only_the_async_engine_uses_both_thread_and_event_loop() -> None:
+    """No other module of the service imports both the engine and asyncio."""
     both = [
         source.name
         for source in modules_in("service")
@@ -208,5 +208,5 @@ def test_only_the_async_engine_knows_both_thread_and_event_loop() -> None:
 
 
 def within_any(names: Iterable[str], *packages: str) -> bool:
-    """Whether one of the names lies in one of the packages."""
+    """Whether one of the names is in one of the packages."""
     return any(within(name, package) for name in names for package in packages)

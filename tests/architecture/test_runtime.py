@@ -1,6 +1,6 @@
-"""What importing a room really loads, asked of a fresh interpreter.
+"""The modules that importing a package loads in a fresh interpreter.
 
-The import statements are checked elsewhere; this catches what comes in by a side door.
+test_imports checks the import statements; this also finds indirect and dynamic imports.
 """
 
 import subprocess
@@ -12,17 +12,17 @@ from tests.support.repository import ROOT
 
 LOADED = """
 import importlib, pkgutil, sys
-package = importlib.import_module({room!r})
-for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-    if not found.name.endswith("__main__"):
-        importlib.import_module(found.name)
+package = importlib.import_module({package!r})
+for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
 print("\\n".join(sorted(sys.modules)))
 """
 
 
-def said_by(program: str) -> list[str]:
-    """The words that a program prints in an interpreter of its own."""
-    answer = subprocess.run(
+def stdout_of(program: str) -> list[str]:
+    """The words that a program prints in a fresh interpreter."""
+    process = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
         capture_output=True,
@@ -30,16 +30,16 @@ def said_by(program: str) -> list[str]:
         check=True,
         timeout=100,
     )
-    return answer.stdout.split()
+    return process.stdout.split()
 
 
-def loaded_by(room: str) -> set[str]:
-    """Top-level names of all modules in memory once every module of a room is imported."""
-    return {name.split(".")[0] for name in said_by(LOADED.format(room=room))}
+def loaded_by(package: str) -> set[str]:
+    """Top-level names of all loaded modules after every module of a package is imported."""
+    return {name.split(".")[0] for name in stdout_of(LOADED.format(package=package))}
 
 
 @pytest.mark.parametrize(
-    ("room", "kept_out"),
+    ("package", "refused"),
     [
         ("model", {"training", "service", "fastapi", "pydantic"}),
         ("training", {"service", "fastapi", "starlette", "uvicorn"}),
@@ -47,9 +47,9 @@ def loaded_by(room: str) -> set[str]:
         ("service.engine", {"training", "fastapi", "starlette", "pydantic", "uvicorn"}),
     ],
 )
-def test_importing_a_room_loads_nothing_it_should_not_know(room: str, kept_out: set[str]) -> None:
-    """Importing all of a room leaves the rooms and packages it must not know out of memory."""
-    assert loaded_by(room) & kept_out == set()
+def test_importing_a_package_loads_no_refused_package(package: str, refused: set[str]) -> None:
+    """Importing all modules of a package does not load the refused packages."""
+    assert loaded_by(package) & refused == set()
 
 
 LOADS = """
@@ -63,5 +63,5 @@ print("torch._dynamo" in sys.modules)
 
 
 def test_loading_an_artifact_does_not_load_torchs_compiler() -> None:
-    """It is eight hundred modules and a second of every start; some initializers ask for it."""
-    assert said_by(LOADS) == ["False"]
+    """torch._dynamo, which some initializers import, would add a second to every start."""
+    assert stdout_of(LOADS) == ["False"]

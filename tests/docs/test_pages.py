@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from benchmarks.__main__ import parsed as parse_benchmark
+from benchmarks.__main__ import parse_arguments as parse_benchmark
 from docs.generate.pages import COPIED, GENERATED
 from model.manifest import FORMAT_VERSION
 from service.engine.states.state_token import VERSION

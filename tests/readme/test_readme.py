@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic_settings import CliApp
 
-from benchmarks.__main__ import parsed as parse_benchmark
+from benchmarks.__main__ import parse_arguments as parse_benchmark
 from service.backend.settings import Settings
 from tests.readme.asking import Reader
 from tests.readme.examples import blocks, difference, examples, formatted

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from model.inspection import GATES
+from model.inspection import GATE_NAMES
 from model.networks import LanguageModel
 from training.analysis.excerpts import Excerpts
 from training.analysis.networks import steps_by_layer
@@ -33,7 +33,7 @@ class GateSaturation:
 def gate_saturation(network: LanguageModel, excerpts: Excerpts) -> list[dict[str, GateSaturation]]:
     """For every layer, lowest first, the saturation of each gate by name."""
     architecture = network.architecture
-    gates = GATES[architecture.cell]
+    gates = GATE_NAMES[architecture.cell]
     shut_LGH = torch.zeros(architecture.layers, len(gates), architecture.hidden)
     open_LGH = torch.zeros_like(shut_LGH)
     for batch in excerpts.split(SATURATION_ROWS):

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.inspection import Step
+from model.inspection import LayerStep
 from model.networks import LanguageModel
 from training.analysis.excerpts import Excerpts
 from training.analysis.networks import InspectedNetwork, steps_by_layer
@@ -139,7 +139,7 @@ def _gradient_norms(loss: Tensor, states: Sequence[Tensor]) -> Tensor:
     return torch.stack([gradient_BH.norm(dim=1) for gradient_BH in gradients])
 
 
-def _gate_products(recent: Sequence[Step]) -> Tensor | None:
+def _gate_products(recent: Sequence[LayerStep]) -> Tensor | None:
     """Mean products (K, H) of the keep gate; that of step t acts between t - 1 and t."""
     name = next((name for name in KEEP_GATES if name in recent[0].gates), None)
     if name is None:

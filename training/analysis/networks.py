@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model.architecture import Cell, LanguageModelArchitecture
-from model.inspection import Step, inspect
+from model.inspection import LayerStep, inspect
 from model.networks import LanguageModel
 from model.state import State
 from training.config.gradients import GradientRecipe
@@ -40,12 +40,12 @@ class AdditiveLanguageModel(nn.Module):
         """States (T, B, H) from the learned initial state."""
         return self.initial_hidden_H + self._features(tokens_TB).cumsum(dim=0)
 
-    def steps(self, tokens_TB: Tensor, hidden_BH: Tensor) -> list[Step]:
+    def steps(self, tokens_TB: Tensor, hidden_BH: Tensor) -> list[LayerStep]:
         """States from a given one, each a separate tensor, so that autograd gives its gradient."""
         steps = []
         for feature_BH in self._features(tokens_TB):
             hidden_BH = hidden_BH + feature_BH
-            steps.append(Step(hidden_BH, None, {}))
+            steps.append(LayerStep(hidden_BH, None, {}))
         return steps
 
     def logits(self, hidden_TBH: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def hidden_states(network: InspectedNetwork, tokens_TB: Tensor) -> Tensor:
     return network.encode(tokens_TB, network.initial_state(tokens_TB.shape[1])).raw_TBH
 
 
-def steps_by_layer(network: InspectedNetwork, tokens_TB: Tensor) -> list[list[Step]]:
+def steps_by_layer(network: InspectedNetwork, tokens_TB: Tensor) -> list[list[LayerStep]]:
     """Every step of every layer, lowest layer first.
 
     The initial state is a leaf of the autograd graph, so the steps have gradients even if no

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.errors import ArtifactError
+from model.manifest import TOKENIZER_FILE
 from model.tokenization.tokenizer import Tokenizer
 from training.data.token_stream import Stream, encoded
 from training.errors import OutputError
@@ -30,7 +31,6 @@ from training.readers.documents import Part
 
 FORMAT = 1
 INDEX = "index.json"
-TOKENIZER = "tokenizer.json"
 TOKENS, BORDERS = ".tokens", ".borders"
 BLOCK = 2**20  # bytes that are checked at a time
 
@@ -57,7 +57,7 @@ def read_tokens(folder: Path, key: str) -> TokenizedText | None:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if (index["format"], index["key"]) != (FORMAT, key):
             return None
-        tokenizer = Tokenizer.load(folder / TOKENIZER)
+        tokenizer = Tokenizer.load(folder / TOKENIZER_FILE)
         splits = {
             name: _read_split(folder, name, entry, tokenizer.end)
             for name, entry in index["splits"].items()
@@ -83,10 +83,10 @@ def write_tokens(
         entries = {
             name: _write_split(draft, name, parts, tokenizer) for name, parts in splits.items()
         }
-        tokenizer.save(draft / TOKENIZER)
+        tokenizer.save(draft / TOKENIZER_FILE)
         index = {"format": FORMAT, "key": key, "splits": entries}
         (draft / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-        for name in (TOKENIZER, INDEX, "."):
+        for name in (TOKENIZER_FILE, INDEX, "."):
             _flush(draft / name)
         shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)

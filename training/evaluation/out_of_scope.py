@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from model.calibration import Doubles, OutOfScope, confidence_log_odds
+from model.calibration import Float64Array, OutOfScope, confidence_log_odds
 from training.data.examples import OUTSIDE
 
 THRESHOLD_STEPS = 50
@@ -43,15 +43,19 @@ def fit_out_of_scope(
     return OutOfScope(label, weight=-slope / deviation, bias=bias - slope * mean / deviation)
 
 
-def _weights(outside_B: np.ndarray, share: float | None) -> Doubles:
+def _weights(outside_B: np.ndarray, share: float | None) -> Float64Array:
     """Weights of texts, with a sum of 1 and a sum of ``share`` over those out of scope."""
     measured = float(outside_B.mean())
     expected = measured if share is None else share
-    weights: Doubles = np.where(outside_B, expected / measured, (1 - expected) / (1 - measured))
+    weights: Float64Array = np.where(
+        outside_B, expected / measured, (1 - expected) / (1 - measured)
+    )
     return weights / len(outside_B)
 
 
-def logistic_regression(features_BF: Doubles, truth_B: np.ndarray, weights_B: Doubles) -> Doubles:
+def logistic_regression(
+    features_BF: Float64Array, truth_B: np.ndarray, weights_B: Float64Array
+) -> Float64Array:
     """Coefficients (F,) with the lowest weighted cross-entropy and L2 penalty, by Newton's method.
 
     Args:
@@ -138,7 +142,7 @@ def threshold_curve(chance_B: Tensor, labels_B: Tensor) -> list[Threshold]:
     return thresholds
 
 
-def auroc(scores_B: Doubles, positive_B: np.ndarray) -> float:
+def auroc(scores_B: Float64Array, positive_B: np.ndarray) -> float:
     """The probability that a positive has a higher score than a negative; ties count half."""
     _, inverse_B, counts = np.unique(scores_B, return_inverse=True, return_counts=True)
     rank_B = (np.cumsum(counts) - (counts - 1) / 2)[inverse_B]

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.networks import Encoded, LanguageModel
+from model.networks import EncoderOutput, LanguageModel
 from model.output_layer import Parts
 from training.data.examples import OUTSIDE
 
@@ -37,7 +37,7 @@ class ActivationPenalties:
     activation: float = 0.0
     temporal: float = 0.0
 
-    def __call__(self, encoded: Encoded) -> Tensor:
+    def __call__(self, encoded: EncoderOutput) -> Tensor:
         """``activation`` mean(h^2), dropped, plus ``temporal`` mean((h_t+1 - h_t)^2), raw."""
         penalty = self.activation * encoded.dropped_TBH.float().square().mean()
         if self.temporal and len(encoded.raw_TBH) > 1:
@@ -90,7 +90,7 @@ def _filled_up(ids_C: Tensor, log_chances_C: Tensor) -> tuple[Tensor, Tensor]:
 
 def next_token_loss(
     network: LanguageModel,
-    encoded: Encoded,
+    encoded: EncoderOutput,
     targets_TB: Tensor,
     sampler: CandidateSampler | None = None,
 ) -> Tensor:

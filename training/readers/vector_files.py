@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from model.artifact import LARGEST_WEIGHT
+from model.artifact import MAX_WEIGHT
 from model.embeddings import Vector
 from training.errors import DataError
 from training.readers.files import read_lines
@@ -183,8 +183,8 @@ def _checked(word: str, numbers: ArrayLike) -> tuple[str, Vector] | str:
         vector = np.asarray(numbers, dtype=np.float32)
     if not np.isfinite(vector).all():
         return f"{word!r}: its numbers are not all finite"
-    if (np.abs(vector) > LARGEST_WEIGHT).any():
-        return f"{word!r}: its numbers are not all from -{LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}"
+    if (np.abs(vector) > MAX_WEIGHT).any():
+        return f"{word!r}: its numbers are not all from -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}"
     return word, vector
 
 

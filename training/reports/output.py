@@ -13,10 +13,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from model.manifest import MANIFEST_FILE
 from training.errors import OutputError
 from training.files import write_atomically
 from training.reports.html import Section, render_page
-from training.runs.directory import MANIFEST, NOTHING_BEGUN, writing
+from training.runs.directory import NOTHING_BEGUN, writing
 from training.runs.lock import only_user
 
 RESULTS_FILE = "figures.json"
@@ -53,7 +54,7 @@ def check_directory(out: Path) -> None:
         return
     if not out.is_dir():
         raise OutputError(f"{out}: is a file; --out names a directory for page and plots")
-    if (out / MANIFEST).exists():
+    if (out / MANIFEST_FILE).exists():
         raise OutputError(f"{out}: holds an artifact; --out names a directory of its own")
     if any(out.iterdir()) and not (out / RESULTS_FILE).exists():
         raise OutputError(

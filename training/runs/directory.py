@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.manifest import MANIFEST_FILE
 from training.errors import OutputError
 from training.files import write_atomically
 
-MANIFEST = "manifest.json"
 RUN, DRAFT = ".run", ".run.draft"
 TRAINING, VALIDATION, FINAL = "training", "validation", "final"  # events of the log
 
@@ -92,7 +92,7 @@ class RunDirectory:
 
     def has_artifact(self) -> bool:
         """Whether DIR holds an artifact; it may be damaged."""
-        return (self.artifact / MANIFEST).exists()
+        return (self.artifact / MANIFEST_FILE).exists()
 
     def check(self, *, overwrite: bool) -> None:
         """Makes sure that a fresh run may begin here.

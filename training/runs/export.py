@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError
 
-from model.artifact import LARGEST_WEIGHT, Network, save_artifact
+from model.artifact import MAX_WEIGHT, Network, save_artifact
 from model.errors import ArtifactError
 from training.errors import DivergedError, OutputError
 from training.runs.directory import RunDirectory
@@ -53,10 +53,10 @@ def save_model(directory: RunDirectory, *, storage: Storage, **parts: Any) -> No
 
 def _check_weights(directory: RunDirectory, network: Network) -> None:
     for name, parameter in network.named_parameters():
-        if not bool((parameter.abs() <= LARGEST_WEIGHT).all()):  # nor is what is not a number
+        if not bool((parameter.abs() <= MAX_WEIGHT).all()):  # nor is what is not a number
             raise DivergedError(
                 f"{directory.artifact}: the run has diverged: its weights {name} are not all from "
-                f"-{LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}; begin anew with --overwrite and a "
+                f"-{MAX_WEIGHT:g} to {MAX_WEIGHT:g}; begin anew with --overwrite and a "
                 "lower --learning-rate, or a lower --clip-norm"
             )
 

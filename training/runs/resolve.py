@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from model.manifest import NAME
+from model.manifest import NAME_PATTERN
 from training.config.options import checked_options, differences, read_recipe
 from training.errors import DataError, RecipeError
 from training.runs.directory import Invocation
@@ -43,7 +43,7 @@ def fresh_recipe(kind: type[Recipe], invocation: Invocation) -> Recipe:
     """
     given = options_given(kind, invocation)
     name = given.setdefault("name", invocation.out.resolve().name)
-    if not NAME.fullmatch(name):
+    if not NAME_PATTERN.fullmatch(name):
         raise RecipeError(
             f"--name: expected at most 100 letters, digits, '.', '_' and '-', got {name!r}; "
             "without --name it is that of --out"

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from model.manifest import MANIFEST_FILE
 from training.errors import CheckpointError
 from training.runs.checkpoint import Checkpoint, load_checkpoint
-from training.runs.directory import DRAFT, MANIFEST, RUN, RunDirectory
+from training.runs.directory import DRAFT, RUN, RunDirectory
 
 REPORTS = {"figures.json": "a report", "numbers.json": "plots of `gradients`"}
 
@@ -49,7 +50,7 @@ def _found(out: Path) -> str:
     begin = "leave --resume out to begin a run"
     if out.name.endswith(RUN) and (out / "recipe.toml").exists():
         return f"{out} holds the files of a run; give --out {out.with_name(out.stem)}"
-    if (out / MANIFEST).exists():
+    if (out / MANIFEST_FILE).exists():
         return f"{out} holds an artifact without its run; begin anew with --overwrite"
     for file, kind in REPORTS.items():
         if (out / file).exists():

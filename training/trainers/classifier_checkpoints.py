@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.artifact import WEIGHTS, Calibration
+from model.artifact import Calibration
+from model.manifest import WEIGHTS_FILE
 from training.config.classifier import ClassifierRecipe
 from training.config.options import recipe_values
 from training.data.corpus import expanded
@@ -128,4 +129,4 @@ def _sources(recipe: ClassifierRecipe) -> dict[str, list[str]]:
     splits = {split: expanded(getattr(recipe, split)) for split in ("train", "valid", "test")}
     if recipe.from_ is None:
         return splits
-    return splits | {"from": [str(Path(os.path.expandvars(recipe.from_)) / WEIGHTS)]}
+    return splits | {"from": [str(Path(os.path.expandvars(recipe.from_)) / WEIGHTS_FILE)]}

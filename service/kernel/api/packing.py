@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.nn import functional
 
 Precision = Literal["int8", "float32"]
-GATES = {"elman": 1, "gru": 3, "lstm": 4}
 LANES = 16
 LINEAR_GATES = 4
 LEVELS = 127  # of an int8 number on either side of 0

@@ -16,11 +16,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from model.architecture import GATE_BLOCKS
 from model.networks import Classifier
 from model.state import State
 from service.kernel.api import packing
 from service.kernel.api.interface import LogitSlices
-from service.kernel.api.packing import GATES, PackedMatrix, Precision
+from service.kernel.api.packing import PackedMatrix, Precision
 from service.kernel.native import library
 from service.kernel.pytorch.classifier import ROW_MULTIPLE
 
@@ -167,7 +168,7 @@ class NativeClassifierKernel:
     def _direction(self, layer: int, place: int) -> _Direction:
         network, precision = self._network, self._precision
         architecture = network.architecture
-        gates, directions = GATES[architecture.cell], architecture.directions
+        gates, directions = GATE_BLOCKS[architecture.cell], architecture.directions
         suffix = f"_l{layer}_reverse" if place else f"_l{layer}"
         input_weight, hidden_weight, input_bias, hidden_bias = (
             getattr(network.recurrent, name + suffix).detach()

@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.architecture import GATE_BLOCKS
 from model.networks import LanguageModel
 from model.output_layer import Tail
 from model.state import State
 from service.kernel.api import packing
 from service.kernel.api.interface import RowResult, RowWork
-from service.kernel.api.packing import GATES, PackedMatrix, Precision, padded
+from service.kernel.api.packing import PackedMatrix, Precision, padded
 from service.kernel.api.validation import check_never_drawn, check_row, check_state, check_work
 from service.kernel.native import library
 from service.kernel.native.buffers import CallBuffers, state_of
@@ -176,7 +177,7 @@ class NativeKernel:
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """A table of input products, or else an embedding and its scales."""
         architecture = network.architecture
-        gates = GATES[architecture.cell]
+        gates = GATE_BLOCKS[architecture.cell]
         size = 4 * self.vocabulary * gates * padded(architecture.hidden)
         weight, bias = network.recurrent.weight_ih_l0, network.recurrent.bias_ih_l0
         assert isinstance(weight, Tensor)
@@ -188,7 +189,7 @@ class NativeKernel:
     def _layer(
         self, network: LanguageModel, layer: int, table: Tensor | None
     ) -> library.LayerDescription:
-        gates = GATES[network.architecture.cell]
+        gates = GATE_BLOCKS[network.architecture.cell]
         input_weight, hidden_weight, input_bias, hidden_bias = (
             packing.gate_blocks(getattr(network.recurrent, f"{name}_l{layer}"), gates)
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

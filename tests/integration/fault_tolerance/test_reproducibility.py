@@ -1,8 +1,6 @@
 """Runs that give the same weights again, whatever the clock says."""
 
 import ast
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from model.artifact import load_artifact
 from model.linear_ngrams import LinearNgrams
 from tests.architecture.sources import modules_in, outside_imports
 from tests.integration.fault_tolerance.test_crash_recovery import classifier_options
+from tests.support.training.forked import run_forked
 from tests.support.training.language_model_command import (
     EXACT,
     assert_one_line,
@@ -27,8 +26,8 @@ from training.trainers.linear_classifier import FEWEST_RUNS, STRENGTHS, extent_w
 
 def by_clock(leap: float, seed: int, *options: str) -> str:
     """Runs the command to its end under a made-up clock; what it tells."""
-    module = [sys.executable, "-m", "tests.support.training.skewed_clock", str(leap), str(seed)]
-    result = subprocess.run([*module, *options], capture_output=True, text=True, check=False)
+    module = "tests.support.training.skewed_clock"
+    result = run_forked(str(leap), str(seed), *options, module=module)
     assert result.returncode == 0, result.stderr
     return result.stderr
 

@@ -11,6 +11,7 @@ import pytest
 
 from model.artifact import load_artifact
 from tests.integration.fault_tolerance.test_disk_failures import arguments, run
+from tests.support.training.forked import ForkedCommand, run_forked
 from training.commands.cli import main
 from training.runs.directory import VALIDATION, read_log
 
@@ -18,10 +19,9 @@ COMMANDS = ["lm", "classifier"]
 ENDLESS = ["--patience", "0", "--evaluations", "10000"]
 
 
-def start(options: list[str], out: Path, *before: str) -> subprocess.Popen[str]:
+def start(options: list[str], out: Path) -> ForkedCommand:
     """The command as a process, whose standard error can be read."""
-    command = [*before, sys.executable, "-m", "training", *options, "--out", str(out)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    return ForkedCommand(*options, "--out", str(out))
 
 
 def wait_for(found: Callable[[], bool]) -> None:
@@ -75,8 +75,9 @@ def test_a_closed_terminal_saves_the_run(tmp_path: Path, command: str) -> None:
 
 def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
     """As `nohup` has it; SIGTERM still ends the run."""
-    ignoring = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"]
-    process = start(endless("lm", tmp_path), tmp_path / "m", *ignoring)
+    ignoring = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-m", "training"]
+    options = [*endless("lm", tmp_path), "--out", str(tmp_path / "m")]
+    process = subprocess.Popen([*ignoring, *options], stderr=subprocess.PIPE, text=True)
     wait_for(lambda: evaluations(tmp_path) > 0)
     process.send_signal(signal.SIGHUP)
     before = evaluations(tmp_path)
@@ -102,8 +103,9 @@ def test_after_the_last_step_the_run_is_kept(tmp_path: Path, command: str, name:
     module = {"lm": "language_model_checkpoints", "classifier": "classifier_checkpoints"}[command]
     code = WHILE_CONCLUDING.format(module=module, name=name)
     out = ["--out", str(tmp_path / "m")]
-    process = [sys.executable, "-c", code, *arguments(command, tmp_path), *out]
-    result = subprocess.run(process, capture_output=True, text=True, check=False)
+    program = tmp_path / "program.py"
+    program.write_text(code)
+    result = run_forked(*arguments(command, tmp_path), *out, module=str(program))
     assert result.returncode == 128 + getattr(signal, name), result.stderr
     assert "the last checkpoint is kept; continue with --resume" in result.stderr
     assert "Traceback" not in result.stderr
@@ -115,7 +117,6 @@ def test_after_the_last_step_the_run_is_kept(tmp_path: Path, command: str, name:
 def test_a_run_that_nobody_reads_goes_on(tmp_path: Path, command: str) -> None:
     """Its standard error is a pipe whose reader has gone."""
     process = start(arguments(command, tmp_path), tmp_path / "m")
-    assert process.stderr is not None
     process.stderr.close()
     assert process.wait(timeout=600) == 0
     load_artifact(tmp_path / "m")

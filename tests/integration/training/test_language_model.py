@@ -19,9 +19,9 @@ from tests.support.training.language_model_command import (
     SMALL,
     assert_one_line,
     assert_same_weights,
-    command,
     corpus_options,
     run,
+    start,
     wait_for_log,
     weights,
 )
@@ -98,7 +98,7 @@ def test_a_killed_run_ends_as_the_unbroken_one(corpus: list[str], tmp_path: Path
     assert main(["lm", *options, "--out", str(unbroken)]) == 0
 
     often = [*options, "--checkpoint-seconds", "0.001", "--out", str(broken)]
-    child = subprocess.Popen(command(*often), stderr=subprocess.DEVNULL)
+    child = start(*often)
     wait_for_log(tmp_path / "broken.run" / "log.jsonl", events=5)
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
@@ -118,9 +118,7 @@ def test_a_signal_saves_the_run_and_tells_how_to_go_on(
     """Though no regular checkpoint was due for an hour."""
     out = tmp_path / "model"
     options = [*corpus, "--steps", "100000", "--checkpoint-seconds", "3600", "--out", str(out)]
-    child = subprocess.Popen(
-        command(*options, "--evaluations", "10000"), stderr=subprocess.PIPE, text=True
-    )
+    child = start(*options, "--evaluations", "10000")
     wait_for_log(tmp_path / "model.run" / "log.jsonl", events=2)
     child.send_signal(number)
     _, told = child.communicate(timeout=30)

@@ -1,6 +1,5 @@
 """The lm command: what it refuses, and what survives when a run cannot go on."""
 
-import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,9 +9,9 @@ import pytest
 from tests.support.training.language_model_command import (
     EXACT,
     assert_one_line,
-    command,
     corpus_options,
     run,
+    start,
     wait_for_log,
 )
 from tests.support.training.synthetic_corpus import text
@@ -133,7 +132,7 @@ def test_resuming_with_other_data_or_options_is_refused(
     """It would not be the very same run. The message says what differs."""
     out = str(tmp_path / "m")
     endless = [*corpus, "--steps", "100000", "--evaluations", "10000", "--out", out]
-    child = subprocess.Popen(command(*endless), stderr=subprocess.DEVNULL)
+    child = start(*endless)
     wait_for_log(tmp_path / "m.run" / "log.jsonl", events=1)
     child.terminate()
     child.wait(timeout=30)
@@ -160,14 +159,9 @@ def test_a_damaged_checkpoint_is_refused(
     assert_one_line(capfd.readouterr().err, "checkpoint.safetensors: damaged")
 
 
-def small_files_only() -> None:
-    """A disk on which only a few kilobytes are left."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
-
-
 def test_a_full_disk_is_told_before_training(corpus: list[str], tmp_path: Path) -> None:
     """Not after an hour of it."""
-    result = run(*corpus, "--steps", "50", "--out", str(tmp_path / "m"), limit=small_files_only)
+    result = run(*corpus, "--steps", "50", "--out", str(tmp_path / "m"), max_file_bytes=6000)
     assert result.returncode == 2
     assert "checkpoint.safetensors: cannot be written: File too large" in result.stderr
     assert "Traceback" not in result.stderr

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model.artifact import load_artifact
-from model.errors import CONTROL, ArtifactError
+from model.errors import CONTROL_CHARACTERS, ArtifactError
 from service.engine.api.errors import EngineError
 from service.engine.api.tasks import Classify, Failed, Generate, NextWord, Task
 from service.engine.runners.engine import EngineOptions
@@ -152,7 +152,7 @@ def try_it(directory: Path) -> str:
     try:
         artifact = load_artifact(directory)
     except ArtifactError as error:
-        if CONTROL.search(str(error)):
+        if CONTROL_CHARACTERS.search(str(error)):
             raise AssertionError(str(error)) from error
         return "refused"
     with desk({"m": artifact}, OPTIONS) as opened:

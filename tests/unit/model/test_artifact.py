@@ -1,4 +1,4 @@
-"""The artifact: it comes back as saved, is replaced whole, and any damage is refused by name."""
+"""Artifacts: saving and loading, atomic replacement, and errors that name the damaged file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ADAPTIVE = {"cutoffs": (3, 5), "division": 2}
 
 
 def language_model(cell: str = "lstm", *, tied: bool = True, **more: Any) -> LanguageModel:
-    """A tiny language model over the test's words."""
+    """A small language model with the vocabulary of the tests."""
     return LanguageModel(
         LanguageModelArchitecture(
             cell=cell,  # type: ignore[arg-type]
@@ -47,7 +47,7 @@ def language_model(cell: str = "lstm", *, tied: bool = True, **more: Any) -> Lan
 
 
 def classifier() -> Classifier:
-    """A tiny classifier of two labels over the test's words."""
+    """A small classifier of two labels with the vocabulary of the tests."""
     return Classifier(
         ClassifierArchitecture(
             cell="gru", vocabulary=TOKENIZER.size, embedding=6, hidden=4, layers=1, mlp=5, labels=2
@@ -56,21 +56,21 @@ def classifier() -> Classifier:
 
 
 def one_number(tensor: torch.Tensor, value: float) -> torch.Tensor:
-    """The tensor with another number in the middle."""
+    """The tensor with another value in the middle."""
     changed = tensor.clone()
     changed[len(changed) // 2] = value
     return changed
 
 
 def save(directory: Path, network: LanguageModel | Classifier, **more: Any) -> None:
-    """Saves with what every artifact needs."""
+    """Saves an artifact with the required arguments."""
     options: dict[str, Any] = {"name": "tiny", "provenance": {"data": "made up"}, "metrics": {}}
     save_artifact(directory, network=network, tokenizer=TOKENIZER, **(options | more))
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An artifact that tests copy and damage."""
+    """An artifact, which tests copy and change."""
     directory = tmp_path_factory.mktemp("saved") / "tiny"
     save(directory, language_model())
     return directory
@@ -85,7 +85,7 @@ def copy(saved: Path, target: Path) -> Path:
 
 
 def change_manifest(directory: Path, **values: object) -> None:
-    """Overwrites top-level fields of the manifest and makes all digests right again."""
+    """Overwrites top-level fields of the manifest and updates all digests."""
     path = directory / "manifest.json"
     manifest = json.loads(path.read_text()) | values
     del manifest["sha256"]
@@ -95,13 +95,13 @@ def change_manifest(directory: Path, **values: object) -> None:
 
 
 def digests_of(directory: Path) -> dict[str, str]:
-    """The digests that the manifest should hold."""
+    """The digests of the artifact's files."""
     names = ("tokenizer.json", "weights.safetensors")
     return {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in names}
 
 
 def names_of(tensors: dict[str, Tensor]) -> list[str]:
-    """Names in order, for messages."""
+    """The sorted names of the tensors."""
     return sorted(tensors)
 
 
@@ -110,7 +110,7 @@ def names_of(tensors: dict[str, Tensor]) -> list[str]:
 @pytest.mark.parametrize(
     "softmax", [{}, ADAPTIVE, ADAPTIVE | {"division": 1}], ids=["full", "adaptive", "as wide"]
 )
-def test_a_language_model_comes_back(
+def test_a_language_model_round_trips(
     cell: str, tied: bool, softmax: dict[str, Any], tmp_path: Path
 ) -> None:
     """Weights, architecture, tying, tokenizer and manifest survive saving and loading."""
@@ -129,8 +129,8 @@ def test_a_language_model_comes_back(
     assert not loaded.network.training
 
 
-def test_a_classifier_comes_back(tmp_path: Path) -> None:
-    """Labels in order and the calibration survive, and so do the logits."""
+def test_a_classifier_round_trips(tmp_path: Path) -> None:
+    """Labels, calibration and logits survive saving and loading."""
     network = classifier().eval()
     calibration = Calibration(1.7)
     save(tmp_path / "c", network, labels=["yes", "no"], calibration=calibration)
@@ -142,8 +142,8 @@ def test_a_classifier_comes_back(tmp_path: Path) -> None:
     assert torch.equal(loaded.network(tokens_TB, lengths_B), network(tokens_TB, lengths_B))
 
 
-def test_half_as_large_is_nearly_the_same(tmp_path: Path) -> None:
-    """float16 on the disk, float32 in memory, each number to three digits; tied weights once."""
+def test_float16_weights_are_nearly_the_same(tmp_path: Path) -> None:
+    """float16 weights load as float32 with three digits; tied weights are stored once."""
     network = language_model()
     save(tmp_path / "whole", network)
     save(tmp_path / "half", network, half=True)
@@ -158,15 +158,15 @@ def test_half_as_large_is_nearly_the_same(tmp_path: Path) -> None:
 
 
 def test_tied_weights_are_stored_once(saved: Path) -> None:
-    """The output layer of a tied model is not in the file a second time; names are torch's own."""
+    """The file has no tensor for the output layer of a tied model, and torch's names."""
     names = names_of(safetensors.torch.load_file(saved / "weights.safetensors"))
     assert "embedding.weight" in names
     assert "output.weight" not in names
     assert {"recurrent.weight_ih_l0", "recurrent.weight_hh_l1"} <= set(names)
 
 
-def test_the_card_tells_what_the_manifest_holds(tmp_path: Path) -> None:
-    """The model card is made from the manifest: name, metrics, data and description."""
+def test_the_card_contains_the_manifest(tmp_path: Path) -> None:
+    """The model card has the name, metrics, data and description of the manifest."""
     provenance = {"description": "Knows about keys.", "data": {"file": "keys | doors"}}
     save(tmp_path / "m", language_model(), provenance=provenance, metrics={"perplexity": 42.42})
     card = (tmp_path / "m" / "README.md").read_text()
@@ -174,8 +174,8 @@ def test_the_card_tells_what_the_manifest_holds(tmp_path: Path) -> None:
         assert expected in card
 
 
-def test_the_card_is_readable_whatever_the_number_of_files(tmp_path: Path) -> None:
-    """A few files are listed by name and size; of many, only the first, the last and the count."""
+def test_the_card_shortens_long_lists_of_files(tmp_path: Path) -> None:
+    """A few files are listed by name and size, many by their count, the first and the last."""
     files = [{"name": f"{number}.txt", "bytes": 1000 + number, "sha256": ""} for number in range(9)]
     save(
         tmp_path / "m", language_model(), provenance={"data": {"train": files, "valid": files[:2]}}
@@ -185,8 +185,8 @@ def test_the_card_is_readable_whatever_the_number_of_files(tmp_path: Path) -> No
     assert "| valid | 0.txt (1,000 bytes), 1.txt (1,001 bytes) |" in card
 
 
-def test_others_may_read_what_was_saved(tmp_path: Path) -> None:
-    """An artifact made by one user can be served by another."""
+def test_other_users_may_read_an_artifact(tmp_path: Path) -> None:
+    """An artifact saved by one user can be served by another."""
     save(tmp_path / "m", language_model())
     for path in (tmp_path / "m").iterdir():
         assert path.stat().st_mode & 0o777 == 0o644
@@ -199,10 +199,10 @@ def test_others_may_read_what_was_saved(tmp_path: Path) -> None:
     damage=st.sampled_from(["flip", "cut", "grow", "zero"]),
     bit=st.integers(0, 7),
 )
-def test_any_damage_is_refused_by_name(
+def test_damage_is_refused(
     saved: Path, tmp_path: Path, name: str, where: float, damage: str, bit: int
 ) -> None:
-    """A flipped bit, a torn end, added or zeroed bytes are refused with the path of a file.
+    """A flipped bit, a truncated file, added or zeroed bytes raise an error with the file's path.
 
     Only where a manifest still says the very same (its spacing changed) may it be loaded.
     """
@@ -231,7 +231,7 @@ def test_any_damage_is_refused_by_name(
 
 @pytest.mark.parametrize("name", DATA_FILES)
 def test_a_missing_file_is_named(saved: Path, tmp_path: Path, name: str) -> None:
-    """Without one of its files an artifact is refused, and the message says which."""
+    """An artifact without one of its files is refused with the path of that file."""
     directory = copy(saved, tmp_path / "m")
     (directory / name).unlink()
     with pytest.raises(ArtifactError, match=name.replace(".", r"\.")):
@@ -241,7 +241,7 @@ def test_a_missing_file_is_named(saved: Path, tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"format_version": 2}, "format_version: this program reads version 1, not 2"),
+        ({"format_version": 2}, "format_version: this version reads 1, got 2"),
         ({"name": "../up"}, "name: expected letters"),
         ({"name": 3}, "name: expected text"),
         ({"kind": "painter"}, "kind: expected one of"),
@@ -250,7 +250,7 @@ def test_a_missing_file_is_named(saved: Path, tmp_path: Path, name: str) -> None
         ({"calibration": {"temperature": 0}}, "calibration.temperature: expected more than 0"),
         ({"metrics": {"perplexity": "low"}}, "metrics.perplexity: expected a number"),
         ({"files": {"weights.safetensors": "ab"}}, "expected 64 hexadecimal digits"),
-        ({"files": {}}, "holds no digest"),
+        ({"files": {}}, "has no digest"),
         ({"architecture": {"cell": "lstm"}}, "architecture.vocabulary: missing"),
         ({"architecture": []}, "architecture: expected an object"),
     ],
@@ -258,7 +258,7 @@ def test_a_missing_file_is_named(saved: Path, tmp_path: Path, name: str) -> None
 def test_a_wrong_manifest_is_refused(
     saved: Path, tmp_path: Path, values: dict[str, object], message: str
 ) -> None:
-    """Each field is checked, and the message names it and what was expected."""
+    """Every field is checked; the message names the field and the expected value."""
     directory = copy(saved, tmp_path / "m")
     change_manifest(directory, **values)
     with pytest.raises(ArtifactError, match=message):
@@ -273,21 +273,21 @@ def test_a_wrong_manifest_is_refused(
         ("hidden", True, "architecture.hidden: expected a whole number"),
         ("layers", 1, "does not belong to the architecture"),
         ("layers", 3, "is missing"),
-        ("vocabulary", 99, "the architecture says vocabulary 99"),
+        ("vocabulary", 99, "expected 99 as in the architecture"),
         ("tied", False, "output.weight is missing"),
         ("tied", 1, "architecture.tied: expected true or false"),
         ("cell", "transformer", "architecture.cell: expected one of"),
-        ("projection", 5, "architecture.tied: the output layer reads 5"),
+        ("projection", 5, "architecture.tied: the output layer has width 5"),
         ("heads", 8, "architecture.heads: not a field"),
         ("cutoffs", [3, 99], "architecture.cutoffs: expected rising numbers"),
         ("cutoffs", "3", "architecture.cutoffs: expected a list of whole numbers"),
-        ("division", 4, "architecture.division: belongs to cutoffs"),
+        ("division", 4, "architecture.division: requires cutoffs"),
     ],
 )
 def test_weights_must_fit_the_architecture(
     saved: Path, tmp_path: Path, field: str, value: object, message: str
 ) -> None:
-    """An architecture that the weights do not have is refused before memory is taken for it."""
+    """An architecture that does not fit the weights is refused before memory is allocated."""
     directory = copy(saved, tmp_path / "m")
     architecture = json.loads((directory / "manifest.json").read_text())["architecture"]
     change_manifest(directory, architecture=architecture | {field: value})
@@ -304,10 +304,10 @@ def test_weights_must_fit_the_architecture(
         (lambda tensor: one_number(tensor, float("-inf")), "not finite"),
     ],
 )
-def test_numbers_that_cannot_be_weights_are_refused(
+def test_invalid_weights_are_refused(
     saved: Path, tmp_path: Path, change: Any, message: str
 ) -> None:
-    """Weights of another type, or not finite, are refused although every digest is right."""
+    """Weights of another type or with infinite values are refused, with valid digests."""
     directory = copy(saved, tmp_path / "m")
     tensors = safetensors.torch.load_file(directory / "weights.safetensors")
     tensors["output.bias"] = change(tensors["output.bias"])
@@ -318,7 +318,7 @@ def test_numbers_that_cannot_be_weights_are_refused(
 
 
 def test_an_edited_manifest_is_refused(saved: Path, tmp_path: Path) -> None:
-    """A manifest whose numbers were changed by hand or by a bad disk is told from the real one."""
+    """A manifest with a changed number is refused by its digest."""
     directory = copy(saved, tmp_path / "m")
     text = (directory / "manifest.json").read_text()
     (directory / "manifest.json").write_text(text.replace("made up", "made down"))
@@ -327,7 +327,7 @@ def test_an_edited_manifest_is_refused(saved: Path, tmp_path: Path) -> None:
 
 
 def test_saving_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    """A second save replaces the first, and no draft stays beside it."""
+    """A second save replaces the first and leaves no temporary directory."""
     for version in ("1", "2"):
         save(tmp_path / "m", language_model(), version=version)
     assert load_artifact(tmp_path / "m").manifest.version == "2"
@@ -335,7 +335,7 @@ def test_saving_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_failed_save_keeps_the_old_artifact(tmp_path: Path) -> None:
-    """When saving fails midway, what was there still loads and nothing is left beside it."""
+    """If saving fails, the earlier artifact still loads and no temporary directory is left."""
     save(tmp_path / "m", language_model())
     with pytest.raises(ValueError, match="JSON compliant"):
         save(tmp_path / "m", language_model(), metrics={"perplexity": float("nan")})
@@ -343,8 +343,8 @@ def test_a_failed_save_keeps_the_old_artifact(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
-def test_a_directory_with_other_things_is_not_replaced(tmp_path: Path) -> None:
-    """Saving over somebody's own files is refused and touches nothing."""
+def test_a_directory_with_other_files_is_not_replaced(tmp_path: Path) -> None:
+    """Saving into a directory with other files is refused and changes nothing."""
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "thesis.tex").write_text("precious")
     with pytest.raises(ArtifactError, match=r"holds thesis\.tex"):
@@ -352,19 +352,19 @@ def test_a_directory_with_other_things_is_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "m" / "thesis.tex").read_text() == "precious"
 
 
-def save_for_ever(directory: Path) -> None:
-    """Saves again and again until killed."""
+def save_repeatedly(directory: Path) -> None:
+    """Saves artifacts until the process is killed."""
     while True:
         save(directory, language_model())
 
 
-def test_a_killed_save_leaves_a_whole_artifact(tmp_path: Path) -> None:
-    """Killed at any moment while replacing, saving leaves an artifact that loads."""
+def test_a_killed_save_leaves_a_valid_artifact(tmp_path: Path) -> None:
+    """A process killed while it replaces an artifact leaves one that loads."""
     directory = tmp_path / "m"
     save(directory, language_model())
     for moment in range(4):
         process = multiprocessing.get_context("fork").Process(
-            target=save_for_ever, args=(directory,)
+            target=save_repeatedly, args=(directory,)
         )
         process.start()
         time.sleep(0.05 + 0.013 * moment)

@@ -1,4 +1,4 @@
-"""An artifact from a stranger: whatever stands in its files, it is refused with one line."""
+"""Untrusted artifacts: every invalid file is refused with a message of one line."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from model.artifact import LARGEST_WEIGHT, ArtifactError, load_artifact
-from model.errors import LONGEST_REASON
+from model.artifact import MAX_WEIGHT, ArtifactError, load_artifact
+from model.errors import MAX_REASON_LENGTH
 from model.networks import LanguageModel
 from tests.support.repository import ROOT
 from tests.unit.model.test_artifact import (
@@ -38,7 +38,7 @@ for _ in range(200):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A language model that tests copy and damage."""
+    """A language model, which tests copy and change."""
     directory = tmp_path_factory.mktemp("saved") / "tiny"
     save(directory, language_model())
     return directory
@@ -46,21 +46,21 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def saved_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same of a classifier."""
+    """A classifier, which tests copy and change."""
     directory = tmp_path_factory.mktemp("saved") / "labels"
     save(directory, classifier(), labels=["yes", "no"])
     return directory
 
 
 def change_weights(directory: Path, change: Callable[[bytes], bytes]) -> None:
-    """Rewrites the weights file and makes all digests right again."""
+    """Rewrites the weights file and updates all digests."""
     path = directory / "weights.safetensors"
     path.write_bytes(change(path.read_bytes()))
     change_manifest(directory, files=digests_of(directory))
 
 
 def with_header(header: Any) -> Callable[[bytes], bytes]:
-    """Puts another header before the same numbers."""
+    """Replaces the header of the weights file."""
 
     def change(raw: bytes) -> bytes:
         (length,) = struct.unpack_from("<Q", raw)
@@ -82,7 +82,7 @@ def with_header(header: Any) -> Callable[[bytes], bytes]:
         ({"metrics": dict.fromkeys(map(str, range(1001)), 1)}, "metrics: expected at most 1000"),
         ({"provenance": {"data": DEEP}}, "levels"),
         ({"provenance": {"data": {"bytes": HUGE}}}, "provenance.data.bytes: the number is too"),
-        ({"provenance": {"note": "\udfff"}}, "provenance.note: holds half"),
+        ({"provenance": {"note": "\udfff"}}, "provenance.note: has half"),
         ({"more": DEEP}, "levels"),
         ({"format_version": True}, "format_version"),
         ({"format_version": 1.0}, "format_version"),
@@ -96,13 +96,13 @@ def with_header(header: Any) -> Callable[[bytes], bytes]:
 def test_a_manifest_beyond_its_bounds_is_refused(
     saved: Path, tmp_path: Path, values: dict[str, Any], message: str
 ) -> None:
-    """Numbers, names, depth and counts are bounded; the message is one short line."""
+    """Numbers, names, nesting and counts are bounded; the message is one short line."""
     directory = copy(saved, tmp_path / "m")
     change_manifest(directory, **values)
     with pytest.raises(ArtifactError, match=message) as refused:
         load_artifact(directory)
     assert refused.value.path == directory / "manifest.json"
-    assert len(refused.value.reason) <= LONGEST_REASON + 100
+    assert len(refused.value.reason) <= MAX_REASON_LENGTH + 100
     assert str(refused.value).isprintable()
 
 
@@ -145,7 +145,7 @@ def test_a_manifest_beyond_its_bounds_is_refused(
 def test_labels_and_calibration_are_bounded(
     saved_classifier: Path, tmp_path: Path, values: dict[str, Any], message: str
 ) -> None:
-    """What a classifier answers with cannot break an answer or a terminal."""
+    """Labels have no control characters and a bounded length; coefficients are bounded."""
     directory = copy(saved_classifier, tmp_path / "m")
     change_manifest(directory, **values)
     with pytest.raises(ArtifactError, match=message):
@@ -173,10 +173,10 @@ def test_labels_and_calibration_are_bounded(
         ("more\nINFO x", 1),
     ],
 )
-def test_a_network_that_the_weights_do_not_have_is_not_built(
+def test_sizes_are_bounded_before_a_network_is_built(
     saved: Path, tmp_path: Path, field: str, value: object
 ) -> None:
-    """Sizes are bounded before anything is built, whatever the field."""
+    """A size out of range is refused before memory is allocated."""
     directory = copy(saved, tmp_path / "m")
     architecture = json.loads((directory / "manifest.json").read_text())["architecture"]
     change_manifest(directory, architecture=architecture | {field: value})
@@ -185,8 +185,8 @@ def test_a_network_that_the_weights_do_not_have_is_not_built(
     assert str(refused.value).isprintable()
 
 
-def test_a_network_of_all_layers_is_refused_at_once(saved: Path, tmp_path: Path) -> None:
-    """The largest architecture there can be costs shapes alone, no memory and little time."""
+def test_the_largest_architecture_is_refused_fast(saved: Path, tmp_path: Path) -> None:
+    """The largest architecture is built without memory and refused within seconds."""
     directory = copy(saved, tmp_path / "m")
     architecture = json.loads((directory / "manifest.json").read_text())["architecture"]
     largest = {"layers": 64, "hidden": 2**24, "embedding": 2**24, "projection": 2**24}
@@ -224,37 +224,35 @@ def test_a_network_of_all_layers_is_refused_at_once(saved: Path, tmp_path: Path)
         with_header(lambda own: dict.fromkeys(own, own["output.bias"])),
     ],
 )
-def test_a_weights_file_that_is_none_is_refused(
+def test_an_invalid_weights_file_is_refused(
     saved: Path, tmp_path: Path, change: Callable[[bytes], bytes]
 ) -> None:
-    """A header of another size, type, shape or place, although every digest is right."""
+    """A header with another size, type, shape or offset is refused, with valid digests."""
     directory = copy(saved, tmp_path / "m")
     change_weights(directory, change)
     with pytest.raises(ArtifactError, match=r"weights\.safetensors: "):
         load_artifact(directory)
 
 
-@pytest.mark.parametrize("number", [LARGEST_WEIGHT * 1.01, -3.4e38, 3.4e38])
-def test_weights_that_no_training_gives_are_refused(
-    saved: Path, tmp_path: Path, number: float
-) -> None:
-    """Sums of such numbers would leave float32."""
+@pytest.mark.parametrize("number", [MAX_WEIGHT * 1.01, -3.4e38, 3.4e38])
+def test_too_large_weights_are_refused(saved: Path, tmp_path: Path, number: float) -> None:
+    """Weights whose sums of products would overflow float32 are refused."""
     directory = copy(saved, tmp_path / "m")
     path = directory / "weights.safetensors"
     tensors = safetensors.torch.load_file(path)
     tensors["output.bias"][3] = number
     safetensors.torch.save_file(tensors, path)
     change_manifest(directory, files=digests_of(directory))
-    with pytest.raises(ArtifactError, match=r"tensor output\.bias holds numbers beyond 65504"):
+    with pytest.raises(ArtifactError, match=r"tensor output\.bias has values beyond 65504"):
         load_artifact(directory)
 
 
 @pytest.mark.parametrize("name", DATA_FILES)
 @pytest.mark.parametrize("kind", ["fifo", "directory", "socket", "symlink", "dangling", "loop"])
-def test_what_is_no_file_is_refused(
+def test_irregular_files_are_refused(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
 ) -> None:
-    """Nothing is waited for, nothing outside of the directory is read."""
+    """FIFOs, sockets, directories and symbolic links are refused without blocking."""
     directory = copy(saved, tmp_path / "m")
     path = directory / name
     path.unlink()
@@ -274,7 +272,7 @@ def test_what_is_no_file_is_refused(
 
 
 @pytest.mark.parametrize("name", DATA_FILES)
-def test_a_file_of_any_size_is_not_read(saved: Path, tmp_path: Path, name: str) -> None:
+def test_a_too_large_file_is_not_read(saved: Path, tmp_path: Path, name: str) -> None:
     """A file of a terabyte (sparse) is refused by its size."""
     directory = copy(saved, tmp_path / "m")
     with (directory / name).open("r+b") as file:
@@ -285,7 +283,7 @@ def test_a_file_of_any_size_is_not_read(saved: Path, tmp_path: Path, name: str) 
 
 @pytest.fixture
 def not_root() -> Iterator[None]:
-    """Root may read everything, so it becomes another user for a while."""
+    """Changes the effective user, since root may read every file."""
     if os.geteuid() != 0:
         yield
         return
@@ -295,10 +293,10 @@ def not_root() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", DATA_FILES)
-def test_a_file_that_may_not_be_read_is_named(
+def test_an_unreadable_file_is_named(
     saved: Path, tmp_path: Path, name: str, request: pytest.FixtureRequest
 ) -> None:
-    """The message says what to look at."""
+    """The message names the file and its permissions."""
     directory = copy(saved, tmp_path / "m")
     (directory / name).chmod(0)
     request.getfixturevalue("not_root")
@@ -306,15 +304,15 @@ def test_a_file_that_may_not_be_read_is_named(
         load_artifact(directory)
 
 
-def test_weights_that_are_cut_later_do_no_harm(saved: Path, tmp_path: Path) -> None:
-    """A loaded model uses its own memory: what happens to the file then is nothing to it."""
+def test_weights_truncated_after_loading_have_no_effect(saved: Path, tmp_path: Path) -> None:
+    """A loaded model does not read the file again."""
     directory = copy(saved, tmp_path / "m")
     code = (
         "import sys, torch; from pathlib import Path\n"
         "from model.artifact import load_artifact\n"
         "directory = Path(sys.argv[1]); network = load_artifact(directory).network\n"
         "(directory / 'weights.safetensors').write_bytes(b'')\n"
-        "print(sum(float(one.sum()) for one in network.parameters()))\n"
+        "print(sum(float(parameter.sum()) for parameter in network.parameters()))\n"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code, str(directory)],
@@ -324,12 +322,14 @@ def test_weights_that_are_cut_later_do_no_harm(saved: Path, tmp_path: Path) -> N
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    expected = sum(float(one.sum()) for one in load_artifact(saved).network.parameters())
+    expected = sum(
+        float(parameter.sum()) for parameter in load_artifact(saved).network.parameters()
+    )
     assert float(ended.stdout) == pytest.approx(expected)
 
 
 def test_the_card_is_not_read(saved: Path, tmp_path: Path) -> None:
-    """README.md is for people: a FIFO in its place, or none at all, holds nothing up."""
+    """Loading does not open README.md: a FIFO in its place does not block."""
     directory = copy(saved, tmp_path / "m")
     (directory / "README.md").unlink()
     os.mkfifo(directory / "README.md")
@@ -337,11 +337,11 @@ def test_the_card_is_not_read(saved: Path, tmp_path: Path) -> None:
 
 
 def test_the_largest_weights_still_give_numbers(tmp_path: Path) -> None:
-    """With every weight at the bound a step gives finite logits."""
+    """With every weight at the bound the logits are finite."""
     network = language_model("gru")
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.fill_(LARGEST_WEIGHT)
+            parameter.fill_(MAX_WEIGHT)
     save(tmp_path / "m", network)
     loaded = load_artifact(tmp_path / "m").network
     assert isinstance(loaded, LanguageModel)

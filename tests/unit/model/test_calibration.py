@@ -1,4 +1,4 @@
-"""From logits to probabilities of answers, with out of scope as one of them."""
+"""Calibrated probabilities, with out of scope as an answer."""
 
 import math
 
@@ -20,17 +20,17 @@ LOGITS = arrays(np.float32, (4, 3), elements=st.floats(-80, 80, width=32))
 
 
 def manifest(calibration: Calibration | None) -> Manifest:
-    """Of a classifier of two labels."""
+    """A manifest of a classifier of two labels."""
     return Manifest(
         name="x", version="1", architecture=SHAPE, labels=("a", "b"), calibration=calibration
     )
 
 
 @given(LOGITS, st.floats(0.1, 9), st.floats(-5, 5), st.floats(-50, 50))
-def test_probabilities_sum_to_one_and_share_what_is_left(
+def test_probabilities_sum_to_one(
     logits_BC: np.ndarray, temperature: float, weight: float, bias: float
 ) -> None:
-    """Out of scope comes last; the labels keep their order and their ratios."""
+    """Probabilities sum to 1 with out of scope as the last; the labels keep their ratios."""
     plain_BC = log_probabilities(logits_BC, Calibration(temperature))
     beyond = OutOfScope("none", weight, bias)
     answers_BA = log_probabilities(logits_BC, Calibration(temperature, beyond))
@@ -41,19 +41,19 @@ def test_probabilities_sum_to_one_and_share_what_is_left(
     np.testing.assert_allclose(differences_BC, differences_BC[:, :1] + np.zeros(3), atol=1e-9)
 
 
-def test_out_of_scope_by_hand() -> None:
-    """Of three labels one has 6 times the others' weight, 3 : 1 against both together."""
+def test_the_probability_of_out_of_scope() -> None:
+    """Odds of 3 : 1 for the first of three labels give the expected probability."""
     logits_BC = np.log([[1.0, 6.0, 1.0]])
     assert confidence_log_odds(logits_BC)[0] == pytest.approx(math.log(3))
     calibration = Calibration(1.0, OutOfScope("none", weight=0.5, bias=1.0))
     outside = 1 / (1 + math.exp(-(1 - 0.5 * math.log(3))))
     inside = 1 - outside
-    found = np.exp(log_probabilities(logits_BC, calibration)[0])
-    np.testing.assert_allclose(found, [inside / 8, inside * 6 / 8, inside / 8, outside])
+    probabilities_A = np.exp(log_probabilities(logits_BC, calibration)[0])
+    np.testing.assert_allclose(probabilities_A, [inside / 8, inside * 6 / 8, inside / 8, outside])
 
 
-def test_the_manifest_keeps_it() -> None:
-    """What was written is read again; the answers are the labels and then out of scope."""
+def test_the_manifest_contains_the_calibration() -> None:
+    """A calibration survives writing and reading; the answers are the labels and out of scope."""
     calibration = Calibration(1.5, OutOfScope("none", 0.25, -2.0))
     read = Manifest.from_json(manifest(calibration).to_json())
     assert read.calibration == calibration
@@ -64,16 +64,16 @@ def test_the_manifest_keeps_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ('"weight": 0.25', '"weight": "much"', r"calibration\.out_of_scope\.weight: expected a nu"),
         ('"label": "none"', '"label": 7', "label: expected text, got 7"),
-        ('"label": "none"', '"label": "a"', "a label stands there twice"),
+        ('"label": "none"', '"label": "a"', "expected each label once"),
     ],
 )
-def test_a_manifest_that_makes_no_sense_is_refused(old: str, new: str, told: str) -> None:
-    """The field is named."""
+def test_an_invalid_calibration_is_refused(old: str, new: str, message: str) -> None:
+    """An invalid field of the calibration is named."""
     text = manifest(Calibration(1.5, OutOfScope("none", 0.25, -2.0))).to_json()
     assert old in text
-    with pytest.raises(ManifestError, match=told):
+    with pytest.raises(ManifestError, match=message):
         Manifest.from_json(text.replace(old, new))

@@ -1,4 +1,4 @@
-"""The step-by-step loop against torch's own modules, and the gradients that it lets through."""
+"""The inspection of time steps against torch's modules, and its gradients."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from model.architecture import CELLS, Cell, LanguageModelArchitecture
-from model.inspection import GATES, STEPS, inspect, run_steps
+from model.inspection import CELL_FUNCTIONS, GATE_NAMES, inspect, run_steps
 from model.networks import LanguageModel
-from model.recurrent import MODULES, layer_weights
+from model.recurrent import TORCH_MODULES, layer_weights
 from model.regularization import Regularization
 from model.state import State
 
 
 def network(cell: str, layers: int = 2) -> LanguageModel:
-    """Random weights in float64, a random first state and strong dropout among them."""
+    """A network in float64 with random weights, a random initial state and strong dropout."""
     torch.manual_seed(layers)
     architecture = LanguageModelArchitecture(
         cell=cell,  # type: ignore[arg-type]
@@ -34,29 +34,29 @@ def network(cell: str, layers: int = 2) -> LanguageModel:
 
 
 def torch_state(state: State) -> Tensor | tuple[Tensor, Tensor]:
-    """As torch's modules take it."""
+    """The state in the form of torch's modules."""
     return state.hidden_LBH if state.cell_LBH is None else (state.hidden_LBH, state.cell_LBH)
 
 
-def assert_exact(found: Tensor | None, expected: Tensor) -> None:
-    """To the rounding of float64."""
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+def assert_exact(actual: Tensor | None, expected: Tensor) -> None:
+    """Asserts equality up to the rounding of float64."""
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("layers", [1, 3])
 def test_states_are_those_of_torch_modules(cell: str, layers: int) -> None:
-    """In float64, at every step, and for the last step in every layer, hidden and cell."""
+    """Hidden states of all time steps and final states of all layers equal those of torch."""
     model = network(cell, layers)
-    reference = MODULES[cell](5, 7, layers).double()
+    reference = TORCH_MODULES[cell](5, 7, layers).double()
     reference.load_state_dict(model.recurrent.state_dict())
     tokens_TB, state = torch.randint(13, (9, 4)), model.initial_state(4)
-    found = inspect(model, tokens_TB, state)
+    steps_by_layer = inspect(model, tokens_TB, state)
     expected_TBH, last = reference(model.embedding(tokens_TB), torch_state(state))
     hidden_LBH, cell_LBH = last if cell == "lstm" else (last, None)
-    top_TBH = torch.stack([step.hidden_BH for step in found[-1]])
+    top_TBH = torch.stack([step.hidden_BH for step in steps_by_layer[-1]])
     assert_exact(top_TBH, expected_TBH)
-    for layer, steps in enumerate(found):
+    for layer, steps in enumerate(steps_by_layer):
         assert_exact(steps[-1].hidden_BH, hidden_LBH[layer])
         if cell_LBH is not None:
             assert_exact(steps[-1].cell_BH, cell_LBH[layer])
@@ -64,15 +64,15 @@ def test_states_are_those_of_torch_modules(cell: str, layers: int) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_cell_state_is_that_of_torch(cell: str) -> None:
-    """Also in the middle: torch gives it when it is stopped there."""
+    """The cell state of every time step equals that of torch run up to it."""
     model = network(cell)
     tokens_TB = torch.randint(13, (6, 2))
-    found = inspect(model, tokens_TB, model.initial_state(2))
+    steps_by_layer = inspect(model, tokens_TB, model.initial_state(2))
     model.eval()
     for steps in range(1, 7):
         _, state = model(tokens_TB[:steps], model.initial_state(2))
         for layer in range(2):
-            step = found[layer][steps - 1]
+            step = steps_by_layer[layer][steps - 1]
             torch.testing.assert_close(step.hidden_BH, state.hidden_LBH[layer])
             assert (step.cell_BH is None) == (state.cell_LBH is None)
             if step.cell_BH is not None and state.cell_LBH is not None:
@@ -81,11 +81,11 @@ def test_every_cell_state_is_that_of_torch(cell: str) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_gates_explain_the_states(cell: Cell) -> None:
-    """They lie between 0 and 1, and what a cell remembers lies where they say."""
+    """Gates lie between 0 and 1, and the states follow from them."""
     model = network(cell)
     steps = inspect(model, torch.randint(13, (9, 4)), model.initial_state(4))[0]
     for before, step in pairwise(steps):
-        assert tuple(step.gates) == GATES[cell]
+        assert tuple(step.gates) == GATE_NAMES[cell]
         for gate_BH in step.gates.values():
             assert gate_BH.shape == step.hidden_BH.shape
             assert ((gate_BH > 0) & (gate_BH < 1)).all()
@@ -100,7 +100,7 @@ def test_gates_explain_the_states(cell: Cell) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_reach_every_step(cell: str) -> None:
-    """The gradient with respect to a state in the middle is that of running on from that state."""
+    """The gradient with respect to a state is that of a run from that state."""
     model = network(cell, layers=1)
     tokens_TB = torch.randint(13, (9, 4))
     steps = inspect(model, tokens_TB, model.initial_state(4))[0]
@@ -108,7 +108,7 @@ def test_gradients_reach_every_step(cell: str) -> None:
     (found_BH,) = torch.autograd.grad(steps[-1].hidden_BH.sum(), middle.hidden_BH)
     hidden_BH = middle.hidden_BH.detach().requires_grad_()
     cell_1BH = None if middle.cell_BH is None else middle.cell_BH.detach().unsqueeze(0)
-    reference: Any = MODULES[cell](5, 7).double()
+    reference: Any = TORCH_MODULES[cell](5, 7).double()
     reference.load_state_dict(model.recurrent.state_dict())
     state = State(hidden_BH.unsqueeze(0), cell_1BH)
     out_TBH, _ = reference(model.embedding(tokens_TB[4:]), torch_state(state))
@@ -118,13 +118,13 @@ def test_gradients_reach_every_step(cell: str) -> None:
 
 
 def test_every_cell_can_be_inspected() -> None:
-    """A cell that is added without its step and its gates is noticed here."""
-    assert set(GATES) == set(STEPS) == set(get_args(Cell))
+    """Every cell has a function and names of its gates."""
+    assert set(GATE_NAMES) == set(CELL_FUNCTIONS) == set(get_args(Cell))
 
 
 def test_an_lstm_refuses_a_state_without_cell() -> None:
-    """As the fused layers do."""
+    """A state without cell states raises ValueError, as in the fused layers."""
     weights = layer_weights(network("lstm").recurrent, "lstm", 0)
     state = State(torch.zeros(1, 1, 7, dtype=torch.float64))
-    with pytest.raises(ValueError, match="LSTM needs a state with a cell"):
+    with pytest.raises(ValueError, match="expected an LSTM state with cell states"):
         run_steps(weights, torch.zeros(1, 1, 5, dtype=torch.float64), state)

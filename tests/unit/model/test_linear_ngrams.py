@@ -1,4 +1,4 @@
-"""The linear classifier over runs of tokens, against sums over dictionaries."""
+"""The linear n-gram classifier against sums over dictionaries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ documents = st.lists(
 
 
 def random_linear() -> LinearNgrams:
-    """All numbers random, importances positive."""
+    """A classifier with random weights and positive importances."""
     torch.manual_seed(1)
     linear = LinearNgrams(VOCABULARY, LONGEST, BUCKETS, LABELS)
     for parameter in linear.parameters():
@@ -29,7 +29,7 @@ def random_linear() -> LinearNgrams:
 
 
 def logits_of(linear: LinearNgrams, batch: list[list[int]]) -> torch.Tensor:
-    """(B, C), of documents padded with a token that means something elsewhere."""
+    """Logits (B, C) of documents padded with a token of the vocabulary."""
     tokens_TB = torch.full((max(map(len, batch)), len(batch)), 5)
     for row, document in enumerate(batch):
         tokens_TB[: len(document), row] = torch.tensor(document)
@@ -38,8 +38,8 @@ def logits_of(linear: LinearNgrams, batch: list[list[int]]) -> torch.Tensor:
 
 
 @given(documents)
-def test_logits_are_sums_over_what_a_document_has(batch: list[list[int]]) -> None:
-    """(1 + log count) times importance, scaled to length 1, times the weights, and the bias."""
+def test_logits_are_sums_over_the_features_of_a_document(batch: list[list[int]]) -> None:
+    """The features (1 + log count) x importance have unit length; logits are linear in them."""
     linear = random_linear()
     for row, document in zip(logits_of(linear, batch).tolist(), batch, strict=True):
         tokens_T1 = torch.tensor(document)[:, None]
@@ -59,8 +59,8 @@ def test_logits_are_sums_over_what_a_document_has(batch: list[list[int]]) -> Non
 
 
 @given(documents)
-def test_neighbors_change_no_bit(batch: list[list[int]]) -> None:
-    """A document's logits are the same alone as in a padded batch."""
+def test_other_rows_have_no_influence(batch: list[list[int]]) -> None:
+    """The logits of a document are equal alone and in a padded batch, to the last bit."""
     linear = random_linear()
     together_BC = logits_of(linear, batch)
     for row, document in enumerate(batch):

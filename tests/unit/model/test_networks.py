@@ -1,4 +1,4 @@
-"""The networks against torch's own modules, and what regularization and borders do to them."""
+"""The networks against torch's modules, regularization and document boundaries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from model.architecture import CELLS, POOLINGS, ClassifierArchitecture, LanguageModelArchitecture
 from model.networks import Classifier, LanguageModel
-from model.recurrent import MODULES
+from model.recurrent import TORCH_MODULES
 from model.regularization import Regularization
 from model.state import State
 
@@ -21,7 +21,7 @@ DEPTHS = (1, 2, 3)
 def language_model(
     cell: str, layers: int, regularization: Regularization | None = None, **more: Any
 ) -> LanguageModel:
-    """A small model with random weights, a random first state among them."""
+    """A small model with random weights and a random initial state."""
     torch.manual_seed(layers)
     shape = {"vocabulary": 23, "embedding": 10, "hidden": 12, **more}
     architecture = LanguageModelArchitecture(cell=cell, layers=layers, **shape)  # type: ignore[arg-type]
@@ -50,7 +50,7 @@ def classifier(cell: str, **more: Any) -> Classifier:
 
 
 def torch_state(network: LanguageModel | Classifier, batch: int) -> Tensor | tuple[Tensor, Tensor]:
-    """The learned first state as torch's modules take it."""
+    """The learned initial state in the form of torch's modules."""
     hidden = network.initial_hidden_L1H.repeat(1, batch, 1)
     if network.architecture.cell != "lstm":
         return hidden
@@ -61,9 +61,9 @@ def torch_state(network: LanguageModel | Classifier, batch: int) -> Tensor | tup
 @pytest.mark.parametrize("layers", DEPTHS)
 @pytest.mark.parametrize("shape", [{}, {"projection": 10, "tied": True}], ids=["plain", "tied"])
 def test_logits_equal_torch_modules(cell: str, layers: int, shape: dict[str, Any]) -> None:
-    """Every cell and depth gives what torch's module of all layers gives, with the same weights."""
+    """Logits of every cell and depth equal those of torch's module with the same weights."""
     network = language_model(cell, layers, **shape)
-    reference = MODULES[cell](10, 12, layers)
+    reference = TORCH_MODULES[cell](10, 12, layers)
     reference.load_state_dict(network.recurrent.state_dict())
     tokens_TB = torch.randint(23, (9, 4))
     logits_TBV, state = network(tokens_TB, network.initial_state(4))
@@ -76,8 +76,8 @@ def test_logits_equal_torch_modules(cell: str, layers: int, shape: dict[str, Any
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_state_carries_a_window_over(cell: str) -> None:
-    """Two windows with the state carried between them give what one long window gives."""
+def test_a_state_continues_a_window(cell: str) -> None:
+    """Two windows with a carried state give the logits of one long window."""
     network = language_model(cell, 2)
     tokens_TB = torch.randint(23, (10, 3))
     whole_TBV, end = network(tokens_TB, network.initial_state(3))
@@ -88,8 +88,8 @@ def test_state_carries_a_window_over(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_nothing_crosses_a_document_border(cell: str) -> None:
-    """From a start on, a row gives what it gives alone; other rows are untouched."""
+def test_no_state_crosses_a_document_boundary(cell: str) -> None:
+    """From a start on, a row gives the logits it has alone; other rows are not changed."""
     network = language_model(cell, 2)
     tokens_TB = torch.randint(23, (10, 3))
     starts_TB = torch.zeros(10, 3, dtype=torch.bool)
@@ -106,7 +106,7 @@ def test_nothing_crosses_a_document_border(cell: str) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_parameter_learns_under_regularization(cell: str) -> None:
-    """With every kind of dropout on, each parameter gets a gradient and moves, h0 included."""
+    """With every kind of dropout each parameter, h0 included, gets a gradient and changes."""
     drop = Regularization(input=0.2, hidden=0.2, output=0.2, weight=0.3, embedding=0.1)
     network = language_model(cell, 2, drop)
     before = {name: parameter.clone() for name, parameter in network.named_parameters()}
@@ -119,7 +119,7 @@ def test_every_parameter_learns_under_regularization(cell: str) -> None:
 
 
 def test_regularization_is_off_in_evaluation() -> None:
-    """In evaluation mode dropout does nothing; in training two passes differ."""
+    """Dropout has no effect in evaluation mode; in training mode two passes differ."""
     drop = Regularization(input=0.5, hidden=0.5, output=0.5, weight=0.5, embedding=0.5)
     network = language_model("lstm", 2, drop)
     tokens_TB = torch.randint(23, (9, 4))
@@ -132,7 +132,7 @@ def test_regularization_is_off_in_evaluation() -> None:
 
 
 def test_dropout_masks_are_locked_over_time() -> None:
-    """A feature dropped at one step is dropped at all, and a token type for the whole window."""
+    """A feature is dropped at all time steps, and a word type throughout the window."""
     network = language_model("gru", 1, Regularization(output=0.5))
     encoded = network.encode(torch.randint(23, (9, 4)), network.initial_state(4))
     dropped_TBH = encoded.dropped_TBH == 0
@@ -157,7 +157,7 @@ def test_lstm_begins_with_an_open_forget_gate() -> None:
 def test_classifier_encodes_as_torch_does(cell: str, bidirectional: bool) -> None:
     """The final hidden states are those of torch's module over packed sequences."""
     network = classifier(cell, bidirectional=bidirectional)
-    reference = MODULES[cell](10, 12, 2, bidirectional=bidirectional)
+    reference = TORCH_MODULES[cell](10, 12, 2, bidirectional=bidirectional)
     reference.load_state_dict(network.recurrent.state_dict())
     tokens_TB, lengths_B = torch.randint(23, (9, 3)), torch.tensor([9, 4, 1])
     packed = pack_padded_sequence(network.embedding(tokens_TB), lengths_B)
@@ -182,7 +182,7 @@ def test_padding_and_neighbors_have_no_influence(cell: str, pooling: str, ngrams
 
 
 def test_classifier_learns_under_regularization() -> None:
-    """With all its dropouts on, every parameter of a classifier gets a gradient."""
+    """With every kind of dropout each parameter of a classifier gets a gradient."""
     drop = Regularization(
         input=0.2, hidden=0.2, output=0.2, weight=0.2, word=0.2, ngram=0.2, mlp=0.2
     )
@@ -196,7 +196,7 @@ def test_classifier_learns_under_regularization() -> None:
 
 
 def test_an_lstm_refuses_a_state_without_cell() -> None:
-    """A state of the wrong kind is told apart instead of silently broadcast."""
+    """A state without cell states raises ValueError."""
     network = language_model("lstm", 1)
-    with pytest.raises(ValueError, match="LSTM needs a state with a cell"):
+    with pytest.raises(ValueError, match="expected an LSTM state with cell states"):
         network(torch.zeros(1, 1, dtype=torch.long), State(torch.zeros(1, 1, 12)))

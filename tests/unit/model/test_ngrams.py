@@ -1,4 +1,4 @@
-"""Runs of tokens: the same wherever they stand, at the edges other than inside, within bounds."""
+"""Hashed n-grams: independent of their position, distinct at the edges, and bounded."""
 
 import torch
 from hypothesis import given
@@ -10,14 +10,14 @@ MANY = 2**20  # buckets, so that runs that differ do not meet
 
 
 def buckets_of(tokens: list[int], longest: int, padding: int = 0) -> list[list[int]]:
-    """For each length, the buckets of one document."""
+    """The buckets of one document for each length."""
     tokens_T1 = torch.tensor([*tokens, *[0] * padding]).unsqueeze(1)
     found_NTB = ngram_buckets(tokens_T1, torch.tensor([len(tokens)]), longest, MANY)
     return [row[: len(tokens)] for row in found_NTB[:, :, 0].tolist()]
 
 
-def test_a_run_is_the_same_wherever_it_stands() -> None:
-    """Pairs end at their place, threes have it in the middle; edges are part of a run."""
+def test_an_ngram_has_the_same_bucket_at_any_position() -> None:
+    """Bigrams end at their position, trigrams have it in the middle, and edges belong to them."""
     pairs, threes = buckets_of([5, 6, 7, 5, 6, 7, 7], 3)
     assert pairs[1] == pairs[4]  # 5 6
     assert pairs[0] != pairs[3]  # edge 5, and 7 5
@@ -27,8 +27,8 @@ def test_a_run_is_the_same_wherever_it_stands() -> None:
 
 
 @given(st.lists(st.integers(0, 2**24 - 1), min_size=1, max_size=12), st.integers(2, 8))
-def test_padding_changes_nothing_and_bounds_hold(tokens: list[int], longest: int) -> None:
-    """Of each length as many buckets as were asked for, whatever stands behind the document."""
+def test_padding_has_no_influence_and_buckets_are_bounded(tokens: list[int], longest: int) -> None:
+    """Each length has its own range of buckets, whatever tokens follow the document."""
     alone = buckets_of(tokens, longest)
     assert alone == buckets_of(tokens, longest, padding=3)
     for index, row in enumerate(alone):
@@ -36,5 +36,5 @@ def test_padding_changes_nothing_and_bounds_hold(tokens: list[int], longest: int
 
 
 def test_the_hash_is_part_of_the_format() -> None:
-    """Trained vectors are found again by these very numbers."""
+    """The bucket numbers are constant, since trained vectors depend on them."""
     assert buckets_of([0, 1, 2], 3) == [[81590, 33018, 1033022], [1860137, 1852360, 1844578]]

@@ -1,4 +1,4 @@
-"""The output layers: the adaptive softmax against torch's own, whole, tied and looked up."""
+"""The output layers: the adaptive softmax against that of torch, tied weights, and errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHAPES = [
 
 
 def architecture(**more: Any) -> LanguageModelArchitecture:
-    """A small one whose output layer reads the projection."""
+    """A small architecture with a projection."""
     shape: dict[str, Any] = {"embedding": WIDTH, "hidden": 12, "layers": 1, "projection": WIDTH}
     return LanguageModelArchitecture(cell="gru", vocabulary=VOCABULARY, **(shape | more))
 
@@ -31,14 +31,14 @@ def architecture(**more: Any) -> LanguageModelArchitecture:
 def output(cutoffs: tuple[int, ...], division: int) -> AdaptiveOutput:
     """An adaptive output in float64 with large weights."""
     torch.manual_seed(0)
-    found = build_output(architecture(cutoffs=cutoffs, division=division)).double()
-    assert isinstance(found, AdaptiveOutput)
-    for parameter in found.parameters():
+    layer = build_output(architecture(cutoffs=cutoffs, division=division)).double()
+    assert isinstance(layer, AdaptiveOutput)
+    for parameter in layer.parameters():
         nn.init.normal_(parameter)
-    return found
+    return layer
 
 
-def torch_twin(own: AdaptiveOutput, cutoffs: tuple[int, ...], division: int) -> nn.Module:
+def torch_equivalent(own: AdaptiveOutput, cutoffs: tuple[int, ...], division: int) -> nn.Module:
     """torch.nn.AdaptiveLogSoftmaxWithLoss with the same weights; it has no biases in its tails.
 
     Its classes are our words below the first cutoff, [END], and the other words.
@@ -63,15 +63,15 @@ def torch_twin(own: AdaptiveOutput, cutoffs: tuple[int, ...], division: int) -> 
 
 
 def classes(cutoffs: tuple[int, ...]) -> Tensor:
-    """Our token ids in the order of the twin's classes."""
+    """The token ids in the order of torch's classes."""
     return torch.tensor([*range(cutoffs[0]), VOCABULARY - 1, *range(cutoffs[0], VOCABULARY - 1)])
 
 
 @pytest.mark.parametrize(("cutoffs", "division"), SHAPES)
 def test_log_probabilities_are_those_of_torch(cutoffs: tuple[int, ...], division: int) -> None:
-    """All of them and those of single tokens, in float64, with [END] in the head."""
+    """Log-probabilities of all and of single tokens equal those of torch in float64."""
     own = output(cutoffs, division)
-    twin = torch_twin(own, cutoffs, division)
+    twin = torch_equivalent(own, cutoffs, division)
     hidden_NH = torch.randn(30, WIDTH, dtype=torch.float64)
     found_NV = own(hidden_NH)
     expected_NV = twin.log_prob(hidden_NH)  # type: ignore[operator]
@@ -86,7 +86,7 @@ def test_log_probabilities_are_those_of_torch(cutoffs: tuple[int, ...], division
 
 @pytest.mark.parametrize(("cutoffs", "division"), SHAPES)
 def test_probabilities_sum_to_one_also_in_bfloat16(cutoffs: tuple[int, ...], division: int) -> None:
-    """Where torch's own module fails; sums of exponentials are float32 there."""
+    """Probabilities sum to 1 in bfloat16, where those of torch's module do not."""
     own = output(cutoffs, division).float()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found_NV = own(torch.randn(5, WIDTH))
@@ -95,10 +95,10 @@ def test_probabilities_sum_to_one_also_in_bfloat16(cutoffs: tuple[int, ...], div
 
 
 @pytest.mark.parametrize(("cutoffs", "division"), [((), None), ((7, 20), 2), ((7, 20), 1)])
-def test_an_untrained_output_can_begin_at_given_shares(
+def test_biases_can_be_initialized_from_frequencies(
     cutoffs: tuple[int, ...], division: int | None
 ) -> None:
-    """Of every word, in head and tails, as far as it reads nothing."""
+    """With an input of zeros each word of head and tails has its frequency as probability."""
     own = build_output(architecture(cutoffs=cutoffs, division=division))
     shares_V = torch.rand(VOCABULARY).softmax(0)
     own.init_bias_from_frequencies(shares_V)
@@ -108,7 +108,7 @@ def test_an_untrained_output_can_begin_at_given_shares(
 
 @pytest.mark.parametrize("division", [1, 4])
 def test_tied_weights_are_the_embeddings(division: int) -> None:
-    """The head's words always, the tails' where they are as wide; there is no second copy."""
+    """Words of the head and of equally wide tails share the embedding's weights."""
     network = LanguageModel(architecture(cutoffs=(7, 20), division=division, tied=True))
     network.requires_grad_(True)
     hidden_NH = torch.randn(4, WIDTH)
@@ -127,8 +127,8 @@ def test_tied_weights_are_the_embeddings(division: int) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"cutoffs": (5,)}, "division: belongs to cutoffs"),
-        ({"division": 4}, "division: belongs to cutoffs"),
+        ({"cutoffs": (5,)}, "division: requires cutoffs"),
+        ({"division": 4}, "division: requires cutoffs"),
         ({"cutoffs": (5,), "division": 0}, "division: expected a whole number"),
         ({"cutoffs": (5,), "division": True}, "division: expected a whole number"),
         ({"cutoffs": (0, 5), "division": 4}, "cutoffs: expected rising numbers from 1 to 38"),
@@ -139,7 +139,7 @@ def test_tied_weights_are_the_embeddings(division: int) -> None:
         ({"cutoffs": tuple(range(1, 18)), "division": 4}, "cutoffs: expected at most 16"),
     ],
 )
-def test_cutoffs_that_cannot_be_are_refused(fields: dict[str, Any], message: str) -> None:
-    """The message names the field and what was expected."""
+def test_invalid_cutoffs_are_refused(fields: dict[str, Any], message: str) -> None:
+    """The message names the field and the expected value."""
     with pytest.raises(ArchitectureError, match=message):
         architecture(**fields)

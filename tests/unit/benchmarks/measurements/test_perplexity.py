@@ -1,12 +1,17 @@
-"""Pieces of documents: every prediction counts once, and reading them gives the exact figure."""
+"""Perplexity over windows: every token is scored once, and the result equals that of torch."""
 
 import math
 
 import pytest
 import torch
 
-from benchmarks.commands.quantization import last_part, lost
-from benchmarks.measurements.perplexity import Perplexity, limited, perplexity, pieces_of
+from benchmarks.commands.quantization import last_part, percent_increase
+from benchmarks.measurements.perplexity import (
+    Perplexity,
+    measure_perplexity,
+    split_into_windows,
+    subsample,
+)
 from service.kernel.pytorch.kernel import TorchKernel
 from tests.support.service.reference import random_network
 
@@ -14,61 +19,64 @@ END = 29
 DOCUMENTS = [[3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5], [7], list(range(1, 28))]
 
 
-@pytest.mark.parametrize("piece", [1, 2, 5, 100])
-@pytest.mark.parametrize("run_in", [0, 3, 100])
-def test_every_token_is_counted_once(piece: int, run_in: int) -> None:
-    """The counted predictions of all pieces are the tokens of the documents, each with its end."""
-    pieces = pieces_of(DOCUMENTS, END, piece=piece, run_in=run_in)
-    counted = [list(one.feed[one.first + 1 :]) for one in pieces]
-    assert [token for part in counted for token in part] == [
+@pytest.mark.parametrize("window", [1, 2, 5, 100])
+@pytest.mark.parametrize("burn_in", [0, 3, 100])
+def test_every_token_is_scored_once(window: int, burn_in: int) -> None:
+    """The scored predictions of all windows are the tokens of the documents, each with [END]."""
+    windows = split_into_windows(DOCUMENTS, END, window=window, burn_in=burn_in)
+    scored = [list(item.feed[item.first + 1 :]) for item in windows]
+    assert [token for tokens in scored for token in tokens] == [
         token for document in DOCUMENTS for token in [*document, END]
     ]
-    assert [one.counted for one in pieces] == [len(part) for part in counted]
-    assert all(one.feed[0] == END for one in pieces)
+    assert [item.scored for item in windows] == [len(tokens) for tokens in scored]
+    assert all(item.feed[0] == END for item in windows)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 8])
 def test_whole_documents_give_the_exact_perplexity(rows: int) -> None:
-    """The same as torch's modules give, document after document, with any number of rows."""
+    """The perplexity equals that of torch's modules with any number of rows."""
     network = random_network("lstm", 2)
     kernel = TorchKernel(network, capacity=rows, end=END, never_drawn=())
-    found = perplexity(kernel, pieces_of(DOCUMENTS, END))
+    perplexity = measure_perplexity(kernel, split_into_windows(DOCUMENTS, END))
     nats = 0.0
     for document in DOCUMENTS:
-        whole = torch.tensor([END, *document, END])
+        tokens_T = torch.tensor([END, *document, END])
         with torch.no_grad():
-            logits, _ = network(whole[:-1].unsqueeze(1), network.initial_state(1))
-        nats += float(torch.nn.functional.cross_entropy(logits[:, 0], whole[1:], reduction="sum"))
-    assert found.tokens == sum(map(len, DOCUMENTS)) + 3
-    assert found.nats == pytest.approx(nats, rel=1e-5)
-    assert found.value == pytest.approx(math.exp(nats / found.tokens), rel=1e-5)
+            logits, _ = network(tokens_T[:-1].unsqueeze(1), network.initial_state(1))
+        loss = torch.nn.functional.cross_entropy(logits[:, 0], tokens_T[1:], reduction="sum")
+        nats += float(loss)
+    assert perplexity.tokens == sum(map(len, DOCUMENTS)) + 3
+    assert perplexity.nats == pytest.approx(nats, rel=1e-5)
+    assert perplexity.value == pytest.approx(math.exp(nats / perplexity.tokens), rel=1e-5)
 
 
-def test_a_run_in_longer_than_the_document_changes_nothing_but_the_first_state() -> None:
-    """Pieces with all that stands before them count as many tokens, at nearly the same price."""
+def test_a_burn_in_of_the_whole_document_gives_the_exact_perplexity() -> None:
+    """Windows with all earlier tokens as burn-in score the same tokens with the same loss."""
     network = random_network("gru", 1)
     kernel = TorchKernel(network, capacity=4, end=END, never_drawn=())
-    whole = perplexity(kernel, pieces_of(DOCUMENTS, END))
-    parts = perplexity(kernel, pieces_of(DOCUMENTS, END, piece=5, run_in=1000))
-    assert parts.tokens == whole.tokens
-    assert parts.nats == pytest.approx(whole.nats, rel=1e-5)
+    whole = measure_perplexity(kernel, split_into_windows(DOCUMENTS, END))
+    windows = split_into_windows(DOCUMENTS, END, window=5, burn_in=1000)
+    split = measure_perplexity(kernel, windows)
+    assert split.tokens == whole.tokens
+    assert split.nats == pytest.approx(whole.nats, rel=1e-5)
 
 
-def test_few_tokens_come_from_pieces_spread_over_the_whole() -> None:
-    """Half of the tokens: every second piece."""
-    pieces = pieces_of([list(range(1, 20))], END, piece=2)
-    assert limited(pieces, None) == pieces
-    assert limited(pieces, 10) == pieces[::2]
-    assert len(limited(pieces, 1)) == 1
+def test_a_subsample_has_evenly_spaced_windows() -> None:
+    """Half of the tokens are those of every second window."""
+    windows = split_into_windows([list(range(1, 20))], END, window=2)
+    assert subsample(windows, None) == windows
+    assert subsample(windows, 10) == windows[::2]
+    assert len(subsample(windows, 1)) == 1
 
 
 def test_the_last_part_begins_with_a_line() -> None:
-    """A tenth of the characters, from the next line on."""
+    """The last quarter of the characters begins after the next line break."""
     text = "".join(f"line {number}\n" for number in range(10))
     assert last_part(text, 1.0) == text
     assert last_part(text, 0.25) == "line 8\nline 9\n"
 
 
-def test_what_is_lost_is_told_in_per_cent() -> None:
-    """Perplexity 101 where 100 is exact: one per cent."""
-    assert lost(Perplexity(math.log(101), 1), Perplexity(math.log(100), 1)) == pytest.approx(1.0)
+def test_the_increase_is_in_per_cent() -> None:
+    """A perplexity of 101 exceeds one of 100 by one per cent."""
+    perplexity, reference = Perplexity(math.log(101), 1), Perplexity(math.log(100), 1)
+    assert percent_increase(perplexity, reference) == pytest.approx(1.0)

@@ -1,4 +1,4 @@
-"""The number of processors that cgroups grant, from made-up trees of ``/proc`` and ``/sys``."""
+"""The CPU quota of cgroups, from synthetic trees of ``/proc`` and ``/sys``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ HYBRID = "3:cpu:/jobs/a\n0::/system.slice/unroll.service\n"
 
 @pytest.fixture(autouse=True)
 def eight_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The affinity of the process holds eight processors, wherever the tests run."""
+    """The process has an affinity of eight CPUs."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
 
 
 def tree(root: Path, cgroup: str, files: dict[str, str]) -> Path:
-    """A system with these lines in /proc/self/cgroup and these files below /sys/fs/cgroup."""
+    """A system with the given /proc/self/cgroup and files in /sys/fs/cgroup."""
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/self/cgroup").write_text(cgroup)
     for name, text in files.items():
@@ -101,10 +101,10 @@ def version_1(directory: str, quota: int, period: int = 100_000) -> dict[str, st
     ],
 )
 def test_quota(tmp_path: Path, cgroup: str, files: dict[str, str], expected: int) -> None:
-    """The tightest quota on the way from this process's cgroup to the root bounds the affinity."""
+    """The smallest quota on the path from the process's cgroup to the root bounds the affinity."""
     assert granted_cpus(tree(tmp_path, cgroup, files)) == expected
 
 
 def test_without_cgroups(tmp_path: Path) -> None:
-    """Where there are no cgroups at all, the affinity counts."""
+    """Without cgroups the affinity counts."""
     assert granted_cpus(tmp_path) == 8

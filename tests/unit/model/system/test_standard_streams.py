@@ -31,7 +31,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def run(name: str, data: Path, redirection: str) -> subprocess.CompletedProcess[str]:
-    """A command with its streams redirected by a shell."""
+    """Runs a command with its streams redirected by a shell."""
     words = [word.format(data=data) for word in COMMANDS[name]]
     return subprocess.run(
         ["sh", "-c", f'"$@" {redirection}', "sh", sys.executable, "-m", *words],
@@ -45,7 +45,7 @@ def run(name: str, data: Path, redirection: str) -> subprocess.CompletedProcess[
 
 @pytest.mark.parametrize("redirection", ["| true", "| head -1", "2>&1 | true", ">&-", "2>&-"])
 @pytest.mark.parametrize("name", COMMANDS)
-def test_output_that_nobody_reads(name: str, data: Path, redirection: str) -> None:
+def test_closed_output_is_no_traceback(name: str, data: Path, redirection: str) -> None:
     """A command whose output is closed, before or while it writes, ends without a traceback."""
     ended = run(name, data, redirection)
     for trace in ("Traceback", "Exception ignored", "BrokenPipeError"):
@@ -53,13 +53,13 @@ def test_output_that_nobody_reads(name: str, data: Path, redirection: str) -> No
 
 
 def test_closed_streams_do_not_change_the_outcome(data: Path) -> None:
-    """A command without any standard stream does what it does with them."""
+    """A command has the same exit status without any standard stream."""
     assert run("evaluate", data, "<&- >&- 2>&-").returncode == 0
     assert run("wrong file", data, "<&- >&- 2>&-").returncode == 2
 
 
-def test_output_that_the_disk_does_not_take(data: Path) -> None:
-    """A full disk is told, and is no success."""
+def test_a_full_disk_is_an_error(data: Path) -> None:
+    """Output to a full disk gives an error message and an exit status other than 0."""
     ended = run("evaluate", data, ">/dev/full")
     assert ended.returncode != 0
     assert "No space left on device" in ended.stderr
@@ -67,7 +67,7 @@ def test_output_that_the_disk_does_not_take(data: Path) -> None:
 
 
 def test_a_broken_pipe_has_the_status_of_sigpipe(data: Path) -> None:
-    """As other commands do, so that a shell with pipefail knows it."""
+    """A broken pipe gives exit status 141, as of other commands."""
     reading, writing = os.pipe()
     os.close(reading)
     words = [word.format(data=data) for word in COMMANDS["evaluate"]]
@@ -94,7 +94,7 @@ raise SystemExit(opened)
 """
 
 
-def test_no_file_takes_the_place_of_a_stream() -> None:
+def test_no_file_gets_the_descriptor_of_a_stream() -> None:
     """After ``>&-`` the next file that is opened gets a descriptor above those of the streams."""
     for redirection in (">&-", "2>&-", "<&-", "<&- >&- 2>&-"):
         ended = subprocess.run(

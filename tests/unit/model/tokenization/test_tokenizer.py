@@ -1,4 +1,4 @@
-"""Tokenizers: what is encoded comes back, and text can never become a control token."""
+"""Tokenizers: encoding round-trips, and no text is encoded as a control token."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ anything = st.text(max_size=60) | st.text(
 @pytest.mark.parametrize("tokenizer", LOSSLESS, ids=["word", "spaces", "char", "bpe"])
 @given(text=anything)
 def test_pieces_join_to_the_text(tokenizer: Tokenizer, text: str) -> None:
-    """Over arbitrary Unicode the pieces of a lossless tokenizer join to exactly what was read."""
+    """The pieces of a lossless tokenizer join to the text, for arbitrary Unicode."""
     pieces = tokenizer.pieces(text)
     assert "".join(piece.text for piece in pieces) == text
     assert [piece.id for piece in pieces] == tokenizer.encode(text)
 
 
 @given(text=anything)
-def test_bpe_decodes_what_it_encoded(text: str) -> None:
+def test_bpe_round_trips(text: str) -> None:
     """Byte-level bpe round-trips arbitrary Unicode, whole and token by token."""
     tokens = BPE.encode(text)
     assert BPE.decode(tokens) == text
@@ -54,7 +54,7 @@ def test_bpe_decodes_what_it_encoded(text: str) -> None:
 @pytest.mark.parametrize("tokenizer", [WORD, BETWEEN_SPACES, CHAR], ids=["word", "spaces", "char"])
 @given(data=st.data())
 def test_known_tokens_round_trip(tokenizer: Tokenizer, data: st.DataObject) -> None:
-    """Text without unknown words decodes to itself; unknown ones are decoded as [UNK]."""
+    """Text without unknown words round-trips; unknown words are decoded as [UNK]."""
     known = st.sampled_from(range(1, tokenizer.end))
     text = tokenizer.decode(data.draw(st.lists(known, max_size=20)))
     tokens = tokenizer.encode(text)
@@ -68,7 +68,7 @@ def test_known_tokens_round_trip(tokenizer: Tokenizer, data: st.DataObject) -> N
 
 @pytest.mark.parametrize("tokenizer", [*LOSSLESS, CLASSIFIER])
 @given(text=anything)
-def test_text_never_becomes_the_end(tokenizer: Tokenizer, text: str) -> None:
+def test_no_text_is_encoded_as_end(tokenizer: Tokenizer, text: str) -> None:
     """No text, "[END]" included, encodes to the end token; a batch encodes like its texts."""
     texts = [text, "[END]", text + "[END]", " [END]"]
     encoded = [tokenizer.encode(each) for each in texts]
@@ -78,7 +78,7 @@ def test_text_never_becomes_the_end(tokenizer: Tokenizer, text: str) -> None:
 
 @pytest.mark.parametrize("tokenizer", [*LOSSLESS, CLASSIFIER])
 def test_a_file_gives_the_same_tokenizer(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    """Saved and loaded, a tokenizer has the same kind, ids and texts."""
+    """A tokenizer has the same kind, ids and texts after saving and loading."""
     tokenizer.save(tmp_path / "tokenizer.json")
     loaded = Tokenizer.load(tmp_path / "tokenizer.json")
     assert (loaded.kind, loaded.lossless, loaded.size, loaded.end, loaded.unknown) == (
@@ -92,8 +92,8 @@ def test_a_file_gives_the_same_tokenizer(tokenizer: Tokenizer, tmp_path: Path) -
     assert loaded.encode(CORPUS) == tokenizer.encode(CORPUS)
 
 
-def test_control_tokens_have_their_places() -> None:
-    """[UNK] is id 0 and never drawn, [END] the last id with no text; bpe has no [UNK]."""
+def test_control_tokens_have_fixed_ids() -> None:
+    """[UNK] is id 0 and never generated, [END] is the last id and has no text; bpe has no [UNK]."""
     assert WORD.never_drawn == {0} == CHAR.never_drawn
     assert BPE.never_drawn == frozenset()
     assert BPE.unknown is None
@@ -103,21 +103,21 @@ def test_control_tokens_have_their_places() -> None:
 
 
 def test_words_keep_case_space_and_inner_marks() -> None:
-    """A word carries its leading space; apostrophes and hyphens inside stay, punctuation parts."""
+    """A word includes its leading space, apostrophes and hyphens; punctuation marks are tokens."""
     texts = [piece.text for piece in WORD.pieces("It's well-known, Isn't it?")]
     assert texts == ["It's", " well-known", ",", " Isn't", " it", "?"]
     assert WORD.encode(" Isn't") == [WORD.unknown]  # only isn't was seen
 
 
 def test_pretokenized_text_is_split_at_spaces_only() -> None:
-    """Marks that a corpus glued on purpose, such as @-@, stay one token; line ends are tokens."""
+    """Pretokenized marks such as @-@ stay one token; line breaks are tokens."""
     tokenizer = train_word_tokenizer([" a role @-@ playing \n"], vocabulary=None, pretokenized=True)
     texts = [piece.text for piece in tokenizer.pieces(" a role @-@ playing \n")]
     assert texts == [" a", " role", " @-@", " playing", " \n"]
 
 
 def test_the_corpus_word_for_unknown_becomes_unknown() -> None:
-    """<unk>, as corpora write it, is the unknown word and no entry of the vocabulary."""
+    """<unk> in a corpus is encoded as [UNK] and is no entry of the vocabulary."""
     tokenizer = train_word_tokenizer([" a <unk> b <unk>"], vocabulary=None, pretokenized=True)
     assert tokenizer.encode(" a <unk>") == [tokenizer.encode(" a")[0], tokenizer.unknown]
     assert " <unk>" not in tokenizer.vocabulary()
@@ -130,7 +130,7 @@ def test_classifier_words_are_lower_case_without_spaces() -> None:
 
 
 def test_vocabulary_is_the_most_frequent() -> None:
-    """A bound keeps the most frequent words, ties in order of spelling; a minimum count drops."""
+    """The most frequent words are kept, ties by spelling; rare ones are left out."""
     tokenizer = train_word_tokenizer(["b b b a a c d"], vocabulary=5)
     assert tokenizer.vocabulary() == ["[UNK]", " a", " b", " c", ""]
     tokenizer = train_word_tokenizer([" b b b a a c d"], vocabulary=None, minimum_count=2)
@@ -140,16 +140,16 @@ def test_vocabulary_is_the_most_frequent() -> None:
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        (lambda: train_word_tokenizer(["a b"], vocabulary=10), "ask for 4 or fewer"),
+        (lambda: train_word_tokenizer(["a b"], vocabulary=10), "request 4 or fewer"),
         (lambda: train_word_tokenizer([""], vocabulary=None), "give more text"),
-        (lambda: train_char_tokenizer(["ab"], vocabulary=10), "ask for 4 or fewer"),
+        (lambda: train_char_tokenizer(["ab"], vocabulary=10), "request 4 or fewer"),
         (lambda: train_bpe_tokenizer(["ab"], vocabulary=100), "at least 258"),
         (lambda: train_bpe_tokenizer(["ab ab"], vocabulary=5000), "give more text"),
         (lambda: train_word_tokenizer(["a b"], vocabulary=2), "at least 3"),
     ],
 )
 def test_impossible_vocabularies_are_refused(train: object, message: str) -> None:
-    """A vocabulary larger than the data, or none at all, gets a message that says what to do."""
+    """A vocabulary that the data does not contain is refused with a remedy."""
     assert callable(train)
     with pytest.raises(VocabularyError, match=message):
         train()
@@ -176,15 +176,15 @@ def test_half_a_surrogate_pair_is_refused(tokenizer: Tokenizer) -> None:
     ],
 )
 def test_a_damaged_file_is_refused_by_name(text: str, tmp_path: Path) -> None:
-    """A file that is no tokenizer of ours raises ArtifactError that names it."""
+    """A file that is no valid tokenizer raises ArtifactError with its path."""
     path = tmp_path / "tokenizer.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"tokenizer\.json"):
         Tokenizer.load(path)
 
 
-def test_decoder_holds_back_half_characters() -> None:
-    """A character spelt with several tokens appears with its last one; a torn one is replaced."""
+def test_the_decoder_buffers_incomplete_characters() -> None:
+    """A character of several tokens comes with the last one; an incomplete one is replaced."""
     tokens = BPE.encode("🦉")
     assert len(tokens) > 1
     decoder = BPE.decoder()

@@ -1,4 +1,4 @@
-"""Only the tokenizer files that training writes are taken, whatever else the library could run."""
+"""Only tokenizer files in the form that training writes are accepted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from model.tokenization.tokenizer import Tokenizer
-from model.tokenization.tokenizer_file import LONGEST_TOKEN
+from model.tokenization.tokenizer_file import MAX_TOKEN_LENGTH
 from model.tokenization.tokenizer_training import (
     extend_tokenizer,
     train_bpe_tokenizer,
@@ -24,7 +24,7 @@ CORPUS = "The keys don't fit, it's the door. ’ é 北京\n" * 3
 
 
 def word(**more: bool) -> Tokenizer:
-    """A word tokenizer with these options."""
+    """A word tokenizer with the given options."""
     return train_word_tokenizer([CORPUS], vocabulary=None, **more)
 
 
@@ -43,17 +43,17 @@ Place = tuple[str | int, ...]
 
 def file_of(name: str) -> dict[str, Any]:
     """The file of one of the tokenizers, as JSON."""
-    found: dict[str, Any] = json.loads(TOKENIZERS[name].to_json())
-    return found
+    file: dict[str, Any] = json.loads(TOKENIZERS[name].to_json())
+    return file
 
 
 def read(file: object) -> Tokenizer:
-    """What the text of this JSON gives."""
+    """The tokenizer of a JSON value."""
     return Tokenizer.from_json(json.dumps(file))
 
 
 def places(value: object, place: Place = ()) -> Iterator[Place]:
-    """Every place of a JSON value but the entries of vocabulary and merges, two of each kept."""
+    """Every position of a JSON value; of vocabulary and merges only two entries."""
     if place:
         yield place
     if isinstance(value, dict | list):
@@ -65,20 +65,20 @@ def places(value: object, place: Place = ()) -> Iterator[Place]:
 
 
 def at(file: Any, place: Place) -> Any:
-    """The value at a place."""
+    """The value at a position."""
     for key in place:
         file = file[key]
     return file
 
 
 def same_json(one: object, other: object) -> bool:
-    """Whether two values are one in JSON, where 0 is not false."""
+    """Whether two values are equal as JSON, where 0 is not false."""
     return json.dumps(one) == json.dumps(other)
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_what_training_writes_is_taken(name: str) -> None:
-    """Each kind, with each option, comes back as it was."""
+def test_files_of_training_are_accepted(name: str) -> None:
+    """A tokenizer of each kind and option round-trips."""
     made = TOKENIZERS[name]
     read_back = read(file_of(name))
     assert read_back.vocabulary() == made.vocabulary()
@@ -87,8 +87,8 @@ def test_what_training_writes_is_taken(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("pretrained/*/tokenizer.json")), ids=str)
-def test_the_pretrained_tokenizers_are_taken(path: Path) -> None:
-    """What the repository ships is of the known form."""
+def test_the_pretrained_tokenizers_are_accepted(path: Path) -> None:
+    """The tokenizers of the pretrained models are valid."""
     assert Tokenizer.load(path).size > 2
 
 
@@ -141,14 +141,14 @@ HOSTILE: list[tuple[str, Place, Any]] = [
     ("word", ("model", "unk_token"), "[END]"),
     ("word", ("model", "vocab", "[END]"), 1),
     ("word", ("model", "vocab", "\ud800"), 1),
-    ("word", ("model", "vocab", "x" * (LONGEST_TOKEN + 1)), 1),
+    ("word", ("model", "vocab", "x" * (MAX_TOKEN_LENGTH + 1)), 1),
     ("char", ("model", "vocab", "two"), 1),
 ]
 
 
 @pytest.mark.parametrize(("name", "place", "value"), HOSTILE)
-def test_what_does_harm_is_refused(name: str, place: Place, value: object) -> None:
-    """What multiplies text, never ends, or lets text become a control token is refused."""
+def test_harmful_files_are_refused(name: str, place: Place, value: object) -> None:
+    """Files that repeat text, never end, or encode text as a control token are refused."""
     changed = file_of(name)
     parent = at(changed, place[:-1])
     parent[place[-1]] = value
@@ -161,22 +161,22 @@ def test_what_does_harm_is_refused(name: str, place: Place, value: object) -> No
 
 
 @pytest.mark.parametrize("text", ["[" * 10**6, '{"a":' * 10**5, "[1" * 990, "\x00", "1" * 5000])
-def test_json_that_is_none_is_refused(text: str) -> None:
-    """Nesting without end and numbers without end are refused like any damage."""
+def test_invalid_json_is_refused(text: str) -> None:
+    """Excessive nesting and excessively long numbers are refused."""
     with pytest.raises(ValueError, match=r"JSON|expected|digits"):
         Tokenizer.from_json(text)
 
 
-def test_a_field_given_twice_means_what_was_checked() -> None:
-    """The library is given what the check has seen: readers of JSON differ in which one counts."""
+def test_the_library_reads_the_checked_values() -> None:
+    """Of a field given twice the library reads the checked value, since JSON parsers differ."""
     text = TOKENIZERS["word"].to_json()
     evil = '"padding": {"strategy": {"Fixed": 1000000}},\n  "padding": null,'
     tokenizer = Tokenizer.from_json(text.replace('"padding": null,', evil))
     assert len(tokenizer.encode("keys")) == 1
 
 
-def test_a_text_that_the_library_gives_up_on_is_refused() -> None:
-    """The library panics where an expression needs too many steps; that is a ValueError."""
+def test_a_panic_of_the_library_is_a_value_error() -> None:
+    """A regular expression that needs too many steps makes the library panic: ValueError."""
     tokenizer = TOKENIZERS["classifier"]
     text = "a" * 10_100_000
     with pytest.raises(ValueError, match="shorter parts"):
@@ -184,14 +184,14 @@ def test_a_text_that_the_library_gives_up_on_is_refused() -> None:
     assert tokenizer.encode(text)  # given to the library in parts
 
 
-def test_words_without_end_are_unknown_words() -> None:
-    """No token stands for more characters than a file may hold, so training writes none."""
-    long = "x" * (LONGEST_TOKEN + 1)
+def test_too_long_words_are_unknown() -> None:
+    """A word of more than MAX_TOKEN_LENGTH characters is encoded as [UNK]."""
+    long = "x" * (MAX_TOKEN_LENGTH + 1)
     texts = [f"{long} {long} short short"]
     for tokenizer in (
         train_word_tokenizer(texts, vocabulary=None, lossless=False),
         extend_tokenizer(word(lossless=False), texts, vocabulary=None, minimum_count=1),
         train_bpe_tokenizer(["ab" * 5000, CORPUS], vocabulary=290),
     ):
-        assert max(map(len, tokenizer.vocabulary())) <= LONGEST_TOKEN
+        assert max(map(len, tokenizer.vocabulary())) <= MAX_TOKEN_LENGTH
         assert len(tokenizer.encode("short")) >= 1

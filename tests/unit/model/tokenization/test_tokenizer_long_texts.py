@@ -1,4 +1,4 @@
-"""Texts of any length: encoded in parts, up to a number of tokens, with the same result."""
+"""Long texts: encoding in chunks and up to a number of tokens gives the same result."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ every_tokenizer = pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=
 
 @pytest.fixture(autouse=True)
 def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts are cut as if they were long."""
-    monkeypatch.setattr(tokenizer_module, "LONGEST_CHUNK", 24)
+    """Splits short texts into chunks, too."""
+    monkeypatch.setattr(tokenizer_module, "MAX_CHUNK_LENGTH", 24)
 
 
 @every_tokenizer
 @given(text=TEXTS)
-def test_parts_give_what_the_whole_gives(tokenizer: Tokenizer, text: str) -> None:
+def test_chunks_have_the_tokens_of_the_whole(tokenizer: Tokenizer, text: str) -> None:
     """A text that is encoded in parts has the tokens that the library finds in the whole of it,
     except where a stretch without a border is longer than a part.
     """
@@ -52,11 +52,11 @@ def test_parts_give_what_the_whole_gives(tokenizer: Tokenizer, text: str) -> Non
 
 @every_tokenizer
 @given(text=TEXTS, most=st.integers(0, 40))
-def test_most_ends_early_and_changes_nothing_else(
+def test_max_tokens_ends_early_and_changes_nothing_else(
     tokenizer: Tokenizer, text: str, most: int
 ) -> None:
-    """With ``most`` come the first tokens of all, more than ``most`` of them only if the text has
-    more; the number told from the length is never more than there are.
+    """With ``max_tokens`` the first tokens are returned, more than that many only if the text has
+    more; ``at_least`` never exceeds the number of tokens.
     """
     ids, pieces = tokenizer.encode(text), tokenizer.pieces(text)
     assert [piece.id for piece in pieces] == ids
@@ -70,8 +70,8 @@ def test_most_ends_early_and_changes_nothing_else(
 
 
 @every_tokenizer
-def test_stretch_without_borders_is_cut(tokenizer: Tokenizer) -> None:
-    """A word, or white space, that never ends is encoded in parts, and no character is lost."""
+def test_text_without_boundaries_is_split(tokenizer: Tokenizer) -> None:
+    """A long word, or long white space, is encoded in parts, and no character is lost."""
     for text in ("a" * 100, " " * 100, "a-" * 100, "e\u0301" * 100):
         pieces = tokenizer.pieces(text)
         if tokenizer.lossless:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.architecture import CELLS, LanguageModelArchitecture
-from model.inspection import Step, run_steps
+from model.inspection import LayerStep, run_steps
 from model.networks import LanguageModel
 from model.recurrent import layer_weights
 from model.state import State
@@ -171,7 +171,7 @@ def test_the_additive_recurrence_has_the_same_gradient_at_every_lag() -> None:
     torch.testing.assert_close(slowly, model.hidden_states(read.inputs_TB))
 
 
-def loss_from(model: LanguageModel, read: Excerpts, step: Step, at: int) -> float:
+def loss_from(model: LanguageModel, read: Excerpts, step: LayerStep, at: int) -> float:
     """The loss of the last token if the layer continues from the state of step ``at``."""
     cell_1BH = None if step.cell_BH is None else step.cell_BH.unsqueeze(0)
     values_TBF = model.embedding(read.inputs_TB[at + 1 :])
@@ -202,7 +202,7 @@ def test_gradients_agree_with_finite_differences(cell: str) -> None:
         assert measured[lag] == pytest.approx(math.sqrt(squares), rel=1e-6)
 
 
-def moved(step: Step, what: str, move_BH: Tensor) -> Step:
+def moved(step: LayerStep, what: str, move_BH: Tensor) -> LayerStep:
     """The step with its hidden or its cell state moved; h is o tanh(c)."""
     if what == "hidden_BH" or step.cell_BH is None:
         return step._replace(hidden_BH=step.hidden_BH + move_BH)

@@ -1,0 +1,110 @@
+"""Names and docstrings of classes and modules, over all packages."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+
+from tests.architecture.sources import SHIPPED, Source, modules_in, sources, within
+
+# Public classes that several shipped modules define, and why.
+SHARED_NAMES: dict[str, str] = {}
+
+# Public classes that several shipped modules still define. Only to be shortened.
+DUPLICATE_NAMES = {
+    "Admission",
+    "Answer",
+    "Batch",
+    "Choice",
+    "ClassifyRequest",
+    "CorpusSize",
+    "Documents",
+    "Evaluation",
+    "Exchange",
+    "Found",
+    "Keeper",
+    "Limits",
+    "Position",
+    "Prepared",
+    "RunReport",
+    "Settings",
+    "Splits",
+    "Stretch",
+    "TextScore",
+}
+
+# Packages whose docstrings still use the refused formula. Only to be shortened.
+UNREVISED_PACKAGES = ("training", "service", "tests")
+
+SHORTEST_MODULE = 40  # lines
+# Shorter modules, and why they are not part of another one.
+SHORT_MODULES = {
+    "benchmarks.commands.kernel": "each benchmark command is a module",
+    "benchmarks.harness.presets": "shared by measurements, commands and reports",
+    "service.engine.sequences.sampling_bounds": "the bounds of one class, separate from requests",
+    "service.http.log_lines": "used before the application exists",
+    "service.routes.docs": "each route is a module",
+    "service.routes.error_responses": "shared by all routes",
+    "service.routes.health": "each route is a module",
+    "service.routes.index": "each route is a module",
+    "service.warm_up": "used by the application after loading",
+    "training.__main__": "the entry point of `python -m training`",
+    "training.commands.errors": "shared by all commands",
+    "training.evaluation.confidence": "shared by evaluation, reports and trainers",
+    "training.files": "shared by data, runs and reports",
+    "training.naming": "shared by options and commands",
+    "training.runtime.threads": "shared by all commands",
+    "training.runtime.throughput": "one measurement, used by the setup of language models",
+    "training.runtime.torchrun": "used by the command line without torch",
+    "training.whole_numbers": "shared by readers",
+}
+
+
+def compared_modules() -> Iterator[Source]:
+    """The modules of shipped packages and of the benchmarks, without the benchmarks' peers."""
+    for package in (*SHIPPED, "benchmarks"):
+        for source in modules_in(package):
+            if not within(source.name, "benchmarks.peers"):
+                yield source
+
+
+def docstrings(source: Source) -> Iterator[str]:
+    """The docstrings of a module, its classes and its functions."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(source.tree):
+        if isinstance(node, kinds) and (docstring := ast.get_docstring(node)):
+            yield docstring
+
+
+def test_a_public_class_name_has_one_definition() -> None:
+    """No two modules define a public class of the same name."""
+    modules: dict[str, list[str]] = defaultdict(list)
+    for source in compared_modules():
+        for node in source.tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                modules[node.name].append(source.name)
+    duplicates = {name: where for name, where in modules.items() if len(where) > 1}
+    known = DUPLICATE_NAMES | SHARED_NAMES.keys()
+    assert {name: where for name, where in duplicates.items() if name not in known} == {}
+
+
+def test_docstrings_do_not_list_what_a_module_does_not_know() -> None:
+    """Docstrings do not repeat the tests of imports in the formula "Knows no ..."."""
+    formulas = ("Knows no", "Knows neither")
+    violations = [
+        source.name
+        for source in sources().values()
+        if not any(within(source.name, package) for package in UNREVISED_PACKAGES)
+        and any(formula in text for text in docstrings(source) for formula in formulas)
+    ]
+    assert violations == []
+
+
+def test_short_modules_have_a_reason() -> None:
+    """A module under 40 lines is part of another one, unless the table has a reason."""
+    short = {
+        source.name
+        for package in (*SHIPPED, "benchmarks")
+        for source in modules_in(package)
+        if source.path.name != "__init__.py" and source.lines < SHORTEST_MODULE
+    }
+    assert short - SHORT_MODULES.keys() == set()
