@@ -80,13 +80,13 @@ def _serve(settings: Settings) -> int:
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.root.level))
 
-    from service.backend.registry import CatalogError  # noqa: PLC0415
+    from service.backend.registry import RegistryError  # noqa: PLC0415
     from service.engine.api.errors import StartError  # noqa: PLC0415
     from service.server import BindError, serve  # noqa: PLC0415
 
     try:
         serve(settings)
-    except (BindError, CatalogError, StartError) as error:
+    except (BindError, RegistryError, StartError) as error:
         print(f"unroll: {error}", file=sys.stderr)
         return FAILED
     return 0

@@ -18,21 +18,21 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
-from service.backend.async_engine import Bridge
+from service.backend.async_engine import AsyncEngine
 from service.backend.metrics import Metrics, version
-from service.backend.registry import Catalog, describe, load_catalog, restrict
+from service.backend.registry import ModelRegistry, info_labels, load_registry, restrict_registry
 from service.backend.settings import Settings
-from service.backend.workers import Workers
+from service.backend.workers import WorkerPool
 from service.engine.api.errors import EngineError
 from service.engine.runners.engine import EngineOptions
-from service.http.access_log import Failures, Journal, RouteLabels
-from service.http.api_keys import ApiKeys
+from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
+from service.http.api_keys import ApiKeyMiddleware
 from service.http.dependencies import ServiceContext
 from service.http.errors import ApiError, from_engine, from_framework, from_validation
-from service.http.request_body import BodyLimit
-from service.http.request_limits import Limits
-from service.http.request_line import HeadAndOptions, TrailingSlash
-from service.kernel.factory import resolve
+from service.http.request_body import BodyLimitMiddleware
+from service.http.request_limits import RequestLimits
+from service.http.request_line import HeadAndOptionsMiddleware, TrailingSlashMiddleware
+from service.kernel.factory import resolve_kernel
 from service.routes import classify, docs, generate, health, index, models, next_word, score
 from service.warm_up import warm_up
 
@@ -51,7 +51,7 @@ _ROUTERS = (generate, next_word, score, classify, models, health, docs, index)
 class DescribedApp(FastAPI):
     """FastAPI whose description tells the bounds of this service."""
 
-    def __init__(self, *, limits: Limits, **options: Any) -> None:
+    def __init__(self, *, limits: RequestLimits, **options: Any) -> None:
         super().__init__(**options)
         self._limits = limits
 
@@ -64,15 +64,15 @@ class DescribedApp(FastAPI):
 
 def create_app(settings: Settings) -> FastAPI:
     """A complete service. Raises CatalogError when there is nothing to serve."""
-    catalog = load_catalog(settings)
+    registry = load_registry(settings)
     labels = RouteLabels(["/openapi.json", *_paths()])
-    infos = {name: describe(artifact) for name, artifact in catalog.artifacts.items()}
+    infos = {name: info_labels(artifact) for name, artifact in registry.artifacts.items()}
     metrics = Metrics(infos, labels.labels)
-    limits = Limits(settings)
+    limits = RequestLimits(settings)
     # as many texts may wait as requests may; a thread's memory is that of a part of a text
-    workers = Workers(threads=WORKERS, waiting=settings.max_waiting)
-    bridge = _bridge(settings, catalog, metrics, workers)
-    catalog = restrict(catalog, bridge.models, settings)
+    workers = WorkerPool(threads=WORKERS, waiting=settings.max_waiting)
+    engine = _bridge(settings, registry, metrics, workers)
+    registry = restrict_registry(registry, engine.models, settings)
     app = DescribedApp(
         limits=limits,
         title="Unroll",
@@ -83,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         lifespan=_lifespan,
     )
-    app.state.context = ServiceContext(settings, catalog, metrics, limits, workers, bridge)
+    app.state.context = ServiceContext(settings, registry, metrics, limits, workers, engine)
     for module in _ROUTERS:
         app.include_router(module.router)
     _map_errors(app)
@@ -95,13 +95,17 @@ def _add_middleware(
     app: FastAPI, settings: Settings, metrics: Metrics, labels: RouteLabels
 ) -> None:
     """What is added last is outermost."""
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, seconds=settings.body_seconds)
+    app.add_middleware(
+        BodyLimitMiddleware, limit=settings.max_body_bytes, seconds=settings.body_seconds
+    )
     if settings.api_keys:
         if any(len(key.get_secret_value()) < _SHORT_KEY for key in settings.api_keys):
             logger.warning("an API key of fewer than %d characters can be guessed", _SHORT_KEY)
-        app.add_middleware(ApiKeys, keys=[key.get_secret_value() for key in settings.api_keys])
-    app.add_middleware(HeadAndOptions)
-    app.add_middleware(Failures)
+        app.add_middleware(
+            ApiKeyMiddleware, keys=[key.get_secret_value() for key in settings.api_keys]
+        )
+    app.add_middleware(HeadAndOptionsMiddleware)
+    app.add_middleware(InternalErrorMiddleware)
     if settings.allow_origins:  # outside the keys: a preflight brings none, and a 401 is readable
         app.add_middleware(
             CORSMiddleware,
@@ -110,16 +114,20 @@ def _add_middleware(
             allow_headers=("*",),
             expose_headers=("Retry-After",),
         )
-    app.add_middleware(Journal, metrics=metrics, routes=labels, access_log=settings.access_log)
-    app.add_middleware(TrailingSlash)
+    app.add_middleware(
+        AccessLogMiddleware, metrics=metrics, routes=labels, access_log=settings.access_log
+    )
+    app.add_middleware(TrailingSlashMiddleware)
 
 
-def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics, workers: Workers) -> Bridge:
+def _bridge(
+    settings: Settings, registry: ModelRegistry, metrics: Metrics, workers: WorkerPool
+) -> AsyncEngine:
     options = EngineOptions(
         rows=settings.max_rows,
         waiting=settings.max_waiting,
         threads=settings.thread_count,
-        kernel=resolve(settings.kernel),
+        kernel=resolve_kernel(settings.kernel),
         precision=settings.precision,
         burst_steps=settings.burst_steps,
         state_cache_bytes=settings.state_cache_bytes,
@@ -128,8 +136,8 @@ def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics, workers: Wor
         prompt_tokens=settings.max_prompt_tokens,
         answer_logprobs=settings.max_logprobs,
     )
-    return Bridge(
-        catalog.artifacts,
+    return AsyncEngine(
+        registry.artifacts,
         options=options,
         observer=metrics,
         workers=workers,
@@ -149,11 +157,11 @@ def _state_key(settings: Settings) -> bytes:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: ServiceContext = app.state.context
-    context.bridge.start()
+    context.engine.start()
     await warm_up(context)
     context.metrics.start_from_zero()
     yield
-    await context.bridge.stop(context.settings.drain_seconds)
+    await context.engine.stop(context.settings.drain_seconds)
 
 
 def _paths() -> list[str]:

@@ -10,23 +10,23 @@ from service.http.dependencies import ServiceContext
 _PROMPT = "The keys to the"
 
 
-def welcome(context: ServiceContext, host: str, port: int) -> str:
+def startup_banner(context: ServiceContext, host: str, port: int) -> str:
     """A block of lines for the terminal."""
     address = f"http://{_reachable(host)}:{port}"
-    artifacts = context.catalog.artifacts
+    artifacts = context.registry.artifacts
     width = max(map(len, artifacts))
     lines = [f"Unroll serves at {address}", ""]
     for name, artifact in artifacts.items():
         manifest = artifact.manifest
-        default = "  (default)" if context.catalog.is_default(name) else ""
+        default = "  (default)" if context.registry.is_default(name) else ""
         lines.append(f"  {name:<{width}}  {manifest.kind}, {manifest.architecture.cell}{default}")
     lines += ["", _keys(len(context.settings.api_keys)), "", "Try:", ""]
-    if "language-model" in context.catalog.defaults:
+    if "language-model" in context.registry.defaults:
         lines.append(_curl(address, "next-word", {"prompt": _PROMPT, "top": 5}))
         lines.append(
             _curl(address, "generate", {"prompt": _PROMPT, "max_tokens": 40, "stream": True})
         )
-    if "classifier" in context.catalog.defaults:
+    if "classifier" in context.registry.defaults:
         lines.append(_curl(address, "classify", {"text": "A warm and funny film."}))
     lines += ["", f"More at {address}/docs. Ctrl+C stops.", ""]
     return "\n".join(lines)

@@ -22,7 +22,7 @@ import uvicorn
 from model.system.standard_streams import discard_unwritten
 from service.app import create_app
 from service.backend.settings import Settings
-from service.banner import welcome
+from service.banner import startup_banner
 from service.http.dependencies import ServiceContext
 from service.protocol.connection import ConnectionLimits, HttpConnection
 from service.protocol.connection_gate import ConnectionGate, connection_limit
@@ -55,7 +55,7 @@ class DrainingServer(uvicorn.Server):
         gc.freeze()  # models and modules are never garbage: no collection looks at them again
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]
-            self._announce(welcome(self._context, host, port))
+            self._announce(startup_banner(self._context, host, port))
 
     def _announce(self, text: str) -> None:
         """Prints it. Output that cannot be written is no reason not to serve."""
@@ -81,7 +81,7 @@ class DrainingServer(uvicorn.Server):
     async def _drain_then_exit(self) -> None:
         seconds = self._context.settings.drain_seconds
         logger.info("draining: running requests have %g seconds to end", seconds)
-        ended = await self._context.bridge.stop(seconds)
+        ended = await self._context.engine.stop(seconds)
         logger.info("drained" if ended else "drained: some requests were cut short")
         self.should_exit = True
 
@@ -90,7 +90,7 @@ def serve(settings: Settings) -> None:
     """Serves until a signal. Raises BindError or CatalogError when it cannot begin, OSError or
     RuntimeError when the system does not let it.
     """
-    with bind(settings.host, settings.port) as listener:
+    with bind_socket(settings.host, settings.port) as listener:
         app = create_app(settings)
         context: ServiceContext = app.state.context
         config = uvicorn.Config(
@@ -142,7 +142,7 @@ def _protocol(context: ServiceContext) -> type[asyncio.Protocol]:
     return cast("type[asyncio.Protocol]", made)
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind_socket(host: str, port: int) -> socket.socket:
     """A socket bound to the address, before anything slow is done; raises BindError."""
     listener = None
     try:

@@ -15,10 +15,10 @@ logger = logging.getLogger(__name__)
 
 async def warm_up(context: ServiceContext) -> None:
     """One small task of each kind for each model. A failure is logged and stops nothing."""
-    for name, artifact in context.catalog.artifacts.items():
+    for name, artifact in context.registry.artifacts.items():
         for task in _tasks(name, artifact.manifest.kind):
             try:
-                async with await context.bridge.submit(task, whole=True) as reply:
+                async with await context.engine.submit(task, whole=True) as reply:
                     await reply.answer()
             except EngineError as error:
                 logger.error("model %s failed its dry run: %s", name, error)

@@ -7,10 +7,10 @@ from collections import Counter
 
 from service.engine.api.errors import QueueFull
 
-RETRY_SECONDS = 1.0
+ANSWER_RETRY_SECONDS = 1.0
 
 
-class Ledger:
+class AnswerMemoryBudget:
     """Bytes that are reserved for answers, of ``limit`` in all.
 
     A client holds at most as many as it leaves free, so that one client cannot have others refused.
@@ -27,7 +27,7 @@ class Ledger:
         with self._lock:
             free = self._limit - self._used - count
             if self._used and self._held[client] + count > free:
-                raise QueueFull(RETRY_SECONDS)
+                raise QueueFull(ANSWER_RETRY_SECONDS)
             self._used += count
             self._held[client] += count
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from service.backend.answer_memory import Ledger
-from service.backend.workers import Workers
+from service.backend.answer_memory import AnswerMemoryBudget
+from service.backend.workers import WorkerPool
 from service.engine.api.errors import SlowReaderError
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import (
@@ -44,7 +44,7 @@ _LOGPROB_BYTES = 150
 """What a token and a log-probability take in memory, about, until they have been sent."""
 
 
-class Bridge:
+class AsyncEngine:
     """Submits tasks to an engine of its own and brings the events back to the event loop."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Bridge:
         *,
         options: EngineOptions,
         observer: Observer,
-        workers: Workers,
+        workers: WorkerPool,
         stream_bytes: int,
         answers_bytes: int,
         on_slow_reader: Callable[[], None],
@@ -64,7 +64,7 @@ class Bridge:
         self._engine = Engine(models, self._deliver, options=options, observer=observer)
         self._workers = workers
         self._stream_bytes = stream_bytes
-        self._answers = Ledger(answers_bytes)
+        self._answers = AnswerMemoryBudget(answers_bytes)
         self._on_slow_reader = on_slow_reader
         self._tickets = itertools.count()
         self._replies: dict[Ticket, Reply] = {}
@@ -180,14 +180,14 @@ class Bridge:
 class Reply:
     """The events of one task, in order, as they come. Leaving its context cancels the task."""
 
-    def __init__(self, bridge: Bridge, ticket: Ticket, *, limit: int | None) -> None:
-        self._bridge = bridge
+    def __init__(self, engine: AsyncEngine, ticket: Ticket, *, limit: int | None) -> None:
+        self._bridge = engine
         self._ticket = ticket
         self._limit = limit
         self._events: list[Event] = []
         self._unread_bytes = 0
         self._reading = True  # whether what comes now is taken at once, however much it is
-        self._reserved: tuple[Ledger, int, str] | None = None
+        self._reserved: tuple[AnswerMemoryBudget, int, str] | None = None
         self._ended = False
         self.cancelled = False
         self._waiter: asyncio.Future[None] | None = None
@@ -213,7 +213,7 @@ class Reply:
             ledger.give_back(count, client)
         self._wake()
 
-    def admit(self, ledger: Ledger, count: int, client: str) -> None:
+    def admit(self, ledger: AnswerMemoryBudget, count: int, client: str) -> None:
         """Reserves what the events may take until this reply is left. Raises QueueFull."""
         count = count if self._limit is None else min(count, self._limit)
         ledger.take(count, client)

@@ -24,11 +24,11 @@ from prometheus_client import (
 
 from service.engine.api.observer import EndReason, Observer, RejectReason
 
-SECONDS = (
+DURATION_BUCKETS = (
     *(50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3),
     *(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
 )
-ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 OTHER_ROUTE = "other"
 SlowReason = Literal["buffer_full", "no_progress"]
 _STATUSES = (200, 400, 401, 404, 405, 408, 409, 413, 415, 422, 429, 499, 500, 503, 504)
@@ -125,7 +125,7 @@ class Metrics(Observer):
         self._step_seconds = seconds(
             "step_seconds", "A step (the mean of its burst), or a classifier batch."
         )
-        self._batch_rows = self._histogram("batch_rows", "Rows in a step.", "model", ROWS)
+        self._batch_rows = self._histogram("batch_rows", "Rows in a step.", "model", ROW_BUCKETS)
         self._prompt_tokens = counter("prompt_tokens", "Tokens of prompts and texts read.")
         self._generated_tokens = counter("generated_tokens", "Tokens drawn.")
         self._running = gauge("sequences_running", "Sequences that hold a row.")
@@ -191,7 +191,7 @@ class Metrics(Observer):
         return made
 
     def _seconds(self, name: str, text: str, label: str = "model") -> Histogram:
-        return self._histogram(name, text, label, SECONDS)
+        return self._histogram(name, text, label, DURATION_BUCKETS)
 
     def _histogram(self, name: str, text: str, label: str, buckets: tuple[float, ...]) -> Histogram:
         full_name = f"unroll_{name}"

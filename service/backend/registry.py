@@ -17,18 +17,18 @@ from model.artifact import Artifact, load_artifact
 from model.errors import ArtifactError, panics_as_errors
 from service.backend.settings import Settings
 
-Kind = Literal["language-model", "classifier"]
-KINDS: tuple[Kind, ...] = ("language-model", "classifier")
+ModelKind = Literal["language-model", "classifier"]
+MODEL_KINDS: tuple[ModelKind, ...] = ("language-model", "classifier")
 
 logger = logging.getLogger(__name__)
 
 
-class CatalogError(Exception):
+class RegistryError(Exception):
     """There is nothing to serve; the message says what was looked for and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Catalog:
+class ModelRegistry:
     """Artifacts by name, in alphabetical order, and the default of each kind."""
 
     artifacts: Mapping[str, Artifact]
@@ -39,27 +39,29 @@ class Catalog:
         return name in self.defaults.values()
 
 
-def load_catalog(settings: Settings) -> Catalog:
-    """Loads what ``settings.models`` holds. CatalogError when nothing there can be served."""
+def load_registry(settings: Settings) -> ModelRegistry:
+    """Loads what ``settings.models`` holds. RegistryError when nothing there can be served."""
     directories = _artifact_directories(settings.models)
     artifacts = _load_all(directories)
     if not artifacts:
-        raise CatalogError(
+        raise RegistryError(
             f"none of the {len(directories)} artifacts in {settings.models} can be served; "
             "the messages above say why"
         )
-    return Catalog(artifacts, _choose_defaults(artifacts, settings))
+    return ModelRegistry(artifacts, _choose_defaults(artifacts, settings))
 
 
-def restrict(catalog: Catalog, served: Collection[str], settings: Settings) -> Catalog:
-    """The part of a catalog that the engine could set up. CatalogError when that is nothing."""
-    artifacts = {name: one for name, one in catalog.artifacts.items() if name in served}
+def restrict_registry(
+    registry: ModelRegistry, served: Collection[str], settings: Settings
+) -> ModelRegistry:
+    """The part of a registry that the engine could set up. RegistryError when that is nothing."""
+    artifacts = {name: one for name, one in registry.artifacts.items() if name in served}
     if not artifacts:
-        raise CatalogError("no model could be set up; the messages above say why")
-    return Catalog(artifacts, _choose_defaults(artifacts, settings))
+        raise RegistryError("no model could be set up; the messages above say why")
+    return ModelRegistry(artifacts, _choose_defaults(artifacts, settings))
 
 
-def describe(artifact: Artifact) -> dict[str, str]:
+def info_labels(artifact: Artifact) -> dict[str, str]:
     """What ``unroll_model_info`` tells of a model."""
     manifest = artifact.manifest
     return {
@@ -79,19 +81,19 @@ def _artifact_directories(models: Path) -> list[Path]:
     """The directories with a manifest: ``models`` itself, or else those in it."""
     try:
         if not models.is_dir():
-            raise CatalogError(
+            raise RegistryError(
                 f"there is no directory {models}: say where the models are with --models DIR"
             )
         if (models / "manifest.json").exists():
             return [models]
         found = sorted(path for path in models.iterdir() if _looks_like_artifact(path))
     except OSError as error:
-        raise CatalogError(
+        raise RegistryError(
             f"cannot read {models}: {error.strerror}; "
             "name a directory that the user of this process may read with --models DIR"
         ) from error
     if not found:
-        raise CatalogError(
+        raise RegistryError(
             f"{models} holds no models: each subdirectory with a manifest.json is one; "
             "python -m training makes them"
         )
@@ -136,17 +138,17 @@ def _load_all(directories: list[Path]) -> dict[str, Artifact]:
 
 
 def _choose_defaults(artifacts: Mapping[str, Artifact], settings: Settings) -> dict[str, str]:
-    wanted: dict[Kind, str | None] = {
+    wanted: dict[ModelKind, str | None] = {
         "language-model": settings.default_language_model,
         "classifier": settings.default_classifier,
     }
     defaults: dict[str, str] = {}
-    for kind in KINDS:
+    for kind in MODEL_KINDS:
         names = [name for name, artifact in artifacts.items() if artifact.manifest.kind == kind]
         choice = wanted[kind]
         if choice is not None and choice not in names:
             served = ", ".join(names) or "none"
-            raise CatalogError(f"no {kind} is named {choice!r} (there are: {served})")
+            raise RegistryError(f"no {kind} is named {choice!r} (there are: {served})")
         if names:
             defaults[kind] = choice or names[0]
     return defaults

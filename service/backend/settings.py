@@ -21,8 +21,8 @@ Count = Annotated[int, Field(ge=1)]
 
 _KEY = re.compile(r"[\x21-\x7e]+")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/\s?#@]+")
-SHORTEST_STATE_KEY = 32  # bytes
-FEWEST_CHARACTERS = 8  # different ones: fewer are a word that is repeated
+MIN_STATE_KEY_BYTES = 32  # bytes
+MIN_DISTINCT_CHARACTERS = 8  # different ones: fewer are a word that is repeated
 
 
 class Settings(BaseSettings):
@@ -188,10 +188,10 @@ class Settings(BaseSettings):
     @classmethod
     def _check_state_key(cls, key: SecretStr) -> SecretStr:
         text = key.get_secret_value()
-        long = len(text.encode()) >= SHORTEST_STATE_KEY
-        if text and not (long and len(set(text)) >= FEWEST_CHARACTERS):
+        long = len(text.encode()) >= MIN_STATE_KEY_BYTES
+        if text and not (long and len(set(text)) >= MIN_DISTINCT_CHARACTERS):
             raise ValueError(
-                f"expected at least {SHORTEST_STATE_KEY} bytes of random characters, since a key "
+                f"expected at least {MIN_STATE_KEY_BYTES} bytes of random characters, since a key "
                 "that can be guessed can be found from one state; make one with: "
                 "openssl rand -hex 32"
             )

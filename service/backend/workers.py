@@ -16,10 +16,10 @@ from service.engine.api.errors import QueueFull
 
 P = ParamSpec("P")
 T = TypeVar("T")
-RETRY_SECONDS = 1.0  # the longest text takes about so long
+WORKER_RETRY_SECONDS = 1.0  # the longest text takes about so long
 
 
-class Workers:
+class WorkerPool:
     """``threads`` at work, ``waiting`` that wait for one of them."""
 
     def __init__(self, *, threads: int, waiting: int) -> None:
@@ -30,7 +30,7 @@ class Workers:
     def start(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """The result to come. Raises QueueFull. Only in the event loop's thread."""
         if self._taken >= self._most:
-            raise QueueFull(RETRY_SECONDS)
+            raise QueueFull(WORKER_RETRY_SECONDS)
         future = asyncio.wrap_future(self._pool.submit(work, *args, **kwargs))
         self._taken += 1
         future.add_done_callback(self._give_back)

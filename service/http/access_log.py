@@ -47,7 +47,7 @@ class RouteLabels:
         return OTHER_ROUTE
 
 
-class Journal:
+class AccessLogMiddleware:
     """ASGI middleware: measures and logs."""
 
     def __init__(
@@ -84,7 +84,7 @@ class Journal:
             logger.info("%s %d %.1f ms", _request_line(scope), status, 1000 * seconds)
 
 
-class Failures:
+class InternalErrorMiddleware:
     """ASGI middleware: answers 500 for what nobody else has caught, and logs the cause."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -16,7 +16,7 @@ from service.http.errors import ApiError
 OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json"})
 
 
-class ApiKeys:
+class ApiKeyMiddleware:
     """ASGI middleware: 401 unless one of the keys comes in Authorization or X-API-Key.
 
     Health and metrics stay open for probes and scrapers, the documentation for people.

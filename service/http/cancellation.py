@@ -13,14 +13,14 @@ from contextlib import asynccontextmanager
 from starlette.requests import Request
 from starlette.types import Receive
 
-from service.backend.async_engine import Bridge, Reply
+from service.backend.async_engine import AsyncEngine, Reply
 from service.engine.api.tasks import Event, Task
 from service.http.errors import ClientGoneError
 
 
-async def ask(bridge: Bridge, request: Request, task: Task) -> list[Event]:
+async def run_task(engine: AsyncEngine, request: Request, task: Task) -> list[Event]:
     """All events of a task. Raises the engine's refusal; ClientGoneError once it is cancelled."""
-    reply = await bridge.submit(task, whole=True)
+    reply = await engine.submit(task, whole=True)
     async with reply, cancelled_when_gone(reply, request.receive):
         events = await reply.answer()
         if reply.cancelled:  # leaving the block cancels, too

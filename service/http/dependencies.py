@@ -8,13 +8,13 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from model.artifact import Artifact
-from service.backend.async_engine import Bridge
+from service.backend.async_engine import AsyncEngine
 from service.backend.metrics import Metrics
-from service.backend.registry import Catalog, Kind
+from service.backend.registry import ModelKind, ModelRegistry
 from service.backend.settings import Settings
-from service.backend.workers import Workers
+from service.backend.workers import WorkerPool
 from service.http.errors import ApiError
-from service.http.request_limits import Limits
+from service.http.request_limits import RequestLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +22,15 @@ class ServiceContext:
     """The parts of a running service."""
 
     settings: Settings
-    catalog: Catalog
+    registry: ModelRegistry
     metrics: Metrics
-    limits: Limits
-    workers: Workers
-    bridge: Bridge
+    limits: RequestLimits
+    workers: WorkerPool
+    engine: AsyncEngine
 
-    def name_of(self, asked: str | None, kind: Kind) -> str:
+    def name_of(self, asked: str | None, kind: ModelKind) -> str:
         """The model asked for, or the default one of that kind; ApiError 404 without one."""
-        name = asked or self.catalog.defaults.get(kind)
+        name = asked or self.registry.defaults.get(kind)
         if name is None:
             message = f"no {kind} is being served here; GET /models lists what is"
             raise ApiError(404, "model_not_found", message, "model")
@@ -38,7 +38,7 @@ class ServiceContext:
 
     def artifact(self, name: str) -> Artifact:
         """A model by its name; ApiError 404 when there is none."""
-        artifact = self.catalog.artifacts.get(name)
+        artifact = self.registry.artifacts.get(name)
         if artifact is None:
             message = f"no model is named {name!r}; GET /models lists those there are"
             raise ApiError(404, "model_not_found", message, "model")

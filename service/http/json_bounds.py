@@ -1,4 +1,4 @@
-"""Bounds of a JSON text that are checked before it is parsed.
+"""Bounds of a JSON text that are checked before it is parse_json.
 
 The parser makes an object of everything, which for a megabyte of brackets or digits takes longer
 than others can wait. No request holds more than some hundred values, so the tokens outside of
@@ -13,16 +13,16 @@ from typing import Any, NoReturn
 
 from service.http.errors import ApiError
 
-MOST_VALUES = 10_000  # more than the texts, fields and stop strings of any request
-MOST_FIELDS = 100
-DEEPEST = 100
-LONGEST_NUMBER = 1_000
+MAX_VALUES = 10_000  # more than the texts, fields and stop strings of any request
+MAX_FIELDS = 100
+MAX_DEPTH = 100
+MAX_NUMBER_LENGTH = 1_000
 SHORT_BYTES = 1 << 12  # too short to take time
 _SPACE = b" \t\r\n:"
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]|[^\[\]{},"]+', re.DOTALL)
 
 
-def parsed(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
     """The value of a JSON text in UTF-8; raises ApiError."""
     encoding = json.detect_encoding(body)  # by a byte order mark or by where zeros are
     if not encoding.startswith("utf-8"):
@@ -61,20 +61,18 @@ def _check_bounds(body: bytes) -> None:
             depth -= 1
         elif first == ord(","):
             values += 1
-        elif first != ord('"') and len(found[0].strip(_SPACE)) > LONGEST_NUMBER:
+        elif first != ord('"') and len(found[0].strip(_SPACE)) > MAX_NUMBER_LENGTH:
             raise bad_json("the body holds a number that is too long")
-        if depth > DEEPEST:
+        if depth > MAX_DEPTH:
             raise bad_json("the body is nested too deeply")
-        if values > MOST_VALUES:
-            message = f"the body holds more than {MOST_VALUES} values; no request has so many"
+        if values > MAX_VALUES:
+            message = f"the body holds more than {MAX_VALUES} values; no request has so many"
             raise ApiError(422, "invalid_request", message)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) > MOST_FIELDS:
-        message = (
-            f"an object in the body has more than {MOST_FIELDS} fields; no request has so many"
-        )
+    if len(pairs) > MAX_FIELDS:
+        message = f"an object in the body has more than {MAX_FIELDS} fields; no request has so many"
         raise ApiError(422, "invalid_request", message)
     found = dict(pairs)
     if len(found) != len(pairs):

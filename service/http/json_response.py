@@ -19,13 +19,13 @@ from service.http.errors import ClientGoneError
 
 SLICE_BYTES = 1 << 15
 """What is written between two turns of the event loop: about a millisecond's work."""
-MEMBERS = 32
+ELEMENTS_PER_WRITE = 32
 """Members of a list that are written at once."""
-Item = TypeVar("Item")
+Element = TypeVar("Element")
 _writing = asyncio.Lock()  # held by the answer that writes in this turn
 
 
-class Answer(Response):
+class TaskResponse(Response):
     """Waits for a task to end and answers with what ``write`` makes of its events.
 
     The reply stays open until the client has taken the answer in: a task whose answer is not read
@@ -61,13 +61,15 @@ class Answer(Response):
             await send({"type": "http.response.body", "body": each, "more_body": more})
 
 
-def array(members: Sequence[Item], write: Callable[[Sequence[Item]], bytes]) -> Iterator[bytes]:
+def array(
+    members: Sequence[Element], write: Callable[[Sequence[Element]], bytes]
+) -> Iterator[bytes]:
     """A JSON list in parts; ``write`` writes a list of some of the members."""
     yield b"["
-    for begin in range(0, len(members), MEMBERS):
+    for begin in range(0, len(members), ELEMENTS_PER_WRITE):
         if begin:
             yield b","
-        yield write(members[begin : begin + MEMBERS])[1:-1]
+        yield write(members[begin : begin + ELEMENTS_PER_WRITE])[1:-1]
     yield b"]"
 
 

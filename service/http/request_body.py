@@ -1,6 +1,6 @@
 """Request bodies as they come from strangers: large, slow, broken, nested, ambiguous.
 
-``BodyLimit`` reads a body whole before anything else happens, within a size and a time;
+``BodyLimitMiddleware`` reads a body whole before anything else happens, within a size and a time;
 ``JsonRoute`` parses it. Both refuse with the one error shape. Knows no fields.
 """
 
@@ -15,17 +15,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.backend.workers import Workers
+from service.backend.workers import WorkerPool
 from service.http.errors import ApiError, ClientGoneError
-from service.http.json_bounds import parsed
+from service.http.json_bounds import parse_json
 
 QUICK_BYTES = 1 << 15
-"""The largest body that is parsed in the event loop: a millisecond or two."""
+"""The largest body that is parse_json in the event loop: a millisecond or two."""
 
 _LONGEST_CODING = 100
 
 
-class BodyLimit:
+class BodyLimitMiddleware:
     """ASGI middleware: 413 for a body that is too large, 408 for one that takes too long.
 
     A Content-Length over the limit is refused unread. Otherwise the body is counted while it
@@ -95,13 +95,13 @@ class JsonRequest(Request):
     async def json(self) -> Any:
         body = await self.body()
         if len(body) <= QUICK_BYTES:
-            return parsed(body)
-        workers: Workers = self.app.state.context.workers
-        return await workers.start(parsed, body)
+            return parse_json(body)
+        workers: WorkerPool = self.app.state.context.workers
+        return await workers.start(parse_json, body)
 
 
 class JsonRoute(APIRoute):
-    """A route whose body is parsed by :class:`JsonRequest` and must be declared as JSON."""
+    """A route whose body is parse_json by :class:`JsonRequest` and must be declared as JSON."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()

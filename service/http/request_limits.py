@@ -27,7 +27,7 @@ _REQUESTS = (GenerateRequest, NextWordRequest, ScoreRequest, ClassifyRequest)
 _KEYWORDS = {"integer": "maximum", "string": "maxLength", "array": "maxItems"}
 
 
-class Limits:
+class RequestLimits:
     """The bounds of a running service, by the name that ``AtMost`` gives them."""
 
     def __init__(self, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 ALLOWED = "GET, HEAD, POST"
 
 
-class TrailingSlash:
+class TrailingSlashMiddleware:
     """ASGI middleware: a path that ends in a slash is answered like the one without it.
 
     A redirect would make clients send a POST again as a GET. ``raw_path`` stays as it was sent.
@@ -26,7 +26,7 @@ class TrailingSlash:
         await self._app(scope, receive, send)
 
 
-class HeadAndOptions:
+class HeadAndOptionsMiddleware:
     """ASGI middleware: HEAD is answered like GET, and OPTIONS * with the methods of the service.
 
     The connection leaves out the body of an answer to HEAD.

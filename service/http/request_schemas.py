@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-LARGEST_SEED = 2**63 - 1
+LARGEST_CLIENT_SEED = 2**63 - 1
 LARGEST_COUNT = 10_000_000
 
 
@@ -156,7 +156,7 @@ class GenerateRequest(RequestFields):
     seed: int | None = Field(
         default=None,
         ge=0,
-        le=LARGEST_SEED,
+        le=LARGEST_CLIENT_SEED,
         description="same request and seed, same text; drawn and told if it is left out",
     )
     n: Annotated[int, AtMost("choices")] = Field(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FinishReason = Literal["end", "stop", "length", "deadline"]
+FinishReasonField = Literal["end", "stop", "length", "deadline"]
 
 
 class _Response(BaseModel):
@@ -35,7 +35,7 @@ class Choice(_Response):
 
     index: int
     text: str
-    finish_reason: FinishReason = Field(
+    finish_reason: FinishReasonField = Field(
         description="end: the model ended the text; stop: a stop string; length: max_tokens"
     )
     tokens: list[ScoredToken] | None = Field(
@@ -94,7 +94,7 @@ class FinishEvent(_Response):
     """The last `data:` of each choice; `usage` is of this choice."""
 
     index: int
-    finish_reason: FinishReason
+    finish_reason: FinishReasonField
     usage: Usage
     seed: int
     state: str | None = Field(default=None, description="with return_state: where `text` stopped")

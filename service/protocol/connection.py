@@ -27,7 +27,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from service.protocol.connection_gate import Admission, ConnectionGate
+from service.protocol.connection_gate import ConnectionGate, GateDecision
 from service.protocol.errors import InvalidRequestError
 from service.protocol.exchange import Exchange
 from service.protocol.request_head import RequestHead
@@ -98,8 +98,8 @@ class HttpConnection(asyncio.Protocol):
         self._scheme = "https" if is_ssl(self._transport) else "http"
         self._server_state.connections.add(self)  # type: ignore[arg-type]
         admission = self._gate.enter(self)
-        self._spare = admission is Admission.SPARE
-        if admission is Admission.REFUSED:
+        self._spare = admission is GateDecision.SPARE
+        if admission is GateDecision.REFUSED:
             self.turn_away()
         else:
             self._wait(self._head_seconds, self.close_now)

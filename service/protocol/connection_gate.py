@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 logger = logging.getLogger(__name__)
-SPARE = 16
+SPARE_CONNECTIONS = 16
 _FILES = 32
 """Descriptors kept for everything that is not a connection."""
 _DEFAULT_LIMIT = 1024
@@ -32,7 +32,7 @@ class Closable(Protocol):
         """Closes the connection with a 503."""
 
 
-class Admission(Enum):
+class GateDecision(Enum):
     """How a new connection is treated."""
 
     REGULAR = auto()
@@ -52,17 +52,17 @@ class ConnectionGate:
         self._refused = 0
         self._last_log = -float(_LOG_SECONDS)
 
-    def enter(self, connection: Closable) -> Admission:
+    def enter(self, connection: Closable) -> GateDecision:
         """Admits a new connection, or does not."""
         if self._make_room():
             self._regular.add(connection)
             self._idle[connection] = None
-            return Admission.REGULAR
-        if len(self._spare) >= SPARE and not self._free_spare():
+            return GateDecision.REGULAR
+        if len(self._spare) >= SPARE_CONNECTIONS and not self._free_spare():
             self.refused()
-            return Admission.REFUSED
+            return GateDecision.REFUSED
         self._spare[connection] = None
-        return Admission.SPARE
+        return GateDecision.SPARE
 
     def promote(self, connection: Closable) -> bool:
         """Makes a spare connection a regular one if there is room by now."""
@@ -133,14 +133,14 @@ def connection_limit(asked: int | None) -> int:
     Raises the soft limit of the process where the hard one has room.
     """
     wanted = asked or _DEFAULT_LIMIT
-    needed = wanted + SPARE + _FILES
+    needed = wanted + SPARE_CONNECTIONS + _FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return wanted
-    possible = max(1, soft - SPARE - _FILES)
+    possible = max(1, soft - SPARE_CONNECTIONS - _FILES)
     logger.warning(
         "at most %d connections at once: the process may open %d files; raise ulimit -n for %d",
         *(possible, soft, wanted),

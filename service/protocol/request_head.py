@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from service.protocol.errors import Header, InvalidRequestError
 
-MOST_HEADERS = 128
+MAX_HEADERS = 128
 FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?=[^\n])")
 """Control characters, and the line endings CR and LF where they stand alone."""
 
@@ -107,8 +107,8 @@ _WATCHED = (b"host", b"content-length", b"transfer-encoding", b"connection", b"e
 
 def parse_headers(lines: list[bytes]) -> list[Header]:
     """Names in lower case, values without the whitespace around them."""
-    if len(lines) > MOST_HEADERS:
-        raise InvalidRequestError(431, f"the request has more than {MOST_HEADERS} header lines")
+    if len(lines) > MAX_HEADERS:
+        raise InvalidRequestError(431, f"the request has more than {MAX_HEADERS} header lines")
     headers = []
     for line in lines:
         name, colon, value = line.partition(b":")

@@ -12,7 +12,7 @@ from service.engine.api.tasks import Classification, Classify, Event, TextsClass
 from service.http.api_keys import client_of
 from service.http.dependencies import Context, ServiceContext
 from service.http.errors import ApiError
-from service.http.json_response import Answer
+from service.http.json_response import TaskResponse
 from service.http.occlusion import Occlusions, all_occlusions
 from service.http.request_body import JsonRoute
 from service.http.request_schemas import ClassifyRequest
@@ -44,8 +44,10 @@ async def classify(body: ClassifyRequest, request: Request, context: Context) ->
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
     )
     labels = context.artifact(name).manifest.answers
-    reply = await context.bridge.submit(task, whole=True)
-    return Answer(reply, lambda events: _answer(events, name, labels, len(texts), body, left_out))
+    reply = await context.engine.submit(task, whole=True)
+    return TaskResponse(
+        reply, lambda events: _answer(events, name, labels, len(texts), body, left_out)
+    )
 
 
 def _answer(

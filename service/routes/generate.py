@@ -12,7 +12,7 @@ from starlette.responses import Response
 from service.engine.api.tasks import Echo, Event, Finished, Generate, Token, TokenLogprob
 from service.http.api_keys import client_of, tenant_of
 from service.http.dependencies import Context
-from service.http.json_response import Answer, array
+from service.http.json_response import TaskResponse, array
 from service.http.request_body import JsonRoute
 from service.http.request_schemas import GenerateRequest
 from service.http.schemas import GenerateResponse
@@ -59,10 +59,10 @@ async def generate(body: GenerateRequest, request: Request, context: Context) ->
     context.limits.check(body)
     task = _task(body, context.name_of(body.model, "language-model"), request)
     if body.stream:
-        reply = await context.bridge.submit(task)
+        reply = await context.engine.submit(task)
         return EventStream(reply, ping_seconds=context.settings.ping_seconds)
-    reply = await context.bridge.submit(task, whole=True)
-    return Answer(reply, lambda events: _answer(events, task.model, body.n))
+    reply = await context.engine.submit(task, whole=True)
+    return TaskResponse(reply, lambda events: _answer(events, task.model, body.n))
 
 
 def _task(body: GenerateRequest, model: str, request: Request) -> Generate:

@@ -17,7 +17,7 @@ router = APIRouter(tags=["operation"])
 @router.get("/health/live", responses=errors(503))
 async def live(context: Context) -> HealthResponse:
     """The step loop moves: restart the process if this fails."""
-    age = context.bridge.heartbeat_age()
+    age = context.engine.heartbeat_age()
     if age > context.settings.heartbeat_seconds:
         message = f"the step loop has not moved for {age:.1f} seconds"
         raise ApiError(503, "not_live", message)
@@ -27,7 +27,7 @@ async def live(context: Context) -> HealthResponse:
 @router.get("/health/ready", responses=errors(503))
 async def ready(context: Context) -> HealthResponse:
     """Models are loaded and new work is taken: send requests here only while this succeeds."""
-    if context.bridge.draining:
+    if context.engine.draining:
         raise ApiError(503, "draining", "the service is shutting down and takes no new work")
     await live(context)
     return HealthResponse(status="ready")

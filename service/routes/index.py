@@ -18,6 +18,6 @@ async def index(request: Request, context: Context) -> IndexResponse:
         name="unroll",
         version=version(),
         documentation="/docs",
-        models=list(context.catalog.artifacts),
+        models=list(context.registry.artifacts),
         routes=sorted(request.app.openapi()["paths"]),
     )

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 
 from service.engine.api.tasks import NextWord, NextWordsFound
 from service.http.api_keys import client_of, tenant_of
-from service.http.cancellation import ask
+from service.http.cancellation import run_task
 from service.http.dependencies import Context
 from service.http.request_body import JsonRoute
 from service.http.request_schemas import NextWordRequest
@@ -31,7 +31,7 @@ async def next_word(body: NextWordRequest, request: Request, context: Context) -
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
         tenant=tenant_of(request),
     )
-    (found,) = await ask(context.bridge, request, task)
+    (found,) = await run_task(context.engine, request, task)
     if not isinstance(found, NextWordsFound):
         raise TypeError(f"not an answer to /next-word: {found!r}")
     return NextWordResponse(

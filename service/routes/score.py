@@ -10,10 +10,10 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from service.engine.api.tasks import Event, Score, TextsScored, TokenLogprob
-from service.engine.api.tasks import TextScore as EngineScore
+from service.engine.api.tasks import TextLogprobs as EngineScore
 from service.http.api_keys import client_of
 from service.http.dependencies import Context
-from service.http.json_response import Answer, array
+from service.http.json_response import TaskResponse, array
 from service.http.request_body import JsonRoute
 from service.http.request_schemas import ScoreRequest
 from service.http.schemas import ScoreResponse
@@ -39,8 +39,8 @@ async def score(body: ScoreRequest, request: Request, context: Context) -> Respo
         texts=tuple(body.texts),
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
     )
-    reply = await context.bridge.submit(task, whole=True)
-    return Answer(reply, lambda events: _answer(events, task))
+    reply = await context.engine.submit(task, whole=True)
+    return TaskResponse(reply, lambda events: _answer(events, task))
 
 
 def _answer(events: Sequence[Event], task: Score) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.__main__ import parse_arguments as parse_benchmark
 from docs.generate.pages import COPIED, GENERATED
 from model.manifest import FORMAT_VERSION
-from service.engine.states.state_token import VERSION
+from service.engine.states.state_token import STATE_TOKEN_VERSION
 from tests.readme.pages import PAGES
 from tests.support.repository import ROOT
 from training.runs.checkpoint import FORMAT

@@ -15,15 +15,15 @@ from model.state import State
 from model.tokenization.tokenizer import Tokenizer
 from service.engine.api.errors import DeadlineExceeded
 from service.engine.api.tasks import Event, Failed, NextWordsFound, Word
-from service.engine.scheduling.sequence import PromptReader, RowSequence
+from service.engine.scheduling.sequence import RowSequence
 from service.engine.sequences.word_boundaries import last_run, unfinished_word
-from service.engine.sequences.word_search import Found, Node, WordSearch
+from service.engine.sequences.word_search import Node, SearchResult, WordSearch
 from service.engine.sequences.word_tokens import WordVocabulary
-from service.engine.states.prompt_reader import CachedPrompt, Stretch
+from service.engine.states.prompt_reader import CachedPrompt, PrefillChunk, PromptReader
 from service.kernel.api.interface import FloatArray, RowResult, RowWork
 
 
-class Start(NamedTuple):
+class WordStart(NamedTuple):
     """A prompt taken apart: what is read as it is, the known part of the word, what is required
     of the spelling after ``context``.
     """
@@ -33,27 +33,27 @@ class Start(NamedTuple):
     required: str
 
 
-def start_of(prompt: str, tokenizer: Tokenizer) -> Start:
+def find_word_start(prompt: str, tokenizer: Tokenizer) -> WordStart:
     """Where the next word starts in a prompt, for this kind of tokenizer."""
     if tokenizer.kind == "char":
-        return Start(prompt, unfinished_word(prompt), "")
+        return WordStart(prompt, unfinished_word(prompt), "")
     if prompt.endswith(" "):
-        return Start(prompt[:-1], "", " ")
+        return WordStart(prompt[:-1], "", " ")
     if tokenizer.kind == "word":
-        return Start(prompt, "", "")
+        return WordStart(prompt, "", "")
     part = unfinished_word(prompt)
     run = last_run(part)
     context = prompt[: len(prompt) - len(run)]
     if run == part and run and context.endswith(" "):
-        return Start(context[:-1], "", " " + run)
-    return Start(context, part[: len(part) - len(run)], run)
+        return WordStart(context[:-1], "", " " + run)
+    return WordStart(context, part[: len(part) - len(run)], run)
 
 
 class WordQuery(RowSequence):
     """Asks a word model for one distribution."""
 
     def __init__(
-        self, vocabulary: WordVocabulary, start: Start, prompt: CachedPrompt, top: int
+        self, vocabulary: WordVocabulary, start: WordStart, prompt: CachedPrompt, top: int
     ) -> None:
         super().__init__()
         self._start = start
@@ -68,15 +68,13 @@ class WordQuery(RowSequence):
 
     @property
     def urgent(self) -> bool:
-        """All of it is for one answer."""
+        """All of it is for one next_words_event."""
         return True
 
-    def work(self, steps: int, draws: int) -> RowWork | None:  # noqa: ARG002
+    def work(self, steps: int, max_samples: int) -> RowWork | None:  # noqa: ARG002
         """Reads the prompt."""
-        stretch = self._prompt.stretch(steps)
-        return RowWork(
-            row=self.row, feed=stretch.feed, distribution=not stretch.cut, keep=stretch.keep
-        )
+        chunk = self._prompt.chunk(steps)
+        return RowWork(row=self.row, feed=chunk.feed, distribution=not chunk.cut, keep=chunk.keep)
 
     def take(self, result: RowResult) -> list[Event]:
         """Answers when the prompt is read."""
@@ -89,7 +87,7 @@ class WordQuery(RowSequence):
         words = self._vocabulary.probabilities(
             result.logprobs_V, start.context, after_space=bool(start.required)
         )
-        return [answer(Found(words, 1.0), self._top, self._prompt)]
+        return [next_words_event(SearchResult(words, 1.0), self._top, self._prompt)]
 
     def expire(self) -> list[Event]:
         """There is nothing to show yet."""
@@ -160,26 +158,24 @@ class SearchWorker(RowSequence):
         """Until the prompt is read: the search goes on among the others."""
         return self._leader and not self._shared.prompt.done
 
-    def work(self, steps: int, draws: int) -> RowWork | None:  # noqa: ARG002
+    def work(self, steps: int, max_samples: int) -> RowWork | None:  # noqa: ARG002
         """The prompt, or the next node of the round."""
-        stretch = self._stretch(steps)
-        if stretch is None:
+        chunk = self._stretch(steps)
+        if chunk is None:
             return None
-        return RowWork(
-            row=self.row, feed=stretch.feed, distribution=not stretch.cut, keep=stretch.keep
-        )
+        return RowWork(row=self.row, feed=chunk.feed, distribution=not chunk.cut, keep=chunk.keep)
 
-    def _stretch(self, steps: int) -> Stretch | None:
+    def _stretch(self, steps: int) -> PrefillChunk | None:
         prompt = self._shared.prompt
         if not prompt.done:
-            return prompt.stretch(steps) if self._leader else None
+            return prompt.chunk(steps) if self._leader else None
         taken = self._shared.take_node()
         if taken is None:
             return None
         self._place, node = taken
         if node.state is not None:
             self._kernel.restore(self.row, node.state)
-        return Stretch([node.token], keep=0, cut=False)
+        return PrefillChunk([node.token], keep=0, cut=False)
 
     def take(self, result: RowResult) -> list[Event]:
         """Hands the distribution to the search; the last worker of the last round answers."""
@@ -193,7 +189,7 @@ class SearchWorker(RowSequence):
         if not shared.is_over:
             return []
         self.ended_by = "done"
-        return [answer(shared.search.found, shared.top, shared.prompt)]
+        return [next_words_event(shared.search.found, shared.top, shared.prompt)]
 
     def expire(self) -> list[Event]:
         """A search that was cut short is not shown."""
@@ -201,7 +197,7 @@ class SearchWorker(RowSequence):
         return [Failed(DeadlineExceeded())]
 
 
-def answer(found: Found, top: int, prompt: PromptReader) -> NextWordsFound:
+def next_words_event(found: SearchResult, top: int, prompt: PromptReader) -> NextWordsFound:
     """The event for words that were found, likeliest first, ties by spelling."""
     possible = max(found.possible, 1e-300)
     words = sorted(

@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.tokenization.tokenizer import Tokenizer
-from service.engine.sequences.word_boundaries import CONNECTORS, CUT, Reading, first_word
+from service.engine.sequences.word_boundaries import (
+    CONNECTORS,
+    INCOMPLETE_CHARACTER,
+    WordProgress,
+    first_word,
+)
 from service.kernel.api.interface import FloatArray
 
 BoolArray = NDArray[np.bool_]
@@ -21,12 +26,12 @@ class Spelling:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.end = tokenizer.end
         self._bytes_V = [tokenizer.bytes_of(token) for token in range(tokenizer.size)]
-        self._never_drawn = sorted(tokenizer.never_drawn)
+        self._never_drawn = sorted(tokenizer.suppressed)
         texts = [spelt.decode("utf-8", errors="replace") for spelt in self._bytes_V]
         self._ends_letters_V = _ending("a", texts)
         self._ends_connector_V = _ending("a-", texts)
         self._ends_letters_V[tokenizer.end] = self._ends_connector_V[tokenizer.end] = True
-        excluded = tokenizer.never_drawn | {tokenizer.end}
+        excluded = tokenizer.suppressed | {tokenizer.end}
         kept = sorted(
             (spelt, token) for token, spelt in enumerate(self._bytes_V) if token not in excluded
         )
@@ -38,7 +43,7 @@ class Spelling:
         return self._bytes_V[token]
 
     def drawable(self, logprobs_V: FloatArray) -> NDArray[np.float64]:
-        """Probabilities, zero for tokens that are never drawn."""
+        """Probabilities, zero for tokens that are never generated."""
         probabilities_V = np.exp(logprobs_V.astype(np.float64))
         probabilities_V[self._never_drawn] = 0.0
         return probabilities_V
@@ -74,8 +79,8 @@ def _ending(before: str, texts: list[str]) -> BoolArray:
     """
     return np.array(
         [
-            not text.startswith(CUT)
-            and first_word(before + text) == (Reading.OVER, before.rstrip(CONNECTORS))
+            not text.startswith(INCOMPLETE_CHARACTER)
+            and first_word(before + text) == (WordProgress.OVER, before.rstrip(CONNECTORS))
             for text in texts
         ]
     )

@@ -1,4 +1,4 @@
-"""The drawn tokens of a choice whose text is not all shown yet.
+"""The generated tokens of a choice whose text is not all shown yet.
 
 Text is withheld while it may become a stop string, or while a character is not whole. What is shown
 is attributed to the tokens in order, so that a token is reported together with its text, and a text
@@ -16,7 +16,7 @@ from model.state import State
 from service.engine.api.tasks import TokenLogprob
 
 
-class Before(NamedTuple):
+class PriorState(NamedTuple):
     """Where a sequence stood before a token: its state, and the token that it reads next."""
 
     state: State
@@ -24,11 +24,11 @@ class Before(NamedTuple):
 
 
 @dataclass(slots=True)
-class Drawn:
+class GeneratedToken:
     """A token with the text that it completed.
 
     ``pending``: the bytes of a character that was not whole before it. ``is_new``: whether it
-    was drawn or read for the first time.
+    was generated or read for the first time.
     """
 
     token: int
@@ -36,26 +36,26 @@ class Drawn:
     pending: bytes
     is_new: bool
     report: TokenLogprob | None
-    before: Before | None
+    before: PriorState | None
 
 
-class Withheld:
+class WithheldTokens:
     """Tokens in order; of the first of them ``shown`` characters are shown."""
 
     def __init__(self) -> None:
-        self.tokens: deque[Drawn] = deque()
+        self.tokens: deque[GeneratedToken] = deque()
         self.shown = 0
 
-    def add(self, drawn: Drawn) -> None:
+    def add(self, generated: GeneratedToken) -> None:
         """Adds a token, nothing of which is shown."""
-        self.tokens.append(drawn)
+        self.tokens.append(generated)
 
     def complete(self, text: str) -> None:
         """Adds text to the last token: what becomes of half a character when no more comes."""
         if self.tokens:
             self.tokens[-1].text += text
 
-    def show(self, characters: int, *, whole: bool) -> Iterator[Drawn]:
+    def show(self, characters: int, *, whole: bool) -> Iterator[GeneratedToken]:
         """So many more characters are shown; the tokens whose text is now all shown.
 
         The last token stays unless its last character is ``whole``.
@@ -67,7 +67,7 @@ class Withheld:
             self.shown -= len(self.tokens[0].text)
             yield self.tokens.popleft()
 
-    def cut(self) -> Iterator[Drawn]:
+    def cut(self) -> Iterator[GeneratedToken]:
         """The token that is shown in part, its text cut there, when no more is shown."""
         if self.shown and self.tokens:
             self.tokens[0].text = self.tokens[0].text[: self.shown]

@@ -11,11 +11,13 @@ from enum import Enum
 from typing import NamedTuple
 
 CONNECTORS = "'’-"
-CUT = "\N{REPLACEMENT CHARACTER}"  # what bytes that are not yet a character are read as
+INCOMPLETE_CHARACTER = (
+    "\N{REPLACEMENT CHARACTER}"  # what bytes that are not yet a character are read as
+)
 LONGEST_PART = 64  # characters of an unfinished word that are looked at
 
 
-class Reading(Enum):
+class WordProgress(Enum):
     """How far a text has come with its first word."""
 
     BEFORE = "before"  # nothing but white space so far
@@ -27,7 +29,7 @@ class Reading(Enum):
 class FirstWord(NamedTuple):
     """The first word of a text, as far as it is there."""
 
-    reading: Reading
+    reading: WordProgress
     word: str
 
 
@@ -42,16 +44,16 @@ def first_word(text: str) -> FirstWord:
     """Reads past leading white space, then to the end of the word or of the text."""
     text = text.lstrip()
     if not text:
-        return FirstWord(Reading.BEFORE, "")
+        return FirstWord(WordProgress.BEFORE, "")
     if not is_word_character(text[0]):
-        return FirstWord(Reading.NOT_A_WORD, "")
+        return FirstWord(WordProgress.NOT_A_WORD, "")
     end = 0  # of the word as far as it is certain
     for place, character in enumerate(text):
         if is_word_character(character):
             end = place + 1
         elif character not in CONNECTORS or end < place:
-            return FirstWord(Reading.OVER, text[:end])
-    return FirstWord(Reading.INSIDE, text[:end])
+            return FirstWord(WordProgress.OVER, text[:end])
+    return FirstWord(WordProgress.INSIDE, text[:end])
 
 
 def unfinished_word(text: str) -> str:
@@ -61,7 +63,7 @@ def unfinished_word(text: str) -> str:
     while begin > lowest and (is_word_character(text[begin - 1]) or text[begin - 1] in CONNECTORS):
         begin -= 1
     part = text[begin:]
-    while part and first_word(part).reading is not Reading.INSIDE:
+    while part and first_word(part).reading is not WordProgress.INSIDE:
         part = part[1:]
     return part
 

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from model.state import State
 from service.engine.sequences.subword_tokens import IdArray, Spelling
-from service.engine.sequences.word_boundaries import CUT, Reading, first_word
+from service.engine.sequences.word_boundaries import INCOMPLETE_CHARACTER, WordProgress, first_word
 from service.kernel.api.filters import descending
 from service.kernel.api.interface import FloatArray
 
-MOST_BRANCHES = 256  # of one node
-SMALLEST_NODE = 1e-6  # less likely texts, given what is required, are not followed
+MAX_BRANCHES = 256  # of one node
+MIN_NODE_PROBABILITY = 1e-6  # less likely texts, given what is required, are not followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Node:
     state: State | None
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """The words found and the probability of all texts that agree with the prompt."""
 
     words: dict[str, float]
@@ -74,9 +74,9 @@ class WordSearch:
         return -self._frontier[0][0] < self._last_word_asked_for()
 
     @property
-    def found(self) -> Found:
+    def found(self) -> SearchResult:
         """What the search has found so far."""
-        return Found(self._words, self._possible)
+        return SearchResult(self._words, self._possible)
 
     def next_node(self) -> Node | None:
         """Takes the likeliest node; None if the search is over."""
@@ -89,7 +89,7 @@ class WordSearch:
         """Follows a node: ``logprobs_V`` and ``state`` are what comes after its last token."""
         probabilities_V = self._spelling.drawable(logprobs_V) * node.probability
         word = first_word(node.text.decode("utf-8", errors="replace"))
-        if not node.required and word.reading is Reading.INSIDE:
+        if not node.required and word.reading is WordProgress.INSIDE:
             ending_V = self._spelling.ending(node.text)
             self._add(word.word, float(probabilities_V[ending_V].sum()))
             probabilities_V = np.where(ending_V, 0.0, probabilities_V)
@@ -107,10 +107,10 @@ class WordSearch:
         return np.concatenate([beginning, self._likeliest(probabilities_V, completing)])
 
     def _likeliest(self, probabilities_V: NDArray[np.float64], tokens: IdArray) -> IdArray:
-        tokens = tokens[probabilities_V[tokens] >= SMALLEST_NODE * self._possible]
-        if len(tokens) <= MOST_BRANCHES:
+        tokens = tokens[probabilities_V[tokens] >= MIN_NODE_PROBABILITY * self._possible]
+        if len(tokens) <= MAX_BRANCHES:
             return tokens
-        return np.sort(tokens[descending(probabilities_V[tokens], MOST_BRANCHES)])
+        return np.sort(tokens[descending(probabilities_V[tokens], MAX_BRANCHES)])
 
     def _branch(self, node: Node, token: int, probability: float, state: State) -> None:
         spelt = self._spelling.bytes_of(token)
@@ -118,12 +118,12 @@ class WordSearch:
         required = node.required[len(spelt) :]
         decoded = text.decode("utf-8", errors="replace")
         # a cut character at the end decodes to a border, though it may yet become a letter
-        word = first_word(decoded.rstrip(CUT))
-        if required or word.reading in (Reading.BEFORE, Reading.INSIDE):
+        word = first_word(decoded.rstrip(INCOMPLETE_CHARACTER))
+        if required or word.reading in (WordProgress.BEFORE, WordProgress.INSIDE):
             self._made += 1
             child = Node(text, required, probability, token, state)
             heapq.heappush(self._frontier, (-probability, self._made, child))
-        elif word.reading is Reading.OVER:
+        elif word.reading is WordProgress.OVER:
             self._add(word.word, probability)
 
     def _add(self, word: str, probability: float) -> None:

@@ -19,7 +19,7 @@ class WordVocabulary:
     """The tokens of a word tokenizer, sorted by what they can be. Shared by all requests."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        excluded = tokenizer.never_drawn | {tokenizer.end}
+        excluded = tokenizer.suppressed | {tokenizer.end}
         texts = [
             "" if token in excluded else tokenizer.text_of(token) for token in range(tokenizer.size)
         ]

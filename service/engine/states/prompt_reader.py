@@ -1,7 +1,7 @@
 """A prompt that is read from as far on as the state cache knows it, and leaves states behind.
 
 States worth keeping on the way: before the last token (from there a prompt that comes again is
-drawn from, and the choices of one task share it), at even distances, and where the prompt parts
+generated from, and the choices of one task share it), at even distances, and where the prompt parts
 from an earlier one. Used in the engine's thread; a row belongs to whoever calls.
 """
 
@@ -12,14 +12,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from model.state import State
-from service.engine.scheduling.sequence import PromptReader
-from service.engine.states.prefix_cache import StateCache, Trail
+from service.engine.states.prefix_cache import PrefixCache, PrefixHashes
 from service.kernel.api.interface import Kernel, RowResult
 
-WORTH_A_STATE = 8  # tokens that a state where prompts part must save over the one before it
+MIN_STATE_SPACING = 8  # tokens that a state where prompts part must save over the one before it
 
 
-class Stretch(NamedTuple):
+class PrefillChunk(NamedTuple):
     """What is read in one call. ``keep`` is as in RowWork; ``cut``: it ends there, more follows."""
 
     feed: Sequence[int]
@@ -27,8 +26,25 @@ class Stretch(NamedTuple):
     cut: bool
 
 
+class PromptReader:
+    """Hands out a list of tokens bit by bit, without copying all of it for every step."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self.tokens = tokens
+        self.read = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all tokens were read."""
+        return self.read == len(self.tokens)
+
+    def window(self, steps: int) -> Sequence[int]:
+        """The tokens of the next call: one more than it can read, for what scores the next."""
+        return self.tokens[self.read : self.read + steps + 1]
+
+
 class CachedPrompt(PromptReader):
-    """``trail`` is that of ``tokens``, None where the cache must not be asked or told.
+    """``hashes`` is that of ``tokens``, None where the cache must not be asked or told.
 
     ``leads``: other sequences wait for the state before the last token.
     """
@@ -36,15 +52,15 @@ class CachedPrompt(PromptReader):
     def __init__(
         self,
         tokens: Sequence[int],
-        cache: StateCache,
-        trail: Trail | None,
+        cache: PrefixCache,
+        hashes: PrefixHashes | None,
         *,
         leads: bool = False,
     ) -> None:
         super().__init__(tokens)
         self.before_last: State | None = None
         self._cache = cache
-        self._trail = trail if cache.enabled else None
+        self._hashes = hashes if cache.enabled else None
         self._leads = leads
         self._skipped = 0  # tokens at the beginning that others have read
         self._keeping = 0  # where the call under way copies the state
@@ -53,7 +69,7 @@ class CachedPrompt(PromptReader):
     @property
     def remembers(self) -> bool:
         """Whether what follows the prompt can be put into the cache."""
-        return self._trail is not None
+        return self._hashes is not None
 
     @property
     def cached(self) -> int:
@@ -67,25 +83,25 @@ class CachedPrompt(PromptReader):
 
     def begin(self, kernel: Kernel, row: int) -> None:
         """Skips what the cache knows. The row must stand at the beginning."""
-        parting = 0
-        if self._trail is not None:
-            found = self._cache.find(self._trail, len(self.tokens) - 1)
+        divergence = 0
+        if self._hashes is not None:
+            found = self._cache.find(self._hashes, len(self.tokens) - 1)
             if found is not None:
-                parting = found.parting
+                divergence = found.divergence
                 self.skip(found.length, found.state, kernel, row)
-        self._stops.extend(sorted(self._places(parting)))
+        self._stops.extend(sorted(self._places(divergence)))
 
-    def _places(self, parting: int) -> Iterator[int]:
+    def _places(self, divergence: int) -> Iterator[int]:
         """After how many tokens the state is worth a copy."""
         last = len(self.tokens) - 1
-        if self._trail is not None:
-            if self.read + WORTH_A_STATE <= parting < last:
-                yield parting
-            step = self._trail.spacing
-            for place in range((self.read // step + 1) * step, last - WORTH_A_STATE, step):
-                if abs(place - parting) > WORTH_A_STATE:
+        if self._hashes is not None:
+            if self.read + MIN_STATE_SPACING <= divergence < last:
+                yield divergence
+            step = self._hashes.spacing
+            for place in range((self.read // step + 1) * step, last - MIN_STATE_SPACING, step):
+                if abs(place - divergence) > MIN_STATE_SPACING:
                     yield place
-        if self._trail is not None or self._leads:
+        if self._hashes is not None or self._leads:
             yield last
 
     def skip(self, length: int, state: State, kernel: Kernel, row: int) -> None:
@@ -95,7 +111,7 @@ class CachedPrompt(PromptReader):
         if length == len(self.tokens) - 1:
             self.before_last = state
 
-    def stretch(self, steps: int) -> Stretch:
+    def chunk(self, steps: int) -> PrefillChunk:
         """The next call's work. It copies one state at most, so it ends early before a second."""
         while self._stops and self._stops[0] <= self.read:
             self._stops.popleft()
@@ -103,16 +119,16 @@ class CachedPrompt(PromptReader):
         self._keeping = near[0] if near else 0
         keep = self._keeping - self.read if near else 0
         if len(near) == 2:
-            return Stretch(self.tokens[self.read : self._keeping], keep, cut=True)
-        return Stretch(self.window(steps), keep, cut=False)
+            return PrefillChunk(self.tokens[self.read : self._keeping], keep, cut=True)
+        return PrefillChunk(self.window(steps), keep, cut=False)
 
     def take(self, result: RowResult) -> None:
         """Settles the call."""
         self.read += result.read
         if result.kept is None:
             return
-        if self._trail is not None:
-            self._cache.put(self._trail, self._keeping, result.kept)
+        if self._hashes is not None:
+            self._cache.put(self._hashes, self._keeping, result.kept)
         if self._keeping == len(self.tokens) - 1:
             self.before_last = result.kept
 
@@ -121,6 +137,6 @@ class CachedPrompt(PromptReader):
 
         Only where it :attr:`remembers`.
         """
-        if self._trail is not None:
-            trail = self._trail.followed_by(further)
-            self._cache.put(trail, len(trail.tokens), state)
+        if self._hashes is not None:
+            hashes = self._hashes.extended_by(further)
+            self._cache.put(hashes, len(hashes.tokens), state)

@@ -2,7 +2,7 @@
 
     base64url( version | fingerprint | last | position | seed | choice | body | signature )
 
-``fingerprint`` tells the model's files, ``last`` is the token that was drawn and not yet read,
+``fingerprint`` tells the model's files, ``last`` is the token that was generated and not yet read,
 ``position`` counts the draws so far. The body, compressed, holds the half of a character that was
 not shown yet, the tokens after ``last`` that a stop string has cut, a bit for each token that the
 repetition penalty knows, and the state in float32.
@@ -35,14 +35,14 @@ from model.networks import LanguageModel
 from model.state import State
 from service.engine.api.errors import ForeignState, InvalidState
 
-VERSION = 2
+STATE_TOKEN_VERSION = 2
 SIGNATURE_BYTES = 32
 FINGERPRINT_BYTES = 16
 LONGEST_PENDING = 3  # bytes of a character that is not whole
-MOST_UNREAD = 1024  # tokens that a stop string has cut, which has 100 characters at most
+MAX_UNREAD = 1024  # tokens that a stop string has cut, which has 100 characters at most
 LONGEST_SHOWN = 1 << 12  # characters of the first of them
 LARGEST_POSITION = 2**53
-LARGEST_CHOICE = 2**16
+LARGEST_CHOICE_INDEX = 2**16
 ROUNDING = 1e-3  # by which a hidden state may lie beyond its bound
 LARGEST_CELL = 2.0**26  # a cell state grows by 1 a step, which float32 can follow up to 2^24
 _HEAD = struct.Struct("<B16sIQQQ")
@@ -54,15 +54,15 @@ _TOKEN = np.dtype("<u4")
 class Snapshot:
     """Where a sequence stopped.
 
-    ``pending``: bytes of a character that is not whole yet. ``unread``: tokens drawn after ``last``
-    of whose text only the first ``shown`` characters were shown, because of a stop string.
+    ``pending``: bytes of a character that is not whole yet. ``unread``: tokens generated after
+    ``last`` of whose text only the first ``shown`` characters were shown, because of a stop string.
     """
 
     state: State
     last: int
     position: int
     seed: int
-    choice: int
+    choice_index: int
     seen: frozenset[int]
     pending: bytes = b""
     unread: tuple[int, ...] = ()
@@ -87,7 +87,7 @@ def fingerprint_of(artifact: Artifact) -> bytes:
     return hashlib.sha256(digests.encode()).digest()[:FINGERPRINT_BYTES]
 
 
-class Sealer:
+class StateTokenCodec:
     """Writes and reads the tokens of one model.
 
     ``bound``: a token is of use only to the tenant that it was given to.
@@ -101,7 +101,7 @@ class Sealer:
         self._bound = bound
         self._fingerprint = fingerprint_of(artifact)
         self._vocabulary = architecture.vocabulary
-        self._never_drawn = artifact.tokenizer.never_drawn
+        self._never_drawn = artifact.tokenizer.suppressed
         self._parts = 2 if architecture.cell == "lstm" else 1
         self._shape = (self._parts, architecture.layers, 1, architecture.hidden)
         self._seen_bytes = (self._vocabulary + 7) // 8
@@ -109,15 +109,15 @@ class Sealer:
         first = network.initial_state(1).hidden_LBH  # a state stays within it or within 1
         self._largest_hidden = max(1.0, float(first.detach().abs().max())) + ROUNDING
 
-    def seal(self, snapshot: Snapshot, tenant: str = "") -> str:
+    def encode(self, snapshot: Snapshot, tenant: str = "") -> str:
         """The token."""
         head = _HEAD.pack(
-            VERSION,
+            STATE_TOKEN_VERSION,
             self._fingerprint,
             snapshot.last,
             snapshot.position,
             snapshot.seed,
-            snapshot.choice,
+            snapshot.choice_index,
         )
         parts = [snapshot.state.hidden_LBH, snapshot.state.cell_LBH][: self._parts]
         body = b"".join(
@@ -133,7 +133,7 @@ class Sealer:
         signature = self._sign(sealed, tenant)
         return base64.urlsafe_b64encode(sealed + signature).decode().rstrip("=")
 
-    def open(self, token: str, tenant: str = "") -> Snapshot:
+    def decode(self, token: str, tenant: str = "") -> Snapshot:
         """What was sealed.
 
         Raises:
@@ -149,12 +149,18 @@ class Sealer:
         genuine = hmac.compare_digest(signature, self._sign(sealed, tenant))
         if len(sealed) < _HEAD.size or not genuine:
             raise InvalidState
-        version, fingerprint, last, position, seed, choice = _HEAD.unpack_from(sealed)
-        if version != VERSION:
-            raise ForeignState(f"it is of version {version} of the format, this is {VERSION}")
+        version, fingerprint, last, position, seed, choice_index = _HEAD.unpack_from(sealed)
+        if version != STATE_TOKEN_VERSION:
+            raise ForeignState(
+                f"it is of version {version} of the format, this is {STATE_TOKEN_VERSION}"
+            )
         if fingerprint != self._fingerprint:
             raise ForeignState("it belongs to another model or another version of this one")
-        if last >= self._vocabulary or position > LARGEST_POSITION or choice > LARGEST_CHOICE:
+        if (
+            last >= self._vocabulary
+            or position > LARGEST_POSITION
+            or choice_index > LARGEST_CHOICE_INDEX
+        ):
             raise InvalidState
         body = self._body_of(self._expand(sealed[_HEAD.size :]))
         return Snapshot(
@@ -162,7 +168,7 @@ class Sealer:
             last=last,
             position=position,
             seed=seed,
-            choice=choice,
+            choice_index=choice_index,
             seen=self._seen(body.seen),
             pending=body.pending,
             unread=body.unread,
@@ -176,7 +182,7 @@ class Sealer:
     def _expand(self, compressed: bytes) -> bytes:
         """The body, whose length is bounded: no more than that is ever expanded."""
         expander = zlib.decompressobj()
-        longest = _PENDING.size + LONGEST_PENDING + MOST_UNREAD * _TOKEN.itemsize
+        longest = _PENDING.size + LONGEST_PENDING + MAX_UNREAD * _TOKEN.itemsize
         longest += self._fixed_bytes
         try:
             body = expander.decompress(compressed, longest + 1)  # with room to see the end
@@ -203,7 +209,7 @@ class Sealer:
             numbers=raw[seen + self._seen_bytes :],
         )
         longest = LONGEST_SHOWN if cut else 0
-        if cut > MOST_UNREAD or shown > longest or not self._may_be_drawn(body.unread):
+        if cut > MAX_UNREAD or shown > longest or not self._may_be_drawn(body.unread):
             raise InvalidState
         if not _is_half_a_character(body.pending):
             raise InvalidState

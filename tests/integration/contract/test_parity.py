@@ -16,7 +16,7 @@ from torch import Tensor
 from model.artifact import Artifact, load_artifact
 from model.networks import LanguageModel
 from service.kernel.api.interface import Sampling
-from service.kernel.pytorch.sampler import Ask, Sampler
+from service.kernel.pytorch.sampler import Sampler, SamplerRequest
 from tests.support.service.process import RunningService
 
 MODELS = [f"{cell}-{layers}" for cell in ("elman", "gru", "lstm") for layers in (1, 2, 3)]
@@ -65,24 +65,24 @@ def _naive(artifact: Artifact, sampling: Sampling) -> str:
     """One token at a time through torch's own recurrent module, from the learned first state."""
     network, tokenizer = artifact.network, artifact.tokenizer
     assert isinstance(network, LanguageModel)
-    sampler = Sampler(tokenizer.size, tokenizer.never_drawn)
+    sampler = Sampler(tokenizer.size, tokenizer.suppressed)
     state = _first_state(network)
     feed = [tokenizer.end, *tokenizer.encode(PROMPT)]
-    drawn: list[int] = []
-    while len(drawn) < TOKENS:
+    generated: list[int] = []
+    while len(generated) < TOKENS:
         for token in feed:
             values_TBE = network.embedding(torch.tensor([[token]]))
             hidden_TBH, state = network.recurrent(values_TBE, state)
         logits_BV = network.output(hidden_TBH[-1])
-        ask = Ask(sampling, position=len(drawn), draw=True)
+        ask = SamplerRequest(sampling, position=len(generated), sample=True)
         (answer,) = sampler.answer(np.ascontiguousarray(logits_BV.numpy()), [ask])
-        assert answer.drawn is not None
+        assert answer.generated is not None
         if sampling.temperature == 0:
-            logits_BV[:, list(tokenizer.never_drawn)] = -torch.inf
-            assert answer.drawn.token == int(logits_BV.argmax())
-        drawn.append(answer.drawn.token)
-        feed = drawn[-1:]
-    return tokenizer.decode(drawn)
+            logits_BV[:, list(tokenizer.suppressed)] = -torch.inf
+            assert answer.generated.token == int(logits_BV.argmax())
+        generated.append(answer.generated.token)
+        feed = generated[-1:]
+    return tokenizer.decode(generated)
 
 
 def _first_state(network: LanguageModel) -> Tensor | tuple[Tensor, Tensor]:

@@ -18,10 +18,10 @@ from starlette.types import Receive, Scope, Send
 
 from model.artifact import load_artifact
 from service.backend.metrics import Metrics
-from service.backend.registry import load_catalog
+from service.backend.registry import load_registry
 from service.backend.settings import Settings
 from service.engine.runners.engine import EngineOptions
-from service.http.access_log import Failures, Journal, RouteLabels
+from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
 from tests.support.service.engine_client import Desk
 from tests.support.service.process import RunningService, error_of
 from tests.unit.model.test_artifact import change_manifest, digests_of
@@ -113,8 +113,11 @@ def test_a_panic_in_a_request_is_a_500(caplog: pytest.LogCaptureFixture) -> None
     async def panicking(_scope: Scope, _receive: Receive, _send: Send) -> None:
         backend.encode("a" * 40)
 
-    journal = Journal(
-        Failures(panicking), metrics=Metrics({}, ["/"]), routes=RouteLabels(["/"]), access_log=True
+    journal = AccessLogMiddleware(
+        InternalErrorMiddleware(panicking),
+        metrics=Metrics({}, ["/"]),
+        routes=RouteLabels(["/"]),
+        access_log=True,
     )
     transport = httpx.ASGITransport(journal)
 
@@ -133,5 +136,5 @@ def test_a_name_belongs_to_the_directory_of_that_name(models: Path, tmp_path: Pa
     """An artifact that calls itself as another does not take its place, whatever the order."""
     for directory in ("aaa", "chars", "zzz"):
         shutil.copytree(models / "chars", tmp_path / directory)
-    catalog = load_catalog(Settings(models=tmp_path))
-    assert [one.directory for one in catalog.artifacts.values()] == [tmp_path / "chars"]
+    registry = load_registry(Settings(models=tmp_path))
+    assert [one.directory for one in registry.artifacts.values()] == [tmp_path / "chars"]

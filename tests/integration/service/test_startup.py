@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.server import BindError, bind, listen
+from service.server import BindError, bind_socket, listen
 from tests.support.repository import ROOT
 from tests.support.service.process import PATIENCE, eventually
 
@@ -121,7 +121,7 @@ def test_a_port_that_two_have_bound(models: Path) -> None:
     with socket.socket() as bound:  # as another service does while it loads its models
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(("127.0.0.1", port))
-        with bind("127.0.0.1", port) as listener:
+        with bind_socket("127.0.0.1", port) as listener:
             bound.listen()
             with pytest.raises(BindError, match="in use"):
                 listen(listener, 1)

@@ -1,4 +1,4 @@
-"""Whether counts of draws fit the chances they were drawn with."""
+"""Whether counts of draws fit the chances they were generated with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FEWEST = 5  # expected draws of a token that is looked at by itself
 
 
 def check_fit(counts_V: NDArray[np.integer] | NDArray[np.floating], chances_V: list[float]) -> None:
-    """A chi-square test sees no difference, and nothing impossible was drawn.
+    """A chi-square test sees no difference, and nothing impossible was generated.
 
     Rare tokens are looked at together.
     """

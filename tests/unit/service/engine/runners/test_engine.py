@@ -322,8 +322,8 @@ def test_a_crowd_is_let_in_before_anybody_is_served(
     """Where two have come at once the loop waits for a third, and all have their first token in one
     delivery.
     """
-    monkeypatch.setattr(engine_module, "CROWD_GAP_SECONDS", PATIENCE)
-    monkeypatch.setattr(engine_module, "CROWD_SECONDS", 0.0)
+    monkeypatch.setattr(engine_module, "BATCHING_WINDOW_GAP_SECONDS", PATIENCE)
+    monkeypatch.setattr(engine_module, "BATCHING_WINDOW_SECONDS", 0.0)
     with desk({"m": artifact}, start=False) as opened:
         task = Generate(model="m", prompt="", max_tokens=5, sampling=Sampling(temperature=0.0))
         tickets = [opened.submit(task), opened.submit(task)]

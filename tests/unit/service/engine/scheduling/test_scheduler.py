@@ -29,9 +29,9 @@ def settle(scheduler: Scheduler[Member]) -> list[Member]:
     """Rows change hands until the scheduler is content; returns those that were paused."""
     paused = []
     scheduler.admit()
-    while (exchange := scheduler.next_exchange()) is not None:
-        scheduler.exchange(*exchange)
-        paused.append(exchange.giver)
+    while (preemption := scheduler.next_preemption()) is not None:
+        scheduler.preempt(*preemption)
+        paused.append(preemption.preempted)
         assert len(paused) <= 4 * scheduler.rows, "rows change hands without an end"
     return paused
 
@@ -91,7 +91,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         with pytest.raises(IllegalTransition):
             self.scheduler.end(member)
         with pytest.raises(IllegalTransition):
-            self.scheduler.exchange(member, member)
+            self.scheduler.preempt(member, member)
         with pytest.raises(IllegalTransition):
             self.scheduler.enqueue("a", [member])
 
@@ -133,8 +133,8 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.scheduler.end(running[0])
         assert not waited
         assert self.scheduler._clients == {}
-        assert not self.scheduler._hungry
-        assert not self.scheduler._holding
+        assert not self.scheduler._waiting_clients
+        assert not self.scheduler._running_clients
 
 
 TestScheduler = SchedulerMachine.TestCase

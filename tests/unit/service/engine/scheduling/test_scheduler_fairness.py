@@ -28,7 +28,7 @@ from service.engine.api.tasks import (
     TextsScored,
 )
 from service.kernel.api.interface import GREEDY, Sampling
-from service.kernel.api.packing import Precision
+from service.kernel.api.packing import KernelPrecision
 from tests.support.service.engine_client import desk, finished_of, language_model, text_of
 from tests.support.service.turns import (
     OPTIONS,
@@ -129,7 +129,7 @@ def all_texts(turns: Turns, tickets: list[int], n: int) -> list[str]:
     ("kernel", "precision"), [("native", "int8"), ("native", "float32"), ("torch", "float32")]
 )
 def test_a_pause_changes_nothing(
-    tmp_path: Path, cell: Cell, kernel: Literal["native", "torch"], precision: Precision
+    tmp_path: Path, cell: Cell, kernel: Literal["native", "torch"], precision: KernelPrecision
 ) -> None:
     """The same seed gives the same text and the same log-probabilities, to the bit, whether a
     sequence was paused often or never.

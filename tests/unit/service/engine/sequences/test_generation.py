@@ -45,15 +45,15 @@ def naive_text(artifact: Artifact, prompt: str, sampling: Sampling) -> tuple[str
     """The naive loop's text and the reason it ended."""
     assert isinstance(artifact.network, LanguageModel)
     tokenizer = artifact.tokenizer
-    drawn = naive_generate(
+    generated = naive_generate(
         artifact.network,
         tokenizer.encode(prompt),
         MAX_TOKENS,
         sampling,
         end=tokenizer.end,
-        never_drawn=sorted(tokenizer.never_drawn),
+        suppressed=sorted(tokenizer.suppressed),
     )
-    return tokenizer.decode(drawn), "end" if drawn[-1] == tokenizer.end else "length"
+    return tokenizer.decode(generated), "end" if generated[-1] == tokenizer.end else "length"
 
 
 class Crowd:
@@ -158,7 +158,7 @@ def test_choices_are_those_of_their_index(lstm: Artifact) -> None:
     with desk({"m": lstm}) as served:
         events = served.ask(task)
     texts = [text_of(events, index) for index in range(4)]
-    assert texts == [naive_text(lstm, "The", Sampling(seed=9, choice=i))[0] for i in range(4)]
+    assert texts == [naive_text(lstm, "The", Sampling(seed=9, choice_index=i))[0] for i in range(4)]
     assert len(set(texts)) == 4
     finished = [event for event in events if isinstance(event, Finished)]
     assert [event.final for event in finished] == [False, False, False, True]
@@ -263,7 +263,7 @@ def test_tokens_come_with_their_text(tmp_path: Path, kind: str, seed: int) -> No
 
 
 def test_bpe_text_is_whole_characters(tmp_path: Path) -> None:
-    """Bytes that make no character yet are held back; what is shown joins to what was drawn."""
+    """Bytes that make no character yet are held back; what is shown joins to what was generated."""
     artifact = language_model(tmp_path, "bpe", seed=5)
     sampling = Sampling(temperature=3.0, seed=8)
     with desk({"m": artifact}) as served:

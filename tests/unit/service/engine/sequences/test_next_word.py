@@ -22,7 +22,7 @@ from model.tokenization.tokenizer_training import (
 )
 from service.engine.api.tasks import Generate, NextWord, NextWordsFound, Token
 from service.engine.runners.engine import EngineOptions
-from service.engine.sequences.next_word import Start, start_of
+from service.engine.sequences.next_word import WordStart, find_word_start
 from service.kernel.api.interface import Sampling
 from tests.support.service.engine_client import desk, language_model
 from tests.support.service.reference import NaiveReader, random_network
@@ -67,7 +67,7 @@ class Spelt(NamedTuple):
 class BruteForce:
     """Follows every token sequence until its word is over; gives up below SMALLEST."""
 
-    def __init__(self, artifact: Artifact, start: Start) -> None:
+    def __init__(self, artifact: Artifact, start: WordStart) -> None:
         assert isinstance(artifact.network, LanguageModel)
         self.words: dict[str, float] = defaultdict(float)
         self._tokenizer = artifact.tokenizer
@@ -119,7 +119,7 @@ class BruteForce:
                 ended=token == self._tokenizer.end,
             )
             for token, share in enumerate(shares)
-            if token not in self._tokenizer.never_drawn and share > 1e-9
+            if token not in self._tokenizer.suppressed and share > 1e-9
         ]
 
 
@@ -128,7 +128,7 @@ def test_a_char_model_finds_the_words_that_brute_force_finds(tmp_path: Path, pro
     """On a tiny vocabulary every word has its exact probability, unfinished words included."""
     tokenizer = train_char_tokenizer(["ab ab-ba. b'a"])
     artifact = sharp_model(tmp_path / "m", tokenizer, 1.0)
-    start = start_of(prompt, tokenizer)
+    start = find_word_start(prompt, tokenizer)
     brute = BruteForce(artifact, start)
     found = ask(artifact, prompt, 10_000)
     _agree(found, brute.words, brute.possible)
@@ -141,7 +141,7 @@ def test_a_bpe_model_sums_over_the_ways_to_spell(tmp_path: Path, prompt: str) ->
         ["the keys to the cabinet don't keep the key " * 3], vocabulary=278
     )
     artifact = sharp_model(tmp_path / "m", tokenizer, 7.0)
-    start = start_of(prompt, tokenizer)
+    start = find_word_start(prompt, tokenizer)
     brute = BruteForce(artifact, start)
     found = ask(artifact, prompt, 10_000)
     _agree(found, brute.words, brute.possible)
@@ -208,21 +208,23 @@ def test_a_word_model_gives_the_exact_distribution(
 @pytest.mark.parametrize(
     ("kind", "prompt", "start"),
     [
-        ("char", "The ke", Start("The ke", "ke", "")),
-        ("char", "The ", Start("The ", "", "")),
-        ("word", "The ", Start("The", "", " ")),
-        ("word", "The  ", Start("The ", "", " ")),
-        ("word", "", Start("", "", "")),
-        ("bpe", "The ke", Start("The", "", " ke")),
-        ("bpe", "ke", Start("", "", "ke")),
-        ("bpe", "The ", Start("The", "", " ")),
-        ("bpe", "I don't", Start("I don'", "don'", "t")),
-        ("bpe", "The keys,", Start("The keys,", "", "")),
+        ("char", "The ke", WordStart("The ke", "ke", "")),
+        ("char", "The ", WordStart("The ", "", "")),
+        ("word", "The ", WordStart("The", "", " ")),
+        ("word", "The  ", WordStart("The ", "", " ")),
+        ("word", "", WordStart("", "", "")),
+        ("bpe", "The ke", WordStart("The", "", " ke")),
+        ("bpe", "ke", WordStart("", "", "ke")),
+        ("bpe", "The ", WordStart("The", "", " ")),
+        ("bpe", "I don't", WordStart("I don'", "don'", "t")),
+        ("bpe", "The keys,", WordStart("The keys,", "", "")),
     ],
 )
-def test_where_the_next_word_starts(kind: str, prompt: str, start: Start, tmp_path: Path) -> None:
+def test_where_the_next_word_starts(
+    kind: str, prompt: str, start: WordStart, tmp_path: Path
+) -> None:
     """What is read as it is, what of the word is known, what must be spelt again."""
-    assert start_of(prompt, language_model(tmp_path, kind).tokenizer) == start
+    assert find_word_start(prompt, language_model(tmp_path, kind).tokenizer) == start
 
 
 def test_a_search_is_bounded_and_lets_streams_run(tmp_path: Path) -> None:

@@ -6,29 +6,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.sequences.word_boundaries import Reading, first_word, last_run, unfinished_word
+from service.engine.sequences.word_boundaries import (
+    WordProgress,
+    first_word,
+    last_run,
+    unfinished_word,
+)
 
 
 @pytest.mark.parametrize(
     ("text", "reading", "word"),
     [
-        ("", Reading.BEFORE, ""),
-        (" \n", Reading.BEFORE, ""),
-        (" keys", Reading.INSIDE, "keys"),
-        ("keys ", Reading.OVER, "keys"),
-        ("keys,", Reading.OVER, "keys"),
-        (" don't", Reading.INSIDE, "don't"),
-        ("don'", Reading.INSIDE, "don"),
-        ("dogs' ", Reading.OVER, "dogs"),
-        ("well-known.", Reading.OVER, "well-known"),
-        ("word--", Reading.OVER, "word"),
-        (", the", Reading.NOT_A_WORD, ""),
-        ("'tis", Reading.NOT_A_WORD, ""),
-        ("नमस्ते ", Reading.OVER, "नमस्ते"),
-        ("42nd", Reading.INSIDE, "42nd"),
+        ("", WordProgress.BEFORE, ""),
+        (" \n", WordProgress.BEFORE, ""),
+        (" keys", WordProgress.INSIDE, "keys"),
+        ("keys ", WordProgress.OVER, "keys"),
+        ("keys,", WordProgress.OVER, "keys"),
+        (" don't", WordProgress.INSIDE, "don't"),
+        ("don'", WordProgress.INSIDE, "don"),
+        ("dogs' ", WordProgress.OVER, "dogs"),
+        ("well-known.", WordProgress.OVER, "well-known"),
+        ("word--", WordProgress.OVER, "word"),
+        (", the", WordProgress.NOT_A_WORD, ""),
+        ("'tis", WordProgress.NOT_A_WORD, ""),
+        ("नमस्ते ", WordProgress.OVER, "नमस्ते"),
+        ("42nd", WordProgress.INSIDE, "42nd"),
     ],
 )
-def test_first_word(text: str, reading: Reading, word: str) -> None:
+def test_first_word(text: str, reading: WordProgress, word: str) -> None:
     """Letters, digits and marks, with single apostrophes and hyphens between them."""
     assert first_word(text) == (reading, word)
 
@@ -52,5 +57,5 @@ def test_an_unfinished_word_ends_the_text_and_may_go_on(text: str) -> None:
     """Whatever the text: the part is its end, and reads as a word that is not over."""
     part = unfinished_word(text)
     assert text.endswith(part)
-    assert part == "" or first_word(part).reading is Reading.INSIDE
+    assert part == "" or first_word(part).reading is WordProgress.INSIDE
     assert part.endswith(last_run(part))

@@ -221,7 +221,7 @@ def test_states_of_others_are_refused(
     with desk({"m": artifact}, other_key) as other, pytest.raises(InvalidState):
         other.submit(ask(state=ended.state))
     with monkeypatch.context() as later:
-        later.setattr(state_token, "VERSION", 99)
+        later.setattr(state_token, "STATE_TOKEN_VERSION", 99)
         _, newer = last(served, ask(return_state=True))
     with pytest.raises(ForeignState, match="version 99"):
         served.submit(ask(state=newer.state))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from model.artifact import Artifact
 from model.networks import LanguageModel
 from service.engine.api.errors import ForeignState, InvalidState
-from service.engine.states.state_token import VERSION, fingerprint_of
+from service.engine.states.state_token import STATE_TOKEN_VERSION, fingerprint_of
 from service.kernel.api.interface import Sampling
 from tests.support.service.continuing import OPTIONS, ask, last
 from tests.support.service.engine_client import Desk, text_of
@@ -77,7 +77,7 @@ def token(artifact: Artifact) -> Token:
     shape = network.architecture
     numbers = np.full((2, shape.layers, 1, shape.hidden), 0.25, dtype=np.float32)
     seen = bytes((shape.vocabulary + 7) // 8)
-    return Token(VERSION, fingerprint_of(artifact), 3, 10, 7, 0, b"", seen, numbers)
+    return Token(STATE_TOKEN_VERSION, fingerprint_of(artifact), 3, 10, 7, 0, b"", seen, numbers)
 
 
 def with_number(token: Token, part: int, value: float) -> str:

@@ -9,7 +9,7 @@ import torch
 from model.architecture import CELLS, POOLINGS, Cell, ClassifierArchitecture, Pooling
 from model.networks import Classifier
 from service.kernel.api.interface import ClassifierKernel, FloatArray
-from service.kernel.api.packing import Precision
+from service.kernel.api.packing import KernelPrecision
 from service.kernel.factory import make_classifier_kernel
 
 
@@ -46,7 +46,10 @@ def random_classifier(
 
 
 def make(
-    network: Classifier, slice_tokens: int, kind: str = "native", precision: Precision = "float32"
+    network: Classifier,
+    slice_tokens: int,
+    kind: str = "native",
+    precision: KernelPrecision = "float32",
 ) -> ClassifierKernel:
     """A kernel with two threads."""
     return make_classifier_kernel(

@@ -15,7 +15,7 @@ from model.architecture import CELLS, Cell, LanguageModelArchitecture
 from model.networks import LanguageModel
 from model.state import State
 from service.kernel.api.interface import Kernel, RowWork, Sampling, Scored
-from service.kernel.api.packing import Precision
+from service.kernel.api.packing import KernelPrecision
 from service.kernel.native.kernel import NativeKernel
 from service.kernel.pytorch.kernel import TorchKernel
 from tests.support.service.reference import NaiveReader, random_network
@@ -32,19 +32,19 @@ class Kind:
     """One way to compute."""
 
     kernel: Literal["native", "torch"]
-    precision: Precision = "float32"
+    precision: KernelPrecision = "float32"
 
     def make(
         self, network: LanguageModel, capacity: int = 8, threads: int = 1, end: int = END
     ) -> Kernel:
         """A kernel that never draws token 0; its threads share even the smallest step."""
         if self.kernel == "torch":
-            return TorchKernel(network, capacity=capacity, end=end, never_drawn={0})
+            return TorchKernel(network, capacity=capacity, end=end, suppressed={0})
         return NativeKernel(
             network,
             capacity=capacity,
             end=end,
-            never_drawn={0},
+            suppressed={0},
             threads=threads,
             precision=self.precision,
             worth_sharing=0,
@@ -200,12 +200,12 @@ def test_the_output_layer_runs_only_for_rows_that_need_it(
         for row in range(12):
             kernel.open(row)
         work = [
-            RowWork(row=row, feed=[END], draw=int(row % 11 >= readers), sampling=sampling)
+            RowWork(row=row, feed=[END], sample=int(row % 11 >= readers), sampling=sampling)
             for row in range(12)
         ]
-        drawn = [result.drawn for result in kernel.run(work, 1)]
-        assert drawn[:readers] == [[]] * len(drawn[:readers])
-        assert all(one == drawn[10] for one in drawn[readers:11])
+        generated = [result.generated for result in kernel.run(work, 1)]
+        assert generated[:readers] == [[]] * len(generated[:readers])
+        assert all(one == generated[10] for one in generated[readers:11])
 
 
 @each_kind
@@ -218,7 +218,7 @@ def test_a_burst_is_the_same_as_single_steps(
     network = random_network(cell, 2, **softmax)
     found = [_run_through(kind.make(network), steps) for steps in (1, 3, 50)]
     assert found[0] == found[1] == found[2]
-    assert all(len(drawn) > 0 for drawn, _ in found[0])
+    assert all(len(generated) > 0 for generated, _ in found[0])
 
 
 def _run_through(kernel: Kernel, steps: int) -> list[tuple[list[Scored], list[Scored]]]:
@@ -229,20 +229,22 @@ def _run_through(kernel: Kernel, steps: int) -> list[tuple[list[Scored], list[Sc
         kernel.open(row)
         sampling = Sampling(seed=row, repetition_penalty=1.5, top_logprobs=2)
         work.append(
-            RowWork(row=row, feed=prompt, draw=20, sampling=sampling, seen=set(prompt), score=True)
+            RowWork(
+                row=row, feed=prompt, sample=20, sampling=sampling, seen=set(prompt), score=True
+            )
         )
     while work:
         results = kernel.run(work, steps)
         for item, result in zip(list(work), results, strict=True):
-            drawn, scored = found[item.row]
-            drawn += result.drawn
+            generated, scored = found[item.row]
+            generated += result.generated
             scored += result.scored
             rest = list(item.feed[result.read :])
-            item.feed = rest or [result.drawn[-1].token]
-            item.draw -= len(result.drawn)
-            item.position += len(result.drawn)
-            item.seen = {*item.seen, *(one.token for one in result.drawn)}
-            if item.draw == 0 or item.feed == [END]:
+            item.feed = rest or [result.generated[-1].token]
+            item.sample -= len(result.generated)
+            item.position += len(result.generated)
+            item.seen = {*item.seen, *(one.token for one in result.generated)}
+            if item.sample == 0 or item.feed == [END]:
                 work.remove(item)
     return found
 
@@ -304,7 +306,7 @@ def test_a_state_kept_on_the_way_goes_on_from_there(kind: Kind, cell: Cell) -> N
     expected = distributions(kernel, 0, TEXT)
     for keep in (1, 4, len(TEXT)):
         kernel.open(1)
-        (result,) = kernel.run([RowWork(row=1, feed=TEXT, draw=3, keep=keep)], len(TEXT) + 2)
+        (result,) = kernel.run([RowWork(row=1, feed=TEXT, sample=3, keep=keep)], len(TEXT) + 2)
         assert result.kept is not None
         kernel.restore(2, result.kept)
         rest = distributions(kernel, 2, TEXT[keep:]) if keep < len(TEXT) else expected[:0]
@@ -338,7 +340,7 @@ def test_the_kernel_does_not_follow_later_changes_of_the_network(kind: Kind) -> 
         ([RowWork(row=0, feed=[])], 1, "feed"),
         ([RowWork(row=0, feed=[VOCABULARY])], 1, "feed"),
         ([RowWork(row=0, feed=[1, -1])], 1, "feed"),
-        ([RowWork(row=0, feed=[1], draw=-1)], 1, "draw"),
+        ([RowWork(row=0, feed=[1], sample=-1)], 1, "sample"),
     ],
 )
 def test_impossible_work_is_refused_before_any_row_moves(
@@ -373,6 +375,8 @@ def test_a_row_whose_logits_overflow_fails_alone(kind: Kind) -> None:
     feeds = ([2, 3], [2, 5], [3])
     for row in range(len(feeds)):
         kernel.open(row)
-    results = kernel.run([RowWork(row=row, feed=feed, draw=4) for row, feed in enumerate(feeds)], 6)
+    results = kernel.run(
+        [RowWork(row=row, feed=feed, sample=4) for row, feed in enumerate(feeds)], 6
+    )
     assert [result.failed for result in results] == [False, True, False]
-    assert [len(result.drawn) for result in results] == [4, 0, 4]
+    assert [len(result.generated) for result in results] == [4, 0, 4]

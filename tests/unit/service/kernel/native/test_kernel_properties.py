@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from model.architecture import Cell
 from service.kernel.api.interface import RowResult, RowWork, Sampling
-from service.kernel.api.packing import Precision
+from service.kernel.api.packing import KernelPrecision
 from service.kernel.native.kernel import NativeKernel
 from tests.support.service.reference import random_network
 
@@ -34,7 +34,7 @@ works = st.builds(
     RowWork,
     row=st.just(0),
     feed=st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=12),
-    draw=st.integers(0, 12),
+    sample=st.integers(0, 12),
     sampling=samplings,
     position=st.integers(0, 1000),
     score=st.booleans(),
@@ -44,7 +44,7 @@ works = st.builds(
 
 @functools.cache
 def kernel_of(
-    cell: Cell, cutoffs: tuple[int, ...], precision: Precision, threads: int
+    cell: Cell, cutoffs: tuple[int, ...], precision: KernelPrecision, threads: int
 ) -> NativeKernel:
     """Two layers with a projection; one for all examples, since rows forget when opened."""
     network = random_network(
@@ -60,7 +60,7 @@ def kernel_of(
         network,
         capacity=ROWS,
         end=END,
-        never_drawn={0, 40},
+        suppressed={0, 40},
         threads=threads,
         precision=precision,
         worth_sharing=0,
@@ -76,11 +76,12 @@ def run(kernel: NativeKernel, batch: list[RowWork], steps: int) -> list[RowResul
 
 def told(result: RowResult, item: RowWork) -> tuple[object, ...]:
     """All that a result says; the log-probability of a draw only where it was asked for."""
-    drawn = [
-        (one.token, one.logprob if item.sampling.logprob else None, one.top) for one in result.drawn
+    generated = [
+        (one.token, one.logprob if item.sampling.logprob else None, one.top)
+        for one in result.generated
     ]
     distribution = None if result.logprobs_V is None else result.logprobs_V.tobytes()
-    return result.read, result.scored, drawn, distribution
+    return result.read, result.scored, generated, distribution
 
 
 @settings(deadline=None, max_examples=150)
@@ -95,7 +96,7 @@ def test_a_row_depends_on_nothing_but_its_work(
     batch: list[RowWork],
     cell: Cell,
     cutoffs: tuple[int, ...],
-    precision: Precision,
+    precision: KernelPrecision,
     steps: int,
 ) -> None:
     """Together on two threads, or alone on one in any other row: the same to the last bit."""
