@@ -1,4 +1,4 @@
-"""What is printed at the start: what is served, where, and what to try. Knows no HTTP."""
+"""The message printed at the start: the served models, the address, and requests to try."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PROMPT = "The keys to the"
 
 
 def startup_banner(context: ServiceContext, host: str, port: int) -> str:
-    """A block of lines for the terminal."""
+    """The lines for the terminal."""
     address = f"http://{_reachable(host)}:{port}"
     artifacts = context.registry.artifacts
     width = max(map(len, artifacts))
@@ -34,8 +34,8 @@ def startup_banner(context: ServiceContext, host: str, port: int) -> str:
 
 def _keys(count: int) -> str:
     if not count:
-        return "API keys: none asked for; UNROLL_API_KEYS sets them"
-    return f"API keys: one of {count} is asked for"
+        return "API keys: not required; UNROLL_API_KEYS sets them"
+    return f"API keys: one of {count} is required"
 
 
 def _curl(address: str, route: str, body: Mapping[str, object]) -> str:
@@ -45,7 +45,7 @@ def _curl(address: str, route: str, body: Mapping[str, object]) -> str:
 
 
 def _reachable(host: str) -> str:
-    """The address to type for what is listened on."""
+    """The address to use for a listening address."""
     if host in {"0.0.0.0", "::"}:
         return "127.0.0.1" if host == "0.0.0.0" else "[::1]"
     return f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""What a route may lean on, put together once by ``create_app``. Decides nothing itself."""
+"""The dependencies that are injected into route handlers, assembled by ``create_app``."""
 
 from __future__ import annotations
 
@@ -28,24 +28,26 @@ class ServiceContext:
     workers: WorkerPool
     engine: AsyncEngine
 
-    def name_of(self, asked: str | None, kind: ModelKind) -> str:
-        """The model asked for, or the default one of that kind; ApiError 404 without one."""
+    def model_name(self, asked: str | None, kind: ModelKind) -> str:
+        """The requested model, or the default one of that kind. ApiError 404 if there is none."""
         name = asked or self.registry.defaults.get(kind)
         if name is None:
-            message = f"no {kind} is being served here; GET /models lists what is"
+            message = f"this service has no {kind}; GET /models lists its models"
             raise ApiError(404, "model_not_found", message, "model")
         return name
 
     def artifact(self, name: str) -> Artifact:
-        """A model by its name; ApiError 404 when there is none."""
+        """A model by name. ApiError 404 if there is none."""
         artifact = self.registry.artifacts.get(name)
         if artifact is None:
-            message = f"no model is named {name!r}; GET /models lists those there are"
+            message = f"no model is named {name!r}; GET /models lists the models"
             raise ApiError(404, "model_not_found", message, "model")
         return artifact
 
 
-async def _context_of(request: Request) -> ServiceContext:  # if not async, in a thread
+async def _context_of(
+    request: Request,
+) -> ServiceContext:  # async, since FastAPI runs others in a thread
     return cast("ServiceContext", request.app.state.context)
 
 

@@ -1,4 +1,4 @@
-"""GET /models and /models/{name}: what is being served."""
+"""GET /models and /models/{name}: the served models."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The sequences behind a NextWord task: one row for a word model, a few for a search.
+"""The sequences of a NextWord task: one row for a word model, several for a search.
 
-Word models: the prompt is read once and one distribution answers. Where the prompt ends in a
-space, that space is taken off and the next token must begin with one, since that is where word
-and bpe tokens carry it. Char and bpe models: the workers of a :class:`WordSearch` read the prompt
-with the first row, then each expands one node a turn. An unfinished word is completed.
+Word models: the prompt is read once and one distribution gives the words. If the prompt ends in a
+space, the space is removed and the next token must begin with one, since word and bpe tokens carry
+their leading space. Char and bpe models: the first worker of a :class:`WordSearch` reads the
+prompt, then each worker expands one node per turn. An unfinished word is completed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from service.kernel.api.interface import FloatArray, RowResult, RowWork
 
 
 class WordStart(NamedTuple):
-    """A prompt taken apart: what is read as it is, the known part of the word, what is required
-    of the spelling after ``context``.
+    """The parts of a prompt: the context that is read unchanged, the known part of the next
+    word, and the text that the tokens after ``context`` must spell.
     """
 
     context: str
@@ -34,7 +34,7 @@ class WordStart(NamedTuple):
 
 
 def find_word_start(prompt: str, tokenizer: Tokenizer) -> WordStart:
-    """Where the next word starts in a prompt, for this kind of tokenizer."""
+    """The parts of a prompt for this kind of tokenizer."""
     if tokenizer.kind == "char":
         return WordStart(prompt, unfinished_word(prompt), "")
     if prompt.endswith(" "):
@@ -50,7 +50,7 @@ def find_word_start(prompt: str, tokenizer: Tokenizer) -> WordStart:
 
 
 class WordQuery(RowSequence):
-    """Asks a word model for one distribution."""
+    """Reads a prompt with a word model and returns one distribution."""
 
     def __init__(
         self, vocabulary: WordVocabulary, start: WordStart, prompt: CachedPrompt, top: int
@@ -62,22 +62,22 @@ class WordQuery(RowSequence):
         self._top = top
 
     def start(self) -> None:
-        """Begins as far on as is known."""
+        """Set the row to the initial state and skip what the cache knows."""
         super().start()
         self._prompt.begin(self._kernel, self.row)
 
     @property
     def urgent(self) -> bool:
-        """All of it is for one next_words_event."""
+        """Always: the task has one answer."""
         return True
 
     def work(self, steps: int, max_samples: int) -> RowWork | None:  # noqa: ARG002
-        """Reads the prompt."""
+        """The next tokens of the prompt."""
         chunk = self._prompt.chunk(steps)
         return RowWork(row=self.row, feed=chunk.feed, distribution=not chunk.cut, keep=chunk.keep)
 
     def take(self, result: RowResult) -> list[Event]:
-        """Answers when the prompt is read."""
+        """The answer, once the prompt is read."""
         self._prompt.take(result)
         self.prompt_read = self._prompt.newly_read
         if result.logprobs_V is None:
@@ -90,7 +90,7 @@ class WordQuery(RowSequence):
         return [next_words_event(SearchResult(words, 1.0), self._top, self._prompt)]
 
     def expire(self) -> list[Event]:
-        """There is nothing to show yet."""
+        """Fail: there is no partial answer."""
         self.ended_by = "deadline"
         return [Failed(DeadlineExceeded())]
 
@@ -98,8 +98,8 @@ class WordQuery(RowSequence):
 class SharedSearch:
     """A search and its prompt, shared by its workers.
 
-    Nodes are expanded in rounds of up to ``width``, in their order, once all of a round are read.
-    What is found does not depend on how many of the workers have a row.
+    Nodes are expanded in rounds of up to ``width``, in their order, once all nodes of a round are
+    read. The result does not depend on the number of workers with a row.
     """
 
     def __init__(self, search: WordSearch, prompt: CachedPrompt, top: int, width: int) -> None:
@@ -107,12 +107,12 @@ class SharedSearch:
         self.prompt = prompt
         self.top = top
         self._width = width
-        self._round = [search.root]  # which the leader reads with the prompt
+        self._round = [search.root]  # the leader reads it with the prompt
         self._taken = 1  # nodes of the round that workers have taken
-        self._read: dict[int, tuple[FloatArray, State]] = {}  # by place in the round
+        self._read: dict[int, tuple[FloatArray, State]] = {}  # by index in the round
 
     def take_node(self) -> tuple[int, Node] | None:
-        """The next node of the round and its place, for a worker; None if all are taken."""
+        """The next node of the round and its index; None if all are taken."""
         if not self._round:
             nodes = (self.search.next_node() for _ in range(self._width))
             self._round = [node for node in nodes if node is not None]
@@ -123,7 +123,7 @@ class SharedSearch:
         return place, self._round[place]
 
     def put(self, place: int, logprobs_V: FloatArray, state: State) -> None:
-        """What came after a node; expands the round if it was the last one."""
+        """Store the distribution after a node. The last one of a round expands the whole round."""
         self._read[place] = logprobs_V, state
         if len(self._read) < len(self._round):
             return
@@ -133,12 +133,12 @@ class SharedSearch:
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing left to read."""
+        """Whether no node is left to read."""
         return not self._round and self.search.is_over
 
 
 class SearchWorker(RowSequence):
-    """Reads one node a turn. The ``leader`` reads the prompt first."""
+    """Reads one node per turn. The ``leader`` reads the prompt first."""
 
     def __init__(self, shared: SharedSearch, *, leader: bool) -> None:
         super().__init__()
@@ -148,24 +148,24 @@ class SearchWorker(RowSequence):
         self._place = 0
 
     def start(self) -> None:
-        """The leader begins as far on as is known."""
+        """Set the row to the initial state. The leader skips what the cache knows."""
         super().start()
         if self._leader:
             self._shared.prompt.begin(self._kernel, self.row)
 
     @property
     def urgent(self) -> bool:
-        """Until the prompt is read: the search goes on among the others."""
+        """Until the prompt is read; the search itself is not urgent."""
         return self._leader and not self._shared.prompt.done
 
     def work(self, steps: int, max_samples: int) -> RowWork | None:  # noqa: ARG002
-        """The prompt, or the next node of the round."""
-        chunk = self._stretch(steps)
+        """The next tokens of the prompt, or the next node of the round."""
+        chunk = self._next_chunk(steps)
         if chunk is None:
             return None
         return RowWork(row=self.row, feed=chunk.feed, distribution=not chunk.cut, keep=chunk.keep)
 
-    def _stretch(self, steps: int) -> PrefillChunk | None:
+    def _next_chunk(self, steps: int) -> PrefillChunk | None:
         prompt = self._shared.prompt
         if not prompt.done:
             return prompt.chunk(steps) if self._leader else None
@@ -178,7 +178,7 @@ class SearchWorker(RowSequence):
         return PrefillChunk([node.token], keep=0, cut=False)
 
     def take(self, result: RowResult) -> list[Event]:
-        """Hands the distribution to the search; the last worker of the last round answers."""
+        """Pass the distribution to the search. The last one of the search gives the answer."""
         shared = self._shared
         if not shared.prompt.done:
             shared.prompt.take(result)
@@ -189,19 +189,19 @@ class SearchWorker(RowSequence):
         if not shared.is_over:
             return []
         self.ended_by = "done"
-        return [next_words_event(shared.search.found, shared.top, shared.prompt)]
+        return [next_words_event(shared.search.result, shared.top, shared.prompt)]
 
     def expire(self) -> list[Event]:
-        """A search that was cut short is not shown."""
+        """Fail: the result of an unfinished search is not returned."""
         self.ended_by = "deadline"
         return [Failed(DeadlineExceeded())]
 
 
-def next_words_event(found: SearchResult, top: int, prompt: PromptReader) -> NextWordsFound:
-    """The event for words that were found, likeliest first, ties by spelling."""
-    possible = max(found.possible, 1e-300)
+def next_words_event(result: SearchResult, top: int, prompt: PromptReader) -> NextWordsFound:
+    """The event for the words found, likeliest first, ties by spelling."""
+    possible = max(result.possible, 1e-300)
     words = sorted(
-        (Word(word, probability / possible) for word, probability in found.words.items()),
+        (Word(word, probability / possible) for word, probability in result.words.items()),
         key=lambda word: (-word.probability, word.word),
     )
     covered = math.fsum(word.probability for word in words)

@@ -1,7 +1,7 @@
-"""One text of a Score task: the log-probability of each of its tokens, given those before it.
+"""One text of a Score task: the log-probability of each token, given the tokens before it.
 
-The text is read after [END], so its first token has a probability too; the closing [END] is not
-counted. Rows that score run in the same steps as rows that draw.
+The text is read after [END], so its first token has a probability too. The closing [END] is not
+counted. Scoring rows and sampling rows share the steps.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from service.kernel.api.interface import RowResult, RowWork, Scored
 
 
 class ScoreCollector:
-    """Collects the texts of one task; they may finish in any order. ``unknown``: [UNK]'s id."""
+    """Collects the scores of one task's texts, in any order. ``unknown``: the id of [UNK]."""
 
     def __init__(self, texts: Sequence[Sequence[Piece]], unknown: int | None) -> None:
         self._texts = texts
@@ -25,10 +25,11 @@ class ScoreCollector:
         self._scores: list[TextLogprobs | None] = [None] * len(texts)
 
     def fill(self, index: int, scored: Sequence[Scored]) -> list[Event]:
-        """Records one text; the answer, once it was the last."""
+        """Store the scores of one text. Returns the answer after the last one."""
         pieces = self._texts[index]
         tokens = tuple(
-            TokenLogprob(piece.text, one.logprob) for piece, one in zip(pieces, scored, strict=True)
+            TokenLogprob(piece.text, score.logprob)
+            for piece, score in zip(pieces, scored, strict=True)
         )
         unknown = sum(piece.id == self._unknown for piece in pieces)
         self._scores[index] = TextLogprobs(tokens, sum(token.logprob for token in tokens), unknown)
@@ -39,7 +40,7 @@ class ScoreCollector:
 
 
 class ScoreSequence(RowSequence):
-    """Text ``index`` of the collector."""
+    """Scores text ``index`` of the task."""
 
     def __init__(
         self, tokenizer: Tokenizer, pieces: Sequence[Piece], collector: ScoreCollector, index: int
@@ -51,11 +52,11 @@ class ScoreSequence(RowSequence):
         self._scored: list[Scored] = []
 
     def work(self, steps: int, max_samples: int) -> RowWork | None:  # noqa: ARG002
-        """Reads on."""
+        """The next tokens of the text."""
         return RowWork(row=self.row, feed=self._prompt.window(steps), score=True)
 
     def take(self, result: RowResult) -> list[Event]:
-        """Complete when the last token is scored; it need not be read itself."""
+        """The answer, once the last token of the last text is scored; that token is not read."""
         self._prompt.read += result.read
         self._scored += result.scored
         self.prompt_read = len(self._scored)
@@ -65,6 +66,6 @@ class ScoreSequence(RowSequence):
         return self._collector.fill(self._index, self._scored)
 
     def expire(self) -> list[Event]:
-        """Part of an answer is of no use."""
+        """Fail: there is no partial answer."""
         self.ended_by = "deadline"
         return [Failed(DeadlineExceeded())]

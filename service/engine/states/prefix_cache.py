@@ -1,14 +1,14 @@
-"""States after token prefixes, found by the longest one that a new sequence begins with.
+"""A cache of states after token prefixes, searched for the longest prefix of a new sequence.
 
-A state of a few kilobytes stands for everything read so far, so a prefix that comes again need not
-be read again. Bounded in bytes, least recently used first. Tenants never share: what one has had
-read cannot be told from how fast another is answered. Used in the engine's thread only.
+A state of a few kilobytes stands for all tokens read, so a known prefix need not be read again. The
+cache is bounded in bytes and evicts the least recently used entry. Tenants never share entries, so
+that response times reveal nothing about the texts of others. Not thread-safe.
 
-A prefix is cut into blocks of ``BLOCK_TOKENS`` tokens and a tail. An entry stands under the digest
-of its blocks and its tail, so that a lookup hashes each block once and then tries the tails that are known
-after a block. An entry also holds the tokens that came next when it was last used: where a new
-sequence parts from them is worth a state of its own, since others will part there too.
-Knows no rows and no requests.
+A prefix is divided into blocks of ``BLOCK_TOKENS`` tokens and a tail. The key of an entry is the
+digest of its blocks and its tail: a lookup hashes each block once and then tries the tails known
+after that block. An entry also holds the tokens that followed it at its last use. Where a new
+sequence diverges from them, a state of its own is worth keeping, since other sequences will diverge
+there too.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from model.state import State
 from service.engine.api.observer import Observer
 
 BLOCK_TOKENS = 64
-MAX_STATES_PER_TEXT = 32  # kept on the way through one text, however long
-SHORTEST_PREFIX = 2  # [END] alone, with which every text begins, is not worth knowing
+MAX_STATES_PER_TEXT = 32  # kept at regular distances in one text
+SHORTEST_PREFIX = 2  # tokens; [END] alone begins every text
 DIGEST_BYTES = 16
 TOKEN_TYPE = np.dtype(np.int32)
-ENTRY_BYTES = 1500  # of an entry, besides the numbers of its state and its tokens
+ENTRY_BYTES = 1500  # overhead of an entry besides its state and tokens
 
 
 class PrefixHashes:
-    """The tokens of one text, and the digests of its blocks for one tenant; each is hashed once."""
+    """The tokens of one text and the digests of its blocks for one tenant."""
 
     def __init__(self, tenant: str, tokens: Sequence[int]) -> None:
         self.tokens = np.array(tokens, dtype=TOKEN_TYPE)
-        whose = hashlib.sha256(tenant.encode()).digest()
-        self._hash = hashlib.blake2b(whose, digest_size=DIGEST_BYTES, person=b"unroll-prefix")
-        self.digests = [self._hash.digest()]  # by the number of whole blocks
+        salt = hashlib.sha256(tenant.encode()).digest()
+        self._hash = hashlib.blake2b(salt, digest_size=DIGEST_BYTES, person=b"unroll-prefix")
+        self.digests = [self._hash.digest()]  # by number of whole blocks
         self._extend_digests()
 
     def extended_by(self, tokens: Sequence[int]) -> PrefixHashes:
-        """The hashes of a longer text."""
+        """The hashes of a longer text. Known blocks are not hashed again."""
         longer = PrefixHashes.__new__(PrefixHashes)
         longer.tokens = np.concatenate([self.tokens, np.array(tokens, dtype=TOKEN_TYPE)])
         longer._hash = self._hash.copy()
@@ -53,13 +53,15 @@ class PrefixHashes:
 
     @property
     def spacing(self) -> int:
-        """Tokens between the states kept on the way; a multiple of that of any shorter text."""
+        """The distance between regularly kept states, a multiple of the distance for shorter
+        texts.
+        """
         return (
             BLOCK_TOKENS << (len(self.tokens) // BLOCK_TOKENS // MAX_STATES_PER_TEXT).bit_length()
         )
 
     def after(self, length: int) -> bytes:
-        """The tokens that follow the first so many, up to the next state kept on the way."""
+        """The tokens after the first ``length``, up to ``spacing`` of them, as bytes."""
         return self.tokens[length : length + self.spacing].tobytes()
 
     def _extend_digests(self) -> None:
@@ -69,7 +71,10 @@ class PrefixHashes:
 
 
 class CachedPrefix(NamedTuple):
-    """A state and how many tokens it has read; up to where the text is like an earlier one."""
+    """A state and the number of tokens it has read.
+
+    ``divergence``: the length up to which the text equals an earlier one.
+    """
 
     length: int
     state: State
@@ -84,29 +89,29 @@ class _Key(NamedTuple):
 @dataclass(slots=True)
 class _Entry:
     state: State
-    next: bytes  # the tokens that came after it
+    next: bytes  # the tokens that followed at the last use
 
 
 class PrefixCache:
-    """States of one model. ``limit_bytes`` 0 keeps nothing."""
+    """The states of one model. ``limit_bytes`` 0 disables the cache."""
 
     def __init__(self, name: str, limit_bytes: int, observer: Observer) -> None:
         self._name = name
         self._limit = limit_bytes
         self._observer = observer
         self._entries: OrderedDict[_Key, _Entry] = OrderedDict()  # least recently used first
-        self._tails: dict[bytes, Counter[int]] = {}  # lengths of the tails after a digest
+        self._tails: dict[bytes, Counter[int]] = {}  # lengths of the known tails of a digest
         self.nbytes = 0
 
     @property
     def enabled(self) -> bool:
-        """Whether anything can be kept."""
+        """Whether the cache can hold anything."""
         return self._limit > 0
 
     def find(self, hashes: PrefixHashes, most: int) -> CachedPrefix | None:
-        """The state after the longest known prefix of ``most`` tokens at most.
+        """The state of the longest known prefix of at most ``most`` tokens.
 
-        Whoever gets it must not change it.
+        The caller must not modify the state.
         """
         if not self.enabled or most < SHORTEST_PREFIX:
             return None
@@ -123,7 +128,9 @@ class PrefixCache:
         return CachedPrefix(length, entry.state, min(divergence, most))
 
     def put(self, hashes: PrefixHashes, length: int, state: State) -> None:
-        """Keeps the state after the first ``length`` tokens; forgets what is longest unused."""
+        """Keep the state after the first ``length`` tokens; evict the least recently used
+        entries.
+        """
         whole = length // BLOCK_TOKENS
         key = _Key(hashes.digests[whole], hashes.tokens[whole * BLOCK_TOKENS : length].tobytes())
         if key in self._entries:
@@ -152,10 +159,10 @@ class PrefixCache:
     def _grow(self, change: int) -> None:
         self.nbytes += change
         while self.nbytes > self._limit:
-            self._forget_oldest()
+            self._evict_oldest()
         self._observer.cache_bytes(self._name, self.nbytes)
 
-    def _forget_oldest(self) -> None:
+    def _evict_oldest(self) -> None:
         key, entry = self._entries.popitem(last=False)
         self.nbytes -= _size(key, entry)
         tails = self._tails[key.digest]
@@ -167,7 +174,7 @@ class PrefixCache:
 
 
 def _common(one: bytes, other: bytes) -> int:
-    """How many tokens both begin with."""
+    """The number of equal leading tokens."""
     ones, others = np.frombuffer(one, TOKEN_TYPE), np.frombuffer(other, TOKEN_TYPE)
     shared = min(len(ones), len(others))
     different = np.flatnonzero(ones[:shared] != others[:shared])

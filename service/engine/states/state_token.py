@@ -1,15 +1,14 @@
-"""A sequence's state as a token that its client keeps: signed, compact, versioned.
+"""State tokens: a sequence's state as a signed, compact, versioned token that the client keeps.
 
-    base64url( version | fingerprint | last | position | seed | choice | body | signature )
+    base64url( version | fingerprint | last | position | seed | choice index | body | signature )
 
-``fingerprint`` tells the model's files, ``last`` is the token that was generated and not yet read,
-``position`` counts the draws so far. The body, compressed, holds the half of a character that was
-not shown yet, the tokens after ``last`` that a stop string has cut, a bit for each token that the
-repetition penalty knows, and the state in float32.
-HMAC-SHA256 over all of it, and over the API key's digest where states are bound to keys; nothing
-is looked at before the signature has been checked. Then every field is checked as if there were no
-signature, so that a stolen key harms no other request. The size does not depend on how much was
-read. No HTTP and no rows here.
+``fingerprint`` identifies the model's files. ``last`` is the generated token that was not read yet.
+``position`` is the number of tokens sampled so far. The compressed body holds the incomplete
+character that was not shown yet, the tokens after ``last`` that a stop string has cut, a bit for
+each token under the repetition penalty, and the state in float32. The signature is HMAC-SHA256 over
+all of it, and over the API key's digest if states are bound to keys. It is checked before any
+field. Every field is then checked as if there were no signature, so that a stolen key cannot harm
+other requests. The size does not depend on the number of tokens read.
 """
 
 from __future__ import annotations
@@ -38,24 +37,24 @@ from service.engine.api.errors import ForeignState, InvalidState
 STATE_TOKEN_VERSION = 2
 SIGNATURE_BYTES = 32
 FINGERPRINT_BYTES = 16
-LONGEST_PENDING = 3  # bytes of a character that is not whole
-MAX_UNREAD = 1024  # tokens that a stop string has cut, which has 100 characters at most
-LONGEST_SHOWN = 1 << 12  # characters of the first of them
+LONGEST_PENDING = 3  # bytes of an incomplete character
+MAX_UNREAD = 1024  # tokens cut by a stop string of at most 100 characters
+LONGEST_SHOWN = 1 << 12  # characters of the first cut token
 LARGEST_POSITION = 2**53
 LARGEST_CHOICE_INDEX = 2**16
-ROUNDING = 1e-3  # by which a hidden state may lie beyond its bound
-LARGEST_CELL = 2.0**26  # a cell state grows by 1 a step, which float32 can follow up to 2^24
+ROUNDING = 1e-3  # tolerance on the bound of a hidden state
+LARGEST_CELL = 2.0**26  # it grows by 1 per step; float32 counts up to 2^24
 _HEAD = struct.Struct("<B16sIQQQ")
-_PENDING = struct.Struct("<BHI")  # bytes of a character, tokens that were cut, shown of their text
+_PENDING = struct.Struct("<BHI")  # sizes: pending, unread, shown
 _TOKEN = np.dtype("<u4")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Where a sequence stopped.
+    """The position of a sequence at its end.
 
-    ``pending``: bytes of a character that is not whole yet. ``unread``: tokens generated after
-    ``last`` of whose text only the first ``shown`` characters were shown, because of a stop string.
+    ``pending``: the bytes of an incomplete character. ``unread``: tokens generated after ``last``
+    of whose text only the first ``shown`` characters were shown, because of a stop string.
     """
 
     state: State
@@ -70,7 +69,7 @@ class Snapshot:
 
 
 class _Body(NamedTuple):
-    """The part of a token that is compressed, field by field."""
+    """The fields of the compressed part."""
 
     pending: bytes
     unread: tuple[int, ...]
@@ -80,7 +79,7 @@ class _Body(NamedTuple):
 
 
 def fingerprint_of(artifact: Artifact) -> bytes:
-    """What tells this model's files from all others."""
+    """The identity of the model's files, 16 bytes."""
     digests = ";".join(
         f"{name}={digest}" for name, digest in sorted(artifact.manifest.files.items())
     )
@@ -88,9 +87,9 @@ def fingerprint_of(artifact: Artifact) -> bytes:
 
 
 class StateTokenCodec:
-    """Writes and reads the tokens of one model.
+    """Encodes and decodes the state tokens of one model.
 
-    ``bound``: a token is of use only to the tenant that it was given to.
+    ``bound``: a token is valid only for the tenant that got it.
     """
 
     def __init__(
@@ -106,11 +105,11 @@ class StateTokenCodec:
         self._shape = (self._parts, architecture.layers, 1, architecture.hidden)
         self._seen_bytes = (self._vocabulary + 7) // 8
         self._fixed_bytes = self._seen_bytes + 4 * math.prod(self._shape)
-        first = network.initial_state(1).hidden_LBH  # a state stays within it or within 1
+        first = network.initial_state(1).hidden_LBH  # states stay within it or 1
         self._largest_hidden = max(1.0, float(first.detach().abs().max())) + ROUNDING
 
     def encode(self, snapshot: Snapshot, tenant: str = "") -> str:
-        """The token."""
+        """The state token of a snapshot."""
         head = _HEAD.pack(
             STATE_TOKEN_VERSION,
             self._fingerprint,
@@ -134,12 +133,12 @@ class StateTokenCodec:
         return base64.urlsafe_b64encode(sealed + signature).decode().rstrip("=")
 
     def decode(self, token: str, tenant: str = "") -> Snapshot:
-        """What was sealed.
+        """The snapshot of a state token.
 
         Raises:
-            InvalidState: damaged, cut off, signed with another key or for another tenant, or
-                with a field that this model cannot have given it.
-            ForeignState: of another version of the format, or of another model.
+            InvalidState: the token is damaged, truncated, signed with another key or for another
+                tenant, or has a field that this model cannot have.
+            ForeignState: the token has another format version or belongs to another model.
         """
         try:
             raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
@@ -152,10 +151,12 @@ class StateTokenCodec:
         version, fingerprint, last, position, seed, choice_index = _HEAD.unpack_from(sealed)
         if version != STATE_TOKEN_VERSION:
             raise ForeignState(
-                f"it is of version {version} of the format, this is {STATE_TOKEN_VERSION}"
+                f"the token has format version {version}, expected {STATE_TOKEN_VERSION}"
             )
         if fingerprint != self._fingerprint:
-            raise ForeignState("it belongs to another model or another version of this one")
+            raise ForeignState(
+                "the token belongs to another model or another version of this model"
+            )
         if (
             last >= self._vocabulary
             or position > LARGEST_POSITION
@@ -180,12 +181,12 @@ class StateTokenCodec:
         return hmac.digest(self._key, b"unroll state\0" + owner + sealed, "sha256")
 
     def _expand(self, compressed: bytes) -> bytes:
-        """The body, whose length is bounded: no more than that is ever expanded."""
+        """Decompress the body, whose length is bounded; never expands more than that."""
         expander = zlib.decompressobj()
         longest = _PENDING.size + LONGEST_PENDING + MAX_UNREAD * _TOKEN.itemsize
         longest += self._fixed_bytes
         try:
-            body = expander.decompress(compressed, longest + 1)  # with room to see the end
+            body = expander.decompress(compressed, longest + 1)  # one more byte shows an excess
         except zlib.error:
             raise InvalidState from None
         if not expander.eof or expander.unused_data:
@@ -193,7 +194,7 @@ class StateTokenCodec:
         return body
 
     def _body_of(self, raw: bytes) -> _Body:
-        """The fields of the body, whose lengths add up to its own."""
+        """The fields of the body, whose lengths must add up to its own."""
         if len(raw) < _PENDING.size:
             raise InvalidState
         pending, cut, shown = _PENDING.unpack_from(raw)
@@ -209,13 +210,13 @@ class StateTokenCodec:
             numbers=raw[seen + self._seen_bytes :],
         )
         longest = LONGEST_SHOWN if cut else 0
-        if cut > MAX_UNREAD or shown > longest or not self._may_be_drawn(body.unread):
+        if cut > MAX_UNREAD or shown > longest or not self._may_be_generated(body.unread):
             raise InvalidState
-        if not _is_half_a_character(body.pending):
+        if not _is_incomplete_character(body.pending):
             raise InvalidState
         return body
 
-    def _may_be_drawn(self, tokens: Sequence[int]) -> bool:
+    def _may_be_generated(self, tokens: Sequence[int]) -> bool:
         return all(token < self._vocabulary and token not in self._never_drawn for token in tokens)
 
     def _seen(self, raw: bytes) -> frozenset[int]:
@@ -229,13 +230,13 @@ class StateTokenCodec:
         parts: list[Tensor] = list(values.unbind())
         bounds = (self._largest_hidden, LARGEST_CELL)
         for part, bound in zip(parts, bounds, strict=False):
-            if not bool((part.abs() <= bound).all()):  # false for what is not a number
+            if not bool((part.abs() <= bound).all()):  # false for NaN
                 raise InvalidState
         return State(parts[0], parts[1] if len(parts) > 1 else None)
 
 
-def _is_half_a_character(raw: bytes) -> bool:
-    """Whether these bytes, if any, begin a character of UTF-8 and do not end it."""
+def _is_incomplete_character(raw: bytes) -> bool:
+    """Whether these bytes, if any, are the beginning of a UTF-8 character without its end."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         return decoder.decode(raw) == "" and decoder.getstate()[0] == raw

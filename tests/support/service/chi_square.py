@@ -1,4 +1,4 @@
-"""Whether counts of draws fit the chances they were generated with."""
+"""Whether counts of draws fit the probabilities they were drawn with."""
 
 from __future__ import annotations
 

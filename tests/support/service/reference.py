@@ -107,7 +107,7 @@ def naive_generate(
 def naive_probabilities(
     logits: Sequence[float], sampling: Sampling, seen: set[int], suppressed: Sequence[int]
 ) -> list[float]:
-    """The distribution that is generated from, temperature above 0."""
+    """The distribution that is sampled from, temperature above 0."""
     changed = list(logits)
     for token in seen:
         penalty = sampling.repetition_penalty

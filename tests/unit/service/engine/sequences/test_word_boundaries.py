@@ -57,5 +57,5 @@ def test_an_unfinished_word_ends_the_text_and_may_go_on(text: str) -> None:
     """Whatever the text: the part is its end, and reads as a word that is not over."""
     part = unfinished_word(text)
     assert text.endswith(part)
-    assert part == "" or first_word(part).reading is WordProgress.INSIDE
+    assert part == "" or first_word(part).progress is WordProgress.INSIDE
     assert part.endswith(last_run(part))

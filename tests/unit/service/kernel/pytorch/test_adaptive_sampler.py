@@ -84,7 +84,7 @@ def drawn_at(kernel: Kernel, sampling: Sampling, first: int) -> list[int]:
 @each_kernel
 @pytest.mark.parametrize("option", OPTIONS)
 def test_draws_follow_the_exact_distribution(name: KernelName, option: str) -> None:
-    """A chi-square test sees no difference at any temperature, words never generated in mind."""
+    """A chi-square test sees no difference at any temperature, with suppressed words."""
     kernel, sampling = make(name, constant_network()), OPTIONS[option]
     (told,) = kernel.run([RowWork(row=0, feed=[1], distribution=True)], 1)
     assert told.logprobs_V is not None

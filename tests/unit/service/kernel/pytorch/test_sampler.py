@@ -190,7 +190,7 @@ def test_native_logits_that_are_no_numbers_are_refused() -> None:
 
 @each_drawing
 def test_something_must_be_left_to_draw(drawing: Drawing) -> None:
-    """A vocabulary of tokens that are all never generated is refused."""
+    """A vocabulary in which all tokens are suppressed is refused."""
     with pytest.raises(ValueError, match="at least one token"):
         drawing(2, [0, 1]).answer(
             np.zeros((1, 2), dtype=np.float32), [SamplerRequest(Sampling(), sample=True)]
