@@ -1,11 +1,11 @@
 // The arithmetic of a step, for the instruction set that the build names in UNROLL_STEPS.
 //
-// Compiled once for each set, with that set's flags, and chosen at run time. Nothing here may be a
-// template of the standard library: the linker would keep one copy for all, and an old processor
-// could meet instructions that it has not. Knows no sequences, no state and no threads.
+// The file is compiled once per instruction set, with its flags, and the set is selected at run
+// time. It must not instantiate templates of the standard library: the linker would keep one copy
+// for all sets, and an old processor could run instructions that it lacks.
 #include "steps.h"
 
-#include "adaptive.h"
+#include "adaptive_sampling.h"
 #include "cells.h"
 #include "products.h"
 
@@ -113,4 +113,5 @@ float quantize(const float* from, void* to, int count, Precision precision) {
 }  // namespace
 
 extern const Steps UNROLL_STEPS;
-const Steps UNROLL_STEPS = {UNROLL_STEPS_NAME, advance, multiply, activate, quantize, choose, draw};
+const Steps UNROLL_STEPS = {
+    UNROLL_STEPS_NAME, advance, multiply, activate, quantize, choose, sample};
