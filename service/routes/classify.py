@@ -90,8 +90,8 @@ def _result(
 async def _occlusions(texts: Sequence[str], name: str, context: ServiceContext) -> list[Occlusions]:
     """The occlusions of each text. Raises ApiError 422 if they exceed the limits."""
     settings = context.settings
-    places = settings.max_rows + settings.max_waiting - len(texts)  # all variants are one task
-    most = min(settings.max_explained_tokens, places)
+    slots = settings.max_rows + settings.max_waiting - len(texts)  # all variants are one task
+    most = min(settings.max_explained_tokens, slots)
     tokenizer = context.artifact(name).tokenizer
     if sum(map(len, texts)) > most * 64:  # too long for any tokenizer: do not encode it
         raise _too_long(most)

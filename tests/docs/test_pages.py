@@ -90,7 +90,7 @@ def test_formats_have_their_numbers() -> None:
     """The page on compatibility states the numbers of the current formats."""
     assert f"`format_version` {FORMAT_VERSION} |" in COMPATIBILITY
     assert f"| Checkpoint | format {FORMAT} |" in COMPATIBILITY
-    assert f"| State token | format {VERSION} |" in COMPATIBILITY
+    assert f"| State token | format {STATE_TOKEN_VERSION} |" in COMPATIBILITY
 
 
 def test_the_navigation_has_every_page() -> None:

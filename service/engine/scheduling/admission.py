@@ -1,11 +1,11 @@
 """Admission control: how many sequences a runner accepts, and the time to retry after.
 
-A client may hold as many places as it leaves free for others. ``limit`` is the number for a single
-client; all clients together hold less than twice as many, and there is always a place for a client
+A client may hold as many slots as it leaves free for others. ``limit`` is the number for a single
+client; all clients together hold less than twice as many, and there is always a slot for a client
 that holds none. The time to retry after is estimated from the rate at which sequences finish.
-Sequences of the asking client count twice, because each frees two places for it.
+Sequences of the asking client count twice, because each frees two slots for it.
 
-``submit`` takes places in any thread. The engine's thread releases them.
+``submit`` takes slots in any thread. The engine's thread releases them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Admission:
         return self._used
 
     def take(self, count: int, client: str = "") -> None:
-        """Take ``count`` places for a request of a client, all or none. Raises QueueFull."""
+        """Take ``count`` slots for a request of a client, all or none. Raises QueueFull."""
         with self._lock:
             self._check(count, client)
             if self._used == 0:  # a rate from before an idle time does not apply
@@ -53,7 +53,7 @@ class Admission:
             self._check(count, client)
 
     def release(self, count: int, client: str = "") -> None:
-        """Return places."""
+        """Return slots."""
         with self._lock:
             self._used -= count
             self._held[client] -= count
@@ -69,7 +69,7 @@ class Admission:
 
     def _seconds_until(self, excess: int, client: str) -> float:
         """The time until the client's excess is gone, at the measured rate. If nothing has
-        finished yet, the estimate is the time since the work began for every two places.
+        finished yet, the estimate is the time since the work began for every two slots.
         """
         now = self._clock()
         if not self._finished:

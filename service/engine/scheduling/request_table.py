@@ -32,7 +32,7 @@ class RequestTable(Generic[OpenRequest]):
 
     @property
     def sequence_count(self) -> int:
-        """The number of places that the open requests take."""
+        """The number of slots that the open requests take."""
         return sum(request.size for request in self._requests.values())
 
     def add(self, request: OpenRequest) -> None:

@@ -31,7 +31,7 @@ class Runner(Protocol):
         """Check and tokenize a task. Raises InvalidTask and WrongKind."""
 
     def accept(self, request: Request) -> None:
-        """Queue a prepared request whose places are taken."""
+        """Queue a prepared request whose slots are taken."""
 
     def cancel(self, ticket: Ticket) -> None:
         """Drop a request and free what it holds. Unknown tickets are ignored."""

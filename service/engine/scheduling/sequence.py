@@ -105,7 +105,7 @@ class Request:
 
     @property
     def size(self) -> int:
-        """The number of places it takes."""
+        """The number of slots it takes."""
         return len(self.sequences)
 
     @property

@@ -116,19 +116,20 @@ class SharedSearch:
         if not self._round:
             nodes = (self.search.next_node() for _ in range(self._width))
             self._round = [node for node in nodes if node is not None]
-        place = self._taken
-        if place == len(self._round):
+        index = self._taken
+        if index == len(self._round):
             return None
         self._taken += 1
-        return place, self._round[place]
+        return index, self._round[index]
 
-    def put(self, place: int, logprobs_V: FloatArray, state: State) -> None:
+    def put(self, index: int, logprobs_V: FloatArray, state: State) -> None:
         """Store the distribution after a node. The last one of a round expands the whole round."""
-        self._read[place] = logprobs_V, state
+        self._read[index] = logprobs_V, state
         if len(self._read) < len(self._round):
             return
-        for index, node in enumerate(self._round):
-            self.search.expand(node, *self._read[index])
+        results = [self._read[key] for key in sorted(self._read)]
+        for node, result in zip(self._round, results, strict=True):
+            self.search.expand(node, *result)
         self._round, self._taken, self._read = [], 0, {}
 
     @property
@@ -145,7 +146,7 @@ class SearchWorker(RowSequence):
         self.counts = leader
         self._shared = shared
         self._leader = leader
-        self._place = 0
+        self._index = 0
 
     def start(self) -> None:
         """Set the row to the initial state. The leader skips what the cache knows."""
@@ -172,7 +173,7 @@ class SearchWorker(RowSequence):
         taken = self._shared.take_node()
         if taken is None:
             return None
-        self._place, node = taken
+        self._index, node = taken
         if node.state is not None:
             self._kernel.restore(self.row, node.state)
         return PrefillChunk([node.token], keep=0, cut=False)
@@ -185,7 +186,7 @@ class SearchWorker(RowSequence):
             self.prompt_read = shared.prompt.newly_read
         if result.logprobs_V is None:
             return []
-        shared.put(self._place, result.logprobs_V, self._kernel.save(self.row))
+        shared.put(self._index, result.logprobs_V, self._kernel.save(self.row))
         if not shared.is_over:
             return []
         self.ended_by = "done"

@@ -22,7 +22,7 @@ IdArray = NDArray[np.int64]
 
 def penalize(logits_V: FloatArray, seen: Collection[int], penalty: float) -> None:
     """Apply the repetition penalty of Keskar et al. (CTRL, 2019) to the logits of seen tokens, in
-    place.
+    index.
 
     Positive logits are divided by the penalty, negative ones multiplied by it. A penalty below 1
     makes seen tokens likelier.
@@ -57,8 +57,8 @@ def surviving_ids(weights_V: FloatArray, sampling: Sampling) -> IdArray:
 
 def descending(values_N: AnyFloatArray, count: int) -> IdArray:
     """Indices of the ``count`` largest values, largest first, lower indices first on ties."""
-    places_K = _largest(values_N, count)
-    return places_K[np.argsort(-values_N[places_K], kind="stable")]
+    indices_K = _largest(values_N, count)
+    return indices_K[np.argsort(-values_N[indices_K], kind="stable")]
 
 
 def _largest(values_N: AnyFloatArray, count: int) -> IdArray:
@@ -75,23 +75,23 @@ def _nucleus(weights_N: FloatArray, top_p: float) -> IdArray:
     """
     needed = top_p * float(weights_N.sum(dtype=np.float64))
     for smallest in NUCLEUS_THRESHOLDS:
-        places = np.flatnonzero(weights_N >= smallest)
-        falling = np.sort(weights_N[places])[::-1]
+        indices = np.flatnonzero(weights_N >= smallest)
+        falling = np.sort(weights_N[indices])[::-1]
         mass = np.cumsum(falling, dtype=np.float64)
         if mass[-1] >= needed:
             break
-    kept = min(int(np.searchsorted(mass, needed)) + 1, len(places))
-    return places[_from_border(weights_N[places], falling[kept - 1], kept)]
+    kept = min(int(np.searchsorted(mass, needed)) + 1, len(indices))
+    return indices[_from_border(weights_N[indices], falling[kept - 1], kept)]
 
 
 def _from_border(values_N: AnyFloatArray, border: np.floating[Any], count: int) -> IdArray:
     """Indices of the values above ``border``, and of as many values equal to it as make up
     ``count``.
     """
-    places = np.flatnonzero(values_N >= border)
-    if len(places) == count:
-        return places
-    values = values_N[places]
-    tied = places[values == border]
-    excess = len(places) - count
-    return np.setdiff1d(places, tied[len(tied) - excess :], assume_unique=True)
+    indices = np.flatnonzero(values_N >= border)
+    if len(indices) == count:
+        return indices
+    values = values_N[indices]
+    tied = indices[values == border]
+    excess = len(indices) - count
+    return np.setdiff1d(indices, tied[len(tied) - excess :], assume_unique=True)

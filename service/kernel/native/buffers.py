@@ -49,11 +49,11 @@ class CallBuffers:
         feed: list[int] = []
         seen: list[int] = []
         distributions = 0
-        for place, item in enumerate(work):
-            asked, state = item.sampling, self._states[place]
+        for index, item in enumerate(work):
+            asked, state = item.sampling, self._states[index]
             _WORK.pack_into(
                 self._packed,
-                place * _WORK.size,
+                index * _WORK.size,
                 item.row,
                 item.sample,
                 len(feed),
@@ -115,16 +115,16 @@ class CallBuffers:
         tokens, logprobs = self._tokens.tolist(), self._logprobs.tolist()
         distributions = iter(self._distributions)
         results: list[RowResult] = []
-        for place, item in enumerate(self._work):
+        for index, item in enumerate(self._work):
             read, scored, generated, kept, failed, _ = _RESULTS.unpack_from(
-                self._packed, (place + 1) * _WORK.size - _RESULTS.size
+                self._packed, (index + 1) * _WORK.size - _RESULTS.size
             )
-            tops = self._tops(place, item.sampling.top_logprobs, scored + generated)
+            tops = self._tops(index, item.sampling.top_logprobs, scored + generated)
             answers = [
-                Scored(tokens[place][slot], logprobs[place][slot], top)
+                Scored(tokens[index][slot], logprobs[index][slot], top)
                 for slot, top in enumerate(tops)
             ]
-            state = self._states[place]
+            state = self._states[index]
             distribution = next(distributions) if item.distribution else None
             whole = read == len(item.feed)
             results.append(
@@ -139,15 +139,15 @@ class CallBuffers:
             )
         return results
 
-    def _tops(self, place: int, asked: int, answers: int) -> list[tuple[tuple[int, float], ...]]:
+    def _tops(self, index: int, asked: int, answers: int) -> list[tuple[tuple[int, float], ...]]:
         if asked == 0:
             return [()] * answers
         count = min(asked, self._top)
         return [
             tuple(
                 zip(
-                    self._top_tokens[place, slot, :count].tolist(),
-                    self._top_logprobs[place, slot, :count].tolist(),
+                    self._top_tokens[index, slot, :count].tolist(),
+                    self._top_logprobs[index, slot, :count].tolist(),
                     strict=True,
                 )
             )

@@ -75,7 +75,7 @@ class NativeClassifierKernel:
         first_LH = network.initial_hidden_L1H.detach()[:, 0].view(architecture.layers, -1)
         self._scales = [packing.state_scale(layer, precision) for layer in first_LH.unbind()]
         self._layers = [
-            [self._direction(layer, place) for place in range(architecture.directions)]
+            [self._direction(layer, direction) for direction in range(architecture.directions)]
             for layer in range(architecture.layers)
         ]
         self._embedding, self._embedding_scales = packing.quantized_rows(
@@ -98,8 +98,8 @@ class NativeClassifierKernel:
                 batch.tokens_BT.T,
                 batch.lengths_B.long(),
             )
-            place_B = torch.tensor(batch.order).argsort()
-            return logits_BC[place_B][: len(documents)].numpy()
+            index_B = torch.tensor(batch.order).argsort()
+            return logits_BC[index_B][: len(documents)].numpy()
 
     def _token_vectors(self, batch: _Batch) -> Tensor:
         with torch.inference_mode():
@@ -113,8 +113,8 @@ class NativeClassifierKernel:
         if self._network.architecture.ngrams == 1:
             return _Values(self._embedding, self._embedding_scales, batch.tokens_BT)
         rows, scales = packing.quantized_rows(words_BTE.flatten(0, 1), self._precision)
-        places_BT = torch.arange(len(rows), dtype=torch.int32).view(batch.tokens_BT.shape)
-        return _Values(rows, scales, places_BT)
+        indices_BT = torch.arange(len(rows), dtype=torch.int32).view(batch.tokens_BT.shape)
+        return _Values(rows, scales, indices_BT)
 
     def _read(
         self, values: _Values, layer: int, batch: _Batch
@@ -126,7 +126,7 @@ class NativeClassifierKernel:
         kind = torch.uint8 if self._precision == "int8" else torch.float32
         outputs_BTF = torch.empty((rows, positions, len(directions) * units), dtype=kind)
         hidden_DBTU = torch.empty((len(directions), rows, positions, units))
-        for place, direction in enumerate(directions):
+        for index, direction in enumerate(directions):
             state_BU = direction.first_U.repeat(rows, 1)
             first_cell_U = direction.first_cell_U
             cell_BU = None if first_cell_U is None else first_cell_U.repeat(rows, 1)
@@ -142,8 +142,8 @@ class NativeClassifierKernel:
                 scale=self._scales[layer],
                 outputs=outputs_BTF.data_ptr(),
                 output_width=outputs_BTF.shape[2],
-                output_offset=place * units,
-                hiddens=hidden_DBTU[place].data_ptr(),
+                output_offset=index * units,
+                hiddens=hidden_DBTU[index].data_ptr(),
                 first_activation=direction.first_activation_U.data_ptr(),
                 states=state_BU.data_ptr(),
                 cells=library.address(cell_BU),
@@ -151,7 +151,7 @@ class NativeClassifierKernel:
                 positions=positions,
                 units=units,
                 lengths=batch.lengths_B.data_ptr(),
-                reverse=place,
+                reverse=index,
                 threads=min(self._threads, rows),
             )
             yield from self._run(encoder_slice)
@@ -168,18 +168,18 @@ class NativeClassifierKernel:
                 raise MemoryError("the native kernel could not allocate memory for a slice")
             yield
 
-    def _direction(self, layer: int, place: int) -> _Direction:
+    def _direction(self, layer: int, direction: int) -> _Direction:
         network, precision = self._network, self._precision
         architecture = network.architecture
         gates, directions = GATE_BLOCKS[architecture.cell], architecture.directions
-        suffix = f"_l{layer}_reverse" if place else f"_l{layer}"
+        suffix = f"_l{layer}_reverse" if direction else f"_l{layer}"
         input_weight, hidden_weight, input_bias, hidden_bias = (
             getattr(network.recurrent, name + suffix).detach()
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         if layer > 0:  # each direction of the layer below is padded separately
             input_weight = packing.padded_parts(input_weight, directions)
-        index = layer * directions + place
+        index = layer * directions + direction
         cell_L1H = network.initial_cell_L1H if architecture.cell == "lstm" else None
         first = State(network.initial_hidden_L1H, cell_L1H).layer(index).detach()
         first_U = packing.padded_row(first.hidden_LBH.flatten())
@@ -199,8 +199,8 @@ def _longest_first(documents: Sequence[Sequence[int]]) -> _Batch:
     lengths = [len(document) for document in documents] + [1] * padding
     order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
     tokens_BT = torch.zeros((len(lengths), max(lengths)), dtype=torch.int32)
-    for place, row in enumerate(order):
+    for index, row in enumerate(order):
         if row < len(documents):
-            tokens_BT[place, : lengths[row]] = torch.tensor(documents[row], dtype=torch.int32)
+            tokens_BT[index, : lengths[row]] = torch.tensor(documents[row], dtype=torch.int32)
     lengths_B = torch.tensor([lengths[row] for row in order], dtype=torch.int32)
     return _Batch(tokens_BT, lengths_B, order)

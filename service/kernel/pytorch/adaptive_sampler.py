@@ -68,11 +68,11 @@ class AdaptiveSampler:
             _Row(ask, head_J, self) for ask, head_J in zip(asks, _log_softmax(head_RJ), strict=True)
         ]
         for tail in range(len(self._tails)):
-            needing = [place for place, row in enumerate(rows) if tail in row.needed]
+            needing = [index for index, row in enumerate(rows) if tail in row.needed]
             if needing:
                 logprobs = _log_softmax(tail_logits(tail, needing))
-                for place, inside_K in zip(needing, logprobs, strict=True):
-                    rows[place].inside[tail] = inside_K
+                for index, inside_K in zip(needing, logprobs, strict=True):
+                    rows[index].inside[tail] = inside_K
         return [row.answer() for row in rows]
 
     @property
@@ -155,9 +155,9 @@ class _Row:
     def _scores(self) -> Scores:
         """Scores of the head's entries; for tails they are bounds."""
         scaled_J = self._head_J.astype(np.float64) * self._inverse
-        for place, (begin, end) in enumerate(self._sampler.tails, start=self._first_entry):
+        for index, (begin, end) in enumerate(self._sampler.tails, start=self._first_entry):
             if not self._greedy and self._inverse < 1.0:
-                scaled_J[place] += (1.0 - self._inverse) * np.log(end - begin)
+                scaled_J[index] += (1.0 - self._inverse) * np.log(end - begin)
         return scaled_J - self._noise(0, len(scaled_J))
 
     def _bound(self, tail: int) -> tuple[float, int]:
@@ -169,8 +169,8 @@ class _Row:
         words[self._sampler.suppressed_in(0, self._sampler.listed)] = -np.inf
         if self._sampler.suppressed_in(self._sampler.end, self._sampler.end + 1):
             words[-1] = -np.inf
-        place = int(words.argmax())
-        return float(words[place]), self._sampler.end if place == len(words) - 1 else place
+        index = int(words.argmax())
+        return float(words[index]), self._sampler.end if index == len(words) - 1 else index
 
     @staticmethod
     def _is_ahead(one: tuple[float, int], other: tuple[float, int]) -> bool:
@@ -207,12 +207,12 @@ class _Row:
         highest = float(allowed_K.max())
         if highest == -np.inf:
             return -np.inf
-        place = self._first_entry + tail
-        score = (float(self._head_J[place]) + highest) * self._inverse
+        index = self._first_entry + tail
+        score = (float(self._head_J[index]) + highest) * self._inverse
         if self._greedy:
             return score
         mass = np.exp((allowed_K - highest) * self._inverse).sum()
-        return float(score + np.log(mass) - self._noise(place, 1)[0])
+        return float(score + np.log(mass) - self._noise(index, 1)[0])
 
     @property
     def _greedy(self) -> bool:
@@ -222,8 +222,8 @@ class _Row:
         """Log E of ``count`` entries or words, from ``first`` on."""
         if self._greedy:
             return np.zeros(count)
-        places = np.arange(first, first + count, dtype=np.uint32)
-        noise: Scores = np.log(exponentials(uniforms(random_keys([self._ask]), places)[0]))
+        indices = np.arange(first, first + count, dtype=np.uint32)
+        noise: Scores = np.log(exponentials(uniforms(random_keys([self._ask]), indices)[0]))
         return noise
 
     def _holds(self, tail: int, token: int | None) -> bool:

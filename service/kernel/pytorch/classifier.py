@@ -78,9 +78,9 @@ class TorchClassifierKernel:
         network = self._network
         cell = network.architecture.cell
         cell_L1H = network.initial_cell_L1H if cell == "lstm" else None
-        place = layer * network.architecture.directions + reverse
+        index = layer * network.architecture.directions + reverse
         with torch.inference_mode():
-            first = State(network.initial_hidden_L1H, cell_L1H).layer(place).expand(rows)
+            first = State(network.initial_hidden_L1H, cell_L1H).layer(index).expand(rows)
         return layer_weights(network.recurrent, cell, layer, reverse=reverse), first
 
 

@@ -100,29 +100,29 @@ class TorchKernel:
 
     def _step(self, cursors: list[RowCursor], tokens: list[int]) -> None:
         hidden_BH = self._advance([cursor.row for cursor in cursors], tokens)
-        places: list[int] = []
+        indices: list[int] = []
         asks: list[SamplerRequest] = []
-        for place, cursor in enumerate(cursors):
+        for index, cursor in enumerate(cursors):
             ask = cursor.ask()
             if ask is not None:
-                places.append(place)
+                indices.append(index)
                 asks.append(ask)
         if not asks:
             return
-        for place, answer in zip(places, self._answers(hidden_BH, places, asks), strict=True):
-            cursors[place].take(answer)
+        for index, answer in zip(indices, self._answers(hidden_BH, indices, asks), strict=True):
+            cursors[index].take(answer)
 
     def _answers(
-        self, hidden_BH: Tensor, places: list[int], asks: list[SamplerRequest]
+        self, hidden_BH: Tensor, indices: list[int], asks: list[SamplerRequest]
     ) -> Sequence[SamplerResult | None]:
         """One result for each index; None if its logits are not finite."""
         try:
-            return self._output.answer(self._asking(hidden_BH, places), asks)
+            return self._output.answer(self._asking(hidden_BH, indices), asks)
         except FloatingPointError:
-            if len(places) == 1:
+            if len(indices) == 1:
                 return [None]
-            singles = zip(places, asks, strict=True)
-            return [self._answers(hidden_BH, [place], [ask])[0] for place, ask in singles]
+            singles = zip(indices, asks, strict=True)
+            return [self._answers(hidden_BH, [index], [ask])[0] for index, ask in singles]
 
     def _advance(self, rows: list[int], tokens: list[int]) -> Tensor:
         """Each row reads its token. Returns the last layer's hidden states, padding included."""
@@ -138,9 +138,9 @@ class TorchKernel:
             values_BF = after[0]
         return values_BF
 
-    def _asking(self, hidden_BH: Tensor, places: list[int]) -> Tensor:
+    def _asking(self, hidden_BH: Tensor, indices: list[int]) -> Tensor:
         """Hidden states of the rows with a request, in order, padded."""
-        padded = places + [places[0]] * self._padding(len(places))
+        padded = indices + [indices[0]] * self._padding(len(indices))
         if padded == list(range(len(hidden_BH))):
             return hidden_BH
         return hidden_BH.index_select(0, torch.tensor(padded))

@@ -207,8 +207,8 @@ def _winners(
 
 def _winner(uniform_N: FloatArray, weights_N: FloatArray, bound_N: FloatArray, limit: float) -> int:
     """The earliest of the tokens whose lower bound is not above the leader's time."""
-    places_K = np.flatnonzero(bound_N <= limit * BOUND_MARGIN)
-    return int(places_K[_arrivals(uniform_N[places_K], weights_N[places_K]).argmin()])
+    indices_K = np.flatnonzero(bound_N <= limit * BOUND_MARGIN)
+    return int(indices_K[_arrivals(uniform_N[indices_K], weights_N[indices_K]).argmin()])
 
 
 def exponentials(uniform_K: FloatArray) -> NDArray[np.float64]:
