@@ -1,6 +1,6 @@
-"""The native kernel's drawing, asked as the torch kernel's sampler is: with logits of one's own.
+"""The native kernel's sampling behind the interface of the torch sampler, for any logits.
 
-A network whose recurrent state is always zero has its output bias for logits.
+A network whose recurrent state is always zero has its output bias as logits.
 """
 
 from __future__ import annotations

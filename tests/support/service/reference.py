@@ -1,6 +1,6 @@
-"""The plainest possible reference: one sequence, one token at a time, torch's own modules.
+"""A plain reference implementation: one sequence, one token at a time, with torch's own modules.
 
-Sampling is written out again from its documentation, in float64 and Python integers.
+Sampling is implemented again from its documentation, in float64 and Python integers.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def naive_draw(
     seen: set[int],
     suppressed: Sequence[int],
 ) -> int:
-    """One token: the earliest arrival, every logarithm taken."""
+    """One token: the earliest arrival, without any bound."""
     if sampling.temperature == 0:
         unit = Sampling(repetition_penalty=sampling.repetition_penalty)
         probabilities = naive_probabilities(logits, unit, seen, suppressed)
@@ -153,7 +153,7 @@ def naive_draw(
 
 
 def is_in_rounds(sampling: Sampling, vocabulary: int) -> bool:
-    """Whether an adaptive softmax draws in two rounds: no penalty, and no filter that filters."""
+    """Whether an adaptive softmax samples in two rounds: no penalty and no effective filter."""
     cuts = 0 < sampling.top_k < vocabulary
     filters = cuts or sampling.top_p < 1 or sampling.min_p > 0
     return sampling.repetition_penalty == 1 and not filters
@@ -166,7 +166,9 @@ def naive_draw_in_rounds(
     position: int,
     suppressed: Sequence[int],
 ) -> int:
-    """One token of an adaptive softmax: first a word of the head or a tail, then a word of it."""
+    """One token of an adaptive softmax: first a word of the head or a tail, then a word of the
+    tail.
+    """
     if sampling.temperature == 0:
         return naive_draw(logits, sampling, position, set(), suppressed)
     highest = max(logit for token, logit in enumerate(logits) if token not in suppressed)
@@ -201,7 +203,7 @@ def _first_to_arrive(
 
 
 def naive_key(seed: int, choice: int, position: int) -> int:
-    """The 64-bit key of one draw."""
+    """The 64-bit key of one sampled token."""
     return _splitmix64(_splitmix64(_splitmix64(seed) ^ choice) ^ position)
 
 

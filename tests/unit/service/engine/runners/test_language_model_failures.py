@@ -1,4 +1,4 @@
-"""What goes wrong in one row or one text fails its request and no other."""
+"""A failure in one row or one text fails its request and no other."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 def test_a_bad_row_fails_alone(
     artifact: Artifact, kernel: Literal["native", "torch"], broken: str
 ) -> None:
-    """Work that cannot be done, or a state that makes logits that are no numbers, fails its own
-    request; those that shared its steps go on, to the same bits as without it.
+    """Impossible work, or a state with NaN, fails its own request. The other requests of the
+    step continue with the same bits as without it.
     """
     options = dataclasses.replace(OPTIONS, kernel=kernel, precision="float32")
     found = []
@@ -60,7 +60,7 @@ def test_a_bad_row_fails_alone(
 
 
 def spoil(turns: Turns, sequence: object, broken: str) -> None:
-    """Gives a running choice a token that is not there, or a state of no numbers."""
+    """Give a running choice an unknown token, or a state of NaN."""
     assert isinstance(turns.runner, LanguageModelRunner)
     assert isinstance(sequence, ChoiceSequence)
     if broken == "token":
@@ -73,7 +73,7 @@ def spoil(turns: Turns, sequence: object, broken: str) -> None:
 
 
 def test_a_row_that_cannot_be_set_fails_alone(artifact: Artifact) -> None:
-    """A state that no row can take fails the request that resumed it, before its first step."""
+    """A state of the wrong shape fails the request that resumed it, before its first step."""
     turns = language_turns(artifact)
     other = turns.submit(endless("a"))
     made = turns.submit(Generate(model="m", prompt="", max_tokens=1, return_state=True))
@@ -94,7 +94,7 @@ def test_a_row_that_cannot_be_set_fails_alone(artifact: Artifact) -> None:
 
 
 def test_a_text_that_fails_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The texts of its batch are worked on without it."""
+    """The other texts of its batch are classified without it."""
     texts = classifier_turns(tmp_path)
     assert isinstance(texts.runner, ClassifierRunner)
     kernel = texts.runner._kernel

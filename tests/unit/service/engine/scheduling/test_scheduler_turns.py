@@ -1,4 +1,4 @@
-"""Whose turn it is: who waits for a first token goes ahead of running streams, within limits."""
+"""Priority of first tokens: sequences without one run before running streams, within limits."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def running(turns: Turns) -> int:
 
 
 def test_a_first_token_comes_ahead_of_running_streams(turns: Turns) -> None:
-    """The prompt is read and one token sampled in a turn that moves nobody else; then all move."""
+    """The prompt is read and one token sampled in a turn of its own; then all sequences run."""
     old = running(turns)
     new = turns.submit(endless(PROMPT))
     first = turns.take()
@@ -81,7 +81,7 @@ def test_a_first_token_comes_ahead_of_running_streams(turns: Turns) -> None:
 
 
 def test_a_next_word_comes_ahead_of_running_streams(tmp_path: Path) -> None:
-    """Its one answer is what somebody waits for."""
+    """Its single answer has the priority of a first token."""
     turns = Turns(language_model(tmp_path, "word"))
     running(turns)
     asked = turns.submit(NextWord(model="m", prompt="The keys to the", top=3))
@@ -89,7 +89,7 @@ def test_a_next_word_comes_ahead_of_running_streams(tmp_path: Path) -> None:
 
 
 def test_a_long_prompt_takes_turns_with_running_streams(turns: Turns) -> None:
-    """Streams move after every chunk of it, and it moves with them."""
+    """Streams run after every chunk of it, and it runs with them."""
     old = running(turns)
     new = turns.submit(endless("a" * 3 * PRIORITY_STEPS))
     seen = [turns.take() for _ in range(6)]
@@ -99,7 +99,7 @@ def test_a_long_prompt_takes_turns_with_running_streams(turns: Turns) -> None:
 
 
 def test_newcomers_follow_newcomers(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long as the others have patience, each gets its first token before anybody's second."""
+    """Within PRIORITY_SECONDS, each gets its first token before any gets its second."""
     monkeypatch.setattr(runner_module, "PRIORITY_SECONDS", math.inf)
     running(turns)
     for _ in range(5):
@@ -108,7 +108,9 @@ def test_newcomers_follow_newcomers(turns: Turns, monkeypatch: pytest.MonkeyPatc
 
 
 def test_patience_ends(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many come, running streams move in every other turn once it is at its end."""
+    """After PRIORITY_SECONDS, running streams run in every second turn, for any number of
+    arrivals.
+    """
     monkeypatch.setattr(runner_module, "PRIORITY_SECONDS", 0.0)
     old = running(turns)
     moved = []

@@ -1,4 +1,4 @@
-"""What is a word."""
+"""The definition of a word."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def test_first_word(text: str, reading: WordProgress, word: str) -> None:
     [("", ""), ("the ", ""), ("The ke", "ke"), ("don'", "don'"), ("a -b", "b"), ("x--y", "y")],
 )
 def test_unfinished_word(prompt: str, part: str) -> None:
-    """What a prompt's end gives to the next word."""
+    """The part of the prompt that belongs to the next word."""
     assert unfinished_word(prompt) == part
 
 
 def test_last_run() -> None:
-    """What bpe must spell again."""
+    """The part that bpe must spell again."""
     assert [last_run("don't"), last_run("keys"), last_run("don'")] == ["t", "keys", ""]
 
 
 @given(st.text())
 def test_an_unfinished_word_ends_the_text_and_may_go_on(text: str) -> None:
-    """Whatever the text: the part is its end, and reads as a word that is not over."""
+    """For any text, the part is its end and reads as a word that is not over."""
     part = unfinished_word(text)
     assert text.endswith(part)
     assert part == "" or first_word(part).progress is WordProgress.INSIDE

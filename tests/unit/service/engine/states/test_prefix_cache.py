@@ -1,4 +1,4 @@
-"""The state cache against the plainest model of it: a list of prefixes, oldest use first."""
+"""The prefix cache against a plain model of it: a list of prefixes in order of last use."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ LIMIT = 4 * ENTRY_BYTES
 
 
 def state(number: float) -> State:
-    """A state that can be told from others."""
+    """A distinguishable state."""
     return State(torch.full((1, 1, 4), number))
 
 
 @dataclass
 class Plain:
-    """What an entry of the cache should amount to."""
+    """The plain model of an entry."""
 
     tenant: str
     tokens: Tokens
@@ -64,7 +64,7 @@ class Plain:
 
 
 def alike(one: Tokens, other: Tokens) -> int:
-    """How many tokens both begin with."""
+    """The number of equal leading tokens."""
     return next(
         (place for place, pair in enumerate(zip(one, other, strict=False)) if len(set(pair)) > 1),
         min(len(one), len(other)),
@@ -72,7 +72,7 @@ def alike(one: Tokens, other: Tokens) -> int:
 
 
 class Machine(RuleBasedStateMachine):
-    """What is found, forgotten and counted agrees with the plain model after every move."""
+    """Hits, evictions and counts agree with the plain model after every move."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ TestMachine.settings = settings(max_examples=80, stateful_step_count=40, deadlin
 
 @given(text=TEXTS)
 def test_a_cache_of_no_bytes_keeps_nothing(text: Tokens) -> None:
-    """Switched off, it neither finds nor counts."""
+    """A disabled cache neither finds nor counts."""
     cache = PrefixCache("m", 0, Observer())
     cache.put(PrefixHashes("", text), len(text), state(1.0))
     assert cache.find(PrefixHashes("", text), len(text)) is None
@@ -141,7 +141,7 @@ def test_a_cache_of_no_bytes_keeps_nothing(text: Tokens) -> None:
 
 @given(text=st.lists(st.integers(0, 2**31 - 1), max_size=300), cut=st.integers(0, 300))
 def test_a_trail_that_goes_on_is_that_of_the_whole_text(text: list[int], cut: int) -> None:
-    """Digests do not tell in how many parts a text has come."""
+    """The hashes of a text do not depend on its division into parts."""
     parts = PrefixHashes("who", text[:cut]).extended_by(text[cut:])
     whole = PrefixHashes("who", text)
     assert parts.digests == whole.digests

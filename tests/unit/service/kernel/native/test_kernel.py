@@ -1,4 +1,4 @@
-"""Every kernel against torch's own modules in float64, and the promises of the interface."""
+"""Every kernel against torch's own modules in float64, and the guarantees of the interface."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TEXT = [END, 4, 7, 2, 2, 19, 28, 11, 5]
 
 @dataclass(frozen=True)
 class Kind:
-    """One way to compute."""
+    """One kernel and precision."""
 
     kernel: Literal["native", "torch"]
     precision: KernelPrecision = "float32"
@@ -37,7 +37,7 @@ class Kind:
     def make(
         self, network: LanguageModel, capacity: int = 8, threads: int = 1, end: int = END
     ) -> Kernel:
-        """A kernel that never draws token 0; its threads share even the smallest step."""
+        """A kernel that never samples token 0; its threads share even the smallest step."""
         if self.kernel == "torch":
             return TorchKernel(network, capacity=capacity, end=end, suppressed={0})
         return NativeKernel(
@@ -135,7 +135,7 @@ def test_int8_stays_near(cell: Cell, layers: int, head: str) -> None:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Torch's threads, for a while."""
+    """Sets torch's number of threads within the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -164,7 +164,7 @@ def test_a_row_has_the_same_bits_among_any_number_of_rows(
     threads_used: int,
     counts: Sequence[int],
 ) -> None:
-    """Alone or as any row among 2 to 64, with one thread or two: not one bit differs."""
+    """Alone or as any row among 2 to 64, with one thread or two: the bits are equal."""
     network = random_network(cell, 2, vocabulary=200, embedding=hidden, hidden=hidden, **softmax)
     kernel = kind.make(network, capacity=64, threads=threads_used, end=199)
     generator = np.random.default_rng(0)
@@ -192,7 +192,7 @@ def _two_steps(kernel: Kernel, rows: list[int]) -> list[np.ndarray]:
 def test_the_output_layer_runs_only_for_rows_that_need_it(
     kind: Kind, softmax: dict[str, Any]
 ) -> None:
-    """Rows that only read, in any mixture with rows that draw, leave the others' bits alone."""
+    """Rows that only read, in any mixture with sampling rows, do not change the bits of others."""
     network = random_network("lstm", 2, **softmax)
     kernel = kind.make(network, capacity=12)
     sampling = Sampling(seed=5)
@@ -214,7 +214,9 @@ def test_the_output_layer_runs_only_for_rows_that_need_it(
 def test_a_burst_is_the_same_as_single_steps(
     kind: Kind, softmax: dict[str, Any], cell: Cell
 ) -> None:
-    """Prompts of different lengths, scores and draws come out the same in calls of 1, 3 or 50."""
+    """Prompts of different lengths, scores and samples are the same in calls of 1, 3 or 50
+    steps.
+    """
     network = random_network(cell, 2, **softmax)
     found = [_run_through(kind.make(network), steps) for steps in (1, 3, 50)]
     assert found[0] == found[1] == found[2]
@@ -268,7 +270,7 @@ def test_scores_are_the_logprobs_of_the_fed_tokens(kind: Kind, softmax: dict[str
 @each_kind
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_row_used_again_remembers_nothing(kind: Kind, cell: Cell) -> None:
-    """After ``open`` a row that read something else gives the bits of a fresh kernel."""
+    """After ``open``, a used row gives the bits of a fresh kernel."""
     network = random_network(cell, 2)
     fresh, used = kind.make(network), kind.make(network)
     used.open(1)
@@ -281,7 +283,7 @@ def test_a_row_used_again_remembers_nothing(kind: Kind, cell: Cell) -> None:
 @each_kind
 @pytest.mark.parametrize("cell", CELLS)
 def test_saved_and_forked_states_go_on_where_they_were(kind: Kind, cell: Cell) -> None:
-    """A fork and a restored copy continue bit by bit like the original; neither disturbs it."""
+    """A fork and a restored copy continue bit by bit like the original, without affecting it."""
     kernel = kind.make(random_network(cell, 3))
     kernel.open(0)
     distributions(kernel, 0, TEXT[:4])
@@ -318,7 +320,7 @@ def test_a_state_kept_on_the_way_goes_on_from_there(kind: Kind, cell: Cell) -> N
 
 @each_kind
 def test_the_kernel_does_not_follow_later_changes_of_the_network(kind: Kind) -> None:
-    """Weights are packed at the start: what is done to the network afterwards has no effect."""
+    """Weights are packed at the start; later changes of the network have no effect."""
     network = random_network("lstm", 1)
     kernel = kind.make(network)
     kernel.open(0)
@@ -346,7 +348,7 @@ def test_the_kernel_does_not_follow_later_changes_of_the_network(kind: Kind) -> 
 def test_impossible_work_is_refused_before_any_row_moves(
     kind: Kind, work: list[RowWork], steps: int, message: str
 ) -> None:
-    """The error names the field, and the rows that stood before the bad one have not moved."""
+    """The error names the field, and no row has moved."""
     kernel = kind.make(random_network("elman", 1))
     for row in range(8):
         kernel.open(row)
@@ -359,7 +361,7 @@ def test_impossible_work_is_refused_before_any_row_moves(
 
 @each_kind
 def test_a_row_whose_logits_overflow_fails_alone(kind: Kind) -> None:
-    """It says so and stops; rows beside it read and draw as they do without it."""
+    """It is marked as failed and stops; other rows continue as without it."""
     network = LanguageModel(
         LanguageModelArchitecture(
             cell="elman", vocabulary=VOCABULARY, embedding=3, hidden=20, layers=1

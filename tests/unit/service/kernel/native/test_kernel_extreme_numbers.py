@@ -1,7 +1,7 @@
-"""Numbers that no training gives, straight into the kernels: refused, or the answer is whole.
+"""Extreme numbers in the kernels: refused, or valid results.
 
-`make sanitize` runs the native ones of these under sanitizers, where a read or write out of place
-ends the test.
+`make sanitize` runs the native tests of these under sanitizers, which detect reads and writes out
+of bounds.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ samplings = st.builds(
 
 
 def check(result: RowResult, vocabulary: int, sampling: Sampling) -> None:
-    """Every id exists, every number is one, every alternative is there."""
+    """Every id exists, every number is finite, every alternative is reported."""
     for one in (*result.scored, *result.generated):
         assert 0 <= one.token < vocabulary
         check_top(one, min(sampling.top_logprobs, vocabulary))
@@ -101,8 +101,8 @@ def test_no_weight_leads_out_of_bounds(
     state: float,
     seed: int,
 ) -> None:
-    """Extreme weights, states and options at once: ids exist and numbers are finite, or the step
-    is refused as a whole.
+    """Extreme weights, states and options together: ids exist and numbers are finite, or the
+    whole step is refused.
     """
     torch.manual_seed(seed)
     network = LanguageModel(architecture).eval()
@@ -136,7 +136,7 @@ def test_no_weight_leads_out_of_bounds(
 
 
 def filled(architecture: LanguageModelArchitecture, value: float) -> State:
-    """A state that holds one number everywhere."""
+    """A state with one number in every unit."""
     shape = (architecture.layers, 1, architecture.hidden)
     cell = torch.full(shape, value) if architecture.cell == "lstm" else None
     return State(torch.full(shape, value), cell)
@@ -145,7 +145,7 @@ def filled(architecture: LanguageModelArchitecture, value: float) -> State:
 @pytest.mark.parametrize("wrong", [-3.4e38, 3.4e38, 1.1e30, -1.1e30])
 @pytest.mark.parametrize("place", [0, 5, 16])
 def test_a_logit_out_of_range_is_refused(wrong: float, place: int) -> None:
-    """One such logit among others: whatever is asked, there is no answer made of memory."""
+    """One such logit among others: no result is read from unset memory."""
     logits_V = torch.linspace(-2.0, 2.0, 17)
     logits_V[place] = wrong
     kernel = kernel_of(logits_V.numpy().tobytes(), frozenset({3}))
@@ -157,7 +157,7 @@ def test_a_logit_out_of_range_is_refused(wrong: float, place: int) -> None:
 
 @pytest.mark.parametrize("seen", [{-1}, {17}, {2**40}, [1] * 18])
 def test_ids_that_do_not_exist_are_refused(seen: set[int] | list[int]) -> None:
-    """What the penalty holds for is checked like what is fed."""
+    """Ids under the penalty are checked like fed ids."""
     kernel = kernel_of(torch.zeros(17).numpy().tobytes(), frozenset())
     sampling = Sampling(repetition_penalty=2.0)
     with pytest.raises(ValueError, match="seen"):
@@ -198,9 +198,8 @@ def draw(kernel: object) -> list[list[int]]:
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
 def test_without_threads_the_work_is_done_by_fewer() -> None:
-    """Where the system gives no more threads, classifying and generating go on, to the same bits.
-
-    Each thread asks for a stack larger than the address space that is left.
+    """If the system provides no more threads, classifying and generating continue with the same
+    bits. Each thread asks for a stack larger than the address space that is left.
     """
     ended = subprocess.run(
         ["/bin/sh", "-c", 'ulimit -s 1048576 && exec "$0" -c "$1"', sys.executable, OUT_OF_THREADS],

@@ -1,4 +1,4 @@
-"""The promise to users, as a property: a row's bits depend on its own work and on nothing else."""
+"""A guarantee as a property: a row's bits depend on its own work alone."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ works = st.builds(
 def kernel_of(
     cell: Cell, cutoffs: tuple[int, ...], precision: KernelPrecision, threads: int
 ) -> NativeKernel:
-    """Two layers with a projection; one for all examples, since rows forget when opened."""
+    """Two layers with a projection; shared by all examples, since ``open`` resets a row."""
     network = random_network(
         cell,
         2,
@@ -68,14 +68,14 @@ def kernel_of(
 
 
 def run(kernel: NativeKernel, batch: list[RowWork], steps: int) -> list[RowResult]:
-    """From the first state, in one call."""
+    """From the initial state, in one call."""
     for item in batch:
         kernel.open(item.row)
     return kernel.run(batch, steps)
 
 
-def told(result: RowResult, item: RowWork) -> tuple[object, ...]:
-    """All that a result says; the log-probability of a draw only where it was asked for."""
+def fields_of(result: RowResult, item: RowWork) -> tuple[object, ...]:
+    """All fields of a result, the log-probability of a sampled token only if it was asked for."""
     generated = [
         (one.token, one.logprob if item.sampling.logprob else None, one.top)
         for one in result.generated
@@ -99,11 +99,11 @@ def test_a_row_depends_on_nothing_but_its_work(
     precision: KernelPrecision,
     steps: int,
 ) -> None:
-    """Together on two threads, or alone on one in any other row: the same to the last bit."""
+    """With others on two threads, or alone on one in any other row: equal bits."""
     for row, item in enumerate(batch):
         item.row = row
     together = run(kernel_of(cell, cutoffs, precision, 2), batch, steps)
     for item, result in zip(batch, together, strict=True):
         item.row = (item.row * 7 + 3) % ROWS
         (alone,) = run(kernel_of(cell, cutoffs, precision, 1), [item], steps)
-        assert told(alone, item) == told(result, item)
+        assert fields_of(alone, item) == fields_of(result, item)

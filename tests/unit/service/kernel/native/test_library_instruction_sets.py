@@ -1,4 +1,4 @@
-"""Each instruction set that this processor has: the same promises as the best one, by itself."""
+"""Each instruction set of this processor gives the guarantees of the best one."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def kernel_of(
 
 
 def texts(kernel: NativeKernel, rows: int) -> list[RowResult]:
-    """What so many rows draw after the same text, each with a seed and filters of its own."""
+    """The tokens of several rows after the same text, each with its own seed and filters."""
     work = [
         RowWork(
             row=row,
@@ -105,7 +105,9 @@ def test_numbers_are_those_of_torch(cell: Cell, cutoffs: tuple[int, ...]) -> Non
 def test_rows_do_not_depend_on_their_neighbors(
     cell: Cell, cutoffs: tuple[int, ...], precision: KernelPrecision
 ) -> None:
-    """Seven together on two threads draw what each draws alone on one, to the last bit."""
+    """Seven rows together on two threads sample the same tokens as alone on one, to the last
+    bit.
+    """
     together = texts(kernel_of(cell, cutoffs, precision, threads=2), 7)
     alone = kernel_of(cell, cutoffs, precision)
     for count in (1, 2, 3, 5):
@@ -118,7 +120,7 @@ def test_rows_do_not_depend_on_their_neighbors(
 def test_int8_draws_the_same_text_on_every_set(
     cell: Cell, cutoffs: tuple[int, ...], other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whole-number sums are exact, so a replica on an older processor continues alike."""
+    """Integer sums are exact, so a replica on an older processor continues with the same tokens."""
     choose(other, monkeypatch)
     older = texts(kernel_of(cell, cutoffs, "int8"), 5)
     monkeypatch.delenv(library.INSTRUCTION_SET_VARIABLE)

@@ -1,4 +1,4 @@
-"""Drawing from an adaptive softmax in two rounds: exact, and the same in both kernels."""
+"""Sampling from an adaptive softmax in two rounds: exact, and the same in both kernels."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ each_kernel = pytest.mark.parametrize("name", ["native", "torch"])
 
 
 def make(name: KernelName, network: LanguageModel, rows: int = ROWS) -> Kernel:
-    """A float32 kernel that never draws a word of the head and one of a tail."""
+    """A float32 kernel that suppresses a word of the head and one of a tail."""
     shared: dict[str, Any] = {"capacity": rows, "end": END, "suppressed": NEVER}
     if name == "torch":
         return TorchKernel(network, **shared)
@@ -86,19 +86,19 @@ def drawn_at(kernel: Kernel, sampling: Sampling, first: int) -> list[int]:
 def test_draws_follow_the_exact_distribution(name: KernelName, option: str) -> None:
     """A chi-square test sees no difference at any temperature, with suppressed words."""
     kernel, sampling = make(name, constant_network()), OPTIONS[option]
-    (told,) = kernel.run([RowWork(row=0, feed=[1], distribution=True)], 1)
-    assert told.logprobs_V is not None
+    (result,) = kernel.run([RowWork(row=0, feed=[1], distribution=True)], 1)
+    assert result.logprobs_V is not None
     counts = np.zeros(VOCABULARY)
     for first in range(0, ROWS * ROUNDS, ROWS):
         counts += np.bincount(drawn_at(kernel, sampling, first), minlength=VOCABULARY)
-    logits = told.logprobs_V.tolist()
+    logits = result.logprobs_V.tolist()
     check_fit(counts, naive_probabilities(logits, sampling, {3, 25}, NEVER))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-3, 0.3, 1.0, 1.7, 30.0])
 @pytest.mark.parametrize("top_k", [0, 5])
 def test_both_kernels_draw_the_naive_draw(temperature: float, top_k: int) -> None:
-    """From many distributions, sharp and flat: the tails left out could not have won."""
+    """For sharp and flat distributions, tails that were skipped could not have won."""
     sampling = Sampling(temperature=temperature, top_k=top_k, seed=3)
     for scale in (0.3, 1.0):
         network = random_network(
@@ -140,28 +140,28 @@ def naive(logprobs: Sequence[float], sampling: Sampling, position: int) -> int:
 def test_what_is_reported_does_not_change_what_is_drawn(
     name: KernelName, temperature: float
 ) -> None:
-    """Nor do the reports of likeliest tokens, of which all tails are worked out, move a bit."""
+    """Reports of likeliest tokens, which need all tails, do not change a bit."""
     network = random_network("lstm", 1, vocabulary=VOCABULARY, cutoffs=CUTOFFS, division=2)
     kernel = make(name, network, rows=1)
-    told = []
+    reports = []
     for top in (0, 3):
         kernel.open(0)
         sampling = Sampling(temperature=temperature, seed=1, top_logprobs=top)
         work = RowWork(row=0, feed=[END, 5, 30, 12, 38], sample=40, sampling=sampling, score=True)
         work.distribution = top > 0
         (result,) = kernel.run([work], 45)
-        told.append([one[:2] for one in [*result.scored, *result.generated]])
+        reports.append([one[:2] for one in [*result.scored, *result.generated]])
         for one in result.generated if top else []:
             assert [logprob for _, logprob in one.top] == sorted(
                 (logprob for _, logprob in one.top), reverse=True
             )
             assert len(one.top) == 3
-    assert told[0] == told[1]
-    assert len(told[0]) > 4
+    assert reports[0] == reports[1]
+    assert len(reports[0]) > 4
 
 
 def test_no_tail_is_asked_for_in_vain() -> None:
-    """A sharp head needs none, a score only its own, a filter all."""
+    """A sharp head needs no tail, a score only its own, a filter all."""
     asked: list[tuple[int, list[int]]] = []
 
     def tail_logits(tail: int, rows: Sequence[int]) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Both kernels' drawing against exact probabilities, a naive oracle, and torch's log-softmax."""
+"""Both kernels' sampling against exact probabilities, a naive oracle, and torch's log-softmax."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_draws_follow_the_exact_distribution(drawing: Drawing, name: str) -> Non
 def test_a_draw_is_the_naive_draw(
     drawing: Drawing, logits: list[float], sampling: Sampling, position: int
 ) -> None:
-    """Pruned and vectorised, the race has the same winner as with every logarithm taken."""
+    """The pruned and vectorized race has the same winner as the race without bounds."""
     seen = {1}
     logits_1V = np.array([logits], dtype=np.float32)
     ask = SamplerRequest(sampling, position=position, seen=seen, sample=True)
@@ -103,7 +103,7 @@ def test_a_draw_is_the_naive_draw(
 def test_what_must_not_be_drawn_is_not_drawn(
     drawing: Drawing, temperature: float, top_k: int
 ) -> None:
-    """Not even when it has all the probability that float32 can hold."""
+    """A suppressed token is not sampled, even with all the probability that float32 can hold."""
     logits_1V = np.full((1, 8), -200.0, dtype=np.float32)
     logits_1V[0, 2] = 200.0
     logits_1V[0, 5] = -199.0
@@ -166,14 +166,14 @@ def test_a_row_does_not_depend_on_its_neighbors() -> None:
 
 
 def test_logits_that_are_no_numbers_are_refused() -> None:
-    """A broken network must not silently draw token 0."""
+    """A broken network must not silently sample token 0."""
     logits_1V = np.array([[0.0, np.nan, 1.0]], dtype=np.float32)
     with pytest.raises(FloatingPointError, match="finite"):
         Sampler(3, []).answer(logits_1V, [SamplerRequest(Sampling(), sample=True)])
 
 
 def test_native_logits_that_are_no_numbers_are_refused() -> None:
-    """Weights that are no numbers are refused at once, sums that overflow when they do."""
+    """Weights that are not finite are refused at once, and sums that overflow in the step."""
     with pytest.raises(ValueError, match="finite"):
         kernel_of(np.array([0.0, np.nan], dtype=np.float32).tobytes(), frozenset())
     network = random_network("elman", 1)
