@@ -114,7 +114,7 @@ class Metrics(Observer):
             "request_seconds", "From a request's headers to the end of its answer.", "route"
         )
         self._slow_readers = self._counter(
-            "slow_readers", "Clients given up because they did not read their answer.", "reason"
+            "slow_readers", "Clients disconnected because they did not read their answer.", "reason"
         )
 
     def _define_engine(self) -> None:
@@ -129,7 +129,7 @@ class Metrics(Observer):
         )
         self._batch_rows = self._histogram("batch_rows", "Rows in a step.", "model", ROW_BUCKETS)
         self._prompt_tokens = counter("prompt_tokens", "Tokens of prompts and texts read.")
-        self._generated_tokens = counter("generated_tokens", "Tokens drawn.")
+        self._generated_tokens = counter("generated_tokens", "Tokens generated.")
         self._running = gauge("sequences_running", "Sequences that hold a row.")
         self._waiting = gauge("sequences_waiting", "Sequences that wait for a row.")
         self._finished = counter(

@@ -131,14 +131,14 @@ class ChoiceSequence(RowSequence):
             chunk = PrefillChunk([self._last], keep=0, cut=False)
         else:
             chunk = self._prompt.chunk(steps)
-        penalised = self._sampling.repetition_penalty != 1.0
+        penalized = self._sampling.repetition_penalty != 1.0
         return RowWork(
             row=self.row,
             feed=chunk.feed,
             sample=0 if chunk.cut else min(max_samples, self._most_samples()),
             sampling=self._sampling,
             position=self._position + self.generated,
-            seen=self._seen if penalised else (),
+            seen=self._seen if penalized else (),
             score=self._shared.scores,
             keep=chunk.keep,
         )
