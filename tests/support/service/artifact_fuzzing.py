@@ -28,7 +28,7 @@ from service.engine.api.errors import EngineError
 from service.engine.api.tasks import Classify, Failed, Generate, NextWord, Task
 from service.engine.runners.engine import EngineOptions
 from service.kernel.api.interface import Sampling
-from tests.support.service.engine_client import running_engine
+from tests.support.service.engine_client import serving
 
 OPTIONS = EngineOptions(threads=1, rows=4, waiting=4, kernel="native")
 Json = Any
@@ -157,7 +157,7 @@ def try_it(directory: Path) -> str:
         if CONTROL_CHARACTERS.search(str(error)):
             raise AssertionError(str(error)) from error
         return "refused"
-    with running_engine({"m": artifact}, OPTIONS) as opened:
+    with serving({"m": artifact}, OPTIONS) as opened:
         assert list(opened.engine.models) == ["m"]
         for task in tasks(artifact.manifest.kind):
             with contextlib.suppress(EngineError):

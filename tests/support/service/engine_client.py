@@ -125,7 +125,7 @@ class EngineClient:
 
 
 @contextmanager
-def running_engine(
+def serving(
     models: Mapping[str, Artifact],
     options: EngineOptions | None = None,
     observer: Observer | None = None,

@@ -10,7 +10,7 @@ import pytest
 from model.artifact import Artifact
 from service.engine.runners.engine import EngineOptions
 from tests.support.service.continuing import OPTIONS, Reads
-from tests.support.service.engine_client import EngineClient, language_model, running_engine
+from tests.support.service.engine_client import EngineClient, language_model, serving
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +34,12 @@ def reads() -> Reads:
 @pytest.fixture
 def served(artifact: Artifact, options: EngineOptions, reads: Reads) -> Iterator[EngineClient]:
     """An engine with a prefix cache."""
-    with running_engine({"m": artifact}, options, reads) as opened:
+    with serving({"m": artifact}, options, reads) as opened:
         yield opened
 
 
 @pytest.fixture
 def uncached(artifact: Artifact, options: EngineOptions) -> Iterator[EngineClient]:
     """The same without a prefix cache."""
-    with running_engine(
-        {"m": artifact}, dataclasses.replace(options, state_cache_bytes=0)
-    ) as opened:
+    with serving({"m": artifact}, dataclasses.replace(options, state_cache_bytes=0)) as opened:
         yield opened

@@ -16,7 +16,7 @@ from service.engine.api.errors import DeadlineExceeded, QueueFull
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import Classification, Classify, Failed, TextsClassified
 from service.engine.runners.engine import EngineOptions
-from tests.support.service.engine_client import EngineClient, classifier, running_engine
+from tests.support.service.engine_client import EngineClient, classifier, serving
 
 WORDS = ["the", "keys", "to", "cabinet", "are", "on", "table", "don't", "forget", "it", "dogs"]
 
@@ -49,7 +49,7 @@ def served(artifact: Artifact, sizes: BatchSizes) -> Iterator[EngineClient]:
     options = EngineOptions(
         threads=1, rows=16, waiting=16, classifier_tokens=40, classifier_batch_tokens=120
     )
-    with running_engine({"c": artifact}, options, sizes, start=False) as opened:
+    with serving({"c": artifact}, options, sizes, start=False) as opened:
         yield opened
 
 

@@ -1,6 +1,6 @@
 """The engine through its interface: refusals, cancellation, deadlines, failures, stopping."""
 
-# ruff: noqa: ARG002 an observer hears more than it keeps
+# ruff: noqa: ARG002 an observer does not use all arguments
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ from tests.support.service.engine_client import (
     classifier,
     finished_of,
     language_model,
-    running_engine,
+    serving,
     text_of,
 )
 
-# A hot row of the many likeliest tokens: [END] is never among them, so that it does not end.
+# Greedy, so that [END] never comes.
 ENDLESS = Generate(
     model="m", prompt="The", max_tokens=10**6, sampling=Sampling(temperature=0.0, top_k=1)
 )
 
 
-class RecordingObserver(Observer):
+class Recorder(Observer):
     """Records all calls."""
 
     def __init__(self) -> None:
@@ -99,33 +99,31 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 @pytest.fixture
-def recorded() -> RecordingObserver:
+def recorder() -> Recorder:
     """A fresh observer."""
-    return RecordingObserver()
+    return Recorder()
 
 
 @pytest.fixture
-def narrow(artifact: Artifact, recorded: RecordingObserver) -> Iterator[EngineClient]:
+def narrow(artifact: Artifact, recorder: Recorder) -> Iterator[EngineClient]:
     """An engine with two rows and two waiting places."""
     options = EngineOptions(threads=1, rows=2, waiting=2)
-    with running_engine({"m": artifact}, options, recorded) as served:
+    with serving({"m": artifact}, options, recorder) as served:
         yield served
 
 
 def wait_for_tokens(served: EngineClient, ticket: int, count: int = 1) -> None:
-    """Until the ticket has so many events."""
+    """Wait until the ticket has ``count`` events."""
     served.wait_until(lambda: len(served.events[ticket]) >= count)
 
 
-def test_the_queue_is_bounded_and_says_when_to_come_back(
-    narrow: EngineClient, recorded: RecordingObserver
-) -> None:
-    """Two run, two wait, and the fifth is refused; a freed place is taken by the next request."""
+def test_a_full_queue_refuses_with_a_time(narrow: EngineClient, recorder: Recorder) -> None:
+    """Two run, two wait, and the fifth is refused; the next request takes a freed place."""
     tickets = [narrow.submit(ENDLESS) for _ in range(4)]
     with pytest.raises(QueueFull) as refused:
         narrow.submit(ENDLESS)
     assert 0 < refused.value.retry_after_seconds < 600
-    assert recorded.rejections == ["queue_full"]
+    assert recorder.rejections == ["queue_full"]
     narrow.engine.cancel(tickets[0])
     wait_for_tokens(narrow, tickets[2])
     narrow.submit(ENDLESS)
@@ -144,9 +142,7 @@ def test_who_comes_first_is_served_first(narrow: EngineClient) -> None:
 
 
 def test_choices_take_rows_as_they_are_free(narrow: EngineClient) -> None:
-    """Two choices are answered over one row, one after the other, beside a stream that goes on;
-    more choices than rows are refused.
-    """
+    """Two choices use one row in turn, beside a stream; more choices than rows are refused."""
     holder = narrow.submit(ENDLESS)
     wait_for_tokens(narrow, holder)
     pair = narrow.submit(Generate(model="m", prompt="a", max_tokens=2, n=2))
@@ -156,9 +152,7 @@ def test_choices_take_rows_as_they_are_free(narrow: EngineClient) -> None:
         narrow.submit(Generate(model="m", prompt="a", max_tokens=2, n=3))
 
 
-def test_cancelling_frees_the_row_before_the_next_step(
-    narrow: EngineClient, recorded: RecordingObserver
-) -> None:
+def test_cancelling_frees_the_row_at_once(narrow: EngineClient, recorder: Recorder) -> None:
     """Running, waiting, finished and unknown tickets: no event follows and no row is lost."""
     running = [narrow.submit(ENDLESS) for _ in range(2)]
     wait_for_tokens(narrow, running[1])
@@ -171,13 +165,11 @@ def test_cancelling_frees_the_row_before_the_next_step(
     narrow.ask(Generate(model="m", prompt="a", max_tokens=3))
     assert [len(narrow.events[ticket]) for ticket in running] == counts
     assert narrow.events[waiting] == []
-    assert recorded.ends["cancelled"] == 3
-    assert recorded.loads[-1] == (0, 0)
+    assert recorder.ends["cancelled"] == 3
+    assert recorder.loads[-1] == (0, 0)
 
 
-def test_a_deadline_ends_a_running_text_with_what_there_is(
-    narrow: EngineClient, recorded: RecordingObserver
-) -> None:
+def test_a_deadline_ends_a_running_text(narrow: EngineClient, recorder: Recorder) -> None:
     """A generation ends with its tokens and reason "deadline"; a score or a search fails."""
     task = Generate(
         model="m",
@@ -194,8 +186,8 @@ def test_a_deadline_ends_a_running_text_with_what_there_is(
     (failed,) = narrow.ask(Score(model="m", texts=("key " * 20_000,) * 2, deadline_seconds=0.5))
     assert isinstance(failed, Failed)
     assert isinstance(failed.error, DeadlineExceeded)
-    assert recorded.ends["deadline"] == 4
-    assert recorded.loads[-1] == (0, 0)
+    assert recorder.ends["deadline"] == 4
+    assert recorder.loads[-1] == (0, 0)
 
 
 def test_a_deadline_that_passes_in_the_queue_is_an_error(narrow: EngineClient) -> None:
@@ -213,12 +205,10 @@ def test_a_deadline_that_passes_in_the_queue_is_an_error(narrow: EngineClient) -
 def test_a_step_that_fails_fails_only_its_sequences(
     narrow: EngineClient,
     artifact: Artifact,
-    recorded: RecordingObserver,
+    recorder: Recorder,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Requests in the step fail with StepFailed, the cause is logged, and waiting requests are
-    served.
-    """
+    """Requests in the step fail, the cause is logged, and waiting requests are served."""
     expected = narrow.text(Generate(model="m", prompt="a", max_tokens=5))
     broken = [narrow.submit(ENDLESS) for _ in range(2)]
     wait_for_tokens(narrow, broken[1])
@@ -241,12 +231,10 @@ def test_a_step_that_fails_fails_only_its_sequences(
         assert "fire" not in str(failed.error)
     assert text_of(narrow.wait(waiting)) == expected
     assert "the weights are on fire" in caplog.text
-    assert recorded.ends["error"] == 2
+    assert recorder.ends["error"] == 2
 
 
-def test_draining_lets_what_was_taken_finish(
-    narrow: EngineClient, recorded: RecordingObserver
-) -> None:
+def test_draining_lets_what_was_taken_finish(narrow: EngineClient, recorder: Recorder) -> None:
     """New tasks are refused, accepted ones complete, and stop returns True."""
     task = Generate(model="m", prompt="The", max_tokens=200, sampling=Sampling(temperature=0.0))
     tickets = [narrow.submit(task) for _ in range(4)]
@@ -256,8 +244,8 @@ def test_draining_lets_what_was_taken_finish(
     assert narrow.engine.draining
     assert narrow.engine.stop(60.0)
     assert {text_of(narrow.events[ticket]) for ticket in tickets} == {text_of(narrow.events[0])}
-    assert recorded.ends == {"length": 4}
-    assert recorded.rejections == ["draining"]
+    assert recorder.ends == {"length": 4}
+    assert recorder.rejections == ["draining"]
 
 
 def test_stopping_ends_what_does_not_finish_in_time(narrow: EngineClient) -> None:
@@ -278,7 +266,7 @@ def test_stopping_ends_what_does_not_finish_in_time(narrow: EngineClient) -> Non
 
 def test_an_engine_that_was_never_started_can_be_stopped(artifact: Artifact) -> None:
     """A failed start-up can clean up."""
-    with running_engine({"m": artifact}, start=False) as served:
+    with serving({"m": artifact}, start=False) as served:
         assert served.engine.stop(0.0)
 
 
@@ -319,9 +307,7 @@ def _see_beats(served: EngineClient, count: int) -> None:
 
 def test_events_of_a_turn_come_in_one_call(artifact: Artifact) -> None:
     """Eight concurrent streams share their deliveries."""
-    with running_engine(
-        {"m": artifact}, EngineOptions(threads=1, burst_steps=1), start=False
-    ) as served:
+    with serving({"m": artifact}, EngineOptions(threads=1, burst_steps=1), start=False) as served:
         task = Generate(model="m", prompt="a", max_tokens=20, sampling=Sampling(temperature=0.0))
         tickets = [served.submit(task) for _ in range(8)]
         served.engine.start()
@@ -331,15 +317,13 @@ def test_events_of_a_turn_come_in_one_call(artifact: Artifact) -> None:
     assert all({ticket for ticket, _ in one} == set(tickets) for one in served.deliveries)
 
 
-def test_a_crowd_is_let_in_before_anybody_is_served(
+def test_requests_that_arrive_together_are_batched(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After two submissions the loop waits for a third, and all get their first token in one
-    delivery.
-    """
+    """After two submissions the loop waits for a third; all get a first token in one delivery."""
     monkeypatch.setattr(engine_module, "BATCHING_WINDOW_GAP_SECONDS", PATIENCE)
     monkeypatch.setattr(engine_module, "BATCHING_WINDOW_SECONDS", 0.0)
-    with running_engine({"m": artifact}, start=False) as opened:
+    with serving({"m": artifact}, start=False) as opened:
         task = Generate(model="m", prompt="", max_tokens=5, sampling=Sampling(temperature=0.0))
         tickets = [opened.submit(task), opened.submit(task)]
         opened.engine.start()
@@ -353,7 +337,7 @@ def test_models_run_side_by_side(tmp_path: Path, artifact: Artifact) -> None:
     """A stream of one model continues while another model classifies long texts in slices."""
     models = {"m": artifact, "c": classifier(tmp_path)}
     options = EngineOptions(threads=1, classifier_slice_tokens=64)
-    with running_engine(models, options) as served:
+    with serving(models, options) as served:
         stream = served.submit(ENDLESS)
         wait_for_tokens(served, stream)
         before = len(served.events[stream])
@@ -362,7 +346,7 @@ def test_models_run_side_by_side(tmp_path: Path, artifact: Artifact) -> None:
         assert len(served.events[stream]) - before > 100
 
 
-def test_the_observer_hears_everything(narrow: EngineClient, recorded: RecordingObserver) -> None:
+def test_the_observer_hears_everything(narrow: EngineClient, recorder: Recorder) -> None:
     """Tokens, first tokens, gaps, queue times and ends agree with the requests served."""
     tasks: list[Task] = [
         Generate(model="m", prompt="The", max_tokens=5, n=2, sampling=Sampling(temperature=0.0)),
@@ -373,24 +357,22 @@ def test_the_observer_hears_everything(narrow: EngineClient, recorded: Recording
         events = narrow.ask(task)
         assert not isinstance(events[-1], Failed)
     narrow.engine.stop(10.0)
-    assert recorded.ends == {"length": 2, "done": 3}
-    assert recorded.prompt == (3 + 1) + 4 + 2 + 3  # what was read before is not read again
-    assert recorded.generated == 10
-    assert (len(recorded.first_tokens), len(recorded.gaps)) == (2, 8)
-    assert len(recorded.queue_times) == 5
+    assert recorder.ends == {"length": 2, "done": 3}
+    assert recorder.prompt == (3 + 1) + 4 + 2 + 3  # what was read before is not read again
+    assert recorder.generated == 10
+    assert (len(recorder.first_tokens), len(recorder.gaps)) == (2, 8)
+    assert len(recorder.queue_times) == 5
     assert all(
-        seconds >= 0 for seconds in recorded.first_tokens + recorded.gaps + recorded.queue_times
+        seconds >= 0 for seconds in recorder.first_tokens + recorder.gaps + recorder.queue_times
     )
-    assert recorded.loads[-1] == (0, 0)
-    assert max(running for running, _ in recorded.loads) == 2
+    assert recorder.loads[-1] == (0, 0)
+    assert max(running for running, _ in recorder.loads) == 2
 
 
 def test_threads_that_submit_and_cancel_at_once_do_no_harm(artifact: Artifact) -> None:
     """Four threads: every task that is not cancelled gets exactly one final event, the last one."""
     lost: list[int] = []
-    with running_engine(
-        {"m": artifact}, EngineOptions(threads=1, rows=8, waiting=10_000)
-    ) as served:
+    with serving({"m": artifact}, EngineOptions(threads=1, rows=8, waiting=10_000)) as served:
 
         def client(number: int) -> None:
             for turn in range(25):

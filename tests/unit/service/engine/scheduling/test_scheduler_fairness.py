@@ -29,7 +29,7 @@ from service.engine.api.tasks import (
 )
 from service.kernel.api.interface import GREEDY, Sampling
 from service.kernel.api.packing import KernelPrecision
-from tests.support.service.engine_client import finished_of, language_model, running_engine, text_of
+from tests.support.service.engine_client import finished_of, language_model, serving, text_of
 from tests.support.service.turns import (
     OPTIONS,
     ROWS,
@@ -228,7 +228,7 @@ def test_a_state_of_a_paused_sequence_goes_on(artifact: Artifact) -> None:
 def test_draining_ends_what_is_paused(artifact: Artifact) -> None:
     """Accepted requests complete, also if they take turns on the rows."""
     options = dataclasses.replace(OPTIONS, rows=2)
-    with running_engine({"m": artifact}, options) as served:
+    with serving({"m": artifact}, options) as served:
         task = Generate(model="m", prompt="The", max_tokens=60, n=2, sampling=GREEDY)
         tickets = [
             served.submit(dataclasses.replace(task, client=str(number % 3))) for number in range(6)

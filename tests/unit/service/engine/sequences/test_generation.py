@@ -21,7 +21,7 @@ from tests.support.service.engine_client import (
     EngineClient,
     finished_of,
     language_model,
-    running_engine,
+    serving,
     text_of,
 )
 from tests.support.service.reference import NaiveReader, naive_generate
@@ -118,7 +118,7 @@ def test_generation_is_the_naive_loop(artifact: Artifact) -> None:
     prompts = ["The keys to the", ""]
     asked = [(prompt, sampling) for prompt in prompts for sampling in SAMPLINGS]
     expected = [naive_text(artifact, prompt, sampling) for prompt, sampling in asked]
-    with running_engine({"m": artifact}) as served:
+    with serving({"m": artifact}) as served:
         tasks = [
             Generate(model="m", prompt=prompt, max_tokens=MAX_TOKENS, sampling=sampling)
             for prompt, sampling in asked
@@ -138,9 +138,9 @@ def test_bursts_change_nothing(lstm: Artifact, steps: int) -> None:
     task = Generate(
         model="m", prompt="The k", max_tokens=30, n=3, stop=("zzz", "e"), logprobs=1, echo=True
     )
-    with running_engine({"m": lstm}) as served:
+    with serving({"m": lstm}) as served:
         single = served.ask(task)
-    with running_engine({"m": lstm}, EngineOptions(threads=1, burst_steps=steps)) as served:
+    with serving({"m": lstm}, EngineOptions(threads=1, burst_steps=steps)) as served:
         burst = served.ask(task)
 
     def by_choice(events: list[object]) -> list[list[object]]:
@@ -161,7 +161,7 @@ def _index(event: object) -> int:
 def test_choices_are_those_of_their_index(lstm: Artifact) -> None:
     """The n choices equal those of n requests with that choice index, and all differ."""
     task = Generate(model="m", prompt="The", max_tokens=MAX_TOKENS, n=4, sampling=Sampling(seed=9))
-    with running_engine({"m": lstm}) as served:
+    with serving({"m": lstm}) as served:
         events = served.ask(task)
     texts = [text_of(events, index) for index in range(4)]
     assert texts == [naive_text(lstm, "The", Sampling(seed=9, choice_index=i))[0] for i in range(4)]
@@ -176,7 +176,7 @@ def test_logprobs_and_echo_are_the_models_own(lstm: Artifact) -> None:
     task = Generate(
         model="m", prompt="The keys", max_tokens=5, sampling=Sampling(seed=1), logprobs=3, echo=True
     )
-    with running_engine({"m": lstm}) as served:
+    with serving({"m": lstm}) as served:
         events = served.ask(task)
     echo = events[0]
     assert isinstance(echo, Echo)
@@ -199,7 +199,7 @@ def test_logprobs_and_echo_are_the_models_own(lstm: Artifact) -> None:
 def test_echo_without_drawing(lstm: Artifact) -> None:
     """max_tokens 0 with echo scores the prompt and ends with reason "length"."""
     task = Generate(model="m", prompt="The", max_tokens=0, echo=True, logprobs=0)
-    with running_engine({"m": lstm}) as served:
+    with serving({"m": lstm}) as served:
         echo, finished = served.ask(task)
     assert isinstance(echo, Echo)
     assert [token.text for token in echo.tokens] == ["T", "h", "e"]
@@ -210,7 +210,7 @@ def test_echo_without_drawing(lstm: Artifact) -> None:
 def test_token_ids_are_taken_as_a_prompt(lstm: Artifact) -> None:
     """Token ids give the same result as their text."""
     ids = tuple(lstm.tokenizer.encode("The keys"))
-    with running_engine({"m": lstm}) as served:
+    with serving({"m": lstm}) as served:
         texts = [
             served.text(Generate(model="m", prompt=prompt, max_tokens=20, echo=True))
             for prompt in ("The keys", ids)
@@ -225,7 +225,7 @@ def test_stop_strings_cut_the_text_exactly(tmp_path: Path, kind: str) -> None:
     task = Generate(
         model="m", prompt="The", max_tokens=60, sampling=Sampling(temperature=1.5, seed=4)
     )
-    with running_engine({"m": artifact}) as served:
+    with serving({"m": artifact}) as served:
         whole = served.text(task)
         for begin in range(3, len(whole) - 5, 5):
             stop = (whole[begin : begin + 5], "no such text")
@@ -248,7 +248,7 @@ def test_tokens_come_with_their_text(tmp_path: Path, kind: str, seed: int) -> No
     artifact = language_model(tmp_path, kind)
     sampling = Sampling(temperature=2.0, seed=seed)
     task = Generate(model="m", prompt="The", max_tokens=30, sampling=sampling, logprobs=1)
-    with running_engine({"m": artifact}) as served:
+    with serving({"m": artifact}) as served:
         plain = served.ask(task)
         whole = text_of(plain)
         assert [event.text for event in plain if isinstance(event, Token)][:3] != ["", "", ""]
@@ -272,7 +272,7 @@ def test_bpe_text_is_whole_characters(tmp_path: Path) -> None:
     """Incomplete characters are withheld; the shown text joins to the generated text."""
     artifact = language_model(tmp_path, "bpe", seed=5)
     sampling = Sampling(temperature=3.0, seed=8)
-    with running_engine({"m": artifact}) as served:
+    with serving({"m": artifact}) as served:
         text = served.text(Generate(model="m", prompt="", max_tokens=MAX_TOKENS, sampling=sampling))
     assert text == naive_text(artifact, "", sampling)[0]
     assert any(ord(character) > 127 for character in text)
@@ -280,7 +280,7 @@ def test_bpe_text_is_whole_characters(tmp_path: Path) -> None:
 
 def test_an_end_is_an_end(lstm: Artifact) -> None:
     """[END] is not shown, not counted, and is the reason."""
-    with running_engine({"m": lstm}) as served:
+    with serving({"m": lstm}) as served:
         tasks = [
             Generate(model="m", prompt="", max_tokens=2000, sampling=Sampling(seed=seed))
             for seed in range(5)
@@ -298,7 +298,7 @@ def small_room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engin
     """An engine with two rows."""
     cell: Cell = request.param
     model = language_model(tmp_path, "char", cell, 2)
-    with running_engine({"m": model}, EngineOptions(threads=1, rows=2)) as served:
+    with serving({"m": model}, EngineOptions(threads=1, rows=2)) as served:
         yield served
 
 

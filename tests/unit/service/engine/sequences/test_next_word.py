@@ -24,7 +24,7 @@ from service.engine.api.tasks import Generate, NextWord, NextWordsFound, Token
 from service.engine.runners.engine import EngineOptions
 from service.engine.sequences.next_word import WordStart, find_word_start
 from service.kernel.api.interface import Sampling
-from tests.support.service.engine_client import language_model, running_engine
+from tests.support.service.engine_client import language_model, serving
 from tests.support.service.reference import NaiveReader, random_network
 
 ONE_WORD = re.compile(r"[A-Za-z0-9_]+(?:['-][A-Za-z0-9_]+)*")
@@ -48,7 +48,7 @@ def sharp_model(directory: Path, tokenizer: Tokenizer, sharpness: float) -> Arti
 def ask(artifact: Artifact, prompt: str, top: int) -> NextWordsFound:
     """One question to an engine of its own."""
     options = EngineOptions(threads=1, rows=32, search_rows=32, search_expansions=2500)
-    with running_engine({"m": artifact}, options) as served:
+    with serving({"m": artifact}, options) as served:
         (found,) = served.ask(NextWord(model="m", prompt=prompt, top=top))
     assert isinstance(found, NextWordsFound)
     return found
@@ -230,7 +230,7 @@ def test_where_the_next_word_starts(
 def test_a_search_is_bounded_and_lets_streams_run(tmp_path: Path) -> None:
     """During a search over a flat distribution a stream gets its tokens, turn by turn."""
     artifact = language_model(tmp_path, "bpe", seed=3)
-    with running_engine({"m": artifact}, EngineOptions(threads=1, rows=10)) as served:
+    with serving({"m": artifact}, EngineOptions(threads=1, rows=10)) as served:
         endless = Generate(
             model="m", prompt="", max_tokens=100_000, sampling=Sampling(temperature=50.0, min_p=0.9)
         )

@@ -21,7 +21,7 @@ from tests.support.service.engine_client import (
     EngineClient,
     finished_of,
     language_model,
-    running_engine,
+    serving,
     text_of,
 )
 
@@ -79,11 +79,9 @@ def test_a_crowd_of_related_prompts_is_served_as_each_alone(
         for _ in range(60)
     ]
     small = dataclasses.replace(options, rows=8, waiting=500, state_cache_bytes=40_000)
-    with running_engine(
-        {"m": artifact}, dataclasses.replace(small, state_cache_bytes=0)
-    ) as uncached:
+    with serving({"m": artifact}, dataclasses.replace(small, state_cache_bytes=0)) as uncached:
         expected = [uncached.ask(task) for task in tasks]
-    with running_engine({"m": artifact}, small) as served:
+    with serving({"m": artifact}, small) as served:
         found = [served.wait(ticket) for ticket in [served.submit(task) for task in tasks]]
     for task, one, other in zip(tasks, found, expected, strict=True):
         for index in range(task.n):
@@ -141,8 +139,8 @@ def test_next_words_go_on_from_what_is_known(tmp_path: Path, kind: str) -> None:
     prompts = [TEXT[:length] for length in range(30, 60, 4)]
     forgetful_options = dataclasses.replace(OPTIONS, state_cache_bytes=0)
     with (
-        running_engine({"m": artifact}, OPTIONS, reads) as one,
-        running_engine({"m": artifact}, forgetful_options) as two,
+        serving({"m": artifact}, OPTIONS, reads) as one,
+        serving({"m": artifact}, forgetful_options) as two,
     ):
         for prompt in prompts:
             task = NextWord(model="m", prompt=prompt, top=3)

@@ -24,7 +24,7 @@ from tests.support.service.engine_client import (
     EngineClient,
     finished_of,
     language_model,
-    running_engine,
+    serving,
     text_of,
 )
 
@@ -38,8 +38,8 @@ def test_two_halves_are_the_whole(
     """A text that is resumed on another engine with the same key equals the uninterrupted text."""
     artifact = language_model(tmp_path, kind, cell)
     with (
-        running_engine({"m": artifact}, OPTIONS) as one,
-        running_engine({"m": artifact}, OPTIONS) as other,
+        serving({"m": artifact}, OPTIONS) as one,
+        serving({"m": artifact}, OPTIONS) as other,
     ):
         whole, _ = last(one, ask(max_tokens=30, sampling=sampling))
         first, ended = last(one, ask(max_tokens=11, sampling=sampling, return_state=True))
@@ -82,7 +82,7 @@ def test_a_text_goes_on_where_a_stop_string_has_cut_it(
     """
     artifact = language_model(tmp_path, kind)
     uncached = dataclasses.replace(OPTIONS, state_cache_bytes=0)  # reads the prompt in two calls
-    with running_engine({"m": artifact}, uncached) as served:
+    with serving({"m": artifact}, uncached) as served:
         whole, _ = last(served, ask(max_tokens=40, sampling=sampling))
         for begin in range(0, min(len(whole) - 4, 40), 3):
             stop = whole[begin : begin + 1 + begin % 4]
@@ -105,7 +105,7 @@ def test_a_prompt_after_a_stop_string_follows_the_shown_text(tmp_path: Path, kin
     """
     artifact = language_model(tmp_path, kind)
     greedy = SAMPLINGS["greedy"]
-    with running_engine({"m": artifact}, OPTIONS) as served:
+    with serving({"m": artifact}, OPTIONS) as served:
         whole, _ = last(served, ask("The", max_tokens=30, sampling=greedy))
         compared = 0
         for begin in range(1, 20, 2):
@@ -231,7 +231,7 @@ def test_states_of_others_are_refused(
     """
     _, ended = last(served, ask(return_state=True))
     other_key = dataclasses.replace(OPTIONS, state_key=b"another key")
-    with running_engine({"m": artifact}, other_key) as other, pytest.raises(InvalidState):
+    with serving({"m": artifact}, other_key) as other, pytest.raises(InvalidState):
         other.submit(ask(state=ended.state))
     with monkeypatch.context() as later:
         later.setattr(state_token, "STATE_TOKEN_VERSION", 99)
@@ -240,7 +240,7 @@ def test_states_of_others_are_refused(
         served.submit(ask(state=newer.state))
     foreign = language_model(tmp_path, seed=9)
     with (
-        running_engine({"m": foreign}, OPTIONS) as other,
+        serving({"m": foreign}, OPTIONS) as other,
         pytest.raises(ForeignState, match="model"),
     ):
         other.submit(ask(state=ended.state))
