@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-LARGEST_CLIENT_SEED = 2**63 - 1  # a signed 64-bit integer, which every JSON library can hold
+LARGEST_CLIENT_SEED = 2**63 - 1  # fits a signed 64-bit integer
 LARGEST_COUNT = 10_000_000
 
 

@@ -92,7 +92,7 @@ class ChoiceSequence(RowSequence):
             self._position = shared.resumed.position
             if not self._task.prompt:  # a prompt in between leaves no character to complete
                 pending = shared.resumed.pending
-        self._drawn_tokens: list[int] = []
+        self._generated_tokens: list[int] = []
         self._last = prompt.tokens[0]
         self._decoder = tokenizer.decoder(pending)
         self._matcher = StopMatcher(self._task.stop)
@@ -182,7 +182,7 @@ class ChoiceSequence(RowSequence):
         """
         if not (self._task.stop and self._prompt.remembers) or self._matcher.holding:
             return
-        read = len(self._drawn_tokens) - 1
+        read = len(self._generated_tokens) - 1
         if read - (self._shown[0] if self._shown else 0) >= TOKENS_BETWEEN_STATES:
             self._shown = (read, self._kernel.save(self.row))
 
@@ -214,7 +214,7 @@ class ChoiceSequence(RowSequence):
         is_new = token not in self._seen
         self._last = token
         self._seen.add(token)
-        self._drawn_tokens.append(token)
+        self._generated_tokens.append(token)
         self.generated += 1
         text = self._decoder.push(token)
         shown = self._matcher.push(text)
@@ -276,10 +276,10 @@ class ChoiceSequence(RowSequence):
         if reason == "stop":
             if self._shown is not None:
                 read, state = self._shown
-                self._prompt.remember(self._drawn_tokens[:read], state)
+                self._prompt.remember(self._generated_tokens[:read], state)
         elif self.generated:
             read = self.generated if reason == "end" else self.generated - 1
-            self._prompt.remember(self._drawn_tokens[:read], self.state)
+            self._prompt.remember(self._generated_tokens[:read], self.state)
 
     def _state_token(self, reason: FinishReason, pending: bytes) -> str:
         return self._shared.codec.encode(self._snapshot(reason, pending), self._task.tenant)

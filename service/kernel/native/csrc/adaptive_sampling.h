@@ -71,7 +71,7 @@ class AdaptiveRowSampler {
   bool greedy() const { return task_.temperature <= 0; }
   bool needs(int tail) const { return task_.needed >> tail & 1; }
   int words(int tail) const { return task_.tails[tail].end - task_.tails[tail].begin; }
-  float* logits(int tail) const { return task_.logits + task_.tails[tail].place; }
+  float* logits(int tail) const { return task_.logits + task_.tails[tail].offset; }
   float entry(int tail) const { return task_.logits[first_entry_ + tail]; }
 
   bool holds(int tail, int32_t id) const {
@@ -79,24 +79,24 @@ class AdaptiveRowSampler {
   }
 
   // The index of one of the head's words in the head.
-  int32_t place_of(int32_t id) const { return id == task_.vocabulary - 1 ? listed_ : id; }
+  int32_t index_of(int32_t id) const { return id == task_.vocabulary - 1 ? listed_ : id; }
 
   void race_of_words() {
     std::memcpy(scratch_, task_.logits, sizeof(float) * first_entry_);
     const LogitSpan span(scratch_, first_entry_);
-    for (int place = 0; place < task_.suppressed_count; ++place) {
-      const int32_t id = task_.suppressed[place];
-      if (id < listed_ || id == task_.vocabulary - 1) scratch_[place_of(id)] = MINUS_INFINITY;
+    for (int index = 0; index < task_.suppressed_count; ++index) {
+      const int32_t id = task_.suppressed[index];
+      if (id < listed_ || id == task_.vocabulary - 1) scratch_[index_of(id)] = MINUS_INFINITY;
     }
     const float highest = span.highest();
     task_.token = task_.vocabulary;
     task_.lead = MINUS_INFINITY;
     if (highest == MINUS_INFINITY) return;
-    int32_t place = span.place_of(highest);
+    int32_t index = span.index_of(highest);
     const double behind = double(highest - highest_) * inverse_;
-    if (!greedy()) place = span.race(highest, inverse_, task_.key, 0, task_.lead);
+    if (!greedy()) index = span.race(highest, inverse_, task_.key, 0, task_.lead);
     task_.lead = greedy() ? behind : task_.lead + behind;
-    task_.token = place == listed_ ? task_.vocabulary - 1 : place;
+    task_.token = index == listed_ ? task_.vocabulary - 1 : index;
   }
 
   bool is_ahead(double time, int tail) const {
@@ -123,19 +123,19 @@ class AdaptiveRowSampler {
   float logprob(int32_t id) const {
     for (int tail = 0; tail < task_.tail_count; ++tail)
       if (holds(tail, id)) return inside(tail, id - task_.tails[tail].begin);
-    return task_.logits[place_of(id)] - task_.head_total;
+    return task_.logits[index_of(id)] - task_.head_total;
   }
 
-  float inside(int tail, int place) const {
-    return (entry(tail) - task_.head_total) + (logits(tail)[place] - totals_[tail]);
+  float inside(int tail, int index) const {
+    return (entry(tail) - task_.head_total) + (logits(tail)[index] - totals_[tail]);
   }
 
   // Uses the log-probabilities of all words as logits.
   void answer_from_all() {
     for (int id = 0; id < listed_; ++id) scratch_[id] = task_.logits[id] - task_.head_total;
     for (int tail = 0; tail < task_.tail_count; ++tail)
-      for (int place = 0; place < words(tail); ++place)
-        scratch_[task_.tails[tail].begin + place] = inside(tail, place);
+      for (int index = 0; index < words(tail); ++index)
+        scratch_[task_.tails[tail].begin + index] = inside(tail, index);
     scratch_[task_.vocabulary - 1] = task_.logits[listed_] - task_.head_total;
     SamplerTask all = task_;
     all.logits = scratch_;
@@ -167,16 +167,16 @@ class AdaptiveRowSampler {
     const float highest = span.highest();
     const int32_t first = begin + 1 + task_.tail_count;
     double time;
-    task_.token = begin + (greedy() ? span.place_of(highest)
+    task_.token = begin + (greedy() ? span.index_of(highest)
                                    : span.race(highest, inverse_, task_.key, first, time));
   }
 
   // The score of the tail's best word that may be sampled. Suppresses the others in place.
   double arrival_of(int tail) {
     bool whole = true;
-    for (int place = 0; place < task_.suppressed_count; ++place) {
-      if (!holds(tail, task_.suppressed[place])) continue;
-      logits(tail)[task_.suppressed[place] - task_.tails[tail].begin] = MINUS_INFINITY;
+    for (int index = 0; index < task_.suppressed_count; ++index) {
+      if (!holds(tail, task_.suppressed[index])) continue;
+      logits(tail)[task_.suppressed[index] - task_.tails[tail].begin] = MINUS_INFINITY;
       whole = false;
     }
     if (whole && inverse_ == 1.0f) return bound(tail);

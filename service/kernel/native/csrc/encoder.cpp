@@ -30,8 +30,8 @@ class Reader {
           input_scales_.data(), hidden_rows_.data(), scales.data(), 1.0f / slice_.scale,
           hiddens_.data(), cells_.data(), next_rows_.data()};
       steps_.advance(work, slice_.precision, 0, slice_.hidden.groups);
-      for (int place = 0; place < count; ++place)
-        std::memcpy(written_[place], hiddens_[place], sizeof(float) * slice_.units);
+      for (int index = 0; index < count; ++index)
+        std::memcpy(written_[index], hiddens_[index], sizeof(float) * slice_.units);
     }
   }
 
@@ -43,26 +43,26 @@ class Reader {
     for (const int row : rows_) {
       const int length = slice_.lengths[row];
       if (length <= step) break;
-      const size_t place = at(row, slice_.reverse ? length - 1 - step : step);
-      const size_t input = slice_.tokens ? size_t(slice_.tokens[place]) : place;
+      const size_t index = at(row, slice_.reverse ? length - 1 - step : step);
+      const size_t input = slice_.tokens ? size_t(slice_.tokens[index]) : index;
       inputs_.push_back(
           static_cast<const char*>(slice_.inputs) + input * slice_.input_width * element_);
       input_scales_.push_back(slice_.input_scales[slice_.tokens ? input : 0]);
       const size_t before = at(row, slice_.reverse ? length - step : step - 1);
       hidden_rows_.push_back(step == 0 ? slice_.first_activation : output(before));
-      next_rows_.push_back(output(place));
+      next_rows_.push_back(output(index));
       hiddens_.push_back(slice_.states + size_t(row) * slice_.units);
       cells_.push_back(slice_.cells ? slice_.cells + size_t(row) * slice_.units : nullptr);
-      written_.push_back(slice_.hiddens + place * slice_.units);
+      written_.push_back(slice_.hiddens + index * slice_.units);
     }
     return !hiddens_.empty();
   }
 
   size_t at(int row, int position) const { return size_t(row) * slice_.positions + position; }
 
-  void* output(size_t place) const {
+  void* output(size_t index) const {
     return static_cast<char*>(slice_.outputs) +
-           (place * slice_.output_width + slice_.output_offset) * element_;
+           (index * slice_.output_width + slice_.output_offset) * element_;
   }
 
   const EncoderSlice& slice_;

@@ -55,10 +55,10 @@ LanguageModel::LanguageModel(const ModelDescription& description, int threads, c
 }
 
 void LanguageModel::run(const Call& call) {
-  for (int place = 0; place < call.count; ++place) {
-    Cursor& cursor = cursors_[place];
-    Work& work = call.work[place];
-    const size_t slots = size_t(place) * call.steps;
+  for (int index = 0; index < call.count; ++index) {
+    Cursor& cursor = cursors_[index];
+    Work& work = call.work[index];
+    const size_t slots = size_t(index) * call.steps;
     cursor.work = &work;
     cursor.feed = call.feed + work.feed_begin;
     cursor.seen.assign(call.seen + work.seen_begin, call.seen + work.seen_begin + work.seen_count);
@@ -89,8 +89,8 @@ void LanguageModel::run_steps(const Call& call) {
     if (!tasks_.empty()) {
       run_head();
       if (!tails_.empty()) run_tails();
-      parallel_for(int(tasks_.size()), [&](int place, int thread) {
-        steps_.sample(tasks_[place], scratch_[thread].data());
+      parallel_for(int(tasks_.size()), [&](int index, int thread) {
+        steps_.sample(tasks_[index], scratch_[thread].data());
       });
     }
     end_step();
@@ -115,8 +115,8 @@ void LanguageModel::parallel_for_groups(int groups, const std::function<void(int
 bool LanguageModel::begin_step(const Call& call) {
   active_.clear(), rows_.clear(), tokens_.clear(), tasks_.clear(), task_cursors_.clear();
   read_.inputs.clear(), read_.scales.clear();
-  for (int place = 0; place < call.count; ++place) {
-    Cursor& cursor = cursors_[place];
+  for (int index = 0; index < call.count; ++index) {
+    Cursor& cursor = cursors_[index];
     const int32_t token = cursor.next_token(description_.end);
     if (token < 0) continue;
     active_.push_back(&cursor);
@@ -174,23 +174,23 @@ void LanguageModel::run_layer(int layer) {
   std::vector<float> input_scales(count), hidden_scales(count, own.scale);
   std::vector<float*> hiddens(count), cells(count);
   const size_t element = description_.precision == Precision::int8 ? 1 : sizeof(float);
-  for (int place = 0; place < count; ++place) {
-    const int row = rows_[place];
-    const int32_t token = tokens_[place];
+  for (int index = 0; index < count; ++index) {
+    const int row = rows_[index];
+    const int32_t token = tokens_[index];
     if (!table.empty()) {
-      table[place] = description_.table + size_t(token) * outputs_of(own.hidden);
+      table[index] = description_.table + size_t(token) * outputs_of(own.hidden);
     } else if (layer == 0) {
-      inputs[place] = static_cast<const char*>(description_.embedding) +
+      inputs[index] = static_cast<const char*>(description_.embedding) +
                       size_t(token) * description_.embedding_inputs * element;
-      input_scales[place] = description_.embedding_scales[token];
+      input_scales[index] = description_.embedding_scales[token];
     } else {
-      inputs[place] = activation(layer - 1, row, true);
-      input_scales[place] = layers_[layer - 1].scale;
+      inputs[index] = activation(layer - 1, row, true);
+      input_scales[index] = layers_[layer - 1].scale;
     }
-    hidden_rows[place] = activation(layer, row, false);
-    next_rows[place] = activation(layer, row, true);
-    hiddens[place] = own.hiddens + size_t(row) * description_.units;
-    cells[place] = own.cells ? own.cells + size_t(row) * description_.units : nullptr;
+    hidden_rows[index] = activation(layer, row, false);
+    next_rows[index] = activation(layer, row, true);
+    hiddens[index] = own.hiddens + size_t(row) * description_.units;
+    cells[index] = own.cells ? own.cells + size_t(row) * description_.units : nullptr;
   }
   const LayerStep step{
       description_.cell, own.input, own.hidden, count, table.empty() ? nullptr : table.data(),
@@ -211,8 +211,8 @@ void LanguageModel::run_head() {
 
 // Tails of an adaptive softmax, each for the rows that need it.
 void LanguageModel::run_tails() {
-  parallel_for(int(tasks_.size()), [&](int place, int thread) {
-    steps_.choose(tasks_[place], scratch_[thread].data());
+  parallel_for(int(tasks_.size()), [&](int index, int thread) {
+    steps_.choose(tasks_[index], scratch_[thread].data());
   });
   for (int tail = 0; tail < int(tails_.size()); ++tail) run_tail(tail);
 }
@@ -220,11 +220,11 @@ void LanguageModel::run_tails() {
 void LanguageModel::run_tail(int tail) {
   Vectors vectors;
   std::vector<float*> logits;
-  for (size_t place = 0; place < tasks_.size(); ++place) {
-    if (!(tasks_[place].needed >> tail & 1)) continue;
-    vectors.inputs.push_back(read_.inputs[place]);
-    vectors.scales.push_back(read_.scales[place]);
-    logits.push_back(tasks_[place].logits + tails_[tail].place);
+  for (size_t index = 0; index < tasks_.size(); ++index) {
+    if (!(tasks_[index].needed >> tail & 1)) continue;
+    vectors.inputs.push_back(read_.inputs[index]);
+    vectors.scales.push_back(read_.scales[index]);
+    logits.push_back(tasks_[index].logits + tails_[tail].offset);
   }
   if (logits.empty()) return;
   narrow(tail_descriptions_[tail].narrow, vectors, narrowed_);
@@ -238,13 +238,13 @@ void LanguageModel::narrow(const Matrix& matrix, Vectors& vectors, Narrowed& roo
   room.numbers.resize(size_t(count) * width);
   room.quantized.resize(room.numbers.size() * sizeof(float));
   std::vector<float*> outputs(count);
-  for (int place = 0; place < count; ++place)
-    outputs[place] = room.numbers.data() + size_t(place) * width;
+  for (int index = 0; index < count; ++index)
+    outputs[index] = room.numbers.data() + size_t(index) * width;
   multiply(matrix, vectors, outputs);
-  for (int place = 0; place < count; ++place) {
-    void* to = room.quantized.data() + size_t(place) * width * sizeof(float);
-    vectors.scales[place] = steps_.quantize(outputs[place], to, width, description_.precision);
-    vectors.inputs[place] = to;
+  for (int index = 0; index < count; ++index) {
+    void* to = room.quantized.data() + size_t(index) * width * sizeof(float);
+    vectors.scales[index] = steps_.quantize(outputs[index], to, width, description_.precision);
+    vectors.inputs[index] = to;
   }
 }
 
@@ -281,19 +281,19 @@ void LanguageModel::save(int row, float* hiddens, float* cells) const {
 
 void LanguageModel::restore(int row, const float* hiddens, const float* cells) {
   const size_t width = description_.width, to = size_t(row) * description_.units;
-  for (int place = 0; place < description_.layers; ++place) {
-    const LayerDescription& layer = layers_[place];
-    std::copy_n(hiddens + place * width, width, layer.hiddens + to);
-    if (layer.cells != nullptr) std::copy_n(cells + place * width, width, layer.cells + to);
-    steps_.activate(layer.hiddens + to, activation(place, row, false), description_.units,
+  for (int index = 0; index < description_.layers; ++index) {
+    const LayerDescription& layer = layers_[index];
+    std::copy_n(hiddens + index * width, width, layer.hiddens + to);
+    if (layer.cells != nullptr) std::copy_n(cells + index * width, width, layer.cells + to);
+    steps_.activate(layer.hiddens + to, activation(index, row, false), description_.units,
                     1.0f / layer.scale, description_.precision);
   }
 }
 
 void LanguageModel::record_results() {
-  for (size_t place = 0; place < tasks_.size(); ++place) {
-    const SamplerTask& task = tasks_[place];
-    Cursor& cursor = *task_cursors_[place];
+  for (size_t index = 0; index < tasks_.size(); ++index) {
+    const SamplerTask& task = tasks_[index];
+    Cursor& cursor = *task_cursors_[index];
     Work& work = *cursor.work;
     work.failed = task.failed;
     if (task.failed) continue;
@@ -316,6 +316,6 @@ void LanguageModel::record_results() {
 void* LanguageModel::activation(int layer, int row, bool next) const {
   const size_t element = description_.precision == Precision::int8 ? 1 : sizeof(float);
   const int half = description_.current[row] ^ int(next);
-  const size_t place = (size_t(half) * description_.rows + row) * description_.units;
-  return static_cast<char*>(layers_[layer].activations) + place * element;
+  const size_t index = (size_t(half) * description_.rows + row) * description_.units;
+  return static_cast<char*>(layers_[layer].activations) + index * element;
 }

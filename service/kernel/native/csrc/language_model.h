@@ -56,7 +56,7 @@ struct Work {
   int32_t feed_begin, feed_count;   // in `feed`
   int32_t seen_begin, seen_count;   // in `seen`
   int32_t score;
-  int32_t distribution;             // place in the distributions, or -1
+  int32_t distribution;             // index in the distributions, or -1
   int32_t top_k;
   int32_t top_logprobs;
   int32_t logprob;

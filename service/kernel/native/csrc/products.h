@@ -33,11 +33,11 @@ struct Bytes {
       }
     }
     for (int g = 0; g < G; ++g) {
-      const int place = (group * G + g) * LANES;
-      const f32x16 scale = load<f32x16>(matrix.scales + place);
-      const f32x16 bias = load<f32x16>(matrix.biases + place);
+      const int index = (group * G + g) * LANES;
+      const f32x16 scale = load<f32x16>(matrix.scales + index);
+      const f32x16 bias = load<f32x16>(matrix.biases + index);
       const i32x16 offset =
-          DOTS_ARE_OFFSET ? load<i32x16>(matrix.offsets + place) : i32x16{};
+          DOTS_ARE_OFFSET ? load<i32x16>(matrix.offsets + index) : i32x16{};
       for (int m = 0; m < M; ++m) {
         out[m][g] = fused(to_float(sums[m][g] - offset), scale * splat(row_scales[m]), bias);
       }

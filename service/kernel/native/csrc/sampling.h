@@ -81,7 +81,7 @@ class LogitSpan {
  public:
   LogitSpan(float* logits, int count)
       : logits_(logits), padded_((count + LANES - 1) / LANES * LANES) {
-    for (int place = count; place < padded_; ++place) logits_[place] = MINUS_INFINITY;
+    for (int index = count; index < padded_; ++index) logits_[index] = MINUS_INFINITY;
   }
 
   int padded() const { return padded_; }
@@ -91,11 +91,11 @@ class LogitSpan {
   bool usable(int count, float* highest) const {
     f32x16 highest_lanes = splat(MINUS_INFINITY);
     i32x16 wrong{};
-    for (int place = 0; place < padded_; place += LANES) {
-      const f32x16 value = load<f32x16>(logits_ + place);
+    for (int index = 0; index < padded_; index += LANES) {
+      const f32x16 value = load<f32x16>(logits_ + index);
       highest_lanes = larger(value, highest_lanes);
       i32x16 fits = (value <= splat(LARGEST_LOGIT)) & (value >= splat(-LARGEST_LOGIT));
-      if (place + LANES > count) fits |= bits<i32x16>(ids_from(place)) >= splat(int32_t(count));
+      if (index + LANES > count) fits |= bits<i32x16>(ids_from(index)) >= splat(int32_t(count));
       wrong |= ~fits;
     }
     *highest = largest(highest_lanes);
@@ -104,16 +104,16 @@ class LogitSpan {
 
   float highest() const {
     f32x16 highest_lanes = splat(MINUS_INFINITY);
-    for (int place = 0; place < padded_; place += LANES)
-      highest_lanes = larger(load<f32x16>(logits_ + place), highest_lanes);
+    for (int index = 0; index < padded_; index += LANES)
+      highest_lanes = larger(load<f32x16>(logits_ + index), highest_lanes);
     return largest(highest_lanes);
   }
 
   // Sum of exp((logit - highest) * inverse).
   double mass(float highest, float inverse) const {
     f32x16 sums{};
-    for (int place = 0; place < padded_; place += LANES) {
-      const f32x16 scaled = (load<f32x16>(logits_ + place) - splat(highest)) * splat(inverse);
+    for (int index = 0; index < padded_; index += LANES) {
+      const f32x16 scaled = (load<f32x16>(logits_ + index) - splat(highest)) * splat(inverse);
       const f32x16 weight = exponential(scaled);
       sums += scaled > splat(-87.0f) ? weight : f32x16{};
     }
@@ -121,26 +121,26 @@ class LogitSpan {
   }
 
   // The first index with the value `highest`.
-  int32_t place_of(float highest) const {
-    int32_t place = 0;
-    while (logits_[place] != highest) ++place;
-    return place;
+  int32_t index_of(float highest) const {
+    int32_t index = 0;
+    while (logits_[index] != highest) ++index;
+    return index;
   }
 
   // The index that arrives first. `first`: the counter of the first index in the random numbers.
   int32_t race(float highest, float inverse, uint64_t key, int32_t first, double& best) const {
-    int32_t winner = place_of(highest);
+    int32_t winner = index_of(highest);
     best = arrival(0.0, uniforms(key, ids_from(first + winner))[0]);
-    for (int place = 0; place < padded_; place += LANES) {
-      const f32x16 scaled = (load<f32x16>(logits_ + place) - splat(highest)) * splat(inverse);
-      const f32x16 uniform = uniforms(key, ids_from(first + place));
+    for (int index = 0; index < padded_; index += LANES) {
+      const f32x16 scaled = (load<f32x16>(logits_ + index) - splat(highest)) * splat(inverse);
+      const f32x16 uniform = uniforms(key, ids_from(first + index));
       const i32x16 ahead = scaled - logarithm_at_least(uniform) > splat(float(best) - BOUND_MARGIN);
       if (!any(ahead)) continue;
       for (int lane = 0; lane < LANES; ++lane) {
         if (!ahead[lane]) continue;
         const double time = arrival(scaled[lane], uniform[lane]);
-        if (time > best || (time == best && place + lane < winner))
-          best = time, winner = place + lane;
+        if (time > best || (time == best && index + lane < winner))
+          best = time, winner = index + lane;
       }
     }
     return winner;
@@ -170,7 +170,7 @@ class RowSampler {
     change();
     task_.failed = !std::isfinite(highest_);  // a penalty can overflow float32
     if (task_.failed) return;
-    task_.token = task_.temperature <= 0 ? span_.place_of(highest_) : sampled();
+    task_.token = task_.temperature <= 0 ? span_.index_of(highest_) : sampled();
     if (reports) task_.token_logprob = raw(task_.token) - log_total_;
   }
 
@@ -184,9 +184,9 @@ class RowSampler {
     if (task_.top > 0) {
       const int count = keep_largest(std::min(task_.top, task_.vocabulary));
       std::sort(candidates_, candidates_ + count, before);
-      for (int place = 0; place < count; ++place) {
-        task_.top_tokens[place] = candidates_[place].id;
-        task_.top_logprobs[place] = candidates_[place].value - log_total_;
+      for (int index = 0; index < count; ++index) {
+        task_.top_tokens[index] = candidates_[index].id;
+        task_.top_logprobs[index] = candidates_[index].value - log_total_;
       }
     }
   }
@@ -194,14 +194,14 @@ class RowSampler {
   // Applies the repetition penalty (Keskar et al., CTRL, 2019) and suppresses tokens.
   void change() {
     if (penalized()) {
-      for (int place = 0; place < task_.seen_count; ++place) {
-        float& logit = logits_[task_.seen[place]];
-        raw_[place] = logit;
+      for (int index = 0; index < task_.seen_count; ++index) {
+        float& logit = logits_[task_.seen[index]];
+        raw_[index] = logit;
         logit = logit > 0 ? logit / task_.penalty : logit * task_.penalty;
       }
     }
-    for (int place = 0; place < task_.suppressed_count; ++place)
-      logits_[task_.suppressed[place]] = MINUS_INFINITY;
+    for (int index = 0; index < task_.suppressed_count; ++index)
+      logits_[task_.suppressed[index]] = MINUS_INFINITY;
     highest_ = span_.highest();
   }
 
@@ -210,8 +210,8 @@ class RowSampler {
   // The logit before change().
   float raw(int32_t id) const {
     if (penalized())
-      for (int place = 0; place < task_.seen_count; ++place)
-        if (task_.seen[place] == id) return raw_[place];
+      for (int index = 0; index < task_.seen_count; ++index)
+        if (task_.seen[index] == id) return raw_[index];
     return logits_[id];
   }
 
@@ -271,7 +271,7 @@ class RowSampler {
 
   double weigh(int count) const {
     double sum = 0;
-    for (int place = 0; place < count; ++place) sum += weight(candidates_[place].value);
+    for (int index = 0; index < count; ++index) sum += weight(candidates_[index].value);
     return sum;
   }
 
@@ -279,9 +279,9 @@ class RowSampler {
   int nucleus(int count, double all) {
     std::sort(candidates_, candidates_ + count, before);
     double sum = 0;
-    for (int place = 0; place < count; ++place) {
-      sum += weight(candidates_[place].value);
-      if (sum >= double(task_.top_p) * all) return place + 1;
+    for (int index = 0; index < count; ++index) {
+      sum += weight(candidates_[index].value);
+      if (sum >= double(task_.top_p) * all) return index + 1;
     }
     return count;
   }
@@ -298,14 +298,14 @@ class RowSampler {
     const float least = task_.min_p > 0 ? std::min(task_.min_p, 1.0f) : 0.0f;
     int32_t winner = -1;
     double best = 0;
-    for (int place = 0; place < count; ++place) {
-      const Candidate& candidate = candidates_[place];
+    for (int index = 0; index < count; ++index) {
+      const Candidate& candidate = candidates_[index];
       if (least > 0 && weight(candidate.value) < least) continue;
       const double time = exact(candidate.value, candidate.id);
       const bool wins = winner < 0 || time > best || (time == best && candidate.id < winner);
       if (wins) best = time, winner = candidate.id;
     }
-    return winner < 0 ? span_.place_of(highest_) : winner;
+    return winner < 0 ? span_.index_of(highest_) : winner;
   }
 
   double exact(float logit, int32_t id) const {

@@ -91,8 +91,8 @@ void activate(const float* from, void* to, int count, float inverse_scale, Preci
     std::memcpy(to, from, sizeof(float) * count);
     return;
   }
-  for (int place = 0; place < count; place += LANES)
-    Bytes::put(static_cast<uint8_t*>(to) + place, load<f32x16>(from + place), inverse_scale);
+  for (int index = 0; index < count; index += LANES)
+    Bytes::put(static_cast<uint8_t*>(to) + index, load<f32x16>(from + index), inverse_scale);
 }
 
 float quantize(const float* from, void* to, int count, Precision precision) {
@@ -101,8 +101,8 @@ float quantize(const float* from, void* to, int count, Precision precision) {
     return 1.0f;
   }
   f32x16 bound{};
-  for (int place = 0; place < count; place += LANES) {
-    const f32x16 value = load<f32x16>(from + place);
+  for (int index = 0; index < count; index += LANES) {
+    const f32x16 value = load<f32x16>(from + index);
     bound = larger(bound, larger(value, -value));
   }
   const float scale = largest(bound) > 0 ? largest(bound) / 127.0f : 1.0f;

@@ -41,7 +41,7 @@ constexpr int MAX_TAILS = 16;
 // A tail of an adaptive softmax: the words [begin, end).
 struct Tail {
   int32_t begin, end;
-  int32_t place;            // index of its first logit in a row
+  int32_t offset;           // index of its first logit in a row
 };
 
 // The values wanted of one row of logits, and the results. The row is overwritten.

@@ -136,7 +136,7 @@ UNROLL_INLINE bool any(i32x16 mask) {
 #endif
 }
 
-// e^x within 2 units of the last place; x is first clamped to [-87, 88].
+// e^x within 2 units of the last index; x is first clamped to [-87, 88].
 UNROLL_INLINE f32x16 exponential(f32x16 x) {
   x = smaller(larger(x, splat(-87.0f)), splat(88.0f));
   const f32x16 magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number
