@@ -26,7 +26,7 @@ class Spelling:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.end = tokenizer.end
         self._bytes_V = [tokenizer.bytes_of(token) for token in range(tokenizer.size)]
-        self._never_drawn = sorted(tokenizer.suppressed)
+        self._suppressed = sorted(tokenizer.suppressed)
         texts = [spelled.decode("utf-8", errors="replace") for spelled in self._bytes_V]
         self._ends_letters_V = _ending("a", texts)
         self._ends_connector_V = _ending("a-", texts)
@@ -45,7 +45,7 @@ class Spelling:
     def probabilities(self, logprobs_V: FloatArray) -> NDArray[np.float64]:
         """Probabilities, with 0 for suppressed tokens."""
         probabilities_V = np.exp(logprobs_V.astype(np.float64))
-        probabilities_V[self._never_drawn] = 0.0
+        probabilities_V[self._suppressed] = 0.0
         return probabilities_V
 
     def ending(self, text: bytes) -> BoolArray:

@@ -100,7 +100,7 @@ class StateTokenCodec:
         self._bound = bound
         self._fingerprint = fingerprint_of(artifact)
         self._vocabulary = architecture.vocabulary
-        self._never_drawn = artifact.tokenizer.suppressed
+        self._suppressed = artifact.tokenizer.suppressed
         self._parts = 2 if architecture.cell == "lstm" else 1
         self._shape = (self._parts, architecture.layers, 1, architecture.hidden)
         self._seen_bytes = (self._vocabulary + 7) // 8
@@ -217,7 +217,7 @@ class StateTokenCodec:
         return body
 
     def _may_be_generated(self, tokens: Sequence[int]) -> bool:
-        return all(token < self._vocabulary and token not in self._never_drawn for token in tokens)
+        return all(token < self._vocabulary and token not in self._suppressed for token in tokens)
 
     def _seen(self, raw: bytes) -> frozenset[int]:
         seen = _from_bits(raw)

@@ -57,7 +57,7 @@ class AdaptiveSampler:
         self._end = tails[-1][1]
         vocabulary = self._end + 1
         check_suppressed(suppressed, vocabulary)
-        self._never_drawn = sorted(set(suppressed))
+        self._suppressed = sorted(set(suppressed))
         self._all = Sampler(vocabulary, suppressed)
 
     def answer(
@@ -101,7 +101,7 @@ class AdaptiveSampler:
 
     def suppressed_in(self, begin: int, end: int) -> list[int]:
         """Indices, within a range of ids, of suppressed tokens."""
-        return [token - begin for token in self._never_drawn if begin <= token < end]
+        return [token - begin for token in self._suppressed if begin <= token < end]
 
     def sample_from_all(self, logprobs_V: FloatArray, ask: SamplerRequest) -> int:
         """A token sampled from all words, with filters and penalty."""

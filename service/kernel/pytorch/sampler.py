@@ -64,7 +64,7 @@ class Sampler:
     def __init__(self, vocabulary: int, suppressed: Collection[int]) -> None:
         check_suppressed(suppressed, vocabulary)
         self.vocabulary = vocabulary
-        self._never_drawn = np.array(sorted(suppressed), dtype=np.int64)
+        self._suppressed = np.array(sorted(suppressed), dtype=np.int64)
         self._rows = max(1, BLOCK_VALUES // vocabulary)
         self._spread_V = np.arange(vocabulary, dtype=np.uint32) * GOLDEN_32
         shape = (self._rows, vocabulary)
@@ -127,7 +127,7 @@ class Sampler:
             if temperature != 1.0:
                 np.divide(self._shifted_RV[row], divisor(temperature), out=weights_RV[row])
                 np.exp(weights_RV[row], out=weights_RV[row])
-            weights_RV[row, self._never_drawn] = 0.0
+            weights_RV[row, self._suppressed] = 0.0
         uniform_RV = self._uniform_RV[:count]
         fill_uniforms(
             random_keys([asks[row] for row in rows]),
@@ -150,7 +150,7 @@ class Sampler:
         changed_V = logits_V.copy()
         if sampling.repetition_penalty != 1.0 and ask.seen:
             penalize(changed_V, ask.seen, sampling.repetition_penalty)
-        changed_V[self._never_drawn] = -np.inf
+        changed_V[self._suppressed] = -np.inf
         best = int(changed_V.argmax())
         if not np.isfinite(changed_V[best]):
             raise FloatingPointError("the repetition penalty gave logits that are not finite")

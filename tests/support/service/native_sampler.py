@@ -41,7 +41,7 @@ class NativeSampler:
 
     def __init__(self, vocabulary: int, suppressed: Collection[int]) -> None:
         self._vocabulary = vocabulary
-        self._never_drawn = frozenset(suppressed)
+        self._suppressed = frozenset(suppressed)
 
     def answer(self, logits_RV: FloatArray, asks: Sequence[SamplerRequest]) -> list[SamplerResult]:
         """One answer for each row."""
@@ -49,7 +49,7 @@ class NativeSampler:
 
     def _answer(self, logits_V: FloatArray, ask: SamplerRequest) -> SamplerResult:
         assert len(logits_V) == self._vocabulary
-        kernel = kernel_of(logits_V.tobytes(), self._never_drawn)
+        kernel = kernel_of(logits_V.tobytes(), self._suppressed)
         scored = None
         if ask.score is not None:
             work = RowWork(row=0, feed=[0, ask.score], sampling=ask.sampling, score=True)
