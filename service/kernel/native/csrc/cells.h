@@ -1,5 +1,5 @@
 // The cells, for sixteen units of one row at a time. To add one, write a struct like these and
-// enter it in steps.cpp (`advance_cell`) and in packing.py (`GATES`).
+// enter it in steps.cpp (`advance_cell`) and in `GATE_BLOCKS` of model/architecture.py.
 //
 // `input` holds W x + b and `hidden_part` U h + c for each gate, in torch's order of gates.
 // `hidden` and `cell` are the units' state before the step. `step` returns the new hidden state; an
