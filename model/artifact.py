@@ -23,7 +23,7 @@ Example:
         generated = []
         for _ in range(10):
             logits_TBV, state = network(torch.tensor(tokens).unsqueeze(1), state)
-            logits_TBV[..., list(tokenizer.never_drawn)] = -torch.inf
+            logits_TBV[..., list(tokenizer.suppressed)] = -torch.inf
             tokens = [int(logits_TBV[-1, 0].argmax())]
             generated += tokens
         print(tokenizer.decode(generated))

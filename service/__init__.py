@@ -1,1 +1,1 @@
-"""Online: an artifact goes in, HTTP comes out. Imports model, never training."""
+"""Serving: loads artifacts and answers HTTP requests."""

@@ -1,7 +1,7 @@
-"""``python -m service``: options from the command line and UNROLL_* variables, then serve.
+"""``python -m service``: read the options from the command line and UNROLL_* variables, then serve.
 
-What serves is imported late: a machine without memory or file descriptors for it is then told of in
-a sentence, and a signal that comes before is obeyed.
+The server's modules are imported late. A lack of memory or file descriptors is then reported in one
+line, and an early signal is obeyed.
 """
 
 from __future__ import annotations
@@ -19,43 +19,47 @@ from model.system.standard_streams import run_command
 if TYPE_CHECKING:
     from service.backend.settings import Settings
 
-BAD_OPTIONS = 2
-FAILED = 1
-INTERRUPTED = 130
-FEWEST_DESCRIPTORS = 64
+EXIT_BAD_OPTIONS = 2
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+MIN_DESCRIPTORS = 64
 
 logger = logging.getLogger(__name__)
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status; what is wrong is said in a sentence, without a trace."""
+    """Run the command and return its exit status. Errors are printed in one line without a
+    traceback.
+    """
     try:
         _check_process()
         settings = _settings(arguments)
-        return BAD_OPTIONS if settings is None else _serve(settings)
+        return EXIT_BAD_OPTIONS if settings is None else _serve(settings)
     except (ImportError, MemoryError, OSError, RuntimeError) as error:
-        # The machine does not give what is needed: memory, threads, file descriptors, a library.
-        print(f"unroll: cannot start: {_in_words(error)}", file=sys.stderr)
+        # The system lacks memory, threads, file descriptors or a library.
+        print(f"unroll: cannot start: {_describe(error)}", file=sys.stderr)
         logger.debug("the failure in full", exc_info=error)
-        return FAILED
+        return EXIT_FAILED
 
 
 def _check_process() -> None:
-    """Raises RuntimeError where the process lacks what some library would not fail politely for."""
+    """Raises RuntimeError if the process lacks resources without which a library would crash."""
     granted, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= granted < FEWEST_DESCRIPTORS:
+    if 0 <= granted < MIN_DESCRIPTORS:
         raise RuntimeError(
-            f"only {granted} files may be open at once; {FEWEST_DESCRIPTORS} are needed at least, "
+            f"the process may open only {granted} files; it needs at least {MIN_DESCRIPTORS}, "
             "and one more for each connection: raise the limit with ulimit -n"
         )
     try:
         Path.cwd()
     except OSError as error:
-        raise RuntimeError("the working directory does not exist: start in another one") from error
+        raise RuntimeError(
+            "the working directory does not exist: start in another directory"
+        ) from error
 
 
 def _settings(arguments: list[str]) -> Settings | None:
-    """The options; None where one is wrong, which has then been said."""
+    """The settings; None if an option is invalid, after printing the error."""
     from pydantic import ValidationError  # noqa: PLC0415
     from pydantic_settings import CliApp  # noqa: PLC0415
 
@@ -80,39 +84,39 @@ def _serve(settings: Settings) -> int:
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.root.level))
 
-    from service.backend.registry import CatalogError  # noqa: PLC0415
+    from service.backend.registry import RegistryError  # noqa: PLC0415
     from service.engine.api.errors import StartError  # noqa: PLC0415
     from service.server import BindError, serve  # noqa: PLC0415
 
     try:
         serve(settings)
-    except (BindError, CatalogError, StartError) as error:
+    except (BindError, RegistryError, StartError) as error:
         print(f"unroll: {error}", file=sys.stderr)
-        return FAILED
+        return EXIT_FAILED
     return 0
 
 
-def _in_words(error: Exception) -> str:
-    """One line, which names the file where there is one."""
+def _describe(error: Exception) -> str:
+    """A one-line description of an error, with the file if there is one."""
     if isinstance(error, MemoryError):
         return "there is not enough memory"
     if isinstance(error, OSError) and error.strerror:
-        place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror}"
+        prefix = f"{error.filename}: " if error.filename else ""
+        return f"{prefix}{error.strerror}"
     lines = str(error).split("\n")
     return next(filter(str.strip, lines), type(error).__name__)
 
 
-def _obey_signals() -> None:
-    """Lets SIGTERM and SIGINT end the process until the server takes them over.
+def _exit_on_signals() -> None:
+    """Let SIGTERM and SIGINT end the process until the server installs its own handlers.
 
-    The first process of a container ignores SIGTERM otherwise. Nothing has to be tidied up yet, and
-    an exception could get lost in a library that is being loaded.
+    The first process of a container ignores SIGTERM otherwise. There is nothing to clean up yet,
+    and a library that is being imported could swallow an exception.
     """
-    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    signal.signal(signal.SIGINT, lambda *_: os._exit(EXIT_INTERRUPTED))
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
 if __name__ == "__main__":
-    _obey_signals()
+    _exit_on_signals()
     sys.exit(run_command(lambda: main(sys.argv[1:])))

@@ -1,7 +1,7 @@
-"""``create_app(settings)``: the one place where the service is put together.
+"""``create_app(settings)``: the composition root of the service.
 
-Nothing is built when this is imported. Models are loaded when the app is created, so that what is
-wrong with them is said at once; the engine starts and stops with the app's lifespan.
+Importing this module builds nothing. Models are loaded when the app is created, so that their
+errors are reported at once. The engine starts and stops with the app's lifespan.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
-from service.backend.async_engine import Bridge
+from service.backend.async_engine import AsyncEngine
 from service.backend.metrics import Metrics, version
-from service.backend.registry import Catalog, describe, load_catalog, restrict
+from service.backend.registry import ModelRegistry, info_labels, load_registry, restrict_registry
 from service.backend.settings import Settings
-from service.backend.workers import Workers
+from service.backend.workers import WorkerPool
 from service.engine.api.errors import EngineError
 from service.engine.runners.engine import EngineOptions
-from service.http.access_log import Failures, Journal, RouteLabels
-from service.http.api_keys import ApiKeys
+from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
+from service.http.api_keys import ApiKeyMiddleware
 from service.http.dependencies import ServiceContext
 from service.http.errors import ApiError, from_engine, from_framework, from_validation
-from service.http.request_body import BodyLimit
-from service.http.request_limits import Limits
-from service.http.request_line import HeadAndOptions, TrailingSlash
-from service.kernel.factory import resolve
+from service.http.request_body import BodyLimitMiddleware
+from service.http.request_limits import RequestLimits
+from service.http.request_line import HeadAndOptionsMiddleware, TrailingSlashMiddleware
+from service.kernel.factory import resolve_kernel
 from service.routes import classify, docs, generate, health, index, models, next_word, score
 from service.warm_up import warm_up
 
@@ -44,46 +44,46 @@ may be left out: the default model of that kind answers. Every error has the one
 
 logger = logging.getLogger(__name__)
 _SHORT_KEY = 16
-WORKERS = 2
+WORKER_THREADS = 2
 _ROUTERS = (generate, next_word, score, classify, models, health, docs, index)
 
 
 class DescribedApp(FastAPI):
-    """FastAPI whose description tells the bounds of this service."""
+    """FastAPI with the bounds of this service in its OpenAPI schema."""
 
-    def __init__(self, *, limits: Limits, **options: Any) -> None:
+    def __init__(self, *, limits: RequestLimits, **options: Any) -> None:
         super().__init__(**options)
         self._limits = limits
 
     def openapi(self) -> dict[str, Any]:
-        """Called by FastAPI, which keeps what it has described."""
+        """The OpenAPI schema; FastAPI calls this and caches the result."""
         if self.openapi_schema is None:
-            self._limits.describe(super().openapi())
+            self._limits.add_to_schema(super().openapi())
         return super().openapi()
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """A complete service. Raises CatalogError when there is nothing to serve."""
-    catalog = load_catalog(settings)
+    """A complete service. Raises RegistryError if no model can be served."""
+    registry = load_registry(settings)
     labels = RouteLabels(["/openapi.json", *_paths()])
-    infos = {name: describe(artifact) for name, artifact in catalog.artifacts.items()}
+    infos = {name: info_labels(artifact) for name, artifact in registry.artifacts.items()}
     metrics = Metrics(infos, labels.labels)
-    limits = Limits(settings)
-    # as many texts may wait as requests may; a thread's memory is that of a part of a text
-    workers = Workers(threads=WORKERS, waiting=settings.max_waiting)
-    bridge = _bridge(settings, catalog, metrics, workers)
-    catalog = restrict(catalog, bridge.models, settings)
+    limits = RequestLimits(settings)
+    # As many texts may wait as requests.
+    workers = WorkerPool(threads=WORKER_THREADS, waiting=settings.max_waiting)
+    engine = _engine(settings, registry, metrics, workers)
+    registry = restrict_registry(registry, engine.models, settings)
     app = DescribedApp(
         limits=limits,
         title="Unroll",
         version=version(),
         description=DESCRIPTION,
-        docs_url=None,  # routes/docs.py has its own
+        docs_url=None,  # routes/docs.py serves its own page
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
     )
-    app.state.context = ServiceContext(settings, catalog, metrics, limits, workers, bridge)
+    app.state.context = ServiceContext(settings, registry, metrics, limits, workers, engine)
     for module in _ROUTERS:
         app.include_router(module.router)
     _map_errors(app)
@@ -94,15 +94,21 @@ def create_app(settings: Settings) -> FastAPI:
 def _add_middleware(
     app: FastAPI, settings: Settings, metrics: Metrics, labels: RouteLabels
 ) -> None:
-    """What is added last is outermost."""
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, seconds=settings.body_seconds)
+    """Add the middleware; the last one added is outermost."""
+    app.add_middleware(
+        BodyLimitMiddleware, limit=settings.max_body_bytes, seconds=settings.body_seconds
+    )
     if settings.api_keys:
         if any(len(key.get_secret_value()) < _SHORT_KEY for key in settings.api_keys):
-            logger.warning("an API key of fewer than %d characters can be guessed", _SHORT_KEY)
-        app.add_middleware(ApiKeys, keys=[key.get_secret_value() for key in settings.api_keys])
-    app.add_middleware(HeadAndOptions)
-    app.add_middleware(Failures)
-    if settings.allow_origins:  # outside the keys: a preflight brings none, and a 401 is readable
+            logger.warning("an API key has fewer than %d characters and can be guessed", _SHORT_KEY)
+        app.add_middleware(
+            ApiKeyMiddleware, keys=[key.get_secret_value() for key in settings.api_keys]
+        )
+    app.add_middleware(HeadAndOptionsMiddleware)
+    app.add_middleware(InternalErrorMiddleware)
+    if (
+        settings.allow_origins
+    ):  # outside the keys: a preflight has no key, and scripts can read a 401
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allow_origins,
@@ -110,16 +116,20 @@ def _add_middleware(
             allow_headers=("*",),
             expose_headers=("Retry-After",),
         )
-    app.add_middleware(Journal, metrics=metrics, routes=labels, access_log=settings.access_log)
-    app.add_middleware(TrailingSlash)
+    app.add_middleware(
+        AccessLogMiddleware, metrics=metrics, routes=labels, access_log=settings.access_log
+    )
+    app.add_middleware(TrailingSlashMiddleware)
 
 
-def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics, workers: Workers) -> Bridge:
+def _engine(
+    settings: Settings, registry: ModelRegistry, metrics: Metrics, workers: WorkerPool
+) -> AsyncEngine:
     options = EngineOptions(
         rows=settings.max_rows,
         waiting=settings.max_waiting,
         threads=settings.thread_count,
-        kernel=resolve(settings.kernel),
+        kernel=resolve_kernel(settings.kernel),
         precision=settings.precision,
         burst_steps=settings.burst_steps,
         state_cache_bytes=settings.state_cache_bytes,
@@ -128,8 +138,8 @@ def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics, workers: Wor
         prompt_tokens=settings.max_prompt_tokens,
         answer_logprobs=settings.max_logprobs,
     )
-    return Bridge(
-        catalog.artifacts,
+    return AsyncEngine(
+        registry.artifacts,
         options=options,
         observer=metrics,
         workers=workers,
@@ -142,18 +152,20 @@ def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics, workers: Wor
 def _state_key(settings: Settings) -> bytes:
     key = settings.state_key.get_secret_value().encode()
     if not key:
-        logger.info("no UNROLL_STATE_KEY: states that clients keep end with this process")
+        logger.info(
+            "UNROLL_STATE_KEY is not set: state tokens become invalid when this process ends"
+        )
     return key or secrets.token_bytes(32)
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: ServiceContext = app.state.context
-    context.bridge.start()
+    context.engine.start()
     await warm_up(context)
     context.metrics.start_from_zero()
     yield
-    await context.bridge.stop(context.settings.drain_seconds)
+    await context.engine.stop(context.settings.drain_seconds)
 
 
 def _paths() -> list[str]:
@@ -161,20 +173,20 @@ def _paths() -> list[str]:
 
 
 def _map_errors(app: FastAPI) -> None:
-    """Whatever is raised goes out in the one shape."""
+    """Give every error the one shape."""
 
     @app.exception_handler(ApiError)
-    async def refused(_: Request, error: ApiError) -> JSONResponse:
+    async def api_error(_: Request, error: ApiError) -> JSONResponse:
         return error.response()
 
     @app.exception_handler(HTTPException)
-    async def unroutable(_: Request, error: HTTPException) -> JSONResponse:
+    async def routing_error(_: Request, error: HTTPException) -> JSONResponse:
         return from_framework(error).response()
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
         return from_validation(error).response()
 
     @app.exception_handler(EngineError)
-    async def from_the_engine(_: Request, error: EngineError) -> JSONResponse:
+    async def engine_error(_: Request, error: EngineError) -> JSONResponse:
         return from_engine(error).response()

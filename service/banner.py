@@ -1,4 +1,4 @@
-"""What is printed at the start: what is served, where, and what to try. Knows no HTTP."""
+"""The message printed at the start: the served models, the address, and requests to try."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from service.http.dependencies import ServiceContext
 _PROMPT = "The keys to the"
 
 
-def welcome(context: ServiceContext, host: str, port: int) -> str:
-    """A block of lines for the terminal."""
+def startup_banner(context: ServiceContext, host: str, port: int) -> str:
+    """The lines for the terminal."""
     address = f"http://{_reachable(host)}:{port}"
-    artifacts = context.catalog.artifacts
+    artifacts = context.registry.artifacts
     width = max(map(len, artifacts))
     lines = [f"Unroll serves at {address}", ""]
     for name, artifact in artifacts.items():
         manifest = artifact.manifest
-        default = "  (default)" if context.catalog.is_default(name) else ""
+        default = "  (default)" if context.registry.is_default(name) else ""
         lines.append(f"  {name:<{width}}  {manifest.kind}, {manifest.architecture.cell}{default}")
     lines += ["", _keys(len(context.settings.api_keys)), "", "Try:", ""]
-    if "language-model" in context.catalog.defaults:
+    if "language-model" in context.registry.defaults:
         lines.append(_curl(address, "next-word", {"prompt": _PROMPT, "top": 5}))
         lines.append(
             _curl(address, "generate", {"prompt": _PROMPT, "max_tokens": 40, "stream": True})
         )
-    if "classifier" in context.catalog.defaults:
+    if "classifier" in context.registry.defaults:
         lines.append(_curl(address, "classify", {"text": "A warm and funny film."}))
     lines += ["", f"More at {address}/docs. Ctrl+C stops.", ""]
     return "\n".join(lines)
@@ -34,8 +34,8 @@ def welcome(context: ServiceContext, host: str, port: int) -> str:
 
 def _keys(count: int) -> str:
     if not count:
-        return "API keys: none asked for; UNROLL_API_KEYS sets them"
-    return f"API keys: one of {count} is asked for"
+        return "API keys: not required; UNROLL_API_KEYS sets them"
+    return f"API keys: one of {count} is required"
 
 
 def _curl(address: str, route: str, body: Mapping[str, object]) -> str:
@@ -45,7 +45,7 @@ def _curl(address: str, route: str, body: Mapping[str, object]) -> str:
 
 
 def _reachable(host: str) -> str:
-    """The address to type for what is listened on."""
+    """The address to use for a listening address."""
     if host in {"0.0.0.0", "::"}:
         return "127.0.0.1" if host == "0.0.0.0" else "[::1]"
     return f"[{host}]" if ":" in host else host

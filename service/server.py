@@ -1,8 +1,8 @@
-"""A process that serves: binds, loads, runs until told to stop, and drains before it goes.
+"""The server process: binds a socket, loads models, serves until a signal, and drains.
 
-uvicorn tells an app of its end only after all connections have closed, which a stream may never do.
-So the signal is taken here: new work gets 503 while running requests have ``drain_seconds`` to end;
-then uvicorn stops. A second signal stops at once. Knows no routes.
+uvicorn notifies an app of the shutdown only after all connections have closed, and a stream may
+never close. This server therefore handles the signal itself: new work gets 503, and running
+requests have ``drain_seconds`` to end; then uvicorn stops. A second signal stops at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import uvicorn
 from model.system.standard_streams import discard_unwritten
 from service.app import create_app
 from service.backend.settings import Settings
-from service.banner import welcome
+from service.banner import startup_banner
 from service.http.dependencies import ServiceContext
 from service.protocol.connection import ConnectionLimits, HttpConnection
 from service.protocol.connection_gate import ConnectionGate, connection_limit
@@ -31,11 +31,11 @@ logger = logging.getLogger(__name__)
 
 _SEND_BUFFER_BYTES = 1 << 18
 _FLUSH_SECONDS = 5
-"""Time for clients to take in what was sent to them when the last request has ended."""
+"""Time for clients to receive sent data after the last request has ended."""
 
 
 class BindError(Exception):
-    """The address cannot be listened on; the message says why and what to do."""
+    """The address cannot be listened on; the message contains the reason and the remedy."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -49,16 +49,16 @@ class DrainingServer(uvicorn.Server):
         self._drain: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Called by uvicorn; returns once requests are taken, so only now is anything promised."""
+        """Called by uvicorn. Prints the banner once requests are accepted."""
         await super().startup(sockets)
         gc.collect()
-        gc.freeze()  # models and modules are never garbage: no collection looks at them again
+        gc.freeze()  # exempts models and modules from later collections
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]
-            self._announce(welcome(self._context, host, port))
+            self._announce(startup_banner(self._context, host, port))
 
     def _announce(self, text: str) -> None:
-        """Prints it. Output that cannot be written is no reason not to serve."""
+        """Print the text. If standard output cannot be written, the server continues."""
         try:
             self._output.write(text)
             self._output.flush()
@@ -73,7 +73,7 @@ class DrainingServer(uvicorn.Server):
             self.force_exit = self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Called by uvicorn ten times a second; True ends the server."""
+        """Called by uvicorn ten times a second. Returns True to end the server."""
         if self._signals and self._drain is None:
             self._drain = asyncio.create_task(self._drain_then_exit())
         return await super().on_tick(counter)
@@ -81,16 +81,16 @@ class DrainingServer(uvicorn.Server):
     async def _drain_then_exit(self) -> None:
         seconds = self._context.settings.drain_seconds
         logger.info("draining: running requests have %g seconds to end", seconds)
-        ended = await self._context.bridge.stop(seconds)
+        ended = await self._context.engine.stop(seconds)
         logger.info("drained" if ended else "drained: some requests were cut short")
         self.should_exit = True
 
 
 def serve(settings: Settings) -> None:
-    """Serves until a signal. Raises BindError or CatalogError when it cannot begin, OSError or
-    RuntimeError when the system does not let it.
+    """Serve until a signal. Raises BindError or RegistryError if it cannot start, OSError or
+    RuntimeError if the system lacks resources.
     """
-    with bind(settings.host, settings.port) as listener:
+    with bind_socket(settings.host, settings.port) as listener:
         app = create_app(settings)
         context: ServiceContext = app.state.context
         config = uvicorn.Config(
@@ -112,11 +112,13 @@ def serve(settings: Settings) -> None:
         with contextlib.suppress(KeyboardInterrupt, SystemExit):
             server.run(sockets=[listener])
         if not server.started:
-            raise RuntimeError("the server did not come up; the messages above say why")
+            raise RuntimeError("the server did not start; see the messages above")
 
 
 def listen(listener: socket.socket, backlog: int) -> None:
-    """Where two processes have bound one port, the system refuses the second one only now."""
+    """Listen on a bound socket. If two processes have bound one port, the second fails here.
+    Raises BindError.
+    """
     try:
         listener.listen(backlog)
     except OSError as error:
@@ -127,7 +129,7 @@ def listen(listener: socket.socket, backlog: int) -> None:
 
 
 def _protocol(context: ServiceContext) -> type[asyncio.Protocol]:
-    """What uvicorn calls for each connection: the protocol with its limits."""
+    """The class that uvicorn calls for each connection, with its limits bound."""
     settings = context.settings
     limits = ConnectionLimits(
         head_bytes=settings.max_head_bytes,
@@ -138,12 +140,12 @@ def _protocol(context: ServiceContext) -> type[asyncio.Protocol]:
         on_stall=functools.partial(context.metrics.slow_reader, "no_progress"),
     )
     gate = ConnectionGate(connection_limit(settings.max_connections))
-    made = functools.partial(HttpConnection, limits=limits, gate=gate)
-    return cast("type[asyncio.Protocol]", made)
+    protocol = functools.partial(HttpConnection, limits=limits, gate=gate)
+    return cast("type[asyncio.Protocol]", protocol)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, before anything slow is done; raises BindError."""
+def bind_socket(host: str, port: int) -> socket.socket:
+    """A socket bound to the address, before any slow work. Raises BindError."""
     listener = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -151,11 +153,10 @@ def bind(host: str, port: int) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Connections inherit it. The system would let each client that does not read hold
-        # megabytes.
+        # Connections inherit this size. By default the unread data of a client can be megabytes.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         listener.bind(address)
-    except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
+    except (OSError, ValueError) as error:  # ValueError: an invalid host name
         if listener is not None:
             listener.close()
         hint = "choose another --host" if port == 0 or listener is None else "choose another --port"

@@ -1,5 +1,6 @@
-"""A dry run of every model before the first client comes: memory is touched, libraries have chosen
-their code, and a model that cannot take a step is known of at once.
+"""A dry run of every model before the first request.
+
+It touches the memory, lets libraries select their code paths, and logs a model that cannot run.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ logger = logging.getLogger(__name__)
 
 
 async def warm_up(context: ServiceContext) -> None:
-    """One small task of each kind for each model. A failure is logged and stops nothing."""
-    for name, artifact in context.catalog.artifacts.items():
+    """Run one small task of each kind for each model. A failure is logged and does not stop the
+    start.
+    """
+    for name, artifact in context.registry.artifacts.items():
         for task in _tasks(name, artifact.manifest.kind):
             try:
-                async with await context.bridge.submit(task, whole=True) as reply:
+                async with await context.engine.submit(task, whole=True) as reply:
                     await reply.answer()
             except EngineError as error:
                 logger.error("model %s failed its dry run: %s", name, error)
@@ -28,7 +31,7 @@ def _tasks(name: str, kind: str) -> tuple[Task, ...]:
     if kind == "classifier":
         return (Classify(model=name, texts=("The first text.", "And another one.")),)
     return (
-        # with scores of the prompt, which leave nothing in the state cache
+        # scores of the prompt bypass the prefix cache
         Generate(model=name, prompt="", max_tokens=4, logprobs=1, echo=True),
         Score(model=name, texts=("The",)),
     )

@@ -60,7 +60,7 @@ def measure_kernel(artifact: Path, args: argparse.Namespace) -> LatencyProfile:
         capacity=2,
         threads=granted_cpus(),
         end=end,
-        never_drawn=loaded.tokenizer.never_drawn | {end},
+        suppressed=loaded.tokenizer.suppressed | {end},
     )
     return profile_kernel(variant.name, kernel, early=args.early, late=args.late, turns=args.turns)
 

@@ -111,7 +111,7 @@ def measure_kernels(text: HeldOutText, tokens: int | None) -> Iterator[KernelPer
             capacity=min(MAX_ROWS, len(windows)),
             threads=granted_cpus(),
             end=artifact.tokenizer.end,
-            never_drawn=artifact.tokenizer.never_drawn,
+            suppressed=artifact.tokenizer.suppressed,
         )
         perplexity = measure_perplexity(kernel, windows)
         print(f"{artifact.manifest.name}, {variant.name}: {perplexity.value:.4f}", flush=True)

@@ -9,7 +9,7 @@ import torch
 from model.architecture import GATE_BLOCKS, LanguageModelArchitecture
 from model.networks import LanguageModel
 from service.kernel.api.interface import Kernel
-from service.kernel.api.packing import Precision, padded
+from service.kernel.api.packing import KernelPrecision, padded
 from service.kernel.factory import make_kernel
 from service.kernel.native.kernel import TABLE_BYTES
 from service.kernel.native.library import NativeMissing, instruction_set
@@ -21,7 +21,7 @@ class KernelVariant:
 
     name: str
     kernel: Literal["native", "torch"]
-    precision: Precision
+    precision: KernelPrecision
 
     @property
     def bytes_per_weight(self) -> int:
@@ -40,7 +40,7 @@ class KernelVariant:
         capacity: int,
         threads: int,
         end: int,
-        never_drawn: frozenset[int] = frozenset(),
+        suppressed: frozenset[int] = frozenset(),
     ) -> Kernel:
         """Builds the kernel.
 
@@ -49,7 +49,7 @@ class KernelVariant:
             capacity: number of rows.
             threads: of the kernel. torch's threads are set for the whole process.
             end: id of [END].
-            never_drawn: ids that are never generated.
+            suppressed: ids that are never generated.
         """
         torch.set_num_threads(threads)
         return make_kernel(
@@ -59,7 +59,7 @@ class KernelVariant:
             threads=threads,
             capacity=capacity,
             end=end,
-            never_drawn=never_drawn,
+            suppressed=suppressed,
         )
 
 

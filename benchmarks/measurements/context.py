@@ -50,7 +50,7 @@ class GenerationCursor:
     def __init__(self, kernel: Kernel, row: int) -> None:
         self._kernel = kernel
         sampling = Sampling(seed=1, logprob=False)
-        self._work = RowWork(row=row, feed=[1], draw=BURST, sampling=sampling)
+        self._work = RowWork(row=row, feed=[1], sample=BURST, sampling=sampling)
         kernel.open(row)
 
     @property
@@ -63,7 +63,7 @@ class GenerationCursor:
         begin = time.perf_counter()
         (result,) = self._kernel.run([self._work], BURST)
         seconds = time.perf_counter() - begin
-        self._work.feed = [result.drawn[-1].token]
+        self._work.feed = [result.generated[-1].token]
         self._work.position += BURST
         return seconds / BURST
 

@@ -33,7 +33,9 @@ class KernelStepper:
     def __init__(self, kernel: Kernel, rows: int) -> None:
         self._kernel = kernel
         self._work = [
-            RowWork(row=row, feed=[row % 7], draw=BURST, sampling=Sampling(seed=row, logprob=False))
+            RowWork(
+                row=row, feed=[row % 7], sample=BURST, sampling=Sampling(seed=row, logprob=False)
+            )
             for row in range(rows)
         ]
         for row in range(rows):
@@ -42,7 +44,7 @@ class KernelStepper:
     def burst(self) -> int:
         """Runs one call of the kernel."""
         for item, result in zip(self._work, self._kernel.run(self._work, BURST), strict=True):
-            item.feed = [result.drawn[-1].token]
+            item.feed = [result.generated[-1].token]
             item.position += BURST
         return BURST
 
@@ -69,7 +71,7 @@ def make_kernels(
     suppressed = frozenset({end})
     return {
         variant.name: variant.make(
-            network, capacity=rows, threads=threads, end=end, never_drawn=suppressed
+            network, capacity=rows, threads=threads, end=end, suppressed=suppressed
         )
         for variant in variants
     }

@@ -55,7 +55,7 @@ class Tokenizer:
         size: number of ids, [END] included.
         end: id of [END].
         unknown: id of [UNK], None for bpe.
-        never_drawn: ids that are never generated.
+        suppressed: ids that are never generated.
 
     Example:
         >>> tokenizer = Tokenizer.load(Path("pretrained/english-word/tokenizer.json"))
@@ -75,7 +75,7 @@ class Tokenizer:
         self.size = len(file.entries) + 1
         self.end = len(file.entries)
         self.unknown = None if self.kind == "bpe" else file.entries.index(UNKNOWN)
-        self.never_drawn = frozenset(() if self.unknown is None else (self.unknown,))
+        self.suppressed = frozenset(() if self.unknown is None else (self.unknown,))
         self._texts_V = [*map(self._bytes_from, file.entries), b""]
         self._longest_token = max(map(len, self._texts_V))
         self._id_of_character = self._characters() if self._is_plain_char else {}

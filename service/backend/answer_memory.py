@@ -1,4 +1,4 @@
-"""Counts the memory that the answers of all requests may take, and refuses more. Thread-safe."""
+"""A budget for the memory of all answers. Thread-safe."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ from collections import Counter
 
 from service.engine.api.errors import QueueFull
 
-RETRY_SECONDS = 1.0
+ANSWER_RETRY_SECONDS = 1.0
 
 
-class Ledger:
-    """Bytes that are reserved for answers, of ``limit`` in all.
+class AnswerMemoryBudget:
+    """Reserves at most ``limit`` bytes for answers.
 
-    A client holds at most as many as it leaves free, so that one client cannot have others refused.
+    A client may hold as much as it leaves free for others, so that one client cannot block the
+    others.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
         self._used = 0
-        self._held: Counter[str] = Counter()  # the same by client
+        self._held: Counter[str] = Counter()  # bytes by client
 
-    def take(self, count: int, client: str = "") -> None:
-        """Reserves bytes. Raises QueueFull. A request that is alone is always let in."""
+    def reserve(self, count: int, client: str = "") -> None:
+        """Reserve bytes. Raises QueueFull. A request that is alone always succeeds."""
         with self._lock:
             free = self._limit - self._used - count
             if self._used and self._held[client] + count > free:
-                raise QueueFull(RETRY_SECONDS)
+                raise QueueFull(ANSWER_RETRY_SECONDS)
             self._used += count
             self._held[client] += count
 
-    def give_back(self, count: int, client: str = "") -> None:
-        """Frees what was reserved."""
+    def release(self, count: int, client: str = "") -> None:
+        """Free reserved bytes."""
         with self._lock:
             self._used -= count
             self._held[client] -= count

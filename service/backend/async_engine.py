@@ -1,7 +1,8 @@
-"""Between the engine's thread and asyncio; the only file that knows both.
+"""The asynchronous interface of the engine; the only file with both the engine's thread and
+asyncio.
 
-The engine hands over all events of a turn in one call, which becomes one call into the event
-loop, whatever the number of requests in it. Knows no HTTP.
+The engine delivers all events of a turn in one call, which becomes one call into the event loop for
+any number of requests.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from service.backend.answer_memory import Ledger
-from service.backend.workers import Workers
+from service.backend.answer_memory import AnswerMemoryBudget
+from service.backend.workers import WorkerPool
 from service.engine.api.errors import SlowReaderError
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import (
@@ -35,17 +36,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _LONG_TEXT = 4_000
-"""Characters over which tokenizing would hold up the other streams: about a millisecond."""
+"""Characters; longer texts are tokenized in a thread. Tokenizing this many takes about 1 ms."""
 _STATE_SHARE = 16
-"""How much cheaper a character of a state is to read than one of a text."""
+"""A character of a state costs this many times less than a character of a text."""
 _LAST_TURN_SECONDS = 1.0
 _EVENT_BYTES = 200
 _LOGPROB_BYTES = 150
-"""What a token and a log-probability take in memory, about, until they have been sent."""
+"""Approximate memory of an event and of a log-probability until they have been sent."""
 
 
-class Bridge:
-    """Submits tasks to an engine of its own and brings the events back to the event loop."""
+class AsyncEngine:
+    """Submits tasks to an engine and delivers the events to the event loop."""
 
     def __init__(
         self,
@@ -53,18 +54,19 @@ class Bridge:
         *,
         options: EngineOptions,
         observer: Observer,
-        workers: Workers,
+        workers: WorkerPool,
         stream_bytes: int,
         answers_bytes: int,
         on_slow_reader: Callable[[], None],
     ) -> None:
-        """``stream_bytes``: kept for a client that reads slowly; ``on_slow_reader`` is called where
-        it is not enough. ``answers_bytes``: for all answers that are being made or not yet read.
+        """``stream_bytes``: buffer for a client that reads slowly; ``on_slow_reader`` is called
+        when it is exceeded. ``answers_bytes``: memory of all answers that are incomplete or not
+        yet read.
         """
         self._engine = Engine(models, self._deliver, options=options, observer=observer)
         self._workers = workers
         self._stream_bytes = stream_bytes
-        self._answers = Ledger(answers_bytes)
+        self._answers = AnswerMemoryBudget(answers_bytes)
         self._on_slow_reader = on_slow_reader
         self._tickets = itertools.count()
         self._replies: dict[Ticket, Reply] = {}
@@ -73,14 +75,14 @@ class Bridge:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """Starts the engine; its events go to the running loop."""
+        """Start the engine; its events go to the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._engine.start()
 
     async def submit(self, task: Task, *, whole: bool = False) -> Reply:
-        """Hands a task to the engine, or raises its refusal (an EngineError).
+        """Submit a task. Raises the engine's refusal (an EngineError).
 
-        ``whole``: the reply will be read with :meth:`Reply.answer`, all at once.
+        ``whole``: the caller will read the reply with :meth:`Reply.answer`.
         """
         ticket = next(self._tickets)
         reply = Reply(self, ticket, limit=None if whole else self._stream_bytes)
@@ -107,24 +109,24 @@ class Bridge:
         submission = self._workers.start(self._submit, task, ticket, reply)
         try:
             await asyncio.shield(submission)
-        except asyncio.CancelledError:  # the thread goes on: take back what it will have submitted
-            submission.add_done_callback(lambda _: self._take_back(ticket, reply))
+        except asyncio.CancelledError:  # the thread continues: cancel its submission afterwards
+            submission.add_done_callback(lambda _: self._revoke(ticket, reply))
             raise
 
-    def _take_back(self, ticket: Ticket, reply: Reply) -> None:
+    def _revoke(self, ticket: Ticket, reply: Reply) -> None:
         self._engine.cancel(ticket)
         reply.cancel()
 
     def release(self, ticket: Ticket) -> None:
-        """Frees what a task holds, unless it has ended. Its events are dropped from now on."""
+        """Free what a task holds, unless it has ended. Its later events are dropped."""
         if self._forget(ticket):
             self._engine.cancel(ticket)
 
     async def stop(self, grace_seconds: float) -> bool:
-        """Takes no new tasks, lets the others end within the time, then ends the engine.
+        """Refuse new tasks, let the others end within the time, then end the engine.
 
-        True if all of them did. The waiting is done here, not in a thread that a second signal
-        would have to wait for.
+        Returns whether all of them ended. It waits in the event loop and not in a thread, which
+        would block a second signal.
         """
         self._engine.drain()
         with contextlib.suppress(TimeoutError):
@@ -146,24 +148,24 @@ class Bridge:
         return self._engine.draining
 
     def heartbeat_age(self) -> float:
-        """Seconds since the step loop last moved."""
+        """Seconds since the last turn of the step loop."""
         return self._engine.heartbeat_age()
 
     def _forget(self, ticket: Ticket) -> bool:
-        known = self._replies.pop(ticket, None) is not None
+        was_open = self._replies.pop(ticket, None) is not None
         if not self._replies:
             self._idle.set()
-        return known
+        return was_open
 
     def _deliver(self, events: list[tuple[Ticket, Event]]) -> None:
-        """In the engine's thread."""
+        """Called in the engine's thread."""
         assert self._loop is not None, "the engine runs only after start()"
         try:
-            self._loop.call_soon_threadsafe(self._hand_out, events)
-        except RuntimeError:  # the loop is closed: the process is ending and nobody listens
+            self._loop.call_soon_threadsafe(self._dispatch, events)
+        except RuntimeError:  # the loop is closed: the process is ending
             return
 
-    def _hand_out(self, events: list[tuple[Ticket, Event]]) -> None:
+    def _dispatch(self, events: list[tuple[Ticket, Event]]) -> None:
         replies = self._replies
         for ticket, event in events:
             reply = replies.get(ticket)
@@ -172,22 +174,22 @@ class Bridge:
             if event.final:
                 self._forget(ticket)
             if not reply.put(event):
-                logger.warning("a stream was given up: its client reads too slowly")
+                logger.warning("a stream was cancelled: its client reads too slowly")
                 self._on_slow_reader()
                 self.release(ticket)
 
 
 class Reply:
-    """The events of one task, in order, as they come. Leaving its context cancels the task."""
+    """The events of one task, in order. Leaving its context cancels the task."""
 
-    def __init__(self, bridge: Bridge, ticket: Ticket, *, limit: int | None) -> None:
-        self._bridge = bridge
+    def __init__(self, engine: AsyncEngine, ticket: Ticket, *, limit: int | None) -> None:
+        self._engine = engine
         self._ticket = ticket
         self._limit = limit
         self._events: list[Event] = []
         self._unread_bytes = 0
-        self._reading = True  # whether what comes now is taken at once, however much it is
-        self._reserved: tuple[Ledger, int, str] | None = None
+        self._reading = True  # whether a reader takes new events at once, of any size
+        self._reserved: tuple[AnswerMemoryBudget, int, str] | None = None
         self._ended = False
         self.cancelled = False
         self._waiter: asyncio.Future[None] | None = None
@@ -204,25 +206,25 @@ class Reply:
         self.cancel()
 
     def cancel(self) -> None:
-        """Ends the task before its next step; who waits for events gets none."""
-        self._bridge.release(self._ticket)
+        """End the task before its next step; a waiting reader gets no events."""
+        self._engine.release(self._ticket)
         self._ended = self.cancelled = True
         if self._reserved is not None:
-            ledger, count, client = self._reserved
+            budget, count, client = self._reserved
             self._reserved = None
-            ledger.give_back(count, client)
+            budget.release(count, client)
         self._wake()
 
-    def admit(self, ledger: Ledger, count: int, client: str) -> None:
-        """Reserves what the events may take until this reply is left. Raises QueueFull."""
+    def admit(self, budget: AnswerMemoryBudget, count: int, client: str) -> None:
+        """Reserve memory for the events until this reply is left. Raises QueueFull."""
         count = count if self._limit is None else min(count, self._limit)
-        ledger.take(count, client)
-        self._reserved = ledger, count, client
+        budget.reserve(count, client)
+        self._reserved = budget, count, client
 
     async def events(self, quiet_seconds: float) -> list[Event]:
-        """All that came since the last call; waits so long for the first one.
+        """All events since the last call; waits up to ``quiet_seconds`` for the first one.
 
-        Empty when nothing came, and once the task has been cancelled.
+        Empty if there were none, and after the task was cancelled.
         """
         self._reading = True
         if not self._events and not self._ended:
@@ -240,7 +242,7 @@ class Reply:
         return events
 
     async def answer(self) -> list[Event]:
-        """Everything up to the final event. Raises the EngineError of a failure."""
+        """All events up to the final one. Raises the EngineError of a failure."""
         while not self._ended:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
@@ -253,8 +255,8 @@ class Reply:
         return self._events
 
     def put(self, event: Event) -> bool:
-        """Takes an event; False when too much is unread and the task is not worth going on. What is
-        unread is dropped then, and an error takes its place.
+        """Add an event. Returns False if too much is unread and the task is to be cancelled. The
+        unread events are then dropped and replaced by an error.
         """
         fits = True
         if self._limit is not None:
@@ -275,7 +277,7 @@ class Reply:
 
 
 def _bytes_of(event: Event) -> int:
-    """About; an echo is not counted, since the request bounds it."""
+    """The approximate memory of an event. An echo is not counted, since the request bounds it."""
     if isinstance(event, Token) and event.token is not None:
         return _EVENT_BYTES + _LOGPROB_BYTES * (1 + len(event.token.top))
     return _EVENT_BYTES

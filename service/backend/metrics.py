@@ -1,7 +1,7 @@
-"""What Prometheus is told. The names are fixed by the design, labels are few and known beforehand.
+"""The Prometheus metrics. Names are fixed by the design; labels are few and known in advance.
 
-One registry for each app, so that two apps in a process do not mix. Every series exists, at zero,
-from the start. The engine speaks to it through ``Observer``; it knows no engine and no routes.
+Each app has a registry of its own, so that two apps in a process do not mix. Every series exists
+from the start, with the value 0. The engine reports to it through ``Observer``.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from prometheus_client import (
 
 from service.engine.api.observer import EndReason, Observer, RejectReason
 
-SECONDS = (
+DURATION_BUCKETS = (
     *(50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3),
     *(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
 )
-ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 OTHER_ROUTE = "other"
 SlowReason = Literal["buffer_full", "no_progress"]
 _STATUSES = (200, 400, 401, 404, 405, 408, 409, 413, 415, 422, 429, 499, 500, 503, 504)
 
 
 class Metrics(Observer):
-    """The service's instruments; ``models`` maps names to what unroll_model_info tells of them."""
+    """The metrics of the service. ``models`` maps names to the labels of unroll_model_info."""
 
     def __init__(self, models: Mapping[str, Mapping[str, str]], routes: Iterable[str]) -> None:
-        # A time of creation beside each series would double them.
+        # A creation time for each series would double their number.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._models = tuple(models)
@@ -55,21 +55,23 @@ class Metrics(Observer):
         return generate_latest(self.registry)
 
     def start_from_zero(self) -> None:
-        """Forgets everything so far: what was done to warm up is nobody's request."""
+        """Reset all series, so that the warm-up is not counted."""
         for instrument in self._instruments:
             instrument.clear()
         self._create_series()
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """A request was answered (or left, status 499). Unknown routes share one label."""
+        """A request was answered, or its client left (status 499). Unknown routes share one
+        label.
+        """
         self._requests.labels(route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
 
     def slow_reader(self, reason: SlowReason) -> None:
-        """A client was given up because it did not read its answer."""
+        """A client was cut off because it did not read its answer."""
         self._slow_readers.labels(reason).inc()
 
-    # ------------------------------------------------------------ what the engine tells
+    # ------------------------------------------------------------ reported by the engine
 
     def rejected(self, model: str, reason: RejectReason) -> None:
         self._rejected.labels(model, reason).inc()
@@ -112,7 +114,7 @@ class Metrics(Observer):
             "request_seconds", "From a request's headers to the end of its answer.", "route"
         )
         self._slow_readers = self._counter(
-            "slow_readers", "Clients given up because they did not read their answer.", "reason"
+            "slow_readers", "Clients disconnected because they did not read their answer.", "reason"
         )
 
     def _define_engine(self) -> None:
@@ -125,9 +127,9 @@ class Metrics(Observer):
         self._step_seconds = seconds(
             "step_seconds", "A step (the mean of its burst), or a classifier batch."
         )
-        self._batch_rows = self._histogram("batch_rows", "Rows in a step.", "model", ROWS)
+        self._batch_rows = self._histogram("batch_rows", "Rows in a step.", "model", ROW_BUCKETS)
         self._prompt_tokens = counter("prompt_tokens", "Tokens of prompts and texts read.")
-        self._generated_tokens = counter("generated_tokens", "Tokens drawn.")
+        self._generated_tokens = counter("generated_tokens", "Tokens generated.")
         self._running = gauge("sequences_running", "Sequences that hold a row.")
         self._waiting = gauge("sequences_waiting", "Sequences that wait for a row.")
         self._finished = counter(
@@ -152,7 +154,9 @@ class Metrics(Observer):
         build.info({"version": version(), "python": platform.python_version()})
 
     def _create_series(self) -> None:
-        """Makes every series exist, and keeps those that the engine writes in every step."""
+        """Create every series, and keep references to those that the engine updates in every
+        step.
+        """
         for route in self._routes:
             self._request_seconds.labels(route)
             for status in _STATUSES:
@@ -181,30 +185,30 @@ class Metrics(Observer):
         return {model: record(model) for model in self._models}
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        made = Counter(f"unroll_{name}", text, labels or ("model",), registry=self.registry)
-        self._instruments.append(made)
-        return made
+        counter = Counter(f"unroll_{name}", text, labels or ("model",), registry=self.registry)
+        self._instruments.append(counter)
+        return counter
 
     def _gauge(self, name: str, text: str) -> Gauge:
-        made = Gauge(f"unroll_{name}", text, ("model",), registry=self.registry)
-        self._instruments.append(made)
-        return made
+        gauge = Gauge(f"unroll_{name}", text, ("model",), registry=self.registry)
+        self._instruments.append(gauge)
+        return gauge
 
     def _seconds(self, name: str, text: str, label: str = "model") -> Histogram:
-        return self._histogram(name, text, label, SECONDS)
+        return self._histogram(name, text, label, DURATION_BUCKETS)
 
     def _histogram(self, name: str, text: str, label: str, buckets: tuple[float, ...]) -> Histogram:
         full_name = f"unroll_{name}"
-        made = Histogram(full_name, text, (label,), buckets=buckets, registry=self.registry)
-        self._instruments.append(made)
-        return made
+        histogram = Histogram(full_name, text, (label,), buckets=buckets, registry=self.registry)
+        self._instruments.append(histogram)
+        return histogram
 
 
 _Record = Callable[[float], None]
 
 
 def version() -> str:
-    """The installed version, or 0 where the tree is run without being installed."""
+    """The installed version, or 0 if the package is not installed."""
     try:
         return metadata.version("unroll")
     except metadata.PackageNotFoundError:

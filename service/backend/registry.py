@@ -1,7 +1,7 @@
-"""The models being served: found in a directory, loaded, described, chosen by name.
+"""The served models: discovery in a directory, loading, and the defaults.
 
-Each subdirectory is one artifact. A bad one is refused with a message that names the file and the
-reason, and does not harm the others. Knows no engine and no HTTP.
+Each subdirectory is one artifact. A bad artifact is refused with a message that names the file and
+the reason, and does not affect the others.
 """
 
 from __future__ import annotations
@@ -17,50 +17,52 @@ from model.artifact import Artifact, load_artifact
 from model.errors import ArtifactError, panics_as_errors
 from service.backend.settings import Settings
 
-Kind = Literal["language-model", "classifier"]
-KINDS: tuple[Kind, ...] = ("language-model", "classifier")
+ModelKind = Literal["language-model", "classifier"]
+MODEL_KINDS: tuple[ModelKind, ...] = ("language-model", "classifier")
 
 logger = logging.getLogger(__name__)
 
 
-class CatalogError(Exception):
-    """There is nothing to serve; the message says what was looked for and what to do."""
+class RegistryError(Exception):
+    """No model can be served; the message contains the directory and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
-class Catalog:
+class ModelRegistry:
     """Artifacts by name, in alphabetical order, and the default of each kind."""
 
     artifacts: Mapping[str, Artifact]
     defaults: Mapping[str, str]
 
     def is_default(self, name: str) -> bool:
-        """Whether this model answers when none is named."""
+        """Whether this model is used if a request names none."""
         return name in self.defaults.values()
 
 
-def load_catalog(settings: Settings) -> Catalog:
-    """Loads what ``settings.models`` holds. CatalogError when nothing there can be served."""
+def load_registry(settings: Settings) -> ModelRegistry:
+    """Load the artifacts in ``settings.models``. Raises RegistryError if none can be served."""
     directories = _artifact_directories(settings.models)
     artifacts = _load_all(directories)
     if not artifacts:
-        raise CatalogError(
+        raise RegistryError(
             f"none of the {len(directories)} artifacts in {settings.models} can be served; "
-            "the messages above say why"
+            "see the messages above"
         )
-    return Catalog(artifacts, _choose_defaults(artifacts, settings))
+    return ModelRegistry(artifacts, _choose_defaults(artifacts, settings))
 
 
-def restrict(catalog: Catalog, served: Collection[str], settings: Settings) -> Catalog:
-    """The part of a catalog that the engine could set up. CatalogError when that is nothing."""
-    artifacts = {name: one for name, one in catalog.artifacts.items() if name in served}
+def restrict_registry(
+    registry: ModelRegistry, served: Collection[str], settings: Settings
+) -> ModelRegistry:
+    """The models that the engine could set up. Raises RegistryError if there are none."""
+    artifacts = {name: artifact for name, artifact in registry.artifacts.items() if name in served}
     if not artifacts:
-        raise CatalogError("no model could be set up; the messages above say why")
-    return Catalog(artifacts, _choose_defaults(artifacts, settings))
+        raise RegistryError("no model could be set up; see the messages above")
+    return ModelRegistry(artifacts, _choose_defaults(artifacts, settings))
 
 
-def describe(artifact: Artifact) -> dict[str, str]:
-    """What ``unroll_model_info`` tells of a model."""
+def info_labels(artifact: Artifact) -> dict[str, str]:
+    """The labels of ``unroll_model_info`` for a model."""
     manifest = artifact.manifest
     return {
         "version": manifest.version,
@@ -71,35 +73,35 @@ def describe(artifact: Artifact) -> dict[str, str]:
 
 
 def architecture_of(artifact: Artifact) -> dict[str, int | str | bool | tuple[int, ...] | None]:
-    """The architecture's fields, as the manifest has them."""
+    """The architecture's fields, as in the manifest."""
     return dataclasses.asdict(artifact.manifest.architecture)
 
 
 def _artifact_directories(models: Path) -> list[Path]:
-    """The directories with a manifest: ``models`` itself, or else those in it."""
+    """The directories with a manifest: ``models`` itself, or else its subdirectories."""
     try:
         if not models.is_dir():
-            raise CatalogError(
-                f"there is no directory {models}: say where the models are with --models DIR"
+            raise RegistryError(
+                f"the directory {models} does not exist; "
+                "set the directory of the models with --models DIR"
             )
         if (models / "manifest.json").exists():
             return [models]
-        found = sorted(path for path in models.iterdir() if _looks_like_artifact(path))
+        directories = sorted(path for path in models.iterdir() if _looks_like_artifact(path))
     except OSError as error:
-        raise CatalogError(
-            f"cannot read {models}: {error.strerror}; "
-            "name a directory that the user of this process may read with --models DIR"
+        raise RegistryError(
+            f"cannot read {models}: {error.strerror}; set a readable directory with --models DIR"
         ) from error
-    if not found:
-        raise CatalogError(
-            f"{models} holds no models: each subdirectory with a manifest.json is one; "
+    if not directories:
+        raise RegistryError(
+            f"{models} contains no models: each subdirectory with a manifest.json is one; "
             "python -m training makes them"
         )
-    return found
+    return directories
 
 
 def _looks_like_artifact(path: Path) -> bool:
-    """Not hidden, not the folder in which a training run keeps its checkpoints."""
+    """Whether it is a directory, not hidden and not the checkpoint folder of a training run."""
     return path.is_dir() and not path.name.startswith(".") and path.suffix != ".run"
 
 
@@ -115,12 +117,12 @@ def _load_all(directories: list[Path]) -> dict[str, Artifact]:
         except MemoryError:
             logger.error("refused a model: %s: there is not enough memory for it", directory)
             continue
-        except Exception:  # a check that is missing there must not take the others down
+        except Exception:  # a defect in loading must not affect the other models
             logger.exception("refused a model: %s: it cannot be loaded", directory)
             continue
         name = artifact.manifest.name
         other = artifacts.get(name)
-        if other is not None and directory.name == name:  # its directory says so: it stays
+        if other is not None and directory.name == name:  # the directory of that name wins
             artifact, other = other, artifact
         if other is None:
             artifacts[name] = artifact
@@ -136,17 +138,17 @@ def _load_all(directories: list[Path]) -> dict[str, Artifact]:
 
 
 def _choose_defaults(artifacts: Mapping[str, Artifact], settings: Settings) -> dict[str, str]:
-    wanted: dict[Kind, str | None] = {
+    wanted: dict[ModelKind, str | None] = {
         "language-model": settings.default_language_model,
         "classifier": settings.default_classifier,
     }
     defaults: dict[str, str] = {}
-    for kind in KINDS:
+    for kind in MODEL_KINDS:
         names = [name for name, artifact in artifacts.items() if artifact.manifest.kind == kind]
-        choice = wanted[kind]
-        if choice is not None and choice not in names:
+        default = wanted[kind]
+        if default is not None and default not in names:
             served = ", ".join(names) or "none"
-            raise CatalogError(f"no {kind} is named {choice!r} (there are: {served})")
+            raise RegistryError(f"no {kind} is named {default!r} (available: {served})")
         if names:
-            defaults[kind] = choice or names[0]
+            defaults[kind] = default or names[0]
     return defaults

@@ -1,7 +1,7 @@
-"""Everything about a running service that its operator may decide, with defaults.
+"""The settings of the service, with defaults.
 
-Read from ``UNROLL_*`` environment variables and from the command line, which wins. Knows nothing
-of artifacts or HTTP; the other rooms read it and never change it.
+They are read from ``UNROLL_*`` environment variables and from the command line, which takes
+precedence. Settings are immutable.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Count = Annotated[int, Field(ge=1)]
 
 _KEY = re.compile(r"[\x21-\x7e]+")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/\s?#@]+")
-SHORTEST_STATE_KEY = 32  # bytes
-FEWEST_CHARACTERS = 8  # different ones: fewer are a word that is repeated
+MIN_STATE_KEY_BYTES = 32  # bytes
+MIN_DISTINCT_CHARACTERS = 8  # fewer different ones are a repeated word
 
 
 class Settings(BaseSettings):
@@ -51,57 +51,62 @@ class Settings(BaseSettings):
     access_log: bool = Field(default=True, description="log a line for each request")
     api_keys: CliSuppress[Annotated[tuple[SecretStr, ...], NoDecode]] = Field(
         default=(),
-        description="comma-separated keys of which a client must send one; /, /health, /metrics "
-        "and /docs stay open, and /metrics counts cache hits",
+        description="comma-separated keys; a client must send one of them. /, /health, /metrics "
+        "and /docs need no key, and /metrics counts cache hits",
     )
     default_language_model: str | None = Field(
-        default=None, description="language model that answers when none is named (first by name)"
+        default=None, description="language model of requests that name none (first by name)"
     )
     default_classifier: str | None = Field(
-        default=None, description="classifier that answers when none is named (first by name)"
+        default=None, description="classifier of requests that name none (first by name)"
     )
     threads: Count | None = Field(
         default=None,
         le=1024,
-        description="threads for arithmetic (as many as the CPU quota grants)",
+        description="threads for arithmetic (the CPU quota of the process)",
     )
     kernel: Literal["auto", "native", "torch"] = Field(
-        default="auto", description="what computes steps; auto: the native kernel if it was built"
+        default="auto",
+        description="kernel that computes steps; auto: the native one if it was built",
     )
     precision: Literal["int8", "float32"] = Field(
-        default="int8", description="numbers that the native kernel multiplies"
+        default="int8", description="precision of the native kernel"
     )
     burst_steps: Count = Field(
-        default=8, le=64, description="steps between two looks at new requests, at most"
+        default=8, le=64, description="most steps before new requests are admitted"
     )
 
     state_cache_bytes: int = Field(
-        default=64 * 2**20, ge=0, description="memory for states of prompts, per language model"
+        default=64 * 2**20,
+        ge=0,
+        description="memory of the cache of prompt states, per language model, in bytes",
     )
     state_key: CliSuppress[SecretStr] = Field(
         default=SecretStr(""),
-        description="signs the states that clients keep, at least 32 bytes of random characters; "
-        "without one they end with the process",
+        description="key that signs state tokens, at least 32 bytes of random characters; without "
+        "it state tokens become invalid when the process ends",
     )
     bind_states_to_keys: bool = Field(
         default=False,
-        description="a state is of use only with the API key that it was given out for",
+        description="accept a state token only with the API key that it was issued for",
     )
     max_state_characters: Count = Field(
-        default=1 << 20, description="longest state a client may bring, in characters"
+        default=1 << 20, description="longest state token of a request, in characters"
     )
 
     max_rows: Count = Field(
-        default=64, le=4096, description="sequences of one language model that run at once"
+        default=64, le=4096, description="sequences of one language model that run at the same time"
     )
     max_waiting: int = Field(
         default=256,
         ge=0,
         le=100_000,
-        description="sequences or texts of a client that wait before it gets 429",
+        description="sequences or texts of a client that may wait; more get 429",
     )
-    max_body_bytes: Count = Field(default=1 << 20, description="largest request body")
-    body_seconds: Seconds = Field(default=10, gt=0, description="time a body has to arrive")
+    max_body_bytes: Count = Field(default=1 << 20, description="largest request body, in bytes")
+    body_seconds: Seconds = Field(
+        default=10, gt=0, description="time limit for receiving a body, in seconds"
+    )
     max_head_bytes: int = Field(
         default=1 << 16,
         ge=1024,
@@ -111,16 +116,16 @@ class Settings(BaseSettings):
     head_seconds: Seconds = Field(
         default=10,
         gt=0,
-        description="time the head of a request has to arrive, and a new connection to begin one",
+        description="time limit for receiving the head of a request, also on a new connection",
     )
     write_seconds: Seconds = Field(
         default=30,
         gt=0,
-        description="time without progress after which a client that does not read is cut off",
+        description="time without progress after which a client that does not read is disconnected",
     )
     max_connections: Count | None = Field(
         default=None,
-        description="connections at once (1024, or what the limit of open files leaves)",
+        description="most connections (1024, or fewer if the limit of open files is lower)",
     )
     allow_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
@@ -130,69 +135,73 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="comma-separated addresses or networks of proxies whose X-Forwarded-For and "
-        "X-Forwarded-Proto are believed; none by default",
+        "X-Forwarded-Proto are trusted; none by default",
     )
     max_prompt_tokens: Count = Field(
         default=100_000, description="longest prompt or text, in tokens"
     )
     max_tokens: Count = Field(
-        default=8_192, le=10_000_000, description="largest max_tokens a client may ask for"
+        default=8_192, le=10_000_000, description="largest max_tokens of a request"
     )
-    max_choices: Count = Field(default=16, le=128, description="largest n a client may ask for")
+    max_choices: Count = Field(default=16, le=128, description="largest n of a request")
     max_texts: Count = Field(
         default=64, le=1024, description="most texts in one /score or /classify"
     )
     max_explained_tokens: Count = Field(
-        default=256, description="longest text that explain is done for, in tokens"
+        default=256, description="longest text that explain accepts, in tokens"
     )
     max_explained_work: Count = Field(
         default=1 << 15,
-        description="tokens that one explain may read: each text once for each of its tokens",
+        description="tokens that one explain may read; it reads a text once for each of its tokens",
     )
     max_logprobs: Count = Field(
         default=1 << 18,
-        description="log-probabilities in one answer: tokens x (1 + alternatives) x choices",
+        description="most log-probabilities in one answer: tokens x (1 + alternatives) x choices",
     )
     max_deadline_ms: Count = Field(
         default=600_000, le=10_000_000, description="largest deadline_ms"
     )
     max_answers_bytes: Count = Field(
         default=1 << 29,
-        description="memory for answers being made or not yet read by their clients, about; what "
-        "would need more gets 429",
+        description="approximate memory of answers that are incomplete or not yet read, in bytes; "
+        "a request beyond it gets 429",
     )
     stream_buffer_bytes: int = Field(
         default=1 << 22,
         ge=1 << 14,
-        description="memory for what a client has yet to read of a stream, about; one that falls "
-        "further behind gets an error in place of the rest",
+        description="approximate memory of the unread part of a stream, in bytes; beyond it the "
+        "client gets an error instead of the rest",
     )
 
     ping_seconds: Seconds = Field(
-        default=15, gt=0, description="quiet time in a stream after which a comment is sent"
+        default=15,
+        gt=0,
+        description="time without events in a stream after which a comment is sent",
     )
     heartbeat_seconds: Seconds = Field(
-        default=10, gt=0, description="silence of the step loop after which /health/live fails"
+        default=10,
+        gt=0,
+        description="time without a turn of the step loop after which /health/live fails",
     )
     keep_alive_seconds: int = Field(
         default=75,
         ge=1,
-        description="how long a quiet connection is kept for its next request; more than the pools "
-        "of clients and load balancers keep one, or they ask on one that is just being closed",
+        description="time that an idle connection is kept open; set it higher than in client pools "
+        "and load balancers, so that they do not send on a connection that is being closed",
     )
     drain_seconds: Seconds = Field(
-        default=30, description="time running requests have to finish after SIGTERM"
+        default=30, description="time limit for running requests after SIGTERM"
     )
 
     @field_validator("state_key")
     @classmethod
     def _check_state_key(cls, key: SecretStr) -> SecretStr:
         text = key.get_secret_value()
-        long = len(text.encode()) >= SHORTEST_STATE_KEY
-        if text and not (long and len(set(text)) >= FEWEST_CHARACTERS):
+        long = len(text.encode()) >= MIN_STATE_KEY_BYTES
+        if text and not (long and len(set(text)) >= MIN_DISTINCT_CHARACTERS):
             raise ValueError(
-                f"expected at least {SHORTEST_STATE_KEY} bytes of random characters, since a key "
-                "that can be guessed can be found from one state; make one with: "
+                f"expected at least {MIN_STATE_KEY_BYTES} bytes of random characters, since a weak "
+                "key can be found from one state token; make one with: "
                 "openssl rand -hex 32"
             )
         return key
@@ -202,7 +211,7 @@ class Settings(BaseSettings):
     def _split_keys(cls, value: object) -> object:
         keys = _split(value)
         if isinstance(value, str) and not keys:
-            raise ValueError("this holds no key: set one, or leave it unset to ask for none")
+            raise ValueError("the value has no key: set one, or unset the variable to require none")
         return keys
 
     @field_validator("api_keys")
@@ -210,7 +219,9 @@ class Settings(BaseSettings):
     def _check_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         for key in keys:
             if not _KEY.fullmatch(key.get_secret_value()):
-                raise ValueError("a key must be of visible ASCII characters, to fit into a header")
+                raise ValueError(
+                    "a key must consist of visible ASCII characters, since it is sent in a header"
+                )
         return tuple(dict.fromkeys(keys))
 
     @field_validator("allow_origins", "trusted_proxies", mode="before")
@@ -223,7 +234,7 @@ class Settings(BaseSettings):
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin!r} is no origin such as https://example.com")
+                raise ValueError(f"{origin!r} is not an origin such as https://example.com")
         return tuple(origin.lower() for origin in origins)
 
     @field_validator("trusted_proxies")
@@ -233,14 +244,15 @@ class Settings(BaseSettings):
             try:
                 ip_network(proxy)
             except ValueError as error:
-                message = f"{proxy!r} is no address or network such as 10.0.0.0/8"
+                message = f"{proxy!r} is not an address or network such as 10.0.0.0/8"
                 raise ValueError(message) from error
         return proxies
 
     @field_validator("*", mode="before")
     @classmethod
     def _check_text(cls, value: object, info: ValidationInfo) -> object:
-        """Refuses bytes that are no text, which Python smuggles in; a file may have such a name.
+        """Refuse bytes that are not valid text, which Python maps to surrogates. Paths may have
+        them.
 
         Defined last, so that it runs first.
         """
@@ -250,12 +262,12 @@ class Settings(BaseSettings):
 
     @property
     def thread_count(self) -> int:
-        """The threads asked for, or else what the machine grants this process."""
+        """The number of threads: the setting, or else the CPU quota of the process."""
         return self.threads or granted_cpus()
 
 
 def _split(value: object) -> object:
-    """The parts of a comma-separated text; what is no text stays as it is."""
+    """The parts of a comma-separated text; other values are returned unchanged."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value

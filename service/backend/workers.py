@@ -1,8 +1,7 @@
 """Threads for work on large texts and bodies, beside the event loop.
 
-Few, so that they do not take the interpreter's lock from the event loop in turns, and so that the
-memory which such work needs for a moment is needed a few times only. What waits for a thread is
-bounded as well. Knows nothing of what is done.
+There are few threads, so that they rarely take the interpreter's lock from the event loop and use
+little memory at the same time. The number of waiting jobs is bounded.
 """
 
 from __future__ import annotations
@@ -16,29 +15,29 @@ from service.engine.api.errors import QueueFull
 
 P = ParamSpec("P")
 T = TypeVar("T")
-RETRY_SECONDS = 1.0  # the longest text takes about so long
+WORKER_RETRY_SECONDS = 1.0  # about the time for the longest text
 
 
-class Workers:
-    """``threads`` at work, ``waiting`` that wait for one of them."""
+class WorkerPool:
+    """``threads`` threads with up to ``waiting`` waiting jobs."""
 
     def __init__(self, *, threads: int, waiting: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="worker")
-        self._most = threads + waiting
+        self._capacity = threads + waiting
         self._taken = 0
 
     def start(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-        """The result to come. Raises QueueFull. Only in the event loop's thread."""
-        if self._taken >= self._most:
-            raise QueueFull(RETRY_SECONDS)
+        """Start a job. Raises QueueFull. Call it only in the event loop's thread."""
+        if self._taken >= self._capacity:
+            raise QueueFull(WORKER_RETRY_SECONDS)
         future = asyncio.wrap_future(self._pool.submit(work, *args, **kwargs))
         self._taken += 1
-        future.add_done_callback(self._give_back)
+        future.add_done_callback(self._finished)
         return future
 
     def stop(self) -> None:
-        """Begins nothing more; what is under way ends by itself."""
+        """Start no more jobs; running ones end by themselves."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _give_back(self, _: asyncio.Future[T]) -> None:
+    def _finished(self, _: asyncio.Future[T]) -> None:
         self._taken -= 1

@@ -1,1 +1,1 @@
-"""Sequences, scheduling and the step loop. Knows no HTTP, no pydantic and no asyncio."""
+"""The engine: sequences, scheduling and the step loop, without HTTP."""

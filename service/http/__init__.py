@@ -1,1 +1,1 @@
-"""HTTP around the routes: schemas, errors, access, request bounds and responses."""
+"""HTTP around the routes: schemas, errors, API keys, bounds of requests, and responses."""

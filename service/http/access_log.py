@@ -1,7 +1,4 @@
-"""Every request leaves a line in the log and a count; every failure a trace and a plain 500.
-
-The outer ASGI layers. They know no routes beyond their paths and nothing of what they do.
-"""
+"""ASGI middleware for the access log, request metrics, and unhandled errors."""
 
 from __future__ import annotations
 
@@ -19,13 +16,13 @@ from service.http.errors import ClientGoneError, internal_error
 logger = logging.getLogger("unroll.access")
 _LONGEST_PATH = 200
 _UNSAFE = re.compile(r"[^\x21-\x7e]")
-CLIENT_GONE = 499  # nginx's status for a client that closed the connection: nothing was sent
+CLIENT_GONE = 499  # nginx's status for a client that closed the connection before the response
 
 
 class RouteLabels:
-    """Paths as metric labels: each known one its own, all others the same one.
+    """Maps paths to metric labels: a label for each known route and one for all others.
 
-    What strangers make up must not become labels, of which Prometheus keeps every one for ever.
+    Unknown paths must not become labels, since Prometheus keeps every label forever.
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
@@ -47,8 +44,8 @@ class RouteLabels:
         return OTHER_ROUTE
 
 
-class Journal:
-    """ASGI middleware: measures and logs."""
+class AccessLogMiddleware:
+    """Logs and measures every request."""
 
     def __init__(
         self, app: ASGIApp, *, metrics: Metrics, routes: RouteLabels, access_log: bool
@@ -63,16 +60,16 @@ class Journal:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = CLIENT_GONE  # unless an answer is begun
+        status = CLIENT_GONE  # unless a response starts
 
-        async def send_noting_status(message: Message) -> None:
+        async def send_and_record_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, send_noting_status)
+            await self._app(scope, receive, send_and_record_status)
         except ClientGoneError:
             status = CLIENT_GONE
         finally:
@@ -84,35 +81,35 @@ class Journal:
             logger.info("%s %d %.1f ms", _request_line(scope), status, 1000 * seconds)
 
 
-class Failures:
-    """ASGI middleware: answers 500 for what nobody else has caught, and logs the cause."""
+class InternalErrorMiddleware:
+    """Answers 500 to unhandled exceptions and logs them."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
+        started = False
 
-        async def send_noting_begin(message: Message) -> None:
-            nonlocal begun
-            begun = True
+        async def send_and_record_start(message: Message) -> None:
+            nonlocal started
+            started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, send_noting_begin)
+            await self._app(scope, receive, send_and_record_start)
         except ClientGoneError:
             raise
         except BaseException as error:
             if scope["type"] != "http" or not (isinstance(error, Exception) or is_panic(error)):
                 raise
             logger.exception("%s failed", _request_line(scope))
-            if begun:  # too late for another status: closing the connection tells the client
+            if started:  # too late for another status: the connection is closed
                 raise
             await internal_error().response()(scope, receive, send)
 
 
 def _request_line(scope: Scope) -> str:
-    """Client, method and path as they were sent, on one line whatever they hold."""
+    """Client, method and path as they were sent, on one line for any input."""
     client = scope["client"][0] if scope.get("client") else "-"
     path = scope.get("raw_path", b"").decode("ascii", "replace")[:_LONGEST_PATH]
     return " ".join(_UNSAFE.sub("?", part) for part in (client, scope["method"], path))

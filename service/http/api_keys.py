@@ -1,4 +1,4 @@
-"""Who may ask: API keys, where the operator has set any. Knows nothing of what is asked."""
+"""Authentication by API keys, if the operator has set any."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from service.http.errors import ApiError
 OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json"})
 
 
-class ApiKeys:
-    """ASGI middleware: 401 unless one of the keys comes in Authorization or X-API-Key.
+class ApiKeyMiddleware:
+    """Answers 401 unless a valid key is sent in Authorization or X-API-Key.
 
-    Health and metrics stay open for probes and scrapers, the documentation for people.
+    Health and metrics are open for probes and scrapers, and so is the documentation.
     """
 
     def __init__(self, app: ASGIApp, *, keys: Sequence[str]) -> None:
@@ -38,9 +38,9 @@ class ApiKeys:
     def _refusal(self, headers: Headers) -> ApiError | None:
         offered = _offered_key(headers)
         if offered is None:
-            message = "this service needs a key: send it as Authorization: Bearer KEY"
+            message = "this service requires an API key: send it as Authorization: Bearer KEY"
         elif not any([hmac.compare_digest(offered, key) for key in self._keys]):  # noqa: C419
-            message = "that key is not known here"
+            message = "the API key is not valid"
         else:
             return None
         challenge = {"WWW-Authenticate": "Bearer"}
@@ -48,14 +48,14 @@ class ApiKeys:
 
 
 def tenant_of(request: Request) -> str:
-    """Who asks, as far as keys tell: a digest of the key, the same for all where there are none."""
+    """The digest of the request's key; the same for all requests if there are no keys."""
     return getattr(request.state, "tenant", "")
 
 
 def client_of(request: Request) -> str:
-    """Whom work is shared out to: the key, or else the address that the connection comes from.
+    """The client for fair scheduling: the key, or else the address of the connection.
 
-    An IPv6 client is its network (/64), since it can have any address in it.
+    IPv6 clients are identified by network (/64), since they can use any address in it.
     """
     key = tenant_of(request)
     if key or request.client is None:

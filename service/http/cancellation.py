@@ -1,7 +1,6 @@
-"""Clients that go away: their work ends within one step.
+"""Cancellation of work whose client has disconnected, within one step.
 
-The server tells of it through ``receive``; whoever waits for an answer has someone listen there.
-Knows no routes.
+The server reports a disconnect through ``receive``, so a task listens there while a handler waits.
 """
 
 from __future__ import annotations
@@ -13,24 +12,24 @@ from contextlib import asynccontextmanager
 from starlette.requests import Request
 from starlette.types import Receive
 
-from service.backend.async_engine import Bridge, Reply
+from service.backend.async_engine import AsyncEngine, Reply
 from service.engine.api.tasks import Event, Task
 from service.http.errors import ClientGoneError
 
 
-async def ask(bridge: Bridge, request: Request, task: Task) -> list[Event]:
-    """All events of a task. Raises the engine's refusal; ClientGoneError once it is cancelled."""
-    reply = await bridge.submit(task, whole=True)
+async def run_task(engine: AsyncEngine, request: Request, task: Task) -> list[Event]:
+    """All events of a task. Raises the engine's refusal, and ClientGoneError after a disconnect."""
+    reply = await engine.submit(task, whole=True)
     async with reply, cancelled_when_gone(reply, request.receive):
         events = await reply.answer()
-        if reply.cancelled:  # leaving the block cancels, too
+        if reply.cancelled:  # leaving the block also cancels
             raise ClientGoneError
     return events
 
 
 @asynccontextmanager
 async def cancelled_when_gone(reply: Reply, receive: Receive) -> AsyncIterator[None]:
-    """Cancels the reply as soon as the client closes the connection, while inside."""
+    """Cancel the reply when the client closes the connection within this context."""
     watcher = asyncio.create_task(_cancel_when_gone(reply, receive))
     try:
         yield

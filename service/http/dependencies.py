@@ -1,4 +1,4 @@
-"""What a route may lean on, put together once by ``create_app``. Decides nothing itself."""
+"""The dependencies that are injected into route handlers, assembled by ``create_app``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from model.artifact import Artifact
-from service.backend.async_engine import Bridge
+from service.backend.async_engine import AsyncEngine
 from service.backend.metrics import Metrics
-from service.backend.registry import Catalog, Kind
+from service.backend.registry import ModelKind, ModelRegistry
 from service.backend.settings import Settings
-from service.backend.workers import Workers
+from service.backend.workers import WorkerPool
 from service.http.errors import ApiError
-from service.http.request_limits import Limits
+from service.http.request_limits import RequestLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,30 +22,32 @@ class ServiceContext:
     """The parts of a running service."""
 
     settings: Settings
-    catalog: Catalog
+    registry: ModelRegistry
     metrics: Metrics
-    limits: Limits
-    workers: Workers
-    bridge: Bridge
+    limits: RequestLimits
+    workers: WorkerPool
+    engine: AsyncEngine
 
-    def name_of(self, asked: str | None, kind: Kind) -> str:
-        """The model asked for, or the default one of that kind; ApiError 404 without one."""
-        name = asked or self.catalog.defaults.get(kind)
+    def model_name(self, asked: str | None, kind: ModelKind) -> str:
+        """The requested model, or the default one of that kind. ApiError 404 if there is none."""
+        name = asked or self.registry.defaults.get(kind)
         if name is None:
-            message = f"no {kind} is being served here; GET /models lists what is"
+            message = f"this service has no {kind}; GET /models lists its models"
             raise ApiError(404, "model_not_found", message, "model")
         return name
 
     def artifact(self, name: str) -> Artifact:
-        """A model by its name; ApiError 404 when there is none."""
-        artifact = self.catalog.artifacts.get(name)
+        """A model by name. ApiError 404 if there is none."""
+        artifact = self.registry.artifacts.get(name)
         if artifact is None:
-            message = f"no model is named {name!r}; GET /models lists those there are"
+            message = f"no model is named {name!r}; GET /models lists the models"
             raise ApiError(404, "model_not_found", message, "model")
         return artifact
 
 
-async def _context_of(request: Request) -> ServiceContext:  # if not async, in a thread
+async def _context_of(
+    request: Request,
+) -> ServiceContext:  # async, since FastAPI runs others in a thread
     return cast("ServiceContext", request.app.state.context)
 
 

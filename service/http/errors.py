@@ -1,8 +1,8 @@
-"""What goes wrong, as clients see it: one shape, a status, a message that says what to do.
+"""The errors that clients see: one shape, a status, and a message with the remedy.
 
     {"error": {"type": "...", "message": "...", "param": "..." or null}}
 
-The engine knows no HTTP; the table below alone maps its errors to statuses. Knows no routes.
+The table below maps the engine's errors to statuses.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from service.engine.api.errors import (
 
 
 class ClientGoneError(Exception):
-    """The client closed the connection before it had its answer: nobody is left to tell."""
+    """The client closed the connection before it had the response."""
 
 
 _STATUS_AND_TYPE: dict[type[EngineError], tuple[int, str]] = {
@@ -51,7 +51,7 @@ _LONGEST_PARAM = 100
 
 
 class ApiError(HTTPException):
-    """A refusal: HTTP status, machine-readable type, message, and the field it is about."""
+    """A refusal: HTTP status, machine-readable type, message, and the field that caused it."""
 
     def __init__(
         self,
@@ -65,22 +65,22 @@ class ApiError(HTTPException):
         self.body = error_body(type, message, param)
 
     def response(self) -> JSONResponse:
-        """The refusal as it goes over the wire."""
+        """The refusal as a response."""
         return JSONResponse(self.body, self.status_code, self.headers)
 
 
 def error_body(type: str, message: str, param: str | None = None) -> dict[str, Any]:
-    """The one shape of every error."""
+    """The shape of every error."""
     return {"error": {"type": type, "message": message, "param": param}}
 
 
 def internal_error() -> ApiError:
-    """Says that it is our fault and nothing more: the cause is for the log."""
-    return ApiError(500, "internal_error", "something failed in the service; its log has the cause")
+    """An error 500. The cause is only in the log."""
+    return ApiError(500, "internal_error", "the service failed; its log has the cause")
 
 
 def from_engine(error: EngineError) -> ApiError:
-    """The engine's refusals and failures, with a truthful Retry-After where there is one."""
+    """The response for an error of the engine, with Retry-After if it has a time."""
     status, name = _STATUS_AND_TYPE.get(error.__class__, (500, "internal_error"))
     param = None
     headers = {}
@@ -96,7 +96,7 @@ def from_engine(error: EngineError) -> ApiError:
 
 
 def from_validation(error: RequestValidationError) -> ApiError:
-    """The first thing wrong with the fields of a request, and how many more there are."""
+    """The first invalid field of a request, and the number of further ones."""
     problems = error.errors()
     first = problems[0]
     param = ".".join(str(part)[:_LONGEST_PARAM] for part in first["loc"][1:])[:_LONGEST_PARAM]
@@ -108,7 +108,7 @@ def from_validation(error: RequestValidationError) -> ApiError:
 
 def _validation_message(type: str, message: str, param: str) -> str:
     if type == "extra_forbidden":
-        return f"{param}: this request has no such field"
+        return f"{param}: unknown field"
     if type == "missing" and not param:
         return "the body is empty: send a JSON object"
     if type in {"model_type", "model_attributes_type"} and not param:
@@ -118,15 +118,15 @@ def _validation_message(type: str, message: str, param: str) -> str:
 
 
 def from_framework(error: HTTPException) -> ApiError:
-    """What the router refuses by itself: unknown paths and methods."""
+    """The response for an error of the router: unknown paths and methods."""
     name = _TYPE_OF_STATUS.get(error.status_code, "invalid_request")
     message = str(error.detail)
     if error.status_code == 404:
-        message = "there is no such route; GET /docs lists those there are"
+        message = "no such route; GET /docs lists the routes"
     elif error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         if "GET" in allowed and "HEAD" not in allowed:
             allowed += ", HEAD"
-        message = f"this route does not take that method; use {allowed}"
+        message = f"this route does not allow that method; use {allowed}"
         return ApiError(405, name, message, None, {"Allow": allowed})
     return ApiError(error.status_code, name, message, None, error.headers)

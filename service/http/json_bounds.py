@@ -1,8 +1,8 @@
-"""Bounds of a JSON text that are checked before it is parsed.
+"""Parsing of JSON with bounds that are checked before parsing.
 
-The parser makes an object of everything, which for a megabyte of brackets or digits takes longer
-than others can wait. No request holds more than some hundred values, so the tokens outside of
-strings are counted first. What is not JSON at all is left to the parser to tell.
+The parser creates an object for everything, which for a megabyte of brackets or digits blocks other
+requests. No valid request has more than some hundred values, so the tokens outside of strings are
+counted first. Malformed JSON is left to the parser.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from typing import Any, NoReturn
 
 from service.http.errors import ApiError
 
-MOST_VALUES = 10_000  # more than the texts, fields and stop strings of any request
-MOST_FIELDS = 100
-DEEPEST = 100
-LONGEST_NUMBER = 1_000
-SHORT_BYTES = 1 << 12  # too short to take time
+MAX_VALUES = 10_000  # more than any valid request has
+MAX_FIELDS = 100
+MAX_DEPTH = 100
+MAX_NUMBER_LENGTH = 1_000
+SHORT_BYTES = 1 << 12  # shorter bodies are parsed without counting
 _SPACE = b" \t\r\n:"
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]|[^\[\]{},"]+', re.DOTALL)
 
 
-def parsed(body: bytes) -> Any:
-    """The value of a JSON text in UTF-8; raises ApiError."""
-    encoding = json.detect_encoding(body)  # by a byte order mark or by where zeros are
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON text in UTF-8. Raises ApiError."""
+    encoding = json.detect_encoding(body)  # by a byte order mark or the positions of zeros
     if not encoding.startswith("utf-8"):
         name = encoding[:6].upper()
         raise bad_json(f"the body is encoded in {name}; send the JSON in UTF-8")
     try:
         text = body.decode(encoding)
     except UnicodeDecodeError as error:
-        raise bad_json(f"the body is not UTF-8: byte {error.start} is wrong") from error
+        raise bad_json(f"the body is not UTF-8: byte {error.start} is invalid") from error
     if len(body) > SHORT_BYTES:
         _check_bounds(body)
     try:
@@ -42,18 +42,18 @@ def parsed(body: bytes) -> Any:
     except RecursionError as error:
         raise bad_json("the body is nested too deeply") from error
     except ValueError as error:  # an integer of thousands of digits
-        raise bad_json("the body holds a number that is too long") from error
+        raise bad_json("the body has a number that is too long") from error
 
 
 def bad_json(message: str) -> ApiError:
-    """The refusal of a body that is not the JSON it should be."""
+    """The refusal of a body that is not valid JSON."""
     return ApiError(400, "invalid_json", message)
 
 
 def _check_bounds(body: bytes) -> None:
     depth = values = 0
-    for found in _TOKEN.finditer(body):
-        first = body[found.start()]
+    for token in _TOKEN.finditer(body):
+        first = body[token.start()]
         if first in b"[{":
             depth += 1
             values += 1
@@ -61,25 +61,23 @@ def _check_bounds(body: bytes) -> None:
             depth -= 1
         elif first == ord(","):
             values += 1
-        elif first != ord('"') and len(found[0].strip(_SPACE)) > LONGEST_NUMBER:
-            raise bad_json("the body holds a number that is too long")
-        if depth > DEEPEST:
+        elif first != ord('"') and len(token[0].strip(_SPACE)) > MAX_NUMBER_LENGTH:
+            raise bad_json("the body has a number that is too long")
+        if depth > MAX_DEPTH:
             raise bad_json("the body is nested too deeply")
-        if values > MOST_VALUES:
-            message = f"the body holds more than {MOST_VALUES} values; no request has so many"
+        if values > MAX_VALUES:
+            message = f"the body has more than {MAX_VALUES} values"
             raise ApiError(422, "invalid_request", message)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) > MOST_FIELDS:
-        message = (
-            f"an object in the body has more than {MOST_FIELDS} fields; no request has so many"
-        )
+    if len(pairs) > MAX_FIELDS:
+        message = f"an object in the body has more than {MAX_FIELDS} fields"
         raise ApiError(422, "invalid_request", message)
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
         raise bad_json("an object in the body has the same key twice")
-    return found
+    return fields
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,7 +1,4 @@
-"""Whole answers as JSON: written in slices, so that a large one holds up nobody.
-
-Knows the wire and nothing of what is answered.
-"""
+"""Whole responses in JSON, written in slices so that a large one does not block other requests."""
 
 from __future__ import annotations
 
@@ -18,18 +15,17 @@ from service.http.cancellation import cancelled_when_gone
 from service.http.errors import ClientGoneError
 
 SLICE_BYTES = 1 << 15
-"""What is written between two turns of the event loop: about a millisecond's work."""
-MEMBERS = 32
-"""Members of a list that are written at once."""
-Item = TypeVar("Item")
-_writing = asyncio.Lock()  # held by the answer that writes in this turn
+"""Bytes written per turn of the event loop: about a millisecond of work."""
+ELEMENTS_PER_WRITE = 32
+"""Elements of a list that are encoded together."""
+Element = TypeVar("Element")
+_writing = asyncio.Lock()  # held by the response that writes in this turn
 
 
-class Answer(Response):
-    """Waits for a task to end and answers with what ``write`` makes of its events.
+class TaskResponse(Response):
+    """Waits for the end of a task and sends the body that ``write`` makes of its events.
 
-    The reply stays open until the client has taken the answer in: a task whose answer is not read
-    is one of those that are counted.
+    The reply stays open until the client has received the response, so its memory stays reserved.
     """
 
     media_type = "application/json"
@@ -42,9 +38,9 @@ class Answer(Response):
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         async with self._reply, cancelled_when_gone(self._reply, receive):
             events = await self._reply.answer()
-            if self._reply.cancelled:  # leaving the block cancels, too
+            if self._reply.cancelled:  # leaving the block also cancels
                 raise ClientGoneError
-            slices = [each async for each in between_turns(slices_of(self._write(events)))]
+            slices = [slice_ async for slice_ in between_turns(slices_of(self._write(events)))]
             events.clear()
             await self._send(slices, send)
 
@@ -54,20 +50,22 @@ class Answer(Response):
             (b"content-type", b"application/json"),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        if len(slices) > 1:  # the end is sent once all has been taken in
+        if len(slices) > 1:  # the end is sent once the client has received the rest
             slices = [*slices, b""]
-        for index, each in enumerate(slices, start=1):
+        for index, slice_ in enumerate(slices, start=1):
             more = index < len(slices)
-            await send({"type": "http.response.body", "body": each, "more_body": more})
+            await send({"type": "http.response.body", "body": slice_, "more_body": more})
 
 
-def array(members: Sequence[Item], write: Callable[[Sequence[Item]], bytes]) -> Iterator[bytes]:
-    """A JSON list in parts; ``write`` writes a list of some of the members."""
+def array(
+    members: Sequence[Element], write: Callable[[Sequence[Element]], bytes]
+) -> Iterator[bytes]:
+    """A JSON list in parts. ``write`` encodes a list of some of the elements."""
     yield b"["
-    for begin in range(0, len(members), MEMBERS):
+    for begin in range(0, len(members), ELEMENTS_PER_WRITE):
         if begin:
             yield b","
-        yield write(members[begin : begin + MEMBERS])[1:-1]
+        yield write(members[begin : begin + ELEMENTS_PER_WRITE])[1:-1]
     yield b"]"
 
 
@@ -83,13 +81,13 @@ def slices_of(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 
 async def between_turns(slices: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """The slices: the first at once, each further one in a turn of the event loop that no other
-    answer writes in.
+    """The slices: the first at once, each further one in a turn of the event loop in which no
+    other response writes.
     """
-    left = iter(slices)
-    each = next(left, None)
-    while each is not None:
-        yield each
+    remaining = iter(slices)
+    slice_ = next(remaining, None)
+    while slice_ is not None:
+        yield slice_
         async with _writing:
             await asyncio.sleep(0)
-            each = next(left, None)
+            slice_ = next(remaining, None)

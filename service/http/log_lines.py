@@ -1,4 +1,4 @@
-"""Log lines: what a client or a file brings into a message cannot begin a line of its own."""
+"""A log formatter under which text from clients or files cannot start a log line."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Texts with one token left out: what a token contributes is what its absence changes.
+"""Token contributions by occlusion: texts with one token left out.
 
-Occlusion (Zeiler and Fergus, 2014; for text "leave one out", Li et al., 2016). Knows tokenizers,
-not classifiers.
+Sources: Zeiler and Fergus, 2014; for text, "leave one out", Li et al., 2016.
 """
 
 from __future__ import annotations
@@ -13,28 +12,28 @@ from model.tokenization.tokenizer import Tokenizer
 
 
 class Occlusions(NamedTuple):
-    """The tokens of a text as written there, and for each of them the ids of all others."""
+    """The tokens of a text, and for each token the ids of all others."""
 
     tokens: list[str]
     variants: list[tuple[int, ...]]
 
 
 def all_occlusions(tokenizer: Tokenizer, texts: Sequence[str], most: int) -> list[Occlusions]:
-    """Those of each text, up to the one with which there are more than ``most`` tokens in all."""
-    found: list[Occlusions] = []
+    """The occlusions of each text, ending with the text that exceeds ``most`` tokens in all."""
+    occlusions: list[Occlusions] = []
     for text in texts:
-        found.append(_occlusions(tokenizer, text, most))
-        most -= len(found[-1].tokens)
+        occlusions.append(_occlusions(tokenizer, text, most))
+        most -= len(occlusions[-1].tokens)
         if most < 0:
             break
-    return found
+    return occlusions
 
 
 def _occlusions(tokenizer: Tokenizer, text: str, most: int) -> Occlusions:
-    """Leaves out each token in turn; with more than ``most`` tokens there are no variants.
+    """The text without each token in turn; no variants if it has more than ``most`` tokens.
 
-    Tokens that stand for no characters of their own (all but the last piece of a character that
-    bpe splits) go with the one that does, and are not listed.
+    Tokens without a character of their own (all but the last piece of a character that bpe splits)
+    are left out together with the token that completes the character, and are not listed.
     """
     pieces = tokenizer.pieces(text, most)
     ids = tuple(piece.id for piece in pieces)

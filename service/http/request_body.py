@@ -1,7 +1,7 @@
-"""Request bodies as they come from strangers: large, slow, broken, nested, ambiguous.
+"""Reading and parsing of request bodies, with bounds on size and time.
 
-``BodyLimit`` reads a body whole before anything else happens, within a size and a time;
-``JsonRoute`` parses it. Both refuse with the one error shape. Knows no fields.
+``BodyLimitMiddleware`` reads a body completely before the app runs. ``JsonRoute`` parses it. Both
+refuse with the one error shape.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.backend.workers import Workers
+from service.backend.workers import WorkerPool
 from service.http.errors import ApiError, ClientGoneError
-from service.http.json_bounds import parsed
+from service.http.json_bounds import parse_json
 
 QUICK_BYTES = 1 << 15
-"""The largest body that is parsed in the event loop: a millisecond or two."""
+"""Bytes; larger bodies are parsed in a thread. Parsing this many takes 1 to 2 ms."""
 
 _LONGEST_CODING = 100
 
 
-class BodyLimit:
-    """ASGI middleware: 413 for a body that is too large, 408 for one that takes too long.
+class BodyLimitMiddleware:
+    """Answers 413 for a body that is too large and 408 for one that takes too long.
 
-    A Content-Length over the limit is refused unread. Otherwise the body is counted while it
-    arrives, so that a false or missing Content-Length does not help.
+    A Content-Length above the limit is refused unread. Otherwise the received bytes are counted, so
+    that a wrong or missing Content-Length does not help.
     """
 
     def __init__(self, app: ASGIApp, *, limit: int, seconds: float) -> None:
@@ -73,14 +73,14 @@ class BodyLimit:
                 return bytes(body)
 
     def _too_large(self) -> ApiError:
-        # The connection stays open: closing it on a client that still sends would reset it, and the
-        # client would never see this answer. The server reads on and throws away.
-        message = f"the body is larger than the {self._limit} bytes this service takes"
+        # The connection stays open and the server discards the rest: closing it while the client
+        # sends would reset it, and the client would never see this response.
+        message = f"the body is larger than {self._limit} bytes"
         return ApiError(413, "too_large", message)
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:
-    """A receive that gives the body that was read, then what follows it: the disconnect."""
+    """A ``receive`` that returns the body that was read, then later messages (the disconnect)."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
@@ -90,18 +90,18 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
 
 
 class JsonRequest(Request):
-    """A request whose JSON is UTF-8, says everything once and holds numbers that are numbers."""
+    """A request whose JSON is strict: UTF-8, unique keys, finite numbers."""
 
     async def json(self) -> Any:
         body = await self.body()
         if len(body) <= QUICK_BYTES:
-            return parsed(body)
-        workers: Workers = self.app.state.context.workers
-        return await workers.start(parsed, body)
+            return parse_json(body)
+        workers: WorkerPool = self.app.state.context.workers
+        return await workers.start(parse_json, body)
 
 
 class JsonRoute(APIRoute):
-    """A route whose body is parsed by :class:`JsonRequest` and must be declared as JSON."""
+    """A route whose body must be declared as JSON and is parsed by :class:`JsonRequest`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -124,11 +124,11 @@ def _check_content_type(request: Request) -> None:
 
 
 def _check_content_encoding(request: Request) -> None:
-    """Refuses compressed bodies: their size is not known before they are unpacked."""
+    """Refuse compressed bodies: their size is unknown before decompression."""
     declared = ",".join(request.headers.getlist("content-encoding"))
     codings = {coding.strip().lower() for coding in declared.split(",")} - {"", "identity"}
     if codings:
         names = ", ".join(sorted(codings))[:_LONGEST_CODING]
-        message = f"Content-Encoding: {names} is not taken; send the body without compression"
+        message = f"Content-Encoding: {names} is not supported; send the body without compression"
         headers = {"Accept-Encoding": "identity"}
         raise ApiError(415, "unsupported_media_type", message, headers=headers)

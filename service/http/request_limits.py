@@ -1,7 +1,6 @@
-"""Bounds that the operator sets: one table, checked on requests and told by the schema.
+"""Bounds of requests that the operator sets, in one table for checks and for the OpenAPI schema.
 
-A field of a request names its bound with ``AtMost``. The schemas themselves are the same in every
-service, so that these bounds are put into them when a service describes itself.
+A field of a request names its bound with ``AtMost``. Fixed bounds are in the schemas themselves.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ _REQUESTS = (GenerateRequest, NextWordRequest, ScoreRequest, ClassifyRequest)
 _KEYWORDS = {"integer": "maximum", "string": "maxLength", "array": "maxItems"}
 
 
-class Limits:
-    """The bounds of a running service, by the name that ``AtMost`` gives them."""
+class RequestLimits:
+    """The bounds of a running service, by the names that ``AtMost`` uses."""
 
     def __init__(self, settings: Settings) -> None:
         places = settings.max_rows + settings.max_waiting
@@ -41,19 +40,21 @@ class Limits:
         }
 
     def check(self, request: RequestFields) -> None:
-        """Refuses what is over a bound; raises ApiError 422."""
+        """Raises ApiError 422 if a field is above its bound."""
         for name, limit in _bounded_fields(type(request)):
             value = getattr(request, name)
             most = self.values[limit]
             size = value if isinstance(value, int | None) else len(value)
             if size is not None and size > most:
-                message = f"{name}: at most {most} here, got {size}"
+                message = f"{name}: expected at most {most}, got {size}"
                 raise ApiError(422, "invalid_request", message, name)
 
-    def describe(self, schema: Mapping[str, Any]) -> None:
-        """Puts the bounds into an OpenAPI description."""
+    def add_to_schema(self, schema: Mapping[str, Any]) -> None:
+        """Add the bounds to an OpenAPI schema."""
         for request in _REQUESTS:
-            properties = request.model_json_schema()["properties"]  # FastAPI's are rounded
+            properties = request.model_json_schema()[
+                "properties"
+            ]  # FastAPI rounds the numbers in its own
             schema["components"]["schemas"][request.__name__]["properties"] = properties
             for name, limit in _bounded_fields(request):
                 for kind in properties[name].get("anyOf", [properties[name]]):
@@ -63,13 +64,13 @@ class Limits:
 
 
 def _bounded_fields(request: type[BaseModel]) -> Iterator[tuple[str, str]]:
-    """Names of fields and of their bounds."""
+    """The names of fields with a bound, and of their bounds."""
     for name, field in request.model_fields.items():
         for marker in _markers(field):
             yield name, marker.limit
 
 
 def _markers(field: FieldInfo) -> Iterator[AtMost]:
-    """Those of a field itself, and those of what may be null."""
+    """The markers of a field, also of one that may be null."""
     inner = [part for kind in get_args(field.annotation) for part in get_args(kind)]
-    return (each for each in (*field.metadata, *inner) if isinstance(each, AtMost))
+    return (marker for marker in (*field.metadata, *inner) if isinstance(marker, AtMost))

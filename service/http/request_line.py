@@ -1,7 +1,4 @@
-"""Paths and methods that mean the same as another one: a trailing slash, HEAD, OPTIONS *.
-
-Knows no routes.
-"""
+"""ASGI middleware for equivalent paths and methods: a trailing slash, HEAD, OPTIONS *."""
 
 from __future__ import annotations
 
@@ -11,10 +8,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 ALLOWED = "GET, HEAD, POST"
 
 
-class TrailingSlash:
-    """ASGI middleware: a path that ends in a slash is answered like the one without it.
+class TrailingSlashMiddleware:
+    """Handles a path with a trailing slash like the path without it.
 
-    A redirect would make clients send a POST again as a GET. ``raw_path`` stays as it was sent.
+    After a redirect, clients would send a POST as a GET. ``raw_path`` stays as it was sent.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -26,10 +23,10 @@ class TrailingSlash:
         await self._app(scope, receive, send)
 
 
-class HeadAndOptions:
-    """ASGI middleware: HEAD is answered like GET, and OPTIONS * with the methods of the service.
+class HeadAndOptionsMiddleware:
+    """Handles HEAD like GET, and answers OPTIONS * with the methods of the service.
 
-    The connection leaves out the body of an answer to HEAD.
+    The connection omits the body of a response to HEAD.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,8 +1,7 @@
-"""What clients may ask, field by field, all bounded.
+"""The schemas of requests, with bounds for every field.
 
-Strict: no "5" for 5, no true for 1, no NaN, no unknown fields. The bounds here hold anywhere; what
-an operator may set lower is marked and applied in :mod:`service.http.request_limits`. Knows no
-engine.
+They are strict: no "5" for 5, no true for 1, no NaN, no unknown fields. These bounds are fixed.
+Bounds that the operator sets are marked and applied in :mod:`service.http.request_limits`.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-LARGEST_SEED = 2**63 - 1
+LARGEST_CLIENT_SEED = 2**63 - 1  # fits a signed 64-bit integer
 LARGEST_COUNT = 10_000_000
 
 
-def _readable(text: str) -> str:
+def _valid_text(text: str) -> str:
     if "\0" in text:
-        raise ValueError("the character U+0000 is not text")
+        raise ValueError("the text has the character U+0000")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -35,22 +34,20 @@ def _readable(text: str) -> str:
     return text
 
 
-def _with_words(text: str) -> str:
+def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("the text is empty")
     return text
 
 
-Text = Annotated[str, AfterValidator(_readable)]
-FullText = Annotated[Text, AfterValidator(_with_words)]
-_NonEmpty = Annotated[str, Field(min_length=1), AfterValidator(_readable)]
-StopString = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_readable)]
+Text = Annotated[str, AfterValidator(_valid_text)]
+FullText = Annotated[Text, AfterValidator(_not_blank)]
+_NonEmpty = Annotated[str, Field(min_length=1), AfterValidator(_valid_text)]
+StopString = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_valid_text)]
 
 
 class AtMost(NamedTuple):
-    """Marks a field whose upper bound the operator sets; :mod:`service.http.request_limits` applies
-    it.
-    """
+    """Marks a field whose upper bound the operator sets; see :mod:`service.http.request_limits`."""
 
     limit: str
 
@@ -63,27 +60,27 @@ _Stops = Annotated[list[StopString], Field(max_length=16)]
 
 
 class RequestFields(BaseModel):
-    """What all requests have in common. null stands for a field that was left out."""
+    """The fields that all requests share. null means that a field is not given."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
-    model: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_readable)] | None = (
-        Field(
-            default=None,
-            description="name of the model, as in GET /models; the default one if it is left out",
-        )
+    model: (
+        Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_valid_text)] | None
+    ) = Field(
+        default=None,
+        description="name of the model, as in GET /models; the default model if it is left out",
     )
     deadline_ms: Annotated[int, AtMost("deadline_ms")] | None = Field(
         default=None,
         ge=1,
         le=LARGEST_COUNT,
-        description="milliseconds after which to stop; /generate then answers with what it has",
+        description="milliseconds after which to stop; /generate then returns the text so far",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, fields: Any) -> Any:
-        """Drops null where the field has a default."""
+        """Remove null from fields with a default."""
         if not isinstance(fields, dict):
             return fields
         return {
@@ -101,18 +98,18 @@ class RequestFields(BaseModel):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Tells that optional fields may be null."""
+        """Declare optional fields as nullable in the schema."""
         schema = handler.resolve_ref_schema(handler(core_schema))
         for name, field in schema["properties"].items():
             if cls._is_optional(name) and {"type": "null"} not in field.get("anyOf", []):
-                described = {key: field.pop(key) for key in _DESCRIBES if key in field}
+                described = {key: field.pop(key) for key in _ANNOTATIONS if key in field}
                 kinds = field.pop("anyOf", None) or [dict(field)]
                 field.clear()
                 field.update({"anyOf": [*kinds, {"type": "null"}], **described})
         return schema
 
 
-_DESCRIBES = ("title", "description", "default")
+_ANNOTATIONS = ("title", "description", "default")
 
 
 class GenerateRequest(RequestFields):
@@ -126,67 +123,71 @@ class GenerateRequest(RequestFields):
         }
     )
 
-    prompt: Text = Field(
-        default="", description="the text to continue; empty to begin at the beginning"
-    )
+    prompt: Text = Field(default="", description="the text to continue; empty to start a new text")
     max_tokens: Annotated[int, AtMost("max_tokens")] = Field(
-        default=100, ge=0, le=LARGEST_COUNT, description="most tokens to draw; 0 only with echo"
+        default=100, ge=0, le=LARGEST_COUNT, description="most tokens to generate; 0 only with echo"
     )
     temperature: float = Field(
-        default=1.0, ge=0, le=100, description="0 takes the likeliest token each time"
+        default=1.0, ge=0, le=100, description="0 always selects the likeliest token"
     )
     top_k: int = Field(
-        default=0, ge=0, le=LARGEST_COUNT, description="draw from the k likeliest tokens; 0 is off"
+        default=0,
+        ge=0,
+        le=LARGEST_COUNT,
+        description="sample from the k likeliest tokens; 0 is off",
     )
     top_p: float = Field(
-        default=1.0, gt=0, le=1, description="draw from the fewest tokens whose mass reaches this"
+        default=1.0, gt=0, le=1, description="sample from the fewest tokens whose mass reaches this"
     )
     min_p: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="draw from tokens of at least this fraction of the likeliest one's probability",
+        description="sample from tokens of at least this fraction of the largest probability",
     )
     repetition_penalty: float = Field(
-        default=1.0, ge=0.1, le=10, description="over 1 makes tokens seen before less likely"
+        default=1.0, ge=0.1, le=10, description="above 1 makes tokens seen before less likely"
     )
     stop: Annotated[
         _Stops, BeforeValidator(_list_of_one, json_schema_input_type=_Stops | StopString)
-    ] = Field(default=[], description="end before any of these would appear; a list or one string")
+    ] = Field(
+        default=[], description="strings that end the text and are not shown; a list or one string"
+    )
     seed: int | None = Field(
         default=None,
         ge=0,
-        le=LARGEST_SEED,
-        description="same request and seed, same text; drawn and told if it is left out",
+        le=LARGEST_CLIENT_SEED,
+        description="the same request and seed give the same text; without one, a random seed is "
+        "used and returned",
     )
     n: Annotated[int, AtMost("choices")] = Field(
-        default=1, ge=1, le=128, description="how many continuations"
+        default=1, ge=1, le=128, description="number of continuations"
     )
     logprobs: int | None = Field(
         default=None,
         ge=0,
         le=20,
-        description="report each token's log-probability and so many alternatives; an answer holds "
-        "a number of log-probabilities at most, see `limits` in GET /models",
+        description="report each token's log-probability and this many alternatives; `limits` in "
+        "GET /models has the largest number of log-probabilities in an answer",
     )
     echo: bool = Field(default=False, description="put the prompt before the continuation")
     return_state: bool = Field(
         default=False,
-        description="with the answer, give the state where the shown text stops, as `state`: send "
-        "it to go on there; for n of 1",
+        description="return the state at the end of the shown text as `state`, to continue there "
+        "later; only for n of 1",
     )
     state: Annotated[str, AtMost("state_characters")] | None = Field(
         default=None,
         min_length=1,
-        description="from an earlier answer: go on where its text stopped. Without a prompt, text "
-        "and continuation join to the text that one request gives; where a stop string ended it, "
-        "the continuation begins with the text that was cut off, stop string included, which is "
-        "not searched for stop strings and not counted in max_tokens. A prompt is read directly "
-        "after the shown text, and what was cut off is dropped. The state's seed is used unless "
-        "another one is named",
+        description="from an earlier response: continue at the end of its text. Without a prompt, "
+        "text and continuation join to the text of a single request. If a stop string ended the "
+        "text, the continuation begins with the text that was cut off, including the stop string; "
+        "it is not searched for stop strings and not counted in max_tokens. A prompt is read "
+        "directly after the shown text, and the text that was cut off is dropped. The state's seed "
+        "is used unless the request has one",
     )
     stream: bool = Field(
-        default=False, description="answer with server-sent events, one for each token"
+        default=False, description="respond with server-sent events, one for each token"
     )
 
     @model_validator(mode="after")
@@ -197,18 +198,18 @@ class GenerateRequest(RequestFields):
 
 
 class NextWordRequest(RequestFields):
-    """What may come next, as whole words."""
+    """The next whole word."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"prompt": "The keys to the", "top": 5}]}
     )
 
     prompt: Text = Field(description="the text so far; empty for the first word of a text")
-    top: int = Field(default=10, ge=1, le=100, description="how many words to list")
+    top: int = Field(default=10, ge=1, le=100, description="number of words to return")
 
 
 class ScoreRequest(RequestFields):
-    """How likely texts are."""
+    """The likelihood of texts."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -217,28 +218,31 @@ class ScoreRequest(RequestFields):
     )
 
     texts: Annotated[list[_NonEmpty], AtMost("texts")] = Field(
-        min_length=1, max_length=1024, description="each is scored from its beginning"
+        min_length=1, max_length=1024, description="each text is scored from its beginning"
     )
 
 
 class ClassifyRequest(RequestFields):
-    """Which label a text has."""
+    """The label of a text."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"text": "A warm and funny film.", "explain": True}]}
     )
 
-    text: FullText | None = Field(default=None, description="one text; or else texts")
+    text: FullText | None = Field(default=None, description="one text; an alternative to texts")
     texts: Annotated[list[FullText], AtMost("texts")] | None = Field(
-        default=None, min_length=1, max_length=1024, description="several texts at once"
+        default=None, min_length=1, max_length=1024, description="several texts"
     )
     top: int | None = Field(
-        default=None, ge=1, le=10_000, description="list so many labels (all of them)"
+        default=None,
+        ge=1,
+        le=10_000,
+        description="number of labels to return; all of them if it is left out",
     )
     explain: bool = Field(
         default=False,
-        description="tell what each token contributes: the label's confidence minus its "
-        "confidence when that token is left out",
+        description="return the contribution of each token: the label's confidence minus its "
+        "confidence without that token",
     )
 
     @model_validator(mode="after")
@@ -249,5 +253,5 @@ class ClassifyRequest(RequestFields):
 
     @property
     def all_texts(self) -> tuple[str, ...]:
-        """The texts, whichever way they were given."""
+        """The texts, from either field."""
         return (self.text,) if self.text is not None else tuple(self.texts or ())

@@ -1,4 +1,4 @@
-"""What the service answers, field by field: responses and events. Knows no engine."""
+"""The schemas of responses and stream events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FinishReason = Literal["end", "stop", "length", "deadline"]
+FinishReasonField = Literal["end", "stop", "length", "deadline"]
 
 
 class _Response(BaseModel):
@@ -14,7 +14,7 @@ class _Response(BaseModel):
 
 
 class Alternative(_Response):
-    """A token the model could have drawn."""
+    """A likely token at this position."""
 
     text: str
     logprob: float
@@ -29,34 +29,34 @@ class ScoredToken(_Response):
 
 
 class Choice(_Response):
-    """One continuation. `tokens` are those of which at least a part is shown: where a stop string
+    """One continuation. `tokens` are those of which at least a part is shown. If a stop string
     begins within a token, that token is the last, and `text` ends inside it.
     """
 
     index: int
     text: str
-    finish_reason: FinishReason = Field(
+    finish_reason: FinishReasonField = Field(
         description="end: the model ended the text; stop: a stop string; length: max_tokens"
     )
     tokens: list[ScoredToken] | None = Field(
         default=None,
-        description="with logprobs: with echo those of the prompt, then those of the text; "
-        "`usage` also counts tokens that a stop string has cut off",
+        description="with logprobs: the tokens of the text, with echo after those of the prompt; "
+        "`usage` also counts tokens that a stop string cut off",
     )
 
 
 class Usage(_Response):
-    """Tokens of the prompt, those of them that were known already, and tokens drawn."""
+    """Numbers of prompt tokens, of prompt tokens that were cached, and of generated tokens."""
 
     prompt_tokens: int = Field(
-        description="of the prompt; counted once for all choices, a state that was sent not at all"
+        description="of the prompt, counted once for all choices; tokens of a state are not counted"
     )
     cached_tokens: int = Field(
-        description="of the prompt's tokens, those not read for this request because the state "
-        "after them was kept from an earlier one with the same key; in a stream, where each choice "
-        "tells its own, also those that the first choice has read for the others"
+        description="prompt tokens that were not read for this request, because the state after "
+        "them was cached by an earlier request with the same key; in a stream, where each choice "
+        "has its own usage, also those that the first choice read for the others"
     )
-    completion_tokens: int = Field(description="drawn, by all choices together")
+    completion_tokens: int = Field(description="generated, by all choices together")
 
 
 class GenerateResponse(_Response):
@@ -66,18 +66,21 @@ class GenerateResponse(_Response):
     choices: list[Choice]
     usage: Usage
     seed: int
-    state: str | None = Field(default=None, description="with return_state: where `text` stopped")
+    state: str | None = Field(
+        default=None, description="with return_state: the state at the end of `text`"
+    )
 
 
 class TokenEvent(_Response):
-    """`data:` of one token. `text` is what may now be shown: empty while it could still become a
-    stop string, more when it did not. With logprobs each event is one token's, and comes once the
-    text of the token may be shown; `text` is less than `token` only where a stop string cuts it.
+    """`data:` of one token. `text` is the text that may be shown now: empty while it could still
+    become a stop string, longer once it did not. With logprobs, each event is for one token and
+    comes once its text may be shown. `text` is shorter than `token` only if a stop string cuts
+    it.
     """
 
     index: int
     text: str
-    token: str | None = Field(default=None, description="with logprobs: the token as drawn")
+    token: str | None = Field(default=None, description="with logprobs: the token as generated")
     logprob: float | None = None
     top: list[Alternative] | None = None
 
@@ -91,13 +94,15 @@ class EchoEvent(_Response):
 
 
 class FinishEvent(_Response):
-    """The last `data:` of each choice; `usage` is of this choice."""
+    """The last `data:` of each choice. `usage` is for this choice."""
 
     index: int
-    finish_reason: FinishReason
+    finish_reason: FinishReasonField
     usage: Usage
     seed: int
-    state: str | None = Field(default=None, description="with return_state: where `text` stopped")
+    state: str | None = Field(
+        default=None, description="with return_state: the state at the end of `text`"
+    )
 
 
 class WordProbability(_Response):
@@ -113,11 +118,11 @@ class NextWordResponse(_Response):
     model: str
     words: list[WordProbability]
     covered: float = Field(description="the probability mass of all words that were found")
-    entropy_bits: float = Field(description="how undecided the model is among them")
+    entropy_bits: float = Field(description="the entropy of the distribution over these words")
 
 
 class TextScore(_Response):
-    """One text, token by token. Its end is not counted."""
+    """One text, token by token. The end of the text is not counted."""
 
     tokens: list[ScoredToken]
     logprob: float = Field(description="natural logarithm of the text's probability")
@@ -126,7 +131,7 @@ class TextScore(_Response):
         description="of UTF-8: comparable between tokenizers, if there are no unknown tokens"
     )
     unknown_tokens: int = Field(
-        description="words outside the vocabulary: each is scored as any unknown word"
+        description="words outside the vocabulary; each is scored as the unknown token"
     )
 
 
@@ -145,7 +150,7 @@ class LabelScore(_Response):
 
 
 class Contribution(_Response):
-    """What a token does for the label: confidence with it minus confidence without it."""
+    """The contribution of a token to the label: confidence with it minus confidence without it."""
 
     token: str
     contribution: float
@@ -155,13 +160,13 @@ class ClassifyResult(_Response):
     """The label of one text."""
 
     label: str = Field(
-        description="the likeliest; out_of_scope_label of GET /models, where there is one, if the "
-        "text belongs to none of the others"
+        description="the likeliest label; for a model with an out_of_scope_label in GET /models, "
+        "that label if the text belongs to no other one"
     )
     confidence: float = Field(description="calibrated on held-out texts")
     scores: list[LabelScore] = Field(description="likeliest first")
     token_count: int
-    truncated: bool = Field(description="the text was longer than the model reads")
+    truncated: bool = Field(description="the text was longer than the limit and was truncated")
     contributions: list[Contribution] | None = Field(default=None, description="with explain")
 
 
@@ -173,20 +178,20 @@ class ClassifyResponse(_Response):
 
 
 class ModelResponse(_Response):
-    """A model that is being served."""
+    """A served model."""
 
     name: str
     version: str
     kind: Literal["language-model", "classifier"]
-    default: bool = Field(description="whether it answers when no model is named")
+    default: bool = Field(description="whether requests that name no model use it")
     tokenizer: Literal["word", "char", "bpe"]
     vocabulary_size: int
     architecture: dict[str, int | str | bool | tuple[int, ...] | None]
-    labels: list[str] | None = Field(default=None, description="of a classifier: its answers")
+    labels: list[str] | None = Field(default=None, description="of a classifier: its labels")
     out_of_scope_label: str | None = Field(
-        default=None, description="that of them which says that a text belongs to none of the rest"
+        default=None, description="the label of texts that belong to no other label"
     )
-    metrics: dict[str, float] = Field(description="measured when it was trained")
+    metrics: dict[str, float] = Field(description="measured in training")
     limits: dict[str, int]
 
 
@@ -197,13 +202,13 @@ class ModelsResponse(_Response):
 
 
 class HealthResponse(_Response):
-    """The service is well."""
+    """The service is live, or ready."""
 
     status: Literal["live", "ready"]
 
 
 class IndexResponse(_Response):
-    """Where to go from here."""
+    """The entry point: models, routes, and the documentation."""
 
     name: str
     version: str
@@ -213,14 +218,14 @@ class IndexResponse(_Response):
 
 
 class ErrorDetail(_Response):
-    """What went wrong."""
+    """An error."""
 
     type: str
     message: str
-    param: str | None = Field(description="the field it is about")
+    param: str | None = Field(description="the field that caused it")
 
 
 class ErrorResponse(_Response):
-    """Every error has this shape."""
+    """The shape of every error."""
 
     error: ErrorDetail

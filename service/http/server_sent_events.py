@@ -1,7 +1,6 @@
-"""Server-sent events: one ``data:`` line of JSON for each event, one write for each engine turn.
+"""Server-sent events: one ``data:`` line of JSON per event, one write per turn of the engine.
 
-What is refused before anything was generated gets a status of its own; after the status line an
-error is an event. Knows the events of a generation and the wire, nothing of how they are made.
+A refusal before the first event has its own status. After the status line, an error is an event.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from service.http.cancellation import cancelled_when_gone
 from service.http.errors import ClientGoneError, from_engine
 from service.http.json_response import array, between_turns, slices_of
 
-_FEW = 256
+_MAX_PLAIN_EVENTS = 256
 _PING = b": ping\n\n"
 _START: Message = {
     "type": "http.response.start",
@@ -28,13 +27,13 @@ _START: Message = {
     "headers": [
         (b"content-type", b"text/event-stream; charset=utf-8"),
         (b"cache-control", b"no-cache"),
-        (b"x-accel-buffering", b"no"),  # nginx would hold the events back
+        (b"x-accel-buffering", b"no"),  # nginx would buffer the events
     ],
 }
 
 
 class EventStream(Response):
-    """Sends a generation as it happens, and cancels it when the client has gone."""
+    """Sends a generation as it happens, and cancels it if the client disconnects."""
 
     media_type = "text/event-stream"
 
@@ -45,8 +44,8 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._reply, cancelled_when_gone(self._reply, receive):
-            # For as long as a ping may take, the status line waits for the first event: a deadline
-            # that passes in the queue is then an honest 504.
+            # The status line is delayed until the first event, for ping_seconds at most: a deadline
+            # that passes in the queue is then a 504.
             events = await self._reply.events(self._ping_seconds)
             if events and isinstance(events[0], Failed):
                 await from_engine(events[0].error).response()(scope, receive, send)
@@ -65,7 +64,7 @@ class EventStream(Response):
             else:
                 async for body in between_turns(slices_of(frames(events))):
                     await _send_body(send, body, more=True)
-            if ended:  # the end is sent once all has been taken in
+            if ended:  # the end is sent once the client has received the rest
                 await _send_body(send, b"", more=False)
                 return
             events = await self._reply.events(self._ping_seconds)
@@ -115,8 +114,10 @@ def _finish(event: Finished) -> Iterator[bytes]:
 
 
 def _plain_lines(events: Sequence[Event]) -> bytes | None:
-    """Of tokens alone, which come thousands of times a second; None where there is more."""
-    if len(events) > _FEW:
+    """The lines of tokens without logprobs, of which there are thousands per second; None if
+    there are other events or very many.
+    """
+    if len(events) > _MAX_PLAIN_EVENTS:
         return None
     lines = []
     for event in events:
@@ -140,7 +141,7 @@ def _token_fields(token: TokenLogprob) -> dict[str, Any]:
 
 
 def scored_token(token: TokenLogprob) -> dict[str, Any]:
-    """A token as both kinds of answer show it; ``top`` only where alternatives were asked for."""
+    """A token's fields, with ``top`` only if alternatives were asked for."""
     fields: dict[str, Any] = {"text": token.text, "logprob": token.logprob}
     if token.top:
         fields["top"] = [{"text": text, "logprob": logprob} for text, logprob in token.top]
@@ -148,14 +149,14 @@ def scored_token(token: TokenLogprob) -> dict[str, Any]:
 
 
 def scored_tokens(tokens: Sequence[TokenLogprob]) -> bytes:
-    """A JSON list of them."""
-    return dumped([scored_token(token) for token in tokens])
+    """A JSON list of tokens."""
+    return to_json_bytes([scored_token(token) for token in tokens])
 
 
-def dumped(value: object) -> bytes:
-    """JSON as :mod:`json` writes numbers."""
+def to_json_bytes(value: object) -> bytes:
+    """Compact JSON."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _line(fields: Mapping[str, Any]) -> bytes:
-    return b"data: " + dumped(fields) + b"\n\n"
+    return b"data: " + to_json_bytes(fields) + b"\n\n"

@@ -1,1 +1,1 @@
-"""One step of many rows behind one interface. Knows no requests, no queues, no text."""
+"""Kernels: one step of many rows behind one interface."""

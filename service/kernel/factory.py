@@ -1,7 +1,4 @@
-"""Which kernel serves a language model: the native one where it was built, else torch's.
-
-Knows the settings' words for kernels and no requests.
-"""
+"""The choice of a kernel: the native one if it was built, else the one in PyTorch."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Literal
 
 from model.networks import Classifier, LanguageModel
 from service.kernel.api.interface import ClassifierKernel, Kernel
-from service.kernel.api.packing import Precision
+from service.kernel.api.packing import KernelPrecision
 from service.kernel.native.classifier import NativeClassifierKernel
 from service.kernel.native.kernel import NativeKernel
 from service.kernel.native.library import NativeMissing, instruction_set
@@ -23,10 +20,10 @@ KernelName = Literal["auto", "native", "torch"]
 logger = logging.getLogger(__name__)
 
 
-def resolve(kernel: KernelName) -> Literal["native", "torch"]:
-    """What "auto" means here, with a warning where it is the slower one.
+def resolve_kernel(kernel: KernelName) -> Literal["native", "torch"]:
+    """The kernel that "auto" stands for, with a warning if it is the slower one.
 
-    Raises NativeMissing when the native kernel is asked for by name and cannot be had.
+    Raises NativeMissing if the native kernel is asked for by name and cannot be loaded.
     """
     if kernel == "torch":
         return "torch"
@@ -44,20 +41,20 @@ def make_kernel(
     network: LanguageModel,
     *,
     kernel: Literal["native", "torch"],
-    precision: Precision,
+    precision: KernelPrecision,
     threads: int,
     capacity: int,
     end: int,
-    never_drawn: Collection[int],
+    suppressed: Collection[int],
 ) -> Kernel:
-    """A kernel for one language model; torch's computes in float32 whatever ``precision`` says."""
+    """A kernel for one language model. The torch kernel is always float32."""
     if kernel == "torch":
-        return TorchKernel(network, capacity=capacity, end=end, never_drawn=never_drawn)
+        return TorchKernel(network, capacity=capacity, end=end, suppressed=suppressed)
     return NativeKernel(
         network,
         capacity=capacity,
         end=end,
-        never_drawn=never_drawn,
+        suppressed=suppressed,
         threads=threads,
         precision=precision,
     )
@@ -67,11 +64,11 @@ def make_classifier_kernel(
     network: Classifier,
     *,
     kernel: Literal["native", "torch"],
-    precision: Precision,
+    precision: KernelPrecision,
     threads: int,
     slice_tokens: int,
 ) -> ClassifierKernel:
-    """The same for a classifier."""
+    """A kernel for one classifier."""
     if kernel == "torch":
         return TorchClassifierKernel(network, slice_tokens)
     return NativeClassifierKernel(network, slice_tokens, threads=threads, precision=precision)

@@ -1,1 +1,3 @@
-"""HTTP/1.1 over a socket: reading requests strictly, writing responses, bounding connections."""
+"""HTTP/1.1 over sockets: strict parsing of requests, writing of responses, bounds on
+connections.
+"""

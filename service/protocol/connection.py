@@ -1,8 +1,8 @@
-"""One connection of the server: bytes in, one exchange at a time, bytes out.
+"""One connection of the server: reads requests, runs one exchange at a time, writes responses.
 
-It replaces uvicorn's own protocols, which lose the body of a request that offers an upgrade, take
-it for a second request, and bound neither the size of a head nor the time it takes. uvicorn still
-runs the loop, the lifespan and the shutdown. Every state has a timer of its own:
+It replaces uvicorn's protocols, which lose the body of a request that offers an upgrade, parse that
+body as a second request, and bound neither the size of a head nor the time it takes. uvicorn still
+runs the event loop, the lifespan and the shutdown. Every state has its own timer:
 
     before the first request     head_seconds         closed
     within a head                head_seconds         408
@@ -27,7 +27,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from service.protocol.connection_gate import Admission, ConnectionGate
+from service.protocol.connection_gate import ConnectionGate, GateDecision
 from service.protocol.errors import InvalidRequestError
 from service.protocol.exchange import Exchange
 from service.protocol.request_head import RequestHead
@@ -35,9 +35,9 @@ from service.protocol.request_reader import RequestReader
 
 logger = logging.getLogger("unroll.access")
 _MOST_WAITING_BYTES = 1 << 16
-"""What is read ahead of the request that is being answered, beside the longest head."""
+"""Bytes read ahead of the current request, in addition to the longest head."""
 _LONGEST_UNREAD_BODY = 1 << 16
-"""A rest of a body that is read and thrown away, so that the connection can be kept."""
+"""Bytes of an unread body that are discarded to keep the connection."""
 _SPARE_SECONDS = 1.0
 _HEALTH = ("/health/live", "/health/ready")
 _RETRY_AFTER = (b"retry-after", b"1")
@@ -47,7 +47,7 @@ _RETRY_AFTER = (b"retry-after", b"1")
 class ConnectionLimits:
     """Bounds of a connection, from the settings.
 
-    ``on_stall`` is called when a client that does not read is cut off.
+    ``on_stall`` is called when a client that does not read is disconnected.
     """
 
     head_bytes: int
@@ -59,7 +59,7 @@ class ConnectionLimits:
 
 
 class HttpConnection(asyncio.Protocol):
-    """Made by uvicorn for each connection; ``limits`` and ``gate`` are bound beforehand."""
+    """uvicorn creates one for each connection; ``limits`` and ``gate`` are bound beforehand."""
 
     def __init__(
         self,
@@ -98,27 +98,27 @@ class HttpConnection(asyncio.Protocol):
         self._scheme = "https" if is_ssl(self._transport) else "http"
         self._server_state.connections.add(self)  # type: ignore[arg-type]
         admission = self._gate.enter(self)
-        self._spare = admission is Admission.SPARE
-        if admission is Admission.REFUSED:
+        self._spare = admission is GateDecision.SPARE
+        if admission is GateDecision.REFUSED:
             self.turn_away()
         else:
             self._wait(self._head_seconds, self.close_now)
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
-            return  # read and thrown away, so that the client can read what it was told
+            return  # discarded, so that the client can read the response
         self._reader.feed(data)
         if self._next_turn is None:
             self._advance()
         self._regulate_reading()
 
     def eof_received(self) -> bool:
-        """True keeps the connection for writing while there is something left to answer."""
+        """Returns True to keep the connection open for writing while a response is due."""
         self._half_closed = True
         if self._exchange is not None:
             self._exchange.half_close()
         else:
-            self._advance()  # begins a request that was sent before the end
+            self._advance()  # starts a request that was sent before the end
         if self._exchange is None:
             self.close_now()
         return self._exchange is not None
@@ -148,7 +148,7 @@ class HttpConnection(asyncio.Protocol):
             self._stall_timer = None
 
     def shutdown(self) -> None:
-        """Called by uvicorn at the end: nothing new is begun, what runs may end."""
+        """Called by uvicorn at the end: start nothing new, let the current exchange end."""
         if self._exchange is None:
             self.close_now()
         else:
@@ -160,7 +160,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport.write(data)
 
     def may_persist(self) -> bool:
-        """A body that was not asked for, or whose rest is long, is not waited for."""
+        """Whether the connection can be kept. An unrequested or long rest of a body prevents it."""
         if self._spare or self._closing or self._exchange is None:
             return False
         rest = self._reader.body_rest
@@ -206,7 +206,7 @@ class HttpConnection(asyncio.Protocol):
     # ------------------------------------------------------------ reading
 
     def _advance_later(self) -> None:
-        """Lets the event loop turn to others first."""
+        """Continue in a later turn of the event loop."""
         if self._next_turn is None:
             self._next_turn = self._loop.call_soon(self._advance_now)
 
@@ -216,21 +216,22 @@ class HttpConnection(asyncio.Protocol):
         self._regulate_reading()
 
     def _regulate_reading(self) -> None:
-        """Stops reading while too much waits for the request that is being answered.
+        """Stop reading while too much data is buffered for the current request.
 
-        The one place that decides it. Where nothing else goes on, more bytes are needed.
+        Only this method pauses and resumes reading. Without a current exchange, more bytes are
+        needed.
         """
         exchange = self._exchange
         waiting = self._reader.buffered + (0 if exchange is None else exchange.buffered)
-        goes_on = exchange is not None or self._next_turn is not None
+        is_active = exchange is not None or self._next_turn is not None
         most = self._limits.head_bytes + _MOST_WAITING_BYTES
-        if goes_on and waiting > most and not self._closing:
+        if is_active and waiting > most and not self._closing:
             self._flow.pause_reading()
         else:
             self._flow.resume_reading()
 
     def _advance(self) -> None:
-        """Reads on as far as the bytes go: the rest of a body, then the next request."""
+        """Read the rest of a body, then the next request, as far as the bytes reach."""
         try:
             while not self._closing and (self._read_body() and self._read_head()):
                 pass
@@ -238,7 +239,7 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(error)
 
     def _read_body(self) -> bool:
-        """True once a new request may begin."""
+        """Returns True once a new request may start."""
         if not self._reader.body_complete:
             data, complete = self._reader.body()
             if self._exchange is not None and (data or complete):
@@ -254,7 +255,7 @@ class HttpConnection(asyncio.Protocol):
         return self._exchange is None
 
     def _read_head(self) -> bool:
-        """True if a request was begun."""
+        """Returns True if a request was started."""
         head = self._reader.head()
         if head is not None:
             self._in_head = False
@@ -315,7 +316,7 @@ class HttpConnection(asyncio.Protocol):
     # ------------------------------------------------------------ refusing and closing
 
     def _refuse(self, error: InvalidRequestError) -> None:
-        """Answers, unless an answer has begun, and closes."""
+        """Respond with an error, unless a response has started, and close."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.abandon()
@@ -330,10 +331,10 @@ class HttpConnection(asyncio.Protocol):
             logger.info("%s refused %d: %s", client, error.status, error)
 
     def _linger(self) -> None:
-        """Ends the writing side and reads on for a while without keeping anything.
+        """Close the writing side and discard what arrives for a while.
 
-        Closing at once with bytes unread resets the connection, and the client would lose what it
-        was told (RFC 9112, 9.6).
+        Closing at once with unread bytes resets the connection, and the client would lose the
+        response (RFC 9112, 9.6).
         """
         self._closing = True
         if self._transport.is_closing():
@@ -341,37 +342,37 @@ class HttpConnection(asyncio.Protocol):
         if self._half_closed or (self._reader.body_complete and not self._reader.buffered):
             self._close_transport()
             return
-        self._reader = RequestReader(0)  # forgets what it holds
+        self._reader = RequestReader(0)  # drops the buffered bytes
         self._regulate_reading()
         self._transport.write_eof()
         seconds = _SPARE_SECONDS if self._spare else self._limits.body_seconds
         self._wait(seconds, self._close_transport)
 
     def _close_transport(self) -> None:
-        """Closes once all is sent, as long as the client reads it."""
+        """Close once everything is sent, as long as the client reads it."""
         self._cancel_timer()
         if not self._transport.is_closing():
             self._transport.close()
             self._watch_progress(self._transport.get_write_buffer_size())
 
     def _watch_progress(self, unsent: int) -> None:
-        """Resets the connection of a client that reads nothing for write_seconds."""
+        """Reset the connection of a client that reads nothing for write_seconds."""
         if self._stall_timer is not None:
             self._stall_timer.cancel()
 
         def check() -> None:
             left = self._transport.get_write_buffer_size()
             if left >= unsent:
-                self._cut_off()
+                self._reset_stalled()
             else:
                 self._watch_progress(left)
 
         self._stall_timer = self._loop.call_later(self._limits.write_seconds, check)
 
-    def _cut_off(self) -> None:
+    def _reset_stalled(self) -> None:
         self._limits.on_stall()
         logger.warning(
-            "a client read nothing for %g seconds and was cut off", self._limits.write_seconds
+            "a client read nothing for %g seconds and was disconnected", self._limits.write_seconds
         )
         self._transport.abort()
 
@@ -386,7 +387,7 @@ class HttpConnection(asyncio.Protocol):
 
 
 def _without_mapping(address: tuple[str, int] | None) -> tuple[str, int] | None:
-    """An IPv4 client of a socket that listens on IPv6 with its own address."""
+    """The IPv4 address of a client whose address is mapped to IPv6."""
     if address is None or not address[0].startswith("::ffff:"):
         return address
     mapped = ip_address(address[0])
@@ -395,5 +396,5 @@ def _without_mapping(address: tuple[str, int] | None) -> tuple[str, int] | None:
 
 
 def _too_many_connections() -> InvalidRequestError:
-    message = "this service has as many connections as it takes; try again after a moment"
+    message = "this service has no free connection; retry in a moment"
     return InvalidRequestError(503, message, [_RETRY_AFTER])

@@ -1,9 +1,9 @@
-"""How many connections are open at once, and who is let in when there are as many as may be.
+"""The limit on open connections, and the connections that are accepted at the limit.
 
-At the limit, of the connections that have no whole request under way the oldest is closed for a new
-one. If every connection has one, a few more are taken as spare ones: they may ask for /health and
-are otherwise refused with 503. A new spare one takes the place of the oldest that has not asked.
-Connections are not counted by address, because behind a proxy all have the same one.
+At the limit, the connection that has been without a complete request for the longest time is closed
+for a new one. If every connection has a request, a few spare ones are accepted: they may request
+/health and get 503 for anything else. A new spare connection replaces the oldest one without a
+request. Connections are not counted by address, because behind a proxy all have the same address.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from enum import Enum, auto
 from typing import Protocol
 
 logger = logging.getLogger(__name__)
-SPARE = 16
+SPARE_CONNECTIONS = 16
 _FILES = 32
-"""Descriptors kept for everything that is not a connection."""
+"""File descriptors reserved for other uses than connections."""
 _DEFAULT_LIMIT = 1024
 _LOG_SECONDS = 10
 
 
 class Closable(Protocol):
-    """What the gate needs of a connection."""
+    """The part of a connection that the gate uses."""
 
     def close_now(self) -> None:
-        """Closes the connection; no whole request is under way."""
+        """Close the connection, which has no complete request."""
 
     def turn_away(self) -> None:
-        """Closes the connection with a 503."""
+        """Close the connection with a 503."""
 
 
-class Admission(Enum):
+class GateDecision(Enum):
     """How a new connection is treated."""
 
     REGULAR = auto()
@@ -41,31 +41,31 @@ class Admission(Enum):
 
 
 class ConnectionGate:
-    """Counts connections; all calls come from the event loop."""
+    """Counts connections. Not thread-safe: all calls come from the event loop."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._regular: set[Closable] = set()
-        self._spare: dict[Closable, None] = {}  # the oldest first
-        self._asking: set[Closable] = set()  # spare ones whose request is under way
-        self._idle: dict[Closable, None] = {}  # in the order in which they became idle
+        self._spare: dict[Closable, None] = {}  # oldest first
+        self._asking: set[Closable] = set()  # spare ones with a current request
+        self._idle: dict[Closable, None] = {}  # longest idle first
         self._refused = 0
         self._last_log = -float(_LOG_SECONDS)
 
-    def enter(self, connection: Closable) -> Admission:
-        """Admits a new connection, or does not."""
+    def enter(self, connection: Closable) -> GateDecision:
+        """Register a new connection and decide how it is treated."""
         if self._make_room():
             self._regular.add(connection)
             self._idle[connection] = None
-            return Admission.REGULAR
-        if len(self._spare) >= SPARE and not self._free_spare():
+            return GateDecision.REGULAR
+        if len(self._spare) >= SPARE_CONNECTIONS and not self._free_spare():
             self.refused()
-            return Admission.REFUSED
+            return GateDecision.REFUSED
         self._spare[connection] = None
-        return Admission.SPARE
+        return GateDecision.SPARE
 
     def promote(self, connection: Closable) -> bool:
-        """Makes a spare connection a regular one if there is room by now."""
+        """Make a spare connection a regular one if there is room. Returns whether it was."""
         if not self._make_room():
             return False
         self._forget_spare(connection)
@@ -74,25 +74,27 @@ class ConnectionGate:
         return True
 
     def leave(self, connection: Closable) -> None:
-        """Forgets a connection that was closed."""
+        """Remove a connection that was closed."""
         self._regular.discard(connection)
         self._forget_spare(connection)
         self._idle.pop(connection, None)
 
     def became_idle(self, connection: Closable) -> None:
-        """The request of the connection has ended."""
+        """Record that the connection's request has ended."""
         self._asking.discard(connection)
         if connection in self._regular:
             self._idle[connection] = None
 
     def became_busy(self, connection: Closable) -> None:
-        """The connection has begun a request."""
+        """Record that the connection has a complete request."""
         self._idle.pop(connection, None)
         if connection in self._spare:
             self._asking.add(connection)
 
     def refused(self) -> None:
-        """Logs that a connection got 503: the first at once, then one line in ten seconds."""
+        """Log that a connection got 503: the first at once, later ones in one line per ten
+        seconds.
+        """
         self._refused += 1
         now = time.monotonic()
         if now - self._last_log >= _LOG_SECONDS:
@@ -114,7 +116,9 @@ class ConnectionGate:
         return True
 
     def _free_spare(self) -> bool:
-        oldest = next((one for one in self._spare if one not in self._asking), None)
+        oldest = next(
+            (connection for connection in self._spare if connection not in self._asking), None
+        )
         if oldest is None:
             return False
         self._forget_spare(oldest)
@@ -128,21 +132,21 @@ class ConnectionGate:
 
 
 def connection_limit(asked: int | None) -> int:
-    """The limit asked for or the default one, as far as the descriptor limit allows.
+    """The requested limit or the default, reduced to what the descriptor limit allows.
 
-    Raises the soft limit of the process where the hard one has room.
+    Raises the soft limit of the process up to the hard one.
     """
     wanted = asked or _DEFAULT_LIMIT
-    needed = wanted + SPARE + _FILES
+    needed = wanted + SPARE_CONNECTIONS + _FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return wanted
-    possible = max(1, soft - SPARE - _FILES)
+    possible = max(1, soft - SPARE_CONNECTIONS - _FILES)
     logger.warning(
-        "at most %d connections at once: the process may open %d files; raise ulimit -n for %d",
+        "connections are limited to %d: the process may open %d files; raise ulimit -n for %d",
         *(possible, soft, wanted),
     )
     return possible

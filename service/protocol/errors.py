@@ -1,4 +1,4 @@
-"""What a connection answers by itself, before or without the application."""
+"""The error responses of a connection, sent without the application."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Header = tuple[bytes, bytes]
 
 
 class InvalidRequestError(Exception):
-    """The connection refuses the request and closes. The message holds no bytes of the client."""
+    """The request is refused and the connection closes. The message has no bytes of the client."""
 
     def __init__(self, status: int, message: str, headers: Iterable[Header] = ()) -> None:
         super().__init__(message)
@@ -38,7 +38,7 @@ class InvalidRequestError(Exception):
         return _NAMES[self.status]
 
     def response(self, *, default_headers: Iterable[Header] = (), with_body: bool = True) -> bytes:
-        """The complete response; it says that the connection closes."""
+        """The complete response, which closes the connection."""
         body = json.dumps(error_body(self.type, str(self))).encode()
         headers = [
             *default_headers,

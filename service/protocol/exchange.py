@@ -1,7 +1,7 @@
-"""One request and its response, as an ASGI application asks for the one and sends the other.
+"""One request and its response, in the terms of ASGI.
 
-The head of a response is sent with the first part of its body, in one write. Knows no sockets: what
-is written goes through the connection's transport, what was read is handed in.
+The head of a response is sent with the first part of its body, in one write. The exchange does no
+input or output: it writes through its connection, which feeds it the body.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Owner(Protocol):
-    """What an exchange needs of its connection."""
+    """The part of a connection that an exchange uses."""
 
     def write(self, data: bytes) -> None:
-        """Sends bytes to the client."""
+        """Send bytes to the client."""
 
     def may_persist(self) -> bool:
         """Whether the connection can take another request after this response."""
 
     def body_taken(self) -> None:
-        """The application has taken what has arrived of the body, or waits for more."""
+        """The application has read the available body, or waits for more."""
 
     def exchange_ended(self) -> None:
         """The response is complete."""
@@ -74,33 +74,35 @@ class Exchange:
 
     @property
     def waits_for_continue(self) -> bool:
-        """The client may be waiting for a 100 before it sends the body, and has not got one."""
+        """Whether the client may be waiting for a 100 before it sends the body."""
         return self._expects_continue
 
     @property
     def buffered(self) -> int:
-        """Bytes of the body that the application has not taken."""
+        """Bytes of the body that the application has not read."""
         return len(self._body)
 
     def feed(self, data: bytes, *, last: bool) -> None:
-        """The next part of the body."""
+        """Add the next part of the body."""
         self._body += data
         self._more_body = not last
         self._expects_continue = False
         self._changed.set()
 
     def half_close(self) -> None:
-        """The client sends nothing more. It may have gone, or it may still read."""
+        """The client sends nothing more. It may be gone, or still read."""
         self._half_closed = True
         self._changed.set()
 
     def abandon(self) -> None:
-        """The client has gone, or will be told nothing more: the application learns of it."""
+        """Report a disconnect to the application: the client is gone or gets no further
+        response.
+        """
         self.gone = True
         self._changed.set()
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Has the application answer, and answers for it where it fails."""
+        """Run the application, and respond with an error if it fails."""
         try:
             await app(scope, self.receive, self.send)
         except asyncio.CancelledError:
@@ -113,7 +115,7 @@ class Exchange:
         if self.started or self._half_closed:
             self._owner.exchange_failed()
             return
-        message = "something failed in the service; its log has the cause"
+        message = "the service failed; its log has the cause"
         body = InvalidRequestError(500, message).response(with_body=self._line.method != "HEAD")
         self.started = self.complete = True
         self.keep_alive = False
@@ -123,7 +125,9 @@ class Exchange:
     # ------------------------------------------------------------ for the application
 
     async def receive(self) -> Message:
-        """The body in parts, then the disconnect once it has happened or all was answered."""
+        """The body in parts, then the disconnect, once it has happened or the response is
+        complete.
+        """
         if self._expects_continue and not (self.gone or self.started):
             self._expects_continue = False
             self._owner.write(_CONTINUE)
@@ -144,7 +148,7 @@ class Exchange:
         return {"type": "http.request", "body": body, "more_body": self._more_body}
 
     async def send(self, message: Message) -> None:
-        """Takes the head, then the body in parts, and waits while the client does not read."""
+        """Accept the head, then the body in parts; wait while the client does not read."""
         await self._drain()
         if not self.started and message["type"] == "http.response.start":
             self._start(message["status"], list(message.get("headers", ())))
@@ -156,7 +160,7 @@ class Exchange:
             raise RuntimeError(f"unexpected ASGI message {message['type']!r}")
 
     async def _send_body(self, body: bytes, *, last: bool) -> None:
-        """Sends a body in pieces, so that the transport does not keep a copy of all of it."""
+        """Send a body in pieces, so that the transport does not copy all of it."""
         last_piece = max(0, len(body) - 1) // HIGH_WATER_LIMIT * HIGH_WATER_LIMIT
         for begin in range(0, last_piece, HIGH_WATER_LIMIT):
             self._write(body[begin : begin + HIGH_WATER_LIMIT], last=False)
@@ -164,14 +168,14 @@ class Exchange:
         self._write(body[last_piece:], last=last)
 
     async def _drain(self) -> None:
-        """Waits until the client has read enough. Raises ClientGoneError once it has gone."""
+        """Wait until the client has read enough. Raises ClientGoneError after a disconnect."""
         if self._flow.write_paused and not self.gone:
             await self._flow.drain()
         if self.gone:
             raise ClientGoneError
 
     def _start(self, status: int, headers: list[Header]) -> None:
-        """Decides how the end of the body is told, and builds the head."""
+        """Choose the framing of the body and build the head."""
         lines = [*self._default_headers]
         length = None
         for name, value in headers:
@@ -190,7 +194,7 @@ class Exchange:
             if self._line.version == "1.1":
                 self._chunked = True
                 lines.append((b"transfer-encoding", b"chunked"))
-            else:  # 1.0 knows no chunks: the end of the connection is the end of the body
+            else:  # HTTP/1.0 has no chunks: the end of the connection ends the body
                 self.keep_alive = False
         self.keep_alive = self.keep_alive and self._owner.may_persist()
         if not self.keep_alive:
@@ -208,7 +212,7 @@ class Exchange:
         elif self._unsent is not None:
             self._unsent -= len(body)
             if self._unsent < 0 or (last and self._unsent):
-                raise RuntimeError("the response is not as long as its Content-Length")
+                raise RuntimeError("the response does not have the length of its Content-Length")
         if self._head or body:
             self._owner.write(self._head + body)
             self._head = b""

@@ -1,8 +1,8 @@
-"""The head of a request, parsed strictly (RFC 9110, RFC 9112).
+"""Strict parsing of the head of a request (RFC 9110, RFC 9112).
 
-What two servers could read differently is refused: whitespace before a colon, folded lines, two
-lengths, a length beside a transfer coding, a coding other than chunked. The bytes have passed
-``FORBIDDEN`` before, so that no control character and no bare line ending is left in them.
+Everything that two servers could parse differently is refused: whitespace before a colon, folded
+lines, two lengths, a length beside a transfer coding, a coding other than chunked. The bytes were
+checked with ``FORBIDDEN`` before, so they have no control characters and no bare line endings.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from urllib.parse import unquote
 
 from service.protocol.errors import Header, InvalidRequestError
 
-MOST_HEADERS = 128
+MAX_HEADERS = 128
 FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?=[^\n])")
-"""Control characters, and the line endings CR and LF where they stand alone."""
+"""Control characters, and CR or LF alone."""
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
@@ -24,13 +24,13 @@ _HOST = rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]*)(?::[0-9]*)?"
 _HOST_VALUE = re.compile(_HOST)
 _ABSOLUTE = re.compile(rb"https?://(" + _HOST + rb")(/[^?]*)?(\?.*)?", re.IGNORECASE)
 _LENGTH = re.compile(rb"[0-9]+")
-_LONGEST_LENGTH = 18  # digits; more bytes than any disk holds
+_LONGEST_LENGTH = 18  # digits
 _ALLOWED = (b"allow", b"GET, HEAD, POST")
 
 
 @dataclass(slots=True)
 class RequestLine:
-    """The first line. ``host`` is given by a target in absolute form alone."""
+    """The first line. ``host`` is set only for a target in absolute form."""
 
     method: str
     raw_path: bytes
@@ -40,7 +40,7 @@ class RequestLine:
 
     @property
     def path(self) -> str:
-        """The path with percent-encoding taken away, as ASGI wants it."""
+        """The percent-decoded path, as ASGI requires."""
         text = self.raw_path.decode("ascii")
         return unquote(text) if "%" in text else text
 
@@ -57,13 +57,13 @@ class RequestHead:
 
 
 def parse_request_line(line: bytes) -> RequestLine:
-    """Raises InvalidRequestError."""
-    found = _REQUEST_LINE.fullmatch(line)
-    if found is None:
+    """The parts of a request line. Raises InvalidRequestError."""
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
         raise InvalidRequestError(400, "the request line is not METHOD TARGET HTTP/1.1")
-    method, target, major, minor = found.groups()
+    method, target, major, minor = match.groups()
     if major != b"1":
-        raise InvalidRequestError(505, "this service speaks HTTP/1.1 and HTTP/1.0")
+        raise InvalidRequestError(505, "this service supports HTTP/1.1 and HTTP/1.0")
     if method == b"CONNECT":
         message = "this service is not a proxy; use GET, HEAD or POST"
         raise InvalidRequestError(405, message, [_ALLOWED])
@@ -82,23 +82,23 @@ def parse_request_line(line: bytes) -> RequestLine:
 
 
 def parse_head(line: RequestLine, lines: list[bytes]) -> RequestHead:
-    """The head of which ``lines`` are the header lines. Raises InvalidRequestError."""
+    """The head with these header lines. Raises InvalidRequestError."""
     headers = parse_headers(lines)
-    found: dict[bytes, list[bytes]] = {name: [] for name in _WATCHED}
+    values_of: dict[bytes, list[bytes]] = {name: [] for name in _WATCHED}
     for name, value in headers:
-        if name in found:
-            found[name].append(value)
-    _check_host(line, found[b"host"])
-    if line.host is not None:  # stands above the header (RFC 9112, 3.2.2)
+        if name in values_of:
+            values_of[name].append(value)
+    _check_host(line, values_of[b"host"])
+    if line.host is not None:  # overrides the header (RFC 9112, 3.2.2)
         headers = [(name, value) for name, value in headers if name != b"host"]
         headers.append((b"host", line.host))
-    length = _body_length(line, found[b"content-length"], found[b"transfer-encoding"])
+    length = _body_length(line, values_of[b"content-length"], values_of[b"transfer-encoding"])
     return RequestHead(
         line=line,
         headers=headers,
         length=length,
-        keep_alive=_keep_alive(line, found[b"connection"]),
-        expects_continue=_expects_continue(line, found[b"expect"]) and length != 0,
+        keep_alive=_keep_alive(line, values_of[b"connection"]),
+        expects_continue=_expects_continue(line, values_of[b"expect"]) and length != 0,
     )
 
 
@@ -106,9 +106,11 @@ _WATCHED = (b"host", b"content-length", b"transfer-encoding", b"connection", b"e
 
 
 def parse_headers(lines: list[bytes]) -> list[Header]:
-    """Names in lower case, values without the whitespace around them."""
-    if len(lines) > MOST_HEADERS:
-        raise InvalidRequestError(431, f"the request has more than {MOST_HEADERS} header lines")
+    """Names in lower case, and values without surrounding whitespace. Raises
+    InvalidRequestError.
+    """
+    if len(lines) > MAX_HEADERS:
+        raise InvalidRequestError(431, f"the request has more than {MAX_HEADERS} header lines")
     headers = []
     for line in lines:
         name, colon, value = line.partition(b":")
@@ -148,7 +150,7 @@ def _check_codings(line: RequestLine, codings: list[bytes], lengths: list[bytes]
     if last != b"chunked" or b"chunked" in others or not all(map(_NAME.fullmatch, others)):
         raise InvalidRequestError(400, "the header Transfer-Encoding must be chunked")
     if others:
-        raise InvalidRequestError(501, "of the transfer codings this service takes only chunked")
+        raise InvalidRequestError(501, "this service supports only the transfer coding chunked")
 
 
 def _keep_alive(line: RequestLine, values: list[bytes]) -> bool:
@@ -160,7 +162,7 @@ def _expects_continue(line: RequestLine, values: list[bytes]) -> bool:
     if not values or line.version == "1.0":  # 1.0 has no such header (RFC 9110, 10.1.1)
         return False
     if [value.lower() for value in values] != [b"100-continue"]:
-        raise InvalidRequestError(417, "the only expectation this service meets is 100-continue")
+        raise InvalidRequestError(417, "this service supports only the expectation 100-continue")
     return True
 
 

@@ -1,9 +1,9 @@
-"""Requests out of a stream of bytes, one at a time and without any input or output of its own.
+"""A parser of requests from a stream of bytes, one request at a time, without input or output.
 
-``feed`` takes bytes; ``head`` gives the next request once its head is there; ``body`` gives what
-has arrived of its body until ``body_complete``. The next request is not looked at before that.
-Each byte is searched once, whatever the pieces it comes in. The bytes kept are bounded by the
-longest head and by what the caller feeds at once.
+``feed`` adds bytes. ``head`` returns the next request once its head is complete. ``body`` returns
+the available part of its body until ``body_complete``; the next request is not parsed before that.
+Each byte is searched once, for any division into pieces. The buffer is bounded by the longest head
+and by the bytes of one ``feed``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _END = b"\r\n\r\n"
 
 
 class RequestReader:
-    """Raises InvalidRequestError where the bytes are not a request; it is of no use after that."""
+    """Raises InvalidRequestError on bytes that are not a request, and cannot be used after that."""
 
     def __init__(self, max_head_bytes: int) -> None:
         self._max_head_bytes = max_head_bytes
@@ -41,26 +41,26 @@ class RequestReader:
         self._body: _LengthBody | _ChunkedBody | None = None
 
     def feed(self, data: bytes) -> None:
-        """Adds bytes as they came from the client."""
+        """Add bytes from the client."""
         self._buffer += data
 
     @property
     def buffered(self) -> int:
-        """Bytes that were fed and not yet given out."""
+        """Bytes that were fed and not yet returned."""
         return len(self._buffer)
 
     @property
     def body_complete(self) -> bool:
-        """The last byte of the body was given out."""
+        """Whether the last byte of the body was returned."""
         return self._body is None
 
     @property
     def body_rest(self) -> int | None:
-        """Bytes of the body that are still to be given out; None where only the client knows."""
+        """Bytes of the body that were not returned yet; None if the length is unknown."""
         return self._body.rest if self._body is not None else 0
 
     def head(self) -> RequestHead | None:
-        """The next request, or None until all of its head has arrived."""
+        """The next request, or None until its head is complete."""
         if not self._buffer:
             return None
         if self._line is None:
@@ -86,9 +86,9 @@ class RequestReader:
         return head
 
     def body(self) -> tuple[bytes, bool]:
-        """What has arrived of the body, and whether that is all of it.
+        """The available part of the body, and whether the body is complete.
 
-        Of very many chunks it gives a part, and the rest at later calls.
+        If there are very many chunks, later calls return the rest.
         """
         if self._body is None:
             return b"", True
@@ -98,7 +98,7 @@ class RequestReader:
         return data, self._body is None
 
     def _skip_empty_lines(self) -> None:
-        """A few empty lines before a request are ignored (RFC 9112, 2.2)."""
+        """Skip a few empty lines before a request (RFC 9112, 2.2)."""
         start = 0
         while self._buffer.startswith(b"\r\n", start):
             start += 2
@@ -115,7 +115,9 @@ class RequestReader:
             raise InvalidRequestError(400, message)
 
     def _read_line(self, start: int) -> None:
-        """Reads the request line as soon as it is there, so that other protocols are told early."""
+        """Parse the request line as soon as it is complete, so that other protocols are refused
+        early.
+        """
         if self._line is None:
             self._line_end = self._buffer.find(b"\r\n", start, self._max_head_bytes)
             if self._line_end > 0:
@@ -123,7 +125,7 @@ class RequestReader:
 
 
 class _LengthBody:
-    """A body of a length that was announced."""
+    """A body with a Content-Length."""
 
     def __init__(self, buffer: bytearray, length: int) -> None:
         self._buffer = buffer
@@ -137,7 +139,7 @@ class _LengthBody:
 
 
 class _ChunkedBody:
-    """A body in chunks. Extensions and trailers are checked, counted and thrown away."""
+    """A body in chunks. Extensions and trailers are checked, counted and discarded."""
 
     def __init__(self, buffer: bytearray, max_trailer_bytes: int) -> None:
         self._buffer = buffer
@@ -170,13 +172,13 @@ class _ChunkedBody:
         if end < 0:
             self._check_begun_line()
             return False
-        found = _CHUNK_LINE.fullmatch(self._buffer, 0, end)
-        if found is None:
+        match = _CHUNK_LINE.fullmatch(self._buffer, 0, end)
+        if match is None:
             raise InvalidRequestError(400, "a chunk of the body does not begin with its size")
-        self._extension_bytes += end - found.end(1)
+        self._extension_bytes += end - match.end(1)
         if self._extension_bytes > _MOST_EXTENSION_BYTES:
             raise InvalidRequestError(400, "the chunks of the body have too many extensions")
-        self._chunk_rest = int(found[1], 16)
+        self._chunk_rest = int(match[1], 16)
         del self._buffer[: end + 2]
         if self._chunk_rest:
             self._within_chunk = True
@@ -185,13 +187,13 @@ class _ChunkedBody:
         return self._within_chunk
 
     def _check_begun_line(self) -> None:
-        """Refuses at once what no further byte can make a chunk."""
+        """Refuse at once a line that no further byte can make valid."""
         begun = bytes(self._buffer[: _LONGEST_CHUNK_LINE + 1]).removesuffix(b"\r")
         if len(begun) > _LONGEST_CHUNK_LINE or (begun and not _CHUNK_LINE.fullmatch(begun)):
             raise InvalidRequestError(400, "a chunk of the body does not begin with its size")
 
     def _end_chunk(self) -> bool:
-        """True once the line ending after a chunk was read."""
+        """Returns True once the line ending after a chunk was read."""
         if self._chunk_rest or not self._buffer:
             return False
         if not b"\r\n".startswith(bytes(self._buffer[:2])):

@@ -1,1 +1,1 @@
-"""HTTP in, HTTP out: parse, admit, answer. One file for each thing that can be asked."""
+"""The routes, one file for each kind of request."""

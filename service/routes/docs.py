@@ -1,6 +1,7 @@
-"""GET /docs: the interface, with examples that can be run, from one page that loads nothing else.
+"""GET /docs: the API reference with runnable examples, from one page that loads nothing else.
 
-The usual viewers come from a content network and stay blank where there is none.
+docs.html is written for this service because the usual viewers load from a CDN and stay blank
+without a network.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _PAGE = Path(__file__).with_name("docs.html")
 
 @router.get("/docs")
 def docs() -> HTMLResponse:
-    """The page; what it shows it reads from /openapi.json."""
+    """The page. It reads /openapi.json."""
     headers = {"Content-Security-Policy": _POLICY}
     return HTMLResponse(_PAGE.read_text(encoding="utf-8"), headers=headers)
 

@@ -1,4 +1,4 @@
-"""What the documentation says of errors: the shape, and when each status is sent."""
+"""The documentation of errors: their shape, and the meaning of each status."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from service.http.schemas import ErrorResponse
 
 _MEANINGS = {
     400: "The body is not JSON in UTF-8, or `state` is damaged or signed with another key.",
-    401: "The service has API keys and none of them was sent.",
-    404: "There is no model of that name.",
+    401: "The service requires an API key and no valid one was sent.",
+    404: "No model has that name.",
     408: "The body did not arrive in time.",
     409: "The model is of the wrong kind, or `state` belongs to another model or format.",
     413: "The body is too large.",
     415: "The body is not declared as application/json, or it is compressed.",
     422: "A field is missing, unknown, of the wrong type or out of bounds; `param` names it.",
-    429: "The queue is full; `Retry-After` says in how many seconds it is worth trying again.",
+    429: "The queue is full; retry after `Retry-After` seconds.",
     503: "The service is draining or not ready.",
     504: "`deadline_ms` passed before there was a result.",
 }
@@ -31,4 +31,4 @@ def errors(*statuses: int) -> Responses:
 
 
 WORK_ERRORS = errors(*_MEANINGS)
-"""All that can be said to a request for work."""
+"""All errors of a route that runs a model."""

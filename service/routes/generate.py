@@ -12,11 +12,11 @@ from starlette.responses import Response
 from service.engine.api.tasks import Echo, Event, Finished, Generate, Token, TokenLogprob
 from service.http.api_keys import client_of, tenant_of
 from service.http.dependencies import Context
-from service.http.json_response import Answer, array
+from service.http.json_response import TaskResponse, array
 from service.http.request_body import JsonRoute
 from service.http.request_schemas import GenerateRequest
 from service.http.schemas import GenerateResponse
-from service.http.server_sent_events import EventStream, dumped, scored_tokens
+from service.http.server_sent_events import EventStream, scored_tokens, to_json_bytes
 from service.kernel.api.interface import Sampling
 from service.routes.error_responses import WORK_ERRORS
 
@@ -26,13 +26,13 @@ _STREAM = """Continuations. With `stream`, server-sent events, for each token
 `data: {"index", "text", "token"?, "logprob"?, "top"?}`, with `echo` first
 `data: {"index", "text", "tokens"?}`, and for each choice at its end
 `data: {"index", "finish_reason", "usage", "seed", "state"?}`, where `usage` is of that choice
-alone. The texts of a choice join to its whole text; choices come interleaved; a comment is sent
-when nothing happens for a while. An error after the status line is an event
-`data: {"error": ...}`, the last."""
+alone. The texts of a choice join to its whole text. Choices are interleaved. A comment is sent
+after a time without events. An error after the status line is the last event,
+`data: {"error": ...}`."""
 
-_DRAWN_SEED_BITS = 53  # what a client in JavaScript can read exactly, to ask with it again
-_SEEDS = random.Random()  # nothing secret; asking the system for each would give up the lock
-_COLDEST = 1e-6  # below it only the likeliest token is left; some clients ask for 1e-9
+_RANDOM_SEED_BITS = 53  # JavaScript reads larger integers inexactly
+_SEEDS = random.Random()  # not secret; the system's generator would release the interpreter's lock
+_COLDEST = 1e-6  # lower temperatures are greedy; some clients send 1e-9
 
 _EXAMPLE = (
     'data: {"index":0,"text":" old"}\n\n'
@@ -52,17 +52,17 @@ _DOCUMENTED = {
     summary="Continue a text",
 )
 async def generate(body: GenerateRequest, request: Request, context: Context) -> Response:
-    """Draws tokens one after the other until the model ends the text, a stop string appears, or
-    `max_tokens` are drawn. The same request with the same seed gives the same text, whatever else
-    is being served.
+    """Generate tokens one after the other until the model ends the text, a stop string appears,
+    or there are `max_tokens`. The same request with the same seed gives the same text,
+    independently of other requests.
     """
     context.limits.check(body)
-    task = _task(body, context.name_of(body.model, "language-model"), request)
+    task = _task(body, context.model_name(body.model, "language-model"), request)
     if body.stream:
-        reply = await context.bridge.submit(task)
+        reply = await context.engine.submit(task)
         return EventStream(reply, ping_seconds=context.settings.ping_seconds)
-    reply = await context.bridge.submit(task, whole=True)
-    return Answer(reply, lambda events: _answer(events, task.model, body.n))
+    reply = await context.engine.submit(task, whole=True)
+    return TaskResponse(reply, lambda events: _body(events, task.model, body.n))
 
 
 def _task(body: GenerateRequest, model: str, request: Request) -> Generate:
@@ -77,7 +77,7 @@ def _task(body: GenerateRequest, model: str, request: Request) -> Generate:
             top_p=body.top_p,
             min_p=body.min_p,
             repetition_penalty=body.repetition_penalty,
-            seed=_SEEDS.getrandbits(_DRAWN_SEED_BITS) if body.seed is None else body.seed,
+            seed=_SEEDS.getrandbits(_RANDOM_SEED_BITS) if body.seed is None else body.seed,
         ),
         n=body.n,
         stop=tuple(body.stop),
@@ -91,32 +91,32 @@ def _task(body: GenerateRequest, model: str, request: Request) -> Generate:
     )
 
 
-def _answer(events: Iterable[Event], model: str, n: int) -> Iterator[bytes]:
-    """The body of a GenerateResponse, in parts; the prompt is counted once for all choices."""
-    choices = [_Choice(index) for index in range(n)]
+def _body(events: Iterable[Event], model: str, n: int) -> Iterator[bytes]:
+    """The body of a GenerateResponse, in parts. The prompt is counted once for all choices."""
+    choices = [_ChoiceWriter(index) for index in range(n)]
     usage = {"prompt_tokens": 0, "cached_tokens": 0, "completion_tokens": 0}
     last: dict[str, Any] = {}
     for event in events:
         if not isinstance(event, Echo | Token | Finished):
-            raise TypeError(f"not an event of a generation: {event!r}")
+            raise TypeError(f"unexpected event for /generate: {event!r}")
         choices[event.index].add(event)
         if isinstance(event, Finished):
             usage["prompt_tokens"] = event.prompt_tokens
-            if event.index == 0:  # the others go on from what it has read
+            if event.index == 0:  # the other choices continue from its state
                 usage["cached_tokens"] = event.cached_tokens
                 last["seed"] = event.seed
                 if event.state is not None:
                     last["state"] = event.state
             usage["completion_tokens"] += event.completion_tokens
-    yield b'{"model":' + dumped(model) + b',"choices":['
+    yield b'{"model":' + to_json_bytes(model) + b',"choices":['
     for choice in choices:
         yield b"," if choice.index else b""
-        yield from choice.written()
-    yield b"]," + dumped({"usage": usage, **last})[1:]
+        yield from choice.write()
+    yield b"]," + to_json_bytes({"usage": usage, **last})[1:]
 
 
-class _Choice:
-    """What was said of one choice."""
+class _ChoiceWriter:
+    """Collects the events of one choice and writes its JSON."""
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -133,9 +133,9 @@ class _Choice:
         elif event.token is not None:
             self._tokens.append(event.token)
 
-    def written(self) -> Iterator[bytes]:
+    def write(self) -> Iterator[bytes]:
         fields = {"index": self.index, "text": "".join(self._texts), **self._end}
-        yield dumped(fields)[:-1]
+        yield to_json_bytes(fields)[:-1]
         if self._tokens:
             yield b',"tokens":'
             yield from array(self._tokens, scored_tokens)

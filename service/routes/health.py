@@ -1,4 +1,4 @@
-"""GET /health/live, /health/ready and /metrics: for those who run the service."""
+"""GET /health/live, /health/ready and /metrics, for the operator."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ router = APIRouter(tags=["operation"])
 
 @router.get("/health/live", responses=errors(503))
 async def live(context: Context) -> HealthResponse:
-    """The step loop moves: restart the process if this fails."""
-    age = context.bridge.heartbeat_age()
+    """The step loop moves. Restart the process if this fails."""
+    age = context.engine.heartbeat_age()
     if age > context.settings.heartbeat_seconds:
         message = f"the step loop has not moved for {age:.1f} seconds"
         raise ApiError(503, "not_live", message)
@@ -26,8 +26,8 @@ async def live(context: Context) -> HealthResponse:
 
 @router.get("/health/ready", responses=errors(503))
 async def ready(context: Context) -> HealthResponse:
-    """Models are loaded and new work is taken: send requests here only while this succeeds."""
-    if context.bridge.draining:
+    """Models are loaded and new work is accepted. Route requests here only while this succeeds."""
+    if context.engine.draining:
         raise ApiError(503, "draining", "the service is shutting down and takes no new work")
     await live(context)
     return HealthResponse(status="ready")
@@ -35,5 +35,5 @@ async def ready(context: Context) -> HealthResponse:
 
 @router.get("/metrics", include_in_schema=False)
 def metrics(context: Context) -> Response:
-    """All series, in a thread of its own: writing them out would hold up the streams."""
+    """All series. Not async, so that writing them runs in a thread and does not delay streams."""
     return Response(context.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

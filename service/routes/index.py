@@ -1,4 +1,4 @@
-"""GET /: where to go from here."""
+"""GET /: the entry point."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def index(request: Request, context: Context) -> IndexResponse:
-    """Names the models and the routes."""
+    """The models, the routes and the documentation."""
     return IndexResponse(
         name="unroll",
         version=version(),
         documentation="/docs",
-        models=list(context.catalog.artifacts),
+        models=list(context.registry.artifacts),
         routes=sorted(request.app.openapi()["paths"]),
     )

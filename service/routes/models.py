@@ -1,4 +1,4 @@
-"""GET /models and /models/{name}: what is being served."""
+"""GET /models and /models/{name}: the served models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ router = APIRouter(tags=["models"])
 @router.get("/models", responses=errors(401), response_model_exclude_none=True)
 async def models(context: Context) -> ModelsResponse:
     """All models, in alphabetical order."""
-    return ModelsResponse(models=[_model(name, context) for name in context.catalog.artifacts])
+    return ModelsResponse(models=[_model(name, context) for name in context.registry.artifacts])
 
 
 @router.get("/models/{name}", responses=errors(401, 404, 422), response_model_exclude_none=True)
@@ -33,7 +33,7 @@ def _model(name: str, context: ServiceContext) -> ModelResponse:
         name=name,
         version=manifest.version,
         kind=cast("Literal['language-model', 'classifier']", manifest.kind),
-        default=context.catalog.is_default(name),
+        default=context.registry.is_default(name),
         tokenizer=artifact.tokenizer.kind,
         vocabulary_size=artifact.tokenizer.size,
         architecture=architecture_of(artifact),

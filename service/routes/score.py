@@ -1,4 +1,4 @@
-"""POST /score: how likely texts are, token by token."""
+"""POST /score: the log-probabilities of texts, token by token."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from fastapi import APIRouter, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from service.engine.api.tasks import Event, Score, TextsScored, TokenLogprob
-from service.engine.api.tasks import TextScore as EngineScore
+from service.engine.api.tasks import Event, Score, TextLogprobs, TextsScored, TokenLogprob
 from service.http.api_keys import client_of
 from service.http.dependencies import Context
-from service.http.json_response import Answer, array
+from service.http.json_response import TaskResponse, array
 from service.http.request_body import JsonRoute
 from service.http.request_schemas import ScoreRequest
 from service.http.schemas import ScoreResponse
@@ -26,47 +25,47 @@ router = APIRouter(route_class=JsonRoute, tags=["language models"])
     "/score",
     response_model=ScoreResponse,
     responses=WORK_ERRORS,
-    summary="How likely a text is",
+    summary="The likelihood of a text",
 )
 async def score(body: ScoreRequest, request: Request, context: Context) -> Response:
-    """The log-probability of each token given those before it, read from the beginning of a text.
-    The text's end is not counted: what is scored may be the beginning of something longer.
+    """The log-probability of each token given the tokens before it, from the beginning of the
+    text. The end of the text is not counted: a text may be the beginning of a longer one.
     """
     context.limits.check(body)
     task = Score(
-        model=context.name_of(body.model, "language-model"),
+        model=context.model_name(body.model, "language-model"),
         client=client_of(request),
         texts=tuple(body.texts),
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
     )
-    reply = await context.bridge.submit(task, whole=True)
-    return Answer(reply, lambda events: _answer(events, task))
+    reply = await context.engine.submit(task, whole=True)
+    return TaskResponse(reply, lambda events: _body(events, task))
 
 
-def _answer(events: Sequence[Event], task: Score) -> Iterator[bytes]:
+def _body(events: Sequence[Event], task: Score) -> Iterator[bytes]:
     """The body of a ScoreResponse, in parts."""
     (scored,) = events
     if not isinstance(scored, TextsScored):
-        raise TypeError(f"not an answer to /score: {scored!r}")
+        raise TypeError(f"unexpected event for /score: {scored!r}")
     yield b'{"model":' + to_json(task.model) + b',"results":['
-    for index, (text, one) in enumerate(zip(task.texts, scored.scores, strict=True)):
+    for index, (text, text_score) in enumerate(zip(task.texts, scored.scores, strict=True)):
         yield b"," if index else b""
-        yield from _result(text, one)
+        yield from _result(text, text_score)
     yield b"]}"
 
 
-def _result(text: str, scored: EngineScore) -> Iterator[bytes]:
-    """Perplexity is per token, as the literature has it; bits per byte compares tokenizers."""
+def _result(text: str, scored: TextLogprobs) -> Iterator[bytes]:
+    """One result. Perplexity is per token; bits per byte compares tokenizers."""
     nats = -scored.logprob
     yield b'{"tokens":'
     yield from array(scored.tokens, _tokens)
-    figures = {
+    metrics = {
         "logprob": scored.logprob,
         "perplexity": math.exp(min(nats / max(1, len(scored.tokens)), 700.0)),
         "bits_per_byte": nats / math.log(2) / len(text.encode("utf-8")),
         "unknown_tokens": scored.unknown_tokens,
     }
-    yield b"," + to_json(figures, inf_nan_mode="null")[1:]
+    yield b"," + to_json(metrics, inf_nan_mode="null")[1:]
 
 
 def _tokens(tokens: Sequence[TokenLogprob]) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.__main__ import parse_arguments as parse_benchmark
 from docs.generate.pages import COPIED, GENERATED
 from model.manifest import FORMAT_VERSION
-from service.engine.states.state_token import VERSION
+from service.engine.states.state_token import STATE_TOKEN_VERSION
 from tests.readme.pages import PAGES
 from tests.support.repository import ROOT
 from training.runs.checkpoint import FORMAT
@@ -90,7 +90,7 @@ def test_formats_have_their_numbers() -> None:
     """The page on compatibility states the numbers of the current formats."""
     assert f"`format_version` {FORMAT_VERSION} |" in COMPATIBILITY
     assert f"| Checkpoint | format {FORMAT} |" in COMPATIBILITY
-    assert f"| State token | format {VERSION} |" in COMPATIBILITY
+    assert f"| State token | format {STATE_TOKEN_VERSION} |" in COMPATIBILITY
 
 
 def test_the_navigation_has_every_page() -> None:

@@ -1,1 +1,1 @@
-"""Tasks, events, errors and options: what a user of the engine sees."""
+"""Tasks, events, errors and options: the interface of the engine."""

@@ -1,28 +1,30 @@
-"""What can go wrong in the engine. Knows no HTTP: service/http/errors.py maps these to statuses.
+"""The errors of the engine. service/http/errors.py maps them to HTTP statuses.
 
+    StartError              the engine cannot start: no threads or no memory
     EngineError
-    ├── UnknownModel        no model of that name
+    ├── UnknownModel        no model has that name
     ├── WrongKind           the model cannot do this task (a classifier asked to generate)
-    ├── InvalidTask         a field of the task cannot be served; ``field`` names it
-    ├── InvalidState        the state that was brought is damaged or not of this service's making
-    ├── ForeignState        it is whole, but of another model or another version
-    ├── QueueFull           no place in the waiting queue; come back in ``retry_after_seconds``
+    ├── InvalidTask         a field of the task is out of range; ``field`` names it
+    ├── InvalidState        the state token is damaged or was not made by this service
+    ├── ForeignState        the state token belongs to another model or format version
+    ├── QueueFull           the waiting queue is full; retry after ``retry_after_seconds``
     ├── Draining            the engine takes no new work
     ├── DeadlineExceeded    the deadline passed before there was a result
-    └── StepFailed          an internal failure; the log has the cause
+    ├── StepFailed          an internal failure; the log has the cause
+    └── SlowReaderError     the client did not read its events
 
-The first seven are raised by ``Engine.submit``; the last three (Draining when the engine is
-stopped under a running task) reach the client in a ``Failed`` event.
+``Engine.submit`` raises the first seven. ``Failed`` events carry the last four. They also carry
+Draining when the engine stops during a task.
 """
 
-# The names say what happened, as HTTP's own do.
+# Names without the suffix Error follow the names of HTTP statuses.
 # ruff: noqa: N818
 
 from __future__ import annotations
 
 
 class StartError(RuntimeError):
-    """The engine cannot start: the system gives it no thread or no memory."""
+    """The engine cannot start: the system provides no thread or no memory."""
 
     def __init__(self, cause: BaseException) -> None:
         super().__init__(
@@ -32,11 +34,11 @@ class StartError(RuntimeError):
 
 
 class EngineError(Exception):
-    """Anything the engine refuses or fails at. ``str()`` is a sentence for the client."""
+    """A refusal or failure of the engine. ``str()`` is a message for the client."""
 
 
 class UnknownModel(EngineError):
-    """No model of that name is being served."""
+    """No served model has that name."""
 
     def __init__(self, model: str) -> None:
         super().__init__(f"no model is named {model!r}")
@@ -54,7 +56,7 @@ class WrongKind(EngineError):
 
 
 class InvalidTask(EngineError):
-    """A field of the task has a value that cannot be served."""
+    """A field of the task is out of range."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -62,24 +64,26 @@ class InvalidTask(EngineError):
 
 
 class InvalidState(EngineError):
-    """The state that was brought cannot be trusted."""
+    """The state token is damaged or was not made by this service."""
 
     def __init__(self) -> None:
         super().__init__(
-            "state: it is damaged, cut off, or was not given out by this service; "
+            "state: the token is damaged, truncated, or was not issued by this service; "
             "send it exactly as it was returned"
         )
 
 
 class ForeignState(EngineError):
-    """The state that was brought is genuine and does not fit."""
+    """The state token is genuine but belongs to another model or format version."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"state: {why}")
 
 
 class QueueFull(EngineError):
-    """The waiting queue has no place. ``retry_after_seconds`` is estimated from measured speed."""
+    """The waiting queue is full. ``retry_after_seconds`` is estimated from the measured
+    throughput.
+    """
 
     def __init__(self, retry_after_seconds: float) -> None:
         super().__init__(
@@ -103,16 +107,16 @@ class DeadlineExceeded(EngineError):
 
 
 class StepFailed(EngineError):
-    """A step of the model failed; only the sequences in it are affected."""
+    """A step of the model failed. Only the requests in it are affected."""
 
     def __init__(self) -> None:
         super().__init__("the model failed while working on this request; the log has the cause")
 
 
 class SlowReaderError(EngineError):
-    """The client reads so slowly that its events fill the buffer kept for it."""
+    """The client reads so slowly that its events exceed the buffer."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"the stream was read too slowly: more than {limit} bytes were waiting and were dropped"
+            f"the stream was read too slowly: more than {limit} unread bytes were dropped"
         )

@@ -1,4 +1,4 @@
-"""Limits of the engine, chosen once at the start."""
+"""The options of the engine, fixed at start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Literal
 
-from service.kernel.api.packing import Precision
+from service.kernel.api.packing import KernelPrecision
 
 SLICE_STEPS = 64
 
@@ -15,27 +15,27 @@ SLICE_STEPS = 64
 class EngineOptions:
     """A sequence is one choice of a generation, one scored text, or one worker of a search.
 
-    ``rows``: sequences that run at the same time, per language model. ``waiting``: sequences
-    of one client that may wait for a row, per language model, and texts that may wait, per
-    classifier (of all clients together: see :mod:`service.engine.scheduling.admission`).
-    ``kernel`` and ``precision``: see :mod:`service.kernel.factory`. ``threads``: of the matrix
-    products. ``burst_steps``: steps per turn, at most. ``slice_steps``: steps that a sequence keeps
-    its row at least, before another that has the same right to it may have it.
-    ``prompt_tokens``: the longest prompt or scored text. ``answer_logprobs``: the most
-    log-probabilities in one answer, alternatives included.
-    ``state_cache_bytes``: of the states kept, per language model. ``state_key``: signs portable
-    states; without one they end with the process. ``bind_states_to_keys``: only the tenant that a
-    state was given to may bring it. ``classifier_tokens``: longer texts
-    are cut (``Classification.truncated``). ``classifier_batch_tokens``: tokens, padding
-    included, that are classified together. ``classifier_slice_tokens``: of these, how many are
-    worked on between two steps of the language models. ``search_rows``: workers of a search.
-    ``search_expansions``: texts that one search follows, at most.
+    ``rows``: sequences that run at the same time, per language model. ``waiting``: sequences of one
+    client that may wait for a row, per language model, and texts that may wait, per classifier.
+    :mod:`service.engine.scheduling.admission` has the limit of all clients together. ``kernel`` and
+    ``precision``: see :mod:`service.kernel.factory`. ``threads``: of the matrix products.
+    ``burst_steps``: most steps per turn. ``slice_steps``: steps that a sequence keeps its row
+    before a sequence of equal priority may get it. ``prompt_tokens``: the longest prompt or scored
+    text. ``answer_logprobs``: the most log-probabilities in one answer, alternatives included.
+    ``state_cache_bytes``: memory of the prefix cache, per language model. ``state_key``: signs
+    state tokens; the random default makes them invalid after the process ends.
+    ``bind_states_to_keys``: a state token is valid only for the tenant that got it.
+    ``classifier_tokens``: longer texts are truncated (``Classification.truncated``).
+    ``classifier_batch_tokens``: tokens of a classifier batch, padding included.
+    ``classifier_slice_tokens``: tokens of it that are processed between two steps of the language
+    models. ``search_rows``: workers of a search. ``search_expansions``: most nodes that one search
+    expands.
     """
 
     rows: int = 64
     waiting: int = 256
     kernel: Literal["native", "torch"] = "torch"
-    precision: Precision = "int8"
+    precision: KernelPrecision = "int8"
     threads: int = 2
     burst_steps: int = 8
     slice_steps: int = SLICE_STEPS

@@ -1,9 +1,9 @@
-"""What can be asked of the engine, and the events it answers with.
+"""The tasks that the engine accepts, and the events that it returns.
 
-Plain data, no behavior. A task is submitted under a ticket; its events come back under the
-same ticket, in order, and exactly one of them, the last, has ``final`` set. Texts are
-tokenized in the thread that submits. ``client``: who asks, as an opaque name; rows and places in
-the queue are shared fairly between clients.
+Plain data without behavior. A task is submitted under a ticket. Its events carry the same ticket,
+in order, and only the last one has ``final`` set. The submitting thread tokenizes the texts.
+``client`` identifies the caller by an opaque name: rows and places in the queue are shared fairly
+between clients.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ FinishReason = Literal["end", "length", "stop", "deadline"]
 class Generate:
     """Continue a prompt. Events: ``Token`` for every token, ``Finished`` for every choice.
 
-    The sequence starts from the learned first state, reads [END], then the prompt. ``prompt``:
-    text, or token ids. ``n``: how many choices are drawn, numbered from 0; all start together.
-    ``sampling.choice`` and ``sampling.top_logprobs`` are set by the engine from the choice's
-    index and from ``logprobs``. ``logprobs``: None for none, else how many alternatives to
-    report with each token (0: the token alone). ``echo``: the prompt comes first, as an
-    ``Echo`` event, with log-probabilities if ``logprobs`` is set. ``max_tokens`` 0 is allowed
-    with ``echo``. ``deadline_seconds`` counts from submission.
+    The sequence starts from the learned initial state and reads [END], then the prompt. ``prompt``:
+    text, or token ids. ``n``: the number of choices, numbered from 0; all start together. The
+    engine sets ``sampling.choice_index`` to the choice's number and ``sampling.top_logprobs`` to
+    ``logprobs``. ``logprobs``: None for none, else the number of alternatives to report with each
+    token (0: the token alone). ``echo``: the prompt comes first, as an ``Echo`` event, with
+    log-probabilities if ``logprobs`` is set. ``max_tokens`` 0 is allowed with ``echo``.
+    ``deadline_seconds`` counts from submission.
 
-    ``tenant``: whose earlier texts need not be read again; nobody else's are ever used.
+    ``tenant``: the owner of cached prefixes; prefixes of other tenants are never used.
     ``return_state``: ``Finished`` carries the state as a token (n of 1 only). ``state``: such a
-    token; the prompt is then read as the continuation, and the token's seed is used unless
-    ``seed_is_given``. Without a prompt, what a stop string has cut off comes first, as ``Token``
-    events that are not counted.
+    token. The prompt is then read as the continuation, and the token's seed is used unless
+    ``seed_is_given``. Without a prompt, the text that a stop string cut off comes first, as
+    ``Token`` events that are not counted.
     """
 
     model: str
@@ -57,7 +57,7 @@ class Generate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """The log-probability of every token of each text. Answered by one ``TextsScored``."""
+    """Compute the log-probability of every token of each text. Event: one ``TextsScored``."""
 
     model: str
     client: str = ""
@@ -67,7 +67,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextWord:
-    """The likeliest next whole words after a prompt. Answered by one ``NextWordsFound``.
+    """Find the likeliest next whole words after a prompt. Event: one ``NextWordsFound``.
 
     ``tenant``: as in ``Generate``.
     """
@@ -82,7 +82,7 @@ class NextWord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classify:
-    """The label of each text, or of its token ids. Answered by one ``TextsClassified``."""
+    """Classify each text, given as text or as token ids. Event: one ``TextsClassified``."""
 
     model: str
     client: str = ""
@@ -97,7 +97,7 @@ Task = Generate | Score | NextWord | Classify
 
 
 class TokenLogprob(NamedTuple):
-    """A token's text with its log-probability under the model, and the likeliest alternatives."""
+    """A token's text, its log-probability under the model, and the likeliest alternatives."""
 
     text: str
     logprob: float
@@ -116,15 +116,15 @@ class Echo:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token was drawn for choice ``index``.
+    """A token of choice ``index``.
 
-    ``text`` is what may now be shown: empty while it could still turn into a stop string or is
-    half a character, more than one token's worth when a hold is lifted. The texts of a choice
-    join to its whole text. [END] makes no event.
+    ``text`` is the text that may be shown now. It is empty while the text could still become a stop
+    string or ends in an incomplete character, and longer than one token when such text is released.
+    The texts of a choice join to its whole text. [END] has no event.
 
-    When logprobs were asked for, ``token`` is set and the event waits until it is settled how much
-    of the token's text is shown. ``text`` is that part: all of it, except where a stop string has
-    cut the token. Tokens of which nothing is shown make no event.
+    With logprobs, ``token`` is set, and the event is delayed until it is known how much of the
+    token's text is shown. ``text`` is that part: all of it, except where a stop string cuts the
+    token. Tokens without shown text have no event.
     """
 
     final: ClassVar[bool] = False
@@ -135,14 +135,13 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Choice ``index`` is complete. ``text`` is what was held back and may now be shown; with
-    logprobs that comes as ``Token`` events before this one.
+    """Choice ``index`` is complete. ``text`` is text that was withheld and may now be shown; with
+    logprobs it comes in ``Token`` events before this one.
 
-    ``prompt_tokens``: of the prompt, without the [END] it is started with, and the same in
-    every choice. ``completion_tokens``: drawn by this choice, [END] not counted.
-    ``cached_tokens``: of the prompt's, those that were not read again by this choice. ``seed``:
-    what it drew with. ``state``: where it stopped, if that was asked for.
-    ``final``: no other choice of the task is still open.
+    ``prompt_tokens``: of the prompt, without the leading [END], the same in every choice.
+    ``completion_tokens``: generated by this choice, without [END]. ``cached_tokens``: tokens of the
+    prompt that this choice did not have to read. ``seed``: the seed used. ``state``: the state at
+    the end, if asked for. ``final``: no other choice of the task is open.
     """
 
     index: int
@@ -157,10 +156,11 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class TextScore:
-    """One text's tokens. Their texts join to the text (to what is kept of it, if not lossless).
+class TextLogprobs:
+    """The tokens of one text. Their texts join to the text, or to the part that the tokenizer
+    keeps.
 
-    ``unknown_tokens``: how many of them the model knows only as [UNK].
+    ``unknown_tokens``: the number of tokens that are [UNK].
     """
 
     tokens: tuple[TokenLogprob, ...]
@@ -170,15 +170,15 @@ class TextScore:
 
 @dataclass(frozen=True, slots=True)
 class TextsScored:
-    """The answer to ``Score``, in the order of the texts."""
+    """The result of ``Score``, in the order of the texts."""
 
     final: ClassVar[bool] = True
-    scores: tuple[TextScore, ...]
+    scores: tuple[TextLogprobs, ...]
     prompt_tokens: int
 
 
 class Word(NamedTuple):
-    """A whole word, as shown (spaces stripped), and its probability."""
+    """A whole word, as shown (without spaces), and its probability."""
 
     word: str
     probability: float
@@ -186,12 +186,13 @@ class Word(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NextWordsFound:
-    """The answer to ``NextWord``, likeliest first.
+    """The result of ``NextWord``, likeliest first.
 
-    ``covered``: the probability of all words that were found, whether shown or not; the rest
-    is the end of the text, the unknown word, punctuation, and what the search did not reach.
-    Where the prompt ends in a space or inside a word, probabilities are given that (bpe, word).
-    ``entropy_bits``: of the words found, their probabilities scaled to sum to 1.
+    ``covered``: the probability of all words that were found, shown or not. The rest is the end of
+    the text, the unknown word, punctuation, and words that the search did not reach. If the prompt
+    ends in a space or inside a word, probabilities are conditional on that (bpe and word
+    tokenizers). ``entropy_bits``: the entropy of the words found, with probabilities scaled to sum
+    to 1.
     """
 
     final: ClassVar[bool] = True
@@ -205,7 +206,7 @@ class NextWordsFound:
 class Classification:
     """Calibrated probabilities in the order of the artifact's answers; they sum to 1.
 
-    ``token_count``: tokens that were read. ``truncated``: the text had more.
+    ``token_count``: tokens that were read. ``truncated``: the text had more tokens.
     """
 
     probabilities: tuple[float, ...]
@@ -215,7 +216,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class TextsClassified:
-    """The answer to ``Classify``, in the order of the texts."""
+    """The result of ``Classify``, in the order of the texts."""
 
     final: ClassVar[bool] = True
     results: tuple[Classification, ...]
@@ -223,7 +224,7 @@ class TextsClassified:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The task ended without (the rest of) its answer."""
+    """The task ended without its result, or without the rest of it."""
 
     final: ClassVar[bool] = True
     error: EngineError

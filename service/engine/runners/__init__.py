@@ -1,1 +1,1 @@
-"""The engine's loop and the runners of each kind of model."""
+"""The engine's loop and the runner of each kind of model."""

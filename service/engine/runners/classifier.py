@@ -1,9 +1,9 @@
-"""Runs the texts of one classifier: takes what waits, in batches of like length, slice by slice.
+"""The runner of one classifier: batches texts of similar length and processes them in slices.
 
-A batch begins with the text whose turn it is (:mod:`service.engine.scheduling.fair_queue`); the
-texts of its request, then others that wait, go with it if they are of like length, as many as the
-token limit allows. A turn of the engine works on one slice. A request that has no text in a batch
-under way does not wait for its end: a few batches take turns, slice by slice. Knows no other model.
+A batch starts with the first text in fair order (:mod:`service.engine.scheduling.fair_queue`).
+Texts of similar length join it, those of the same request first, up to the token limit. A turn of
+the engine processes one slice. A request without a text in a current batch need not wait for the
+end of these batches: up to MAX_BATCHES take turns, slice by slice.
 """
 
 from __future__ import annotations
@@ -28,50 +28,51 @@ from service.engine.api.errors import (
 )
 from service.engine.api.observer import EndReason, Observer
 from service.engine.api.options import EngineOptions
-from service.engine.api.tasks import Classification, Classify, Failed, Task, TextsClassified
+from service.engine.api.tasks import Classification, Classify, Task, TextsClassified
 from service.engine.scheduling.admission import Admission
 from service.engine.scheduling.fair_queue import FairQueue
+from service.engine.scheduling.request_table import RequestTable
 from service.engine.scheduling.runner import TicketEvents
 from service.engine.scheduling.sequence import Request, Ticket
 from service.kernel.api.interface import FloatArray, LogitSlices
 from service.kernel.factory import make_classifier_kernel
 
 logger = logging.getLogger(__name__)
-MOST_BATCHES = 4  # under way at once ...
-MOST_LONG_BATCHES = 2  # ... of them such whose first text takes more than a slice
-LIKE_LENGTH = 2.0  # times as long or short as the text that a batch begins with ...
-FEW_TOKENS = 16  # ... or so many tokens more or fewer
+MAX_BATCHES = 4  # current at the same time
+MAX_LONG_BATCHES = 2  # of these, batches whose first text exceeds a slice
+LENGTH_RATIO = 2.0  # of texts in one batch
+LENGTH_SLACK = 16  # tokens; texts that differ by fewer share a batch at any ratio
 
 
 @dataclass(eq=False, slots=True)
-class Document:
+class PendingDocument:
     """One text of a request, as tokens."""
 
-    request: ClassifyRequest
+    request: ClassificationRequest
     tokens: Sequence[int]
     token_count: int
     truncated: bool
     result: Classification | None = None
 
 
-class ClassifyRequest(Request):
+class ClassificationRequest(Request):
     """A Classify task and its documents."""
 
     def __init__(self, deadline: float | None) -> None:
         super().__init__([], deadline)
-        self.documents: list[Document] = []
+        self.documents: list[PendingDocument] = []
 
     @property
     def size(self) -> int:
-        """Texts."""
+        """The number of texts."""
         return len(self.documents)
 
 
 @dataclass(slots=True)
-class Batch:
-    """What is being worked on."""
+class DocumentBatch:
+    """Documents that are classified together. ``slices`` computes their logits."""
 
-    documents: Sequence[Document]
+    documents: Sequence[PendingDocument]
     slices: LogitSlices
     seconds: float = 0.0
 
@@ -100,60 +101,53 @@ class ClassifierRunner:
             threads=options.threads,
             slice_tokens=options.classifier_slice_tokens,
         )
-        self._requests: dict[Ticket, ClassifyRequest] = {}
-        self._waiting: FairQueue[Document] = FairQueue()
-        self._batches: deque[Batch] = deque()  # the next to be worked on first
+        self._requests: RequestTable[ClassificationRequest] = RequestTable(self._release)
+        self._waiting: FairQueue[PendingDocument] = FairQueue()
+        self._batches: deque[DocumentBatch] = deque()  # the next to be worked on first
 
-    def prepare(self, task: Task) -> ClassifyRequest:
-        """Checks and tokenizes a task. Any thread."""
+    def prepare(self, task: Task) -> ClassificationRequest:
+        """Check and tokenize a task. Thread-safe."""
         if not isinstance(task, Classify):
             raise WrongKind(self.name, "classifier", "language-model")
         if not 1 <= len(task.texts) <= self.admission.limit:
             raise InvalidTask(
                 "texts", f"expected 1 to {self.admission.limit} texts, got {len(task.texts)}"
             )
-        request = ClassifyRequest(task.deadline_seconds)
+        request = ClassificationRequest(task.deadline_seconds)
         request.documents = [self._document(request, text) for text in task.texts]
         return request
 
     @property
     def busy(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether there are open requests."""
         return bool(self._requests)
 
     def accept(self, request: Request) -> None:
-        """Puts a prepared request into the queue."""
-        if not isinstance(request, ClassifyRequest):
+        """Queue a prepared request."""
+        if not isinstance(request, ClassificationRequest):
             raise TypeError("expected a request prepared by this runner")
-        self._requests[request.ticket] = request
+        self._requests.add(request)
         self._waiting.put(request.client, request, request.documents)
-        self._tell_load()
+        self._report_load()
 
     def cancel(self, ticket: Ticket) -> None:
-        """Forgets a request; what is being worked on for it is thrown away."""
-        request = self._requests.get(ticket)
-        if request is not None:
-            self._close(request, "cancelled")
+        """Drop a request and its results."""
+        self._requests.cancel(ticket)
 
     def abandon(self, error: EngineError) -> TicketEvents:
-        """Fails everything there is."""
-        return [
-            event
-            for request in list(self._requests.values())
-            for event in self._fail(request, error, "error")
-        ]
+        """Fail all requests."""
+        return self._requests.abandon(error)
 
-    def hurry(self) -> None:
-        """Slices are short enough as they are."""
+    def interrupt(self) -> None:
+        """Do nothing: slices are short."""
 
     def step(self) -> TicketEvents:
-        """One slice: what is late goes, a batch begins if one is due, work, results."""
+        """One slice: expire requests, start a batch if one is due, compute, return results."""
         now = time.monotonic()
-        late = [request for request in self._requests.values() if request.is_late(now)]
         events = [
             event
-            for request in late
-            for event in self._fail(request, DeadlineExceeded(), "deadline")
+            for request in self._requests.late(now)
+            for event in self._requests.fail(request, DeadlineExceeded(), "deadline")
         ]
         leader = self._leader()
         if leader is not None:
@@ -162,22 +156,24 @@ class ClassifierRunner:
             events += self._work(self._batches.popleft())
         return events
 
-    def _leader(self) -> Document | None:
-        """The text that a batch should begin with now; None if all can wait for those under way."""
-        if len(self._batches) >= MOST_BATCHES:
+    def _leader(self) -> PendingDocument | None:
+        """The text that a new batch should start with; None if no batch is due."""
+        if len(self._batches) >= MAX_BATCHES:
             return None
-        under_way = {one.request.ticket for batch in self._batches for one in batch.documents}
-        full = sum(map(self._is_long, self._batches)) >= MOST_LONG_BATCHES
+        in_batches = {
+            document.request.ticket for batch in self._batches for document in batch.documents
+        }
+        full = sum(map(self._is_long, self._batches)) >= MAX_LONG_BATCHES
         for document in self._waiting.firsts():
             is_long = len(document.tokens) > self._slice_tokens
-            if document.request.ticket not in under_way and not (is_long and full):
+            if document.request.ticket not in in_batches and not (is_long and full):
                 return document
         return None
 
-    def _is_long(self, batch: Batch) -> bool:
+    def _is_long(self, batch: DocumentBatch) -> bool:
         return len(batch.documents[0].tokens) > self._slice_tokens
 
-    def _work(self, batch: Batch) -> TicketEvents:
+    def _work(self, batch: DocumentBatch) -> TicketEvents:
         begun = time.monotonic()
         try:
             next(batch.slices)
@@ -189,26 +185,28 @@ class ClassifierRunner:
             logger.exception("a batch of %d texts failed in %s", len(batch.documents), self.name)
             return self._divide(batch.documents)
         batch.seconds += time.monotonic() - begun
-        if any(self._is_live(document) for document in batch.documents):  # else nobody wants it
+        if any(document.request in self._requests for document in batch.documents):
             self._batches.append(batch)
         return []
 
-    def _divide(self, documents: Sequence[Document]) -> TicketEvents:
-        """After a failure: tries each half by itself, so that only the text that fails fails."""
+    def _divide(self, documents: Sequence[PendingDocument]) -> TicketEvents:
+        """After a failure: retry each half separately, so that only the failing text fails."""
         if len(documents) == 1:
             return self._fail_text(documents[0])
         half = len(documents) // 2
         self._batches.extendleft(map(self._batch, (documents[:half], documents[half:])))
         return []
 
-    def _batch(self, documents: Sequence[Document]) -> Batch:
-        return Batch(documents, self._kernel.classify([one.tokens for one in documents]))
+    def _batch(self, documents: Sequence[PendingDocument]) -> DocumentBatch:
+        return DocumentBatch(
+            documents, self._kernel.classify([document.tokens for document in documents])
+        )
 
-    def _make_batch(self, leader: Document, now: float) -> Batch:
-        """The text whose turn it is and those like it in length that fit."""
-        chosen: list[Document] = []
+    def _make_batch(self, leader: PendingDocument, now: float) -> DocumentBatch:
+        """The leader and the similar texts that fit the token limit."""
+        chosen: list[PendingDocument] = []
         longest = 0
-        for document in self._like(leader)[: self._batch_rows]:
+        for document in self._similar(leader)[: self._batch_rows]:
             longest = max(longest, len(document.tokens))
             if chosen and longest * (len(chosen) + 1) > self._batch_tokens:
                 break
@@ -217,27 +215,29 @@ class ClassifierRunner:
             self._waiting.take(document.request, document, len(document.tokens))
         for document in chosen:
             self._observer.queued(self.name, now - document.request.submitted)
-        self._tell_load()
+        self._report_load()
         return self._batch(chosen)
 
-    def _like(self, leader: Document) -> list[Document]:
-        """The texts that may share a batch with this one: it, its request's, those nearest to it in
+    def _similar(self, leader: PendingDocument) -> list[PendingDocument]:
+        """The texts that may share a batch with the leader: its request first, then nearest in
         length.
         """
         length = len(leader.tokens)
-        shortest = min(length / LIKE_LENGTH, length - FEW_TOKENS)
-        longest = max(length * LIKE_LENGTH, length + FEW_TOKENS)
-        like = [one for one in self._waiting if shortest <= len(one.tokens) <= longest]
+        shortest = min(length / LENGTH_RATIO, length - LENGTH_SLACK)
+        longest = max(length * LENGTH_RATIO, length + LENGTH_SLACK)
+        similar = [
+            document for document in self._waiting if shortest <= len(document.tokens) <= longest
+        ]
         return sorted(
-            like,
-            key=lambda one: (
-                one is not leader,
-                one.request is not leader.request,
-                abs(len(one.tokens) - length),
+            similar,
+            key=lambda document: (
+                document is not leader,
+                document.request is not leader.request,
+                abs(len(document.tokens) - length),
             ),
         )
 
-    def _settle(self, documents: Sequence[Document], logits_BC: FloatArray) -> TicketEvents:
+    def _settle(self, documents: Sequence[PendingDocument], logits_BC: FloatArray) -> TicketEvents:
         probabilities_BA = np.exp(log_probabilities(logits_BC, self._calibration))
         events: TicketEvents = []
         for document, probabilities_A in zip(documents, probabilities_BA, strict=True):
@@ -249,35 +249,31 @@ class ClassifierRunner:
                 tuple(map(float, probabilities_A)), document.token_count, document.truncated
             )
             self._observer.tokens(self.name, document.token_count, 0)
-            results = [one.result for one in document.request.documents if one.result is not None]
-            if self._is_live(document) and len(results) == document.request.size:
-                self._close(document.request, "done")
+            results = [
+                sibling.result
+                for sibling in document.request.documents
+                if sibling.result is not None
+            ]
+            if document.request in self._requests and len(results) == document.request.size:
+                self._requests.close(document.request, "done")
                 events.append((document.request.ticket, TextsClassified(tuple(results))))
         return events
 
-    def _fail_text(self, document: Document) -> TicketEvents:
-        if not self._is_live(document):
+    def _fail_text(self, document: PendingDocument) -> TicketEvents:
+        if document.request not in self._requests:
             return []
-        return self._fail(document.request, StepFailed(), "error")
+        return self._requests.fail(document.request, StepFailed())
 
-    def _fail(
-        self, request: ClassifyRequest, error: EngineError, reason: EndReason
-    ) -> TicketEvents:
-        self._close(request, reason)
-        return [(request.ticket, Failed(error))]
-
-    def _close(self, request: ClassifyRequest, reason: EndReason) -> None:
-        del self._requests[request.ticket]
+    def _release(self, request: ClassificationRequest, reason: EndReason) -> None:
         self._waiting.discard(request)
         self.admission.release(request.size, request.client)
         for _ in request.documents:
             self._observer.finished(self.name, reason)
-        self._tell_load()
+        self._report_load()
 
-    def _is_live(self, document: Document) -> bool:
-        return self._requests.get(document.request.ticket) is document.request
-
-    def _document(self, request: ClassifyRequest, text: str | Sequence[int]) -> Document:
+    def _document(
+        self, request: ClassificationRequest, text: str | Sequence[int]
+    ) -> PendingDocument:
         try:
             tokens = (
                 self._tokenizer.encode(text, self._longest) if isinstance(text, str) else list(text)
@@ -285,10 +281,12 @@ class ClassifierRunner:
         except ValueError as error:
             raise InvalidTask("texts", str(error)) from error
         read = tokens[: self._longest]
-        # a text without tokens is read as [END] alone, as in training
-        return Document(request, read or [self._tokenizer.end], len(read), len(tokens) > len(read))
+        # As in training, a text without tokens is read as [END] alone.
+        return PendingDocument(
+            request, read or [self._tokenizer.end], len(read), len(tokens) > len(read)
+        )
 
-    def _tell_load(self) -> None:
-        total = sum(request.size for request in self._requests.values())
+    def _report_load(self) -> None:
+        total = self._requests.sequence_count
         waiting = len(self._waiting)
         self._observer.load(self.name, total - waiting, waiting)

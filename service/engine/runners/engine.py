@@ -1,8 +1,7 @@
-"""One thread that serves all models: drain the inbox, step every runner, deliver the events.
+"""One thread that serves all models: take submissions, step every runner, deliver the events.
 
-Knows no HTTP and no asyncio. ``submit`` and ``cancel`` may be called from any thread; events
-come back through the ``deliver`` function given to the constructor, called in the engine's
-thread once per turn with everything that happened in it.
+``submit`` and ``cancel`` are thread-safe. The engine's thread passes all events of a turn to the
+``deliver`` function of the constructor in one call.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ __all__ = ["AnswerSize", "Deliver", "Engine", "EngineOptions", "Ticket"]
 
 logger = logging.getLogger(__name__)
 Deliver = Callable[[TicketEvents], None]
-NAP_SECONDS = 0.2  # how long an idle loop sleeps before it shows that it is alive
-# A crowd comes in faster, and has its answers sooner, while the loop leaves the processors to who
-# takes it in: the loop waits as long as one follows the other, within limits.
-CROWD = 2
-CROWD_GAP_SECONDS = 0.001
-CROWD_SECONDS = 0.025
+IDLE_POLL_SECONDS = 0.2  # an idle loop updates its heartbeat this often
+# When several requests arrive together, the loop waits for more before it steps: submitting threads
+# get the processors, and the requests share a batch. The window ends after a gap without arrivals.
+BATCHING_WINDOW_REQUESTS = 2
+BATCHING_WINDOW_GAP_SECONDS = 0.001
+BATCHING_WINDOW_SECONDS = 0.025
 DEFAULT_OPTIONS = EngineOptions()
 
 
@@ -50,16 +49,16 @@ class Engine:
         options: EngineOptions = DEFAULT_OPTIONS,
         observer: Observer | None = None,
     ) -> None:
-        """Packs the weights. ``deliver`` must be quick and must not raise.
+        """Pack the weights. ``deliver`` must be quick and must not raise.
 
-        A model that cannot be set up is logged and left out of :attr:`models`. Raises StartError
-        where no thread can be started.
+        A model that cannot be set up is logged and is missing in :attr:`models`. Raises StartError
+        if the system provides no thread.
         """
         self._options = options
         self._observer = observer or Observer()
         self._deliver = deliver
         self._runners = _runners(models, options, self._observer)
-        _start(threading.Thread(target=lambda: None))  # says now if there will be no thread
+        _start(threading.Thread(target=lambda: None))  # raises now if there are no threads
         self._wake = threading.Condition()  # guards the four fields below
         self._submitted: list[tuple[Runner, Request]] = []
         self._cancelled: list[Ticket] = []
@@ -70,19 +69,19 @@ class Engine:
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread. Once. Raises StartError."""
+        """Start the thread, once. Raises StartError."""
         _start(self._thread)
 
     def submit(
         self, task: Task, ticket: Ticket, admit: Callable[[AnswerSize], None] | None = None
     ) -> None:
-        """Takes a task, or refuses it at once; thread-safe.
+        """Accept a task, or refuse it at once. Thread-safe.
 
-        ``ticket`` is the caller's name for the task, any hashable value not in use; events
-        carry it. ``admit`` is told how large the answer may be and may raise QueueFull.
-        Tokenizes in this thread, so call it off the event loop if texts are long.
-        Raises UnknownModel, WrongKind, InvalidTask, QueueFull, Draining. When it returns, the
-        task will get exactly one final event, unless it is cancelled first.
+        ``ticket`` is any hashable value not in use; events carry it. ``admit`` gets the largest
+        possible size of the answer and may raise QueueFull. Texts are tokenized in the calling
+        thread, so do not call this from an event loop if texts are long. Raises UnknownModel,
+        WrongKind, InvalidTask, InvalidState, ForeignState, QueueFull, Draining. After a normal
+        return the task gets exactly one final event, unless it is cancelled first.
         """
         submitted = time.monotonic()
         runner = self._runners.get(task.model)
@@ -90,7 +89,7 @@ class Engine:
             raise UnknownModel(task.model)
         try:
             self._refuse_if_draining()
-            runner.admission.check(1, task.client)  # before any work is put into it
+            runner.admission.check(1, task.client)  # before tokenizing
             request = runner.prepare(task)
             request.ticket, request.client, request.submitted = ticket, task.client, submitted
             if admit is not None:
@@ -100,7 +99,7 @@ class Engine:
                 runner.admission.take(request.size, request.client)
                 self._submitted.append((runner, request))
                 self._wake.notify_all()
-            self._hurry()
+            self._interrupt()
         except QueueFull:
             self._observer.rejected(task.model, "queue_full")
             raise
@@ -109,26 +108,26 @@ class Engine:
             raise
 
     def cancel(self, ticket: Ticket) -> None:
-        """Frees everything the task holds before the next step; thread-safe.
+        """Free everything the task holds before the next step. Thread-safe.
 
-        No event follows except those of the turn that is being delivered. An unknown or
-        finished ticket is ignored.
+        No event follows, except those of the turn that is being delivered. Unknown and finished
+        tickets are ignored.
         """
         with self._wake:
             self._cancelled.append(ticket)
             self._wake.notify_all()
-        self._hurry()
+        self._interrupt()
 
     def drain(self) -> None:
-        """Refuses new tasks from now on; those taken go on to their end. Thread-safe."""
+        """Refuse new tasks from now on; accepted tasks continue. Thread-safe."""
         with self._wake:
             self._draining = True
 
     def stop(self, timeout: float) -> bool:
-        """Drains, waits up to ``timeout`` seconds, then ends the thread.
+        """Drain, wait up to ``timeout`` seconds, then end the thread.
 
-        What is left after that gets ``Failed(Draining())``. True if nothing was left. May be
-        called more than once, and before ``start``.
+        Tasks that are still open get ``Failed(Draining())``. Returns True if there were none. May
+        be called more than once, and before ``start``.
         """
         with self._wake:
             self._draining = True
@@ -141,7 +140,7 @@ class Engine:
 
     @property
     def models(self) -> Collection[str]:
-        """The names of the models that are being served."""
+        """The names of the served models."""
         return self._runners.keys()
 
     @property
@@ -150,17 +149,16 @@ class Engine:
         return self._draining
 
     def heartbeat_age(self) -> float:
-        """Seconds since the loop last moved.
+        """Seconds since the last turn of the loop.
 
-        While the thread is well it stays under a second or the length of the longest step,
-        also while idle.
+        A healthy loop stays below one second or the length of the longest step, also when idle.
         """
         return time.monotonic() - self._heartbeat
 
-    def _hurry(self) -> None:
-        """What was said should be heard after the step under way, not after the burst."""
+    def _interrupt(self) -> None:
+        """Interrupt the current burst so that submissions are handled after this step."""
         for runner in self._runners.values():
-            runner.hurry()
+            runner.interrupt()
 
     def _refuse_if_draining(self) -> None:
         if self._draining:
@@ -182,30 +180,32 @@ class Engine:
             for ticket in cancelled:
                 for runner in runners:
                     runner.cancel(ticket)
-            self._hand_over([event for runner in runners for event in _step(runner)])
+            self._deliver_events([event for runner in runners for event in _step(runner)])
         self._abandon(submitted)
 
     def _collect(self) -> tuple[list[tuple[Runner, Request]], list[Ticket]]:
-        """What came in since the last turn; sleeps a while if there is nothing at all to do."""
+        """Take the submissions and cancellations since the last turn; wait if there is no work."""
         with self._wake:
             self._busy = any(runner.busy for runner in self._runners.values())
             if not (self._busy or self._submitted or self._cancelled or self._stopping):
                 self._wake.notify_all()  # for stop(), which waits for this
-                self._wake.wait(NAP_SECONDS)
-            if len(self._submitted) >= CROWD:
-                self._let_in()
+                self._wake.wait(IDLE_POLL_SECONDS)
+            if len(self._submitted) >= BATCHING_WINDOW_REQUESTS:
+                self._collect_batch()
             submitted, self._submitted = self._submitted, []
             cancelled, self._cancelled = self._cancelled, []
             self._busy = self._busy or bool(submitted)
         return submitted, cancelled
 
-    def _let_in(self) -> None:
-        """Waits for the rest of a crowd. The caller holds the lock, which is free meanwhile."""
-        latest = time.monotonic() + CROWD_SECONDS
-        while self._wake.wait(CROWD_GAP_SECONDS) and time.monotonic() < latest:
+    def _collect_batch(self) -> None:
+        """Wait for further submissions within the batching window. The caller holds the lock,
+        which is released while waiting.
+        """
+        latest = time.monotonic() + BATCHING_WINDOW_SECONDS
+        while self._wake.wait(BATCHING_WINDOW_GAP_SECONDS) and time.monotonic() < latest:
             pass
 
-    def _hand_over(self, events: TicketEvents) -> None:
+    def _deliver_events(self, events: TicketEvents) -> None:
         if not events:
             return
         try:
@@ -217,7 +217,7 @@ class Engine:
         for runner, request in submitted:
             runner.accept(request)
         runners = self._runners.values()
-        self._hand_over([event for runner in runners for event in runner.abandon(Draining())])
+        self._deliver_events([event for runner in runners for event in runner.abandon(Draining())])
 
 
 def _runners(
@@ -247,7 +247,7 @@ def _runner(name: str, artifact: Artifact, options: EngineOptions, observer: Obs
 
 
 def _step(runner: Runner) -> TicketEvents:
-    """A runner fails its own sequences; what gets here is a defect, and ends what it has."""
+    """Step a runner. An exception here is a defect of the runner and fails all its requests."""
     if not runner.busy:
         return []
     try:

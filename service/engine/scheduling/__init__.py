@@ -1,1 +1,1 @@
-"""Admission, queues and the scheduler. Imports no torch and reads no clock."""
+"""Admission, queues and the scheduler, without torch. The scheduler has no clock."""

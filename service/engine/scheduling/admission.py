@@ -1,12 +1,11 @@
-"""How many sequences a runner takes in, and when to come back if it is full.
+"""Admission control: how many sequences a runner accepts, and the time to retry after.
 
-No client may hold more places than it leaves free for others. ``limit`` is what a client can hold
-that is alone; all clients together hold less than twice as many, and there are always places for a
-client that holds none. The time to come back is estimated from how fast sequences have been
-finishing, those of the client that asks counted twice: each makes two places for it.
+A client may hold as many slots as it leaves free for others. ``limit`` is the number for a single
+client; all clients together hold less than twice as many, and there is always a slot for a client
+that holds none. The time to retry after is estimated from the rate at which sequences finish.
+Sequences of the asking client count twice, because each frees two slots for it.
 
-``submit`` takes places from any thread; the engine's thread gives them back. Knows no rows and no
-queue order.
+``submit`` takes slots in any thread. The engine's thread releases them.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from collections.abc import Callable
 
 from service.engine.api.errors import QueueFull
 
-WINDOW = 128  # finished sequences that the rate is measured over
+RATE_WINDOW = 128  # finished sequences over which the rate is measured
 
 
 class Admission:
@@ -29,20 +28,20 @@ class Admission:
         self._clock = clock
         self._lock = threading.Lock()
         self._used = 0
-        self._held: Counter[str] = Counter()  # the same by client
+        self._held: Counter[str] = Counter()  # sequences by client
         self._busy_since = clock()
-        self._finished: deque[tuple[float, int, str]] = deque(maxlen=WINDOW)
+        self._finished: deque[tuple[float, int, str]] = deque(maxlen=RATE_WINDOW)
 
     @property
     def used(self) -> int:
-        """Sequences taken in and not yet ended."""
+        """Sequences that were accepted and have not ended."""
         return self._used
 
     def take(self, count: int, client: str = "") -> None:
-        """Takes places for a request of a client, all or none. Raises QueueFull."""
+        """Take ``count`` slots for a request of a client, all or none. Raises QueueFull."""
         with self._lock:
             self._check(count, client)
-            if self._used == 0:  # a rate from before a pause says nothing about now
+            if self._used == 0:  # a rate from before an idle time does not apply
                 self._busy_since = self._clock()
                 self._finished.clear()
             self._used += count
@@ -54,7 +53,7 @@ class Admission:
             self._check(count, client)
 
     def release(self, count: int, client: str = "") -> None:
-        """Gives places back."""
+        """Return slots."""
         with self._lock:
             self._used -= count
             self._held[client] -= count
@@ -69,12 +68,12 @@ class Admission:
             raise QueueFull(self._seconds_until(held - free, client))
 
     def _seconds_until(self, excess: int, client: str) -> float:
-        """When the client's excess over what is free will be gone, at the measured rate; if nothing
-        has finished yet, not before as long again as the work has been going on for each place.
+        """The time until the client's excess is gone, at the measured rate. If nothing has
+        finished yet, the estimate is the time since the work began for every two slots.
         """
         now = self._clock()
         if not self._finished:
             return max(now - self._busy_since, 1.0) * excess / 2
-        since = self._busy_since if len(self._finished) < WINDOW else self._finished[0][0]
+        since = self._busy_since if len(self._finished) < RATE_WINDOW else self._finished[0][0]
         done = sum(count * (1 + (whose == client)) for _, count, whose in self._finished)
         return excess * max(now - since, 1e-3) / done

@@ -1,6 +1,6 @@
-"""Keys ordered by a small whole number; keys of the same number in the order in which they got it.
+"""Keys ordered by a small integer level; keys of one level keep their order of arrival.
 
-Numbers are counts of rows, so there are few different ones at a time.
+Levels are numbers of rows, so there are few different ones at a time.
 """
 
 from __future__ import annotations
@@ -8,38 +8,38 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
-Key = TypeVar("Key", bound=Hashable)
+RankedKey = TypeVar("RankedKey", bound=Hashable)
 
 
-class Ranking(Generic[Key]):
+class Ranking(Generic[RankedKey]):
     """A set of keys with a level each."""
 
     def __init__(self) -> None:
-        self._levels: dict[int, dict[Key, None]] = {}
-        self._level_of: dict[Key, int] = {}
+        self._levels: dict[int, dict[RankedKey, None]] = {}
+        self._level_of: dict[RankedKey, int] = {}
 
-    def __iter__(self) -> Iterator[Key]:
+    def __iter__(self) -> Iterator[RankedKey]:
         return iter(self._level_of)
 
     def __len__(self) -> int:
         return len(self._level_of)
 
-    def __contains__(self, key: Key) -> bool:
+    def __contains__(self, key: RankedKey) -> bool:
         return key in self._level_of
 
     @property
-    def lowest(self) -> Key | None:
-        """The first key of the lowest level; None if there is none."""
+    def lowest(self) -> RankedKey | None:
+        """The first key of the lowest level; None if the ranking is empty."""
         return next(iter(self._levels[min(self._levels)])) if self._levels else None
 
     @property
-    def highest(self) -> Key | None:
-        """The first key of the highest level; None if there is none."""
+    def highest(self) -> RankedKey | None:
+        """The first key of the highest level; None if the ranking is empty."""
         return next(iter(self._levels[max(self._levels)])) if self._levels else None
 
-    def put(self, key: Key, level: int | None) -> None:
-        """Sets the level of a key, or removes it with None. A key whose level changes becomes the
-        last of the new one.
+    def put(self, key: RankedKey, level: int | None) -> None:
+        """Set the level of a key, or remove the key with None. A key whose level changes becomes
+        the last of its new level.
         """
         before = self._level_of.pop(key, None)
         if before is not None and before != level:

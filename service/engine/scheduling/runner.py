@@ -1,6 +1,7 @@
-"""What the engine asks of whatever runs a model's requests.
+"""The interface of a runner, which processes the requests of one model.
 
-``prepare`` and ``admission`` are used from any thread, the rest from the engine's only.
+``prepare``, ``interrupt`` and ``admission`` are thread-safe. The other methods run in the engine's
+thread.
 """
 
 from __future__ import annotations
@@ -16,30 +17,30 @@ TicketEvents = list[tuple[Ticket, Event]]
 
 
 class Runner(Protocol):
-    """One model's queue and rows."""
+    """The queue and the rows of one model."""
 
     @property
     def admission(self) -> Admission:
-        """How many sequences it has taken in."""
+        """Counts the accepted sequences."""
 
     @property
     def busy(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether there are open requests."""
 
     def prepare(self, task: Task) -> Request:
-        """Checks and tokenizes a task. Raises InvalidTask and WrongKind."""
+        """Check and tokenize a task. Raises InvalidTask and WrongKind."""
 
     def accept(self, request: Request) -> None:
-        """Puts a prepared request, whose places are taken, into the queue."""
+        """Queue a prepared request whose slots are taken."""
 
     def cancel(self, ticket: Ticket) -> None:
-        """Forgets a request and frees what it holds. Unknown tickets are ignored."""
+        """Drop a request and free what it holds. Unknown tickets are ignored."""
 
     def abandon(self, error: EngineError) -> TicketEvents:
-        """Ends everything there is with this error."""
+        """Fail all requests with this error."""
 
-    def hurry(self) -> None:
-        """Ends the turn under way, or the next one, early: something waits. Any thread."""
+    def interrupt(self) -> None:
+        """End the current turn, or the next one, early. Thread-safe."""
 
     def step(self) -> TicketEvents:
-        """One turn of work, short enough for others to wait for."""
+        """One turn of work, short enough that other models can wait for it."""

@@ -1,20 +1,21 @@
-"""Which sequences hold a row, and which wait. Pure bookkeeping: no torch, no clock, no texts.
+"""The scheduler: which sequences hold a row and which wait. Pure bookkeeping without torch or
+clock.
 
-Rows are shared fairly by client, then by request. A free row goes to the client that holds the
-fewest rows among those that wait, and of that client to the request that holds the fewest; the
-members of a request get rows in their order. When no row is free, a member is paused to make room
-(its state is saved by the caller, so it goes on later with the same result):
+Rows are shared fairly by client, then by request. A free row goes to the waiting client that holds
+the fewest rows, and within it to the request that holds the fewest. The members of a request get
+rows in their order. If no row is free, a member is preempted. The caller saves its state, so it
+resumes later with the same result. Preemption happens:
 
-- at once, where one client holds at least two rows more than a client that waits, or one request
-  at least two more than another request of the same client;
-- after ``slice_steps`` steps on its row, where the difference is one. Clients or requests that
-  cannot all have the same take turns in this way; who has just made room waits as long.
+- at once, if one client holds at least two rows more than a waiting client, or one request at least
+  two more than another request of the same client;
+- after ``slice_steps`` steps on its row, if the difference is one. Clients or requests that cannot
+  all hold the same number take turns in this way. One that has just lost a row waits as long.
 
-The member that is paused is the last running one of its request. The running members of a request
-are therefore always the first of those that have not ended, and what the others wait for (the
-choice that reads the prompt) is never paused before them.
+The preempted member is the last running one of its request. The running members of a request are
+therefore always the first of those that have not ended. The choice that reads the prompt, which the
+others wait for, is never preempted before them.
 
-How many sequences are taken in at all is decided in :mod:`service.engine.scheduling.admission`.
+:mod:`service.engine.scheduling.admission` limits the number of sequences.
 
     from      by        to
     NEW       enqueue   WAITING
@@ -25,7 +26,7 @@ How many sequences are taken in at all is decided in :mod:`service.engine.schedu
     PAUSED    end       ENDED
     RUNNING   end       ENDED     gives the row back
 
-Any other move raises IllegalTransition, so nothing can be released twice.
+Any other move raises IllegalTransition, so a row cannot be released twice.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from service.engine.scheduling.ranking import Ranking
 
 
 class Phase(Enum):
-    """Where a member is in its life."""
+    """The phase of a member."""
 
     NEW = "new"
     WAITING = "waiting"
@@ -66,17 +67,17 @@ TRANSITIONS: dict[tuple[Phase, Move], Phase] = {
 LIVE = (Phase.WAITING, Phase.RUNNING, Phase.PAUSED)
 
 
-class IllegalTransition(RuntimeError):  # noqa: N818 it says what happened
+class IllegalTransition(RuntimeError):  # noqa: N818
     """A move that the table does not allow; always a defect of the caller."""
 
 
 class Schedulable:
-    """What can be scheduled. The fields belong to the scheduler: others only read them."""
+    """A member that can be scheduled. Only the scheduler writes these fields."""
 
     def __init__(self) -> None:
         self.phase = Phase.NEW
-        self.row = -1  # a row's number while RUNNING, else -1
-        self.admitted_at = 0  # steps counted by the scheduler when it got the row
+        self.row = -1  # the row's number while RUNNING, else -1
+        self.admitted_at = 0  # the scheduler's step count when it got the row
 
     @property
     def live(self) -> bool:
@@ -90,22 +91,22 @@ Member = TypeVar("Member", bound=Schedulable)
 class _Holder(ABC, Generic[Member]):
     """A client or a request."""
 
-    made_room_at = -math.inf  # steps counted when one of its members was last chosen to pause
+    preempted_at = -math.inf  # step count when one of its members was last preempted
 
     @property
     @abstractmethod
     def rows(self) -> int:
-        """How many of its members run."""
+        """The number of its running members."""
 
     @property
     @abstractmethod
     def last_running(self) -> Member:
-        """The member that is paused first; there must be one that runs."""
+        """The member that is preempted first; at least one must run."""
 
     @property
     @abstractmethod
     def first_waiting(self) -> Member:
-        """The member that gets a row first; there must be one that waits."""
+        """The member that gets a row first; at least one must wait."""
 
 
 class _Group(_Holder[Member]):
@@ -130,13 +131,13 @@ class _Group(_Holder[Member]):
 
 
 class _Client(_Holder[Member]):
-    """The requests of one client, by the rows they hold."""
+    """The requests of one client, ranked by the rows they hold."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.held = 0
-        self.hungry: Ranking[_Group[Member]] = Ranking()  # with members that wait
-        self.holding: Ranking[_Group[Member]] = Ranking()  # with members that run
+        self.waiting_requests: Ranking[_Group[Member]] = Ranking()  # requests with waiting members
+        self.running_requests: Ranking[_Group[Member]] = Ranking()  # requests with running members
 
     @property
     def rows(self) -> int:
@@ -144,26 +145,26 @@ class _Client(_Holder[Member]):
 
     @property
     def last_running(self) -> Member:
-        largest = self.holding.highest
+        largest = self.running_requests.highest
         assert largest is not None, "a client with rows has a request with rows"
         return largest.last_running
 
     @property
     def first_waiting(self) -> Member:
-        smallest = self.hungry.lowest
+        smallest = self.waiting_requests.lowest
         assert smallest is not None, "a client that waits has a request that waits"
         return smallest.first_waiting
 
 
-class Exchange(NamedTuple, Generic[Member]):
-    """``giver`` is to be paused so that ``taker`` has its row."""
+class Preemption(NamedTuple, Generic[Member]):
+    """``preempted`` is to be paused so that ``successor`` gets its row."""
 
-    giver: Member
-    taker: Member
+    preempted: Member
+    successor: Member
 
 
 class Scheduler(Generic[Member]):
-    """Rows 0 to ``rows`` - 1 and the queue for them."""
+    """Assigns rows 0 to ``rows`` - 1, with a queue for them."""
 
     def __init__(self, rows: int, slice_steps: int = SLICE_STEPS) -> None:
         if rows < 1:
@@ -171,12 +172,12 @@ class Scheduler(Generic[Member]):
         self.rows = rows
         self._slice_steps = slice_steps
         self._steps = 0
-        self._free = list(range(rows))  # a heap, so that low rows are used first
+        self._free = list(range(rows))  # a heap: low rows are used first
         self._running: dict[int, Member] = {}
-        self._group_of: dict[Member, _Group[Member]] = {}  # of all that are live
+        self._group_of: dict[Member, _Group[Member]] = {}  # of all live members
         self._clients: dict[str, _Client[Member]] = {}
-        self._hungry: Ranking[_Client[Member]] = Ranking()
-        self._holding: Ranking[_Client[Member]] = Ranking()
+        self._waiting_clients: Ranking[_Client[Member]] = Ranking()
+        self._running_clients: Ranking[_Client[Member]] = Ranking()
 
     @property
     def running(self) -> list[Member]:
@@ -185,16 +186,16 @@ class Scheduler(Generic[Member]):
 
     @property
     def running_count(self) -> int:
-        """How many members hold a row."""
+        """The number of members that hold a row."""
         return len(self._running)
 
     @property
     def waiting_count(self) -> int:
-        """How many members wait for a row, paused ones included."""
+        """The number of members without a row, paused ones included."""
         return len(self._group_of) - len(self._running)
 
     def enqueue(self, client: str, members: Sequence[Member]) -> None:
-        """Takes in the members of a new request of that client."""
+        """Add the members of a new request of a client."""
         for member in members:
             _move(member, "enqueue")
         group = _Group(self._clients.setdefault(client, _Client(client)), members)
@@ -202,43 +203,45 @@ class Scheduler(Generic[Member]):
         self._rank(group)
 
     def advance(self, steps: int) -> None:
-        """Counts steps that every running member could take part in."""
+        """Count steps in which every running member could take part."""
         self._steps += steps
 
     def admit(self) -> list[Member]:
-        """Gives the free rows to members that wait; returns those that got one."""
+        """Assign the free rows to waiting members. Returns those that got one."""
         admitted: list[Member] = []
-        while self._free and (client := self._hungry.lowest) is not None:
+        while self._free and (client := self._waiting_clients.lowest) is not None:
             member = client.first_waiting
             self._rank(self._seat(member))
             admitted.append(member)
         return admitted
 
-    def next_exchange(self) -> Exchange[Member] | None:
-        """Who must make room for whom; None if there are free rows, or all is fair for now."""
-        if self._free or not self._hungry:
+    def next_preemption(self) -> Preemption[Member] | None:
+        """The next preemption that is due; None if rows are free or the shares are fair."""
+        if self._free or not self._waiting_clients:
             return None
-        exchange = self._between(self._hungry.lowest, self._holding.highest)
-        if exchange is not None:
-            return exchange
-        for client in self._holding:
-            exchange = self._between(client.hungry.lowest, client.holding.highest)
-            if exchange is not None:
-                return exchange
+        preemption = self._between(self._waiting_clients.lowest, self._running_clients.highest)
+        if preemption is not None:
+            return preemption
+        for client in self._running_clients:
+            preemption = self._between(
+                client.waiting_requests.lowest, client.running_requests.highest
+            )
+            if preemption is not None:
+                return preemption
         return None
 
-    def exchange(self, giver: Member, taker: Member) -> None:
-        """Pauses a running member, whose state the caller has saved; another has its row now."""
-        _move(giver, "pause")
-        group = self._group_of[giver]
-        self._vacate(group, giver)
-        group.waiting.appendleft(giver)
-        gained = self._seat(taker)
+    def preempt(self, preempted: Member, successor: Member) -> None:
+        """Pause a running member, whose state the caller has saved, and give its row to another."""
+        _move(preempted, "pause")
+        group = self._group_of[preempted]
+        self._vacate(group, preempted)
+        group.waiting.appendleft(preempted)
+        gained = self._seat(successor)
         self._rank(group)
         self._rank(gained)
 
     def end(self, member: Member) -> None:
-        """Ends a live member; its row, if it has one, is free at once."""
+        """End a live member and free its row, if it has one."""
         was = member.phase
         _move(member, "end")
         group = self._group_of.pop(member)
@@ -250,23 +253,25 @@ class Scheduler(Generic[Member]):
 
     def _between(
         self, poorest: _Holder[Member] | None, richest: _Holder[Member] | None
-    ) -> Exchange[Member] | None:
-        """One row from the richest to the poorest, where that is fairer or it is time to."""
+    ) -> Preemption[Member] | None:
+        """A preemption from the richest to the poorest, if it makes the shares fairer or is due
+        by time.
+        """
         if poorest is None or richest is None:
             return None
         difference = richest.rows - poorest.rows
-        giver = richest.last_running
+        preempted = richest.last_running
         if difference == 1:
             later = self._steps - self._slice_steps
-            if max(giver.admitted_at, poorest.made_room_at) > later:
+            if max(preempted.admitted_at, poorest.preempted_at) > later:
                 return None
         elif difference < 1:
             return None
-        richest.made_room_at = self._steps
-        return Exchange(giver, poorest.first_waiting)
+        richest.preempted_at = self._steps
+        return Preemption(preempted, poorest.first_waiting)
 
     def _seat(self, member: Member) -> _Group[Member]:
-        """Gives a free row to the member that is the next of its request."""
+        """Assign a free row to the next member of its request."""
         _move(member, "admit")
         group = self._group_of[member]
         group.waiting.remove(member)
@@ -285,18 +290,18 @@ class Scheduler(Generic[Member]):
         member.row = -1
 
     def _rank(self, group: _Group[Member]) -> None:
-        """Puts a request and its client where they belong after any change."""
+        """Update the ranks of a request and its client after a change."""
         client, rows = group.client, group.rows
-        client.hungry.put(group, rows if group.waiting else None)
-        client.holding.put(group, rows or None)
-        self._hungry.put(client, client.rows if client.hungry else None)
-        self._holding.put(client, client.rows or None)
-        if client not in self._hungry and client not in self._holding:
+        client.waiting_requests.put(group, rows if group.waiting else None)
+        client.running_requests.put(group, rows or None)
+        self._waiting_clients.put(client, client.rows if client.waiting_requests else None)
+        self._running_clients.put(client, client.rows or None)
+        if client not in self._waiting_clients and client not in self._running_clients:
             self._clients.pop(client.name, None)
 
 
 def _move(member: Schedulable, move: Move) -> None:
     after = TRANSITIONS.get((member.phase, move))
     if after is None:
-        raise IllegalTransition(f"cannot {move} what is {member.phase.value}")
+        raise IllegalTransition(f"cannot {move} a sequence that is {member.phase.value}")
     member.phase = after

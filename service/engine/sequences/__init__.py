@@ -1,1 +1,1 @@
-"""What one request computes: generation, scoring, and next words."""
+"""The sequences of each kind of request: generation, scoring and next words."""

@@ -1,9 +1,9 @@
-"""The sequences behind a NextWord task: one row for a word model, a few for a search.
+"""The sequences of a NextWord task: one row for a word model, several for a search.
 
-Word models: the prompt is read once and one distribution answers. Where the prompt ends in a
-space, that space is taken off and the next token must begin with one, since that is where word
-and bpe tokens carry it. Char and bpe models: the workers of a :class:`WordSearch` read the prompt
-with the first row, then each expands one node a turn. An unfinished word is completed.
+Word models: the prompt is read once and one distribution gives the words. If the prompt ends in a
+space, the space is removed and the next token must begin with one, since word and bpe tokens carry
+their leading space. Char and bpe models: the first worker of a :class:`WordSearch` reads the
+prompt, then each worker expands one node per turn. An unfinished word is completed.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from model.state import State
 from model.tokenization.tokenizer import Tokenizer
 from service.engine.api.errors import DeadlineExceeded
 from service.engine.api.tasks import Event, Failed, NextWordsFound, Word
-from service.engine.scheduling.sequence import PromptReader, RowSequence
+from service.engine.scheduling.sequence import RowSequence
 from service.engine.sequences.word_boundaries import last_run, unfinished_word
-from service.engine.sequences.word_search import Found, Node, WordSearch
+from service.engine.sequences.word_search import Node, SearchResult, WordSearch
 from service.engine.sequences.word_tokens import WordVocabulary
-from service.engine.states.prompt_reader import CachedPrompt, Stretch
+from service.engine.states.prompt_reader import CachedPrompt, PrefillChunk, PromptReader
 from service.kernel.api.interface import FloatArray, RowResult, RowWork
 
 
-class Start(NamedTuple):
-    """A prompt taken apart: what is read as it is, the known part of the word, what is required
-    of the spelling after ``context``.
+class WordStart(NamedTuple):
+    """The parts of a prompt: the context that is read unchanged, the known part of the next
+    word, and the text that the tokens after ``context`` must spell.
     """
 
     context: str
@@ -33,27 +33,27 @@ class Start(NamedTuple):
     required: str
 
 
-def start_of(prompt: str, tokenizer: Tokenizer) -> Start:
-    """Where the next word starts in a prompt, for this kind of tokenizer."""
+def find_word_start(prompt: str, tokenizer: Tokenizer) -> WordStart:
+    """The parts of a prompt for this kind of tokenizer."""
     if tokenizer.kind == "char":
-        return Start(prompt, unfinished_word(prompt), "")
+        return WordStart(prompt, unfinished_word(prompt), "")
     if prompt.endswith(" "):
-        return Start(prompt[:-1], "", " ")
+        return WordStart(prompt[:-1], "", " ")
     if tokenizer.kind == "word":
-        return Start(prompt, "", "")
+        return WordStart(prompt, "", "")
     part = unfinished_word(prompt)
     run = last_run(part)
     context = prompt[: len(prompt) - len(run)]
     if run == part and run and context.endswith(" "):
-        return Start(context[:-1], "", " " + run)
-    return Start(context, part[: len(part) - len(run)], run)
+        return WordStart(context[:-1], "", " " + run)
+    return WordStart(context, part[: len(part) - len(run)], run)
 
 
 class WordQuery(RowSequence):
-    """Asks a word model for one distribution."""
+    """Reads a prompt with a word model and returns one distribution."""
 
     def __init__(
-        self, vocabulary: WordVocabulary, start: Start, prompt: CachedPrompt, top: int
+        self, vocabulary: WordVocabulary, start: WordStart, prompt: CachedPrompt, top: int
     ) -> None:
         super().__init__()
         self._start = start
@@ -62,24 +62,22 @@ class WordQuery(RowSequence):
         self._top = top
 
     def start(self) -> None:
-        """Begins as far on as is known."""
+        """Set the row to the initial state and skip what the cache knows."""
         super().start()
         self._prompt.begin(self._kernel, self.row)
 
     @property
     def urgent(self) -> bool:
-        """All of it is for one answer."""
+        """Always: the task has one answer."""
         return True
 
-    def work(self, steps: int, draws: int) -> RowWork | None:  # noqa: ARG002
-        """Reads the prompt."""
-        stretch = self._prompt.stretch(steps)
-        return RowWork(
-            row=self.row, feed=stretch.feed, distribution=not stretch.cut, keep=stretch.keep
-        )
+    def work(self, steps: int, max_samples: int) -> RowWork | None:  # noqa: ARG002
+        """The next tokens of the prompt."""
+        chunk = self._prompt.chunk(steps)
+        return RowWork(row=self.row, feed=chunk.feed, distribution=not chunk.cut, keep=chunk.keep)
 
     def take(self, result: RowResult) -> list[Event]:
-        """Answers when the prompt is read."""
+        """The answer, once the prompt is read."""
         self._prompt.take(result)
         self.prompt_read = self._prompt.newly_read
         if result.logprobs_V is None:
@@ -89,10 +87,10 @@ class WordQuery(RowSequence):
         words = self._vocabulary.probabilities(
             result.logprobs_V, start.context, after_space=bool(start.required)
         )
-        return [answer(Found(words, 1.0), self._top, self._prompt)]
+        return [next_words_event(SearchResult(words, 1.0), self._top, self._prompt)]
 
     def expire(self) -> list[Event]:
-        """There is nothing to show yet."""
+        """Fail: there is no partial answer."""
         self.ended_by = "deadline"
         return [Failed(DeadlineExceeded())]
 
@@ -100,8 +98,8 @@ class WordQuery(RowSequence):
 class SharedSearch:
     """A search and its prompt, shared by its workers.
 
-    Nodes are expanded in rounds of up to ``width``, in their order, once all of a round are read.
-    What is found does not depend on how many of the workers have a row.
+    Nodes are expanded in rounds of up to ``width``, in their order, once all nodes of a round are
+    read. The result does not depend on the number of workers with a row.
     """
 
     def __init__(self, search: WordSearch, prompt: CachedPrompt, top: int, width: int) -> None:
@@ -109,103 +107,102 @@ class SharedSearch:
         self.prompt = prompt
         self.top = top
         self._width = width
-        self._round = [search.root]  # which the leader reads with the prompt
+        self._round = [search.root]  # the leader reads it with the prompt
         self._taken = 1  # nodes of the round that workers have taken
-        self._read: dict[int, tuple[FloatArray, State]] = {}  # by place in the round
+        self._read: dict[int, tuple[FloatArray, State]] = {}  # by index in the round
 
     def take_node(self) -> tuple[int, Node] | None:
-        """The next node of the round and its place, for a worker; None if all are taken."""
+        """The next node of the round and its index; None if all are taken."""
         if not self._round:
             nodes = (self.search.next_node() for _ in range(self._width))
             self._round = [node for node in nodes if node is not None]
-        place = self._taken
-        if place == len(self._round):
+        index = self._taken
+        if index == len(self._round):
             return None
         self._taken += 1
-        return place, self._round[place]
+        return index, self._round[index]
 
-    def put(self, place: int, logprobs_V: FloatArray, state: State) -> None:
-        """What came after a node; expands the round if it was the last one."""
-        self._read[place] = logprobs_V, state
+    def put(self, index: int, logprobs_V: FloatArray, state: State) -> None:
+        """Store the distribution after a node. The last one of a round expands the whole round."""
+        self._read[index] = logprobs_V, state
         if len(self._read) < len(self._round):
             return
-        for index, node in enumerate(self._round):
-            self.search.expand(node, *self._read[index])
+        results = [self._read[key] for key in sorted(self._read)]
+        for node, result in zip(self._round, results, strict=True):
+            self.search.expand(node, *result)
         self._round, self._taken, self._read = [], 0, {}
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing left to read."""
+        """Whether no node is left to read."""
         return not self._round and self.search.is_over
 
 
 class SearchWorker(RowSequence):
-    """Reads one node a turn. The ``leader`` reads the prompt first."""
+    """Reads one node per turn. The ``leader`` reads the prompt first."""
 
     def __init__(self, shared: SharedSearch, *, leader: bool) -> None:
         super().__init__()
         self.counts = leader
         self._shared = shared
         self._leader = leader
-        self._place = 0
+        self._index = 0
 
     def start(self) -> None:
-        """The leader begins as far on as is known."""
+        """Set the row to the initial state. The leader skips what the cache knows."""
         super().start()
         if self._leader:
             self._shared.prompt.begin(self._kernel, self.row)
 
     @property
     def urgent(self) -> bool:
-        """Until the prompt is read: the search goes on among the others."""
+        """Until the prompt is read; the search itself is not urgent."""
         return self._leader and not self._shared.prompt.done
 
-    def work(self, steps: int, draws: int) -> RowWork | None:  # noqa: ARG002
-        """The prompt, or the next node of the round."""
-        stretch = self._stretch(steps)
-        if stretch is None:
+    def work(self, steps: int, max_samples: int) -> RowWork | None:  # noqa: ARG002
+        """The next tokens of the prompt, or the next node of the round."""
+        chunk = self._next_chunk(steps)
+        if chunk is None:
             return None
-        return RowWork(
-            row=self.row, feed=stretch.feed, distribution=not stretch.cut, keep=stretch.keep
-        )
+        return RowWork(row=self.row, feed=chunk.feed, distribution=not chunk.cut, keep=chunk.keep)
 
-    def _stretch(self, steps: int) -> Stretch | None:
+    def _next_chunk(self, steps: int) -> PrefillChunk | None:
         prompt = self._shared.prompt
         if not prompt.done:
-            return prompt.stretch(steps) if self._leader else None
+            return prompt.chunk(steps) if self._leader else None
         taken = self._shared.take_node()
         if taken is None:
             return None
-        self._place, node = taken
+        self._index, node = taken
         if node.state is not None:
             self._kernel.restore(self.row, node.state)
-        return Stretch([node.token], keep=0, cut=False)
+        return PrefillChunk([node.token], keep=0, cut=False)
 
     def take(self, result: RowResult) -> list[Event]:
-        """Hands the distribution to the search; the last worker of the last round answers."""
+        """Pass the distribution to the search. The last one of the search gives the answer."""
         shared = self._shared
         if not shared.prompt.done:
             shared.prompt.take(result)
             self.prompt_read = shared.prompt.newly_read
         if result.logprobs_V is None:
             return []
-        shared.put(self._place, result.logprobs_V, self._kernel.save(self.row))
+        shared.put(self._index, result.logprobs_V, self._kernel.save(self.row))
         if not shared.is_over:
             return []
         self.ended_by = "done"
-        return [answer(shared.search.found, shared.top, shared.prompt)]
+        return [next_words_event(shared.search.result, shared.top, shared.prompt)]
 
     def expire(self) -> list[Event]:
-        """A search that was cut short is not shown."""
+        """Fail: the result of an unfinished search is not returned."""
         self.ended_by = "deadline"
         return [Failed(DeadlineExceeded())]
 
 
-def answer(found: Found, top: int, prompt: PromptReader) -> NextWordsFound:
-    """The event for words that were found, likeliest first, ties by spelling."""
-    possible = max(found.possible, 1e-300)
+def next_words_event(result: SearchResult, top: int, prompt: PromptReader) -> NextWordsFound:
+    """The event for the words found, likeliest first, ties by spelling."""
+    possible = max(result.possible, 1e-300)
     words = sorted(
-        (Word(word, probability / possible) for word, probability in found.words.items()),
+        (Word(word, probability / possible) for word, probability in result.words.items()),
         key=lambda word: (-word.probability, word.word),
     )
     covered = math.fsum(word.probability for word in words)

@@ -1,7 +1,7 @@
-"""One text of a Score task: the log-probability of each of its tokens, given those before it.
+"""One text of a Score task: the log-probability of each token, given the tokens before it.
 
-The text is read after [END], so its first token has a probability too; the closing [END] is not
-counted. Rows that score run in the same steps as rows that draw.
+The text is read after [END], so its first token has a probability too. The closing [END] is not
+counted. Scoring rows and sampling rows share the steps.
 """
 
 from __future__ import annotations
@@ -10,60 +10,62 @@ from collections.abc import Sequence
 
 from model.tokenization.tokenizer import Piece, Tokenizer
 from service.engine.api.errors import DeadlineExceeded
-from service.engine.api.tasks import Event, Failed, TextScore, TextsScored, TokenLogprob
-from service.engine.scheduling.sequence import PromptReader, RowSequence
+from service.engine.api.tasks import Event, Failed, TextLogprobs, TextsScored, TokenLogprob
+from service.engine.scheduling.sequence import RowSequence
+from service.engine.states.prompt_reader import PromptReader
 from service.kernel.api.interface import RowResult, RowWork, Scored
 
 
-class ScoreSheet:
-    """Collects the texts of one task; they may finish in any order. ``unknown``: [UNK]'s id."""
+class ScoreCollector:
+    """Collects the scores of one task's texts, in any order. ``unknown``: the id of [UNK]."""
 
     def __init__(self, texts: Sequence[Sequence[Piece]], unknown: int | None) -> None:
         self._texts = texts
         self._unknown = unknown
-        self._scores: list[TextScore | None] = [None] * len(texts)
+        self._scores: list[TextLogprobs | None] = [None] * len(texts)
 
     def fill(self, index: int, scored: Sequence[Scored]) -> list[Event]:
-        """Records one text; the answer, once it was the last."""
+        """Store the scores of one text. Returns the answer after the last one."""
         pieces = self._texts[index]
         tokens = tuple(
-            TokenLogprob(piece.text, one.logprob) for piece, one in zip(pieces, scored, strict=True)
+            TokenLogprob(piece.text, score.logprob)
+            for piece, score in zip(pieces, scored, strict=True)
         )
         unknown = sum(piece.id == self._unknown for piece in pieces)
-        self._scores[index] = TextScore(tokens, sum(token.logprob for token in tokens), unknown)
+        self._scores[index] = TextLogprobs(tokens, sum(token.logprob for token in tokens), unknown)
         complete = [score for score in self._scores if score is not None]
         if len(complete) < len(self._scores):
             return []
         return [TextsScored(tuple(complete), sum(map(len, self._texts)))]
 
 
-class ScoredText(RowSequence):
-    """Text ``index`` of the sheet."""
+class ScoreSequence(RowSequence):
+    """Scores text ``index`` of the task."""
 
     def __init__(
-        self, tokenizer: Tokenizer, pieces: Sequence[Piece], sheet: ScoreSheet, index: int
+        self, tokenizer: Tokenizer, pieces: Sequence[Piece], collector: ScoreCollector, index: int
     ) -> None:
         super().__init__()
         self._prompt = PromptReader([tokenizer.end, *(piece.id for piece in pieces)])
-        self._sheet = sheet
+        self._collector = collector
         self._index = index
         self._scored: list[Scored] = []
 
-    def work(self, steps: int, draws: int) -> RowWork | None:  # noqa: ARG002
-        """Reads on."""
+    def work(self, steps: int, max_samples: int) -> RowWork | None:  # noqa: ARG002
+        """The next tokens of the text."""
         return RowWork(row=self.row, feed=self._prompt.window(steps), score=True)
 
     def take(self, result: RowResult) -> list[Event]:
-        """Complete when the last token is scored; it need not be read itself."""
+        """The answer, once the last token of the last text is scored; that token is not read."""
         self._prompt.read += result.read
         self._scored += result.scored
         self.prompt_read = len(self._scored)
         if len(self._scored) < len(self._prompt.tokens) - 1:
             return []
         self.ended_by = "done"
-        return self._sheet.fill(self._index, self._scored)
+        return self._collector.fill(self._index, self._scored)
 
     def expire(self) -> list[Event]:
-        """Part of an answer is of no use."""
+        """Fail: there is no partial answer."""
         self.ended_by = "deadline"
         return [Failed(DeadlineExceeded())]

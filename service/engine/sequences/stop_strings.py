@@ -1,10 +1,10 @@
-"""Finds stop strings in text that arrives in pieces, and never lets part of one out.
+"""Detection of stop strings in text that arrives in pieces; no part of a stop string is released.
 
-Each stop string has an automaton (Knuth, Morris and Pratt, 1977) whose state is the length of
-the longest suffix of the text that is a prefix of the stop string, so the work per character
-does not grow with the strings. The stop string that is complete first ends the text; of those
-complete at the same character, the longest. What comes out therefore depends on the text alone
-and not on how it was cut into tokens. Knows no tokens.
+Each stop string has an automaton (Knuth, Morris and Pratt, 1977). Its state is the length of the
+longest suffix of the text that is a prefix of the stop string, so the work per character does not
+grow with the length of the strings. The stop string that is complete first ends the text; of those
+complete at the same character, the longest. The result depends on the text alone, not on its
+division into tokens.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 
 class StopMatcher:
-    """Lets text through up to the first stop string."""
+    """Releases text up to the first stop string."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         if "" in stops:
@@ -23,18 +23,20 @@ class StopMatcher:
         self.stopped = False
 
     def push(self, text: str) -> str:
-        """Adds text; what may be shown now. At a match ``stopped`` is set, the rest dropped."""
+        """Add text and return the text that may be shown. A match sets ``stopped`` and drops the
+        rest.
+        """
         if self.stopped:
             return ""
         if not self._automata:
             return text
         waiting = self._held + text
-        for place in range(len(self._held), len(waiting)):
-            complete = [a.length for a in self._automata if a.advance(waiting[place])]
+        for index in range(len(self._held), len(waiting)):
+            complete = [a.length for a in self._automata if a.advance(waiting[index])]
             if complete:
                 self.stopped = True
                 self._held = ""
-                return waiting[: place + 1 - max(complete)]
+                return waiting[: index + 1 - max(complete)]
         shown = len(waiting) - max(automaton.matched for automaton in self._automata)
         self._held = waiting[shown:]
         return waiting[:shown]
@@ -45,7 +47,7 @@ class StopMatcher:
         return bool(self._held)
 
     def flush(self) -> str:
-        """What was held back, when no more text comes."""
+        """The text that was held back, when no more text comes."""
         held, self._held = self._held, ""
         return held
 
@@ -58,7 +60,7 @@ class _Automaton:
         self.matched = 0
 
     def advance(self, character: str) -> bool:
-        """Reads one character; whether the stop string is now complete."""
+        """Read one character. Returns whether the stop string is complete."""
         while self.matched > 0 and self._stop[self.matched] != character:
             self.matched = self._shorter[self.matched - 1]
         if self._stop[self.matched] == character:
@@ -67,7 +69,7 @@ class _Automaton:
 
 
 def _borders(stop: str) -> list[int]:
-    """For each prefix, the length of its longest proper suffix that is a prefix too."""
+    """For each prefix, the length of its longest proper suffix that is also a prefix."""
     borders = [0] * len(stop)
     length = 0
     for place in range(1, len(stop)):

@@ -1,5 +1,6 @@
-"""Texts of a task as tokens, as many as may be: what is too long is refused before it is encoded,
-or as soon as there are too many tokens. Runs in any thread.
+"""Encoding of a task's texts within the limits of the options. Thread-safe.
+
+A text that is too long is refused before it is encoded, or as soon as it has too many tokens.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class TextEncoder:
         self._most_logprobs = options.answer_logprobs
 
     def ids(self, field: str, text: str) -> list[int]:
-        """Token ids of a text. Raises InvalidTask about ``field``."""
+        """The token ids of a text. Raises InvalidTask for ``field``."""
         self._check_length(field, text)
         try:
             ids = self._tokenizer.encode(text, self._most)
@@ -31,7 +32,7 @@ class TextEncoder:
         return ids
 
     def pieces(self, field: str, text: str) -> list[Piece]:
-        """The same with the text of each token."""
+        """The tokens of a text with their texts. Raises InvalidTask for ``field``."""
         self._check_length(field, text)
         try:
             pieces = self._tokenizer.pieces(text, self._most)
@@ -41,7 +42,7 @@ class TextEncoder:
         return pieces
 
     def prompt(self, task: Generate) -> list[Piece]:
-        """A prompt's tokens. Their texts are empty where nobody asks for them."""
+        """The tokens of a prompt. Their texts are empty unless they are reported."""
         reported = task.echo and task.logprobs is not None
         self._check_report(task, self._at_least(task.prompt) if reported else 0)
         if not isinstance(task.prompt, str):
@@ -53,15 +54,15 @@ class TextEncoder:
         return pieces
 
     def scored(self, task: Score) -> list[list[Piece]]:
-        """The texts of a Score task, of which every token is reported."""
+        """The tokens of each text of a Score task."""
         self._check_total(sum(map(self._tokenizer.at_least, task.texts)))
-        found: list[list[Piece]] = []
+        encoded: list[list[Piece]] = []
         total = 0
         for text in task.texts:
-            found.append(self.pieces("texts", text))
-            total += len(found[-1])
+            encoded.append(self.pieces("texts", text))
+            total += len(encoded[-1])
             self._check_total(total)
-        return found
+        return encoded
 
     def _check_total(self, tokens: int) -> None:
         if tokens > self._most_logprobs:

@@ -1,8 +1,8 @@
-"""The drawn tokens of a choice whose text is not all shown yet.
+"""The generated tokens of a choice whose text is not completely shown yet.
 
-Text is withheld while it may become a stop string, or while a character is not whole. What is shown
-is attributed to the tokens in order, so that a token is reported together with its text, and a text
-that ends inside a token can go on from there. Knows no events.
+Text is withheld while it may become a stop string or while a character is incomplete. Shown text is
+attributed to the tokens in order, so that a token is reported with its text, and so that a text
+that ends inside a token can be continued from there.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from model.state import State
 from service.engine.api.tasks import TokenLogprob
 
 
-class Before(NamedTuple):
-    """Where a sequence stood before a token: its state, and the token that it reads next."""
+class PriorState(NamedTuple):
+    """The state of a sequence before a token, and the token that it reads next."""
 
     state: State
     last: int
 
 
 @dataclass(slots=True)
-class Drawn:
+class GeneratedToken:
     """A token with the text that it completed.
 
-    ``pending``: the bytes of a character that was not whole before it. ``is_new``: whether it
-    was drawn or read for the first time.
+    ``pending``: the bytes of an incomplete character before it. ``is_new``: whether the token had
+    not been sampled or read before.
     """
 
     token: int
@@ -36,27 +36,27 @@ class Drawn:
     pending: bytes
     is_new: bool
     report: TokenLogprob | None
-    before: Before | None
+    before: PriorState | None
 
 
-class Withheld:
-    """Tokens in order; of the first of them ``shown`` characters are shown."""
+class WithheldTokens:
+    """Tokens in order; ``shown`` characters of the first one are shown."""
 
     def __init__(self) -> None:
-        self.tokens: deque[Drawn] = deque()
+        self.tokens: deque[GeneratedToken] = deque()
         self.shown = 0
 
-    def add(self, drawn: Drawn) -> None:
-        """Adds a token, nothing of which is shown."""
-        self.tokens.append(drawn)
+    def add(self, generated: GeneratedToken) -> None:
+        """Add a token of which nothing is shown."""
+        self.tokens.append(generated)
 
     def complete(self, text: str) -> None:
-        """Adds text to the last token: what becomes of half a character when no more comes."""
+        """Add text to the last token: the replacement for an incomplete character at the end."""
         if self.tokens:
             self.tokens[-1].text += text
 
-    def show(self, characters: int, *, whole: bool) -> Iterator[Drawn]:
-        """So many more characters are shown; the tokens whose text is now all shown.
+    def show(self, characters: int, *, whole: bool) -> Iterator[GeneratedToken]:
+        """Show ``characters`` more. Yields the tokens whose text is now completely shown.
 
         The last token stays unless its last character is ``whole``.
         """
@@ -67,8 +67,8 @@ class Withheld:
             self.shown -= len(self.tokens[0].text)
             yield self.tokens.popleft()
 
-    def cut(self) -> Iterator[Drawn]:
-        """The token that is shown in part, its text cut there, when no more is shown."""
+    def cut(self) -> Iterator[GeneratedToken]:
+        """The token that is shown in part, with its text truncated, when no more text is shown."""
         if self.shown and self.tokens:
             self.tokens[0].text = self.tokens[0].text[: self.shown]
             yield self.tokens[0]

@@ -1,7 +1,7 @@
-"""What counts as a word when the next word is asked for. Knows strings only.
+"""The definition of a word for next-word prediction, on strings.
 
-A word is letters, digits, marks and underscores; an apostrophe or a hyphen belongs to it when
-one of these follows ("don't", "well-known"). White space and all other characters are borders.
+A word consists of letters, digits, marks and underscores. An apostrophe or a hyphen belongs to it
+if one of these follows ("don't", "well-known"). White space and all other characters are borders.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from enum import Enum
 from typing import NamedTuple
 
 CONNECTORS = "'’-"
-CUT = "\N{REPLACEMENT CHARACTER}"  # what bytes that are not yet a character are read as
-LONGEST_PART = 64  # characters of an unfinished word that are looked at
+INCOMPLETE_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # stands for incomplete bytes of a character
+LONGEST_PART = 64  # characters of an unfinished word that are considered
 
 
-class Reading(Enum):
-    """How far a text has come with its first word."""
+class WordProgress(Enum):
+    """The position of the end of a text relative to its first word."""
 
-    BEFORE = "before"  # nothing but white space so far
-    INSIDE = "inside"  # the word may go on
+    BEFORE = "before"  # only white space so far
+    INSIDE = "inside"  # the word may continue
     OVER = "over"  # a border follows the word
     NOT_A_WORD = "not a word"  # begins with something else, such as a comma
 
 
 class FirstWord(NamedTuple):
-    """The first word of a text, as far as it is there."""
+    """The first word of a text, as far as the text contains it."""
 
-    reading: Reading
+    progress: WordProgress
     word: str
 
 
@@ -39,35 +39,35 @@ def is_word_character(character: str) -> bool:
 
 
 def first_word(text: str) -> FirstWord:
-    """Reads past leading white space, then to the end of the word or of the text."""
+    """The first word after leading white space, up to its end or the end of the text."""
     text = text.lstrip()
     if not text:
-        return FirstWord(Reading.BEFORE, "")
+        return FirstWord(WordProgress.BEFORE, "")
     if not is_word_character(text[0]):
-        return FirstWord(Reading.NOT_A_WORD, "")
-    end = 0  # of the word as far as it is certain
-    for place, character in enumerate(text):
+        return FirstWord(WordProgress.NOT_A_WORD, "")
+    end = 0  # of the part that certainly belongs to the word
+    for index, character in enumerate(text):
         if is_word_character(character):
-            end = place + 1
-        elif character not in CONNECTORS or end < place:
-            return FirstWord(Reading.OVER, text[:end])
-    return FirstWord(Reading.INSIDE, text[:end])
+            end = index + 1
+        elif character not in CONNECTORS or end < index:
+            return FirstWord(WordProgress.OVER, text[:end])
+    return FirstWord(WordProgress.INSIDE, text[:end])
 
 
 def unfinished_word(text: str) -> str:
-    """The part of a word that the text ends in; "" where the next character starts a new one."""
+    """The part of a word at the end of the text; "" if the next character starts a new word."""
     begin = len(text)
     lowest = max(0, len(text) - LONGEST_PART)
     while begin > lowest and (is_word_character(text[begin - 1]) or text[begin - 1] in CONNECTORS):
         begin -= 1
     part = text[begin:]
-    while part and first_word(part).reading is not Reading.INSIDE:
+    while part and first_word(part).progress is not WordProgress.INSIDE:
         part = part[1:]
     return part
 
 
 def last_run(part: str) -> str:
-    """The end of an unfinished word after its last apostrophe or hyphen."""
+    """The part of an unfinished word after its last apostrophe or hyphen."""
     begin = len(part)
     while begin > 0 and is_word_character(part[begin - 1]):
         begin -= 1

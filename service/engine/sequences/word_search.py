@@ -1,14 +1,14 @@
-"""Next words of a char or bpe model: best-first search over the ways to spell them.
+"""Next words of a char or bpe model: best-first search over the spellings of words.
 
-A node is a text that may still become a word, with its probability and the state before its last
-token. The likeliest node is expanded first: its last token is read and every token after it
-either ends the word (its probability goes to that word, whatever the spelling), goes on (a new
-node), or starts something that is no word. Since a node's probability bounds every word beneath
-it, the search is over when no node is likelier than the last word asked for. It is bounded in
-expansions besides, and deterministic. Knows no kernel: states are handles.
+A node is a text that may become a word, with its probability and the state before its last token.
+The likeliest node is expanded first: its last token is read, and each possible next token ends the
+word (its probability is added to that word, for any spelling), continues it (a new node), or starts
+something other than a word. A node's probability bounds every word below it, so the search ends
+when no node is likelier than the least likely word asked for. The number of expansions is bounded,
+and the search is deterministic.
 
-For bpe the prompt's last, unfinished word is spelt again from its beginning ("required"), since
-its tokens may not be the ones the finished word has; probabilities are given that text.
+For bpe, the last unfinished word of the prompt is spelled again from its beginning (``required``),
+since the finished word may have other tokens. Probabilities are conditional on that text.
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.state import State
-from service.engine.sequences.subword_tokens import IdArray, Spelling
-from service.engine.sequences.word_boundaries import CUT, Reading, first_word
-from service.kernel.api.filters import descending
+from service.engine.sequences.subword_tokens import Spelling
+from service.engine.sequences.word_boundaries import INCOMPLETE_CHARACTER, WordProgress, first_word
+from service.kernel.api.filters import IdArray, descending
 from service.kernel.api.interface import FloatArray
 
-MOST_BRANCHES = 256  # of one node
-SMALLEST_NODE = 1e-6  # less likely texts, given what is required, are not followed
+MAX_BRANCHES = 256  # per node
+MIN_NODE_PROBABILITY = 1e-6  # relative to the required text; smaller nodes are dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """``text`` holds the part of the word that the prompt gave; ``required`` what it still must
-    spell. ``state`` is the state before ``token``; None for the root, whose prompt is to be read.
+    """A text that may become a word.
+
+    ``text`` includes the part of the word from the prompt. ``required`` is the text that the node
+    must still spell. ``state`` is the state before ``token``; None for the root, whose prompt is
+    not read yet.
     """
 
     text: bytes
@@ -43,15 +46,15 @@ class Node:
     state: State | None
 
 
-class Found(NamedTuple):
-    """The words found and the probability of all texts that agree with the prompt."""
+class SearchResult(NamedTuple):
+    """The words found, and the probability of all texts that agree with the prompt."""
 
     words: dict[str, float]
     possible: float
 
 
 class WordSearch:
-    """One search. ``next_node`` and ``expand`` alternate, for several nodes at a time if wanted."""
+    """One search. Call ``next_node`` and ``expand`` in turn, for one node or several at a time."""
 
     def __init__(
         self, spelling: Spelling, top: int, known: bytes, required: bytes, most_expansions: int
@@ -61,44 +64,46 @@ class WordSearch:
         self._words: dict[str, float] = {}
         self._possible = 0.0 if required else 1.0
         self._expansions_left = most_expansions
-        self._made = 0
-        self._bar: float | None = 0.0  # what the last word asked for has; None: to be found out
+        self._node_count = 0
+        self._threshold: float | None = 0.0  # cached; None if outdated
         self._frontier: list[tuple[float, int, Node]] = []
         self.root = Node(known, required, 1.0, -1, None)
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing that waits is worth expanding."""
+        """Whether no node is worth expanding."""
         if not self._frontier or self._expansions_left <= 0:
             return True
-        return -self._frontier[0][0] < self._last_word_asked_for()
+        return -self._frontier[0][0] < self._threshold_probability()
 
     @property
-    def found(self) -> Found:
-        """What the search has found so far."""
-        return Found(self._words, self._possible)
+    def result(self) -> SearchResult:
+        """The words found so far."""
+        return SearchResult(self._words, self._possible)
 
     def next_node(self) -> Node | None:
-        """Takes the likeliest node; None if the search is over."""
+        """Take the likeliest node; None if the search is over."""
         if self.is_over:
             return None
         self._expansions_left -= 1
         return heapq.heappop(self._frontier)[2]
 
     def expand(self, node: Node, logprobs_V: FloatArray, state: State) -> None:
-        """Follows a node: ``logprobs_V`` and ``state`` are what comes after its last token."""
-        probabilities_V = self._spelling.drawable(logprobs_V) * node.probability
+        """Expand a node with ``logprobs_V`` and ``state`` after its last token."""
+        probabilities_V = self._spelling.probabilities(logprobs_V) * node.probability
         word = first_word(node.text.decode("utf-8", errors="replace"))
-        if not node.required and word.reading is Reading.INSIDE:
+        if not node.required and word.progress is WordProgress.INSIDE:
             ending_V = self._spelling.ending(node.text)
             self._add(word.word, float(probabilities_V[ending_V].sum()))
             probabilities_V = np.where(ending_V, 0.0, probabilities_V)
-        probabilities_V[self._spelling.end] = 0.0  # no way on from there
+        probabilities_V[self._spelling.end] = 0.0  # [END] has no continuation
         for token in self._branches(node, probabilities_V):
             self._branch(node, int(token), float(probabilities_V[token]), state)
 
     def _branches(self, node: Node, probabilities_V: NDArray[np.float64]) -> IdArray:
-        """Tokens worth following: the likeliest, and all that spell part of what is required."""
+        """The tokens to follow: the likeliest ones, and all that spell part of the required
+        text.
+        """
         if not node.required:
             return self._likeliest(probabilities_V, np.arange(len(probabilities_V)))
         completing = self._spelling.completing(node.required)
@@ -107,32 +112,32 @@ class WordSearch:
         return np.concatenate([beginning, self._likeliest(probabilities_V, completing)])
 
     def _likeliest(self, probabilities_V: NDArray[np.float64], tokens: IdArray) -> IdArray:
-        tokens = tokens[probabilities_V[tokens] >= SMALLEST_NODE * self._possible]
-        if len(tokens) <= MOST_BRANCHES:
+        tokens = tokens[probabilities_V[tokens] >= MIN_NODE_PROBABILITY * self._possible]
+        if len(tokens) <= MAX_BRANCHES:
             return tokens
-        return np.sort(tokens[descending(probabilities_V[tokens], MOST_BRANCHES)])
+        return np.sort(tokens[descending(probabilities_V[tokens], MAX_BRANCHES)])
 
     def _branch(self, node: Node, token: int, probability: float, state: State) -> None:
-        spelt = self._spelling.bytes_of(token)
-        text = node.text + spelt
-        required = node.required[len(spelt) :]
+        spelled = self._spelling.bytes_of(token)
+        text = node.text + spelled
+        required = node.required[len(spelled) :]
         decoded = text.decode("utf-8", errors="replace")
-        # a cut character at the end decodes to a border, though it may yet become a letter
-        word = first_word(decoded.rstrip(CUT))
-        if required or word.reading in (Reading.BEFORE, Reading.INSIDE):
-            self._made += 1
+        # an incomplete character decodes to a border, although it may become a letter
+        word = first_word(decoded.rstrip(INCOMPLETE_CHARACTER))
+        if required or word.progress in (WordProgress.BEFORE, WordProgress.INSIDE):
+            self._node_count += 1
             child = Node(text, required, probability, token, state)
-            heapq.heappush(self._frontier, (-probability, self._made, child))
-        elif word.reading is Reading.OVER:
+            heapq.heappush(self._frontier, (-probability, self._node_count, child))
+        elif word.progress is WordProgress.OVER:
             self._add(word.word, probability)
 
     def _add(self, word: str, probability: float) -> None:
         if word and probability > 0.0:
             self._words[word] = self._words.get(word, 0.0) + probability
-            self._bar = None
+            self._threshold = None
 
-    def _last_word_asked_for(self) -> float:
-        if self._bar is None:
+    def _threshold_probability(self) -> float:
+        if self._threshold is None:
             best = heapq.nlargest(self._top, self._words.values())
-            self._bar = best[-1] if len(best) == self._top else 0.0
-        return self._bar
+            self._threshold = best[-1] if len(best) == self._top else 0.0
+        return self._threshold

@@ -1,8 +1,8 @@
-"""Next words of a word-level model: one full distribution, its tokens read as words.
+"""Next words of a word-level model, from one full distribution.
 
-A token is a word if it holds one (see :mod:`service.engine.sequences.word_boundaries`) and starts
-one: it begins with white space, or the prompt does not end inside a word. The same word with and
-without a space counts as one. Knows no kernel.
+A token is a next word if it contains a word (see :mod:`service.engine.sequences.word_boundaries`)
+and starts one: it begins with white space, or the prompt does not end inside a word. A word with a
+leading space and the same word without one count as one.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from service.kernel.api.interface import FloatArray
 
 
 class WordVocabulary:
-    """The tokens of a word tokenizer, sorted by what they can be. Shared by all requests."""
+    """The tokens of a word tokenizer by the words they stand for. Shared by all requests."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        excluded = tokenizer.never_drawn | {tokenizer.end}
+        excluded = tokenizer.suppressed | {tokenizer.end}
         texts = [
             "" if token in excluded else tokenizer.text_of(token) for token in range(tokenizer.size)
         ]
@@ -28,16 +28,16 @@ class WordVocabulary:
         self._white_V = np.array([text[:1].isspace() for text in texts])
         stripped = [text.strip() for text in texts]
         self._words = sorted(set(stripped))
-        place = {word: index for index, word in enumerate(self._words)}
-        self._word_of_V = np.array([place[text] for text in stripped])
+        index_of = {word: index for index, word in enumerate(self._words)}
+        self._word_of_V = np.array([index_of[text] for text in stripped])
 
     def probabilities(
         self, logprobs_V: FloatArray, context: str, *, after_space: bool
     ) -> dict[str, float]:
         """Words and their probabilities after ``context``.
 
-        ``after_space``: the prompt went on with one more space, so only tokens that begin with
-        a space are possible, and the distribution is renormalized over them.
+        ``after_space``: the prompt continues with one more space. Only tokens that begin with a
+        space are then possible, and the distribution is normalized over them.
         """
         probabilities_V: NDArray[np.float64] = np.exp(logprobs_V.astype(np.float64))
         allowed_V = self._is_word_V
@@ -52,5 +52,5 @@ class WordVocabulary:
             weights=probabilities_V[allowed_V],
             minlength=len(self._words),
         )
-        found = np.flatnonzero(mass_W)
-        return {self._words[index]: float(mass_W[index]) for index in found}
+        possible_words = np.flatnonzero(mass_W)
+        return {self._words[index]: float(mass_W[index]) for index in possible_words}

@@ -1,1 +1,1 @@
-"""Recurrent states that are kept: the prefix cache and state tokens."""
+"""Sequence states: the prefix cache, the reading of prompts, and state tokens."""

@@ -1,15 +1,14 @@
-"""A sequence's state as a token that its client keeps: signed, compact, versioned.
+"""State tokens: a sequence's state as a signed, compact, versioned token that the client keeps.
 
-    base64url( version | fingerprint | last | position | seed | choice | body | signature )
+    base64url( version | fingerprint | last | position | seed | choice index | body | signature )
 
-``fingerprint`` tells the model's files, ``last`` is the token that was drawn and not yet read,
-``position`` counts the draws so far. The body, compressed, holds the half of a character that was
-not shown yet, the tokens after ``last`` that a stop string has cut, a bit for each token that the
-repetition penalty knows, and the state in float32.
-HMAC-SHA256 over all of it, and over the API key's digest where states are bound to keys; nothing
-is looked at before the signature has been checked. Then every field is checked as if there were no
-signature, so that a stolen key harms no other request. The size does not depend on how much was
-read. No HTTP and no rows here.
+``fingerprint`` identifies the model's files. ``last`` is the generated token that was not read yet.
+``position`` is the number of tokens sampled so far. The compressed body holds the incomplete
+character that was not shown yet, the tokens after ``last`` that a stop string has cut, a bit for
+each token under the repetition penalty, and the state in float32. The signature is HMAC-SHA256 over
+all of it, and over the API key's digest if states are bound to keys. It is checked before any
+field. Every field is then checked as if there were no signature, so that a stolen key cannot harm
+other requests. The size does not depend on the number of tokens read.
 """
 
 from __future__ import annotations
@@ -35,26 +34,26 @@ from model.networks import LanguageModel
 from model.state import State
 from service.engine.api.errors import ForeignState, InvalidState
 
-VERSION = 2
+STATE_TOKEN_VERSION = 2
 SIGNATURE_BYTES = 32
 FINGERPRINT_BYTES = 16
-LONGEST_PENDING = 3  # bytes of a character that is not whole
-MOST_UNREAD = 1024  # tokens that a stop string has cut, which has 100 characters at most
-LONGEST_SHOWN = 1 << 12  # characters of the first of them
+LONGEST_PENDING = 3  # bytes of an incomplete character
+MAX_UNREAD = 1024  # tokens cut by a stop string of at most 100 characters
+LONGEST_SHOWN = 1 << 12  # characters of the first cut token
 LARGEST_POSITION = 2**53
-LARGEST_CHOICE = 2**16
-ROUNDING = 1e-3  # by which a hidden state may lie beyond its bound
-LARGEST_CELL = 2.0**26  # a cell state grows by 1 a step, which float32 can follow up to 2^24
+LARGEST_CHOICE_INDEX = 2**16
+ROUNDING = 1e-3  # tolerance on the bound of a hidden state
+LARGEST_CELL = 2.0**26  # it grows by 1 per step; float32 counts up to 2^24
 _HEAD = struct.Struct("<B16sIQQQ")
-_PENDING = struct.Struct("<BHI")  # bytes of a character, tokens that were cut, shown of their text
+_PENDING = struct.Struct("<BHI")  # sizes: pending, unread, shown
 _TOKEN = np.dtype("<u4")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Where a sequence stopped.
+    """The position of a sequence at its end.
 
-    ``pending``: bytes of a character that is not whole yet. ``unread``: tokens drawn after ``last``
+    ``pending``: the bytes of an incomplete character. ``unread``: tokens generated after ``last``
     of whose text only the first ``shown`` characters were shown, because of a stop string.
     """
 
@@ -62,7 +61,7 @@ class Snapshot:
     last: int
     position: int
     seed: int
-    choice: int
+    choice_index: int
     seen: frozenset[int]
     pending: bytes = b""
     unread: tuple[int, ...] = ()
@@ -70,7 +69,7 @@ class Snapshot:
 
 
 class _Body(NamedTuple):
-    """The part of a token that is compressed, field by field."""
+    """The fields of the compressed part."""
 
     pending: bytes
     unread: tuple[int, ...]
@@ -80,17 +79,17 @@ class _Body(NamedTuple):
 
 
 def fingerprint_of(artifact: Artifact) -> bytes:
-    """What tells this model's files from all others."""
+    """The identity of the model's files, 16 bytes."""
     digests = ";".join(
         f"{name}={digest}" for name, digest in sorted(artifact.manifest.files.items())
     )
     return hashlib.sha256(digests.encode()).digest()[:FINGERPRINT_BYTES]
 
 
-class Sealer:
-    """Writes and reads the tokens of one model.
+class StateTokenCodec:
+    """Encodes and decodes the state tokens of one model.
 
-    ``bound``: a token is of use only to the tenant that it was given to.
+    ``bound``: a token is valid only for the tenant that got it.
     """
 
     def __init__(
@@ -101,23 +100,23 @@ class Sealer:
         self._bound = bound
         self._fingerprint = fingerprint_of(artifact)
         self._vocabulary = architecture.vocabulary
-        self._never_drawn = artifact.tokenizer.never_drawn
+        self._suppressed = artifact.tokenizer.suppressed
         self._parts = 2 if architecture.cell == "lstm" else 1
         self._shape = (self._parts, architecture.layers, 1, architecture.hidden)
         self._seen_bytes = (self._vocabulary + 7) // 8
         self._fixed_bytes = self._seen_bytes + 4 * math.prod(self._shape)
-        first = network.initial_state(1).hidden_LBH  # a state stays within it or within 1
+        first = network.initial_state(1).hidden_LBH  # states stay within it or 1
         self._largest_hidden = max(1.0, float(first.detach().abs().max())) + ROUNDING
 
-    def seal(self, snapshot: Snapshot, tenant: str = "") -> str:
-        """The token."""
+    def encode(self, snapshot: Snapshot, tenant: str = "") -> str:
+        """The state token of a snapshot."""
         head = _HEAD.pack(
-            VERSION,
+            STATE_TOKEN_VERSION,
             self._fingerprint,
             snapshot.last,
             snapshot.position,
             snapshot.seed,
-            snapshot.choice,
+            snapshot.choice_index,
         )
         parts = [snapshot.state.hidden_LBH, snapshot.state.cell_LBH][: self._parts]
         body = b"".join(
@@ -133,13 +132,13 @@ class Sealer:
         signature = self._sign(sealed, tenant)
         return base64.urlsafe_b64encode(sealed + signature).decode().rstrip("=")
 
-    def open(self, token: str, tenant: str = "") -> Snapshot:
-        """What was sealed.
+    def decode(self, token: str, tenant: str = "") -> Snapshot:
+        """The snapshot of a state token.
 
         Raises:
-            InvalidState: damaged, cut off, signed with another key or for another tenant, or
-                with a field that this model cannot have given it.
-            ForeignState: of another version of the format, or of another model.
+            InvalidState: the token is damaged, truncated, signed with another key or for another
+                tenant, or has a field that this model cannot have.
+            ForeignState: the token has another format version or belongs to another model.
         """
         try:
             raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
@@ -149,12 +148,20 @@ class Sealer:
         genuine = hmac.compare_digest(signature, self._sign(sealed, tenant))
         if len(sealed) < _HEAD.size or not genuine:
             raise InvalidState
-        version, fingerprint, last, position, seed, choice = _HEAD.unpack_from(sealed)
-        if version != VERSION:
-            raise ForeignState(f"it is of version {version} of the format, this is {VERSION}")
+        version, fingerprint, last, position, seed, choice_index = _HEAD.unpack_from(sealed)
+        if version != STATE_TOKEN_VERSION:
+            raise ForeignState(
+                f"the token has format version {version}, expected {STATE_TOKEN_VERSION}"
+            )
         if fingerprint != self._fingerprint:
-            raise ForeignState("it belongs to another model or another version of this one")
-        if last >= self._vocabulary or position > LARGEST_POSITION or choice > LARGEST_CHOICE:
+            raise ForeignState(
+                "the token belongs to another model or another version of this model"
+            )
+        if (
+            last >= self._vocabulary
+            or position > LARGEST_POSITION
+            or choice_index > LARGEST_CHOICE_INDEX
+        ):
             raise InvalidState
         body = self._body_of(self._expand(sealed[_HEAD.size :]))
         return Snapshot(
@@ -162,7 +169,7 @@ class Sealer:
             last=last,
             position=position,
             seed=seed,
-            choice=choice,
+            choice_index=choice_index,
             seen=self._seen(body.seen),
             pending=body.pending,
             unread=body.unread,
@@ -174,12 +181,12 @@ class Sealer:
         return hmac.digest(self._key, b"unroll state\0" + owner + sealed, "sha256")
 
     def _expand(self, compressed: bytes) -> bytes:
-        """The body, whose length is bounded: no more than that is ever expanded."""
+        """Decompress the body, whose length is bounded; never expands more than that."""
         expander = zlib.decompressobj()
-        longest = _PENDING.size + LONGEST_PENDING + MOST_UNREAD * _TOKEN.itemsize
+        longest = _PENDING.size + LONGEST_PENDING + MAX_UNREAD * _TOKEN.itemsize
         longest += self._fixed_bytes
         try:
-            body = expander.decompress(compressed, longest + 1)  # with room to see the end
+            body = expander.decompress(compressed, longest + 1)  # one more byte shows an excess
         except zlib.error:
             raise InvalidState from None
         if not expander.eof or expander.unused_data:
@@ -187,7 +194,7 @@ class Sealer:
         return body
 
     def _body_of(self, raw: bytes) -> _Body:
-        """The fields of the body, whose lengths add up to its own."""
+        """The fields of the body, whose lengths must add up to its own."""
         if len(raw) < _PENDING.size:
             raise InvalidState
         pending, cut, shown = _PENDING.unpack_from(raw)
@@ -203,14 +210,14 @@ class Sealer:
             numbers=raw[seen + self._seen_bytes :],
         )
         longest = LONGEST_SHOWN if cut else 0
-        if cut > MOST_UNREAD or shown > longest or not self._may_be_drawn(body.unread):
+        if cut > MAX_UNREAD or shown > longest or not self._may_be_generated(body.unread):
             raise InvalidState
-        if not _is_half_a_character(body.pending):
+        if not _is_incomplete_character(body.pending):
             raise InvalidState
         return body
 
-    def _may_be_drawn(self, tokens: Sequence[int]) -> bool:
-        return all(token < self._vocabulary and token not in self._never_drawn for token in tokens)
+    def _may_be_generated(self, tokens: Sequence[int]) -> bool:
+        return all(token < self._vocabulary and token not in self._suppressed for token in tokens)
 
     def _seen(self, raw: bytes) -> frozenset[int]:
         seen = _from_bits(raw)
@@ -223,13 +230,13 @@ class Sealer:
         parts: list[Tensor] = list(values.unbind())
         bounds = (self._largest_hidden, LARGEST_CELL)
         for part, bound in zip(parts, bounds, strict=False):
-            if not bool((part.abs() <= bound).all()):  # false for what is not a number
+            if not bool((part.abs() <= bound).all()):  # false for NaN
                 raise InvalidState
         return State(parts[0], parts[1] if len(parts) > 1 else None)
 
 
-def _is_half_a_character(raw: bytes) -> bool:
-    """Whether these bytes, if any, begin a character of UTF-8 and do not end it."""
+def _is_incomplete_character(raw: bytes) -> bool:
+    """Whether these bytes, if any, are the beginning of a UTF-8 character without its end."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         return decoder.decode(raw) == "" and decoder.getstate()[0] == raw

@@ -1,1 +1,1 @@
-"""The interface of a kernel, and what all kernels share."""
+"""The kernel interface, and the checks, filters and packing that all kernels share."""

@@ -1,7 +1,7 @@
-"""What a row's options leave of a distribution: repetition penalty, top_k, top_p, min_p.
+"""The filters of a row's distribution: repetition penalty, top_k, top_p, min_p.
 
-Works on one row, and only rows that ask for a filter come here. Ties at a border go to the
-lower token id. Knows no random numbers.
+Each function works on one row. Rows without a filter skip this module. Ties at a border go to the
+lower token id.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.kernel.api.interface import Sampling
+from service.kernel.api.interface import FloatArray, Sampling
 
-FloatArray = NDArray[np.float32]
-LOOKS = np.array([1e-2, 1e-4, 0.0], dtype=np.float32)  # fractions of the likeliest token's
+# Weights, relative to the largest, above which tokens are sorted for top_p; tried in this order.
+NUCLEUS_THRESHOLDS = np.array([1e-2, 1e-4, 0.0], dtype=np.float32)
 AnyFloatArray = NDArray[np.floating[Any]]
 IdArray = NDArray[np.int64]
 
 
-def penalise(logits_V: FloatArray, seen: Collection[int], penalty: float) -> None:
-    """Makes seen tokens less likely, in place: divides positive logits, multiplies negative ones.
+def penalize(logits_V: FloatArray, seen: Collection[int], penalty: float) -> None:
+    """Apply the repetition penalty of Keskar et al. (CTRL, 2019) to the logits of seen tokens, in
+    index.
 
-    Source: Keskar et al., CTRL, 2019. A penalty under 1 makes them likelier.
+    Positive logits are divided by the penalty, negative ones multiplied by it. A penalty below 1
+    makes seen tokens likelier.
     """
     ids_N = np.fromiter(seen, dtype=np.int64, count=len(seen))
     values_N = logits_V[ids_N]
@@ -33,15 +35,15 @@ def penalise(logits_V: FloatArray, seen: Collection[int], penalty: float) -> Non
 
 
 def is_filtered(sampling: Sampling, vocabulary: int) -> bool:
-    """Whether any filter can take a token away."""
+    """Whether top_k, top_p or min_p can remove a token."""
     return 0 < sampling.top_k < vocabulary or sampling.top_p < 1.0 or sampling.min_p > 0.0
 
 
-def surviving(weights_V: FloatArray, sampling: Sampling) -> IdArray:
-    """The ids that pass top_k, then top_p, then min_p; at least one.
+def surviving_ids(weights_V: FloatArray, sampling: Sampling) -> IdArray:
+    """The ids that pass top_k, then top_p, then min_p, rising; at least one.
 
-    ``weights_V`` are probabilities up to a common factor, the largest exactly 1, tokens that
-    must not be drawn exactly 0.
+    ``weights_V`` are probabilities up to a common factor: the largest is exactly 1, suppressed
+    tokens are exactly 0.
     """
     ids_N = np.flatnonzero(weights_V)
     if 0 < sampling.top_k < len(ids_N):
@@ -54,40 +56,42 @@ def surviving(weights_V: FloatArray, sampling: Sampling) -> IdArray:
 
 
 def descending(values_N: AnyFloatArray, count: int) -> IdArray:
-    """Places of the ``count`` largest values, largest first, lower places first on ties."""
-    places_K = _largest(values_N, count)
-    return places_K[np.argsort(-values_N[places_K], kind="stable")]
+    """Indices of the ``count`` largest values, largest first, lower indices first on ties."""
+    indices_K = _largest(values_N, count)
+    return indices_K[np.argsort(-values_N[indices_K], kind="stable")]
 
 
 def _largest(values_N: AnyFloatArray, count: int) -> IdArray:
-    """Places of the ``count`` largest values in rising order, lower places first on ties."""
+    """Indices of the ``count`` largest values, rising; lower indices win ties."""
     if count >= len(values_N):
         return np.arange(len(values_N))
     return _from_border(values_N, np.partition(values_N, -count)[-count], count)
 
 
 def _nucleus(weights_N: FloatArray, top_p: float) -> IdArray:
-    """Places, rising, of the fewest weights whose share of the sum reaches ``top_p``.
+    """Indices, rising, of the fewest weights whose share of the sum reaches ``top_p``.
 
-    Only as many of the likeliest are sorted as turn out to be needed.
+    Only the weights above a threshold are sorted. The threshold falls until their mass suffices.
     """
     needed = top_p * float(weights_N.sum(dtype=np.float64))
-    for smallest in LOOKS:
-        places = np.flatnonzero(weights_N >= smallest)
-        falling = np.sort(weights_N[places])[::-1]
+    for smallest in NUCLEUS_THRESHOLDS:
+        indices = np.flatnonzero(weights_N >= smallest)
+        falling = np.sort(weights_N[indices])[::-1]
         mass = np.cumsum(falling, dtype=np.float64)
         if mass[-1] >= needed:
             break
-    kept = min(int(np.searchsorted(mass, needed)) + 1, len(places))
-    return places[_from_border(weights_N[places], falling[kept - 1], kept)]
+    kept = min(int(np.searchsorted(mass, needed)) + 1, len(indices))
+    return indices[_from_border(weights_N[indices], falling[kept - 1], kept)]
 
 
 def _from_border(values_N: AnyFloatArray, border: np.floating[Any], count: int) -> IdArray:
-    """Places of the values above the border, and of as many at it as make up ``count``."""
-    places = np.flatnonzero(values_N >= border)
-    if len(places) == count:
-        return places
-    values = values_N[places]
-    tied = places[values == border]
-    excess = len(places) - count
-    return np.setdiff1d(places, tied[len(tied) - excess :], assume_unique=True)
+    """Indices of the values above ``border``, and of as many values equal to it as make up
+    ``count``.
+    """
+    indices = np.flatnonzero(values_N >= border)
+    if len(indices) == count:
+        return indices
+    values = values_N[indices]
+    tied = indices[values == border]
+    excess = len(indices) - count
+    return np.setdiff1d(indices, tied[len(tied) - excess :], assume_unique=True)

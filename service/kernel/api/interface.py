@@ -1,11 +1,9 @@
-"""What the engine asks of a kernel, and in what words it answers.
+"""The kernel interface: the work that the engine hands over and the results it gets back.
 
-A kernel owns a pool of ``capacity`` rows. A row holds the state of one sequence: everything it
-has read. ``run`` takes work for any of the rows and advances each of them by up to ``steps``
-tokens; a kernel may run all the steps at once and samples inside. The interface knows no text,
-no requests and no queues, and no promise here depends on how a kernel computes: for a given
-artifact, what a row draws depends on what was fed to it and on its ``Sampling`` alone, never
-on which row it is or on what the other rows do.
+A kernel owns a pool of ``capacity`` rows. A row holds the state of one sequence. ``run`` advances
+any of the rows by up to ``steps`` tokens; a kernel may run all steps at once, and it samples
+inside. Every kernel guarantees this: for a given artifact, the tokens of a row depend only on the
+tokens fed to it and on its ``Sampling``, never on the row's number or on other rows.
 """
 
 from __future__ import annotations
@@ -24,20 +22,21 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a row draws its tokens. The values are taken as they are: the caller has checked them.
+    """The sampling options of a row. A kernel does not check their values; the caller has checked
+    them.
 
-    The order is: repetition penalty on the logits, tokens that are never drawn, temperature,
-    top_k, top_p, min_p; each filter sees what the one before has left.
+    Order: repetition penalty on the logits, suppressed tokens, temperature, top_k, top_p, min_p.
+    Each filter applies to the tokens that the one before has kept.
 
-    ``temperature`` 0 is greedy: the likeliest token, the lower id on a tie. ``top_k`` 0 is off.
+    ``temperature``: 0 is greedy, the likeliest token, the lower id on a tie. ``top_k``: 0 is off.
     ``top_p``: the fewest tokens whose mass reaches it. ``min_p``: at least this fraction of the
-    likeliest token's probability. ``repetition_penalty`` (Keskar et al., CTRL, 2019) divides
-    positive and multiplies negative logits of the tokens already seen (those of an adaptive softmax
-    are log-probabilities, never positive). ``seed`` (unsigned, 64 bits), ``choice`` and the
-    position decide the random numbers, nothing else does.
-    ``logprob``: whether the log-probability of a drawn token is wanted; where it is not, it may
-    be anything, and a pass over the vocabulary is saved. ``top_logprobs``: how many of the
-    likeliest tokens to report with each token.
+    likeliest token's probability. ``repetition_penalty`` (Keskar et al., CTRL, 2019): divides
+    positive and multiplies negative logits of the tokens already seen. For an adaptive softmax the
+    logits are log-probabilities, which are never positive. ``seed`` (unsigned, 64 bits),
+    ``choice_index`` and the position alone decide the random numbers. ``logprob``: whether the
+    log-probability of a sampled token is needed. Without it the reported value is undefined and one
+    pass over the vocabulary is saved. ``top_logprobs``: how many of the likeliest tokens to report
+    with each token.
     """
 
     temperature: float = 1.0
@@ -46,7 +45,7 @@ class Sampling:
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     seed: int = 0
-    choice: int = 0
+    choice_index: int = 0
     logprob: bool = True
     top_logprobs: int = 0
 
@@ -55,10 +54,10 @@ GREEDY = Sampling(temperature=0.0)
 
 
 class Scored(NamedTuple):
-    """A token with its natural log-probability under the model itself.
+    """A token with its natural log-probability at temperature 1, without penalty and filters.
 
-    That is at temperature 1, with no penalty and no filter. ``top``: the likeliest tokens and
-    their log-probabilities, best first, as many as ``Sampling.top_logprobs`` asks for.
+    ``top``: the likeliest tokens with their log-probabilities, best first, as many as
+    ``Sampling.top_logprobs``.
     """
 
     token: int
@@ -66,30 +65,30 @@ class Scored(NamedTuple):
     top: tuple[tuple[int, float], ...] = ()
 
 
-class InvalidWork(ValueError):  # noqa: N818 it says what happened
-    """Work that a kernel has refused, before any row has moved."""
+class InvalidWork(ValueError):  # noqa: N818
+    """Work that a kernel refuses before any row has moved."""
 
 
 @dataclass(slots=True)
 class RowWork:
-    """What one row is to do in one call.
+    """The work of one row in one call.
 
-    The row reads ``feed`` (at least one token), then draws up to ``draw`` tokens, reading each
-    before it draws the next. One token read is one step; when the steps run out before ``feed``
-    does, nothing is drawn. The token drawn last is not read: the next call feeds it. Drawing
-    ends with the kernel's ``end`` token.
+    The row reads ``feed`` (at least one token), then samples up to ``sample`` tokens and reads each
+    before it samples the next. One token read is one step. If the steps run out before the end of
+    ``feed``, nothing is sampled. The token sampled last is not read: the next call feeds it.
+    Sampling ends with the kernel's ``end`` token.
 
-    ``position``: how many tokens the sequence has drawn before this call (the counter of its
-    random numbers). ``seen``: ids that the repetition penalty holds for; what is drawn within
-    the call is added by the kernel. ``score``: report the log-probability of ``feed[1:]`` as
-    far as their predecessors are read. ``distribution``: report the log-probabilities of all
-    tokens after the last token of ``feed`` (before anything is drawn). ``keep``: copy the state
-    when so many tokens of ``feed`` have been read in this call (0: do not).
+    ``position``: how many tokens the sequence has sampled before this call, the counter of its
+    random numbers. ``seen``: ids under the repetition penalty; the kernel adds the tokens sampled
+    within the call. ``score``: report the log-probability of the tokens of ``feed[1:]`` whose
+    predecessors were read. ``distribution``: report the log-probabilities of all tokens after the
+    last token of ``feed``, before anything is sampled. ``keep``: copy the state after this many
+    tokens of ``feed``; 0 copies nothing.
     """
 
     row: int
     feed: Sequence[int]
-    draw: int = 0
+    sample: int = 0
     sampling: Sampling = GREEDY
     position: int = 0
     seen: Collection[int] = ()
@@ -100,18 +99,18 @@ class RowWork:
 
 @dataclass(slots=True)
 class RowResult:
-    """What came of one :class:`RowWork`.
+    """The result of one :class:`RowWork`.
 
-    ``read``: how many tokens of ``feed`` were read. ``scored``: for ``feed[1:]``, in order.
-    ``drawn``: the tokens drawn, in order, [END] included. ``logprobs_V``: natural logarithms,
-    float32, when asked for and ``feed`` was read to its end. ``kept``: the state copied on the
-    way, a batch of one, when the call got that far. ``failed``: the row's logits were not finite
-    numbers, so nothing more can come of it; other rows are not affected.
+    ``read``: tokens of ``feed`` that were read. ``scored``: for ``feed[1:]``, in order.
+    ``generated``: the sampled tokens in order, [END] included. ``logprobs_V``: natural logarithms,
+    float32, if asked for and ``feed`` was read to its end. ``kept``: the copied state, a batch of
+    one, if the call got that far. ``failed``: the row's logits were not finite, so the row cannot
+    continue; other rows are not affected.
     """
 
     read: int = 0
     scored: list[Scored] = field(default_factory=list)
-    drawn: list[Scored] = field(default_factory=list)
+    generated: list[Scored] = field(default_factory=list)
     logprobs_V: FloatArray | None = None
     kept: State | None = None
     failed: bool = False
@@ -121,48 +120,50 @@ LogitSlices = Generator[None, None, FloatArray]
 
 
 class ClassifierKernel(Protocol):
-    """Logits of whole documents, in slices short enough for running streams to wait for."""
+    """Logits of whole documents, computed in short slices so that running streams are not
+    delayed.
+    """
 
     def classify(self, documents: Sequence[Sequence[int]]) -> LogitSlices:
-        """A generator that yields between slices and returns logits (rows, labels).
+        """A generator that yields between slices and returns logits (rows, labels), float32.
 
-        Documents have at least one token each. A document's logits are within 1e-6 of what they
-        are alone, whatever is classified beside it.
+        Each document has at least one token. A document's logits differ by at most 1e-6 between
+        batches.
         """
 
 
 class Kernel(Protocol):
-    """Steps of many rows. Used from one thread."""
+    """Steps of many rows. Not thread-safe, except for :meth:`interrupt`."""
 
     @property
     def capacity(self) -> int:
-        """How many rows there are: 0 to capacity - 1."""
+        """The number of rows; rows are numbered from 0."""
 
     @property
     def vocabulary(self) -> int:
-        """How many tokens there are."""
+        """The number of tokens."""
 
     def open(self, row: int) -> None:
-        """Sets the row to the learned first state, whatever it held before."""
+        """Set the row to the learned initial state."""
 
     def fork(self, source: int, target: int) -> None:
-        """Copies the state of one row over another."""
+        """Copy the state of one row to another."""
 
     def save(self, row: int) -> State:
         """A copy of the row's state, as a batch of one."""
 
     def restore(self, row: int, state: State) -> None:
-        """Overwrites the row's state with a batch of one."""
+        """Overwrite the row's state with a batch of one."""
 
     def interrupt(self) -> None:
-        """Ends the call under way, or the next one, after the step it is in. Any thread."""
+        """End the current call, or the next one, after its current step. Thread-safe."""
 
     def run(
         self, work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
     ) -> list[RowResult]:
-        """Advances each row by up to ``steps`` tokens; results stand in the order of ``work``.
+        """Advance each row by up to ``steps`` tokens; results are in the order of ``work``.
 
-        Fewer steps are taken when somebody interrupts, and with ``cut_at_end`` as soon as a row
-        has done its work; one at least. No row may appear twice. Raises InvalidWork on a
-        row, token or count out of range, before any row has moved.
+        A call takes fewer steps after an interrupt and, with ``cut_at_end``, as soon as a row has
+        done its work; it takes at least one. No row may appear twice. Raises InvalidWork on a row,
+        token or count out of range, before any row has moved.
         """

@@ -1,8 +1,8 @@
-"""Packs weights the way the native kernel reads them; the C++ side only gets pointers.
+"""Weight packing for the native kernel. The C++ side only gets pointers to the packed tensors.
 
-Outputs stand in groups of gates times 16 (native/csrc/matrix.h tells the order and why). int8: one
-scale for each output, symmetric; activations are bytes offset by 128. A recurrent state lies in
-(-1, 1) unless the learned first state does not, so its scale is known beforehand. Knows no rows.
+Outputs are stored in groups of gates times 16 (native/csrc/matrix.h has the order and the reason).
+int8: one symmetric scale for each output; activations are bytes offset by 128. A recurrent state
+lies in (-1, 1) unless the learned initial state exceeds it, so its scale is known in advance.
 
 Shape suffixes: O outputs, I inputs, N groups, G gates, V vocabulary, U units padded to 16.
 """
@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Precision = Literal["int8", "float32"]
+KernelPrecision = Literal["int8", "float32"]
 LANES = 16
 LINEAR_GATES = 4
-LEVELS = 127  # of an int8 number on either side of 0
-ZERO = 128  # what is added to an activation's byte
+INT8_MAX = 127  # largest magnitude of a quantized weight
+ACTIVATION_OFFSET = 128  # added to an activation to make it an unsigned byte
 
 
 class PackedMatrix(NamedTuple):
-    """Weights in the native order, and what is known of each output."""
+    """Weights in the native order, with scales, offsets and biases of each output."""
 
     weights: Tensor
     scales: Tensor
@@ -35,7 +35,7 @@ class PackedMatrix(NamedTuple):
 
 
 def padded(count: int, multiple: int = LANES) -> int:
-    """The next multiple."""
+    """``count`` rounded up to a multiple."""
     return -(-count // multiple) * multiple
 
 
@@ -46,12 +46,12 @@ def padded_row(values: Tensor) -> Tensor:
 
 
 def padded_parts(weight_OI: Tensor, parts: int) -> Tensor:
-    """Input weights whose inputs come in equal parts, each padded by itself."""
+    """Input weights whose inputs come in equal parts, with each part padded separately."""
     return torch.cat([padded_row(part) for part in weight_OI.chunk(parts, dim=1)], dim=1)
 
 
 def gate_blocks(values: Tensor, gates: int) -> Tensor:
-    """(gates * units, ...) in torch's order -> (groups, gates, 16, ...), padded with zeros."""
+    """(gates * units, ...) in torch's order to (groups, gates, 16, ...), padded with zeros."""
     units = values.shape[0] // gates
     split = values.detach().float().reshape(gates, units, -1)
     split = functional.pad(split, (0, 0, 0, padded(units) - units))
@@ -59,20 +59,21 @@ def gate_blocks(values: Tensor, gates: int) -> Tensor:
 
 
 def linear_blocks(values: Tensor) -> Tensor:
-    """(outputs, ...) -> (groups, 4, 16, ...), padded with zeros."""
+    """(outputs, ...) to (groups, 4, 16, ...), padded with zeros."""
     flat = values.detach().float().reshape(values.shape[0], -1)
     wanted = padded(len(flat), LANES * LINEAR_GATES)
     flat = functional.pad(flat, (0, 0, 0, wanted - len(flat)))
     return flat.view(-1, LINEAR_GATES, LANES, flat.shape[1])
 
 
-def pack(weight_NGOI: Tensor, bias_NGO1: Tensor, precision: Precision) -> PackedMatrix:
-    """Blocks as made by the two functions above; inputs are padded to a multiple of 16.
+def pack(weight_NGOI: Tensor, bias_NGO1: Tensor, precision: KernelPrecision) -> PackedMatrix:
+    """Pack blocks of :func:`gate_blocks` or :func:`linear_blocks`; inputs are padded to a multiple
+    of 16.
 
-    Raises ValueError on weights that are not finite numbers.
+    Raises ValueError if a weight or bias is not finite.
     """
     extremes = (*torch.aminmax(weight_NGOI), *torch.aminmax(bias_NGO1))
-    if not all(extreme.isfinite() for extreme in extremes):  # not a number if any is not
+    if not all(extreme.isfinite() for extreme in extremes):  # aminmax propagates NaN
         raise ValueError("the network has weights that are not finite numbers")
     groups, gates, _, inputs = weight_NGOI.shape
     width = padded(inputs)
@@ -83,9 +84,9 @@ def pack(weight_NGOI: Tensor, bias_NGO1: Tensor, precision: Precision) -> Packed
         packed = weight_NGOI.permute(0, 3, 1, 2).contiguous()
         return PackedMatrix(packed, none, none, biases, groups, gates, width)
     bound = weight_NGOI.abs().amax(dim=3, keepdim=True)
-    scales = torch.where(bound > 0, bound / LEVELS, torch.ones_like(bound))
+    scales = torch.where(bound > 0, bound / INT8_MAX, torch.ones_like(bound))
     whole = (weight_NGOI / scales).round().to(torch.int32)
-    offsets = (whole.sum(dim=3) * ZERO).to(torch.int32).contiguous()
+    offsets = (whole.sum(dim=3) * ACTIVATION_OFFSET).to(torch.int32).contiguous()
     packed = whole.to(torch.int8).view(groups, gates, LANES, width // 4, 4)
     packed = packed.permute(0, 3, 1, 2, 4).contiguous()
     return PackedMatrix(packed, scales.contiguous(), offsets, biases, groups, gates, width)
@@ -98,27 +99,29 @@ def lookup_table(embedding_VI: Tensor, weight: Tensor, bias: Tensor, gates: int)
     return torch.addmm(bias_O, embedding_VI.detach().float(), weight_OI.t()).contiguous()
 
 
-def state_scale(first_LH: Tensor, precision: Precision) -> float:
-    """What one unit of a state's activation is worth: states stay within the first one or 1."""
+def state_scale(first_LH: Tensor, precision: KernelPrecision) -> float:
+    """The scale of one unit of a state's activation. States stay within 1 or the largest initial
+    value.
+    """
     if precision == "float32":
         return 1.0
-    return max(1.0, float(first_LH.detach().abs().max())) / LEVELS
+    return max(1.0, float(first_LH.detach().abs().max())) / INT8_MAX
 
 
-def activations_of(values: Tensor, scale: Tensor, precision: Precision) -> Tensor:
-    """The bytes (or floats) that stand for these numbers; the same arithmetic as in C++."""
+def activations_of(values: Tensor, scale: Tensor, precision: KernelPrecision) -> Tensor:
+    """The bytes (or floats) that represent ``values``, with the same arithmetic as in C++."""
     if precision == "float32":
         return values.clone()
-    return (values * (1.0 / scale) + (ZERO + 0.5)).clamp(1, 255).to(torch.uint8)
+    return (values * (1.0 / scale) + (ACTIVATION_OFFSET + 0.5)).clamp(1, 255).to(torch.uint8)
 
 
-def quantized_rows(values_VI: Tensor, precision: Precision) -> tuple[Tensor, Tensor]:
-    """Activations (V, inputs padded) with a scale for each row, as an embedding needs them."""
+def quantized_rows(values_VI: Tensor, precision: KernelPrecision) -> tuple[Tensor, Tensor]:
+    """Activations (V, inputs padded) with one scale for each row, for an embedding."""
     width = padded(values_VI.shape[1])
     rows = functional.pad(values_VI.detach().float(), (0, width - values_VI.shape[1]))
     if precision == "float32":
         return rows.contiguous(), torch.ones(len(rows))
     bound_V1 = rows.abs().amax(dim=1, keepdim=True)
-    scales_V1 = torch.where(bound_V1 > 0, bound_V1 / LEVELS, torch.ones_like(bound_V1))
-    whole = (rows / scales_V1).round() + ZERO
+    scales_V1 = torch.where(bound_V1 > 0, bound_V1 / INT8_MAX, torch.ones_like(bound_V1))
+    whole = (rows / scales_V1).round() + ACTIVATION_OFFSET
     return whole.to(torch.uint8).contiguous(), scales_V1.flatten().contiguous()

@@ -1,4 +1,4 @@
-"""What every kernel checks of its work before any row moves. Knows no arithmetic."""
+"""Checks of the arguments of a kernel, done before any row moves."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from model.state import State
 from service.kernel.api.interface import InvalidWork, RowWork
 
 
-def check_never_drawn(never_drawn: Collection[int], vocabulary: int) -> None:
-    """Raises ValueError when no token is left to draw."""
-    if vocabulary - len(set(never_drawn)) < 1:
-        raise ValueError("never_drawn: at least one token must be left to draw")
+def check_suppressed(suppressed: Collection[int], vocabulary: int) -> None:
+    """Raises ValueError if no token is left to sample."""
+    if vocabulary - len(set(suppressed)) < 1:
+        raise ValueError("suppressed: at least one token must be left to sample")
 
 
 def check_row(row: int, capacity: int) -> None:
-    """Raises ValueError on a row that does not exist."""
+    """Raises ValueError if the row does not exist."""
     if not 0 <= row < capacity:
         raise ValueError(f"row: expected 0 to {capacity - 1}, got {row}")
 
 
 def check_state(state: State, shape: tuple[int, int, int]) -> None:
-    """Raises ValueError on a state that is not of so many parts, layers, units, in float32."""
+    """Raises ValueError unless the state has float32 tensors of ``shape``: parts, layers, units."""
     count, layers, units = shape
     parts = [part for part in (state.hidden_LBH, state.cell_LBH) if part is not None]
     fits = all(part.shape == (layers, 1, units) and part.dtype == torch.float32 for part in parts)
@@ -49,5 +49,5 @@ def check_work(work: Sequence[RowWork], steps: int, capacity: int, vocabulary: i
             raise InvalidWork(f"seen: expected token ids from 0 to {vocabulary - 1}")
         if len(item.seen) > vocabulary:
             raise InvalidWork(f"seen: expected each id once, got {len(item.seen)}")
-        if item.draw < 0:
-            raise InvalidWork(f"draw: expected 0 or more, got {item.draw}")
+        if item.sample < 0:
+            raise InvalidWork(f"sample: expected 0 or more, got {item.sample}")

@@ -1,1 +1,1 @@
-"""The native kernel in C++ and its binding."""
+"""The native kernel in C++ and its ctypes binding."""

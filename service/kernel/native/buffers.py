@@ -1,6 +1,6 @@
-"""The memory of one call of the native kernel: rows of work written out, answers read back.
+"""The buffers of one call of the native kernel: packed work and room for all results.
 
-Knows the structures of native/csrc/language_model.h and nothing of what is computed.
+The layout follows the structures of native/csrc/language_model.h.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _WORK = struct.Struct(f"{library.WORK_FORMAT}6i")
 
 
 def state_of(state_PLH: FloatArray) -> State:
-    """The state in this memory, as a batch of one: its parts are hidden states and cell states."""
+    """The state in this array, as a batch of one. Its parts are hidden states and cell states."""
     return State(*(torch.from_numpy(part_LH)[:, None] for part_LH in state_PLH))
 
 
 class CallBuffers:
-    """The work as C++ reads it, and room for every answer.
+    """The work as C++ reads it, and room for every result.
 
-    ``top``: the most alternatives that any row asks for. ``state_shape``: parts of a
-    state, layers, units.
+    ``top``: the most alternatives that any row asks for. ``state_shape``: parts of a state, layers,
+    units.
     """
 
     def __init__(
@@ -43,19 +43,19 @@ class CallBuffers:
         count = len(work)
         self._work = work
         self._top = top
-        # each state has memory of its own, since some are kept for long and others are not
+        # Each state has its own memory, since their lifetimes differ.
         self._states = [np.empty(state_shape, np.float32) if item.keep else None for item in work]
         self._packed = bytearray(_WORK.size * count)
         feed: list[int] = []
         seen: list[int] = []
         distributions = 0
-        for place, item in enumerate(work):
-            asked, state = item.sampling, self._states[place]
+        for index, item in enumerate(work):
+            asked, state = item.sampling, self._states[index]
             _WORK.pack_into(
                 self._packed,
-                place * _WORK.size,
+                index * _WORK.size,
                 item.row,
-                item.draw,
+                item.sample,
                 len(feed),
                 len(item.feed),
                 len(seen),
@@ -71,7 +71,7 @@ class CallBuffers:
                 asked.min_p,
                 asked.repetition_penalty,
                 asked.seed,
-                asked.choice,
+                asked.choice_index,
                 item.position,
                 0 if state is None else state.ctypes.data,
                 *(0, 0, 0, 0, 0, 0),
@@ -88,7 +88,7 @@ class CallBuffers:
         self._distributions = np.empty((distributions, vocabulary), dtype=np.float32)
 
     def call(self, steps: int, *, cut_at_end: bool) -> library.Call:
-        """The structure that points at all of it."""
+        """The structure with pointers to all buffers."""
         packed = ctypes.c_char * len(self._packed)
         return library.Call(
             ctypes.cast(packed.from_buffer(self._packed), ctypes.c_void_p),
@@ -111,20 +111,20 @@ class CallBuffers:
         )
 
     def results(self) -> list[RowResult]:
-        """What came back, in the order of the work."""
+        """The results, in the order of the work."""
         tokens, logprobs = self._tokens.tolist(), self._logprobs.tolist()
         distributions = iter(self._distributions)
         results: list[RowResult] = []
-        for place, item in enumerate(self._work):
-            read, scored, drawn, kept, failed, _ = _RESULTS.unpack_from(
-                self._packed, (place + 1) * _WORK.size - _RESULTS.size
+        for index, item in enumerate(self._work):
+            read, scored, generated, kept, failed, _ = _RESULTS.unpack_from(
+                self._packed, (index + 1) * _WORK.size - _RESULTS.size
             )
-            tops = self._tops(place, item.sampling.top_logprobs, scored + drawn)
+            tops = self._tops(index, item.sampling.top_logprobs, scored + generated)
             answers = [
-                Scored(tokens[place][slot], logprobs[place][slot], top)
+                Scored(tokens[index][slot], logprobs[index][slot], top)
                 for slot, top in enumerate(tops)
             ]
-            state = self._states[place]
+            state = self._states[index]
             distribution = next(distributions) if item.distribution else None
             whole = read == len(item.feed)
             results.append(
@@ -139,15 +139,15 @@ class CallBuffers:
             )
         return results
 
-    def _tops(self, place: int, asked: int, answers: int) -> list[tuple[tuple[int, float], ...]]:
+    def _tops(self, index: int, asked: int, answers: int) -> list[tuple[tuple[int, float], ...]]:
         if asked == 0:
             return [()] * answers
         count = min(asked, self._top)
         return [
             tuple(
                 zip(
-                    self._top_tokens[place, slot, :count].tolist(),
-                    self._top_logprobs[place, slot, :count].tolist(),
+                    self._top_tokens[index, slot, :count].tolist(),
+                    self._top_logprobs[index, slot, :count].tolist(),
                     strict=True,
                 )
             )

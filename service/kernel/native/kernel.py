@@ -1,9 +1,9 @@
-"""The native kernel: packs a language model once, keeps the rows, and hands each call to C++.
+"""The native kernel: packs a language model once, owns the rows, and passes each call to C++.
 
-Weights are int8 (one scale for each output) or float32. First-layer products are looked up from a
-table where it fits ``TABLE_BYTES``. Bit-identical for a row whatever its neighbors, the number of
-threads or the number of steps in a call: integer sums are exact, and what is computed in floating
-point is computed for each row alone, in one order. Knows no text.
+Weights are int8 (one scale for each output) or float32. First-layer products come from a lookup
+table if it fits ``TABLE_BYTES``. A row's results are bit-identical for any neighbors, number of
+threads and number of steps in a call: integer sums are exact, and floating-point operations of a
+row run in one order.
 
 Shape suffixes: L layers, R rows of the pool, U units padded to 16, V vocabulary.
 """
@@ -24,22 +24,22 @@ from model.output_layer import Tail
 from model.state import State
 from service.kernel.api import packing
 from service.kernel.api.interface import RowResult, RowWork
-from service.kernel.api.packing import PackedMatrix, Precision, padded
-from service.kernel.api.validation import check_never_drawn, check_row, check_state, check_work
+from service.kernel.api.packing import KernelPrecision, PackedMatrix, padded
+from service.kernel.api.validation import check_row, check_state, check_suppressed, check_work
 from service.kernel.native import library
 from service.kernel.native.buffers import CallBuffers, state_of
 
 TABLE_BYTES = 128 * 2**20
-# A fifth of a millisecond: below, a second thread gains less than it costs the others to meet it.
+# About 0.2 ms of work. Below it, synchronizing a second thread costs more than it gains.
 WORTH_SHARING = 16_000_000
 
 
 class NativeKernel:
     """Implements :class:`service.kernel.api.interface.Kernel` for one language model.
 
-    ``end``: the id that ends drawing. ``never_drawn``: ids that are not drawn. ``worth_sharing``:
-    how many multiplications a step must have for more than one thread to work on it. Raises
-    NativeMissing where the library was not built, ValueError on weights that are not finite.
+    ``end``: the id that ends sampling. ``suppressed``: ids that are never sampled.
+    ``worth_sharing``: the number of multiplications from which a step uses more than one thread.
+    Raises NativeMissing if the library was not built, ValueError on weights that are not finite.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class NativeKernel:
         *,
         capacity: int,
         end: int,
-        never_drawn: Collection[int],
+        suppressed: Collection[int],
         threads: int = 1,
-        precision: Precision = "int8",
+        precision: KernelPrecision = "int8",
         worth_sharing: int = WORTH_SHARING,
     ) -> None:
         self._library = library.load()
         architecture = network.architecture
-        check_never_drawn(never_drawn, architecture.vocabulary)
+        check_suppressed(suppressed, architecture.vocabulary)
         self.capacity = capacity
         self.vocabulary = architecture.vocabulary
         self.precision = precision
@@ -71,20 +71,20 @@ class NativeKernel:
         kind = torch.uint8 if precision == "int8" else torch.float32
         self._activations_L2RU = torch.zeros(
             (shape_LRU[0], 2, *shape_LRU[1:]), dtype=kind
-        )  # two, since the units of a layer move while others still read what was before
+        )  # two: units of a layer are written while others still read the previous activations
         self._current_R = torch.zeros(capacity, dtype=torch.uint8)
-        self._kept: list[object] = []  # what C++ holds pointers to
-        self._model = self._create(network, end, never_drawn, threads, worth_sharing)
+        self._kept: list[object] = []  # keeps the tensors alive that C++ has pointers to
+        self._model = self._create(network, end, suppressed, threads, worth_sharing)
         weakref.finalize(self, self._library.unroll_destroy, self._model)
         for row in range(capacity):
             self.restore(row, self._first)
 
     def open(self, row: int) -> None:
-        """Sets the row to the learned first state."""
+        """Set the row to the learned initial state."""
         self.restore(row, self._first)
 
     def fork(self, source: int, target: int) -> None:
-        """Copies the state of one row over another."""
+        """Copy the state of one row to another."""
         self.restore(target, self.save(source))
 
     def save(self, row: int) -> State:
@@ -96,7 +96,7 @@ class NativeKernel:
         return state_of(state_PLH)
 
     def restore(self, row: int, state: State) -> None:
-        """Overwrites the row's state with a batch of one."""
+        """Overwrite the row's state with a batch of one."""
         check_row(row, self.capacity)
         check_state(state, self._state_shape)
         parts = [
@@ -106,13 +106,13 @@ class NativeKernel:
         self._library.unroll_restore(self._model, row, *map(library.address, parts))
 
     def interrupt(self) -> None:
-        """Ends the call under way, or the next one, after the step it is in. Any thread."""
+        """End the current call, or the next one, after its current step. Thread-safe."""
         self._library.unroll_interrupt(self._model)
 
     def run(
         self, work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
     ) -> list[RowResult]:
-        """Advances each row by up to ``steps`` tokens; see the interface."""
+        """Advance each row by up to ``steps`` tokens; see the interface."""
         check_work(work, steps, self.capacity, self.vocabulary)
         top = max((item.sampling.top_logprobs for item in work), default=0)
         buffers = CallBuffers(
@@ -120,28 +120,28 @@ class NativeKernel:
         )
         call = buffers.call(steps, cut_at_end=cut_at_end)
         if self._library.unroll_run(self._model, ctypes.byref(call)) != 0:
-            raise MemoryError("the native kernel found no memory for a step")
+            raise MemoryError("the native kernel could not allocate memory for a step")
         return buffers.results()
 
     def _create(
         self,
         network: LanguageModel,
         end: int,
-        never_drawn: Collection[int],
+        suppressed: Collection[int],
         threads: int,
         worth_sharing: int,
     ) -> int:
         architecture = network.architecture
-        never = torch.tensor(sorted(set(never_drawn)), dtype=torch.int32)
+        never = torch.tensor(sorted(set(suppressed)), dtype=torch.int32)
         table, embedding, scales = self._first_inputs(network)
         layers = (library.LayerDescription * architecture.layers)(
             *(self._layer(network, layer, table) for layer in range(architecture.layers))
         )
         projection, output = network.projection, network.output.parts()
         tails = (library.TailDescription * len(output.tails))(*map(self._tail, output.tails))
-        description = library.Description(
-            cell=library.CELLS[architecture.cell],
-            precision=library.PRECISIONS[self.precision],
+        description = library.ModelDescription(
+            cell=library.CELL_CODES[architecture.cell],
+            precision=library.PRECISION_CODES[self.precision],
             layers=architecture.layers,
             rows=self.capacity,
             width=architecture.hidden,
@@ -166,16 +166,16 @@ class NativeKernel:
         )
         self._kept.append(description)
         wanted = library.wanted_instruction_set()
-        library.instruction_set()  # says what is wrong with a wish
+        library.instruction_set()  # raises if the set asked for is not available
         model = self._library.unroll_create(ctypes.byref(description), threads, wanted)
         if model is None:
-            raise MemoryError("the native kernel could not be set up: no memory")
+            raise MemoryError("the native kernel could not allocate memory for the model")
         return int(model)
 
     def _first_inputs(
         self, network: LanguageModel
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """A table of input products, or else an embedding and its scales."""
+        """A lookup table of input products, or else an embedding and its scales."""
         architecture = network.architecture
         gates = GATE_BLOCKS[architecture.cell]
         size = 4 * self.vocabulary * gates * padded(architecture.hidden)

@@ -1,9 +1,9 @@
-"""Finds the native kernel's library and speaks its C interface: the structures of native/csrc/*.h.
+"""The ctypes binding of the native library: loading it, and the structures of native/csrc/*.h.
 
-Loading is by path: the library has no Python in it. Where it was not built, ``load`` says why and
-what to do. ctypes gives up the interpreter's lock for the length of a call, but not for those in
-QUICK: to get it back from a busy event loop can take milliseconds, a thousand times what they take.
-Knows no weights.
+The library is loaded by path, since it contains no Python. If it was not built, ``load`` raises an
+error with the remedy. ctypes releases the interpreter's lock during a call, except for
+QUICK_FUNCTIONS: getting the lock back from a busy event loop can take milliseconds, a thousand
+times as long as these functions.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from torch import Tensor
 
 from service.kernel.api.packing import PackedMatrix
 
-LIBRARY = Path(__file__).parent / "lib" / "libunroll.so"  # where setup.py puts it
-INTERFACE = 5
-CELLS = {"elman": 0, "gru": 1, "lstm": 2}
-PRECISIONS = {"int8": 0, "float32": 1}
-# For tests (sanitizers): loads this library instead.
-OTHER_LIBRARY = "UNROLL_NATIVE_LIBRARY"
-# For tests and for comparing: takes this instruction set instead of the best one.
-INSTRUCTION_SET = "UNROLL_INSTRUCTION_SET"
+LIBRARY = Path(__file__).parent / "lib" / "libunroll.so"  # built by setup.py
+INTERFACE_VERSION = 5
+CELL_CODES = {"elman": 0, "gru": 1, "lstm": 2}
+PRECISION_CODES = {"int8": 0, "float32": 1}
+# Environment variable: the path of another library, for tests with sanitizers.
+LIBRARY_VARIABLE = "UNROLL_NATIVE_LIBRARY"
+# Environment variable: the instruction set to use instead of the best one.
+INSTRUCTION_SET_VARIABLE = "UNROLL_INSTRUCTION_SET"
 
 _i32, _f32, _ptr = ctypes.c_int32, ctypes.c_float, ctypes.c_void_p
 _u64 = ctypes.c_uint64
 
 
-class NativeMissing(RuntimeError):  # noqa: N818 it says what happened
-    """The library is not there or cannot be used; the message says what to do."""
+class NativeMissing(RuntimeError):  # noqa: N818
+    """The library does not exist or cannot be loaded; the message contains the remedy."""
 
 
 class Matrix(ctypes.Structure):
-    """native/csrc/matrix.h."""
+    """struct Matrix of native/csrc/matrix.h."""
 
     _fields_ = (
         *((name, _ptr) for name in ("weights", "scales", "offsets", "biases")),
@@ -45,18 +45,18 @@ class Matrix(ctypes.Structure):
 
 
 def address(tensor: Tensor | None) -> int | None:
-    """Where a tensor's numbers begin; whoever asks keeps the tensor alive."""
+    """The address of a tensor's data. The caller keeps the tensor alive."""
     return None if tensor is None else tensor.data_ptr()
 
 
 def matrix(packed: PackedMatrix) -> Matrix:
-    """The structure of a packed matrix, which the caller keeps alive."""
+    """The structure of a packed matrix. The caller keeps the matrix alive."""
     parts = (address(part) for part in packed[:4])
     return Matrix(*parts, packed.groups, packed.gates, packed.inputs)
 
 
 class LayerDescription(ctypes.Structure):
-    """native/csrc/language_model.h."""
+    """struct LayerDescription of native/csrc/language_model.h."""
 
     _fields_ = (
         ("input", Matrix),
@@ -67,13 +67,13 @@ class LayerDescription(ctypes.Structure):
 
 
 class TailDescription(ctypes.Structure):
-    """native/csrc/language_model.h."""
+    """struct TailDescription of native/csrc/language_model.h."""
 
     _fields_ = (("narrow", Matrix), ("words", Matrix), ("begin", _i32), ("end", _i32))
 
 
-class Description(ctypes.Structure):
-    """native/csrc/language_model.h."""
+class ModelDescription(ctypes.Structure):
+    """struct ModelDescription of native/csrc/language_model.h."""
 
     _fields_ = (
         ("cell", _i32),
@@ -94,7 +94,7 @@ class Description(ctypes.Structure):
 
 
 class Call(ctypes.Structure):
-    """native/csrc/language_model.h; ``work`` points at rows written with ``WORK``."""
+    """struct Call of native/csrc/language_model.h. ``work`` points at rows of WORK_FORMAT."""
 
     _fields_ = (
         ("work", _ptr),
@@ -104,17 +104,17 @@ class Call(ctypes.Structure):
     )
 
 
-QUICK: dict[str, tuple[Any, ...]] = {
+QUICK_FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "unroll_interrupt": (_ptr,),
     "unroll_save": (_ptr, _i32, _ptr, _ptr),
     "unroll_restore": (_ptr, _i32, _ptr, _ptr),
 }
-# struct Work, without its results, as struct.pack writes it
+# The fields of struct Work before its results, as a format of the struct module.
 WORK_FORMAT = "12i4f4Q"
 
 
-class Stretch(ctypes.Structure):
-    """native/csrc/encoder.h."""
+class EncoderSlice(ctypes.Structure):
+    """struct EncoderSlice of native/csrc/encoder.h."""
 
     _fields_ = (
         ("cell", _i32),
@@ -136,8 +136,8 @@ class Stretch(ctypes.Structure):
 
 @functools.cache
 def load() -> ctypes.CDLL:
-    """The library, its functions typed. Raises NativeMissing."""
-    path = Path(os.environ.get(OTHER_LIBRARY) or LIBRARY)
+    """The library with typed functions. Raises NativeMissing."""
+    path = Path(os.environ.get(LIBRARY_VARIABLE) or LIBRARY)
     if not path.exists():
         raise NativeMissing(
             "the native kernel is not built: install a C++17 compiler (g++ or clang++) and run "
@@ -148,32 +148,38 @@ def load() -> ctypes.CDLL:
     except OSError as error:
         raise NativeMissing(f"{path.name} cannot be loaded: {error}; build it again") from error
     library.unroll_interface.restype = ctypes.c_int
-    if library.unroll_interface() != INTERFACE:
+    if library.unroll_interface() != INTERFACE_VERSION:
         raise NativeMissing(f"{path.name} was built from another version: run `make native`")
     library.unroll_instruction_set.argtypes = [ctypes.c_char_p]
     library.unroll_instruction_set.restype = ctypes.c_char_p
-    library.unroll_create.argtypes = [ctypes.POINTER(Description), ctypes.c_int, ctypes.c_char_p]
+    library.unroll_create.argtypes = [
+        ctypes.POINTER(ModelDescription),
+        ctypes.c_int,
+        ctypes.c_char_p,
+    ]
     library.unroll_create.restype = _ptr
     library.unroll_destroy.argtypes = [_ptr]
     library.unroll_destroy.restype = None
     library.unroll_run.argtypes = [_ptr, ctypes.POINTER(Call)]
     library.unroll_run.restype = ctypes.c_int
-    for name, arguments in QUICK.items():
-        prototype = ctypes.PYFUNCTYPE(None, *arguments)  # one that keeps the interpreter's lock
+    for name, arguments in QUICK_FUNCTIONS.items():
+        prototype = ctypes.PYFUNCTYPE(None, *arguments)  # keeps the interpreter's lock
         setattr(library, name, prototype((name, library)))
-    library.unroll_encode.argtypes = [ctypes.POINTER(Stretch), ctypes.c_char_p]
+    library.unroll_encode.argtypes = [ctypes.POINTER(EncoderSlice), ctypes.c_char_p]
     library.unroll_encode.restype = ctypes.c_int
     return library
 
 
 def wanted_instruction_set() -> bytes:
-    """What the environment asks for, nothing for the best there is."""
-    return os.environ.get(INSTRUCTION_SET, "").encode()
+    """The instruction set from the environment; empty for the best one."""
+    return os.environ.get(INSTRUCTION_SET_VARIABLE, "").encode()
 
 
 def instruction_set() -> str:
-    """The instruction set in use. Raises NativeMissing."""
-    found = load().unroll_instruction_set(wanted_instruction_set())
-    if found is None:
-        raise NativeMissing(f"{INSTRUCTION_SET}: this processor has no such set, or it is unknown")
-    return str(found.decode())
+    """The name of the instruction set in use. Raises NativeMissing."""
+    name = load().unroll_instruction_set(wanted_instruction_set())
+    if name is None:
+        raise NativeMissing(
+            f"{INSTRUCTION_SET_VARIABLE}: this processor has no such set, or it is unknown"
+        )
+    return str(name.decode())

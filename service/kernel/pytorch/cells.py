@@ -1,9 +1,9 @@
-"""One layer of each cell, one step of many rows, from torch's own parameters.
+"""One layer of each cell type, one step of many rows, from torch's own parameters.
 
-The equations are those of torch's nn.RNN (tanh), nn.GRU and nn.LSTM. Where a gate's input and
-hidden products are added, their weights stand side by side, so that a layer is one product; the
-GRU's candidate keeps its two products apart because the reset gate comes between them. To add a
-cell, write a class with ``step`` and name it in ``CELLS``. Knows no rows and no vocabulary.
+The equations are those of torch's nn.RNN (tanh), nn.GRU and nn.LSTM. Where a gate adds its input
+and hidden products, their weights are concatenated, so that a layer is one product. The GRU's
+candidate keeps two products because the reset gate scales one of them. To add a cell, write a class
+with ``step`` and enter it in ``CELL_LAYERS``.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ CellState = tuple[Tensor, ...]
 
 
 class Layer(Protocol):
-    """Reads one input for each row."""
+    """One recurrent layer."""
 
     def step(self, input_BI: Tensor, state: CellState) -> CellState:
-        """The next state, in new tensors."""
+        """The next state, in new tensors, after one input for each row."""
 
 
 class ElmanLayer:
@@ -65,7 +65,7 @@ class LstmLayer:
     def __init__(self, recurrent: nn.RNNBase, layer: int) -> None:
         input_weight, hidden_weight, input_bias, hidden_bias = _parameters(recurrent, layer)
         weight = torch.cat([input_weight, hidden_weight], dim=1)
-        # torch's order is i, f, g, o; here g comes last, so that one sigmoid covers the gates
+        # torch's order is i, f, g, o. Here g is last, so that one sigmoid covers the gates.
         self._linear = PackedLinear(_gates_first(weight), _gates_first(input_bias + hidden_bias))
 
     def step(self, input_BI: Tensor, state: CellState) -> CellState:
@@ -79,7 +79,7 @@ class LstmLayer:
         return (next_cell_BH.tanh().mul_(output_BH), next_cell_BH)
 
 
-CELLS: dict[str, type[ElmanLayer | GruLayer | LstmLayer]] = {
+CELL_LAYERS: dict[str, type[ElmanLayer | GruLayer | LstmLayer]] = {
     "elman": ElmanLayer,
     "gru": GruLayer,
     "lstm": LstmLayer,

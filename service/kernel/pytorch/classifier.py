@@ -1,9 +1,8 @@
-"""Batches of token lists to logits, in slices short enough for running streams to wait for.
+"""The classifier kernel in PyTorch: logits of token lists, computed in short slices.
 
-Uses the classifier of :mod:`model.networks` layer by layer, each over stretches of time with the
-state carried on, so that a long document does not hold up everything else. Rows are padded in
-time to the longest, and in number to a multiple of 8, which keeps a document's logits within 1e-6
-whatever is classified beside it. Knows no labels and no queue.
+Each layer of the classifier of :mod:`model.networks` runs over slices of time with the state
+carried over, so that a long document does not block running streams. Rows are padded in time to the
+longest, and in number to a multiple of 8, which keeps a document's logits within 1e-6 in any batch.
 
 Shape suffixes: T time, B rows, F features, H hidden, C labels.
 """
@@ -48,7 +47,9 @@ class TorchClassifierKernel:
     def _read(
         self, values_TBF: Tensor, layer: int, lengths_B: Tensor
     ) -> Generator[None, None, Tensor]:
-        """One layer, in both directions if there are two; backward from each row's last token."""
+        """One layer, in both directions if there are two; the backward one starts at each row's
+        last token.
+        """
         forward_TBH = yield from self._run(values_TBF, layer, reverse=False)
         if not self._network.architecture.bidirectional:
             return forward_TBH
@@ -62,12 +63,12 @@ class TorchClassifierKernel:
         self, values_TBF: Tensor, layer: int, *, reverse: bool
     ) -> Generator[None, None, Tensor]:
         steps, rows = values_TBF.shape[:2]
-        stretch = max(1, self._slice_tokens // rows)
+        slice_steps = max(1, self._slice_tokens // rows)
         weights, state = self._start(layer, rows, reverse=reverse)
         parts = []
-        for begin in range(0, steps, stretch):
+        for begin in range(0, steps, slice_steps):
             with torch.inference_mode():
-                part_TBH, state = weights.run(values_TBF[begin : begin + stretch], state)
+                part_TBH, state = weights.run(values_TBF[begin : begin + slice_steps], state)
             parts.append(part_TBH)
             yield
         with torch.inference_mode():
@@ -77,14 +78,14 @@ class TorchClassifierKernel:
         network = self._network
         cell = network.architecture.cell
         cell_L1H = network.initial_cell_L1H if cell == "lstm" else None
-        place = layer * network.architecture.directions + reverse
+        index = layer * network.architecture.directions + reverse
         with torch.inference_mode():
-            first = State(network.initial_hidden_L1H, cell_L1H).layer(place).expand(rows)
+            first = State(network.initial_hidden_L1H, cell_L1H).layer(index).expand(rows)
         return layer_weights(network.recurrent, cell, layer, reverse=reverse), first
 
 
 def _padded(documents: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Tokens (time, rows) padded with id 0, and lengths; rows added to pad have one token."""
+    """Tokens (time, rows) padded with id 0, and lengths. Padding rows have one token."""
     rows = len(documents) + -len(documents) % ROW_MULTIPLE
     lengths = [len(document) for document in documents]
     tokens_TB = torch.zeros(max(lengths), rows, dtype=torch.long)

@@ -1,15 +1,15 @@
-"""Random numbers from a counter: the same (seed, choice, position, token) gives the same number.
+"""A counter-based random number generator: (seed, choice_index, position, token) gives the number.
 
-There is no generator and no state, so what a row draws cannot depend on what else is running.
-The function, exactly, so that another language can repeat it:
+There is no generator state, so a row's tokens cannot depend on other rows. The exact function, for
+implementations in other languages:
 
-    key   = splitmix64(splitmix64(splitmix64(seed) ^ choice) ^ position)      64 bits
-    h     = token * 0x9E3779B9 + (key & 0xFFFFFFFF)                           modulo 2**32
-    h     = mix(h) + (key >> 32);  h = mix(h)                                 modulo 2**32
-    w     = float32(h) * 2**-32 + 2**-33                                      0 < w <= 1
+    key   = splitmix64(splitmix64(splitmix64(seed) ^ choice_index) ^ position)    64 bits
+    h     = token * 0x9E3779B9 + (key & 0xFFFFFFFF)                               modulo 2**32
+    h     = mix(h) + (key >> 32);  h = mix(h)                                     modulo 2**32
+    w     = float32(h) * 2**-32 + 2**-33                                          0 < w <= 1
 
-``splitmix64`` adds 0x9E3779B97F4A7C15 and finalises (Steele, Lea and Flood, 2014); ``mix`` is
-the 32-bit finaliser "lowbias32" (Wellons, 2018). Knows no distribution and no network.
+``splitmix64`` adds 0x9E3779B97F4A7C15 and finalizes (Steele, Lea and Flood, 2014). ``mix`` is the
+32-bit finalizer "lowbias32" (Wellons, 2018).
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from service.kernel.api.interface import FloatArray
+
 UintArray = NDArray[np.uint32]
-FloatArray = NDArray[np.float32]
 KeyArray = NDArray[np.uint64]
 
 GOLDEN_32 = np.uint32(0x9E3779B9)
 GOLDEN_64 = np.uint64(0x9E3779B97F4A7C15)
-SMALLEST = 2.0**-33  # of w: half a step of 32 bits, so that it is never 0
+SMALLEST_UNIFORM = 2.0**-33  # half a step of 32 bits, so that w is never 0
 
 
-def keys(seeds: Sequence[int], choices: Sequence[int], positions: Sequence[int]) -> KeyArray:
-    """The 64-bit key of each row; all arguments are one number per row, unsigned, 64 bits."""
+def keys(seeds: Sequence[int], choice_indices: Sequence[int], positions: Sequence[int]) -> KeyArray:
+    """The 64-bit key of each row. Each argument has one unsigned 64-bit number per row."""
     key_R = _splitmix64(np.array(seeds, dtype=np.uint64))
-    key_R = _splitmix64(key_R ^ np.array(choices, dtype=np.uint64))
+    key_R = _splitmix64(key_R ^ np.array(choice_indices, dtype=np.uint64))
     return _splitmix64(key_R ^ np.array(positions, dtype=np.uint64))
 
 
@@ -52,7 +53,7 @@ def fill_uniforms(
     scratch_RN: UintArray,
     out_RN: FloatArray,
 ) -> None:
-    """The same without allocating. ``spread_N`` is the token ids times GOLDEN_32."""
+    """:func:`uniforms` without allocation. ``spread_N`` is the token ids times GOLDEN_32."""
     low_R1 = (keys_R & np.uint64(0xFFFFFFFF)).astype(np.uint32)[:, None]
     high_R1 = (keys_R >> np.uint64(32)).astype(np.uint32)[:, None]
     np.add(spread_N, low_R1, out=hash_RN)
@@ -61,7 +62,7 @@ def fill_uniforms(
     _mix(hash_RN, scratch_RN)
     np.copyto(out_RN, hash_RN, casting="unsafe")
     np.multiply(out_RN, np.float32(2.0**-32), out=out_RN)
-    np.add(out_RN, np.float32(SMALLEST), out=out_RN)
+    np.add(out_RN, np.float32(SMALLEST_UNIFORM), out=out_RN)
 
 
 def _mix(values: UintArray, scratch: UintArray) -> None:

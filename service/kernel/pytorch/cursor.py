@@ -1,16 +1,16 @@
-"""How far one row has come with its work within a call: what it reads next, what it asks then.
+"""The progress of one row through its work within a call.
 
-Pure bookkeeping for kernels that step in Python. Knows no tensors.
+Used by kernels that step in Python.
 """
 
 from __future__ import annotations
 
 from service.kernel.api.interface import RowResult, RowWork
-from service.kernel.pytorch.sampler import Answer, Ask
+from service.kernel.pytorch.sampler import SamplerRequest, SamplerResult
 
 
 class RowCursor:
-    """Walks through a :class:`RowWork` one read token at a time and fills its result."""
+    """Steps through a :class:`RowWork` one token at a time and fills its result."""
 
     def __init__(self, work: RowWork, end: int) -> None:
         self.row = work.row
@@ -26,37 +26,39 @@ class RowCursor:
             return None
         if result.read < len(work.feed):
             return work.feed[result.read]
-        if not result.drawn or len(result.drawn) >= work.draw:
+        if not result.generated or len(result.generated) >= work.sample:
             return None
-        last = result.drawn[-1].token
+        last = result.generated[-1].token
         return None if last == self._end else last
 
-    def ask(self) -> Ask | None:
-        """Counts one token as read; what is wanted of the logits after it, None for nothing."""
+    def ask(self) -> SamplerRequest | None:
+        """Count one token as read. Returns the request for the logits after it, or None."""
         work, result = self._work, self.result
         ends_feed = result.read == len(work.feed) - 1
         result.read = min(result.read + 1, len(work.feed))
         if result.read < len(work.feed):
             if not work.score:
                 return None
-            return Ask(sampling=work.sampling, score=work.feed[result.read])
-        if work.draw == 0 and not work.distribution:
+            return SamplerRequest(sampling=work.sampling, score=work.feed[result.read])
+        if work.sample == 0 and not work.distribution:
             return None
-        return Ask(
+        return SamplerRequest(
             sampling=work.sampling,
-            position=work.position + len(result.drawn),
+            position=work.position + len(result.generated),
             seen=self._seen,
             distribution=work.distribution and ends_feed,
-            draw=work.draw > 0,
+            sample=work.sample > 0,
         )
 
     def keeps_now(self) -> bool:
-        """Whether the state after the token just read is wanted."""
+        """Whether the state after the token just read is to be copied."""
         result = self.result
-        return result.kept is None and not result.drawn[1:] and result.read == self._work.keep > 0
+        return (
+            result.kept is None and not result.generated[1:] and result.read == self._work.keep > 0
+        )
 
-    def take(self, answer: Answer | None) -> None:
-        """Records what the logits gave; None: they were not finite numbers."""
+    def take(self, answer: SamplerResult | None) -> None:
+        """Record the sampler's result; None means that the logits were not finite."""
         if answer is None:
             self.result.failed = True
             return
@@ -64,7 +66,7 @@ class RowCursor:
             self.result.scored.append(answer.scored)
         if answer.logprobs_V is not None:
             self.result.logprobs_V = answer.logprobs_V
-        if answer.drawn is not None:
-            self.result.drawn.append(answer.drawn)
+        if answer.generated is not None:
+            self.result.generated.append(answer.generated)
             if self._work.sampling.repetition_penalty != 1.0:
-                self._seen = {*self._seen, answer.drawn.token}
+                self._seen = {*self._seen, answer.generated.token}

@@ -1,10 +1,10 @@
 """The float32 reference kernel: torch's matrix products on weights packed once.
 
-Holds the state of every row in one pool, changed in place. A step gathers the rows that read a
-token, pads them (see :mod:`service.kernel.pytorch.linear` for why), runs every layer, and runs
-the output layer only for rows that need logits. Numbers: within 1e-4 of torch's float64 modules
-on logits for weights of the usual size; bit-identical for a row whatever its neighbors. The
-number of threads is torch's (``torch.set_num_threads`` in the calling thread). Knows no text.
+One pool holds the state of every row and is changed in place. A step gathers the rows that read a
+token, pads them (:mod:`service.kernel.pytorch.linear` explains why), runs every layer, and runs the
+output layer only for rows that need logits. Logits are within 1e-4 of torch's float64 modules for
+weights of the usual size. A row is bit-identical for any neighbors. The number of threads is
+torch's (``torch.set_num_threads`` in the calling thread).
 
 Shape suffixes: L layers, R rows of the pool, B rows in a step, H hidden, E embedding, V vocabulary.
 """
@@ -20,20 +20,20 @@ from model.networks import LanguageModel
 from model.state import State
 from service.kernel.api.interface import RowResult, RowWork
 from service.kernel.api.validation import check_row, check_work
-from service.kernel.pytorch.cells import CELLS, Layer
+from service.kernel.pytorch.cells import CELL_LAYERS, Layer
 from service.kernel.pytorch.cursor import RowCursor
 from service.kernel.pytorch.output import TorchOutput
-from service.kernel.pytorch.sampler import Answer, Ask
+from service.kernel.pytorch.sampler import SamplerRequest, SamplerResult
 
 
 class TorchKernel:
     """Implements :class:`service.kernel.api.interface.Kernel` for one language model.
 
-    ``end``: the id that ends drawing. ``never_drawn``: ids that are not drawn.
+    ``end``: the id that ends sampling. ``suppressed``: ids that are never sampled.
     """
 
     def __init__(
-        self, network: LanguageModel, *, capacity: int, end: int, never_drawn: Collection[int]
+        self, network: LanguageModel, *, capacity: int, end: int, suppressed: Collection[int]
     ) -> None:
         architecture = network.architecture
         self.capacity = capacity
@@ -41,24 +41,24 @@ class TorchKernel:
         self._end = end
         self._interrupted = False
         self._embedding_VE = network.embedding.weight.detach().clone()
-        make_layer = CELLS[architecture.cell]
+        make_layer = CELL_LAYERS[architecture.cell]
         self._layers: list[Layer] = [
             make_layer(network.recurrent, layer) for layer in range(architecture.layers)
         ]
-        self._output = TorchOutput(network, never_drawn)
+        self._output = TorchOutput(network, suppressed)
         self._multiple = self._output.row_multiple
         self._first = network.initial_state(1).detach().gather([0])
-        # one row more than the capacity: padding reads its state there and never writes it
+        # One more row than the capacity: padding reads its state there and never writes it.
         self._pool = State.zeros(architecture, capacity + 1)
         hidden_LRH, cell_LRH = self._pool.hidden_LBH, self._pool.cell_LBH
         self._pool_parts = (hidden_LRH,) if cell_LRH is None else (hidden_LRH, cell_LRH)
 
     def open(self, row: int) -> None:
-        """Sets the row to the learned first state."""
+        """Set the row to the learned initial state."""
         self.restore(row, self._first)
 
     def fork(self, source: int, target: int) -> None:
-        """Copies the state of one row over another."""
+        """Copy the state of one row to another."""
         self.restore(target, self.save(source))
 
     @torch.inference_mode()
@@ -69,19 +69,19 @@ class TorchKernel:
 
     @torch.inference_mode()
     def restore(self, row: int, state: State) -> None:
-        """Overwrites the row's state with a batch of one."""
+        """Overwrite the row's state with a batch of one."""
         check_row(row, self.capacity)
         self._pool.scatter([row], state)
 
     def interrupt(self) -> None:
-        """Ends the call under way, or the next one, after the step it is in. Any thread."""
+        """End the current call, or the next one, after its current step. Thread-safe."""
         self._interrupted = True
 
     @torch.inference_mode()
     def run(
         self, work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
     ) -> list[RowResult]:
-        """Advances each row by up to ``steps`` tokens; see the interface."""
+        """Advance each row by up to ``steps`` tokens; see the interface."""
         check_work(work, steps, self.capacity, self.vocabulary)
         cursors = [RowCursor(item, self._end) for item in work]
         for _ in range(steps):
@@ -100,32 +100,32 @@ class TorchKernel:
 
     def _step(self, cursors: list[RowCursor], tokens: list[int]) -> None:
         hidden_BH = self._advance([cursor.row for cursor in cursors], tokens)
-        places: list[int] = []
-        asks: list[Ask] = []
-        for place, cursor in enumerate(cursors):
+        indices: list[int] = []
+        asks: list[SamplerRequest] = []
+        for index, cursor in enumerate(cursors):
             ask = cursor.ask()
             if ask is not None:
-                places.append(place)
+                indices.append(index)
                 asks.append(ask)
         if not asks:
             return
-        for place, answer in zip(places, self._answers(hidden_BH, places, asks), strict=True):
-            cursors[place].take(answer)
+        for index, answer in zip(indices, self._answers(hidden_BH, indices, asks), strict=True):
+            cursors[index].take(answer)
 
     def _answers(
-        self, hidden_BH: Tensor, places: list[int], asks: list[Ask]
-    ) -> Sequence[Answer | None]:
-        """One for each of the places; None where the logits are not finite numbers."""
+        self, hidden_BH: Tensor, indices: list[int], asks: list[SamplerRequest]
+    ) -> Sequence[SamplerResult | None]:
+        """One result for each index; None if its logits are not finite."""
         try:
-            return self._output.answer(self._asking(hidden_BH, places), asks)
+            return self._output.answer(self._asking(hidden_BH, indices), asks)
         except FloatingPointError:
-            if len(places) == 1:
+            if len(indices) == 1:
                 return [None]
-            singles = zip(places, asks, strict=True)
-            return [self._answers(hidden_BH, [place], [ask])[0] for place, ask in singles]
+            singles = zip(indices, asks, strict=True)
+            return [self._answers(hidden_BH, [index], [ask])[0] for index, ask in singles]
 
     def _advance(self, rows: list[int], tokens: list[int]) -> Tensor:
-        """Every row reads its token; the last layer's hidden states, padding included."""
+        """Each row reads its token. Returns the last layer's hidden states, padding included."""
         count = len(rows)
         padding = self._padding(count)
         rows_B = torch.tensor(rows + [self.capacity] * padding)
@@ -138,9 +138,9 @@ class TorchKernel:
             values_BF = after[0]
         return values_BF
 
-    def _asking(self, hidden_BH: Tensor, places: list[int]) -> Tensor:
-        """Hidden states of the places that ask, in order, padded."""
-        padded = places + [places[0]] * self._padding(len(places))
+    def _asking(self, hidden_BH: Tensor, indices: list[int]) -> Tensor:
+        """Hidden states of the rows with a request, in order, padded."""
+        padded = indices + [indices[0]] * self._padding(len(indices))
         if padded == list(range(len(hidden_BH))):
             return hidden_BH
         return hidden_BH.index_select(0, torch.tensor(padded))

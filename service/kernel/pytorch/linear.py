@@ -1,9 +1,9 @@
-"""A matrix product with weights packed once, whose rows do not depend on one another.
+"""A matrix product with weights packed once, in which rows do not affect one another.
 
-oneDNN's inner product on weights reordered at load is the fastest float32 product torch has on
-x86 (1.4 to 1.9 times ``addmm`` at 8 to 64 rows), and gives a row the same bits for any number of
-rows from 2 on. Where torch comes without it, ``addmm`` does the same from multiples of 8 on.
-``row_multiple`` says to what number of rows a batch must be padded. Knows no cells.
+oneDNN's inner product on weights reordered at load is torch's fastest float32 product on x86 (1.4
+to 1.9 times as fast as ``addmm`` at 8 to 64 rows). It gives a row the same bits for any number of
+rows from 2 on. Without oneDNN, ``addmm`` does the same for multiples of 8. ``row_multiple`` is the
+multiple to which a batch must be padded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def has_onednn() -> bool:
 
 
 class PackedLinear:
-    """y = x W^T + b for a batch of at least ``row_multiple`` rows, a multiple of it."""
+    """y = x W^T + b for a batch whose number of rows is a multiple of ``row_multiple``."""
 
     def __init__(self, weight_OI: Tensor, bias_O: Tensor, *, onednn: bool | None = None) -> None:
         self._onednn = has_onednn() if onednn is None else onednn
@@ -33,7 +33,7 @@ class PackedLinear:
 
     @property
     def row_multiple(self) -> int:
-        """Batches must have a multiple of this many rows."""
+        """The multiple to which the number of rows must be padded."""
         return 4 if self._onednn else 8
 
     def __call__(self, values_BI: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
-"""The output layer of the torch kernel: from the last layer's rows to answers.
+"""The output layer of the torch kernel: from the last layer's hidden states to sampler results.
 
-A full softmax has a logit for each token at once. Of an adaptive softmax the head is worked out for
-all rows that ask, each tail for those that turn out to need it. Batches are padded to
-``row_multiple`` (see :mod:`service.kernel.pytorch.linear`). Knows no recurrent layers.
+A full softmax computes the logit of every token. An adaptive softmax computes the head for all rows
+with a request and each tail for the rows that need it. Batches are padded to ``row_multiple`` (see
+:mod:`service.kernel.pytorch.linear`).
 
-Shape suffixes: B rows that ask, padded; H hidden, P what the output layer reads, J head's entries,
-K words of a tail.
+Shape suffixes: B rows with a request, padded; H hidden, P input of the output layer, J entries of
+the head, K words of a tail.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ from torch import Tensor, nn
 
 from model.networks import LanguageModel
 from model.output_layer import Parts, Tail
+from service.kernel.api.interface import FloatArray
 from service.kernel.pytorch.adaptive_sampler import AdaptiveSampler
 from service.kernel.pytorch.linear import PackedLinear
-from service.kernel.pytorch.sampler import Answer, Ask, FloatArray, Sampler
+from service.kernel.pytorch.sampler import Sampler, SamplerRequest, SamplerResult
 
 
 class TorchOutput:
-    """Answers for the rows of a step."""
+    """Sampler results for the rows of a step."""
 
-    def __init__(self, network: LanguageModel, never_drawn: Collection[int]) -> None:
+    def __init__(self, network: LanguageModel, suppressed: Collection[int]) -> None:
         parts = network.output.parts()
         self._projection = _packed_all(network.projection)
         self._head = PackedLinear(parts.weight_JH, parts.bias_J)
         self._tails = [_packed_tail(tail) for tail in parts.tails]
-        self._sampler = _sampler(parts, network.architecture.vocabulary, never_drawn)
+        self._sampler = _sampler(parts, network.architecture.vocabulary, suppressed)
         self.row_multiple = self._head.row_multiple
 
-    def answer(self, hidden_BH: Tensor, asks: Sequence[Ask]) -> list[Answer]:
-        """One for each of the first rows; the others are padding."""
+    def answer(self, hidden_BH: Tensor, asks: Sequence[SamplerRequest]) -> list[SamplerResult]:
+        """One result for each request; further rows are padding."""
         read_BP = _through(self._projection, hidden_BH)
         head_BJ = self._head(read_BP).numpy()
         if isinstance(self._sampler, Sampler):
@@ -49,11 +50,11 @@ class TorchOutput:
 
 
 def _sampler(
-    parts: Parts, vocabulary: int, never_drawn: Collection[int]
+    parts: Parts, vocabulary: int, suppressed: Collection[int]
 ) -> Sampler | AdaptiveSampler:
     if not parts.tails:
-        return Sampler(vocabulary, never_drawn)
-    return AdaptiveSampler([(tail.begin, tail.end) for tail in parts.tails], never_drawn)
+        return Sampler(vocabulary, suppressed)
+    return AdaptiveSampler([(tail.begin, tail.end) for tail in parts.tails], suppressed)
 
 
 def _packed_all(linear: nn.Linear | None) -> list[PackedLinear]:

@@ -1,4 +1,4 @@
-"""A service of models of every cell and depth, for what holds of all of them."""
+"""A service with models of every cell and depth."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def service(models: Path) -> Iterator[RunningService]:
-    """A running service of those artifacts, as it comes."""
+    """A running service of those artifacts with default settings."""
     with RunningService(models, "--default-language-model", "lstm-2") as running:
         yield running
 
 
 @pytest.fixture(scope="session", params=["native", "torch"])
 def float_service(models: Path, request: pytest.FixtureRequest) -> Iterator[RunningService]:
-    """The same on either kernel, in the numbers that the weights were trained in."""
+    """The same on either kernel in float32."""
     chosen = ("--kernel", request.param, "--precision", "float32")
     with RunningService(models, "--default-language-model", "lstm-2", *chosen) as running:
         yield running

@@ -1,4 +1,6 @@
-"""Two hundred hostile requests while 32 streams run: refused, each of them, and nobody notices."""
+"""Two hundred hostile requests during 32 streams: each is refused, without effect on the
+streams.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ BROKEN_BODIES: list[bytes] = [
 
 
 def test_two_hundred_hostile_requests(service: RunningService) -> None:
-    """Each gets a 4xx of the one shape; the streams end with the text they have when alone."""
+    """Each gets a 4xx of the one shape; the streams have the same text as alone."""
     alone = {seed: service.text(**_fields(seed)) for seed in range(STREAMS)}
     started = threading.Barrier(STREAMS + 1)
     over = threading.Event()
@@ -74,7 +76,7 @@ def _fields(seed: int) -> dict[str, Any]:
 
 
 def _assault(service: RunningService) -> int:
-    """How many requests were refused as they should be."""
+    """The number of requests that were refused as expected."""
     count = 0
     for request in _hostile_requests(service.client):
         response = service.client.send(request)
@@ -98,7 +100,7 @@ def _assault(service: RunningService) -> int:
 
 
 def _hostile_requests(client: httpx.Client) -> Iterator[httpx.Request]:
-    """Every field of every route with what it must not be, then what is not even a request."""
+    """Invalid values in every field of every route, then invalid requests."""
     headers = {"Content-Type": "application/json"}
     for path, good in ROUTES.items():
         fields = [*good, "model", "deadline_ms", "unknown"]
@@ -116,5 +118,5 @@ def _hostile_requests(client: httpx.Client) -> Iterator[httpx.Request]:
 
 
 def _is_fine(field: str, value: object) -> bool:
-    """Strings are texts, and "5" is a model that is not there, which is a 404."""
+    """Strings are valid texts, and "5" is an unknown model, which is a 404."""
     return field in {"prompt", "text"} and value == "5"

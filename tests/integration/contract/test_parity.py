@@ -1,4 +1,4 @@
-"""What comes over HTTP is what the network says, one token at a time, read by torch itself."""
+"""Texts over HTTP against the network itself, one token at a time in torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from model.artifact import Artifact, load_artifact
 from model.networks import LanguageModel
 from service.kernel.api.interface import Sampling
-from service.kernel.pytorch.sampler import Ask, Sampler
+from service.kernel.pytorch.sampler import Sampler, SamplerRequest
 from tests.support.service.process import RunningService
 
 MODELS = [f"{cell}-{layers}" for cell in ("elman", "gru", "lstm") for layers in (1, 2, 3)]
@@ -33,7 +33,7 @@ def test_alone(float_service: RunningService, models: Path, model: str, sampling
 
 
 def test_in_a_crowd(float_service: RunningService, models: Path) -> None:
-    """The same among 63 others that join and leave the batch."""
+    """The same among 63 other requests that join and leave the batch."""
     with _crowd(float_service, 63):
         asked = _all_asked(float_service)
     for (model, sampling), text in asked.items():
@@ -41,7 +41,7 @@ def test_in_a_crowd(float_service: RunningService, models: Path) -> None:
 
 
 def test_a_crowd_changes_nothing_in_int8(service: RunningService) -> None:
-    """As the service comes, a text among 63 others is the text it is alone, to the last byte."""
+    """With default settings, a text among 63 others equals the text alone, to the last byte."""
     alone = _all_asked(service)
     with _crowd(service, 63):
         assert _all_asked(service) == alone
@@ -62,27 +62,27 @@ def _asked(service: RunningService, model: str, sampling: Sampling) -> str:
 
 
 def _naive(artifact: Artifact, sampling: Sampling) -> str:
-    """One token at a time through torch's own recurrent module, from the learned first state."""
+    """One token at a time through torch's own recurrent module, from the learned initial state."""
     network, tokenizer = artifact.network, artifact.tokenizer
     assert isinstance(network, LanguageModel)
-    sampler = Sampler(tokenizer.size, tokenizer.never_drawn)
+    sampler = Sampler(tokenizer.size, tokenizer.suppressed)
     state = _first_state(network)
     feed = [tokenizer.end, *tokenizer.encode(PROMPT)]
-    drawn: list[int] = []
-    while len(drawn) < TOKENS:
+    generated: list[int] = []
+    while len(generated) < TOKENS:
         for token in feed:
             values_TBE = network.embedding(torch.tensor([[token]]))
             hidden_TBH, state = network.recurrent(values_TBE, state)
         logits_BV = network.output(hidden_TBH[-1])
-        ask = Ask(sampling, position=len(drawn), draw=True)
+        ask = SamplerRequest(sampling, position=len(generated), sample=True)
         (answer,) = sampler.answer(np.ascontiguousarray(logits_BV.numpy()), [ask])
-        assert answer.drawn is not None
+        assert answer.generated is not None
         if sampling.temperature == 0:
-            logits_BV[:, list(tokenizer.never_drawn)] = -torch.inf
-            assert answer.drawn.token == int(logits_BV.argmax())
-        drawn.append(answer.drawn.token)
-        feed = drawn[-1:]
-    return tokenizer.decode(drawn)
+            logits_BV[:, list(tokenizer.suppressed)] = -torch.inf
+            assert answer.generated.token == int(logits_BV.argmax())
+        generated.append(answer.generated.token)
+        feed = generated[-1:]
+    return tokenizer.decode(generated)
 
 
 def _first_state(network: LanguageModel) -> Tensor | tuple[Tensor, Tensor]:
@@ -93,7 +93,7 @@ def _first_state(network: LanguageModel) -> Tensor | tuple[Tensor, Tensor]:
 
 @contextmanager
 def _crowd(service: RunningService, size: int) -> Iterator[None]:
-    """So many clients that each ask again as soon as they have an answer."""
+    """Many clients, each of which sends its next request after a response."""
     over = threading.Event()
     failures: list[BaseException] = []
 
@@ -107,7 +107,7 @@ def _crowd(service: RunningService, size: int) -> Iterator[None]:
                     prompt="A dog near the cats"[: number % 20],
                     max_tokens=1 + (number * 7 + round_number) % 60,
                 )
-        except BaseException as error:  # noqa: BLE001 - told to the test below
+        except BaseException as error:  # noqa: BLE001 - reraised by the test below
             failures.append(error)
 
     clients = [threading.Thread(target=client, args=(number,)) for number in range(size)]

@@ -1,4 +1,4 @@
-"""From text to tokens on the wire: the real trainer, the real service, a socket between."""
+"""Training, saving, serving and requests end to end, over a socket."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 
 
 def test_a_trained_model_answers(trained: Path) -> None:
-    """What was learned from the text is what comes over HTTP: it continues, predicts and scores
-    the sentences it has seen better than others.
+    """The model continues, predicts and scores sentences of its training text better than
+    others.
     """
     with RunningService(trained) as service:
         (model,) = service.client.get("/models").json()["models"]

@@ -1,7 +1,7 @@
-"""Requests that would be expensive: bounded before the work is done, beside the event loop.
+"""Expensive requests are bounded before the work, and do not block the event loop.
 
-How long others wait is held against generous bounds: what is bounded takes milliseconds, what is
-not takes seconds and hundreds of megabytes.
+The delay of other requests is held against generous bounds: bounded work takes milliseconds,
+unbounded work takes seconds and hundreds of megabytes.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ HOSTILE: dict[str, tuple[str, bytes]] = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_refused_costs_others_nothing(service: RunningService, name: str) -> None:
-    """Eight at once are refused with the one error shape; meanwhile the service answers others, and
-    afterwards it has no more memory than before, about.
+    """Eight concurrent requests are refused with the one error shape. Meanwhile the service
+    answers others, and afterwards it has about as much memory as before.
     """
     path, body = HOSTILE[name]
     probe = Probe(service)
@@ -71,7 +71,7 @@ def test_what_is_refused_costs_others_nothing(service: RunningService, name: str
 
 
 def test_long_text_is_classified_up_to_its_limit(service: RunningService) -> None:
-    """Of a megabyte of text as much is encoded as is read: the count and the mark stay right."""
+    """Of a megabyte of text only the read part is encoded; the count and the mark are right."""
     probe = Probe(service)
     with probe.watching():
         answers = post_at_once(
@@ -88,7 +88,7 @@ def test_long_text_is_classified_up_to_its_limit(service: RunningService) -> Non
 
 
 def test_large_answers_hold_up_nobody(service: RunningService) -> None:
-    """The largest answers there are, eight at once: written in slices, whole and streamed."""
+    """Eight concurrent answers of the largest size, written in slices, whole and streamed."""
     fields = {"model": "chars", "prompt": "abc " * 1_500, "echo": True, "max_tokens": 1}
     for path, body in (
         ("/generate", {**fields, "logprobs": 20}),
@@ -105,7 +105,7 @@ def test_large_answers_hold_up_nobody(service: RunningService) -> None:
 
 @pytest.fixture(scope="module")
 def small_service(models: Path) -> Iterator[RunningService]:
-    """A service whose operator has set every bound lower than it comes."""
+    """A service with low bounds."""
     with RunningService(
         models,
         *("--default-language-model", "words", "--max-tokens", "50", "--max-choices", "5"),
@@ -125,7 +125,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("path", EXAMPLES)
 def test_schema_tells_the_bounds_that_hold(small_service: RunningService, path: str) -> None:
-    """Each bounded field of the schema is taken at its bounds and refused with one more."""
+    """Each bounded field of the schema is accepted at its bounds and refused beyond them."""
     schema = small_service.client.get("/openapi.json").json()
     body = schema["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
     properties = schema["components"]["schemas"][body["$ref"].rpartition("/")[2]]["properties"]
@@ -146,7 +146,7 @@ def test_schema_tells_the_bounds_that_hold(small_service: RunningService, path: 
 
 
 def _edges(kind: dict[str, Any]) -> Iterator[tuple[object, object]]:
-    """For each bound of a field, a value at it and one over it."""
+    """For each bound of a field, a value at it and one beyond it."""
     for keyword, step in (("maximum", 1), ("minimum", -1)):
         if keyword in kind:
             number = int(kind[keyword]) if kind["type"] == "integer" else kind[keyword]
@@ -158,7 +158,7 @@ def _edges(kind: dict[str, Any]) -> Iterator[tuple[object, object]]:
 
 
 def test_bounds_of_the_operator_are_told(small_service: RunningService) -> None:
-    """What the schema says of the bounded fields is what the options of this service say."""
+    """The schema states the bounds of this service's settings."""
     schemas = small_service.client.get("/openapi.json").json()["components"]["schemas"]
     generate = schemas["GenerateRequest"]["properties"]
 
@@ -208,7 +208,7 @@ def test_explanations_are_bounded_by_their_work(small_service: RunningService) -
 
 
 def test_scored_tokens_are_bounded_in_all(small_service: RunningService) -> None:
-    """The texts of a /score together have so many tokens at most."""
+    """The texts of a /score have a bounded number of tokens together."""
     assert small_service.post("/score", {"texts": ["dog" * 1, " dog" * 119]}).status_code == 200
     refused = small_service.post("/score", {"texts": [" dog" * 60, " dog" * 61]})
     assert refused.status_code == 422
@@ -217,7 +217,7 @@ def test_scored_tokens_are_bounded_in_all(small_service: RunningService) -> None
 
 @pytest.mark.parametrize("path", EXAMPLES)
 def test_null_is_not_given(service: RunningService, path: str) -> None:
-    """Every optional field of every request may be null, and is then as if it were left out."""
+    """Every optional field of every request may be null, which means that it is not given."""
     schema = service.client.get("/openapi.json").json()
     body = schema["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
     fields = schema["components"]["schemas"][body["$ref"].rpartition("/")[2]]
@@ -233,7 +233,7 @@ def test_null_is_not_given(service: RunningService, path: str) -> None:
 
 
 def test_stop_is_a_list_or_one_string(service: RunningService) -> None:
-    """One string does what a list of it does."""
+    """One string is the same as a list of it."""
     fields = {"prompt": "When", "max_tokens": 30, "seed": 5}
     stop = service.text(**fields).split()[7]
     assert service.text(**fields, stop=stop) == service.text(**fields, stop=[stop])
@@ -245,7 +245,7 @@ STRINGS = ['"\\ud800"', '"\\udfff x"', '"a\\ud83d"', '["\\ud800"]', '{"\\ud800":
 
 @pytest.mark.parametrize("path", EXAMPLES)
 def test_halves_of_characters_are_refused(service: RunningService, path: str) -> None:
-    """Half a surrogate pair in any field, or as its name, is a 4xx of the one shape."""
+    """Half a surrogate pair in a field or a field name is a 4xx of the one shape."""
     schema = service.client.get("/openapi.json").json()
     body = schema["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
     names = schema["components"]["schemas"][body["$ref"].rpartition("/")[2]]["properties"]

@@ -1,7 +1,7 @@
-"""Requests that two servers could read differently, or that are no HTTP at all.
+"""Requests that are ambiguous or not HTTP.
 
-The cases follow RFC 9112 and what public suites for HTTP/1.1 servers try. Behind each request a
-good one is sent on the same connection: it is answered exactly if the connection is kept.
+The cases follow RFC 9112 and public test suites for HTTP/1.1 servers. A valid request follows each
+on the same connection: it is answered exactly if the connection is kept.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ SMUGGLED = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def get(*lines: bytes, target: bytes = b"/health/live", version: bytes = b"1.1") -> bytes:
-    """A GET with these header lines beside Host."""
+    """A GET with these header lines and Host."""
     first = b"GET " + target + b" HTTP/" + version
     return b"\r\n".join([first, b"Host: x", *lines, b"", b""])
 
 
 def post(*lines: bytes, body: bytes = b"") -> bytes:
-    """A POST of JSON with these header lines and this body, framed by none but the lines."""
+    """A POST of JSON with these header lines and this body, without other framing."""
     first = (b"POST /generate HTTP/1.1", b"Host: x", b"Content-Type: application/json")
     return b"\r\n".join([*first, *lines, b"", body])
 
@@ -164,7 +164,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_with_one_answer(service: RunningService, name: str) -> None:
-    """A broken request gets one error of the one shape, and nothing behind it is answered."""
+    """A broken request gets one error of the one shape, and nothing after it is answered."""
     request, status = REFUSED[name]
     (answer,) = ask(service, request)
     assert answer.status == status, answer
@@ -175,7 +175,7 @@ def test_refused_with_one_answer(service: RunningService, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["both framings", "size ends in LF", "list of lengths"])
 def test_no_body_becomes_a_request(service: RunningService, name: str) -> None:
-    """A request hidden behind ambiguous framing is not answered, not even when it comes later."""
+    """A request hidden by ambiguous framing is not answered, not even later."""
     (answer,) = ask(service, REFUSED[name][0], SMUGGLED)
     assert answer.status == 400
 
@@ -214,7 +214,7 @@ TAKEN = {
 
 @pytest.mark.parametrize("name", TAKEN)
 def test_answered_once_and_kept(service: RunningService, name: str) -> None:
-    """What is unusual and right is answered, and the next request on the connection as well."""
+    """An unusual valid request is answered, and so is the next one on the connection."""
     first, second = ask(service, TAKEN[name])
     assert first.status == 200, first
     assert "connection" not in first.headers
@@ -223,7 +223,7 @@ def test_answered_once_and_kept(service: RunningService, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["chunks", "trailers", "extension", "length", "encoded path"])
 def test_any_pieces(service: RunningService, name: str) -> None:
-    """A request means the same in whatever pieces it arrives."""
+    """A request has the same result in any pieces."""
     request = TAKEN[name]
     for cut in range(1, len(request), max(1, len(request) // 7)):
         first, second = ask(service, request[:cut], request[cut:])
@@ -245,7 +245,7 @@ OFFERS = [
 def test_offers_to_upgrade_are_ignored(
     service: RunningService, offer: tuple[bytes, ...], late: bool
 ) -> None:
-    """A request that offers another protocol is answered in this one, body and all."""
+    """A request that offers another protocol is answered in HTTP/1.1, including its body."""
     for framing, body in ((LENGTH, BODY), (b"Transfer-Encoding: chunked", CHUNK + b"0\r\n\r\n")):
         head = post(*offer, framing)
         pieces = (head, body) if late else (head + body,)
@@ -266,21 +266,23 @@ def test_the_body_of_an_offer_is_no_request(
 
 
 def test_continue_is_told_when_the_body_is_awaited(service: RunningService) -> None:
-    """A client that expects 100-continue gets it before it sends the body, then the answer."""
-    told, first, second = ask(service, post(LENGTH, b"Expect: 100-continue"), BODY)
-    assert (told.status, first.status) == (100, 200)
+    """A client that expects 100-continue gets it before it sends the body, then the response."""
+    interim, first, second = ask(service, post(LENGTH, b"Expect: 100-continue"), BODY)
+    assert (interim.status, first.status) == (100, 200)
     assert is_probe(second)
 
 
 def test_an_expected_body_that_is_refused_ends_the_connection(service: RunningService) -> None:
-    """Where 413 comes instead of 100, nobody knows whether the body follows: the answer closes."""
+    """After a 413 instead of a 100 it is unknown whether the body follows: the connection
+    closes.
+    """
     (answer,) = ask(service, post(b"Content-Length: 10000000", b"Expect: 100-continue"))
     assert answer.status == 413
     assert answer.headers["connection"] == "close"
 
 
 def test_pipelined_requests_are_answered_in_order(service: RunningService) -> None:
-    """Requests sent at once are answered one after the other, bodies included."""
+    """Pipelined requests are answered one after the other, bodies included."""
     sent = get() + post(LENGTH, body=BODY) + get(target=b"/nothing") + chunked(CHUNK + b"0\r\n\r\n")
     found = ask(service, sent * 3)
     assert [answer.status for answer in found] == [200, 200, 404, 200] * 3 + [200]
@@ -288,19 +290,19 @@ def test_pipelined_requests_are_answered_in_order(service: RunningService) -> No
 
 
 def test_an_error_ends_the_pipeline(service: RunningService) -> None:
-    """What comes before a broken request is answered, what comes after it is not."""
+    """Requests before a broken one are answered, later ones are not."""
     found = ask(service, get() + get() + get(b"A : b") + get())
     assert [answer.status for answer in found] == [200, 200, 400]
 
 
 def test_a_thousand_pipelined_requests(service: RunningService) -> None:
-    """However many come at once, each is answered."""
+    """Each of a thousand pipelined requests is answered."""
     found = ask(service, get() * 1000)
     assert [answer.status for answer in found] == [200] * 1001
 
 
 def test_old_clients(service: RunningService) -> None:
-    """HTTP/1.0 needs no Host, closes unless it is asked not to, and ignores expectations."""
+    """HTTP/1.0 needs no Host, closes unless keep-alive is requested, and ignores expectations."""
     bare = b"GET /health/live HTTP/1.0\r\n"
     (answer,) = ask(service, bare + b"\r\n")
     assert (answer.status, answer.headers["connection"]) == (200, "close")
@@ -315,7 +317,7 @@ def test_old_clients(service: RunningService) -> None:
 def test_a_stream_to_an_old_client_ends_with_the_connection(
     service: RunningService, kept: bytes
 ) -> None:
-    """HTTP/1.0 knows no chunks: events come plain, and the end of the connection is the end."""
+    """HTTP/1.0 has no chunks: events are sent without framing until the connection closes."""
     body = b'{"model":"words","max_tokens":3,"stream":true,"seed":1}'
     request = post(b"Content-Length: %d" % len(body), kept, body=body)
     (old,) = answers(received(service, request.replace(b"HTTP/1.1", b"HTTP/1.0")))
@@ -327,14 +329,14 @@ def test_a_stream_to_an_old_client_ends_with_the_connection(
 
 
 def test_close_is_heard(service: RunningService) -> None:
-    """With Connection: close, in any company and case, the answer is the last one."""
+    """With Connection: close, in any list and case, the response is the last one."""
     for line in (b"Connection: close", b"Connection: Keep-Alive, CLOSE", b"connection:close"):
         (answer,) = ask(service, get(line))
         assert (answer.status, answer.headers["connection"]) == (200, "close")
 
 
 def test_a_client_that_only_reads_on_is_answered(service: RunningService) -> None:
-    """A client that ends its writing side after the request still gets what can be told at once."""
+    """A client that closes its writing side after the request still gets its response."""
     request = get() + get(target=b"/nothing")
     found = answers(received(service, request, half_close=True))
     assert [answer.status for answer in found] == [200, 404]

@@ -1,4 +1,4 @@
-"""Connections that are slow, silent, endless or too many, and what becomes of everyone else."""
+"""Slow, silent, endless and too many connections, and their effect on others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GET = b"GET /models HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class FewDescriptors(RunningService):
-    """A service that may open only so many files and connections."""
+    """A service with a limit on open files."""
 
     def __init__(self, models: Path, descriptors: int) -> None:
         super().__init__(models)
@@ -34,7 +34,7 @@ class FewDescriptors(RunningService):
 
 @pytest.fixture(scope="module")
 def impatient(models: Path) -> Iterator[RunningService]:
-    """A service that gives every stage of a connection a second and takes few connections."""
+    """A service with time limits of a second and few connections."""
     with RunningService(
         models,
         *("--head-seconds", "1", "--body-seconds", "1", "--write-seconds", "1"),
@@ -61,14 +61,14 @@ def is_live(service: RunningService) -> bool:
 
 
 def test_a_silent_connection_is_closed(impatient: RunningService) -> None:
-    """Who says nothing is told nothing."""
+    """A silent connection is closed without a response."""
     with impatient.connect() as connection:
         assert read_all(connection) == b""
 
 
 @pytest.mark.parametrize("begun", [b"G", GET[:-2], GET + b"GET /"])
 def test_a_head_that_does_not_end_times_out(impatient: RunningService, begun: bytes) -> None:
-    """A head that was begun gets 408, also the second one of a connection."""
+    """An incomplete head gets 408, also the second one of a connection."""
     with impatient.connect() as connection:
         connection.sendall(begun)
         last = answers(read_all(connection))[-1]
@@ -77,7 +77,7 @@ def test_a_head_that_does_not_end_times_out(impatient: RunningService, begun: by
 
 
 def test_a_byte_now_and_then_does_not_help(impatient: RunningService) -> None:
-    """The time runs from the first byte of a head, whatever comes after it."""
+    """The time limit starts with the first byte of a head."""
     with impatient.connect() as connection:
         connection.settimeout(0.1)
         connection.sendall(b"GET / HTTP/1.1\r\n")
@@ -92,7 +92,7 @@ def test_a_byte_now_and_then_does_not_help(impatient: RunningService) -> None:
 
 
 def test_a_body_nobody_waits_for_ends_the_connection(impatient: RunningService) -> None:
-    """After the answer, the announced rest of a body has its time, then the connection ends."""
+    """After the response, the rest of a body has a time limit; then the connection is closed."""
     with impatient.connect() as connection:
         connection.sendall(GET.replace(b"\r\n\r\n", b"\r\nContent-Length: 100\r\n\r\n{"))
         (answer,) = answers(read_all(connection))
@@ -100,7 +100,7 @@ def test_a_body_nobody_waits_for_ends_the_connection(impatient: RunningService) 
 
 
 def test_a_slow_body_is_waited_for_in_vain(impatient: RunningService) -> None:
-    """A body that stops gets 408 and the end of the connection."""
+    """An incomplete body gets 408, and the connection is closed."""
     with impatient.connect() as connection:
         connection.sendall(
             b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -161,7 +161,7 @@ def test_a_long_answer_to_a_slow_reader_is_sent_whole(impatient: RunningService)
     ],
 )
 def test_an_endless_head_takes_no_memory(service: RunningService, begin: bytes) -> None:
-    """Sixty megabytes without a line ending are refused at 64 KB and kept nowhere."""
+    """Sixty megabytes without a line ending are refused at 64 KB and not kept."""
     process = psutil.Process(service.process.pid)
     before = process.memory_info().rss
     with service.connect() as connection:
@@ -183,7 +183,7 @@ def test_endless_header_lines_are_refused(service: RunningService) -> None:
 
 
 def test_head_limit_is_exact(models: Path) -> None:
-    """--max-head-bytes is the longest head that is taken, and one byte more is 431."""
+    """A head of --max-head-bytes is accepted, and one more byte is a 431."""
     with RunningService(models / "words", "--max-head-bytes", "1024") as service:
         for length, status in ((1024, 200), (1025, 431)):
             head = b"GET /models HTTP/1.1\r\nHost: x\r\nConnection: close\r\nA: "
@@ -194,7 +194,7 @@ def test_head_limit_is_exact(models: Path) -> None:
 
 
 def test_silent_connections_lock_nobody_out(impatient: RunningService) -> None:
-    """Far more silent or half-begun connections than may be open: everyone else is answered."""
+    """Far more silent or incomplete connections than the limit do not block others."""
     for begun in (b"", b"GET / HT", GET):
         with contextlib.ExitStack() as stack:
             for _ in range(10 * LIMIT):
@@ -207,8 +207,8 @@ def test_silent_connections_lock_nobody_out(impatient: RunningService) -> None:
 
 
 def test_too_many_running_requests(models: Path) -> None:
-    """Where every connection has a request under way, a new one gets 503 with Retry-After, health
-    is still told, one line is logged, and afterwards all is as before.
+    """If every connection has a request, a new one gets 503 with Retry-After, /health is still
+    answered, one line is logged, and afterwards the service is as before.
     """
     with RunningService(
         models / "words",
@@ -232,10 +232,10 @@ def test_too_many_running_requests(models: Path) -> None:
 
 
 def test_few_descriptors_lock_nobody_out(models: Path) -> None:
-    """With less descriptors than connections come, the limit follows, and says so at the start."""
+    """With fewer descriptors than connections, the limit is lowered and logged at the start."""
     with contextlib.ExitStack() as stack:
         service = stack.enter_context(FewDescriptors(models / "words", 96))
-        assert "at most 48 connections at once" in service.output
+        assert "connections are limited to 48" in service.output
         for _ in range(150):
             stack.enter_context(service.connect())
         assert is_live(service)
@@ -243,7 +243,7 @@ def test_few_descriptors_lock_nobody_out(models: Path) -> None:
 
 
 def test_very_many_chunks(service: RunningService) -> None:
-    """A body of a hundred thousand chunks is read a part at a time, and read whole."""
+    """A body of a hundred thousand chunks is read in parts, and completely."""
     body = b'f\r\n{"max_tokens":1\r\n1\r\n}\r\n' + b"1\r\n \r\n" * 100_000 + b"0\r\n\r\n"
     with service.connect() as connection:
         connection.sendall(
@@ -267,7 +267,7 @@ ENDLESS = {
 
 @pytest.mark.parametrize("name", ENDLESS)
 def test_what_never_ends_costs_others_nothing(service: RunningService, name: str) -> None:
-    """As fast as it may be sent, unread: the others are answered, and memory does not grow."""
+    """Endless unread data at full speed: others are answered, and memory does not grow."""
     begin, again = ENDLESS[name]
     probe = Probe(service)
     with probe.watching(), service.connect() as connection:
@@ -282,7 +282,7 @@ def test_what_never_ends_costs_others_nothing(service: RunningService, name: str
 
 
 def test_bodies_that_do_not_come_lock_nobody_out(impatient: RunningService) -> None:
-    """A connection whose request has no body yet makes room for a new one."""
+    """A connection whose request has no body yet is closed for a new one."""
     head = b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
     with contextlib.ExitStack() as stack:
         for _ in range(5 * LIMIT):
@@ -295,7 +295,7 @@ def test_bodies_that_do_not_come_lock_nobody_out(impatient: RunningService) -> N
 
 
 def test_ipv4_clients_of_an_ipv6_socket_keep_their_addresses(models: Path) -> None:
-    """They are told apart, and networks of IPv4 hold of them."""
+    """They are distinguished, and match IPv4 networks."""
     with RunningService(models / "words", "--host", "::") as service:
         assert is_live(service)
         eventually(lambda: " 127.0.0.1 GET /health/live" in service.output, "logged")

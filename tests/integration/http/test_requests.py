@@ -1,4 +1,4 @@
-"""What is refused before any field is looked at: bodies, routes, methods, keys."""
+"""Refusals before any field is checked: bodies, routes, methods, keys."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ JSON = {"Content-Type": "application/json"}
     ],
 )
 def test_broken_bodies(service: RunningService, body: bytes, status: int, kind: str) -> None:
-    """Whatever is sent as JSON gets an answer of the one shape, and never a 500."""
+    """Any bytes sent as JSON get a response of the one shape, and never a 500."""
     response = service.client.post("/generate", content=body, headers=JSON)
     assert response.status_code == status, response.text
     assert error_of(response)["type"] == kind
@@ -52,7 +52,7 @@ def test_broken_bodies(service: RunningService, body: bytes, status: int, kind: 
 
 @pytest.mark.parametrize("declared", [None, "text/plain", "application/x-www-form-urlencoded", ";"])
 def test_body_must_be_declared_as_json(service: RunningService, declared: str | None) -> None:
-    """Another content type, or none, is a 415 that says what to send."""
+    """Another content type, or none, is a 415 that names the right one."""
     headers = {} if declared is None else {"Content-Type": declared}
     response = service.client.post("/generate", content=b"{}", headers=headers)
     assert response.status_code == 415
@@ -60,7 +60,7 @@ def test_body_must_be_declared_as_json(service: RunningService, declared: str | 
 
 
 def test_content_type_may_have_parameters(service: RunningService) -> None:
-    """A charset in the content type does no harm."""
+    """A charset in the content type is allowed."""
     headers = {"Content-Type": "Application/JSON; charset=utf-8"}
     body = b'{"max_tokens": 1}'
     response = service.client.post("/generate", content=body, headers=headers)
@@ -78,7 +78,7 @@ def test_large_body_is_refused_by_its_announcement(service: RunningService) -> N
 
 
 def test_large_body_is_refused_while_it_comes(service: RunningService) -> None:
-    """Ten megabytes are a 413 that the client gets to see, announced or not."""
+    """Ten megabytes are a 413 that the client receives, announced or not."""
     announced = service.client.post("/generate", content=b"x" * 10_000_000, headers=JSON)
     assert announced.status_code == 413
     assert error_of(announced)["type"] == "too_large"
@@ -92,7 +92,7 @@ def test_large_body_is_refused_while_it_comes(service: RunningService) -> None:
 
 
 def test_largest_body_is_taken(service: RunningService) -> None:
-    """A body of exactly the limit is read and looked at."""
+    """A body of exactly the limit is read and parsed."""
     limit = service.client.get("/models/words").json()["limits"]["body_bytes"]
     body = json.dumps({"max_tokens": 1}).encode()
     response = service.client.post("/generate", content=body.ljust(limit), headers=JSON)
@@ -102,7 +102,7 @@ def test_largest_body_is_taken(service: RunningService) -> None:
 
 
 def test_unknown_routes_and_methods(service: RunningService) -> None:
-    """404 and 405 have the one shape too, whatever the path says."""
+    """404 and 405 have the one shape, for any path."""
     for path in ("/nothing", "/generate//", "/models//", "/%00", "/a%0ab", "/" + "x" * 5000):
         response = service.client.get(path)
         assert response.status_code == 404, path
@@ -117,14 +117,14 @@ def test_unknown_routes_and_methods(service: RunningService) -> None:
 
 
 def test_get_ignores_a_body(service: RunningService) -> None:
-    """A body where none is asked for is not looked at."""
+    """A body of a GET is ignored."""
     response = service.client.request("GET", "/models", content=b"{" * 100)
     assert response.status_code == 200
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "GZIP", "identity, deflate", "made-up"])
 def test_compressed_bodies_are_refused(service: RunningService, coding: str) -> None:
-    """A body with a content coding is a 415 that names it and says what is taken."""
+    """A body with a content coding is a 415 that names it and the accepted one."""
     headers = {**JSON, "Content-Encoding": coding}
     for path in ("/generate", "/classify", "/score", "/next-word"):
         response = service.client.post(path, content=gzip.compress(b"{}"), headers=headers)
@@ -134,14 +134,14 @@ def test_compressed_bodies_are_refused(service: RunningService, coding: str) -> 
 
 
 def test_identity_is_no_coding(service: RunningService) -> None:
-    """Content-Encoding: identity says that nothing was done to the body."""
+    """Content-Encoding: identity is allowed."""
     headers = {**JSON, "Content-Encoding": "Identity"}
     response = service.client.post("/generate", content=b'{"max_tokens": 1}', headers=headers)
     assert response.status_code == 200
 
 
 def test_byte_order_mark(service: RunningService) -> None:
-    """A body may begin with the byte order mark of UTF-8; other encodings are named and refused."""
+    """A body may begin with the byte order mark of UTF-8; other encodings are refused by name."""
     body = '{"max_tokens": 1}'
     response = service.client.post("/generate", content=body.encode("utf-8-sig"), headers=JSON)
     assert response.status_code == 200
@@ -169,21 +169,21 @@ def test_head_is_get_without_the_body(service: RunningService, path: str) -> Non
 
 
 def test_head_of_what_is_not_there(service: RunningService) -> None:
-    """HEAD gets the status that GET would get."""
+    """HEAD gets the status of GET."""
     for path, status in (("/nothing", 404), ("/models/nobody", 404), ("/generate", 405)):
         response = service.client.head(path)
         assert (response.status_code, response.content) == (status, b"")
 
 
 def test_options_of_the_service(service: RunningService) -> None:
-    """OPTIONS * tells the methods there are."""
+    """OPTIONS * returns the methods of the service."""
     first, second = ask(service, b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
     assert (first.status, first.headers["allow"], first.body) == (204, "GET, HEAD, POST", b"")
     assert is_probe(second)
 
 
 def test_a_trailing_slash_makes_no_difference(service: RunningService) -> None:
-    """A path with a slash at its end is answered at once, without a redirect."""
+    """A path with a trailing slash is answered at once, without a redirect."""
     for path in ("/models/", "/models/words/", "/health/live/", "/docs/", "/metrics/"):
         assert service.client.get(path).status_code == 200
     for path in ("/generate/", "/classify/", "/score/", "/next-word/"):
@@ -193,7 +193,9 @@ def test_a_trailing_slash_makes_no_difference(service: RunningService) -> None:
 
 
 def test_web_pages_of_named_origins(models: Path) -> None:
-    """With --allow-origins a page may ask: preflights need no key, and errors can be read."""
+    """With --allow-origins a page may call the service: preflights need no key, and errors are
+    readable.
+    """
     page = {"Origin": "https://a.example"}
     key = "k" * 16
     with RunningService(
@@ -219,22 +221,22 @@ def test_web_pages_of_named_origins(models: Path) -> None:
 
 
 def test_no_web_page_by_default(service: RunningService) -> None:
-    """Without --allow-origins no origin is told that it may read."""
+    """Without --allow-origins no origin may read responses."""
     response = service.client.get("/health/live", headers={"Origin": "https://a.example"})
     assert not any(name.startswith("access-control") for name in response.headers)
 
 
 def test_start_says_whether_keys_are_asked_for(service: RunningService, models: Path) -> None:
-    """The first lines tell it, and a short key is warned of; no key is shown."""
-    assert "API keys: none asked for" in service.output
+    """The banner says whether keys are required, and a short key is warned of; no key is shown."""
+    assert "API keys: not required" in service.output
     with RunningService(models / "words", UNROLL_API_KEYS="one,two,one") as guarded:
-        assert "API keys: one of 2 is asked for" in guarded.output
+        assert "API keys: one of 2 is required" in guarded.output
         assert "fewer than 16 characters" in guarded.output
 
 
 @pytest.mark.parametrize("keys", [",", " ", ", ,", "käse", "two words"])
 def test_keys_that_are_none_are_refused(models: Path, keys: str) -> None:
-    """Keys that are set and cannot be sent, or are not there, end the start with a sentence."""
+    """Empty keys and keys that cannot be sent in a header end the start with a message."""
     ended = run_to_end("--models", str(models), UNROLL_API_KEYS=keys)
     assert ended.returncode == 2
     assert "UNROLL_API_KEYS" in ended.stderr
@@ -271,7 +273,7 @@ def test_keys(models: Path) -> None:
 
 
 def test_slow_body_times_out(narrow_service: RunningService) -> None:
-    """A body that stops arriving is a 408; nothing else waits for it."""
+    """An incomplete body is a 408; other requests are not delayed."""
     with narrow_service.connect() as connection:
         connection.sendall(
             b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"

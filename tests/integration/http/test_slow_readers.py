@@ -1,4 +1,4 @@
-"""Clients that do not read what they have asked for."""
+"""Clients that do not read their responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEAVY: dict[str, Any] = {"model": "chars", "max_tokens": 8_000, "logprobs": 20, 
 
 @pytest.fixture
 def impatient_service(models: Path) -> Iterator[RunningService]:
-    """A service that waits a second for its clients, with memory for a few large answers."""
+    """A service with a write limit of a second and memory for a few large answers."""
     with RunningService(
         models,
         *("--default-language-model", "words", "--write-seconds", "1"),
@@ -28,7 +28,7 @@ def impatient_service(models: Path) -> Iterator[RunningService]:
 
 
 def ask_and_never_read(service: RunningService, path: str, body: dict[str, Any]) -> socket.socket:
-    """A connection on which a request was sent, with a small buffer for the answer."""
+    """A connection with a sent request and a small receive buffer."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
     connection.connect(("127.0.0.1", service.port))
@@ -44,8 +44,8 @@ def ask_and_never_read(service: RunningService, path: str, body: dict[str, Any])
 def test_client_that_reads_nothing_is_cut_off(
     impatient_service: RunningService, stream: bool
 ) -> None:
-    """An answer that nobody takes in is thrown away after the time, whole or streamed: counted,
-    logged, and the connection broken off.
+    """An unread response, whole or streamed, is dropped after the time limit: counted, logged,
+    and the connection reset.
     """
     service = impatient_service
     connection = ask_and_never_read(service, "/generate", {**HEAVY, "stream": stream})
@@ -61,11 +61,11 @@ def test_client_that_reads_nothing_is_cut_off(
         while part := connection.recv(1 << 20):
             received += part
     assert received.count(b'"logprob"') < 21 * 8_000
-    eventually(lambda: "was cut off" in service.output, "the log tells")
+    eventually(lambda: "was disconnected" in service.output, "the log tells")
 
 
 def test_unread_answers_are_refused_further_ones(models: Path) -> None:
-    """While answers that have ended are not read, more of them get 429; a small one is taken."""
+    """While completed answers are unread, further large ones get 429; a small one is accepted."""
     with RunningService(models, "--max-answers-bytes", str(120 * 2**20)) as service:
         connections = [ask_and_never_read(service, "/generate", HEAVY) for _ in range(2)]
         eventually(
@@ -88,7 +88,7 @@ def test_unread_answers_are_refused_further_ones(models: Path) -> None:
 
 
 def test_slow_client_gets_all_of_its_stream(service: RunningService) -> None:
-    """One that reads slowly, but reads, is not cut off."""
+    """A client that reads slowly is not disconnected."""
     body = {"model": "chars", "max_tokens": 500, "logprobs": 2, "stream": True, "seed": 1}
     received = bytearray()
     with ask_and_never_read(service, "/generate", body) as connection:
@@ -98,8 +98,8 @@ def test_slow_client_gets_all_of_its_stream(service: RunningService) -> None:
 
 
 def test_stream_that_falls_behind_ends_with_an_error(models: Path) -> None:
-    """What is kept for a client is bounded in bytes; beyond it what is unread gives way to an
-    error, and the work is cancelled and counted.
+    """The buffer of a client is bounded in bytes. Beyond it the unread events are replaced by an
+    error, and the task is cancelled and counted.
     """
     with RunningService(models, "--stream-buffer-bytes", str(1 << 16)) as service:
         body = {**HEAVY, "stream": True}

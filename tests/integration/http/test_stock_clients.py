@@ -1,4 +1,4 @@
-"""Clients as they come, which offer an upgrade to HTTP/2 with every request."""
+"""Unmodified clients, which offer an upgrade to HTTP/2 with every request."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ BODY = json.dumps({"model": "words", "prompt": "The", "max_tokens": 3, "seed": 1
 
 
 def choices(answer: str) -> object:
-    """What of an answer does not depend on what was asked before."""
+    """The part of a response that does not depend on earlier requests."""
     return json.loads(answer)["choices"]
 
 
@@ -53,7 +53,7 @@ def choices(answer: str) -> object:
     ids=" ".join,
 )
 def test_curl(service: RunningService, options: tuple[str, ...]) -> None:
-    """It is answered, whatever it offers and however it sends the body."""
+    """Curl is answered, with any upgrade offer and any way to send the body."""
     data = ("-X", "POST") if "-T" in options else ("--data", "@-")
     command = ["curl", "--silent", "--show-error", "--noproxy", "*", *options, *data]
     answer = subprocess.run(
@@ -74,9 +74,7 @@ def test_curl(service: RunningService, options: tuple[str, ...]) -> None:
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="java is not installed")
 def test_java(service: RunningService, tmp_path: Path) -> None:
-    """Java's HttpClient is answered, with a body of known and of unknown length, and with an
-    expectation.
-    """
+    """Java's HttpClient is answered, with bodies of known and unknown length and an expectation."""
     source = tmp_path / "Ask.java"
     source.write_text(JAVA)
     ended = subprocess.run(

@@ -31,7 +31,7 @@ def test_one_text(service: RunningService) -> None:
 
 
 def test_many_texts_are_each_as_alone(service: RunningService) -> None:
-    """Texts in one request, of different lengths, get what each gets alone."""
+    """Texts of different lengths in one request get the results of separate requests."""
     together = service.ask("/classify", texts=TEXTS)["results"]
     for text, result in zip(TEXTS, together, strict=True):
         (alone,) = service.ask("/classify", text=text)["results"]
@@ -40,8 +40,8 @@ def test_many_texts_are_each_as_alone(service: RunningService) -> None:
 
 
 def test_confidence_is_calibrated(service: RunningService, models: Path) -> None:
-    """Scores are the softmax of the network's logits divided by the manifest's temperature, as
-    near as int8 comes.
+    """Scores are the softmax of the network's logits over the manifest's temperature, within the
+    error of int8.
     """
     artifact = load_artifact(models / "sentiment")
     assert isinstance(artifact.network, Classifier)
@@ -56,9 +56,7 @@ def test_confidence_is_calibrated(service: RunningService, models: Path) -> None
 
 
 def test_what_belongs_to_no_label_is_answered_so(service: RunningService, models: Path) -> None:
-    """Out of scope is an answer with a score of its own, as the manifest says; it can be explained
-    like any other.
-    """
+    """Out of scope is a label with a score, as the manifest defines it, and can be explained."""
     artifact = load_artifact(models / "topics")
     calibration = artifact.manifest.calibration
     assert isinstance(artifact.network, Classifier)
@@ -78,7 +76,7 @@ def test_what_belongs_to_no_label_is_answered_so(service: RunningService, models
 
 
 def test_top_limits_the_scores(service: RunningService) -> None:
-    """With top, a result lists the likeliest labels only; it may be larger than there are."""
+    """With top, a result has only the likeliest labels; top may exceed their number."""
     (result,) = service.ask("/classify", text=TEXTS[0], top=1)["results"]
     assert [score["label"] for score in result["scores"]] == [result["label"]]
     (result,) = service.ask("/classify", text=TEXTS[0], top=100)["results"]
@@ -86,7 +84,7 @@ def test_top_limits_the_scores(service: RunningService) -> None:
 
 
 def test_contributions_are_what_leaving_a_token_out_changes(service: RunningService) -> None:
-    """explain: confidence with the token minus confidence, in the same label, without it."""
+    """explain: the confidence minus the confidence in the same label without the token."""
     (result,) = service.ask("/classify", text="the dog runs home", explain=True)["results"]
     assert [each["token"] for each in result["contributions"]] == ["the", "dog", "runs", "home"]
     without = {"the": "dog runs home", "runs": "the dog home"}
@@ -126,14 +124,14 @@ def test_explains_each_of_many_texts(service: RunningService) -> None:
 def test_refusals_name_the_field(
     service: RunningService, body: dict[str, object], param: str | None
 ) -> None:
-    """Each bad request is a 422 about the field at fault."""
+    """Each bad request is a 422 that names the field."""
     response = service.post("/classify", body)
     assert response.status_code == 422, response.text
     assert error_of(response)["param"] == param
 
 
 def test_language_models_are_refused(service: RunningService) -> None:
-    """409 for a model of the wrong kind, 404 for one that is not there."""
+    """409 for a model of the wrong kind, 404 for an unknown one."""
     assert service.post("/classify", {"text": "a", "model": "words"}).status_code == 409
     explained = {"text": "a", "model": "words", "explain": True}
     assert service.post("/classify", explained).status_code == 409

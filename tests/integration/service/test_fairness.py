@@ -1,4 +1,4 @@
-"""One client that asks for everything, and what others and itself still get, over real sockets."""
+"""One client with very many requests, and the service for other clients, over real sockets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SLOWLY = (
 
 @contextlib.contextmanager
 def siege(running: RunningService, requests: int, choices: int) -> Iterator[None]:
-    """So many requests of so many choices of 8,192 tokens, all of one client, are under way."""
+    """Many requests of 16 choices of 8,192 tokens run for one client."""
     body = json.dumps({"prompt": "The", "max_tokens": STEPS, "n": choices}).encode()
     head = b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     with contextlib.ExitStack() as connections:
@@ -63,8 +63,8 @@ def besieged(models: Path) -> Iterator[RunningService]:
 def test_a_short_request_does_not_wait_for_long_ones(
     besieged: RunningService, address: str, path: str, fields: dict[str, object]
 ) -> None:
-    """It is answered after a few turns, of the greedy client's own address as of another: while the
-    others draw a small part of their tokens.
+    """A short request is answered within a few turns, for the same client and for another one,
+    while the long requests generate a small part of their tokens.
     """
     before = besieged.metric("unroll_generated_tokens_total", model="words")
     transport = httpx.HTTPTransport(local_address=address)
@@ -77,7 +77,7 @@ def test_a_short_request_does_not_wait_for_long_ones(
 
 
 def test_the_greedy_client_is_refused_and_no_other(models: Path) -> None:
-    """A client that fills its places gets 429 with a Retry-After; another one is answered."""
+    """A client without free places gets 429 with a Retry-After; another client is answered."""
     with (
         RunningService(models, *SLOWLY, "--max-rows", "2", "--max-waiting", "6") as running,
         siege(running, 4, 2),

@@ -1,4 +1,4 @@
-"""Artifacts changed at random, in a process of their own: no way to end or to hang it.
+"""Artifacts with random changes, in a separate process: none crashes or hangs it.
 
 ``UNROLL_FUZZ_EXAMPLES`` sets the examples of each case for a longer, random run.
 """
@@ -23,7 +23,7 @@ PATIENCE = 60 + 20 * EXAMPLES  # seconds; only a hang takes as long
 
 @pytest.mark.timeout(PATIENCE + 30)
 def test_a_changed_artifact_is_refused_or_served(tmp_path: Path) -> None:
-    """Whatever is changed in a file: an ArtifactError, or the engine answers every task."""
+    """After any change to a file: an ArtifactError, or the engine answers every task."""
     for kind in ("word", "char", "bpe"):
         language_model(tmp_path, kind, "gru", 1)
     classifier(tmp_path)

@@ -1,4 +1,4 @@
-"""POST /generate, answered whole."""
+"""POST /generate without streaming."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_answers_with_choices_usage_and_seed(service: RunningService) -> None:
 
 
 def test_seed_repeats_and_other_seeds_differ(service: RunningService) -> None:
-    """Same request and seed, same text; the seed that was drawn gives the same text again."""
+    """The same request and seed give the same text, also with the seed of an earlier response."""
     first = service.ask("/generate", prompt="A dog", max_tokens=20)
     again = service.ask("/generate", prompt="A dog", max_tokens=20, seed=first["seed"])
     assert again["choices"] == first["choices"]
@@ -29,20 +29,20 @@ def test_seed_repeats_and_other_seeds_differ(service: RunningService) -> None:
 
 
 def test_drawn_seeds_differ(service: RunningService) -> None:
-    """Without a seed no two requests get the same one."""
+    """Two requests without a seed get different ones."""
     seeds = {service.ask("/generate", max_tokens=1)["seed"] for _ in range(5)}
     assert len(seeds) == 5
     assert all(0 <= seed < 2**53 for seed in seeds)
 
 
 def test_largest_seed_is_taken(service: RunningService) -> None:
-    """The bound of the seed is a seed."""
+    """The bound of the seed is allowed."""
     assert service.ask("/generate", max_tokens=1, seed=2**63 - 1)["seed"] == 2**63 - 1
 
 
 @pytest.mark.parametrize("model", ["words", "chars", "bpe"])
 def test_greedy_is_one_text(service: RunningService, model: str) -> None:
-    """Temperature 0 leaves nothing to the seed, nor does one that is as good as 0."""
+    """With temperature 0, or almost 0, the seed has no effect."""
     texts = {
         service.text(model=model, prompt="The", max_tokens=12, temperature=temperature, seed=seed)
         for temperature, seed in [(0, 1), (0, 2), (0.0, 3), (1e-300, 4)]
@@ -52,7 +52,7 @@ def test_greedy_is_one_text(service: RunningService, model: str) -> None:
 
 
 def test_top_k_one_is_greedy(service: RunningService) -> None:
-    """Sampling from the likeliest token alone is taking it."""
+    """top_k 1 is greedy."""
     greedy = service.text(prompt="The", max_tokens=12, temperature=0)
     assert service.text(prompt="The", max_tokens=12, top_k=1, seed=9) == greedy
     assert service.text(prompt="The", max_tokens=12, top_p=1e-9, seed=9) == greedy
@@ -60,7 +60,7 @@ def test_top_k_one_is_greedy(service: RunningService) -> None:
 
 
 def test_choices_are_numbered_and_independent_of_n(service: RunningService) -> None:
-    """The n choices differ, and a choice is the same however many are asked for with it."""
+    """The n choices differ, and a choice is the same for any n."""
     two = service.ask("/generate", prompt="The", max_tokens=12, n=2, seed=1)
     four = service.ask("/generate", prompt="The", max_tokens=12, n=4, seed=1)
     assert [choice["index"] for choice in four["choices"]] == [0, 1, 2, 3]
@@ -70,7 +70,7 @@ def test_choices_are_numbered_and_independent_of_n(service: RunningService) -> N
 
 
 def test_stop_string_ends_the_text_before_it(service: RunningService) -> None:
-    """What is generated up to a stop string is what it would have been; the string is not in it."""
+    """The text before the stop string is unchanged, and the stop string is not part of it."""
     whole = service.text(prompt="The", max_tokens=30, seed=5)
     words = whole.split()
     stop = words[7]
@@ -81,7 +81,7 @@ def test_stop_string_ends_the_text_before_it(service: RunningService) -> None:
 
 
 def test_end_is_a_finish_reason(service: RunningService) -> None:
-    """A model that draws [END] stops there, and [END] is neither text nor counted."""
+    """A model that generates [END] stops there, and [END] is neither text nor counted."""
     answer = service.ask("/generate", model="brief", max_tokens=2000, seed=1)
     (choice,) = answer["choices"]
     assert choice["finish_reason"] == "end"
@@ -90,7 +90,7 @@ def test_end_is_a_finish_reason(service: RunningService) -> None:
 
 
 def test_deadline_keeps_what_there_is(narrow_service: RunningService) -> None:
-    """A deadline in the middle ends the text with what was drawn until then."""
+    """A deadline ends the text with the tokens generated until then."""
     answer = narrow_service.ask("/generate", max_tokens=1_000_000, deadline_ms=300)
     (choice,) = answer["choices"]
     assert choice["finish_reason"] == "deadline"
@@ -189,7 +189,7 @@ def test_unknown_word_is_never_drawn(service: RunningService) -> None:
     ],
 )
 def test_refuses_fields_out_of_bounds(service: RunningService, field: str, value: object) -> None:
-    """Each bad field is a 422 that names it, whether the answer was to be streamed or not."""
+    """Each bad field is a 422 that names it, streamed or not."""
     for stream in (False, True) if field != "stream" else (False,):
         body = {"prompt": "The", "stream": stream, field: value}
         response = service.post("/generate", body)
@@ -223,7 +223,7 @@ def test_refuses_a_classifier(service: RunningService) -> None:
 def test_a_text_that_is_too_long_is_told_in_characters(
     service: RunningService, fields: dict[str, object]
 ) -> None:
-    """Not in items, of which a text has none."""
+    """The message says characters, not items."""
     response = service.post("/generate", {**fields, "max_tokens": 1})
     assert response.status_code == 422
     assert "characters" in error_of(response)["message"]

@@ -1,4 +1,4 @@
-"""Artifacts from strangers beside good ones: refused, each by itself, and nobody else is harmed."""
+"""Artifacts from strangers beside valid ones: each is refused alone, without harm to the others."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from starlette.types import Receive, Scope, Send
 
 from model.artifact import load_artifact
 from service.backend.metrics import Metrics
-from service.backend.registry import load_catalog
+from service.backend.registry import load_registry
 from service.backend.settings import Settings
 from service.engine.runners.engine import EngineOptions
-from service.http.access_log import Failures, Journal, RouteLabels
-from tests.support.service.engine_client import Desk
+from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
+from tests.support.service.engine_client import EngineClient
 from tests.support.service.process import RunningService, error_of
 from tests.unit.model.test_artifact import change_manifest, digests_of
 
@@ -37,14 +37,14 @@ def change_architecture(directory: Path, **fields: Any) -> None:
 
 
 def change_tokenizer(directory: Path, **fields: Any) -> None:
-    """Overwrites fields of the tokenizer's file and makes all digests right again."""
+    """Overwrite fields of the tokenizer's file and update all digests."""
     path = directory / "tokenizer.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
     change_manifest(directory, files=digests_of(directory))
 
 
 def put_a_fifo(directory: Path) -> None:
-    """Something that is never at its end in the place of the weights."""
+    """Replace the weights by a pipe that never ends."""
     (directory / "weights.safetensors").unlink()
     os.mkfifo(directory / "weights.safetensors")
 
@@ -69,8 +69,8 @@ HOSTILE: dict[str, Callable[[Path], None]] = {
 
 
 def test_bad_artifacts_are_refused_one_by_one(models: Path, tmp_path: Path) -> None:
-    """The good model is served and listed; each bad one has a line in the log, and no line of the
-    log was begun by any of them.
+    """The valid model is served and listed. Each bad one has a line in the log, and cannot start
+    a log line of its own.
     """
     shutil.copytree(models / "chars", tmp_path / "good")
     for name, harm in HOSTILE.items():
@@ -93,18 +93,18 @@ def test_bad_artifacts_are_refused_one_by_one(models: Path, tmp_path: Path) -> N
 def test_a_model_that_cannot_be_set_up_leaves_the_others(
     models: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The engine serves those it can set up and says which it cannot."""
+    """The engine serves the models that it can set up and logs the others."""
     good, bad = load_artifact(models / "chars"), load_artifact(models / "words")
     bad.network.load_state_dict(
         {name: tensor * float("inf") for name, tensor in bad.network.state_dict().items()}
     )
-    desk = Desk({"bad": bad, "good": good}, EngineOptions(threads=1, kernel="native"))
+    desk = EngineClient({"bad": bad, "good": good}, EngineOptions(threads=1, kernel="native"))
     assert list(desk.engine.models) == ["good"]
     assert "refused a model: bad" in caplog.text
 
 
 def test_a_panic_in_a_request_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
-    """What a Rust library raises is no Exception; the client gets the one shape all the same."""
+    """A panic of a Rust library is not an Exception; the client gets a 500 all the same."""
     backend = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0}, unk_token="a"))
     backend.pre_tokenizer = tokenizers.pre_tokenizers.Split(
         tokenizers.Regex(r"(a+)+$b"), "isolated"
@@ -113,8 +113,11 @@ def test_a_panic_in_a_request_is_a_500(caplog: pytest.LogCaptureFixture) -> None
     async def panicking(_scope: Scope, _receive: Receive, _send: Send) -> None:
         backend.encode("a" * 40)
 
-    journal = Journal(
-        Failures(panicking), metrics=Metrics({}, ["/"]), routes=RouteLabels(["/"]), access_log=True
+    journal = AccessLogMiddleware(
+        InternalErrorMiddleware(panicking),
+        metrics=Metrics({}, ["/"]),
+        routes=RouteLabels(["/"]),
+        access_log=True,
     )
     transport = httpx.ASGITransport(journal)
 
@@ -133,5 +136,5 @@ def test_a_name_belongs_to_the_directory_of_that_name(models: Path, tmp_path: Pa
     """An artifact that calls itself as another does not take its place, whatever the order."""
     for directory in ("aaa", "chars", "zzz"):
         shutil.copytree(models / "chars", tmp_path / directory)
-    catalog = load_catalog(Settings(models=tmp_path))
-    assert [one.directory for one in catalog.artifacts.values()] == [tmp_path / "chars"]
+    registry = load_registry(Settings(models=tmp_path))
+    assert [one.directory for one in registry.artifacts.values()] == [tmp_path / "chars"]

@@ -11,7 +11,7 @@ from tests.support.service.small_artifacts import TEXT
 
 
 def test_next_words_of_a_word_model_are_exact(service: RunningService) -> None:
-    """The probabilities of a word model are those it draws with."""
+    """The probabilities of a word model are those that it samples with."""
     answer = service.ask("/next-word", prompt="The keys", top=3)
     (choice,) = service.ask("/generate", prompt="The keys", max_tokens=1, logprobs=20)["choices"]
     logprobs = {top["text"].strip(): top["logprob"] for top in choice["tokens"][0]["top"]}
@@ -81,7 +81,7 @@ def test_score_agrees_with_generation(service: RunningService) -> None:
 def test_refusals_name_the_field(
     service: RunningService, path: str, body: dict[str, object], param: str
 ) -> None:
-    """Each bad request is a 422 about the field at fault."""
+    """Each bad request is a 422 that names the field."""
     response = service.post(path, body)
     assert response.status_code == 422, response.text
     assert error_of(response)["param"] == param
@@ -93,6 +93,6 @@ def test_refusals_name_the_field(
 def test_classifiers_and_strangers_are_refused(
     service: RunningService, path: str, body: dict[str, object]
 ) -> None:
-    """409 for a model of the wrong kind, 404 for one that is not there."""
+    """409 for a model of the wrong kind, 404 for an unknown one."""
     assert service.post(path, {**body, "model": "sentiment"}).status_code == 409
     assert service.post(path, {**body, "model": "nobody"}).status_code == 404

@@ -22,13 +22,13 @@ from tests.support.service.process import PATIENCE, RunningService, error_of, ev
 
 
 def test_says_what_it_serves_and_what_to_try(service: RunningService) -> None:
-    """The start prints the address, each model and curl lines for what is there."""
+    """The banner has the address, each model, and curl commands for the served kinds."""
     for expected in ("words", "sentiment", "curl", "/generate", "/classify", str(service.port)):
         assert expected in service.output
 
 
 def test_bad_artifacts_do_not_harm_the_others(models: Path, tmp_path: Path) -> None:
-    """A damaged artifact is refused by name, a second one of a name as well; the rest is served."""
+    """A damaged artifact and a duplicate name are refused by name; the other models are served."""
     for name in ("words", "chars", "sentiment"):
         shutil.copytree(models / name, tmp_path / name)
     shutil.copytree(models / "words", tmp_path / "words-again")
@@ -45,7 +45,7 @@ def test_bad_artifacts_do_not_harm_the_others(models: Path, tmp_path: Path) -> N
 
 
 def test_one_artifact_can_be_served_by_itself(models: Path) -> None:
-    """--models may be an artifact; kinds that are not served are a 404 that says so."""
+    """--models may be one artifact; a request for a kind that is not served is a 404."""
     with RunningService(models / "words") as service:
         assert [m["name"] for m in service.client.get("/models").json()["models"]] == ["words"]
         response = service.post("/classify", {"text": "a"})
@@ -56,8 +56,8 @@ def test_one_artifact_can_be_served_by_itself(models: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "expected"),
     [
-        (["--models", "{tmp}/nowhere"], 1, "there is no directory"),
-        (["--models", "{tmp}/empty"], 1, "holds no models"),
+        (["--models", "{tmp}/nowhere"], 1, "does not exist"),
+        (["--models", "{tmp}/empty"], 1, "contains no models"),
         (["--models", "{tmp}/broken"], 1, "can be served"),
         (["--port", "70000"], 2, "--port"),
         (["--threads", "0"], 2, "--threads"),
@@ -75,7 +75,7 @@ def test_says_what_is_wrong(
     status: int,
     expected: str,
 ) -> None:
-    """What keeps it from serving is said in words, and is the exit status."""
+    """The error is printed in one line, with the right exit status."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken" / "model").mkdir(parents=True)
     (tmp_path / "broken" / "model" / "manifest.json").write_text("{}")
@@ -85,7 +85,7 @@ def test_says_what_is_wrong(
 
 
 def test_port_that_is_taken(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A port in use is named, with what to do."""
+    """A port in use is named, with the remedy."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert main(["--models", str(models), "--port", port]) == 1
@@ -95,7 +95,7 @@ def test_port_that_is_taken(models: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_environment_sets_options(models: Path) -> None:
-    """UNROLL_* variables are options; one that makes no sense is named, without a traceback."""
+    """UNROLL_* variables set options; an invalid one is named, without a traceback."""
     ended = run_to_end("--models", str(models), UNROLL_MAX_ROWS="many")
     assert ended.returncode == 2
     assert "UNROLL_MAX_ROWS" in ended.stderr
@@ -103,8 +103,8 @@ def test_environment_sets_options(models: Path) -> None:
 
 
 def test_queue_full_is_a_429_with_a_time(narrow_service: RunningService) -> None:
-    """With one row and one place to wait, the third request is told when to come again; when the
-    first has gone there is room again.
+    """With one row and one waiting place, the third request gets 429 with Retry-After; after the
+    first one is cancelled, there is a place again.
     """
     service = narrow_service
 
@@ -135,9 +135,8 @@ def test_queue_full_is_a_429_with_a_time(narrow_service: RunningService) -> None
 
 
 def test_deadline_before_the_first_step_is_a_504(service: RunningService) -> None:
-    """A request whose time passes before it has a row gets a status that says so, also as a stream.
-
-    To encode so long a prompt takes longer than the deadline.
+    """A request whose deadline passes before it has a row gets 504, also as a stream. Encoding
+    the long prompt takes longer than the deadline.
     """
     prompt = "the keys to the cabinet " * 2_000
     for stream in (False, True):
@@ -148,7 +147,9 @@ def test_deadline_before_the_first_step_is_a_504(service: RunningService) -> Non
 
 
 def test_a_quiet_connection_outlives_the_pools_of_clients(service: RunningService) -> None:
-    """Those keep one for 5 seconds or more; were it closed just then, a request would be lost."""
+    """Client pools keep idle connections for 5 seconds or more; closing them earlier would lose
+    requests.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE)
     with contextlib.closing(connection):
         for quiet in (0, 7):
@@ -174,8 +175,8 @@ def test_a_quiet_connection_ends_when_it_is_told_to(models: Path) -> None:
 
 
 def test_drain_lets_streams_end(models: Path) -> None:
-    """After SIGTERM a running stream ends as it would have, while new work and readiness get 503;
-    then the process ends with status 0.
+    """After SIGTERM a running stream completes, while new work and readiness get 503; then the
+    process ends with status 0.
     """
     with RunningService(models, "--default-language-model", "words") as service:
         fields = {"max_tokens": 2000, "seed": 5}
@@ -196,7 +197,7 @@ def test_drain_lets_streams_end(models: Path) -> None:
 
 
 def test_drain_cuts_short_what_takes_too_long(models: Path) -> None:
-    """When the time to drain is over, a stream ends with an error event and the process ends."""
+    """After the drain time, a stream ends with an error event and the process ends."""
     slow = ("--kernel", "torch", "--burst-steps", "1", "--max-tokens", "1000000")
     with RunningService(models, "--drain-seconds", "0.2", *slow) as service:
         with service.streaming(model="words", max_tokens=1_000_000) as events:
@@ -209,7 +210,7 @@ def test_drain_cuts_short_what_takes_too_long(models: Path) -> None:
 
 
 def test_second_signal_ends_at_once(models: Path) -> None:
-    """Whoever asks twice does not wait for streams."""
+    """After a second signal the process does not wait for streams."""
     fields = {"model": "words", "max_tokens": 1_000_000}
     slow = ("--kernel", "torch", "--burst-steps", "1", "--max-tokens", "1000000")
     with RunningService(models, *slow) as service, service.streaming(**fields) as events:
@@ -221,7 +222,7 @@ def test_second_signal_ends_at_once(models: Path) -> None:
 
 
 def test_threads_are_as_many_as_asked_for() -> None:
-    """--threads wins over what the machine grants."""
+    """--threads overrides the CPU quota."""
     assert Settings(threads=3).thread_count == 3
 
 

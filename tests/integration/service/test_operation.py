@@ -1,4 +1,4 @@
-"""What operators and the curious ask: models, health, metrics, documentation."""
+"""Operation: models, health, metrics, documentation, access log."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NAMES = [
 
 
 def test_models_are_described(service: RunningService) -> None:
-    """The list has every model once, in order, each as its own route describes it."""
+    """The list has every model once, in order, with the description of its own route."""
     listed = service.client.get("/models").json()["models"]
     assert [model["name"] for model in listed] == [
         "bpe",
@@ -63,7 +63,7 @@ def test_models_are_described(service: RunningService) -> None:
 
 
 def test_unknown_model_is_not_found(service: RunningService) -> None:
-    """A model that is not there is a 404 of the one shape, also when its name is a path."""
+    """An unknown model is a 404 of the one shape, also if its name is a path."""
     response = service.client.get("/models/nobody")
     assert response.status_code == 404
     assert error_of(response)["type"] == "model_not_found"
@@ -77,7 +77,7 @@ def test_healthy(service: RunningService) -> None:
 
 
 def test_index_points_on(service: RunningService) -> None:
-    """The root names models and routes."""
+    """The root lists models and routes."""
     index = service.client.get("/").json()
     assert index["documentation"] == "/docs"
     assert "/generate" in index["routes"]
@@ -85,8 +85,8 @@ def test_index_points_on(service: RunningService) -> None:
 
 
 def test_metrics_are_complete_and_at_zero(fresh_service: RunningService) -> None:
-    """Before the first request every name of the design exists, at zero, for each model and route:
-    the dry run at the start counts for nothing.
+    """Before the first request every metric exists, at zero, for each model and route: the
+    warm-up is not counted.
     """
     response = fresh_service.client.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain")
@@ -129,7 +129,7 @@ def test_metrics_count(service: RunningService) -> None:
 
 
 def test_strangers_do_not_make_labels(service: RunningService) -> None:
-    """Unknown paths share one label, however many there are."""
+    """All unknown paths share one label."""
     for number in range(5):
         service.client.get(f"/made-up-{number}")
         service.client.get(f"/models/made-up-{number}")
@@ -154,7 +154,7 @@ def test_documentation_is_complete(service: RunningService) -> None:
 
 
 def test_examples_of_the_documentation_run(service: RunningService) -> None:
-    """Each example in the documentation is a request that succeeds as it stands."""
+    """Each example in the documentation is a request that succeeds unchanged."""
     schema = service.client.get("/openapi.json").json()
     asked = 0
     for path, operations in schema["paths"].items():
@@ -166,7 +166,7 @@ def test_examples_of_the_documentation_run(service: RunningService) -> None:
 
 
 def test_no_route_is_undocumented_by_accident(service: RunningService) -> None:
-    """The routes of the design's table that exist now, and no others."""
+    """The documented routes are those of the design."""
     schema = service.client.get("/openapi.json").json()
     assert set(schema["paths"]) == {
         "/generate",
@@ -189,7 +189,7 @@ def test_access_log_holds_no_line_breaks_of_strangers(service: RunningService) -
 
 
 def test_strangers_do_not_write_the_access_log(service: RunningService, models: Path) -> None:
-    """X-Forwarded-For is believed from named proxies alone, and never puts more than a name."""
+    """X-Forwarded-For is trusted from configured proxies alone, and adds nothing but an address."""
     forged = {"X-Forwarded-For": "203.0.113.7"}
     service.client.get("/health/live?forged", headers=forged)
     assert "203.0.113.7" not in service.output
@@ -215,7 +215,7 @@ def test_strangers_do_not_write_the_access_log(service: RunningService, models: 
     ],
 )
 def test_settings_of_connections_are_checked(option: str, value: str) -> None:
-    """A value that would never match is refused with the name of the option."""
+    """A value that could never match is refused with the name of the option."""
     ended = run_to_end(option, value)
     assert ended.returncode == 2
     assert option in ended.stderr

@@ -1,4 +1,4 @@
-"""What can keep a service from starting, and what must not: each a real process."""
+"""Conditions at the start, in real processes: some prevent it, others must not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.server import BindError, bind, listen
+from service.server import BindError, bind_socket, listen
 from tests.support.repository import ROOT
 from tests.support.service.process import PATIENCE, eventually
 
@@ -26,13 +26,13 @@ AS_PLAIN_USER = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
 def command(*arguments: str) -> list[str]:
-    """``python -m service`` as a process without a right to read everything."""
+    """``python -m service`` as a process without the right to read everything."""
     prefix = AS_PLAIN_USER if os.getuid() == 0 else ()
     return [*prefix, sys.executable, "-m", "service", *arguments]
 
 
 def run(words: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    """A command that is expected to end by itself."""
+    """Run a command that ends by itself."""
     return subprocess.run(
         words,
         cwd=ROOT,
@@ -44,19 +44,21 @@ def run(words: Sequence[str], **environment: str) -> subprocess.CompletedProcess
     )
 
 
-def assert_told(ended: subprocess.CompletedProcess[str], status: int, expected: str) -> None:
-    """One sentence on standard error, which holds what is expected, and no traceback."""
+def assert_refused(ended: subprocess.CompletedProcess[str], status: int, expected: str) -> None:
+    """The process ends with the status and an error line with the expected text, without a
+    traceback.
+    """
     assert ended.returncode == status, ended.stderr
-    told = [line for line in ended.stderr.splitlines() if line.startswith("unroll: ")]
-    assert len(told) >= 1, ended.stderr
-    assert expected in told[0]
+    messages = [line for line in ended.stderr.splitlines() if line.startswith("unroll: ")]
+    assert len(messages) >= 1, ended.stderr
+    assert expected in messages[0]
     assert "Traceback" not in ended.stderr
     assert "Warning" not in ended.stderr
 
 
 @pytest.fixture
 def unreadable(models: Path, tmp_path: Path) -> Iterator[Path]:
-    """A directory of models that nobody may look into."""
+    """A directory of models without read permission."""
     directory = tmp_path / "unreadable"
     shutil.copytree(models, directory)
     directory.chmod(0)
@@ -66,25 +68,25 @@ def unreadable(models: Path, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("inside", [".", "words", "nowhere"])
 def test_unreadable_models(unreadable: Path, inside: str) -> None:
-    """A directory without the right to read it, or one inside, is named with the reason."""
+    """A directory without read permission, or a subdirectory, is named with the reason."""
     directory = str(unreadable / inside)
     ended = run(command("--port", "0", "--models", directory))
-    assert_told(ended, 1, f"cannot read {directory}: Permission denied")
+    assert_refused(ended, 1, f"cannot read {directory}: Permission denied")
 
 
 def test_an_unreadable_model_is_refused_alone(models: Path, tmp_path: Path) -> None:
-    """One artifact that cannot be read does not keep the service from reading on."""
+    """The other artifacts are served."""
     shutil.copytree(models / "words", tmp_path / "words")
     (tmp_path / "words").chmod(0)
     ended = run(command("--port", "0", "--models", str(tmp_path)))
     (tmp_path / "words").chmod(0o700)
-    assert_told(ended, 1, "none of the 1 artifacts")
+    assert_refused(ended, 1, "none of the 1 artifacts")
     assert "Permission denied" in ended.stderr
 
 
 @pytest.mark.parametrize("sort", ["file", "pipe", "link to nothing", "long name"])
 def test_models_that_are_no_directory(tmp_path: Path, sort: str) -> None:
-    """Whatever else stands where the models should be is named."""
+    """A path that is not a directory is named."""
     place = tmp_path / "place"
     if sort == "file":
         place.write_text("")
@@ -94,7 +96,7 @@ def test_models_that_are_no_directory(tmp_path: Path, sort: str) -> None:
         place.symlink_to(tmp_path / "nowhere")
     else:
         place = tmp_path / ("a" * 300)
-    assert_told(run(command("--port", "0", "--models", str(place))), 1, str(place))
+    assert_refused(run(command("--port", "0", "--models", str(place))), 1, str(place))
 
 
 @pytest.mark.parametrize(
@@ -102,33 +104,33 @@ def test_models_that_are_no_directory(tmp_path: Path, sort: str) -> None:
     ["256.0.0.1", "nowhere.invalid", "a" * 100, "a..b", "192.0.2.1", "::1%nowhere"],
 )
 def test_hosts_that_cannot_be_listened_on(models: Path, host: str) -> None:
-    """A host that is no name, that nobody knows or that is another machine's is told as such."""
+    """An invalid, unknown or foreign host is named."""
     ended = run(command("--port", "0", "--models", str(models), "--host", host))
-    assert_told(ended, 1, "cannot listen on")
+    assert_refused(ended, 1, "cannot listen on")
 
 
 @pytest.mark.parametrize("name", ["HOST", "STATE_KEY", "API_KEYS", "DEFAULT_CLASSIFIER", "PORT"])
 def test_settings_that_are_no_text(models: Path, name: str) -> None:
-    """Bytes that are not UTF-8 are refused as a bad option, whatever the setting."""
+    """Bytes that are not UTF-8 are refused as a bad option, in any setting."""
     variables = {f"UNROLL_{name}": os.fsdecode(b"\xff")}
-    assert_told(run(command("--models", str(models)), **variables), 2, f"UNROLL_{name}")
+    assert_refused(run(command("--models", str(models)), **variables), 2, f"UNROLL_{name}")
 
 
 def test_a_port_that_two_have_bound(models: Path) -> None:
-    """Of two services that start on one port at a time, one is told that the port is in use."""
+    """Of two services that start on one port at the same time, one reports that it is in use."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with socket.socket() as bound:  # as another service does while it loads its models
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(("127.0.0.1", port))
-        with bind("127.0.0.1", port) as listener:
+        with bind_socket("127.0.0.1", port) as listener:
             bound.listen()
             with pytest.raises(BindError, match="in use"):
                 listen(listener, 1)
 
 
 def test_privileged_port(models: Path) -> None:
-    """A port that only root may take is named, with what to do."""
+    """A port that only root may use is named, with the remedy."""
     words = [*command("--models", str(models), "--port", "1")]
     if os.getuid() == 0:
         words[1] += ",-net_bind_service"
@@ -136,7 +138,7 @@ def test_privileged_port(models: Path) -> None:
     if unprivileged.exists() and int(unprivileged.read_text()) <= 1:
         pytest.skip("everyone may take every port here")
     ended = run(words)
-    assert_told(ended, 1, "127.0.0.1:1")
+    assert_refused(ended, 1, "127.0.0.1:1")
     assert "--port" in ended.stderr
 
 
@@ -145,31 +147,31 @@ def test_privileged_port(models: Path) -> None:
     [("-n 8", "ulimit -n"), ("-n 40", "ulimit -n"), ("-v 100000", "cannot start")],
 )
 def test_limits_of_the_process(models: Path, limit: str, expected: str) -> None:
-    """Too few file descriptors or too little memory end the start with a sentence."""
+    """Too few file descriptors or too little memory end the start with an error line."""
     words = command("--port", "0", "--models", str(models))
     ended = run(["sh", "-c", f'ulimit {limit}; exec "$@"', "sh", *words])
-    assert_told(ended, 1, expected)
+    assert_refused(ended, 1, expected)
 
 
 def test_a_working_directory_that_has_gone(models: Path, tmp_path: Path) -> None:
-    """It is named; some libraries would end the process."""
+    """The error names it; some libraries would crash."""
     gone = tmp_path / "gone"
     gone.mkdir()
     words = command("--port", "0", "--models", str(models))
     script = f'cd {gone}; rmdir {gone}; exec "$@"'
     ended = run(["sh", "-c", script, "sh", *words], PYTHONPATH=str(ROOT))
-    assert_told(ended, 1, "working directory")
+    assert_refused(ended, 1, "working directory")
 
 
 def test_native_kernel_that_is_missing(models: Path) -> None:
-    """--kernel native without the library says how to build it."""
+    """--kernel native without the library reports how to build it."""
     words = command("--port", "0", "--models", str(models), "--kernel", "native")
-    assert_told(run(words, UNROLL_NATIVE_LIBRARY="/nowhere"), 1, "make native")
+    assert_refused(run(words, UNROLL_NATIVE_LIBRARY="/nowhere"), 1, "make native")
 
 
 @contextlib.contextmanager
 def started(words: Sequence[str], stdout: int | None = None) -> Iterator[str]:
-    """The address of a service that is ready, whatever its streams are; ended by SIGTERM."""
+    """The address of a service with any standard streams; ended by SIGTERM."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen([*words, "--port", str(port)], cwd=ROOT, stdout=stdout)
@@ -196,7 +198,7 @@ def started(words: Sequence[str], stdout: int | None = None) -> Iterator[str]:
     [">&-", "2>&-", "<&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", ">/dev/full 2>&1"],
 )
 def test_serves_whatever_its_streams_are(models: Path, redirection: str) -> None:
-    """A standard stream that is closed or full is no reason not to serve."""
+    """The service starts with a closed or full standard stream."""
     words = command("--models", str(models), "--default-language-model", "words")
     with started(["sh", "-c", f'exec "$@" {redirection}', "sh", *words]) as address:
         body = {"prompt": "the", "max_tokens": 2}
@@ -206,7 +208,7 @@ def test_serves_whatever_its_streams_are(models: Path, redirection: str) -> None
 
 @pytest.mark.parametrize("both", [False, True], ids=["stdout", "stdout and stderr"])
 def test_serves_when_nobody_reads_its_output(models: Path, both: bool) -> None:
-    """A pipe whose reader has gone, as in ``python -m service | true``, is none either."""
+    """The service starts with a pipe without a reader, as in ``python -m service | true``."""
     reading, writing = os.pipe()
     os.close(reading)
     words = command("--models", str(models), "--default-language-model", "words")
@@ -221,7 +223,7 @@ def test_serves_when_nobody_reads_its_output(models: Path, both: bool) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 1.0])
 def test_signals_end_the_start(number: signal.Signals, seconds: float) -> None:
-    """A signal that comes while libraries or models are loaded ends the process at once."""
+    """A signal during the loading of libraries or models ends the process at once."""
     process = subprocess.Popen(
         command("--port", "0", "--models", "pretrained"),
         cwd=ROOT,

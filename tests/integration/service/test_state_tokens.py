@@ -1,4 +1,4 @@
-"""States that clients keep, and prompts that come again, over the wire."""
+"""State tokens and repeated prompts over HTTP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROMPT = "The keys to the old cabinet"
 
 @pytest.fixture(scope="module")
 def keyed(models: Path) -> Iterator[RunningService]:
-    """A service with two API keys and a key for states."""
+    """A service with two API keys and a state key."""
     arguments = ("--default-language-model", "words")
     environment = {"UNROLL_API_KEYS": "one,two", "UNROLL_STATE_KEY": STATE_KEY}
     with RunningService(models, *arguments, **environment) as running:
@@ -40,7 +40,7 @@ def test_a_text_goes_on_where_it_stopped(service: RunningService) -> None:
 
 
 def test_states_are_refused_by_name(service: RunningService) -> None:
-    """Damage is a 400, another model a 409, and neither harms what comes after."""
+    """A damaged token is a 400, one of another model a 409, without effect on later requests."""
     token = service.ask("/generate", prompt="The", max_tokens=2, return_state=True)["state"]
     for body, status, kind in (
         ({"state": token[:-6]}, 400, "invalid_state"),
@@ -74,33 +74,33 @@ def test_usage_and_metrics_tell_what_was_cached(fresh_service: RunningService) -
 def test_cached_answers_are_the_uncached_ones(
     service: RunningService, models: Path, model: str
 ) -> None:
-    """Texts and log-probabilities are equal to the last bit, first and again, one choice and two,
+    """Texts and log-probabilities are equal to the bit: first and repeated, one choice and two,
     continued or not; next words as well.
     """
     preamble = PROMPT + " . A dog near the cats runs home , and nobody knows why"
-    with RunningService(models, UNROLL_STATE_CACHE_BYTES="0") as forgetful:
+    with RunningService(models, UNROLL_STATE_CACHE_BYTES="0") as uncached:
         for rest in (" it does", " it does", " small birds", " far", " far and"):
             fields = {"model": model, "prompt": preamble + rest, "seed": 3, "logprobs": 3}
             for n in (1, 2):
                 cached, plain = (
                     one.ask("/generate", **fields, max_tokens=12, n=n)
-                    for one in (service, forgetful)
+                    for one in (service, uncached)
                 )
                 assert cached["choices"] == plain["choices"]
                 assert plain["usage"]["cached_tokens"] == 0
             words = [
                 one.ask("/next-word", model=model, prompt=fields["prompt"])
-                for one in (service, forgetful)
+                for one in (service, uncached)
             ]
             assert words[0] == words[1]
         assert cached["usage"]["cached_tokens"] == cached["usage"]["prompt_tokens"] - 1
-        assert forgetful.metric("unroll_state_cache_bytes", model=model) == 0
+        assert uncached.metric("unroll_state_cache_bytes", model=model) == 0
         lookups = "unroll_state_cache_lookups_total"
-        assert forgetful.metric(lookups, model=model, result="miss") == 0
+        assert uncached.metric(lookups, model=model, result="miss") == 0
 
 
 def test_keys_do_not_share_a_cache(keyed: RunningService) -> None:
-    """What one key has had read cannot be told with another."""
+    """A prompt that one key has sent is not cached for another."""
     cached = []
     for key in ("one", "one", "two", "two"):
         body = {"prompt": PROMPT, "max_tokens": 2}
@@ -110,7 +110,7 @@ def test_keys_do_not_share_a_cache(keyed: RunningService) -> None:
 
 
 def test_replicas_with_one_key_share_states(keyed: RunningService, models: Path) -> None:
-    """A state from one process resumes on another; without the key it does not."""
+    """A state token resumes on another process with the same state key, and not without it."""
     body = {"prompt": PROMPT, "max_tokens": 5, "return_state": True}
     answer = keyed.client.post("/generate", json=body, headers=KEYS["one"]).json()
     resume = {"model": "words", "state": answer["state"], "max_tokens": 5}
@@ -124,7 +124,9 @@ def test_replicas_with_one_key_share_states(keyed: RunningService, models: Path)
 
 
 def test_a_state_can_be_bound_to_the_key_it_was_given_out_for(models: Path) -> None:
-    """With the option a state is of use with its own key alone; without it, with any key."""
+    """With the option a state token is valid with its own API key alone; without it, with any
+    key.
+    """
     body = {"model": "words", "prompt": PROMPT, "max_tokens": 5, "return_state": True}
     environment = {"UNROLL_API_KEYS": "one,two", "UNROLL_STATE_KEY": STATE_KEY}
     for bound, status in (("true", 400), ("false", 200)):
@@ -142,7 +144,7 @@ def test_a_state_can_be_bound_to_the_key_it_was_given_out_for(models: Path) -> N
 
 @pytest.mark.parametrize("key", ["k", "x" * 31, "x" * 64, "password" * 8, "0123456" * 10])
 def test_a_key_that_can_be_guessed_is_refused_at_the_start(models: Path, key: str) -> None:
-    """A short key, or a word again and again, is refused with the command that makes a good one."""
+    """A short or repetitive key is refused with the command that makes a good one."""
     ended = run_to_end("--models", str(models), UNROLL_STATE_KEY=key)
     assert ended.returncode == 2
     assert "UNROLL_STATE_KEY" in ended.stderr

@@ -44,7 +44,7 @@ def test_streams_what_it_would_answer_whole(service: RunningService, model: str)
 
 
 def test_one_event_for_each_token(service: RunningService) -> None:
-    """Without stop strings and half characters there are as many events as tokens."""
+    """Without stop strings and incomplete characters there is one event per token."""
     events = service.events(prompt="The", max_tokens=25, seed=2)
     assert len(events) == 26
     assert all(set(event) == {"index", "text"} and event["text"] for event in events[:-1])
@@ -66,7 +66,7 @@ def test_choices_interleave_and_finish_one_by_one(service: RunningService) -> No
 
 
 def test_logprobs_and_echo(service: RunningService) -> None:
-    """Events carry what the whole answer's tokens carry; the echo comes first."""
+    """Events have the fields of the tokens of a whole response; the echo comes first."""
     fields = {"prompt": "The keys", "max_tokens": 5, "logprobs": 2, "echo": True, "seed": 1}
     (choice,) = service.ask("/generate", **fields)["choices"]
     echo, *tokens, _ = service.events(**fields)
@@ -83,7 +83,7 @@ def test_logprobs_and_echo(service: RunningService) -> None:
 
 @pytest.mark.parametrize("model", ["words", "chars", "bpe"])
 def test_stop_strings_never_leak(service: RunningService, model: str) -> None:
-    """At no time does a stream show the beginning of a stop string that then comes."""
+    """A stream never shows the beginning of a stop string that then comes."""
     fields = {"model": model, "prompt": "The", "max_tokens": 60, "seed": 11}
     whole = service.text(**fields)
     stop = whole[17:29]
@@ -98,7 +98,7 @@ def test_stop_strings_never_leak(service: RunningService, model: str) -> None:
 
 
 def test_refusals_come_before_the_status_line(service: RunningService) -> None:
-    """What is refused is no stream: a real status, JSON, the one shape."""
+    """A refusal is not a stream: it has a status, JSON, and the one shape."""
     response = service.post("/generate", {"stream": True, "max_tokens": 10**6})
     assert response.status_code == 422
     assert response.headers["content-type"] == "application/json"
@@ -106,7 +106,7 @@ def test_refusals_come_before_the_status_line(service: RunningService) -> None:
 
 
 def test_client_that_goes_away_frees_its_rows(service: RunningService) -> None:
-    """Closing a stream of several choices ends them: nothing runs, and they count as cancelled."""
+    """Closing a stream of several choices ends them, and they count as cancelled."""
     before = service.metric("unroll_sequences_finished_total", model="words", reason="cancelled")
     with service.streaming(prompt="The", max_tokens=8000, n=4) as events:
         next(events)
@@ -120,7 +120,7 @@ def test_client_that_goes_away_frees_its_rows(service: RunningService) -> None:
 
 
 def test_client_that_does_not_wait_for_a_whole_answer(narrow_service: RunningService) -> None:
-    """Giving up on an answer that is not streamed ends it as well."""
+    """Closing a request without stream ends it as well."""
     service = narrow_service
     client = httpx.Client(base_url=service.client.base_url)
     with client, pytest.raises(httpx.ReadTimeout):
@@ -136,7 +136,7 @@ def test_client_that_does_not_wait_for_a_whole_answer(narrow_service: RunningSer
 
 
 def test_client_that_never_reads_is_cut_off(narrow_service: RunningService) -> None:
-    """A stream that nobody reads does not grow: its row is freed long before its end."""
+    """An unread stream does not grow: its row is freed long before its end."""
     service = narrow_service
 
     def cancelled() -> float:
@@ -172,8 +172,8 @@ def _read_all(connection: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("model", ["words", "chars", "bpe"])
 def test_texts_never_come_without_a_token(service: RunningService, model: str) -> None:
-    """With log-probabilities each event is one token's, also the one with what was held back for a
-    stop string that did not come; the texts join to the whole text, the tokens are all drawn.
+    """With log-probabilities each event has one token, including one withheld for a stop string
+    that did not come; the texts join to the whole text, and all tokens are listed.
     """
     fields: dict[str, Any] = {"model": model, "prompt": "The", "temperature": 0, "logprobs": 0}
     whole = service.text(model=model, prompt="The", temperature=0, max_tokens=12)
@@ -186,8 +186,8 @@ def test_texts_never_come_without_a_token(service: RunningService, model: str) -
 
 
 def test_tokens_of_a_stop_string_are_listed(service: RunningService) -> None:
-    """The text ends before a stop string; the tokens are all that were drawn, as they are counted,
-    and join to the text and what the last ones hold beyond it. Streams tell the same.
+    """The text ends before a stop string. The tokens are all generated ones, as counted, and
+    join to the text and the rest of the last tokens. Streams have the same events.
     """
     fields: dict[str, Any] = {"prompt": "The", "temperature": 0, "logprobs": 0, "max_tokens": 12}
     whole = service.text(**fields)

@@ -1,8 +1,8 @@
-"""Changes the files of an artifact at random, makes the digests right again, loads it and asks it.
+"""Random changes to the files of an artifact, with valid digests, followed by loading and use.
 
-Run as a program, so that what ends the process ends this one and no test runner:
-``python -m tests.support.service.artifact_fuzzing DIRECTORY EXAMPLES [--random]``, with artifacts
-named as in CASES.
+It runs as a program, so that a crash ends this process and not the test runner: ``python -m
+tests.support.service.artifact_fuzzing DIRECTORY EXAMPLES [--random]``, with artifacts named as in
+CASES.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from service.engine.api.errors import EngineError
 from service.engine.api.tasks import Classify, Failed, Generate, NextWord, Task
 from service.engine.runners.engine import EngineOptions
 from service.kernel.api.interface import Sampling
-from tests.support.service.engine_client import desk
+from tests.support.service.engine_client import serving
 
 OPTIONS = EngineOptions(threads=1, rows=4, waiting=4, kernel="native")
 Json = Any
@@ -50,7 +50,7 @@ values: st.SearchStrategy[Json] = st.recursive(
 
 
 def places(value: Json, place: Place = ()) -> Iterator[Place]:
-    """Every place of a JSON value."""
+    """All paths into a JSON value."""
     yield place
     if isinstance(value, dict | list):
         for key, part in value.items() if isinstance(value, dict) else enumerate(value):
@@ -87,7 +87,7 @@ def changed(draw: st.DrawFn, value: Json) -> Json:
 
 
 def dumped(value: Json) -> str:
-    """JSON as a stranger may write it, with numbers that JSON does not have."""
+    """JSON, including numbers that JSON does not allow."""
     return json.dumps(value)
 
 
@@ -115,14 +115,16 @@ class Victim:
         header, numbers = self.weights[8 : 8 + length], bytearray(self.weights[8 + length :])
         if draw(st.booleans()):
             header = dumped(draw(changed(json.loads(header)))).encode("utf-8", "surrogatepass")
-        told = draw(st.just(len(header)) | st.integers(0, 2**64 - 1) | st.integers(0, 4096))
+        length = draw(st.just(len(header)) | st.integers(0, 2**64 - 1) | st.integers(0, 4096))
         for _ in range(draw(st.integers(0, 4))):
             place = 4 * draw(st.integers(0, len(numbers) // 4 - 1))
             numbers[place : place + 4] = struct.pack("<f", draw(st.floats(width=32)))
         if draw(st.booleans()):
             del numbers[draw(st.integers(0, len(numbers))) :]
         self._write(
-            self.manifest, dumped(self.tokenizer), struct.pack("<Q", told) + header + bytes(numbers)
+            self.manifest,
+            dumped(self.tokenizer),
+            struct.pack("<Q", length) + header + bytes(numbers),
         )
 
     def _write(self, manifest: Json, tokenizer: str, weights: bytes) -> None:
@@ -148,14 +150,14 @@ class Victim:
 
 
 def try_it(directory: Path) -> str:
-    """Refused with an ArtifactError on one line, or loaded and every task ends."""
+    """The artifact is refused with an ArtifactError on one line, or every task on it ends."""
     try:
         artifact = load_artifact(directory)
     except ArtifactError as error:
         if CONTROL_CHARACTERS.search(str(error)):
             raise AssertionError(str(error)) from error
         return "refused"
-    with desk({"m": artifact}, OPTIONS) as opened:
+    with serving({"m": artifact}, OPTIONS) as opened:
         assert list(opened.engine.models) == ["m"]
         for task in tasks(artifact.manifest.kind):
             with contextlib.suppress(EngineError):
@@ -165,7 +167,7 @@ def try_it(directory: Path) -> str:
 
 
 def tasks(kind: str) -> tuple[Task, ...]:
-    """A few of what the model can be asked."""
+    """A few tasks for the kind of model."""
     if kind == "classifier":
         return (Classify(model="m", texts=("The keys [END]", "", "’" * 50)),)
     return (
@@ -184,7 +186,9 @@ CASES: dict[str, tuple[Callable[[Victim, Callable[[Any], Any]], None], ...]] = {
 
 
 def main(originals: Path, examples: int, *, derandomize: bool) -> None:
-    """Tries so many examples of each case; prints how many were tried, and how many served."""
+    """Try a number of examples of each case and print how many were tried and how many were
+    served.
+    """
     faulthandler.enable()
     outcomes: list[str] = []
     for name, changes in CASES.items():

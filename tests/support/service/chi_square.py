@@ -1,4 +1,4 @@
-"""Whether counts of draws fit the chances they were drawn with."""
+"""A chi-square test of sampled counts against probabilities."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ FEWEST = 5  # expected draws of a token that is looked at by itself
 
 
 def check_fit(counts_V: NDArray[np.integer] | NDArray[np.floating], chances_V: list[float]) -> None:
-    """A chi-square test sees no difference, and nothing impossible was drawn.
-
-    Rare tokens are looked at together.
-    """
+    """The test finds no difference, and no impossible token was sampled. Rare tokens are pooled."""
     expected_V = np.array(chances_V) * counts_V.sum()
     assert counts_V[expected_V == 0].sum() == 0
     often = expected_V >= FEWEST

@@ -1,4 +1,4 @@
-"""What the tests ask of engines that keep states, and an observer that counts what was read."""
+"""Tasks for engines that cache or return states, and an observer that counts prompt tokens."""
 
 # ruff: noqa: ARG002 an observer hears more than it keeps
 
@@ -8,7 +8,7 @@ from service.engine.api.observer import Observer
 from service.engine.api.tasks import Finished, Generate
 from service.engine.runners.engine import EngineOptions
 from service.kernel.api.interface import Sampling
-from tests.support.service.engine_client import Desk, finished_of, text_of
+from tests.support.service.engine_client import EngineClient, finished_of, text_of
 
 PROMPT = "The keys to the cabinet are on the table"
 OPTIONS = EngineOptions(threads=1, kernel="native", state_key=b"a key")
@@ -20,7 +20,7 @@ SAMPLINGS = {
 
 
 class Reads(Observer):
-    """Counts tokens of prompts that were read, and lookups by whether they found anything."""
+    """Counts the prompt tokens read, and cache hits and misses."""
 
     def __init__(self) -> None:
         self.tokens_read = 0
@@ -50,7 +50,7 @@ def seeded(seed: int, max_tokens: int, prompt: str = "") -> Generate:
     return ask(prompt, max_tokens, sampling=Sampling(seed=seed))
 
 
-def last(served: Desk, task: Generate) -> tuple[str, Finished]:
+def last(served: EngineClient, task: Generate) -> tuple[str, Finished]:
     """The text of the only choice, and its end."""
     events = served.ask(task)
     return text_of(events), finished_of(events)[0]

@@ -1,4 +1,4 @@
-"""Tiny artifacts, and an engine that tests can talk to. Real artifacts, real thread."""
+"""Tiny artifacts, and a client for an engine with real artifacts and a real thread."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def classifier(directory: Path) -> Artifact:
     return load_artifact(directory / "classifier")
 
 
-class Desk:
+class EngineClient:
     """Submits tasks and collects events, from the test's thread."""
 
     def __init__(
@@ -103,7 +103,7 @@ class Desk:
         return self.events[ticket]
 
     def wait_until(self, condition: object) -> None:
-        """Until a condition (a function without arguments) over the events is true."""
+        """Wait until a condition (a function without arguments) on the events holds."""
         assert callable(condition)
         with self._arrived:
             assert self._arrived.wait_for(condition, PATIENCE), "the engine hangs"
@@ -125,15 +125,15 @@ class Desk:
 
 
 @contextmanager
-def desk(
+def serving(
     models: Mapping[str, Artifact],
     options: EngineOptions | None = None,
     observer: Observer | None = None,
     *,
     start: bool = True,
-) -> Iterator[Desk]:
+) -> Iterator[EngineClient]:
     """A running engine, stopped at the end."""
-    opened = Desk(models, options, observer)
+    opened = EngineClient(models, options, observer)
     if start:
         opened.engine.start()
     try:

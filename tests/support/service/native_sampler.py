@@ -1,6 +1,6 @@
-"""The native kernel's drawing, asked as the torch kernel's sampler is: with logits of one's own.
+"""The native kernel's sampling behind the interface of the torch sampler, for any logits.
 
-A network whose recurrent state is always zero has its output bias for logits.
+A network whose recurrent state is always zero has its output bias as logits.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import torch
 
 from model.architecture import LanguageModelArchitecture
 from model.networks import LanguageModel
-from service.kernel.api.interface import RowWork
+from service.kernel.api.interface import FloatArray, RowWork
 from service.kernel.native.kernel import NativeKernel
-from service.kernel.pytorch.sampler import Answer, Ask, FloatArray
+from service.kernel.pytorch.sampler import SamplerRequest, SamplerResult
 
 
 @functools.lru_cache(maxsize=128)
-def kernel_of(logits: bytes, never_drawn: frozenset[int]) -> NativeKernel:
+def kernel_of(logits: bytes, suppressed: frozenset[int]) -> NativeKernel:
     """A kernel of one row whose next token always has these logits (float32)."""
     logits_V = np.frombuffer(logits, dtype=np.float32)
     vocabulary = len(logits_V)
@@ -32,24 +32,24 @@ def kernel_of(logits: bytes, never_drawn: frozenset[int]) -> NativeKernel:
     with torch.no_grad():
         network.output.bias.copy_(torch.tensor(logits_V))
     return NativeKernel(
-        network, capacity=1, end=vocabulary - 1, never_drawn=never_drawn, precision="float32"
+        network, capacity=1, end=vocabulary - 1, suppressed=suppressed, precision="float32"
     )
 
 
 class NativeSampler:
     """Answers like :class:`service.kernel.pytorch.sampler.Sampler`."""
 
-    def __init__(self, vocabulary: int, never_drawn: Collection[int]) -> None:
+    def __init__(self, vocabulary: int, suppressed: Collection[int]) -> None:
         self._vocabulary = vocabulary
-        self._never_drawn = frozenset(never_drawn)
+        self._suppressed = frozenset(suppressed)
 
-    def answer(self, logits_RV: FloatArray, asks: Sequence[Ask]) -> list[Answer]:
+    def answer(self, logits_RV: FloatArray, asks: Sequence[SamplerRequest]) -> list[SamplerResult]:
         """One answer for each row."""
         return [self._answer(row_V, ask) for row_V, ask in zip(logits_RV, asks, strict=True)]
 
-    def _answer(self, logits_V: FloatArray, ask: Ask) -> Answer:
+    def _answer(self, logits_V: FloatArray, ask: SamplerRequest) -> SamplerResult:
         assert len(logits_V) == self._vocabulary
-        kernel = kernel_of(logits_V.tobytes(), self._never_drawn)
+        kernel = kernel_of(logits_V.tobytes(), self._suppressed)
         scored = None
         if ask.score is not None:
             work = RowWork(row=0, feed=[0, ask.score], sampling=ask.sampling, score=True)
@@ -59,7 +59,7 @@ class NativeSampler:
                 RowWork(
                     row=0,
                     feed=[0],
-                    draw=int(ask.draw),
+                    sample=int(ask.sample),
                     sampling=ask.sampling,
                     position=ask.position,
                     seen=ask.seen,
@@ -68,4 +68,6 @@ class NativeSampler:
             ],
             1,
         )[0]
-        return Answer(scored, result.logprobs_V, result.drawn[0] if result.drawn else None)
+        return SamplerResult(
+            scored, result.logprobs_V, result.generated[0] if result.generated else None
+        )

@@ -1,4 +1,6 @@
-"""What others notice of hostile requests: the longest silence of /health/live, and memory."""
+"""The effect of hostile requests on others: the longest response time of /health/live, and
+memory.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ INTERVAL = 0.002  # seconds between two questions
 
 
 class Probe:
-    """Asks GET /health/live again and again, over one connection, while inside ``watching``."""
+    """Sends GET /health/live repeatedly, over one connection, within ``watching``."""
 
     def __init__(self, service: RunningService) -> None:
         self._port = service.port
@@ -36,7 +38,7 @@ class Probe:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Measures what happens inside."""
+        """Measure within the context."""
         asker = threading.Thread(target=self._ask)
         asker.start()
         try:
@@ -63,7 +65,7 @@ class Probe:
 def post_at_once(
     service: RunningService, path: str, body: bytes, count: int = 8
 ) -> Sequence[tuple[int, bytes, float]]:
-    """Status, body and seconds of so many equal requests, sent at the same time."""
+    """Status, body and seconds of ``count`` equal requests, sent at the same time."""
     ready = threading.Barrier(count)
 
     def post() -> tuple[int, bytes, float]:

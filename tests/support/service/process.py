@@ -1,4 +1,4 @@
-"""A service in a process of its own, started as users start it, and what asks it."""
+"""A service in its own process, started as users start it, with an HTTP client."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class RunningService:
 
     @property
     def output(self) -> str:
-        """What it has printed and logged so far."""
+        """Everything printed and logged so far."""
         return "".join(self._output)
 
     def _read_output(self, addresses: queue.SimpleQueue[int | None]) -> None:
@@ -134,7 +134,7 @@ class RunningService:
             return list(events)
 
     def connect(self) -> socket.socket:
-        """A bare connection, for what no client would send."""
+        """A bare socket, for bytes that no HTTP client would send."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
     def metric(self, name: str, **labels: str) -> float:
@@ -149,7 +149,7 @@ class RunningService:
 
 
 def run_to_end(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """``python -m service`` with arguments that do not let it serve."""
+    """Run ``python -m service`` with arguments with which it does not serve."""
     return subprocess.run(
         [sys.executable, "-m", "service", *arguments],
         cwd=ROOT,
@@ -162,7 +162,7 @@ def run_to_end(*arguments: str, **environment: str) -> subprocess.CompletedProce
 
 
 def eventually(condition: Callable[[], bool], what: str) -> None:
-    """Waits until it holds, or fails saying what did not come to hold."""
+    """Wait until the condition holds, or fail with ``what``."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, f"never: {what}"
@@ -170,7 +170,7 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
 
 
 def error_of(response: httpx.Response) -> dict[str, Any]:
-    """The error of a response, which must have the one shape and no more."""
+    """The error of a response, which must have exactly the one shape."""
     body = response.json()
     assert set(body) == {"error"}, body
     error: dict[str, Any] = body["error"]

@@ -1,4 +1,4 @@
-"""Bytes to a service and its answers, read strictly; for what no HTTP client would send."""
+"""A strict client on bare sockets, for requests that no HTTP client would send."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Answer:
 
 
 def received(service: RunningService, *pieces: bytes, half_close: bool = False) -> bytes:
-    """All that is sent back until the service closes the connection."""
+    """All bytes until the service closes the connection."""
     with service.connect() as connection:
         for number, piece in enumerate(pieces):
             if number:
@@ -47,7 +47,7 @@ def received(service: RunningService, *pieces: bytes, half_close: bool = False) 
 
 
 def answers(data: bytes, *, without_body: tuple[int, ...] = ()) -> list[Answer]:
-    """The responses in it, in order; ``without_body`` numbers those that answer a HEAD."""
+    """The responses in order; ``without_body`` has the indices of those to HEAD."""
     found: list[Answer] = []
     while data:
         head, end, data = data.partition(b"\r\n\r\n")
@@ -64,12 +64,14 @@ def answers(data: bytes, *, without_body: tuple[int, ...] = ()) -> list[Answer]:
 
 
 def ask(service: RunningService, *pieces: bytes) -> list[Answer]:
-    """The answers to what is sent and, if the connection is kept, to a good request after it."""
+    """The responses to these bytes and, if the connection is kept, to a valid request after
+    them.
+    """
     return answers(received(service, *pieces, PROBE))
 
 
 def is_probe(answer: Answer) -> bool:
-    """Whether it answers the good request that ``ask`` sends at the end."""
+    """Whether it is the response to the valid request that ``ask`` appends."""
     return answer.status == 200 and b'"name":"words"' in answer.body
 
 

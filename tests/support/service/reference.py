@@ -1,6 +1,6 @@
-"""The plainest possible reference: one sequence, one token at a time, torch's own modules.
+"""A plain reference implementation: one sequence, one token at a time, with torch's own modules.
 
-Sampling is written out again from its documentation, in float64 and Python integers.
+Sampling is implemented again from its documentation, in float64 and Python integers.
 """
 
 from __future__ import annotations
@@ -80,41 +80,41 @@ def naive_generate(
     sampling: Sampling,
     *,
     end: int,
-    never_drawn: Sequence[int] = (),
+    suppressed: Sequence[int] = (),
 ) -> list[int]:
-    """Token ids drawn after [END] and the prompt, the closing [END] included if it was drawn."""
+    """Token ids generated after [END] and the prompt, including a closing [END]."""
     reader = NaiveReader(network)
     cutoffs = network.architecture.cutoffs
     for token in [end, *prompt]:
         logits_V = reader.read(token)
     seen = set(prompt)
-    drawn: list[int] = []
-    while len(drawn) < max_tokens:
+    generated: list[int] = []
+    while len(generated) < max_tokens:
         logits = logits_V.double().tolist()
-        position = len(drawn)
+        position = len(generated)
         if cutoffs and is_in_rounds(sampling, len(logits)):
-            token = naive_draw_in_rounds(logits, cutoffs, sampling, position, never_drawn)
+            token = naive_draw_in_rounds(logits, cutoffs, sampling, position, suppressed)
         else:
-            token = naive_draw(logits, sampling, position, seen, never_drawn)
-        drawn.append(token)
-        if drawn[-1] == end:
+            token = naive_draw(logits, sampling, position, seen, suppressed)
+        generated.append(token)
+        if generated[-1] == end:
             break
-        seen.add(drawn[-1])
-        logits_V = reader.read(drawn[-1])
-    return drawn
+        seen.add(generated[-1])
+        logits_V = reader.read(generated[-1])
+    return generated
 
 
 def naive_probabilities(
-    logits: Sequence[float], sampling: Sampling, seen: set[int], never_drawn: Sequence[int]
+    logits: Sequence[float], sampling: Sampling, seen: set[int], suppressed: Sequence[int]
 ) -> list[float]:
-    """The distribution that is drawn from, temperature above 0."""
+    """The distribution that is sampled from, temperature above 0."""
     changed = list(logits)
     for token in seen:
         penalty = sampling.repetition_penalty
         changed[token] = (
             changed[token] / penalty if changed[token] > 0 else changed[token] * penalty
         )
-    for token in never_drawn:
+    for token in suppressed:
         changed[token] = -math.inf
     highest = max(changed)
     weights = [math.exp((logit - highest) / sampling.temperature) for logit in changed]
@@ -136,15 +136,15 @@ def naive_draw(
     sampling: Sampling,
     position: int,
     seen: set[int],
-    never_drawn: Sequence[int],
+    suppressed: Sequence[int],
 ) -> int:
-    """One token: the earliest arrival, every logarithm taken."""
+    """One token: the earliest arrival, without any bound."""
     if sampling.temperature == 0:
         unit = Sampling(repetition_penalty=sampling.repetition_penalty)
-        probabilities = naive_probabilities(logits, unit, seen, never_drawn)
+        probabilities = naive_probabilities(logits, unit, seen, suppressed)
         return max(range(len(probabilities)), key=lambda token: (probabilities[token], -token))
-    probabilities = naive_probabilities(logits, sampling, seen, never_drawn)
-    key = naive_key(sampling.seed, sampling.choice, position)
+    probabilities = naive_probabilities(logits, sampling, seen, suppressed)
+    key = naive_key(sampling.seed, sampling.choice_index, position)
     arrivals = [
         -math.log1p(-naive_uniform(key, token)) / p if p > 0 else math.inf
         for token, p in enumerate(probabilities)
@@ -153,7 +153,7 @@ def naive_draw(
 
 
 def is_in_rounds(sampling: Sampling, vocabulary: int) -> bool:
-    """Whether an adaptive softmax draws in two rounds: no penalty, and no filter that filters."""
+    """Whether an adaptive softmax samples in two rounds: no penalty and no effective filter."""
     cuts = 0 < sampling.top_k < vocabulary
     filters = cuts or sampling.top_p < 1 or sampling.min_p > 0
     return sampling.repetition_penalty == 1 and not filters
@@ -164,14 +164,16 @@ def naive_draw_in_rounds(
     cutoffs: Sequence[int],
     sampling: Sampling,
     position: int,
-    never_drawn: Sequence[int],
+    suppressed: Sequence[int],
 ) -> int:
-    """One token of an adaptive softmax: first a word of the head or a tail, then a word of it."""
+    """One token of an adaptive softmax: first a word of the head or a tail, then a word of the
+    tail.
+    """
     if sampling.temperature == 0:
-        return naive_draw(logits, sampling, position, set(), never_drawn)
-    highest = max(logit for token, logit in enumerate(logits) if token not in never_drawn)
+        return naive_draw(logits, sampling, position, set(), suppressed)
+    highest = max(logit for token, logit in enumerate(logits) if token not in suppressed)
     weights = [
-        0.0 if token in never_drawn else math.exp((logit - highest) / sampling.temperature)
+        0.0 if token in suppressed else math.exp((logit - highest) / sampling.temperature)
         for token, logit in enumerate(logits)
     ]
     end = len(logits) - 1
@@ -192,7 +194,7 @@ def naive_draw_in_rounds(
 def _first_to_arrive(
     weights: Sequence[float], sampling: Sampling, position: int, first: int
 ) -> int:
-    key = naive_key(sampling.seed, sampling.choice, position)
+    key = naive_key(sampling.seed, sampling.choice_index, position)
     arrivals = [
         -math.log1p(-naive_uniform(key, first + place)) / weight if weight > 0 else math.inf
         for place, weight in enumerate(weights)
@@ -201,7 +203,7 @@ def _first_to_arrive(
 
 
 def naive_key(seed: int, choice: int, position: int) -> int:
-    """The 64-bit key of one draw."""
+    """The 64-bit key of one sampled token."""
     return _splitmix64(_splitmix64(_splitmix64(seed) ^ choice) ^ position)
 
 

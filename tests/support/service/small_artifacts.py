@@ -1,7 +1,7 @@
-"""Tiny untrained artifacts for the service's tests, saved the way training saves them.
+"""Tiny untrained artifacts for the service's tests, saved as training saves them.
 
-Output weights are drawn wide, so that the likeliest token changes from step to step; the models in
-which a test wants no end have an [END] that is never likely.
+Output weights are drawn from a wide distribution, so that the likeliest token changes from step to
+step. Models of tests without an end have an [END] that is never likely.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def save_language_model(
 
 
 def save_classifier(directory: Path, name: str, beyond: OutOfScope | None = None) -> None:
-    """A classifier of three labels at directory/name; ``beyond``: how it tells what has none."""
+    """A classifier of three labels at directory/name, with an out-of-scope rule if ``beyond`` is
+    given.
+    """
     torch.manual_seed(1)
     tokenizer = train_word_tokenizer([TEXT], vocabulary=None, lossless=False)
     architecture = ClassifierArchitecture(
@@ -102,7 +104,7 @@ def save_classifier(directory: Path, name: str, beyond: OutOfScope | None = None
 
 
 def save_all(directory: Path) -> None:
-    """What the tests' main server serves: a word, a char and a bpe model, and two classifiers."""
+    """The models of the tests' main server: a word, a char and a bpe model, and two classifiers."""
     words = word_tokenizer()
     save_language_model(directory, "words", words, language_model(words, layers=2, ends=False))
     ending = language_model(words, cell="gru", ends=True, seed=3)

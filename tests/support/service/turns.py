@@ -1,4 +1,4 @@
-"""Runners whose turns a test takes one by one: no thread, no waiting."""
+"""Runners without a thread, stepped by the test."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPTIONS = EngineOptions(
 
 
 class Turns:
-    """A runner whose turns the test takes one by one."""
+    """A runner that the test steps turn by turn."""
 
     def __init__(self, runner: LanguageModelRunner | ClassifierRunner) -> None:
         self.runner = runner
@@ -35,7 +35,7 @@ class Turns:
         self.events: dict[object, list[Event]] = {}
 
     def submit(self, task: Task) -> int:
-        """Takes a task, as the engine would between two turns."""
+        """Submit a task, as the engine would between two turns."""
         request = self.runner.prepare(task)
         ticket = next(self._tickets)
         request.ticket, request.client = ticket, task.client
@@ -45,13 +45,13 @@ class Turns:
         return ticket
 
     def take(self, count: int = 1) -> None:
-        """So many turns."""
+        """Run ``count`` turns."""
         for _ in range(count):
             for ticket, event in self.runner.step():
                 self.events[ticket].append(event)
 
     def until_answered(self, ticket: int, limit: int = 10**6) -> int:
-        """How many turns it takes to the ticket's last event."""
+        """The number of turns until the ticket's last event."""
         for turns in range(1, limit + 1):
             self.take()
             if self.events[ticket] and self.events[ticket][-1].final:
@@ -75,5 +75,5 @@ def classifier_turns(directory: Path) -> Turns:
 
 
 def endless(client: str, n: int = 1) -> Generate:
-    """A stream that goes on for as long as a test may last."""
+    """A stream that outlasts any test."""
     return Generate(model="m", client=client, prompt="The", max_tokens=10**6, n=n, sampling=GREEDY)

@@ -1,4 +1,4 @@
-// The C interface that native_library.py calls. Chooses the instruction set; catches everything.
+// The C interface that library.py calls. Selects the instruction set and catches all exceptions.
 #include <cstring>
 
 #include "encoder.h"
@@ -30,8 +30,8 @@ const Steps* choose_steps(const char* wanted) {
       &STEPS_PLAIN,
   };
   for (const Steps* steps : known) {
-    const bool meant = wanted[0] == 0 || std::strcmp(wanted, steps->name) == 0;
-    if (meant && supports(steps->name)) return steps;
+    const bool is_wanted = wanted[0] == 0 || std::strcmp(wanted, steps->name) == 0;
+    if (is_wanted && supports(steps->name)) return steps;
   }
   return nullptr;
 }
@@ -39,17 +39,17 @@ const Steps* choose_steps(const char* wanted) {
 #pragma GCC visibility push(default)
 extern "C" {
 
-// The version of this interface: the two sides refuse each other when it differs.
+// The version of this interface. Python refuses a library with another version.
 int unroll_interface() { return 5; }
 
-// The name of the instruction set that is used, null when `wanted` cannot be had.
+// The name of the selected instruction set; null if `wanted` is not available.
 const char* unroll_instruction_set(const char* wanted) {
   const Steps* steps = choose_steps(wanted);
   return steps == nullptr ? nullptr : steps->name;
 }
 
-// Null without memory.
-void* unroll_create(const Description* description, int threads, const char* wanted) {
+// Null if memory cannot be allocated.
+void* unroll_create(const ModelDescription* description, int threads, const char* wanted) {
   const Steps* steps = choose_steps(wanted);
   if (steps == nullptr) return nullptr;
   try {
@@ -61,7 +61,7 @@ void* unroll_create(const Description* description, int threads, const char* wan
 
 void unroll_destroy(void* model) { delete static_cast<LanguageModel*>(model); }
 
-// 0, 2 without memory.
+// Returns 0, or 2 if memory cannot be allocated.
 int unroll_run(void* model, const Call* call) {
   try {
     static_cast<LanguageModel*>(model)->run(*call);
@@ -71,7 +71,7 @@ int unroll_run(void* model, const Call* call) {
   }
 }
 
-// Of (layers, width) numbers each; `cells` may be null where the cell has no such state.
+// `hiddens` and `cells` have (layers, width) numbers each. `cells` may be null.
 void unroll_save(const void* model, int row, float* hiddens, float* cells) {
   static_cast<const LanguageModel*>(model)->save(row, hiddens, cells);
 }
@@ -82,12 +82,12 @@ void unroll_restore(void* model, int row, const float* hiddens, const float* cel
 
 void unroll_interrupt(void* model) { static_cast<LanguageModel*>(model)->interrupt(); }
 
-// 0, 2 without memory.
-int unroll_encode(const Stretch* stretch, const char* wanted) {
+// Returns 0, or 2 if memory cannot be allocated.
+int unroll_encode(const EncoderSlice* slice, const char* wanted) {
   const Steps* steps = choose_steps(wanted);
   if (steps == nullptr) return 2;
   try {
-    encode(*stretch, *steps);
+    encode(*slice, *steps);
     return 0;
   } catch (...) {
     return 2;

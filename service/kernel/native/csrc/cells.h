@@ -1,9 +1,10 @@
-// The cells, sixteen units of one row at a time. To add one, write a struct like these and name
-// it in steps.cpp (`advance`) and in layout.py (`GATES`).
+// The cells, for sixteen units of one row at a time. To add one, write a struct like these and
+// enter it in steps.cpp (`advance_cell`) and in `GATE_BLOCKS` of model/architecture.py.
 //
-// `input` holds W x + b and `hidden_part` U h + c for each gate, in torch's order of gates; `hidden`
-// and `cell` are the units' own state before the step. Returns the new hidden state; an LSTM
-// changes `cell` in place. The equations are those of torch's nn.RNN (tanh), nn.GRU and nn.LSTM.
+// `input` holds W x + b and `hidden_part` U h + c for each gate, in torch's order of gates.
+// `hidden` and `cell` are the units' state before the step. `step` returns the new hidden state; an
+// LSTM changes `cell` in place. The equations are those of torch's nn.RNN (tanh), nn.GRU and
+// nn.LSTM.
 #pragma once
 
 #include "vectors.h"

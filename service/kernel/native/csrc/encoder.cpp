@@ -1,4 +1,4 @@
-// See encoder.h. No arithmetic here.
+// See encoder.h. This file has no arithmetic.
 #include "encoder.h"
 
 #include <algorithm>
@@ -7,62 +7,65 @@
 #include <new>
 #include <vector>
 
-#include "helpers.h"
+#include "worker_threads.h"
 
 namespace {
 
 // The documents that one thread reads, step by step.
 class Reader {
  public:
-  Reader(const Stretch& stretch, const Steps& steps, int thread)
-      : s_(stretch), steps_(steps), element_(s_.precision == Precision::int8 ? 1 : sizeof(float)) {
-    for (int row = thread; row < s_.rows; row += s_.threads) rows_.push_back(row);
+  Reader(const EncoderSlice& slice, const Steps& steps, int thread)
+      : slice_(slice),
+        steps_(steps),
+        element_(slice_.precision == Precision::int8 ? 1 : sizeof(float)) {
+    for (int row = thread; row < slice_.rows; row += slice_.threads) rows_.push_back(row);
   }
 
   void read() {
-    for (int step = s_.begin; step < s_.end && take_rows(step); ++step) {
+    for (int step = slice_.begin; step < slice_.end && take_rows(step); ++step) {
       const int count = int(hiddens_.size());
-      const std::vector<float> scales(count, s_.scale);
+      const std::vector<float> scales(count, slice_.scale);
       const LayerStep work{
-          s_.cell, s_.input, s_.hidden, count, nullptr, inputs_.data(),
-          input_scales_.data(), hidden_rows_.data(), scales.data(), 1.0f / s_.scale,
+          slice_.cell, slice_.input, slice_.hidden, count, nullptr, inputs_.data(),
+          input_scales_.data(), hidden_rows_.data(), scales.data(), 1.0f / slice_.scale,
           hiddens_.data(), cells_.data(), next_rows_.data()};
-      steps_.advance(work, s_.precision, 0, s_.hidden.groups);
-      for (int place = 0; place < count; ++place)
-        std::memcpy(written_[place], hiddens_[place], sizeof(float) * s_.units);
+      steps_.advance(work, slice_.precision, 0, slice_.hidden.groups);
+      for (int index = 0; index < count; ++index)
+        std::memcpy(written_[index], hiddens_[index], sizeof(float) * slice_.units);
     }
   }
 
  private:
-  // Points at what the documents that are long enough read and write in this step.
+  // Collects pointers to the data of this step's documents. False if no document is left.
   bool take_rows(int step) {
     inputs_.clear(), input_scales_.clear(), hidden_rows_.clear(), next_rows_.clear();
     hiddens_.clear(), cells_.clear(), written_.clear();
     for (const int row : rows_) {
-      const int length = s_.lengths[row];
+      const int length = slice_.lengths[row];
       if (length <= step) break;
-      const size_t place = at(row, s_.reverse ? length - 1 - step : step);
-      const size_t input = s_.tokens ? size_t(s_.tokens[place]) : place;
-      inputs_.push_back(static_cast<const char*>(s_.inputs) + input * s_.input_width * element_);
-      input_scales_.push_back(s_.input_scales[s_.tokens ? input : 0]);
-      const size_t before = at(row, s_.reverse ? length - step : step - 1);
-      hidden_rows_.push_back(step == 0 ? s_.first_activation : output(before));
-      next_rows_.push_back(output(place));
-      hiddens_.push_back(s_.states + size_t(row) * s_.units);
-      cells_.push_back(s_.cells ? s_.cells + size_t(row) * s_.units : nullptr);
-      written_.push_back(s_.hiddens + place * s_.units);
+      const size_t index = at(row, slice_.reverse ? length - 1 - step : step);
+      const size_t input = slice_.tokens ? size_t(slice_.tokens[index]) : index;
+      inputs_.push_back(
+          static_cast<const char*>(slice_.inputs) + input * slice_.input_width * element_);
+      input_scales_.push_back(slice_.input_scales[slice_.tokens ? input : 0]);
+      const size_t before = at(row, slice_.reverse ? length - step : step - 1);
+      hidden_rows_.push_back(step == 0 ? slice_.first_activation : output(before));
+      next_rows_.push_back(output(index));
+      hiddens_.push_back(slice_.states + size_t(row) * slice_.units);
+      cells_.push_back(slice_.cells ? slice_.cells + size_t(row) * slice_.units : nullptr);
+      written_.push_back(slice_.hiddens + index * slice_.units);
     }
     return !hiddens_.empty();
   }
 
-  size_t at(int row, int position) const { return size_t(row) * s_.positions + position; }
+  size_t at(int row, int position) const { return size_t(row) * slice_.positions + position; }
 
-  void* output(size_t place) const {
-    return static_cast<char*>(s_.outputs) +
-           (place * s_.output_width + s_.output_offset) * element_;
+  void* output(size_t index) const {
+    return static_cast<char*>(slice_.outputs) +
+           (index * slice_.output_width + slice_.output_offset) * element_;
   }
 
-  const Stretch& s_;
+  const EncoderSlice& slice_;
   const Steps& steps_;
   const size_t element_;
   std::vector<int> rows_;
@@ -74,19 +77,18 @@ class Reader {
 
 }  // namespace
 
-void encode(const Stretch& stretch, const Steps& steps) {
+void encode(const EncoderSlice& slice, const Steps& steps) {
   std::atomic<bool> failed{false};
   const auto read = [&](int share) {  // an exception that leaves a thread ends the process
     try {
-      Reader(stretch, steps, share).read();
+      Reader(slice, steps, share).read();
     } catch (...) {
       failed = true;
     }
   };
-  const int helpers = stretch.threads - 1;
-  Helpers others(helpers, [&](int number) { read(number); });
+  WorkerThreads workers(slice.threads - 1, [&](int number) { read(number); });
   read(0);
-  for (int share = others.started() + 1; share < stretch.threads; ++share) read(share);
-  others.join();
+  for (int share = workers.started() + 1; share < slice.threads; ++share) read(share);
+  workers.join();
   if (failed) throw std::bad_alloc();
 }

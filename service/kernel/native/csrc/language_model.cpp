@@ -1,4 +1,5 @@
-// See language_model.h. One thread leads and does all bookkeeping; the team helps with the sums.
+// See language_model.h. The calling thread does all bookkeeping; the pool helps with the
+// arithmetic.
 #include "language_model.h"
 
 #include <algorithm>
@@ -6,7 +7,7 @@
 namespace {
 
 constexpr int LANES = 16;
-constexpr int PIECES = 24;  // of a matrix: few enough to cost nothing, many enough to balance
+constexpr int PIECES = 24;  // per matrix: few enough for low overhead, many enough for balance
 
 uint64_t splitmix(uint64_t value) {  // Steele, Lea and Flood, 2014
   value += 0x9E3779B97F4A7C15u;
@@ -15,8 +16,8 @@ uint64_t splitmix(uint64_t value) {  // Steele, Lea and Flood, 2014
   return value ^ (value >> 31);
 }
 
-uint64_t random_key(uint64_t seed, uint64_t choice, uint64_t position) {
-  return splitmix(splitmix(splitmix(seed) ^ choice) ^ position);
+uint64_t random_key(uint64_t seed, uint64_t choice_index, uint64_t position) {
+  return splitmix(splitmix(splitmix(seed) ^ choice_index) ^ position);
 }
 
 int padded(int count) { return (count + LANES - 1) / LANES * LANES; }
@@ -30,17 +31,18 @@ int outputs_of(const Matrix& matrix) { return matrix.groups * matrix.gates * LAN
 
 }  // namespace
 
-LanguageModel::LanguageModel(const Description& description, int threads, const Steps& steps)
+LanguageModel::LanguageModel(const ModelDescription& description, int threads, const Steps& steps)
     : description_(description),
       layers_(description.layer, description.layer + description.layers),
-      never_(description.never, description.never + description.never_count),
+      suppressed_(description.suppressed, description.suppressed + description.suppressed_count),
       tail_descriptions_(description.tails, description.tails + description.tail_count),
       row_width_(outputs_of(description.output)),
       steps_(steps),
-      team_(threads),
+      pool_(threads),
       cursors_(description.rows),
       scratch_(threads) {
-  for (auto& scratch : scratch_) scratch.resize(SCRATCH * padded(description.vocabulary + 64));
+  for (auto& scratch : scratch_)
+    scratch.resize(SCRATCH_FLOATS * padded(description.vocabulary + 64));
   multiplications_ = multiplications_of(description.projection) +
                      multiplications_of(description.output);
   for (const LayerDescription& layer : layers_)
@@ -53,10 +55,10 @@ LanguageModel::LanguageModel(const Description& description, int threads, const 
 }
 
 void LanguageModel::run(const Call& call) {
-  for (int place = 0; place < call.count; ++place) {
-    Cursor& cursor = cursors_[place];
-    Work& work = call.work[place];
-    const size_t slots = size_t(place) * call.steps;
+  for (int index = 0; index < call.count; ++index) {
+    Cursor& cursor = cursors_[index];
+    Work& work = call.work[index];
+    const size_t slots = size_t(index) * call.steps;
     cursor.work = &work;
     cursor.feed = call.feed + work.feed_begin;
     cursor.seen.assign(call.seen + work.seen_begin, call.seen + work.seen_begin + work.seen_count);
@@ -67,12 +69,12 @@ void LanguageModel::run(const Call& call) {
     cursor.distribution = work.distribution < 0
         ? nullptr : call.distributions + size_t(work.distribution) * description_.vocabulary;
     cursor.last = -1;
-    work.read = work.scored = work.drawn = work.kept = work.failed = 0;
+    work.read = work.scored = work.generated = work.kept = work.failed = 0;
   }
   ended_ = false;
-  sharing_ = call.count * multiplications_ < description_.worth_sharing ? 1 : team_.size();
+  call_threads_ = call.count * multiplications_ < description_.worth_sharing ? 1 : pool_.size();
   {
-    const Team::Awake awake(sharing_ > 1 ? &team_ : nullptr);
+    const ThreadPool::Active awake(call_threads_ > 1 ? &pool_ : nullptr);
     run_steps(call);
   }
   interrupted_.store(false, std::memory_order_relaxed);
@@ -84,83 +86,83 @@ void LanguageModel::run_steps(const Call& call) {
                      interrupted_.load(std::memory_order_relaxed);
     if ((step > 0 && cut) || !begin_step(call)) return;
     for (int layer = 0; layer < description_.layers; ++layer) run_layer(layer);
-    if (!draws_.empty()) {
+    if (!tasks_.empty()) {
       run_head();
       if (!tails_.empty()) run_tails();
-      share(int(draws_.size()), [&](int place, int thread) {
-        steps_.draw(draws_[place], scratch_[thread].data());
+      parallel_for(int(tasks_.size()), [&](int index, int thread) {
+        steps_.sample(tasks_[index], scratch_[thread].data());
       });
     }
     end_step();
   }
 }
 
-// Every piece once, by whoever of the team comes first; by the leader alone where that is better.
-void LanguageModel::share(int pieces, const Team::Job& job) {
-  if (sharing_ > 1) return team_.share(pieces, job);
+// Runs every piece once: in the pool, or in the calling thread alone for small steps.
+void LanguageModel::parallel_for(int pieces, const ThreadPool::Job& job) {
+  if (call_threads_ > 1) return pool_.parallel_for(pieces, job);
   for (int piece = 0; piece < pieces; ++piece) job(piece, 0);
 }
 
-// The groups of a matrix in pieces large enough to be worth taking.
-void LanguageModel::share_groups(int groups, const std::function<void(int, int)>& work) {
-  const int pieces = sharing_ > 1 ? std::min(groups, PIECES) : 1;
-  share(pieces, [&](int piece, int) {
+// Divides the groups of a matrix into pieces of sufficient size.
+void LanguageModel::parallel_for_groups(int groups, const std::function<void(int, int)>& work) {
+  const int pieces = call_threads_ > 1 ? std::min(groups, PIECES) : 1;
+  parallel_for(pieces, [&](int piece, int) {
     work(groups * piece / pieces, groups * (piece + 1) / pieces);
   });
 }
 
-// Who reads what in this step, and what is asked after it. False when nobody has anything to read.
+// Collects the tokens that rows read in this step, and the sampler tasks. False if no row reads.
 bool LanguageModel::begin_step(const Call& call) {
-  active_.clear(), rows_.clear(), tokens_.clear(), draws_.clear(), asking_.clear();
+  active_.clear(), rows_.clear(), tokens_.clear(), tasks_.clear(), task_cursors_.clear();
   read_.inputs.clear(), read_.scales.clear();
-  for (int place = 0; place < call.count; ++place) {
-    Cursor& cursor = cursors_[place];
+  for (int index = 0; index < call.count; ++index) {
+    Cursor& cursor = cursors_[index];
     const int32_t token = cursor.next_token(description_.end);
     if (token < 0) continue;
     active_.push_back(&cursor);
     rows_.push_back(cursor.work->row);
     tokens_.push_back(token);
-    ask(call, cursor);
+    add_task(call, cursor);
   }
   return !active_.empty();
 }
 
-void LanguageModel::ask(const Call& call, Cursor& cursor) {
+void LanguageModel::add_task(const Call& call, Cursor& cursor) {
   Work& work = *cursor.work;
   const bool ends_feed = work.read == work.feed_count - 1;
   work.read = std::min(work.read + 1, work.feed_count);
   const bool feeds = work.read < work.feed_count;
   const bool distributes = !feeds && ends_feed && cursor.distribution != nullptr;
-  const bool draws = !feeds && work.draw > 0;
-  if (!(feeds ? work.score != 0 : draws || distributes)) return;
+  const bool samples = !feeds && work.sample > 0;
+  if (!(feeds ? work.score != 0 : samples || distributes)) return;
   const size_t slot = size_t(cursor.slot());
-  Draw draw{};
-  draw.logits = logit_memory_.data() + draws_.size() * row_width_;
-  draw.vocabulary = description_.vocabulary;
-  draw.tails = tails_.data();
-  draw.tail_count = int32_t(tails_.size());
-  draw.never = never_.data();
-  draw.never_count = int32_t(never_.size());
-  draw.seen = cursor.seen.data();
-  draw.seen_count = int32_t(cursor.seen.size());
-  draw.temperature = work.temperature;
-  draw.top_k = work.top_k;
-  draw.top_p = work.top_p;
-  draw.min_p = work.min_p;
-  draw.penalty = work.penalty;
-  draw.key = random_key(work.seed, work.choice, work.position + work.drawn);
-  draw.score = feeds ? cursor.feed[work.read] : -1;
-  draw.draw = draws;
-  draw.logprob = draws && work.logprob != 0;
-  draw.top = feeds || draws ? work.top_logprobs : 0;
-  draw.distribution = distributes ? cursor.distribution : nullptr;
-  draw.top_tokens = cursor.top_tokens + slot * call.top;
-  draw.top_logprobs = cursor.top_logprobs + slot * call.top;
+  SamplerTask task{};
+  task.logits = logit_memory_.data() + tasks_.size() * row_width_;
+  task.vocabulary = description_.vocabulary;
+  task.tails = tails_.data();
+  task.tail_count = int32_t(tails_.size());
+  task.suppressed = suppressed_.data();
+  task.suppressed_count = int32_t(suppressed_.size());
+  task.seen = cursor.seen.data();
+  task.seen_count = int32_t(cursor.seen.size());
+  task.temperature = work.temperature;
+  task.top_k = work.top_k;
+  task.top_p = work.top_p;
+  task.min_p = work.min_p;
+  task.penalty = work.penalty;
+  task.key = random_key(work.seed, work.choice_index, work.position + work.generated);
+  task.score = feeds ? cursor.feed[work.read] : -1;
+  task.sample = samples;
+  task.logprob = samples && work.logprob != 0;
+  task.top = feeds || samples ? work.top_logprobs : 0;
+  task.distribution = distributes ? cursor.distribution : nullptr;
+  task.top_tokens = cursor.top_tokens + slot * call.top;
+  task.top_logprobs = cursor.top_logprobs + slot * call.top;
   const int top_layer = description_.layers - 1;
   read_.inputs.push_back(activation(top_layer, work.row, true));
   read_.scales.push_back(layers_[top_layer].scale);
-  draws_.push_back(draw);
-  asking_.push_back(&cursor);
+  tasks_.push_back(task);
+  task_cursors_.push_back(&cursor);
 }
 
 void LanguageModel::run_layer(int layer) {
@@ -172,45 +174,45 @@ void LanguageModel::run_layer(int layer) {
   std::vector<float> input_scales(count), hidden_scales(count, own.scale);
   std::vector<float*> hiddens(count), cells(count);
   const size_t element = description_.precision == Precision::int8 ? 1 : sizeof(float);
-  for (int place = 0; place < count; ++place) {
-    const int row = rows_[place];
-    const int32_t token = tokens_[place];
+  for (int index = 0; index < count; ++index) {
+    const int row = rows_[index];
+    const int32_t token = tokens_[index];
     if (!table.empty()) {
-      table[place] = description_.table + size_t(token) * outputs_of(own.hidden);
+      table[index] = description_.table + size_t(token) * outputs_of(own.hidden);
     } else if (layer == 0) {
-      inputs[place] = static_cast<const char*>(description_.embedding) +
+      inputs[index] = static_cast<const char*>(description_.embedding) +
                       size_t(token) * description_.embedding_inputs * element;
-      input_scales[place] = description_.embedding_scales[token];
+      input_scales[index] = description_.embedding_scales[token];
     } else {
-      inputs[place] = activation(layer - 1, row, true);
-      input_scales[place] = layers_[layer - 1].scale;
+      inputs[index] = activation(layer - 1, row, true);
+      input_scales[index] = layers_[layer - 1].scale;
     }
-    hidden_rows[place] = activation(layer, row, false);
-    next_rows[place] = activation(layer, row, true);
-    hiddens[place] = own.hiddens + size_t(row) * description_.units;
-    cells[place] = own.cells ? own.cells + size_t(row) * description_.units : nullptr;
+    hidden_rows[index] = activation(layer, row, false);
+    next_rows[index] = activation(layer, row, true);
+    hiddens[index] = own.hiddens + size_t(row) * description_.units;
+    cells[index] = own.cells ? own.cells + size_t(row) * description_.units : nullptr;
   }
   const LayerStep step{
       description_.cell, own.input, own.hidden, count, table.empty() ? nullptr : table.data(),
       inputs.data(), input_scales.data(), hidden_rows.data(), hidden_scales.data(),
       1.0f / own.scale, hiddens.data(), cells.data(), next_rows.data()};
-  share_groups(own.hidden.groups, [&](int begin, int end) {
+  parallel_for_groups(own.hidden.groups, [&](int begin, int end) {
     steps_.advance(step, description_.precision, begin, end);
   });
 }
 
-// From the last layer's activations to logits, by way of the projection if there is one.
+// From the last layer's activations to logits, through the projection if there is one.
 void LanguageModel::run_head() {
   narrow(description_.projection, read_, projected_);
   std::vector<float*> logits;
-  for (const Draw& draw : draws_) logits.push_back(draw.logits);
+  for (const SamplerTask& task : tasks_) logits.push_back(task.logits);
   multiply(description_.output, read_, logits);
 }
 
-// Of an adaptive softmax: each tail for the rows that turn out to need it.
+// Tails of an adaptive softmax, each for the rows that need it.
 void LanguageModel::run_tails() {
-  share(int(draws_.size()), [&](int place, int thread) {
-    steps_.choose(draws_[place], scratch_[thread].data());
+  parallel_for(int(tasks_.size()), [&](int index, int thread) {
+    steps_.choose(tasks_[index], scratch_[thread].data());
   });
   for (int tail = 0; tail < int(tails_.size()); ++tail) run_tail(tail);
 }
@@ -218,31 +220,31 @@ void LanguageModel::run_tails() {
 void LanguageModel::run_tail(int tail) {
   Vectors vectors;
   std::vector<float*> logits;
-  for (size_t place = 0; place < draws_.size(); ++place) {
-    if (!(draws_[place].needed >> tail & 1)) continue;
-    vectors.inputs.push_back(read_.inputs[place]);
-    vectors.scales.push_back(read_.scales[place]);
-    logits.push_back(draws_[place].logits + tails_[tail].place);
+  for (size_t index = 0; index < tasks_.size(); ++index) {
+    if (!(tasks_[index].needed >> tail & 1)) continue;
+    vectors.inputs.push_back(read_.inputs[index]);
+    vectors.scales.push_back(read_.scales[index]);
+    logits.push_back(tasks_[index].logits + tails_[tail].offset);
   }
   if (logits.empty()) return;
   narrow(tail_descriptions_[tail].narrow, vectors, narrowed_);
   multiply(tail_descriptions_[tail].words, vectors, logits);
 }
 
-// Puts the matrix's products in the place of the vectors; leaves them as they are without one.
+// Replaces the vectors by their products with the matrix. Does nothing without a matrix.
 void LanguageModel::narrow(const Matrix& matrix, Vectors& vectors, Narrowed& room) {
   if (matrix.weights == nullptr) return;
   const int count = int(vectors.inputs.size()), width = outputs_of(matrix);
   room.numbers.resize(size_t(count) * width);
   room.quantized.resize(room.numbers.size() * sizeof(float));
   std::vector<float*> outputs(count);
-  for (int place = 0; place < count; ++place)
-    outputs[place] = room.numbers.data() + size_t(place) * width;
+  for (int index = 0; index < count; ++index)
+    outputs[index] = room.numbers.data() + size_t(index) * width;
   multiply(matrix, vectors, outputs);
-  for (int place = 0; place < count; ++place) {
-    void* to = room.quantized.data() + size_t(place) * width * sizeof(float);
-    vectors.scales[place] = steps_.quantize(outputs[place], to, width, description_.precision);
-    vectors.inputs[place] = to;
+  for (int index = 0; index < count; ++index) {
+    void* to = room.quantized.data() + size_t(index) * width * sizeof(float);
+    vectors.scales[index] = steps_.quantize(outputs[index], to, width, description_.precision);
+    vectors.inputs[index] = to;
   }
 }
 
@@ -250,15 +252,15 @@ void LanguageModel::multiply(
     const Matrix& matrix, const Vectors& vectors, const std::vector<float*>& outputs) {
   const LinearStep step{matrix, int32_t(outputs.size()), vectors.inputs.data(),
                         vectors.scales.data(), outputs.data()};
-  share_groups(matrix.groups, [&](int begin, int end) {
+  parallel_for_groups(matrix.groups, [&](int begin, int end) {
     steps_.multiply(step, description_.precision, begin, end);
   });
 }
 
-// Rows that have read own their new activations; what was drawn is written down.
+// Makes the new activations of the rows current and records the results.
 void LanguageModel::end_step() {
   for (const int row : rows_) description_.current[row] ^= 1;
-  settle();
+  record_results();
   for (Cursor* cursor : active_) {
     Work& work = *cursor->work;
     if (work.keep > 0 && work.keep == work.read && !work.kept) {
@@ -279,34 +281,34 @@ void LanguageModel::save(int row, float* hiddens, float* cells) const {
 
 void LanguageModel::restore(int row, const float* hiddens, const float* cells) {
   const size_t width = description_.width, to = size_t(row) * description_.units;
-  for (int place = 0; place < description_.layers; ++place) {
-    const LayerDescription& layer = layers_[place];
-    std::copy_n(hiddens + place * width, width, layer.hiddens + to);
-    if (layer.cells != nullptr) std::copy_n(cells + place * width, width, layer.cells + to);
-    steps_.activate(layer.hiddens + to, activation(place, row, false), description_.units,
+  for (int index = 0; index < description_.layers; ++index) {
+    const LayerDescription& layer = layers_[index];
+    std::copy_n(hiddens + index * width, width, layer.hiddens + to);
+    if (layer.cells != nullptr) std::copy_n(cells + index * width, width, layer.cells + to);
+    steps_.activate(layer.hiddens + to, activation(index, row, false), description_.units,
                     1.0f / layer.scale, description_.precision);
   }
 }
 
-void LanguageModel::settle() {
-  for (size_t place = 0; place < draws_.size(); ++place) {
-    const Draw& draw = draws_[place];
-    Cursor& cursor = *asking_[place];
+void LanguageModel::record_results() {
+  for (size_t index = 0; index < tasks_.size(); ++index) {
+    const SamplerTask& task = tasks_[index];
+    Cursor& cursor = *task_cursors_[index];
     Work& work = *cursor.work;
-    work.failed = draw.failed;
-    if (draw.failed) continue;
+    work.failed = task.failed;
+    if (task.failed) continue;
     const int slot = cursor.slot();
-    if (draw.score >= 0) {
-      cursor.tokens[slot] = draw.score;
-      cursor.logprobs[slot] = draw.score_logprob;
+    if (task.score >= 0) {
+      cursor.tokens[slot] = task.score;
+      cursor.logprobs[slot] = task.score_logprob;
       ++work.scored;
-    } else if (draw.draw) {
-      cursor.tokens[slot] = cursor.last = draw.token;
-      cursor.logprobs[slot] = draw.token_logprob;
-      ++work.drawn;
+    } else if (task.sample) {
+      cursor.tokens[slot] = cursor.last = task.token;
+      cursor.logprobs[slot] = task.token_logprob;
+      ++work.generated;
       const bool known = work.penalty == 1.0f ||
-          std::find(cursor.seen.begin(), cursor.seen.end(), draw.token) != cursor.seen.end();
-      if (!known) cursor.seen.push_back(draw.token);
+          std::find(cursor.seen.begin(), cursor.seen.end(), task.token) != cursor.seen.end();
+      if (!known) cursor.seen.push_back(task.token);
     }
   }
 }
@@ -314,6 +316,6 @@ void LanguageModel::settle() {
 void* LanguageModel::activation(int layer, int row, bool next) const {
   const size_t element = description_.precision == Precision::int8 ? 1 : sizeof(float);
   const int half = description_.current[row] ^ int(next);
-  const size_t place = (size_t(half) * description_.rows + row) * description_.units;
-  return static_cast<char*>(layers_[layer].activations) + place * element;
+  const size_t index = (size_t(half) * description_.rows + row) * description_.units;
+  return static_cast<char*>(layers_[layer].activations) + index * element;
 }

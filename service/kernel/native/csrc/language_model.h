@@ -1,4 +1,4 @@
-// The rows of one language model and the walk of each through its work. No arithmetic.
+// The rows of one language model, and the progress of each row through its work. No arithmetic.
 #pragma once
 
 #include <atomic>
@@ -6,26 +6,26 @@
 #include <vector>
 
 #include "steps.h"
-#include "team.h"
+#include "thread_pool.h"
 
-// --- What Python hands over; kept in step with native_library.py --------------------------------
+// --- The structures that Python passes; library.py has the same ones ----------------------------
 
 struct LayerDescription {
-  Matrix input;         // weights null: looked up in the table
+  Matrix input;         // weights null: the table is used instead
   Matrix hidden;
   float* hiddens;       // (rows, units), float32, units padded to 16
-  float* cells;         // the same, or null
-  void* activations;    // (2, rows, units): which of the two is current is told by `current`
-  float scale;          // what one unit of an activation is worth (1 for float32)
+  float* cells;         // like `hiddens`, or null
+  void* activations;    // (2, rows, units); `current` selects one of the two
+  float scale;          // scale of an activation's unit (1 for float32)
 };
 
 struct TailDescription {
-  Matrix narrow;        // weights null: the tail reads what the head reads
+  Matrix narrow;        // weights null: the tail has the head's input
   Matrix words;
   int32_t begin, end;   // of the words
 };
 
-struct Description {
+struct ModelDescription {
   Cell cell;
   Precision precision;
   int32_t layers;
@@ -34,8 +34,8 @@ struct Description {
   int32_t units;               // the same, padded
   int32_t vocabulary;
   int32_t end;
-  int32_t never_count;
-  const int32_t* never;
+  int32_t suppressed_count;
+  const int32_t* suppressed;
   const LayerDescription* layer;
   const float* table;          // (vocabulary, groups * gates * 16): W x + b of the first layer
   const void* embedding;       // (vocabulary, embedding_inputs) activations, when there is no table
@@ -45,31 +45,31 @@ struct Description {
   Matrix output;               // of all words, or of the head of an adaptive softmax
   int32_t tail_count;
   const TailDescription* tails;
-  uint8_t* current;            // per row: which activations are its own now
-  int64_t worth_sharing;       // steps of fewer multiplications are left to one thread
+  uint8_t* current;            // per row: which of its two activations is current
+  int64_t worth_sharing;       // steps with fewer multiplications use one thread
 };
 
-// One row's work, and what came of it; see interface.py.
+// One row's work and its results; see RowWork and RowResult in interface.py.
 struct Work {
   int32_t row;
-  int32_t draw;
+  int32_t sample;
   int32_t feed_begin, feed_count;   // in `feed`
   int32_t seen_begin, seen_count;   // in `seen`
   int32_t score;
-  int32_t distribution;             // place in the distributions, or -1
+  int32_t distribution;             // index in the distributions, or -1
   int32_t top_k;
   int32_t top_logprobs;
   int32_t logprob;
-  int32_t keep;                     // copy the state after so many tokens of the feed; 0: do not
+  int32_t keep;                     // copy the state after this many tokens of the feed; 0: no copy
   float temperature, top_p, min_p, penalty;
-  uint64_t seed, choice, position;
-  float* state;                     // (parts, layers, width): where that copy goes
-  // results: answers stand in slots, those of scores before those of draws
+  uint64_t seed, choice_index, position;
+  float* state;                     // (parts, layers, width): the destination of the copy
+  // results; tokens are in slots, scored ones before generated ones
   int32_t read;
   int32_t scored;
-  int32_t drawn;
+  int32_t generated;
   int32_t kept;                     // whether the state was copied
-  int32_t failed;                   // logits that are not finite: the row has stopped
+  int32_t failed;                   // logits were not finite: the row has stopped
   int32_t unused;
 };
 
@@ -77,8 +77,8 @@ struct Call {
   Work* work;
   int32_t count;
   int32_t steps;
-  int32_t top;              // slots for likeliest tokens, per answer
-  int32_t cut_at_end;       // whether to return as soon as a row has ended
+  int32_t top;              // slots for likeliest tokens, per token
+  int32_t cut_at_end;       // whether to return as soon as a row is done
   const int32_t* feed;
   const int32_t* seen;
   int32_t* tokens;          // (count, steps)
@@ -88,7 +88,7 @@ struct Call {
   float* distributions;     // (how many, vocabulary)
 };
 
-// How far one row has come with its work.
+// The progress of one row through its work.
 struct Cursor {
   Work* work = nullptr;
   const int32_t* feed = nullptr;
@@ -104,20 +104,20 @@ struct Cursor {
   int32_t next_token(int32_t end) const {
     if (work->failed) return -1;
     if (work->read < work->feed_count) return feed[work->read];
-    const bool over = work->drawn == 0 || work->drawn >= work->draw || last == end;
+    const bool over = work->generated == 0 || work->generated >= work->sample || last == end;
     return over ? -1 : last;
   }
 
-  int slot() const { return work->scored + work->drawn; }
+  int slot() const { return work->scored + work->generated; }
 };
 
-// Vectors on their way to the output layer: of whichever row, and what one unit of each is worth.
+// Input vectors of the output layer, with the scale of each.
 struct Vectors {
   std::vector<const void*> inputs;
   std::vector<float> scales;
 };
 
-// Room for vectors that a matrix makes narrower.
+// Memory for vectors after a projection.
 struct Narrowed {
   std::vector<float> numbers;
   std::vector<char> quantized;
@@ -125,24 +125,24 @@ struct Narrowed {
 
 class LanguageModel {
  public:
-  LanguageModel(const Description& description, int threads, const Steps& steps);
+  LanguageModel(const ModelDescription& description, int threads, const Steps& steps);
 
   void run(const Call& call);
 
-  // A row's state, to and from memory of (layers, width) each; cells may be null.
+  // Copy a row's state to or from arrays of (layers, width); cells may be null.
   void save(int row, float* hiddens, float* cells) const;
   void restore(int row, const float* hiddens, const float* cells);
 
-  // From any thread: the call under way, or the next one, ends after the step it is in.
+  // Ends the current call, or the next one, after its current step. Thread-safe.
   void interrupt() { interrupted_.store(true, std::memory_order_relaxed); }
 
  private:
   void run_steps(const Call& call);
-  void share(int pieces, const Team::Job& job);
-  void share_groups(int groups, const std::function<void(int begin, int end)>& work);
+  void parallel_for(int pieces, const ThreadPool::Job& job);
+  void parallel_for_groups(int groups, const std::function<void(int begin, int end)>& work);
   bool begin_step(const Call& call);
-  void ask(const Call& call, Cursor& cursor);
-  void settle();
+  void add_task(const Call& call, Cursor& cursor);
+  void record_results();
   void end_step();
   void run_layer(int layer);
   void run_head();
@@ -152,26 +152,26 @@ class LanguageModel {
   void multiply(const Matrix& matrix, const Vectors& vectors, const std::vector<float*>& outputs);
   void* activation(int layer, int row, bool next) const;
 
-  const Description description_;
+  const ModelDescription description_;
   const std::vector<LayerDescription> layers_;
-  const std::vector<int32_t> never_;
+  const std::vector<int32_t> suppressed_;
   const std::vector<TailDescription> tail_descriptions_;
   std::vector<Tail> tails_;
-  int row_width_;                // of a row's logits: head and tails, each padded
+  int row_width_;                // logits per row: head and tails, each padded
   const Steps& steps_;
-  Team team_;
-  int64_t multiplications_ = 0;  // of one row in one step, tails apart
-  int sharing_ = 1;              // threads of the call under way
+  ThreadPool pool_;
+  int64_t multiplications_ = 0;  // of one row in one step, without tails
+  int call_threads_ = 1;              // threads of the current call
   std::atomic<bool> interrupted_{false};
 
-  // the step under way: written between phases, read by all in them
+  // The current step. Written between phases, read by all threads within them.
   std::vector<Cursor> cursors_;
   std::vector<Cursor*> active_;
   std::vector<int> rows_;
   std::vector<int32_t> tokens_;
-  std::vector<Draw> draws_;
-  std::vector<Cursor*> asking_;
-  Vectors read_;                 // what the output layer reads, for each draw
+  std::vector<SamplerTask> tasks_;
+  std::vector<Cursor*> task_cursors_;
+  Vectors read_;                 // input of the output layer, for each task
   std::vector<float> logit_memory_;
   Narrowed projected_, narrowed_;
   std::vector<std::vector<float>> scratch_;

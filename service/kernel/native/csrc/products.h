@@ -1,8 +1,8 @@
 // Products of one group of outputs with a few rows: the innermost loops.
 //
-// M rows share every weight that is loaded; M * G sums stay in registers. A row's sums are made in
-// the same order whatever M is, so its result does not depend on how rows are grouped.
-// Two kinds of numbers: `Bytes` (int8 weights, activations offset by 128) and `Floats`.
+// M rows share every loaded weight, and M * G sums stay in registers. A row's sums are computed in
+// the same order for any M, so its result does not depend on the grouping of rows. There are two
+// number types: `Bytes` (int8 weights, activations offset by 128) and `Floats`.
 #pragma once
 
 #include "matrix.h"
@@ -10,12 +10,12 @@
 
 namespace {
 
-constexpr int MOST_ROWS = 6;  // 6 rows x 4 gates = 24 of 32 registers
+constexpr int MAX_ROWS = 6;  // 6 rows x 4 gates = 24 of 32 registers
 
 struct Bytes {
   typedef uint8_t Activation;
 
-  // out = bias + scale * dot, where one unit of row m's activations is worth row_scales[m]
+  // out = bias + scale * row_scales[m] * dot
   template <int G, int M>
   static UNROLL_INLINE void product(
       const Matrix& matrix, int group, const uint8_t* const* rows, const float* row_scales,
@@ -33,18 +33,18 @@ struct Bytes {
       }
     }
     for (int g = 0; g < G; ++g) {
-      const int place = (group * G + g) * LANES;
-      const f32x16 scale = load<f32x16>(matrix.scales + place);
-      const f32x16 bias = load<f32x16>(matrix.biases + place);
+      const int index = (group * G + g) * LANES;
+      const f32x16 scale = load<f32x16>(matrix.scales + index);
+      const f32x16 bias = load<f32x16>(matrix.biases + index);
       const i32x16 offset =
-          DOTS_ARE_OFFSET ? load<i32x16>(matrix.offsets + place) : i32x16{};
+          DOTS_ARE_OFFSET ? load<i32x16>(matrix.offsets + index) : i32x16{};
       for (int m = 0; m < M; ++m) {
         out[m][g] = fused(to_float(sums[m][g] - offset), scale * splat(row_scales[m]), bias);
       }
     }
   }
 
-  // Sixteen numbers between -1 / inverse_scale * 127 and as much above zero.
+  // Quantizes sixteen numbers between -127 / inverse_scale and 127 / inverse_scale.
   static UNROLL_INLINE void put(uint8_t* to, f32x16 value, float inverse_scale) {
     const f32x16 shifted = value * splat(inverse_scale) + splat(128.5f);
     const f32x16 bounded = smaller(larger(shifted, splat(1.0f)), splat(255.0f));
@@ -81,7 +81,7 @@ struct Floats {
   static UNROLL_INLINE void put(float* to, f32x16 value, float) { store(to, value); }
 };
 
-// Calls `tile(first row, std::integral_constant-like count)` for all rows, as few times as possible.
+// Calls `tile(first_row, Count<M>)` for all rows, as few times as possible.
 template <int M>
 struct Count {
   static constexpr int value = M;
@@ -90,7 +90,7 @@ struct Count {
 template <class Tile>
 UNROLL_INLINE void for_tiles(int rows, Tile tile) {
   int first = 0;
-  for (; rows - first >= MOST_ROWS; first += MOST_ROWS) tile(first, Count<MOST_ROWS>{});
+  for (; rows - first >= MAX_ROWS; first += MAX_ROWS) tile(first, Count<MAX_ROWS>{});
   switch (rows - first) {
     case 5: return tile(first, Count<5>{});
     case 4: return tile(first, Count<4>{});

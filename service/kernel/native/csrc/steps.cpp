@@ -1,11 +1,11 @@
 // The arithmetic of a step, for the instruction set that the build names in UNROLL_STEPS.
 //
-// Compiled once for each set, with that set's flags, and chosen at run time. Nothing here may be a
-// template of the standard library: the linker would keep one copy for all, and an old processor
-// could meet instructions that it has not. Knows no sequences, no state and no threads.
+// The file is compiled once per instruction set, with its flags, and the set is selected at run
+// time. It must not instantiate templates of the standard library: the linker would keep one copy
+// for all sets, and an old processor could run instructions that it lacks.
 #include "steps.h"
 
-#include "adaptive.h"
+#include "adaptive_sampling.h"
 #include "cells.h"
 #include "products.h"
 
@@ -91,8 +91,8 @@ void activate(const float* from, void* to, int count, float inverse_scale, Preci
     std::memcpy(to, from, sizeof(float) * count);
     return;
   }
-  for (int place = 0; place < count; place += LANES)
-    Bytes::put(static_cast<uint8_t*>(to) + place, load<f32x16>(from + place), inverse_scale);
+  for (int index = 0; index < count; index += LANES)
+    Bytes::put(static_cast<uint8_t*>(to) + index, load<f32x16>(from + index), inverse_scale);
 }
 
 float quantize(const float* from, void* to, int count, Precision precision) {
@@ -101,8 +101,8 @@ float quantize(const float* from, void* to, int count, Precision precision) {
     return 1.0f;
   }
   f32x16 bound{};
-  for (int place = 0; place < count; place += LANES) {
-    const f32x16 value = load<f32x16>(from + place);
+  for (int index = 0; index < count; index += LANES) {
+    const f32x16 value = load<f32x16>(from + index);
     bound = larger(bound, larger(value, -value));
   }
   const float scale = largest(bound) > 0 ? largest(bound) / 127.0f : 1.0f;
@@ -113,4 +113,5 @@ float quantize(const float* from, void* to, int count, Precision precision) {
 }  // namespace
 
 extern const Steps UNROLL_STEPS;
-const Steps UNROLL_STEPS = {UNROLL_STEPS_NAME, advance, multiply, activate, quantize, choose, draw};
+const Steps UNROLL_STEPS = {
+    UNROLL_STEPS_NAME, advance, multiply, activate, quantize, choose, sample};

@@ -1,11 +1,9 @@
-// Sixteen lanes of numbers, and the few functions on them that the step needs.
+// Vectors of sixteen numbers and the functions on them that a step needs.
 //
-// Everything is written once, on GCC's and Clang's portable vector types; what differs between
-// instruction sets is in this file alone: fused multiply-add and the int8 dot product. Compiled
-// once for each instruction set (see steps.cpp), so all of it is inline and nothing is shared.
-// Contraction is switched off by the build: the same function gives the same bits wherever it
-// is inlined, which is what keeps a row's result independent of its neighbors.
-// Knows no networks.
+// The code uses the portable vector types of GCC and Clang. Only this file depends on the
+// instruction set: fused multiply-add and the int8 dot product. It is compiled once per instruction
+// set (see steps.cpp), so everything is inline. The build disables contraction: a function gives
+// the same bits wherever it is inlined, which keeps a row's result independent of its neighbors.
 #pragma once
 
 #include <cstdint>
@@ -58,7 +56,7 @@ UNROLL_INLINE i32x16 to_int(f32x16 value) { return __builtin_convertvector(value
 UNROLL_INLINE f32x16 larger(f32x16 a, f32x16 b) { return a > b ? a : b; }
 UNROLL_INLINE f32x16 smaller(f32x16 a, f32x16 b) { return a < b ? a : b; }
 
-// a * b + c, rounded once where the processor can.
+// a * b + c, rounded once if the processor supports it.
 UNROLL_INLINE f32x16 fused(f32x16 a, f32x16 b, f32x16 c) {
 #if defined(__AVX512F__)
   return bits<f32x16>(_mm512_fmadd_ps(bits<__m512>(a), bits<__m512>(b), bits<__m512>(c)));
@@ -74,10 +72,10 @@ UNROLL_INLINE f32x16 fused(f32x16 a, f32x16 b, f32x16 c) {
 #endif
 }
 
-// Adds to each of 16 sums the products of its own four weights with the same four activations.
-// Activations are bytes offset by 128 and come packed in one integer. Some processors multiply
-// them as they are, which makes every sum too large by 128 times the sum of the weights
-// (DOTS_ARE_OFFSET: the caller takes it off at the end); the others take the offset off at once.
+// Adds to each of 16 sums the products of its four weights with the same four activations, which
+// are bytes offset by 128 and packed in one integer. Some processors multiply the bytes with their
+// offset, so every sum is too large by 128 times the sum of the weights (DOTS_ARE_OFFSET: the
+// caller subtracts this at the end). The others subtract the offset first.
 #if defined(__AVX512VNNI__)
 constexpr bool DOTS_ARE_OFFSET = true;
 UNROLL_INLINE i32x16 dot4(i32x16 sums, i32x16 activations, i8x64 weights) {
@@ -114,9 +112,9 @@ UNROLL_INLINE i32x16 dot4(i32x16 sums, i32x16 activations, i8x64 weights) {
 #endif
 
 UNROLL_INLINE float largest(f32x16 value) {
-  float found = value[0];
-  for (int lane = 1; lane < LANES; ++lane) found = value[lane] > found ? value[lane] : found;
-  return found;
+  float highest = value[0];
+  for (int lane = 1; lane < LANES; ++lane) highest = value[lane] > highest ? value[lane] : highest;
+  return highest;
 }
 
 UNROLL_INLINE double total(f32x16 value) {
@@ -132,13 +130,13 @@ UNROLL_INLINE bool any(i32x16 mask) {
 #else
   typedef int64_t i64x8 __attribute__((vector_size(64)));
   const i64x8 pairs = bits<i64x8>(mask);
-  int64_t found = 0;
-  for (int lane = 0; lane < 8; ++lane) found |= pairs[lane];
-  return found != 0;
+  int64_t bits_set = 0;
+  for (int lane = 0; lane < 8; ++lane) bits_set |= pairs[lane];
+  return bits_set != 0;
 #endif
 }
 
-// e^x within 2 units of the last place; x is first brought into [-87, 88].
+// e^x within 2 units of the last index; x is first clamped to [-87, 88].
 UNROLL_INLINE f32x16 exponential(f32x16 x) {
   x = smaller(larger(x, splat(-87.0f)), splat(88.0f));
   const f32x16 magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number

@@ -36,7 +36,7 @@ def test_every_token_is_scored_once(window: int, burn_in: int) -> None:
 def test_whole_documents_give_the_exact_perplexity(rows: int) -> None:
     """The perplexity equals that of torch's modules with any number of rows."""
     network = random_network("lstm", 2)
-    kernel = TorchKernel(network, capacity=rows, end=END, never_drawn=())
+    kernel = TorchKernel(network, capacity=rows, end=END, suppressed=())
     perplexity = measure_perplexity(kernel, split_into_windows(DOCUMENTS, END))
     nats = 0.0
     for document in DOCUMENTS:
@@ -53,7 +53,7 @@ def test_whole_documents_give_the_exact_perplexity(rows: int) -> None:
 def test_a_burn_in_of_the_whole_document_gives_the_exact_perplexity() -> None:
     """Windows with all earlier tokens as burn-in score the same tokens with the same loss."""
     network = random_network("gru", 1)
-    kernel = TorchKernel(network, capacity=4, end=END, never_drawn=())
+    kernel = TorchKernel(network, capacity=4, end=END, suppressed=())
     whole = measure_perplexity(kernel, split_into_windows(DOCUMENTS, END))
     windows = split_into_windows(DOCUMENTS, END, window=5, burn_in=1000)
     split = measure_perplexity(kernel, windows)

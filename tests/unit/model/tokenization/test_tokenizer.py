@@ -94,8 +94,8 @@ def test_a_file_gives_the_same_tokenizer(tokenizer: Tokenizer, tmp_path: Path) -
 
 def test_control_tokens_have_fixed_ids() -> None:
     """[UNK] is id 0 and never generated, [END] is the last id and has no text; bpe has no [UNK]."""
-    assert WORD.never_drawn == {0} == CHAR.never_drawn
-    assert BPE.never_drawn == frozenset()
+    assert WORD.suppressed == {0} == CHAR.suppressed
+    assert BPE.suppressed == frozenset()
     assert BPE.unknown is None
     for tokenizer in LOSSLESS:
         assert tokenizer.end == tokenizer.size - 1

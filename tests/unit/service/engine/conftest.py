@@ -1,4 +1,4 @@
-"""Engines that keep states and engines that do not, of one model, on either kernel."""
+"""Engines of one model with and without a prefix cache, on either kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from model.artifact import Artifact
 from service.engine.runners.engine import EngineOptions
 from tests.support.service.continuing import OPTIONS, Reads
-from tests.support.service.engine_client import Desk, desk, language_model
+from tests.support.service.engine_client import EngineClient, language_model, serving
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 @pytest.fixture(params=["native", "torch"])
 def options(request: pytest.FixtureRequest) -> EngineOptions:
-    """Either kernel: what is cached must be exact with both."""
+    """Either kernel: cached results must be exact with both."""
     return dataclasses.replace(OPTIONS, kernel=request.param)
 
 
@@ -32,14 +32,14 @@ def reads() -> Reads:
 
 
 @pytest.fixture
-def served(artifact: Artifact, options: EngineOptions, reads: Reads) -> Iterator[Desk]:
-    """An engine that remembers."""
-    with desk({"m": artifact}, options, reads) as opened:
+def served(artifact: Artifact, options: EngineOptions, reads: Reads) -> Iterator[EngineClient]:
+    """An engine with a prefix cache."""
+    with serving({"m": artifact}, options, reads) as opened:
         yield opened
 
 
 @pytest.fixture
-def forgetful(artifact: Artifact, options: EngineOptions) -> Iterator[Desk]:
-    """The same without a cache."""
-    with desk({"m": artifact}, dataclasses.replace(options, state_cache_bytes=0)) as opened:
+def uncached(artifact: Artifact, options: EngineOptions) -> Iterator[EngineClient]:
+    """The same without a prefix cache."""
+    with serving({"m": artifact}, dataclasses.replace(options, state_cache_bytes=0)) as opened:
         yield opened

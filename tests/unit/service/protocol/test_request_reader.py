@@ -1,4 +1,4 @@
-"""The reader of requests: against h11 as an oracle, in any pieces, and in linear time."""
+"""The request parser: against h11 as an oracle, in any pieces, and in linear time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEADERS = st.lists(st.tuples(TOKEN, VALUE), max_size=5)
 
 @dataclass
 class Read:
-    """A request as a reader gave it."""
+    """A parsed request."""
 
     method: str
     target: bytes
@@ -31,7 +31,7 @@ class Read:
 
 
 def read(pieces: list[bytes]) -> list[Read]:
-    """What the reader finds in the pieces."""
+    """The requests that the parser finds in the pieces."""
     reader = RequestReader(LIMIT)
     found: list[Read] = []
     for piece in pieces:
@@ -52,7 +52,7 @@ def read(pieces: list[bytes]) -> list[Read]:
 
 
 def read_by_h11(data: bytes) -> list[Read]:
-    """What h11 finds in the bytes before the first that it refuses."""
+    """The requests that h11 finds before the first refused byte."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=LIMIT)
     while data.startswith(b"\r\n"):  # h11 refuses empty lines before a request
         data = data[2:]
@@ -86,7 +86,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 @st.composite
 def requests(draw: st.DrawFn) -> bytes:
-    """A request that is right, with a body of one of three kinds."""
+    """A valid request, with a body of one of three kinds."""
     method = draw(st.sampled_from(["GET", "POST", "PUT", "made-up"]))
     target = draw(st.sampled_from(["/", "/a", "/a?b=c&d", "/%41", "//", "/a;b=c"]))
     lines = [f"{name}: {value}" for name, value in draw(HEADERS)]
@@ -112,7 +112,7 @@ FRAMING = {"host", "content-length", "transfer-encoding", "connection", "expect"
 @settings(deadline=None)
 @given(st.lists(requests(), min_size=1, max_size=3), st.lists(st.integers(0, 999), max_size=6))
 def test_what_is_right_is_read_as_h11_reads_it(sent: list[bytes], places: list[int]) -> None:
-    """Several requests in any pieces give the methods, targets, headers and bodies h11 gives."""
+    """Several requests in any pieces give the methods, targets, headers and bodies of h11."""
     data = b"".join(sent)
     assert read(cut(data, places)) == read_by_h11(data)
 
@@ -128,7 +128,7 @@ BROKEN = st.builds(
 @settings(deadline=None, max_examples=300)
 @given(BROKEN, st.lists(st.integers(0, 999), max_size=4))
 def test_what_is_broken_is_refused_or_read_as_h11_reads_it(data: bytes, places: list[int]) -> None:
-    """Bytes put anywhere make the reader refuse, or both agree: never do they read differently."""
+    """With inserted bytes the parser refuses, or both agree; they never read different requests."""
     try:
         found = read(cut(data, places))
     except InvalidRequestError:
@@ -139,7 +139,7 @@ def test_what_is_broken_is_refused_or_read_as_h11_reads_it(data: bytes, places: 
 @settings(deadline=None)
 @given(st.binary(max_size=200), st.lists(st.integers(0, 999), max_size=4))
 def test_any_bytes_in_any_pieces(data: bytes, places: list[int]) -> None:
-    """No bytes make the reader fail otherwise than by refusing, and pieces change nothing."""
+    """Any bytes are parsed or refused, with the same result for any pieces."""
 
     def outcome(pieces: list[bytes]) -> list[Read] | int:
         try:

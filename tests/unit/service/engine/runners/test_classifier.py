@@ -16,7 +16,7 @@ from service.engine.api.errors import DeadlineExceeded, QueueFull
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import Classification, Classify, Failed, TextsClassified
 from service.engine.runners.engine import EngineOptions
-from tests.support.service.engine_client import Desk, classifier, desk
+from tests.support.service.engine_client import EngineClient, classifier, serving
 
 WORDS = ["the", "keys", "to", "cabinet", "are", "on", "table", "don't", "forget", "it", "dogs"]
 
@@ -44,12 +44,12 @@ def sizes() -> BatchSizes:
 
 
 @pytest.fixture
-def served(artifact: Artifact, sizes: BatchSizes) -> Iterator[Desk]:
+def served(artifact: Artifact, sizes: BatchSizes) -> Iterator[EngineClient]:
     """An engine with one classifier and small limits."""
     options = EngineOptions(
         threads=1, rows=16, waiting=16, classifier_tokens=40, classifier_batch_tokens=120
     )
-    with desk({"c": artifact}, options, sizes, start=False) as opened:
+    with serving({"c": artifact}, options, sizes, start=False) as opened:
         yield opened
 
 
@@ -77,9 +77,11 @@ def exact(artifact: Artifact, text: str) -> list[float]:
 
 
 def test_results_are_those_of_each_text_alone(
-    served: Desk, artifact: Artifact, sizes: BatchSizes
+    served: EngineClient, artifact: Artifact, sizes: BatchSizes
 ) -> None:
-    """Texts of many requests share batches within the token limit; order and numbers stay."""
+    """Texts of many requests share batches within the token limit; results are in order and
+    exact.
+    """
     texts = random_texts(30)
     tasks = [
         Classify(model="c", texts=tuple(texts[place : place + 3])) for place in range(0, 30, 3)
@@ -98,8 +100,8 @@ def test_results_are_those_of_each_text_alone(
     assert 3 < len(sizes.rows) < 15
 
 
-def test_long_and_empty_texts(served: Desk, artifact: Artifact) -> None:
-    """A long text is cut and says so; a text without tokens is read as [END] alone."""
+def test_long_and_empty_texts(served: EngineClient, artifact: Artifact) -> None:
+    """A long text is truncated and marked so; a text without tokens is read as [END] alone."""
     served.engine.start()
     long, cut, empty = results_of(
         list(served.ask(Classify(model="c", texts=("keys " * 41, "keys " * 40, " "))))
@@ -111,8 +113,8 @@ def test_long_and_empty_texts(served: Desk, artifact: Artifact) -> None:
     assert empty.probabilities == pytest.approx(exact(artifact, ""), abs=1e-5)
 
 
-def test_the_queue_is_bounded_and_cancelling_makes_room(served: Desk) -> None:
-    """All texts of a request find a place or none does."""
+def test_the_queue_is_bounded_and_cancelling_makes_room(served: EngineClient) -> None:
+    """A request gets places for all of its texts or for none."""
     first = served.submit(Classify(model="c", texts=("keys",) * 20))
     with pytest.raises(QueueFull):
         served.submit(Classify(model="c", texts=("keys",) * 13))
@@ -125,8 +127,8 @@ def test_the_queue_is_bounded_and_cancelling_makes_room(served: Desk) -> None:
     assert served.events[first] == []
 
 
-def test_a_deadline_that_passes_is_an_error(served: Desk) -> None:
-    """The request fails as a whole; others are served."""
+def test_a_deadline_that_passes_is_an_error(served: EngineClient) -> None:
+    """The request fails as a whole; other requests are served."""
     late = served.submit(Classify(model="c", texts=("keys",), deadline_seconds=0.0))
     other = served.submit(Classify(model="c", texts=("keys",)))
     served.engine.start()

@@ -1,6 +1,6 @@
-"""The engine as its callers see it: refusals, cancelling, deadlines, failures, stopping."""
+"""The engine through its interface: refusals, cancellation, deadlines, failures, stopping."""
 
-# ruff: noqa: ARG002 an observer hears more than it keeps
+# ruff: noqa: ARG002 an observer does not use all arguments
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ from service.engine.runners.language_model import LanguageModelRunner
 from service.kernel.api.interface import RowResult, RowWork, Sampling
 from tests.support.service.engine_client import (
     PATIENCE,
-    Desk,
+    EngineClient,
     classifier,
-    desk,
     finished_of,
     language_model,
+    serving,
     text_of,
 )
 
-# A hot row of the many likeliest tokens: [END] is never among them, so that it does not end.
+# Greedy, so that [END] never comes.
 ENDLESS = Generate(
     model="m", prompt="The", max_tokens=10**6, sampling=Sampling(temperature=0.0, top_k=1)
 )
 
 
-class Diary(Observer):
-    """Writes down what it is told."""
+class Recorder(Observer):
+    """Records all calls."""
 
     def __init__(self) -> None:
         self.ends: Counter[EndReason] = Counter()
@@ -99,38 +99,38 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 @pytest.fixture
-def diary() -> Diary:
-    """A fresh one."""
-    return Diary()
+def recorder() -> Recorder:
+    """A fresh observer."""
+    return Recorder()
 
 
 @pytest.fixture
-def narrow(artifact: Artifact, diary: Diary) -> Iterator[Desk]:
-    """Two rows and two places to wait."""
+def narrow(artifact: Artifact, recorder: Recorder) -> Iterator[EngineClient]:
+    """An engine with two rows and two waiting places."""
     options = EngineOptions(threads=1, rows=2, waiting=2)
-    with desk({"m": artifact}, options, diary) as served:
+    with serving({"m": artifact}, options, recorder) as served:
         yield served
 
 
-def wait_for_tokens(served: Desk, ticket: int, count: int = 1) -> None:
-    """Until the ticket has so many events."""
+def wait_for_tokens(served: EngineClient, ticket: int, count: int = 1) -> None:
+    """Wait until the ticket has ``count`` events."""
     served.wait_until(lambda: len(served.events[ticket]) >= count)
 
 
-def test_the_queue_is_bounded_and_says_when_to_come_back(narrow: Desk, diary: Diary) -> None:
-    """Two run, two wait, the fifth is refused; a place that is freed is taken by the next."""
+def test_a_full_queue_refuses_with_a_time(narrow: EngineClient, recorder: Recorder) -> None:
+    """Two run, two wait, and the fifth is refused; the next request takes a freed place."""
     tickets = [narrow.submit(ENDLESS) for _ in range(4)]
     with pytest.raises(QueueFull) as refused:
         narrow.submit(ENDLESS)
     assert 0 < refused.value.retry_after_seconds < 600
-    assert diary.rejections == ["queue_full"]
+    assert recorder.rejections == ["queue_full"]
     narrow.engine.cancel(tickets[0])
     wait_for_tokens(narrow, tickets[2])
     narrow.submit(ENDLESS)
 
 
-def test_who_comes_first_is_served_first(narrow: Desk) -> None:
-    """With the rows taken, others get theirs in the order they came."""
+def test_who_comes_first_is_served_first(narrow: EngineClient) -> None:
+    """Requests get rows in the order of their submission."""
     holders = [narrow.submit(ENDLESS) for _ in range(2)]
     wait_for_tokens(narrow, holders[1])
     short = Generate(model="m", prompt="a", max_tokens=3, sampling=Sampling(temperature=0.0))
@@ -141,10 +141,8 @@ def test_who_comes_first_is_served_first(narrow: Desk) -> None:
     assert first.index(waiting[0]) < first.index(waiting[1])
 
 
-def test_choices_take_rows_as_they_are_free(narrow: Desk) -> None:
-    """Two choices are answered over one row, one after the other, beside a stream that goes on;
-    more choices than rows are refused.
-    """
+def test_choices_take_rows_as_they_are_free(narrow: EngineClient) -> None:
+    """Two choices use one row in turn, beside a stream; more choices than rows are refused."""
     holder = narrow.submit(ENDLESS)
     wait_for_tokens(narrow, holder)
     pair = narrow.submit(Generate(model="m", prompt="a", max_tokens=2, n=2))
@@ -154,8 +152,8 @@ def test_choices_take_rows_as_they_are_free(narrow: Desk) -> None:
         narrow.submit(Generate(model="m", prompt="a", max_tokens=2, n=3))
 
 
-def test_cancelling_frees_the_row_before_the_next_step(narrow: Desk, diary: Diary) -> None:
-    """Running, waiting, finished and unknown tickets; no event comes after; nothing is lost."""
+def test_cancelling_frees_the_row_at_once(narrow: EngineClient, recorder: Recorder) -> None:
+    """Running, waiting, finished and unknown tickets: no event follows and no row is lost."""
     running = [narrow.submit(ENDLESS) for _ in range(2)]
     wait_for_tokens(narrow, running[1])
     waiting = narrow.submit(ENDLESS)
@@ -167,12 +165,12 @@ def test_cancelling_frees_the_row_before_the_next_step(narrow: Desk, diary: Diar
     narrow.ask(Generate(model="m", prompt="a", max_tokens=3))
     assert [len(narrow.events[ticket]) for ticket in running] == counts
     assert narrow.events[waiting] == []
-    assert diary.ends["cancelled"] == 3
-    assert diary.loads[-1] == (0, 0)
+    assert recorder.ends["cancelled"] == 3
+    assert recorder.loads[-1] == (0, 0)
 
 
-def test_a_deadline_ends_a_running_text_with_what_there_is(narrow: Desk, diary: Diary) -> None:
-    """Reason "deadline", tokens kept; a score or a search has nothing to show and fails."""
+def test_a_deadline_ends_a_running_text(narrow: EngineClient, recorder: Recorder) -> None:
+    """A generation ends with its tokens and reason "deadline"; a score or a search fails."""
     task = Generate(
         model="m",
         prompt="The",
@@ -188,12 +186,12 @@ def test_a_deadline_ends_a_running_text_with_what_there_is(narrow: Desk, diary: 
     (failed,) = narrow.ask(Score(model="m", texts=("key " * 20_000,) * 2, deadline_seconds=0.5))
     assert isinstance(failed, Failed)
     assert isinstance(failed.error, DeadlineExceeded)
-    assert diary.ends["deadline"] == 4
-    assert diary.loads[-1] == (0, 0)
+    assert recorder.ends["deadline"] == 4
+    assert recorder.loads[-1] == (0, 0)
 
 
-def test_a_deadline_that_passes_in_the_queue_is_an_error(narrow: Desk) -> None:
-    """What never ran has nothing to show; those that hold the rows go on."""
+def test_a_deadline_that_passes_in_the_queue_is_an_error(narrow: EngineClient) -> None:
+    """A request that never ran fails; running requests continue."""
     holders = [narrow.submit(ENDLESS) for _ in range(2)]
     for ticket in holders:
         wait_for_tokens(narrow, ticket)
@@ -205,9 +203,12 @@ def test_a_deadline_that_passes_in_the_queue_is_an_error(narrow: Desk) -> None:
 
 
 def test_a_step_that_fails_fails_only_its_sequences(
-    narrow: Desk, artifact: Artifact, diary: Diary, caplog: pytest.LogCaptureFixture
+    narrow: EngineClient,
+    artifact: Artifact,
+    recorder: Recorder,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Those in the step get a clear error, the cause is logged, who waited is served after it."""
+    """Requests in the step fail, the cause is logged, and waiting requests are served."""
     expected = narrow.text(Generate(model="m", prompt="a", max_tokens=5))
     broken = [narrow.submit(ENDLESS) for _ in range(2)]
     wait_for_tokens(narrow, broken[1])
@@ -230,11 +231,11 @@ def test_a_step_that_fails_fails_only_its_sequences(
         assert "fire" not in str(failed.error)
     assert text_of(narrow.wait(waiting)) == expected
     assert "the weights are on fire" in caplog.text
-    assert diary.ends["error"] == 2
+    assert recorder.ends["error"] == 2
 
 
-def test_draining_lets_what_was_taken_finish(narrow: Desk, diary: Diary) -> None:
-    """New tasks are refused, running and waiting ones end as ever, and stop says so."""
+def test_draining_lets_what_was_taken_finish(narrow: EngineClient, recorder: Recorder) -> None:
+    """New tasks are refused, accepted ones complete, and stop returns True."""
     task = Generate(model="m", prompt="The", max_tokens=200, sampling=Sampling(temperature=0.0))
     tickets = [narrow.submit(task) for _ in range(4)]
     narrow.engine.drain()
@@ -243,12 +244,12 @@ def test_draining_lets_what_was_taken_finish(narrow: Desk, diary: Diary) -> None
     assert narrow.engine.draining
     assert narrow.engine.stop(60.0)
     assert {text_of(narrow.events[ticket]) for ticket in tickets} == {text_of(narrow.events[0])}
-    assert diary.ends == {"length": 4}
-    assert diary.rejections == ["draining"]
+    assert recorder.ends == {"length": 4}
+    assert recorder.rejections == ["draining"]
 
 
-def test_stopping_ends_what_does_not_finish_in_time(narrow: Desk) -> None:
-    """Running and waiting tasks get one final event each, and the thread is gone."""
+def test_stopping_ends_what_does_not_finish_in_time(narrow: EngineClient) -> None:
+    """Running and waiting tasks get one final event each, and the thread ends."""
     tickets = [narrow.submit(ENDLESS) for _ in range(4)]
     wait_for_tokens(narrow, tickets[0])
     assert not narrow.engine.stop(0.05)
@@ -264,26 +265,26 @@ def test_stopping_ends_what_does_not_finish_in_time(narrow: Desk) -> None:
 
 
 def test_an_engine_that_was_never_started_can_be_stopped(artifact: Artifact) -> None:
-    """So that a failed start-up can clean up."""
-    with desk({"m": artifact}, start=False) as served:
+    """A failed start-up can clean up."""
+    with serving({"m": artifact}, start=False) as served:
         assert served.engine.stop(0.0)
 
 
 def test_an_engine_without_threads_says_so(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the system allows no more threads, the error names the limit, before anything runs."""
+    """If the system allows no more threads, the error names the limit before anything runs."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(StartError, match="can't start new thread; raise the limits"):
-        Desk({"m": artifact})
+        EngineClient({"m": artifact})
 
 
-def test_the_heartbeat_moves_while_idle_and_while_busy(narrow: Desk) -> None:
-    """It shows the loop, not the load; and it stops with the thread."""
+def test_the_heartbeat_moves_while_idle_and_while_busy(narrow: EngineClient) -> None:
+    """It reflects the loop, not the load, and stops with the thread."""
     _see_beats(narrow, 3)
     narrow.submit(ENDLESS)
     _see_beats(narrow, 3)
@@ -293,7 +294,7 @@ def test_the_heartbeat_moves_while_idle_and_while_busy(narrow: Desk) -> None:
     assert narrow.engine.heartbeat_age() >= stopped + 0.3
 
 
-def _see_beats(served: Desk, count: int) -> None:
+def _see_beats(served: EngineClient, count: int) -> None:
     """Until the age has fallen so many times; a hang fails."""
     give_up = time.monotonic() + PATIENCE
     age = served.engine.heartbeat_age()
@@ -305,8 +306,8 @@ def _see_beats(served: Desk, count: int) -> None:
 
 
 def test_events_of_a_turn_come_in_one_call(artifact: Artifact) -> None:
-    """Eight streams that run side by side share their deliveries."""
-    with desk({"m": artifact}, EngineOptions(threads=1, burst_steps=1), start=False) as served:
+    """Eight concurrent streams share their deliveries."""
+    with serving({"m": artifact}, EngineOptions(threads=1, burst_steps=1), start=False) as served:
         task = Generate(model="m", prompt="a", max_tokens=20, sampling=Sampling(temperature=0.0))
         tickets = [served.submit(task) for _ in range(8)]
         served.engine.start()
@@ -316,15 +317,13 @@ def test_events_of_a_turn_come_in_one_call(artifact: Artifact) -> None:
     assert all({ticket for ticket, _ in one} == set(tickets) for one in served.deliveries)
 
 
-def test_a_crowd_is_let_in_before_anybody_is_served(
+def test_requests_that_arrive_together_are_batched(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where two have come at once the loop waits for a third, and all have their first token in one
-    delivery.
-    """
-    monkeypatch.setattr(engine_module, "CROWD_GAP_SECONDS", PATIENCE)
-    monkeypatch.setattr(engine_module, "CROWD_SECONDS", 0.0)
-    with desk({"m": artifact}, start=False) as opened:
+    """After two submissions the loop waits for a third; all get a first token in one delivery."""
+    monkeypatch.setattr(engine_module, "BATCHING_WINDOW_GAP_SECONDS", PATIENCE)
+    monkeypatch.setattr(engine_module, "BATCHING_WINDOW_SECONDS", 0.0)
+    with serving({"m": artifact}, start=False) as opened:
         task = Generate(model="m", prompt="", max_tokens=5, sampling=Sampling(temperature=0.0))
         tickets = [opened.submit(task), opened.submit(task)]
         opened.engine.start()
@@ -335,10 +334,10 @@ def test_a_crowd_is_let_in_before_anybody_is_served(
 
 
 def test_models_run_side_by_side(tmp_path: Path, artifact: Artifact) -> None:
-    """A stream of one model goes on while another classifies long texts in slices."""
+    """A stream of one model continues while another model classifies long texts in slices."""
     models = {"m": artifact, "c": classifier(tmp_path)}
     options = EngineOptions(threads=1, classifier_slice_tokens=64)
-    with desk(models, options) as served:
+    with serving(models, options) as served:
         stream = served.submit(ENDLESS)
         wait_for_tokens(served, stream)
         before = len(served.events[stream])
@@ -347,8 +346,8 @@ def test_models_run_side_by_side(tmp_path: Path, artifact: Artifact) -> None:
         assert len(served.events[stream]) - before > 100
 
 
-def test_the_observer_hears_everything(narrow: Desk, diary: Diary) -> None:
-    """Tokens, first tokens, gaps, queue times and ends add up to what was served."""
+def test_the_observer_hears_everything(narrow: EngineClient, recorder: Recorder) -> None:
+    """Tokens, first tokens, gaps, queue times and ends agree with the requests served."""
     tasks: list[Task] = [
         Generate(model="m", prompt="The", max_tokens=5, n=2, sampling=Sampling(temperature=0.0)),
         Score(model="m", texts=("keys", "to")),
@@ -358,20 +357,22 @@ def test_the_observer_hears_everything(narrow: Desk, diary: Diary) -> None:
         events = narrow.ask(task)
         assert not isinstance(events[-1], Failed)
     narrow.engine.stop(10.0)
-    assert diary.ends == {"length": 2, "done": 3}
-    assert diary.prompt == (3 + 1) + 4 + 2 + 3  # what was read before is not read again
-    assert diary.generated == 10
-    assert (len(diary.first_tokens), len(diary.gaps)) == (2, 8)
-    assert len(diary.queue_times) == 5
-    assert all(seconds >= 0 for seconds in diary.first_tokens + diary.gaps + diary.queue_times)
-    assert diary.loads[-1] == (0, 0)
-    assert max(running for running, _ in diary.loads) == 2
+    assert recorder.ends == {"length": 2, "done": 3}
+    assert recorder.prompt == (3 + 1) + 4 + 2 + 3  # what was read before is not read again
+    assert recorder.generated == 10
+    assert (len(recorder.first_tokens), len(recorder.gaps)) == (2, 8)
+    assert len(recorder.queue_times) == 5
+    assert all(
+        seconds >= 0 for seconds in recorder.first_tokens + recorder.gaps + recorder.queue_times
+    )
+    assert recorder.loads[-1] == (0, 0)
+    assert max(running for running, _ in recorder.loads) == 2
 
 
 def test_threads_that_submit_and_cancel_at_once_do_no_harm(artifact: Artifact) -> None:
-    """Four threads: every task that is not cancelled gets exactly one final event, the last."""
+    """Four threads: every task that is not cancelled gets exactly one final event, the last one."""
     lost: list[int] = []
-    with desk({"m": artifact}, EngineOptions(threads=1, rows=8, waiting=10_000)) as served:
+    with serving({"m": artifact}, EngineOptions(threads=1, rows=8, waiting=10_000)) as served:
 
         def client(number: int) -> None:
             for turn in range(25):

@@ -1,4 +1,4 @@
-"""What goes wrong in one row or one text fails its request and no other."""
+"""A failure in one row or one text fails its request and no other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.engine.api.errors import StepFailed
 from service.engine.api.tasks import Classify, Failed, Generate
 from service.engine.runners.classifier import ClassifierRunner
 from service.engine.runners.language_model import LanguageModelRunner
-from service.engine.sequences.generation import Choice
+from service.engine.sequences.generation import ChoiceSequence
 from service.kernel.api.interface import LogitSlices, Sampling
 from tests.support.service.engine_client import finished_of, language_model
 from tests.support.service.turns import OPTIONS, Turns, classifier_turns, endless, language_turns
@@ -34,8 +34,8 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 def test_a_bad_row_fails_alone(
     artifact: Artifact, kernel: Literal["native", "torch"], broken: str
 ) -> None:
-    """Work that cannot be done, or a state that makes logits that are no numbers, fails its own
-    request; those that shared its steps go on, to the same bits as without it.
+    """Impossible work, or a state with NaN, fails its own request. The other requests of the
+    step continue with the same bits as without it.
     """
     options = dataclasses.replace(OPTIONS, kernel=kernel, precision="float32")
     found = []
@@ -60,9 +60,9 @@ def test_a_bad_row_fails_alone(
 
 
 def spoil(turns: Turns, sequence: object, broken: str) -> None:
-    """Gives a running choice a token that is not there, or a state of no numbers."""
+    """Give a running choice an unknown token, or a state of NaN."""
     assert isinstance(turns.runner, LanguageModelRunner)
-    assert isinstance(sequence, Choice)
+    assert isinstance(sequence, ChoiceSequence)
     if broken == "token":
         sequence._last = 10**6
         return
@@ -73,7 +73,7 @@ def spoil(turns: Turns, sequence: object, broken: str) -> None:
 
 
 def test_a_row_that_cannot_be_set_fails_alone(artifact: Artifact) -> None:
-    """A state that no row can take fails the request that brought it, before its first step."""
+    """A state of the wrong shape fails the request that resumed it, before its first step."""
     turns = language_turns(artifact)
     other = turns.submit(endless("a"))
     made = turns.submit(Generate(model="m", prompt="", max_tokens=1, return_state=True))
@@ -81,10 +81,10 @@ def test_a_row_that_cannot_be_set_fails_alone(artifact: Artifact) -> None:
     state = finished_of(turns.events[made])[0].state
     bad = turns.submit(Generate(model="m", prompt="", max_tokens=1, state=state))
     sequence = turns.runner._requests[bad].sequences[0]
-    assert isinstance(sequence, Choice)
-    assert sequence._shared.brought is not None
-    wrong = State(sequence._shared.brought.state.hidden_LBH[:1])
-    sequence._shared.brought = dataclasses.replace(sequence._shared.brought, state=wrong)
+    assert isinstance(sequence, ChoiceSequence)
+    assert sequence._shared.resumed is not None
+    wrong = State(sequence._shared.resumed.state.hidden_LBH[:1])
+    sequence._shared.resumed = dataclasses.replace(sequence._shared.resumed, state=wrong)
     turns.take(2)
     (failed,) = turns.events[bad]
     assert isinstance(failed, Failed)
@@ -94,7 +94,7 @@ def test_a_row_that_cannot_be_set_fails_alone(artifact: Artifact) -> None:
 
 
 def test_a_text_that_fails_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The texts of its batch are worked on without it."""
+    """The other texts of its batch are classified without it."""
     texts = classifier_turns(tmp_path)
     assert isinstance(texts.runner, ClassifierRunner)
     kernel = texts.runner._kernel

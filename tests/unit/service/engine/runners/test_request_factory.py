@@ -1,4 +1,4 @@
-"""What the engine refuses when it is asked, and how it says so."""
+"""Tasks that the engine refuses, and the errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.engine.api.errors import InvalidTask, UnknownModel, WrongKind
 from service.engine.api.tasks import Classify, Generate, NextWord
 from service.engine.runners.engine import EngineOptions
 from service.kernel.api.interface import Sampling
-from tests.support.service.engine_client import classifier, desk, language_model
+from tests.support.service.engine_client import classifier, language_model, serving
 
 
 def _sampled(**options: float) -> Generate:
@@ -49,7 +49,7 @@ def test_what_cannot_be_served_is_refused_at_once(
 ) -> None:
     """The error names the field; nothing is queued and the engine goes on."""
     options = EngineOptions(threads=1, prompt_tokens=100)
-    with desk({"m": language_model(tmp_path), "c": classifier(tmp_path)}, options) as served:
+    with serving({"m": language_model(tmp_path), "c": classifier(tmp_path)}, options) as served:
         with pytest.raises(error, match=message):
             served.submit(task)
         served.ask(Generate(model="m", prompt="a", max_tokens=2))

@@ -1,4 +1,4 @@
-"""Places, and the time to come back."""
+"""Admission control: slots, and the time to retry after."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.engine.scheduling.admission import Admission
 
 
 class Clock:
-    """Time that tests set."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -23,7 +23,7 @@ class Clock:
 
 
 def test_a_request_gets_all_of_its_places_or_none() -> None:
-    """A request too many leaves the count as it was."""
+    """A refused request leaves the count unchanged."""
     admission = Admission(5)
     admission.take(3)
     with pytest.raises(QueueFull):
@@ -36,7 +36,7 @@ def test_a_request_gets_all_of_its_places_or_none() -> None:
 
 
 def test_the_time_to_come_back_is_what_the_measured_rate_says() -> None:
-    """At two sequences a second, four places take two seconds."""
+    """At two sequences a second, four slots take two seconds."""
     clock = Clock()
     admission = Admission(10, clock)
     admission.take(10)
@@ -50,7 +50,7 @@ def test_the_time_to_come_back_is_what_the_measured_rate_says() -> None:
 
 
 def test_only_recent_finishes_count() -> None:
-    """A slow past is forgotten when the pace has changed."""
+    """The estimate follows a change of the rate."""
     clock = Clock()
     admission = Admission(2, clock)
     admission.take(2)
@@ -64,7 +64,7 @@ def test_only_recent_finishes_count() -> None:
 
 
 def test_before_anything_has_finished_the_estimate_is_not_rosy() -> None:
-    """Work that has gone on for 30 seconds is not promised to be over in one."""
+    """After 30 seconds of work without a result, the estimate is not one second."""
     clock = Clock()
     admission = Admission(1, clock)
     admission.take(1)
@@ -75,7 +75,7 @@ def test_before_anything_has_finished_the_estimate_is_not_rosy() -> None:
 
 
 def test_a_client_leaves_as_many_places_as_it_holds() -> None:
-    """Alone it has all places up to the limit; others then still find some, and so on."""
+    """A single client has all slots up to the limit; further clients still find some."""
     admission = Admission(8)
     admission.take(8, "greedy")
     with pytest.raises(QueueFull):
@@ -96,8 +96,8 @@ def test_a_client_leaves_as_many_places_as_it_holds() -> None:
     limit=st.integers(1, 20),
 )
 def test_there_is_always_a_place_for_a_new_client(takes: list[tuple[str, int]], limit: int) -> None:
-    """Whatever some clients have taken, they hold less than twice the limit together, and one that
-    holds nothing gets a place.
+    """All clients together hold less than twice the limit, and a client that holds none gets a
+    slot.
     """
     admission = Admission(limit)
     for client, count in takes:
@@ -109,7 +109,9 @@ def test_there_is_always_a_place_for_a_new_client(takes: list[tuple[str, int]], 
 
 
 def test_the_time_to_come_back_depends_on_whose_sequences_end() -> None:
-    """One of its own that ends makes two places for a client, one of another client's makes one."""
+    """A finished sequence of the client itself frees two slots for it, one of another client
+    frees one.
+    """
     for ending, seconds in (("greedy", 2.0), ("other", 8.0)):
         clock = Clock()
         admission = Admission(12, clock)

@@ -1,4 +1,4 @@
-"""The scheduler as a state machine, and what its clients and requests get in the long run."""
+"""The scheduler as a state machine, and the long-run shares of clients and requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLIENTS = ("a", "b", "c")
 
 
 class Member(Schedulable):
-    """One that knows whose it is."""
+    """A member with its client and request."""
 
     def __init__(self, client: str, request: int) -> None:
         super().__init__()
@@ -26,18 +26,18 @@ class Member(Schedulable):
 
 
 def settle(scheduler: Scheduler[Member]) -> list[Member]:
-    """Rows change hands until the scheduler is content; returns those that were paused."""
+    """Run preemptions until none is due. Returns the paused members."""
     paused = []
     scheduler.admit()
-    while (exchange := scheduler.next_exchange()) is not None:
-        scheduler.exchange(*exchange)
-        paused.append(exchange.giver)
+    while (preemption := scheduler.next_preemption()) is not None:
+        scheduler.preempt(*preemption)
+        paused.append(preemption.preempted)
         assert len(paused) <= 4 * scheduler.rows, "rows change hands without an end"
     return paused
 
 
 class SchedulerMachine(RuleBasedStateMachine):
-    """Requests of three clients come, run, are paused and end, in any order."""
+    """Requests of three clients arrive, run, are paused and end, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,13 +57,13 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(steps=st.integers(0, 2 * SLICE))
     def turn(self, steps: int) -> None:
-        """Rows change hands, then everybody takes some steps."""
+        """Rows are reassigned, then all running members take some steps."""
         settle(self.scheduler)
         self.is_fair()
         self.scheduler.advance(steps)
 
     def is_fair(self) -> None:
-        """No free row while somebody waits; no two rows more than one that waits has."""
+        """No row is free while a member waits, and no share exceeds a waiting one by two rows."""
         waiting = self.members(Phase.WAITING, Phase.PAUSED)
         running = self.members(Phase.RUNNING)
         if not waiting:
@@ -79,25 +79,25 @@ class SchedulerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.members(Phase.RUNNING, Phase.WAITING, Phase.PAUSED))
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:
-        """One that waits, runs or is paused ends."""
+        """A live member ends."""
         live = self.members(Phase.RUNNING, Phase.WAITING, Phase.PAUSED)
         self.scheduler.end(data.draw(st.sampled_from(live)))
 
     @precondition(lambda self: self.members(Phase.ENDED))
     @rule(data=st.data())
     def nothing_comes_back(self, data: st.DataObject) -> None:
-        """What has ended can neither end again, nor be paused, nor wait."""
+        """An ended member can neither end again, nor be paused, nor wait."""
         member = data.draw(st.sampled_from(self.members(Phase.ENDED)))
         with pytest.raises(IllegalTransition):
             self.scheduler.end(member)
         with pytest.raises(IllegalTransition):
-            self.scheduler.exchange(member, member)
+            self.scheduler.preempt(member, member)
         with pytest.raises(IllegalTransition):
             self.scheduler.enqueue("a", [member])
 
     @invariant()
     def no_row_is_held_twice(self) -> None:
-        """Running members hold different rows in range; nobody else holds any."""
+        """Running members hold different rows in range; no other member holds one."""
         rows = [member.row for member in self.members(Phase.RUNNING)]
         assert len(set(rows)) == len(rows) <= ROWS
         assert set(rows) <= set(range(ROWS))
@@ -106,7 +106,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_is_lost(self) -> None:
-        """What the scheduler says of itself is what became of all members."""
+        """The scheduler's counts agree with the phases of all members."""
         running = self.members(Phase.RUNNING)
         assert self.scheduler.running == sorted(running, key=lambda member: member.row)
         assert self.scheduler.running_count == len(running)
@@ -115,13 +115,13 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_first_of_a_request_run(self) -> None:
-        """Of the live members of a request those that run are the first ones."""
+        """The running members of a request are the first of its live ones."""
         for request in self.requests:
             runs = [one.phase is Phase.RUNNING for one in request if one.live]
             assert runs == sorted(runs, reverse=True)
 
     def teardown(self) -> None:
-        """Everybody who is left gets a row in the end."""
+        """All remaining members get a row in the end."""
         waited = self.members(Phase.WAITING)
         for _ in range(100 * len(self.requests) * ROWS):
             settle(self.scheduler)
@@ -133,8 +133,8 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.scheduler.end(running[0])
         assert not waited
         assert self.scheduler._clients == {}
-        assert not self.scheduler._hungry
-        assert not self.scheduler._holding
+        assert not self.scheduler._waiting_clients
+        assert not self.scheduler._running_clients
 
 
 TestScheduler = SchedulerMachine.TestCase
@@ -144,7 +144,7 @@ Sizes = st.lists(st.integers(1, 2 * ROWS), min_size=1, max_size=8)
 
 
 def served(requests: dict[tuple[str, int], int], turns: int) -> Counter[tuple[str, int]]:
-    """Steps on a row of each endless request (client, number): size, in so many turns."""
+    """Steps on a row of each endless request (client, number): size, in a number of turns."""
     scheduler: Scheduler[Member] = Scheduler(ROWS, SLICE)
     for (client, number), size in requests.items():
         scheduler.enqueue(client, [Member(client, number) for _ in range(size)])
@@ -160,8 +160,8 @@ def served(requests: dict[tuple[str, int], int], turns: int) -> Counter[tuple[st
 @settings(max_examples=60)
 @given(sizes=st.lists(Sizes, min_size=2, max_size=8))
 def test_clients_that_want_everything_get_the_same(sizes: list[list[int]]) -> None:
-    """However many requests of whatever size, what clients get differs by a constant: as much after
-    a long time as after a short one.
+    """For any number and size of requests, the shares of clients differ by a constant: after a
+    long time as after a short one.
     """
     requests = {
         (str(client), number): size
@@ -189,8 +189,8 @@ def test_requests_of_one_client_are_not_starved(sizes: list[int]) -> None:
 
 
 def test_a_request_without_a_row_goes_before_a_second_row() -> None:
-    """A single sequence has a row in the next turn, behind 40 requests of 16, of its own client as
-    of another.
+    """A single sequence has a row in the next turn, behind 40 requests of 16 of its own or
+    another client.
     """
     for client in ("greedy", "other"):
         scheduler: Scheduler[Member] = Scheduler(64)
@@ -216,6 +216,6 @@ def test_slices_are_not_shorter_than_asked_for() -> None:
 
 
 def test_a_scheduler_needs_a_row() -> None:
-    """Without one everything would wait for ever."""
+    """Without rows, all members would wait forever."""
     with pytest.raises(ValueError, match="rows"):
         Scheduler(0)

@@ -1,4 +1,4 @@
-"""No client and no request holds others up: rows, paused sequences, batches of texts."""
+"""Fairness between clients and requests: rows, paused sequences, batches of texts."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from service.engine.api.tasks import (
     TextsScored,
 )
 from service.kernel.api.interface import GREEDY, Sampling
-from service.kernel.api.packing import Precision
-from tests.support.service.engine_client import desk, finished_of, language_model, text_of
+from service.kernel.api.packing import KernelPrecision
+from tests.support.service.engine_client import finished_of, language_model, serving, text_of
 from tests.support.service.turns import (
     OPTIONS,
     ROWS,
@@ -43,7 +43,7 @@ SOON = 12  # turns
 
 
 class Load(Observer):
-    """Notes the last load and how sequences ended."""
+    """Records the last load and the reasons of ended sequences."""
 
     def __init__(self) -> None:
         self.last = (0, 0)
@@ -86,8 +86,8 @@ SHORT: dict[str, tuple[Task, type[Event]]] = {
 def test_a_short_request_is_answered_soon(
     artifact: Artifact, hog: str, short: str, client: str
 ) -> None:
-    """Behind 20 long requests of one client, another client's as its own has its answer after a few
-    turns: of a search, as many more as it has rounds.
+    """After 20 long requests of one client, a short request of any client is answered within a
+    few turns; a search takes one more turn per round.
     """
     options = dataclasses.replace(OPTIONS, search_expansions=16)
     turns = language_turns(artifact, options)
@@ -102,9 +102,7 @@ def test_a_short_request_is_answered_soon(
 
 
 def test_a_stream_is_not_starved_by_short_requests(artifact: Artifact) -> None:
-    """While its own client sends requests without an end, more than there are rows at a time, a
-    stream moves on.
-    """
+    """A stream progresses while its own client keeps sending more requests than there are rows."""
     turns = language_turns(artifact)
     stream = turns.submit(endless("a"))
     pending: list[int] = []
@@ -129,10 +127,10 @@ def all_texts(turns: Turns, tickets: list[int], n: int) -> list[str]:
     ("kernel", "precision"), [("native", "int8"), ("native", "float32"), ("torch", "float32")]
 )
 def test_a_pause_changes_nothing(
-    tmp_path: Path, cell: Cell, kernel: Literal["native", "torch"], precision: Precision
+    tmp_path: Path, cell: Cell, kernel: Literal["native", "torch"], precision: KernelPrecision
 ) -> None:
-    """The same seed gives the same text and the same log-probabilities, to the bit, whether a
-    sequence was paused often or never.
+    """The same seed gives the same text and log-probabilities, to the bit, with and without
+    pauses.
     """
     artifact = language_model(tmp_path, "bpe", cell)
     options = dataclasses.replace(OPTIONS, kernel=kernel, precision=precision, slice_steps=2)
@@ -174,8 +172,8 @@ def by_choice(events: list[Event]) -> dict[int, list[Event]]:
 
 
 def test_what_is_paused_can_be_cancelled_expire_and_be_abandoned(artifact: Artifact) -> None:
-    """Its places are given back and it is counted once, as what runs is; a deadline ends a request
-    with what there is, choices that have not begun included.
+    """A paused sequence frees its places and is counted once, like a running one. A deadline
+    ends a request with the text so far, including choices that have not started.
     """
     load = Load()
     turns = language_turns(artifact, observer=load)
@@ -204,7 +202,7 @@ def test_what_is_paused_can_be_cancelled_expire_and_be_abandoned(artifact: Artif
 
 
 def test_a_state_of_a_paused_sequence_goes_on(artifact: Artifact) -> None:
-    """A deadline that passes while it is paused gives the state where it stopped."""
+    """A deadline during a pause returns the state at which the sequence was paused."""
     turns = language_turns(artifact)
     task = dataclasses.replace(endless("a"), return_state=True)
     paused = turns.submit(task)
@@ -228,9 +226,9 @@ def test_a_state_of_a_paused_sequence_goes_on(artifact: Artifact) -> None:
 
 
 def test_draining_ends_what_is_paused(artifact: Artifact) -> None:
-    """What was taken in is answered, also where it has to take turns for the rows."""
+    """Accepted requests complete, also if they take turns on the rows."""
     options = dataclasses.replace(OPTIONS, rows=2)
-    with desk({"m": artifact}, options) as served:
+    with serving({"m": artifact}, options) as served:
         task = Generate(model="m", prompt="The", max_tokens=60, n=2, sampling=GREEDY)
         tickets = [
             served.submit(dataclasses.replace(task, client=str(number % 3))) for number in range(6)
@@ -249,7 +247,7 @@ LONG = "the keys to the cabinet are " * 40
 def test_a_short_text_is_classified_soon(
     tmp_path: Path, client: str, batch: tuple[str, ...]
 ) -> None:
-    """64 long texts, or 256 variants of one to explain it, are not in its way."""
+    """64 long texts, or 256 variants of one, do not delay it."""
     texts = classifier_turns(tmp_path)
     greedy = [texts.submit(Classify(model="c", client="same", texts=batch)) for _ in range(4)]
     texts.take(3)

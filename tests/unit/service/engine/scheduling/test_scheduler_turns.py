@@ -1,4 +1,4 @@
-"""Whose turn it is: who waits for a first token goes ahead of running streams, within limits."""
+"""Priority of first tokens: sequences without one run before running streams, within limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.engine.api.observer import Observer
 from service.engine.api.tasks import Event, Generate, NextWord, NextWordsFound, Task, Token
 from service.engine.runners import language_model as runner_module
 from service.engine.runners.engine import EngineOptions
-from service.engine.runners.language_model import AHEAD_STEPS, LanguageModelRunner
+from service.engine.runners.language_model import PRIORITY_STEPS, LanguageModelRunner
 from service.kernel.api.interface import GREEDY
 from tests.support.service.engine_client import language_model
 
@@ -71,7 +71,7 @@ def running(turns: Turns) -> int:
 
 
 def test_a_first_token_comes_ahead_of_running_streams(turns: Turns) -> None:
-    """The prompt is read and one token drawn in a turn that moves nobody else; then all move."""
+    """The prompt is read and one token sampled in a turn of its own; then all sequences run."""
     old = running(turns)
     new = turns.submit(endless(PROMPT))
     first = turns.take()
@@ -81,7 +81,7 @@ def test_a_first_token_comes_ahead_of_running_streams(turns: Turns) -> None:
 
 
 def test_a_next_word_comes_ahead_of_running_streams(tmp_path: Path) -> None:
-    """Its one answer is what somebody waits for."""
+    """Its single answer has the priority of a first token."""
     turns = Turns(language_model(tmp_path, "word"))
     running(turns)
     asked = turns.submit(NextWord(model="m", prompt="The keys to the", top=3))
@@ -89,9 +89,9 @@ def test_a_next_word_comes_ahead_of_running_streams(tmp_path: Path) -> None:
 
 
 def test_a_long_prompt_takes_turns_with_running_streams(turns: Turns) -> None:
-    """Streams move after every stretch of it, and it moves with them."""
+    """Streams run after every chunk of it, and it runs with them."""
     old = running(turns)
-    new = turns.submit(endless("a" * 3 * AHEAD_STEPS))
+    new = turns.submit(endless("a" * 3 * PRIORITY_STEPS))
     seen = [turns.take() for _ in range(6)]
     assert [len(turn.get(old, [])) for turn in seen] == [0, BURST] * 3
     assert [len(turn.get(new, [])) for turn in seen[:4]] == [0, 0, 0, 0]
@@ -99,8 +99,8 @@ def test_a_long_prompt_takes_turns_with_running_streams(turns: Turns) -> None:
 
 
 def test_newcomers_follow_newcomers(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long as the others have patience, each gets its first token before anybody's second."""
-    monkeypatch.setattr(runner_module, "PATIENCE_SECONDS", math.inf)
+    """Within PRIORITY_SECONDS, each gets its first token before any gets its second."""
+    monkeypatch.setattr(runner_module, "PRIORITY_SECONDS", math.inf)
     running(turns)
     for _ in range(5):
         new = turns.submit(endless(PROMPT))
@@ -108,8 +108,10 @@ def test_newcomers_follow_newcomers(turns: Turns, monkeypatch: pytest.MonkeyPatc
 
 
 def test_patience_ends(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many come, running streams move in every other turn once it is at its end."""
-    monkeypatch.setattr(runner_module, "PATIENCE_SECONDS", 0.0)
+    """After PRIORITY_SECONDS, running streams run in every second turn, for any number of
+    arrivals.
+    """
+    monkeypatch.setattr(runner_module, "PRIORITY_SECONDS", 0.0)
     old = running(turns)
     moved = []
     for _ in range(6):

@@ -1,4 +1,4 @@
-"""Generation through the engine against the naive loop, alone and in a crowd."""
+"""Generation through the engine against the naive loop, alone and with concurrent requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from model.networks import LanguageModel
 from service.engine.api.tasks import Echo, Finished, Generate, Token
 from service.engine.runners.engine import EngineOptions
 from service.kernel.api.interface import Sampling
-from tests.support.service.engine_client import Desk, desk, finished_of, language_model, text_of
+from tests.support.service.engine_client import (
+    EngineClient,
+    finished_of,
+    language_model,
+    serving,
+    text_of,
+)
 from tests.support.service.reference import NaiveReader, naive_generate
 
 MAX_TOKENS = 40
@@ -45,21 +51,21 @@ def naive_text(artifact: Artifact, prompt: str, sampling: Sampling) -> tuple[str
     """The naive loop's text and the reason it ended."""
     assert isinstance(artifact.network, LanguageModel)
     tokenizer = artifact.tokenizer
-    drawn = naive_generate(
+    generated = naive_generate(
         artifact.network,
         tokenizer.encode(prompt),
         MAX_TOKENS,
         sampling,
         end=tokenizer.end,
-        never_drawn=sorted(tokenizer.never_drawn),
+        suppressed=sorted(tokenizer.suppressed),
     )
-    return tokenizer.decode(drawn), "end" if drawn[-1] == tokenizer.end else "length"
+    return tokenizer.decode(generated), "end" if generated[-1] == tokenizer.end else "length"
 
 
-class Crowd:
-    """Others that come, go and are cancelled while a test asks its own questions."""
+class ConcurrentRequests:
+    """Requests that start, end and are cancelled during a test."""
 
-    def __init__(self, served: Desk, model: str, size: int) -> None:
+    def __init__(self, served: EngineClient, model: str, size: int) -> None:
         self._served = served
         self._model = model
         self._size = size
@@ -67,7 +73,7 @@ class Crowd:
         self._thread = threading.Thread(target=self._run)
         self.submitted = 0
 
-    def __enter__(self) -> Crowd:
+    def __enter__(self) -> ConcurrentRequests:
         self._thread.start()
         self._served.wait_until(lambda: len(self._served.events) > 5)
         return self
@@ -108,17 +114,17 @@ class Crowd:
 
 
 def test_generation_is_the_naive_loop(artifact: Artifact) -> None:
-    """Greedy, seeded and with every option: the same text alone and among 63 others."""
+    """Greedy, seeded and with every option: the same text alone and among 63 other requests."""
     prompts = ["The keys to the", ""]
     asked = [(prompt, sampling) for prompt in prompts for sampling in SAMPLINGS]
     expected = [naive_text(artifact, prompt, sampling) for prompt, sampling in asked]
-    with desk({"m": artifact}) as served:
+    with serving({"m": artifact}) as served:
         tasks = [
             Generate(model="m", prompt=prompt, max_tokens=MAX_TOKENS, sampling=sampling)
             for prompt, sampling in asked
         ]
         alone = [served.ask(task) for task in tasks]
-        with Crowd(served, "m", 63) as crowd:
+        with ConcurrentRequests(served, "m", 63) as crowd:
             crowded = [served.ask(task) for task in tasks]
     assert crowd.submitted > 63
     for events in (alone, crowded):
@@ -128,13 +134,13 @@ def test_generation_is_the_naive_loop(artifact: Artifact) -> None:
 
 @pytest.mark.parametrize("steps", [2, 7])
 def test_bursts_change_nothing(lstm: Artifact, steps: int) -> None:
-    """With several steps to a turn the events are the same."""
+    """With several steps per turn the events are the same."""
     task = Generate(
         model="m", prompt="The k", max_tokens=30, n=3, stop=("zzz", "e"), logprobs=1, echo=True
     )
-    with desk({"m": lstm}) as served:
+    with serving({"m": lstm}) as served:
         single = served.ask(task)
-    with desk({"m": lstm}, EngineOptions(threads=1, burst_steps=steps)) as served:
+    with serving({"m": lstm}, EngineOptions(threads=1, burst_steps=steps)) as served:
         burst = served.ask(task)
 
     def by_choice(events: list[object]) -> list[list[object]]:
@@ -153,12 +159,12 @@ def _index(event: object) -> int:
 
 
 def test_choices_are_those_of_their_index(lstm: Artifact) -> None:
-    """The n choices are what n requests with that choice index would draw, and all differ."""
+    """The n choices equal those of n requests with that choice index, and all differ."""
     task = Generate(model="m", prompt="The", max_tokens=MAX_TOKENS, n=4, sampling=Sampling(seed=9))
-    with desk({"m": lstm}) as served:
+    with serving({"m": lstm}) as served:
         events = served.ask(task)
     texts = [text_of(events, index) for index in range(4)]
-    assert texts == [naive_text(lstm, "The", Sampling(seed=9, choice=i))[0] for i in range(4)]
+    assert texts == [naive_text(lstm, "The", Sampling(seed=9, choice_index=i))[0] for i in range(4)]
     assert len(set(texts)) == 4
     finished = [event for event in events if isinstance(event, Finished)]
     assert [event.final for event in finished] == [False, False, False, True]
@@ -170,7 +176,7 @@ def test_logprobs_and_echo_are_the_models_own(lstm: Artifact) -> None:
     task = Generate(
         model="m", prompt="The keys", max_tokens=5, sampling=Sampling(seed=1), logprobs=3, echo=True
     )
-    with desk({"m": lstm}) as served:
+    with serving({"m": lstm}) as served:
         events = served.ask(task)
     echo = events[0]
     assert isinstance(echo, Echo)
@@ -191,9 +197,9 @@ def test_logprobs_and_echo_are_the_models_own(lstm: Artifact) -> None:
 
 
 def test_echo_without_drawing(lstm: Artifact) -> None:
-    """max_tokens 0 with echo scores the prompt and ends with length."""
+    """max_tokens 0 with echo scores the prompt and ends with reason "length"."""
     task = Generate(model="m", prompt="The", max_tokens=0, echo=True, logprobs=0)
-    with desk({"m": lstm}) as served:
+    with serving({"m": lstm}) as served:
         echo, finished = served.ask(task)
     assert isinstance(echo, Echo)
     assert [token.text for token in echo.tokens] == ["T", "h", "e"]
@@ -202,9 +208,9 @@ def test_echo_without_drawing(lstm: Artifact) -> None:
 
 
 def test_token_ids_are_taken_as_a_prompt(lstm: Artifact) -> None:
-    """A prompt of ids gives what its text gives."""
+    """Token ids give the same result as their text."""
     ids = tuple(lstm.tokenizer.encode("The keys"))
-    with desk({"m": lstm}) as served:
+    with serving({"m": lstm}) as served:
         texts = [
             served.text(Generate(model="m", prompt=prompt, max_tokens=20, echo=True))
             for prompt in ("The keys", ids)
@@ -214,12 +220,12 @@ def test_token_ids_are_taken_as_a_prompt(lstm: Artifact) -> None:
 
 @pytest.mark.parametrize("kind", ["word", "char", "bpe"])
 def test_stop_strings_cut_the_text_exactly(tmp_path: Path, kind: str) -> None:
-    """Stop strings over token borders: the text ends before them and no part was ever shown."""
+    """Stop strings across token borders: the text ends before them, and no part was ever shown."""
     artifact = language_model(tmp_path, kind)
     task = Generate(
         model="m", prompt="The", max_tokens=60, sampling=Sampling(temperature=1.5, seed=4)
     )
-    with desk({"m": artifact}) as served:
+    with serving({"m": artifact}) as served:
         whole = served.text(task)
         for begin in range(3, len(whole) - 5, 5):
             stop = (whole[begin : begin + 5], "no such text")
@@ -235,14 +241,14 @@ def test_stop_strings_cut_the_text_exactly(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["word", "char", "bpe"])
 @pytest.mark.parametrize("seed", range(4))
 def test_tokens_come_with_their_text(tmp_path: Path, kind: str, seed: int) -> None:
-    """With logprobs each event has one token and the part of its text that is shown: all of it, but
-    for the last one where a stop string begins inside it. No text comes without its token, also not
-    what was withheld for a stop string that did not come.
+    """With logprobs, each event has one token and the shown part of its text, which is all of it
+    except for a last token in which a stop string begins. No text comes without its token,
+    including text withheld for a stop string that did not come.
     """
     artifact = language_model(tmp_path, kind)
     sampling = Sampling(temperature=2.0, seed=seed)
     task = Generate(model="m", prompt="The", max_tokens=30, sampling=sampling, logprobs=1)
-    with desk({"m": artifact}) as served:
+    with serving({"m": artifact}) as served:
         plain = served.ask(task)
         whole = text_of(plain)
         assert [event.text for event in plain if isinstance(event, Token)][:3] != ["", "", ""]
@@ -263,18 +269,18 @@ def test_tokens_come_with_their_text(tmp_path: Path, kind: str, seed: int) -> No
 
 
 def test_bpe_text_is_whole_characters(tmp_path: Path) -> None:
-    """Bytes that make no character yet are held back; what is shown joins to what was drawn."""
+    """Incomplete characters are withheld; the shown text joins to the generated text."""
     artifact = language_model(tmp_path, "bpe", seed=5)
     sampling = Sampling(temperature=3.0, seed=8)
-    with desk({"m": artifact}) as served:
+    with serving({"m": artifact}) as served:
         text = served.text(Generate(model="m", prompt="", max_tokens=MAX_TOKENS, sampling=sampling))
     assert text == naive_text(artifact, "", sampling)[0]
     assert any(ord(character) > 127 for character in text)
 
 
 def test_an_end_is_an_end(lstm: Artifact) -> None:
-    """[END] is not shown, not counted, and gives the reason."""
-    with desk({"m": lstm}) as served:
+    """[END] is not shown, not counted, and is the reason."""
+    with serving({"m": lstm}) as served:
         tasks = [
             Generate(model="m", prompt="", max_tokens=2000, sampling=Sampling(seed=seed))
             for seed in range(5)
@@ -288,16 +294,18 @@ def test_an_end_is_an_end(lstm: Artifact) -> None:
 
 
 @pytest.fixture(params=["lstm", "gru", "elman"])
-def small_room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
+def small_room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineClient]:
     """An engine with two rows."""
     cell: Cell = request.param
     model = language_model(tmp_path, "char", cell, 2)
-    with desk({"m": model}, EngineOptions(threads=1, rows=2)) as served:
+    with serving({"m": model}, EngineOptions(threads=1, rows=2)) as served:
         yield served
 
 
-def test_rows_used_again_leak_nothing(small_room: Desk) -> None:
-    """The same request through rows that others have just used, or were cancelled in: one text."""
+def test_rows_used_again_leak_nothing(small_room: EngineClient) -> None:
+    """The same request gives the same text in rows that other requests used or were cancelled
+    in.
+    """
     task = Generate(model="m", prompt="The", max_tokens=15, sampling=Sampling(seed=1))
     first = small_room.text(task)
     for seed in range(6):

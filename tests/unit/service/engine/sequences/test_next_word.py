@@ -22,9 +22,9 @@ from model.tokenization.tokenizer_training import (
 )
 from service.engine.api.tasks import Generate, NextWord, NextWordsFound, Token
 from service.engine.runners.engine import EngineOptions
-from service.engine.sequences.next_word import Start, start_of
+from service.engine.sequences.next_word import WordStart, find_word_start
 from service.kernel.api.interface import Sampling
-from tests.support.service.engine_client import desk, language_model
+from tests.support.service.engine_client import language_model, serving
 from tests.support.service.reference import NaiveReader, random_network
 
 ONE_WORD = re.compile(r"[A-Za-z0-9_]+(?:['-][A-Za-z0-9_]+)*")
@@ -48,7 +48,7 @@ def sharp_model(directory: Path, tokenizer: Tokenizer, sharpness: float) -> Arti
 def ask(artifact: Artifact, prompt: str, top: int) -> NextWordsFound:
     """One question to an engine of its own."""
     options = EngineOptions(threads=1, rows=32, search_rows=32, search_expansions=2500)
-    with desk({"m": artifact}, options) as served:
+    with serving({"m": artifact}, options) as served:
         (found,) = served.ask(NextWord(model="m", prompt=prompt, top=top))
     assert isinstance(found, NextWordsFound)
     return found
@@ -65,9 +65,9 @@ class Spelt(NamedTuple):
 
 
 class BruteForce:
-    """Follows every token sequence until its word is over; gives up below SMALLEST."""
+    """Follows every token sequence until its word is over; stops below SMALLEST."""
 
-    def __init__(self, artifact: Artifact, start: Start) -> None:
+    def __init__(self, artifact: Artifact, start: WordStart) -> None:
         assert isinstance(artifact.network, LanguageModel)
         self.words: dict[str, float] = defaultdict(float)
         self._tokenizer = artifact.tokenizer
@@ -83,7 +83,7 @@ class BruteForce:
             self._settle(path)
 
     def _spell(self, path: Spelt, required: bytes) -> list[Spelt]:
-        """All ways to have spelt at least what is required."""
+        """All ways to spell at least the required text."""
         found = []
         for longer in self._longer(path):
             if longer.ended:
@@ -95,7 +95,7 @@ class BruteForce:
         return found
 
     def _settle(self, path: Spelt) -> None:
-        """Counts a path whose word is over, follows one that may go on."""
+        """Count a path whose word is over, and follow one that may continue."""
         text = path.text.decode(errors="replace").lstrip()
         match = ONE_WORD.match(text)
         rest = "" if match is None else text[match.end() :]
@@ -119,7 +119,7 @@ class BruteForce:
                 ended=token == self._tokenizer.end,
             )
             for token, share in enumerate(shares)
-            if token not in self._tokenizer.never_drawn and share > 1e-9
+            if token not in self._tokenizer.suppressed and share > 1e-9
         ]
 
 
@@ -128,7 +128,7 @@ def test_a_char_model_finds_the_words_that_brute_force_finds(tmp_path: Path, pro
     """On a tiny vocabulary every word has its exact probability, unfinished words included."""
     tokenizer = train_char_tokenizer(["ab ab-ba. b'a"])
     artifact = sharp_model(tmp_path / "m", tokenizer, 1.0)
-    start = start_of(prompt, tokenizer)
+    start = find_word_start(prompt, tokenizer)
     brute = BruteForce(artifact, start)
     found = ask(artifact, prompt, 10_000)
     _agree(found, brute.words, brute.possible)
@@ -136,19 +136,19 @@ def test_a_char_model_finds_the_words_that_brute_force_finds(tmp_path: Path, pro
 
 @pytest.mark.parametrize("prompt", ["the ke", "the ", "don't", ""])
 def test_a_bpe_model_sums_over_the_ways_to_spell(tmp_path: Path, prompt: str) -> None:
-    """Words have the summed probability of all their spellings, given the text so far."""
+    """A word has the summed probability of all its spellings, given the text so far."""
     tokenizer = train_bpe_tokenizer(
         ["the keys to the cabinet don't keep the key " * 3], vocabulary=278
     )
     artifact = sharp_model(tmp_path / "m", tokenizer, 7.0)
-    start = start_of(prompt, tokenizer)
+    start = find_word_start(prompt, tokenizer)
     brute = BruteForce(artifact, start)
     found = ask(artifact, prompt, 10_000)
     _agree(found, brute.words, brute.possible)
 
 
 def _agree(found: NextWordsFound, exact: dict[str, float], possible: float) -> None:
-    """The same words with the same probabilities, but for what was too unlikely to follow."""
+    """The same words with the same probabilities, except for words too unlikely to follow."""
     probabilities = {word.word: word.probability for word in found.words}
     assert exact
     for word, mass in exact.items():
@@ -208,27 +208,29 @@ def test_a_word_model_gives_the_exact_distribution(
 @pytest.mark.parametrize(
     ("kind", "prompt", "start"),
     [
-        ("char", "The ke", Start("The ke", "ke", "")),
-        ("char", "The ", Start("The ", "", "")),
-        ("word", "The ", Start("The", "", " ")),
-        ("word", "The  ", Start("The ", "", " ")),
-        ("word", "", Start("", "", "")),
-        ("bpe", "The ke", Start("The", "", " ke")),
-        ("bpe", "ke", Start("", "", "ke")),
-        ("bpe", "The ", Start("The", "", " ")),
-        ("bpe", "I don't", Start("I don'", "don'", "t")),
-        ("bpe", "The keys,", Start("The keys,", "", "")),
+        ("char", "The ke", WordStart("The ke", "ke", "")),
+        ("char", "The ", WordStart("The ", "", "")),
+        ("word", "The ", WordStart("The", "", " ")),
+        ("word", "The  ", WordStart("The ", "", " ")),
+        ("word", "", WordStart("", "", "")),
+        ("bpe", "The ke", WordStart("The", "", " ke")),
+        ("bpe", "ke", WordStart("", "", "ke")),
+        ("bpe", "The ", WordStart("The", "", " ")),
+        ("bpe", "I don't", WordStart("I don'", "don'", "t")),
+        ("bpe", "The keys,", WordStart("The keys,", "", "")),
     ],
 )
-def test_where_the_next_word_starts(kind: str, prompt: str, start: Start, tmp_path: Path) -> None:
-    """What is read as it is, what of the word is known, what must be spelt again."""
-    assert start_of(prompt, language_model(tmp_path, kind).tokenizer) == start
+def test_where_the_next_word_starts(
+    kind: str, prompt: str, start: WordStart, tmp_path: Path
+) -> None:
+    """The context, the known part of the word, and the text to spell again."""
+    assert find_word_start(prompt, language_model(tmp_path, kind).tokenizer) == start
 
 
 def test_a_search_is_bounded_and_lets_streams_run(tmp_path: Path) -> None:
-    """Beside a search over a flat distribution a stream gets its tokens, turn by turn."""
+    """During a search over a flat distribution a stream gets its tokens, turn by turn."""
     artifact = language_model(tmp_path, "bpe", seed=3)
-    with desk({"m": artifact}, EngineOptions(threads=1, rows=10)) as served:
+    with serving({"m": artifact}, EngineOptions(threads=1, rows=10)) as served:
         endless = Generate(
             model="m", prompt="", max_tokens=100_000, sampling=Sampling(temperature=50.0, min_p=0.9)
         )

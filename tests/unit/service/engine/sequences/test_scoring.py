@@ -11,7 +11,7 @@ from model.networks import LanguageModel
 from service.engine.api.errors import InvalidTask
 from service.engine.api.tasks import Generate, Score, TextsScored
 from service.engine.runners.engine import EngineOptions
-from tests.support.service.engine_client import desk, language_model, text_of
+from tests.support.service.engine_client import language_model, serving, text_of
 from tests.support.service.reference import NaiveReader
 
 TEXTS = ("The keys to the cabinet", "", "keys naïve 🙂 are", "\n\n  ")
@@ -23,7 +23,7 @@ def test_each_token_has_its_exact_logprob(tmp_path: Path, kind: str) -> None:
     artifact = language_model(tmp_path, kind)
     assert isinstance(artifact.network, LanguageModel)
     stream = Generate(model="m", prompt="The", max_tokens=300)
-    with desk({"m": artifact}, EngineOptions(threads=1, rows=3)) as served:
+    with serving({"m": artifact}, EngineOptions(threads=1, rows=3)) as served:
         ticket = served.submit(stream)
         (found,) = served.ask(Score(model="m", texts=TEXTS))
         served.wait(ticket)
@@ -47,7 +47,7 @@ def test_each_token_has_its_exact_logprob(tmp_path: Path, kind: str) -> None:
 def test_too_many_or_too_long_texts_are_refused(tmp_path: Path) -> None:
     """The error names the field and the limit."""
     options = EngineOptions(threads=1, rows=2, waiting=2, prompt_tokens=5)
-    with desk({"m": language_model(tmp_path)}, options) as served:
+    with serving({"m": language_model(tmp_path)}, options) as served:
         with pytest.raises(InvalidTask, match="texts: expected 1 to 4 texts, got 5"):
             served.submit(Score(model="m", texts=("a",) * 5))
         with pytest.raises(InvalidTask, match="texts: expected 1 to 4"):

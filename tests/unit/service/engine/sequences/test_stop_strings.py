@@ -1,4 +1,4 @@
-"""Stop strings against an oracle that looks at the whole text."""
+"""Stop strings against an oracle on the whole text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ stops = st.lists(st.text(alphabet="ab#", min_size=1, max_size=5), max_size=3)
 
 
 def shown(text: str, stop: list[str]) -> tuple[str, bool]:
-    """What should be shown of a text: all before the stop string that is complete first."""
+    """The expected shown text: all before the stop string that is complete first."""
     for end in range(1, len(text) + 1):
         complete = [one for one in stop if text[:end].endswith(one)]
         if complete:
@@ -25,7 +25,7 @@ def shown(text: str, stop: list[str]) -> tuple[str, bool]:
 
 @given(text=letters, stop=stops, cuts=st.lists(st.integers(0, 25), max_size=8))
 def test_what_is_shown_is_what_the_oracle_says(text: str, stop: list[str], cuts: list[int]) -> None:
-    """However the text is cut into pieces, and nothing held back is ever shown before its time."""
+    """For any division of the text into pieces, and without releasing withheld text early."""
     matcher = StopMatcher(stop)
     out = ""
     places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
@@ -48,14 +48,14 @@ def test_what_is_shown_is_what_the_oracle_says(text: str, stop: list[str], cuts:
 
 
 def test_nothing_is_held_back_without_stop_strings() -> None:
-    """Text goes straight through."""
+    """Text is released at once."""
     matcher = StopMatcher([])
     assert matcher.push("anything") == "anything"
     assert matcher.flush() == ""
 
 
 def test_text_after_a_match_is_dropped() -> None:
-    """What is pushed after the end does not come out."""
+    """Text pushed after the end is not released."""
     matcher = StopMatcher(["END"])
     assert matcher.push("the END is near") == "the "
     assert (matcher.push("more"), matcher.flush(), matcher.stopped) == ("", "", True)

@@ -1,4 +1,4 @@
-"""What is a word."""
+"""The definition of a word."""
 
 from __future__ import annotations
 
@@ -6,29 +6,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.sequences.word_boundaries import Reading, first_word, last_run, unfinished_word
+from service.engine.sequences.word_boundaries import (
+    WordProgress,
+    first_word,
+    last_run,
+    unfinished_word,
+)
 
 
 @pytest.mark.parametrize(
     ("text", "reading", "word"),
     [
-        ("", Reading.BEFORE, ""),
-        (" \n", Reading.BEFORE, ""),
-        (" keys", Reading.INSIDE, "keys"),
-        ("keys ", Reading.OVER, "keys"),
-        ("keys,", Reading.OVER, "keys"),
-        (" don't", Reading.INSIDE, "don't"),
-        ("don'", Reading.INSIDE, "don"),
-        ("dogs' ", Reading.OVER, "dogs"),
-        ("well-known.", Reading.OVER, "well-known"),
-        ("word--", Reading.OVER, "word"),
-        (", the", Reading.NOT_A_WORD, ""),
-        ("'tis", Reading.NOT_A_WORD, ""),
-        ("नमस्ते ", Reading.OVER, "नमस्ते"),
-        ("42nd", Reading.INSIDE, "42nd"),
+        ("", WordProgress.BEFORE, ""),
+        (" \n", WordProgress.BEFORE, ""),
+        (" keys", WordProgress.INSIDE, "keys"),
+        ("keys ", WordProgress.OVER, "keys"),
+        ("keys,", WordProgress.OVER, "keys"),
+        (" don't", WordProgress.INSIDE, "don't"),
+        ("don'", WordProgress.INSIDE, "don"),
+        ("dogs' ", WordProgress.OVER, "dogs"),
+        ("well-known.", WordProgress.OVER, "well-known"),
+        ("word--", WordProgress.OVER, "word"),
+        (", the", WordProgress.NOT_A_WORD, ""),
+        ("'tis", WordProgress.NOT_A_WORD, ""),
+        ("नमस्ते ", WordProgress.OVER, "नमस्ते"),
+        ("42nd", WordProgress.INSIDE, "42nd"),
     ],
 )
-def test_first_word(text: str, reading: Reading, word: str) -> None:
+def test_first_word(text: str, reading: WordProgress, word: str) -> None:
     """Letters, digits and marks, with single apostrophes and hyphens between them."""
     assert first_word(text) == (reading, word)
 
@@ -38,19 +43,19 @@ def test_first_word(text: str, reading: Reading, word: str) -> None:
     [("", ""), ("the ", ""), ("The ke", "ke"), ("don'", "don'"), ("a -b", "b"), ("x--y", "y")],
 )
 def test_unfinished_word(prompt: str, part: str) -> None:
-    """What a prompt's end gives to the next word."""
+    """The part of the prompt that belongs to the next word."""
     assert unfinished_word(prompt) == part
 
 
 def test_last_run() -> None:
-    """What bpe must spell again."""
+    """The part that bpe must spell again."""
     assert [last_run("don't"), last_run("keys"), last_run("don'")] == ["t", "keys", ""]
 
 
 @given(st.text())
 def test_an_unfinished_word_ends_the_text_and_may_go_on(text: str) -> None:
-    """Whatever the text: the part is its end, and reads as a word that is not over."""
+    """For any text, the part is its end and reads as a word that is not over."""
     part = unfinished_word(text)
     assert text.endswith(part)
-    assert part == "" or first_word(part).reading is Reading.INSIDE
+    assert part == "" or first_word(part).progress is WordProgress.INSIDE
     assert part.endswith(last_run(part))

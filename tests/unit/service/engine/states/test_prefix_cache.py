@@ -1,4 +1,4 @@
-"""The state cache against the plainest model of it: a list of prefixes, oldest use first."""
+"""The prefix cache against a plain model of it: a list of prefixes in order of last use."""
 
 from __future__ import annotations
 
@@ -13,34 +13,45 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from model.state import State
 from service.engine.api.observer import Observer
 from service.engine.states.prefix_cache import (
-    BLOCK,
+    BLOCK_TOKENS,
     ENTRY_BYTES,
-    MOST_STATES,
-    SHORTEST,
-    StateCache,
-    Trail,
+    MAX_STATES_PER_TEXT,
+    SHORTEST_PREFIX,
+    PrefixCache,
+    PrefixHashes,
 )
 
 Tokens = tuple[int, ...]
 TENANTS = st.sampled_from(["", "one", "other"])
 # few distinct tokens and lengths around the borders of blocks, so that prefixes meet
-LENGTHS = st.sampled_from([1, 2, 5, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 3])
+LENGTHS = st.sampled_from(
+    [
+        1,
+        2,
+        5,
+        BLOCK_TOKENS - 1,
+        BLOCK_TOKENS,
+        BLOCK_TOKENS + 1,
+        2 * BLOCK_TOKENS,
+        2 * BLOCK_TOKENS + 3,
+    ]
+)
 TEXTS = st.builds(
     lambda length, change: tuple((place == change) * 1 for place in range(length)),
     LENGTHS,
-    st.sampled_from([0, 1, 4, BLOCK - 1, BLOCK, 2 * BLOCK + 2, 999]),
+    st.sampled_from([0, 1, 4, BLOCK_TOKENS - 1, BLOCK_TOKENS, 2 * BLOCK_TOKENS + 2, 999]),
 )
 LIMIT = 4 * ENTRY_BYTES
 
 
 def state(number: float) -> State:
-    """A state that can be told from others."""
+    """A distinguishable state."""
     return State(torch.full((1, 1, 4), number))
 
 
 @dataclass
 class Plain:
-    """What an entry of the cache should amount to."""
+    """The plain model of an entry."""
 
     tenant: str
     tokens: Tokens
@@ -49,11 +60,11 @@ class Plain:
 
     @property
     def size(self) -> int:
-        return 16 + ENTRY_BYTES + 4 * (len(self.tokens) % BLOCK + len(self.next))
+        return 16 + ENTRY_BYTES + 4 * (len(self.tokens) % BLOCK_TOKENS + len(self.next))
 
 
 def alike(one: Tokens, other: Tokens) -> int:
-    """How many tokens both begin with."""
+    """The number of equal leading tokens."""
     return next(
         (place for place, pair in enumerate(zip(one, other, strict=False)) if len(set(pair)) > 1),
         min(len(one), len(other)),
@@ -61,11 +72,11 @@ def alike(one: Tokens, other: Tokens) -> int:
 
 
 class Machine(RuleBasedStateMachine):
-    """What is found, forgotten and counted agrees with the plain model after every move."""
+    """Hits, evictions and counts agree with the plain model after every move."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.cache = StateCache("m", LIMIT, Observer())
+        self.cache = PrefixCache("m", LIMIT, Observer())
         self.plain: list[Plain] = []  # least recently used first
         self.number = 0.0
 
@@ -77,20 +88,20 @@ class Machine(RuleBasedStateMachine):
     def put(self, tenant: str, text: Tokens, length: int) -> None:
         self.number += 1
         length = min(length, len(text))
-        self.cache.put(Trail(tenant, text), length, state(self.number))
-        new = Plain(tenant, text[:length], self.number, text[length : length + BLOCK])
+        self.cache.put(PrefixHashes(tenant, text), length, state(self.number))
+        new = Plain(tenant, text[:length], self.number, text[length : length + BLOCK_TOKENS])
         known = [e for e in self.plain if (e.tenant, e.tokens) == (tenant, new.tokens)]
         if known:  # the same prefix has the same state
             self.plain.remove(known[0])
             self.plain.append(known[0])
-        elif length >= SHORTEST:
+        elif length >= SHORTEST_PREFIX:
             self.plain.append(new)
             self.forget()
 
     @rule(tenant=TENANTS, text=TEXTS, most=LENGTHS)
     def find(self, tenant: str, text: Tokens, most: int) -> None:
         most = min(most, len(text))
-        found = self.cache.find(Trail(tenant, text), most)
+        found = self.cache.find(PrefixHashes(tenant, text), most)
         fitting = [
             entry
             for entry in self.plain
@@ -101,10 +112,10 @@ class Machine(RuleBasedStateMachine):
             return
         longest = max(fitting, key=lambda entry: len(entry.tokens))
         length = len(longest.tokens)
-        rest = text[length : length + BLOCK]
+        rest = text[length : length + BLOCK_TOKENS]
         assert found is not None
         assert (found.length, float(found.state.hidden_LBH[0, 0, 0])) == (length, longest.number)
-        assert found.parting == min(length + alike(longest.next, rest), most)
+        assert found.divergence == min(length + alike(longest.next, rest), most)
         self.plain.remove(longest)
         self.plain.append(longest)
         longest.next = rest
@@ -121,18 +132,18 @@ TestMachine.settings = settings(max_examples=80, stateful_step_count=40, deadlin
 
 @given(text=TEXTS)
 def test_a_cache_of_no_bytes_keeps_nothing(text: Tokens) -> None:
-    """Switched off, it neither finds nor counts."""
-    cache = StateCache("m", 0, Observer())
-    cache.put(Trail("", text), len(text), state(1.0))
-    assert cache.find(Trail("", text), len(text)) is None
+    """A disabled cache neither finds nor counts."""
+    cache = PrefixCache("m", 0, Observer())
+    cache.put(PrefixHashes("", text), len(text), state(1.0))
+    assert cache.find(PrefixHashes("", text), len(text)) is None
     assert cache.nbytes == 0
 
 
 @given(text=st.lists(st.integers(0, 2**31 - 1), max_size=300), cut=st.integers(0, 300))
 def test_a_trail_that_goes_on_is_that_of_the_whole_text(text: list[int], cut: int) -> None:
-    """Digests do not tell in how many parts a text has come."""
-    parts = Trail("who", text[:cut]).followed_by(text[cut:])
-    whole = Trail("who", text)
+    """The hashes of a text do not depend on its division into parts."""
+    parts = PrefixHashes("who", text[:cut]).extended_by(text[cut:])
+    whole = PrefixHashes("who", text)
     assert parts.digests == whole.digests
     assert parts.tokens.tolist() == whole.tokens.tolist() == text
 
@@ -140,7 +151,10 @@ def test_a_trail_that_goes_on_is_that_of_the_whole_text(text: list[int], cut: in
 @pytest.mark.parametrize("length", [0, 63, 2000, 2048, 4100, 100_000])
 def test_a_long_text_keeps_few_states(length: int) -> None:
     """The distance between states grows with the text, so one text never fills the cache."""
-    trail = Trail("", [0] * length)
-    assert length // trail.spacing <= MOST_STATES
-    assert length < BLOCK * MOST_STATES or length // trail.spacing >= MOST_STATES // 2
-    assert trail.spacing % BLOCK == 0
+    hashes = PrefixHashes("", [0] * length)
+    assert length // hashes.spacing <= MAX_STATES_PER_TEXT
+    assert (
+        length < BLOCK_TOKENS * MAX_STATES_PER_TEXT
+        or length // hashes.spacing >= MAX_STATES_PER_TEXT // 2
+    )
+    assert hashes.spacing % BLOCK_TOKENS == 0

@@ -1,4 +1,4 @@
-"""States that are given out and brought along: halves of a text against the text in one go."""
+"""State tokens: a text in two requests against the same text in one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ from service.engine.runners.language_model import LanguageModelRunner
 from service.engine.states import state_token
 from service.kernel.api.interface import RowResult, RowWork, Sampling
 from tests.support.service.continuing import OPTIONS, PROMPT, SAMPLINGS, ask, last, seeded
-from tests.support.service.engine_client import Desk, desk, finished_of, language_model, text_of
+from tests.support.service.engine_client import (
+    EngineClient,
+    finished_of,
+    language_model,
+    serving,
+    text_of,
+)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -29,9 +35,12 @@ from tests.support.service.engine_client import Desk, desk, finished_of, languag
 def test_two_halves_are_the_whole(
     tmp_path: Path, cell: Cell, kind: str, sampling: Sampling
 ) -> None:
-    """Stopped and resumed on another engine with the same key, the text is the unbroken one."""
+    """A text that is resumed on another engine with the same key equals the uninterrupted text."""
     artifact = language_model(tmp_path, kind, cell)
-    with desk({"m": artifact}, OPTIONS) as one, desk({"m": artifact}, OPTIONS) as other:
+    with (
+        serving({"m": artifact}, OPTIONS) as one,
+        serving({"m": artifact}, OPTIONS) as other,
+    ):
         whole, _ = last(one, ask(max_tokens=30, sampling=sampling))
         first, ended = last(one, ask(max_tokens=11, sampling=sampling, return_state=True))
         assert ended.state is not None
@@ -50,8 +59,8 @@ def test_two_halves_are_the_whole(
         assert finished.seed == sampling.seed
 
 
-def test_a_prompt_after_a_state_is_read_as_the_continuation(served: Desk) -> None:
-    """State, answer and the next words give what the whole conversation in one prompt gives."""
+def test_a_prompt_after_a_state_is_read_as_the_continuation(served: EngineClient) -> None:
+    """State, answer and next words give the result of the whole conversation in one prompt."""
     greedy = SAMPLINGS["greedy"]
     answer, ended = last(served, ask(max_tokens=9, sampling=greedy, return_state=True))
     assert ended.reason == "length"
@@ -67,13 +76,13 @@ def test_a_prompt_after_a_state_is_read_as_the_continuation(served: Desk) -> Non
 def test_a_text_goes_on_where_a_stop_string_has_cut_it(
     tmp_path: Path, kind: str, sampling: Sampling, *, echo: bool
 ) -> None:
-    """Wherever the stop string begins and ends, in a token or over several, and also where nothing
-    is shown at all: shown text and continuation join to the unbroken text, with another seed
-    and temperature up to what was cut; the same stop string does not end it again at once.
+    """For any position of the stop string, within or across tokens, shown text and continuation
+    join to the uninterrupted text; with another seed or temperature, up to the cut. The same
+    stop string does not end the text again at once.
     """
     artifact = language_model(tmp_path, kind)
-    forgetful = dataclasses.replace(OPTIONS, state_cache_bytes=0)  # reads the prompt in two calls
-    with desk({"m": artifact}, forgetful) as served:
+    uncached = dataclasses.replace(OPTIONS, state_cache_bytes=0)  # reads the prompt in two calls
+    with serving({"m": artifact}, uncached) as served:
         whole, _ = last(served, ask(max_tokens=40, sampling=sampling))
         for begin in range(0, min(len(whole) - 4, 40), 3):
             stop = whole[begin : begin + 1 + begin % 4]
@@ -91,12 +100,12 @@ def test_a_text_goes_on_where_a_stop_string_has_cut_it(
 
 @pytest.mark.parametrize("kind", ["word", "char", "bpe"])
 def test_a_prompt_after_a_stop_string_follows_the_shown_text(tmp_path: Path, kind: str) -> None:
-    """What was cut off is forgotten: the answer is that to prompt, shown text and new prompt in
-    one, also where the new prompt completes the word that was cut. The echo is the new prompt.
+    """The cut text is dropped: the answer equals that to prompt, shown text and new prompt in
+    one, also if the new prompt completes the cut word. The echo is the new prompt.
     """
     artifact = language_model(tmp_path, kind)
     greedy = SAMPLINGS["greedy"]
-    with desk({"m": artifact}, OPTIONS) as served:
+    with serving({"m": artifact}, OPTIONS) as served:
         whole, _ = last(served, ask("The", max_tokens=30, sampling=greedy))
         compared = 0
         for begin in range(1, 20, 2):
@@ -118,14 +127,14 @@ def test_a_prompt_after_a_stop_string_follows_the_shown_text(tmp_path: Path, kin
 
 
 def same_tokens(artifact: Artifact, begin: str, part: str, prompt: str) -> bool:
-    """Whether a text is cut into the same tokens in pieces as in one."""
+    """Whether the parts of a text have the same tokens as the whole."""
     encode = artifact.tokenizer.encode
     return encode(begin + part + prompt) == [*encode(begin), *encode(part + prompt)]
 
 
 @contextmanager
-def standing_still(served: Desk) -> Iterator[None]:
-    """No row reads anything in here."""
+def standing_still(served: EngineClient) -> Iterator[None]:
+    """No row reads within this context."""
     runner = served.engine._runners["m"]
     assert isinstance(runner, LanguageModelRunner)
     run = runner._kernel.run
@@ -138,8 +147,12 @@ def standing_still(served: Desk) -> Iterator[None]:
     runner._kernel.run = run  # type: ignore[method-assign]
 
 
-def test_a_deadline_before_the_prompt_is_read_gives_back_where_it_began(served: Desk) -> None:
-    """Asking again with that state and the prompt misses nothing, after a state as without one."""
+def test_a_deadline_before_the_prompt_is_read_gives_back_where_it_began(
+    served: EngineClient,
+) -> None:
+    """The returned state with the same prompt gives the whole answer, with and without a first
+    state.
+    """
     whole, begun = last(served, ask("The", max_tokens=5, return_state=True))
     expected, _ = last(served, ask(" keys", max_tokens=9, state=begun.state))
     for state, prompt, text in ((None, "The", whole), (begun.state, " keys", expected)):
@@ -152,8 +165,8 @@ def test_a_deadline_before_the_prompt_is_read_gives_back_where_it_began(served: 
 
 
 @pytest.mark.parametrize("reason", ["end", "deadline"])
-def test_a_text_goes_on_after_any_end(served: Desk, reason: str) -> None:
-    """After [END] another text begins as any does; after a deadline the same text goes on."""
+def test_a_text_goes_on_after_any_end(served: EngineClient, reason: str) -> None:
+    """After [END] a new text begins; after a deadline the same text continues."""
     if reason == "end":
         ended = next(
             one
@@ -177,8 +190,8 @@ def test_a_text_goes_on_after_any_end(served: Desk, reason: str) -> None:
         assert text_of(events) == last(served, fresh)[0]
 
 
-def test_a_token_does_not_grow_with_the_text(served: Desk) -> None:
-    """After a thousand characters it is as long as after ten, give or take compression."""
+def test_a_token_does_not_grow_with_the_text(served: EngineClient) -> None:
+    """A token after a thousand characters is as long as after ten, except for compression."""
     sizes = [
         len(last(served, ask(max_tokens=count, return_state=True))[1].state or "")
         for count in (10, 1000)
@@ -192,8 +205,8 @@ def test_a_token_does_not_grow_with_the_text(served: Desk) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
-def test_a_damaged_token_is_refused(served: Desk, data: st.DataObject) -> None:
-    """Any change of any bit, any cut and any garbage is InvalidState, and nothing breaks."""
+def test_a_damaged_token_is_refused(served: EngineClient, data: st.DataObject) -> None:
+    """Any changed bit, truncation or garbage is InvalidState, and the engine continues."""
     _, ended = last(served, ask(max_tokens=1, return_state=True))
     assert ended.state is not None
     raw = bytearray(base64.urlsafe_b64decode(ended.state + "=" * (-len(ended.state) % 4)))
@@ -211,22 +224,25 @@ def test_a_damaged_token_is_refused(served: Desk, data: st.DataObject) -> None:
 
 
 def test_states_of_others_are_refused(
-    served: Desk, tmp_path: Path, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+    served: EngineClient, tmp_path: Path, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another key cannot be told from damage; another model, another format and several choices
-    are named.
+    """A token of another key counts as damaged; another model, another format and several
+    choices have errors of their own.
     """
     _, ended = last(served, ask(return_state=True))
     other_key = dataclasses.replace(OPTIONS, state_key=b"another key")
-    with desk({"m": artifact}, other_key) as other, pytest.raises(InvalidState):
+    with serving({"m": artifact}, other_key) as other, pytest.raises(InvalidState):
         other.submit(ask(state=ended.state))
     with monkeypatch.context() as later:
-        later.setattr(state_token, "VERSION", 99)
+        later.setattr(state_token, "STATE_TOKEN_VERSION", 99)
         _, newer = last(served, ask(return_state=True))
     with pytest.raises(ForeignState, match="version 99"):
         served.submit(ask(state=newer.state))
     foreign = language_model(tmp_path, seed=9)
-    with desk({"m": foreign}, OPTIONS) as other, pytest.raises(ForeignState, match="model"):
+    with (
+        serving({"m": foreign}, OPTIONS) as other,
+        pytest.raises(ForeignState, match="model"),
+    ):
         other.submit(ask(state=ended.state))
     with pytest.raises(InvalidTask, match="return_state"):
         served.submit(ask(n=2, return_state=True))

@@ -1,4 +1,4 @@
-"""States signed with the right key by somebody who should not have it: nothing breaks."""
+"""State tokens signed with a stolen key: no harm to the engine."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from model.artifact import Artifact
 from model.networks import LanguageModel
 from service.engine.api.errors import ForeignState, InvalidState
-from service.engine.states.state_token import VERSION, fingerprint_of
+from service.engine.states.state_token import STATE_TOKEN_VERSION, fingerprint_of
 from service.kernel.api.interface import Sampling
 from tests.support.service.continuing import OPTIONS, ask, last
-from tests.support.service.engine_client import Desk, text_of
+from tests.support.service.engine_client import EngineClient, text_of
 
 HEAD = struct.Struct("<B16sIQQQ")
 LENGTHS = struct.Struct("<BHI")
@@ -36,7 +36,7 @@ def sign(sealed: bytes) -> str:
 
 @dataclasses.dataclass
 class Token:
-    """The parts of a token, to be changed one by one."""
+    """The fields of a token, changed one at a time."""
 
     version: int
     fingerprint: bytes
@@ -52,32 +52,32 @@ class Token:
 
     @property
     def body(self) -> bytes:
-        """What is compressed."""
+        """The compressed part."""
         lengths = LENGTHS.pack(len(self.pending), len(self.unread), self.shown)
         unread = np.array(self.unread, dtype="<u4").tobytes()
         return b"".join((lengths, self.pending, unread, self.seen, self.numbers.tobytes()))
 
     @property
     def head(self) -> bytes:
-        """What is not."""
+        """The uncompressed part."""
         return HEAD.pack(
             self.version, self.fingerprint, self.last, self.position, self.seed, self.choice
         )
 
     def signed(self) -> str:
-        """As the client brings it."""
+        """The token as a client sends it."""
         return sign(self.head + zlib.compress(self.body))
 
 
 @pytest.fixture
 def token(artifact: Artifact) -> Token:
-    """A state that the model may well have."""
+    """A valid token."""
     network = artifact.network
     assert isinstance(network, LanguageModel)
     shape = network.architecture
     numbers = np.full((2, shape.layers, 1, shape.hidden), 0.25, dtype=np.float32)
     seen = bytes((shape.vocabulary + 7) // 8)
-    return Token(VERSION, fingerprint_of(artifact), 3, 10, 7, 0, b"", seen, numbers)
+    return Token(STATE_TOKEN_VERSION, fingerprint_of(artifact), 3, 10, 7, 0, b"", seen, numbers)
 
 
 def with_number(token: Token, part: int, value: float) -> str:
@@ -86,8 +86,8 @@ def with_number(token: Token, part: int, value: float) -> str:
     return token.signed()
 
 
-def test_a_whole_token_is_taken(served: Desk, token: Token) -> None:
-    """What the others change is well-formed; half a character may be pending."""
+def test_a_whole_token_is_taken(served: EngineClient, token: Token) -> None:
+    """The token that the other tests change is valid; an incomplete character may be pending."""
     for pending in (b"", b"\xf0\x9f\xa6", b"\xc3"):
         token.pending = pending
         assert last(served, ask("", max_tokens=3, state=token.signed()))[0]
@@ -137,8 +137,10 @@ def forgeries(token: Token, vocabulary: int) -> Iterator[tuple[str, str]]:
     yield "none", sign(b"")
 
 
-def test_a_field_out_of_range_is_refused(served: Desk, token: Token, artifact: Artifact) -> None:
-    """Whoever has the key gets a refusal, and those in the same steps their texts."""
+def test_a_field_out_of_range_is_refused(
+    served: EngineClient, token: Token, artifact: Artifact
+) -> None:
+    """The request is refused, and other requests of the same steps get their texts."""
     expected, _ = last(served, ask(max_tokens=40))
     running = served.submit(ask(max_tokens=40))
     refused: list[str] = []
@@ -151,8 +153,8 @@ def test_a_field_out_of_range_is_refused(served: Desk, token: Token, artifact: A
     assert text_of(served.wait(running)) == expected
 
 
-def test_another_version_or_model_is_named(served: Desk, token: Token) -> None:
-    """These are told apart from damage."""
+def test_another_version_or_model_is_named(served: EngineClient, token: Token) -> None:
+    """These errors differ from that of a damaged token."""
     for changed in (
         dataclasses.replace(token, version=9),
         dataclasses.replace(token, fingerprint=bytes(16)),
@@ -166,9 +168,9 @@ def test_another_version_or_model_is_named(served: Desk, token: Token) -> None:
 )
 @given(data=st.data())
 def test_any_change_is_refused_or_does_no_harm(
-    served: Desk, token: Token, data: st.DataObject
+    served: EngineClient, token: Token, data: st.DataObject
 ) -> None:
-    """Any byte of head or body changed and signed again: refused, or a text comes of it."""
+    """Any byte of head or body, changed and signed again: the token is refused or gives a text."""
     head, body = bytearray(token.head), bytearray(token.body)
     changed = data.draw(st.sampled_from([head, body]))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -192,10 +194,10 @@ def test_any_change_is_refused_or_does_no_harm(
 
 
 def test_a_bound_state_is_of_use_to_its_tenant(artifact: Artifact) -> None:
-    """The tenant's digest is signed with it where states are bound, and not looked at elsewhere."""
+    """Bound tokens are valid for their tenant only; others for every tenant."""
     for bound in (False, True):
         options = dataclasses.replace(OPTIONS, bind_states_to_keys=bound)
-        desk = Desk({"m": artifact}, options)
+        desk = EngineClient({"m": artifact}, options)
         desk.engine.start()
         try:
             _, ended = last(desk, ask(max_tokens=3, return_state=True, tenant="one"))

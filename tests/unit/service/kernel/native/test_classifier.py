@@ -9,7 +9,7 @@ import torch
 from model.architecture import CELLS, POOLINGS, Cell, ClassifierArchitecture, Pooling
 from model.networks import Classifier
 from service.kernel.api.interface import ClassifierKernel, FloatArray
-from service.kernel.api.packing import Precision
+from service.kernel.api.packing import KernelPrecision
 from service.kernel.factory import make_classifier_kernel
 
 
@@ -46,7 +46,10 @@ def random_classifier(
 
 
 def make(
-    network: Classifier, slice_tokens: int, kind: str = "native", precision: Precision = "float32"
+    network: Classifier,
+    slice_tokens: int,
+    kind: str = "native",
+    precision: KernelPrecision = "float32",
 ) -> ClassifierKernel:
     """A kernel with two threads."""
     return make_classifier_kernel(
@@ -105,7 +108,9 @@ def test_logits_do_not_depend_on_neighbors_or_slices(
 @pytest.mark.parametrize("ngrams", [1, 4])
 @pytest.mark.parametrize("cell", CELLS)
 def test_int8_stays_near(cell: Cell, ngrams: int) -> None:
-    """Neighbors change nothing, and the labels' probabilities are those of float32 within 0.05."""
+    """Other documents change nothing, and the labels' probabilities are those of float32 within
+    0.05.
+    """
     network = random_classifier(cell, ngrams=ngrams)
     batch = documents(21)
     kernel = make(network, 70, precision="int8")
@@ -137,7 +142,7 @@ def test_the_linear_classifier_is_added(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["torch", "native"])
 def test_slices_are_bounded(kind: str) -> None:
-    """A long document is read in stretches of the slice's length, in each direction and layer."""
+    """A long document is read in parts of the slice's length, in each direction and layer."""
     kernel = make(random_classifier("lstm"), 80, kind)
     _, slices = classify(kernel, [[1] * 1000])
     assert slices == 2 * 2 * 1000 * 8 // 80

@@ -1,4 +1,4 @@
-"""Every kernel against torch's own modules in float64, and the promises of the interface."""
+"""Every kernel against torch's own modules in float64, and the guarantees of the interface."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from model.architecture import CELLS, Cell, LanguageModelArchitecture
 from model.networks import LanguageModel
 from model.state import State
 from service.kernel.api.interface import Kernel, RowWork, Sampling, Scored
-from service.kernel.api.packing import Precision
+from service.kernel.api.packing import KernelPrecision
 from service.kernel.native.kernel import NativeKernel
 from service.kernel.pytorch.kernel import TorchKernel
 from tests.support.service.reference import NaiveReader, random_network
@@ -29,22 +29,22 @@ TEXT = [END, 4, 7, 2, 2, 19, 28, 11, 5]
 
 @dataclass(frozen=True)
 class Kind:
-    """One way to compute."""
+    """One kernel and precision."""
 
     kernel: Literal["native", "torch"]
-    precision: Precision = "float32"
+    precision: KernelPrecision = "float32"
 
     def make(
         self, network: LanguageModel, capacity: int = 8, threads: int = 1, end: int = END
     ) -> Kernel:
-        """A kernel that never draws token 0; its threads share even the smallest step."""
+        """A kernel that never samples token 0; its threads share even the smallest step."""
         if self.kernel == "torch":
-            return TorchKernel(network, capacity=capacity, end=end, never_drawn={0})
+            return TorchKernel(network, capacity=capacity, end=end, suppressed={0})
         return NativeKernel(
             network,
             capacity=capacity,
             end=end,
-            never_drawn={0},
+            suppressed={0},
             threads=threads,
             precision=self.precision,
             worth_sharing=0,
@@ -135,7 +135,7 @@ def test_int8_stays_near(cell: Cell, layers: int, head: str) -> None:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Torch's threads, for a while."""
+    """Sets torch's number of threads within the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -164,7 +164,7 @@ def test_a_row_has_the_same_bits_among_any_number_of_rows(
     threads_used: int,
     counts: Sequence[int],
 ) -> None:
-    """Alone or as any row among 2 to 64, with one thread or two: not one bit differs."""
+    """Alone or as any row among 2 to 64, with one thread or two: the bits are equal."""
     network = random_network(cell, 2, vocabulary=200, embedding=hidden, hidden=hidden, **softmax)
     kernel = kind.make(network, capacity=64, threads=threads_used, end=199)
     generator = np.random.default_rng(0)
@@ -192,7 +192,7 @@ def _two_steps(kernel: Kernel, rows: list[int]) -> list[np.ndarray]:
 def test_the_output_layer_runs_only_for_rows_that_need_it(
     kind: Kind, softmax: dict[str, Any]
 ) -> None:
-    """Rows that only read, in any mixture with rows that draw, leave the others' bits alone."""
+    """Rows that only read, in any mixture with sampling rows, do not change the bits of others."""
     network = random_network("lstm", 2, **softmax)
     kernel = kind.make(network, capacity=12)
     sampling = Sampling(seed=5)
@@ -200,12 +200,12 @@ def test_the_output_layer_runs_only_for_rows_that_need_it(
         for row in range(12):
             kernel.open(row)
         work = [
-            RowWork(row=row, feed=[END], draw=int(row % 11 >= readers), sampling=sampling)
+            RowWork(row=row, feed=[END], sample=int(row % 11 >= readers), sampling=sampling)
             for row in range(12)
         ]
-        drawn = [result.drawn for result in kernel.run(work, 1)]
-        assert drawn[:readers] == [[]] * len(drawn[:readers])
-        assert all(one == drawn[10] for one in drawn[readers:11])
+        generated = [result.generated for result in kernel.run(work, 1)]
+        assert generated[:readers] == [[]] * len(generated[:readers])
+        assert all(one == generated[10] for one in generated[readers:11])
 
 
 @each_kind
@@ -214,11 +214,13 @@ def test_the_output_layer_runs_only_for_rows_that_need_it(
 def test_a_burst_is_the_same_as_single_steps(
     kind: Kind, softmax: dict[str, Any], cell: Cell
 ) -> None:
-    """Prompts of different lengths, scores and draws come out the same in calls of 1, 3 or 50."""
+    """Prompts of different lengths, scores and samples are the same in calls of 1, 3 or 50
+    steps.
+    """
     network = random_network(cell, 2, **softmax)
     found = [_run_through(kind.make(network), steps) for steps in (1, 3, 50)]
     assert found[0] == found[1] == found[2]
-    assert all(len(drawn) > 0 for drawn, _ in found[0])
+    assert all(len(generated) > 0 for generated, _ in found[0])
 
 
 def _run_through(kernel: Kernel, steps: int) -> list[tuple[list[Scored], list[Scored]]]:
@@ -229,20 +231,22 @@ def _run_through(kernel: Kernel, steps: int) -> list[tuple[list[Scored], list[Sc
         kernel.open(row)
         sampling = Sampling(seed=row, repetition_penalty=1.5, top_logprobs=2)
         work.append(
-            RowWork(row=row, feed=prompt, draw=20, sampling=sampling, seen=set(prompt), score=True)
+            RowWork(
+                row=row, feed=prompt, sample=20, sampling=sampling, seen=set(prompt), score=True
+            )
         )
     while work:
         results = kernel.run(work, steps)
         for item, result in zip(list(work), results, strict=True):
-            drawn, scored = found[item.row]
-            drawn += result.drawn
+            generated, scored = found[item.row]
+            generated += result.generated
             scored += result.scored
             rest = list(item.feed[result.read :])
-            item.feed = rest or [result.drawn[-1].token]
-            item.draw -= len(result.drawn)
-            item.position += len(result.drawn)
-            item.seen = {*item.seen, *(one.token for one in result.drawn)}
-            if item.draw == 0 or item.feed == [END]:
+            item.feed = rest or [result.generated[-1].token]
+            item.sample -= len(result.generated)
+            item.position += len(result.generated)
+            item.seen = {*item.seen, *(one.token for one in result.generated)}
+            if item.sample == 0 or item.feed == [END]:
                 work.remove(item)
     return found
 
@@ -266,7 +270,7 @@ def test_scores_are_the_logprobs_of_the_fed_tokens(kind: Kind, softmax: dict[str
 @each_kind
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_row_used_again_remembers_nothing(kind: Kind, cell: Cell) -> None:
-    """After ``open`` a row that read something else gives the bits of a fresh kernel."""
+    """After ``open``, a used row gives the bits of a fresh kernel."""
     network = random_network(cell, 2)
     fresh, used = kind.make(network), kind.make(network)
     used.open(1)
@@ -279,7 +283,7 @@ def test_a_row_used_again_remembers_nothing(kind: Kind, cell: Cell) -> None:
 @each_kind
 @pytest.mark.parametrize("cell", CELLS)
 def test_saved_and_forked_states_go_on_where_they_were(kind: Kind, cell: Cell) -> None:
-    """A fork and a restored copy continue bit by bit like the original; neither disturbs it."""
+    """A fork and a restored copy continue bit by bit like the original, without affecting it."""
     kernel = kind.make(random_network(cell, 3))
     kernel.open(0)
     distributions(kernel, 0, TEXT[:4])
@@ -304,7 +308,7 @@ def test_a_state_kept_on_the_way_goes_on_from_there(kind: Kind, cell: Cell) -> N
     expected = distributions(kernel, 0, TEXT)
     for keep in (1, 4, len(TEXT)):
         kernel.open(1)
-        (result,) = kernel.run([RowWork(row=1, feed=TEXT, draw=3, keep=keep)], len(TEXT) + 2)
+        (result,) = kernel.run([RowWork(row=1, feed=TEXT, sample=3, keep=keep)], len(TEXT) + 2)
         assert result.kept is not None
         kernel.restore(2, result.kept)
         rest = distributions(kernel, 2, TEXT[keep:]) if keep < len(TEXT) else expected[:0]
@@ -316,7 +320,7 @@ def test_a_state_kept_on_the_way_goes_on_from_there(kind: Kind, cell: Cell) -> N
 
 @each_kind
 def test_the_kernel_does_not_follow_later_changes_of_the_network(kind: Kind) -> None:
-    """Weights are packed at the start: what is done to the network afterwards has no effect."""
+    """Weights are packed at the start; later changes of the network have no effect."""
     network = random_network("lstm", 1)
     kernel = kind.make(network)
     kernel.open(0)
@@ -338,13 +342,13 @@ def test_the_kernel_does_not_follow_later_changes_of_the_network(kind: Kind) -> 
         ([RowWork(row=0, feed=[])], 1, "feed"),
         ([RowWork(row=0, feed=[VOCABULARY])], 1, "feed"),
         ([RowWork(row=0, feed=[1, -1])], 1, "feed"),
-        ([RowWork(row=0, feed=[1], draw=-1)], 1, "draw"),
+        ([RowWork(row=0, feed=[1], sample=-1)], 1, "sample"),
     ],
 )
 def test_impossible_work_is_refused_before_any_row_moves(
     kind: Kind, work: list[RowWork], steps: int, message: str
 ) -> None:
-    """The error names the field, and the rows that stood before the bad one have not moved."""
+    """The error names the field, and no row has moved."""
     kernel = kind.make(random_network("elman", 1))
     for row in range(8):
         kernel.open(row)
@@ -357,7 +361,7 @@ def test_impossible_work_is_refused_before_any_row_moves(
 
 @each_kind
 def test_a_row_whose_logits_overflow_fails_alone(kind: Kind) -> None:
-    """It says so and stops; rows beside it read and draw as they do without it."""
+    """It is marked as failed and stops; other rows continue as without it."""
     network = LanguageModel(
         LanguageModelArchitecture(
             cell="elman", vocabulary=VOCABULARY, embedding=3, hidden=20, layers=1
@@ -373,6 +377,8 @@ def test_a_row_whose_logits_overflow_fails_alone(kind: Kind) -> None:
     feeds = ([2, 3], [2, 5], [3])
     for row in range(len(feeds)):
         kernel.open(row)
-    results = kernel.run([RowWork(row=row, feed=feed, draw=4) for row, feed in enumerate(feeds)], 6)
+    results = kernel.run(
+        [RowWork(row=row, feed=feed, sample=4) for row, feed in enumerate(feeds)], 6
+    )
     assert [result.failed for result in results] == [False, True, False]
-    assert [len(result.drawn) for result in results] == [4, 0, 4]
+    assert [len(result.generated) for result in results] == [4, 0, 4]

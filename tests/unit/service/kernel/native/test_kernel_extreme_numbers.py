@@ -1,7 +1,7 @@
-"""Numbers that no training gives, straight into the kernels: refused, or the answer is whole.
+"""Extreme numbers in the kernels: refused, or valid results.
 
-`make sanitize` runs the native ones of these under sanitizers, where a read or write out of place
-ends the test.
+`make sanitize` runs the native tests of these under sanitizers, which detect reads and writes out
+of bounds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from model.architecture import CELLS, LanguageModelArchitecture
 from model.networks import LanguageModel
 from model.state import State
 from service.kernel.api.interface import RowResult, RowWork, Sampling, Scored
-from service.kernel.api.packing import Precision
+from service.kernel.api.packing import KernelPrecision
 from service.kernel.factory import make_kernel
 from tests.support.repository import ROOT
 from tests.support.service.native_sampler import kernel_of
@@ -64,11 +64,11 @@ samplings = st.builds(
 
 
 def check(result: RowResult, vocabulary: int, sampling: Sampling) -> None:
-    """Every id exists, every number is one, every alternative is there."""
-    for one in (*result.scored, *result.drawn):
+    """Every id exists, every number is finite, every alternative is reported."""
+    for one in (*result.scored, *result.generated):
         assert 0 <= one.token < vocabulary
         check_top(one, min(sampling.top_logprobs, vocabulary))
-    assert not {one.token for one in result.drawn} & {0}
+    assert not {one.token for one in result.generated} & {0}
     if result.logprobs_V is not None:
         assert len(result.logprobs_V) == vocabulary
         assert all(map(math.isfinite, result.logprobs_V.tolist()))
@@ -97,12 +97,12 @@ def test_no_weight_leads_out_of_bounds(
     architecture: LanguageModelArchitecture,
     numbers: list[float],
     sampling: Sampling,
-    precision: Precision,
+    precision: KernelPrecision,
     state: float,
     seed: int,
 ) -> None:
-    """Extreme weights, states and options at once: ids exist and numbers are finite, or the step
-    is refused as a whole.
+    """Extreme weights, states and options together: ids exist and numbers are finite, or the
+    whole step is refused.
     """
     torch.manual_seed(seed)
     network = LanguageModel(architecture).eval()
@@ -117,15 +117,15 @@ def test_no_weight_leads_out_of_bounds(
         threads=2,
         capacity=ROWS,
         end=vocabulary - 1,
-        never_drawn={0},
+        suppressed={0},
     )
     kernel.restore(1, filled(architecture, state))
     work = [
-        RowWork(row=0, feed=[1, 2, 3], sampling=sampling, score=True, draw=3, distribution=True),
+        RowWork(row=0, feed=[1, 2, 3], sampling=sampling, score=True, sample=3, distribution=True),
         RowWork(
-            row=1, feed=[vocabulary - 1], sampling=sampling, draw=4, seen={1, 2, vocabulary - 1}
+            row=1, feed=[vocabulary - 1], sampling=sampling, sample=4, seen={1, 2, vocabulary - 1}
         ),
-        RowWork(row=2, feed=[5], sampling=sampling, draw=6),
+        RowWork(row=2, feed=[5], sampling=sampling, sample=6),
     ]
     try:
         results = kernel.run(work, 8)
@@ -136,7 +136,7 @@ def test_no_weight_leads_out_of_bounds(
 
 
 def filled(architecture: LanguageModelArchitecture, value: float) -> State:
-    """A state that holds one number everywhere."""
+    """A state with one number in every unit."""
     shape = (architecture.layers, 1, architecture.hidden)
     cell = torch.full(shape, value) if architecture.cell == "lstm" else None
     return State(torch.full(shape, value), cell)
@@ -145,23 +145,23 @@ def filled(architecture: LanguageModelArchitecture, value: float) -> State:
 @pytest.mark.parametrize("wrong", [-3.4e38, 3.4e38, 1.1e30, -1.1e30])
 @pytest.mark.parametrize("place", [0, 5, 16])
 def test_a_logit_out_of_range_is_refused(wrong: float, place: int) -> None:
-    """One such logit among others: whatever is asked, there is no answer made of memory."""
+    """One such logit among others: no result is read from unset memory."""
     logits_V = torch.linspace(-2.0, 2.0, 17)
     logits_V[place] = wrong
     kernel = kernel_of(logits_V.numpy().tobytes(), frozenset({3}))
     for sampling in (Sampling(), Sampling(top_logprobs=20), Sampling(top_k=20, top_p=0.9)):
-        (result,) = kernel.run([RowWork(row=0, feed=[0], draw=1, sampling=sampling)], 1)
+        (result,) = kernel.run([RowWork(row=0, feed=[0], sample=1, sampling=sampling)], 1)
         assert result.failed
-        assert not result.drawn
+        assert not result.generated
 
 
 @pytest.mark.parametrize("seen", [{-1}, {17}, {2**40}, [1] * 18])
 def test_ids_that_do_not_exist_are_refused(seen: set[int] | list[int]) -> None:
-    """What the penalty holds for is checked like what is fed."""
+    """Ids under the penalty are checked like fed ids."""
     kernel = kernel_of(torch.zeros(17).numpy().tobytes(), frozenset())
     sampling = Sampling(repetition_penalty=2.0)
     with pytest.raises(ValueError, match="seen"):
-        kernel.run([RowWork(row=0, feed=[0], draw=1, sampling=sampling, seen=seen)], 1)
+        kernel.run([RowWork(row=0, feed=[0], sample=1, sampling=sampling, seen=seen)], 1)
 
 
 OUT_OF_THREADS = """
@@ -175,7 +175,7 @@ from tests.support.service.reference import random_network
 def numbers(threads):
     kernel = NativeClassifierKernel(random_classifier("lstm"), 64, threads=threads)
     language = NativeKernel(
-        random_network("lstm", 2), capacity=8, end=29, never_drawn=[0], threads=threads,
+        random_network("lstm", 2), capacity=8, end=29, suppressed=[0], threads=threads,
         worth_sharing=0,
     )
     return classify(kernel, documents(9))[0].tolist(), draw(language)
@@ -191,16 +191,15 @@ print("done")
 
 def draw(kernel: object) -> list[list[int]]:
     """Tokens of eight rows."""
-    work = [RowWork(row=row, feed=[29], draw=8, sampling=Sampling(seed=row)) for row in range(8)]
+    work = [RowWork(row=row, feed=[29], sample=8, sampling=Sampling(seed=row)) for row in range(8)]
     results: list[RowResult] = kernel.run(work, 8)  # type: ignore[attr-defined]
-    return [[one.token for one in result.drawn] for result in results]
+    return [[one.token for one in result.generated] for result in results]
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
 def test_without_threads_the_work_is_done_by_fewer() -> None:
-    """Where the system gives no more threads, classifying and generating go on, to the same bits.
-
-    Each thread asks for a stack larger than the address space that is left.
+    """If the system provides no more threads, classifying and generating continue with the same
+    bits. Each thread asks for a stack larger than the address space that is left.
     """
     ended = subprocess.run(
         ["/bin/sh", "-c", 'ulimit -s 1048576 && exec "$0" -c "$1"', sys.executable, OUT_OF_THREADS],

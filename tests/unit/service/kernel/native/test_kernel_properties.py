@@ -1,4 +1,4 @@
-"""The promise to users, as a property: a row's bits depend on its own work and on nothing else."""
+"""A guarantee as a property: a row's bits depend on its own work alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from model.architecture import Cell
 from service.kernel.api.interface import RowResult, RowWork, Sampling
-from service.kernel.api.packing import Precision
+from service.kernel.api.packing import KernelPrecision
 from service.kernel.native.kernel import NativeKernel
 from tests.support.service.reference import random_network
 
@@ -34,7 +34,7 @@ works = st.builds(
     RowWork,
     row=st.just(0),
     feed=st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=12),
-    draw=st.integers(0, 12),
+    sample=st.integers(0, 12),
     sampling=samplings,
     position=st.integers(0, 1000),
     score=st.booleans(),
@@ -44,9 +44,9 @@ works = st.builds(
 
 @functools.cache
 def kernel_of(
-    cell: Cell, cutoffs: tuple[int, ...], precision: Precision, threads: int
+    cell: Cell, cutoffs: tuple[int, ...], precision: KernelPrecision, threads: int
 ) -> NativeKernel:
-    """Two layers with a projection; one for all examples, since rows forget when opened."""
+    """Two layers with a projection; shared by all examples, since ``open`` resets a row."""
     network = random_network(
         cell,
         2,
@@ -60,7 +60,7 @@ def kernel_of(
         network,
         capacity=ROWS,
         end=END,
-        never_drawn={0, 40},
+        suppressed={0, 40},
         threads=threads,
         precision=precision,
         worth_sharing=0,
@@ -68,19 +68,20 @@ def kernel_of(
 
 
 def run(kernel: NativeKernel, batch: list[RowWork], steps: int) -> list[RowResult]:
-    """From the first state, in one call."""
+    """From the initial state, in one call."""
     for item in batch:
         kernel.open(item.row)
     return kernel.run(batch, steps)
 
 
-def told(result: RowResult, item: RowWork) -> tuple[object, ...]:
-    """All that a result says; the log-probability of a draw only where it was asked for."""
-    drawn = [
-        (one.token, one.logprob if item.sampling.logprob else None, one.top) for one in result.drawn
+def fields_of(result: RowResult, item: RowWork) -> tuple[object, ...]:
+    """All fields of a result, the log-probability of a sampled token only if it was asked for."""
+    generated = [
+        (one.token, one.logprob if item.sampling.logprob else None, one.top)
+        for one in result.generated
     ]
     distribution = None if result.logprobs_V is None else result.logprobs_V.tobytes()
-    return result.read, result.scored, drawn, distribution
+    return result.read, result.scored, generated, distribution
 
 
 @settings(deadline=None, max_examples=150)
@@ -95,14 +96,14 @@ def test_a_row_depends_on_nothing_but_its_work(
     batch: list[RowWork],
     cell: Cell,
     cutoffs: tuple[int, ...],
-    precision: Precision,
+    precision: KernelPrecision,
     steps: int,
 ) -> None:
-    """Together on two threads, or alone on one in any other row: the same to the last bit."""
+    """With others on two threads, or alone on one in any other row: equal bits."""
     for row, item in enumerate(batch):
         item.row = row
     together = run(kernel_of(cell, cutoffs, precision, 2), batch, steps)
     for item, result in zip(batch, together, strict=True):
         item.row = (item.row * 7 + 3) % ROWS
         (alone,) = run(kernel_of(cell, cutoffs, precision, 1), [item], steps)
-        assert told(alone, item) == told(result, item)
+        assert fields_of(alone, item) == fields_of(result, item)

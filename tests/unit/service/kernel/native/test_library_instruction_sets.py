@@ -1,4 +1,4 @@
-"""Each instruction set that this processor has: the same promises as the best one, by itself."""
+"""Each instruction set of this processor gives the guarantees of the best one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from model.architecture import CELLS, Cell
 from model.networks import LanguageModel
 from service.kernel.api.interface import RowResult, RowWork, Sampling
-from service.kernel.api.packing import Precision
+from service.kernel.api.packing import KernelPrecision
 from service.kernel.native import library
 from service.kernel.native.kernel import NativeKernel
 from tests.support.service.reference import random_network
@@ -17,7 +17,7 @@ from tests.unit.service.kernel.native.test_kernel import BOUND, distributions, e
 SETS = ("avx512", "avx2", "plain")
 VOCABULARY = 90
 TEXT = [89, 4, 7, 2, 2, 19, 28, 11, 5, 88, 54, 0, 31]
-PRECISIONS: tuple[Precision, ...] = ("int8", "float32")
+PRECISIONS: tuple[KernelPrecision, ...] = ("int8", "float32")
 
 each_cell = pytest.mark.parametrize("cell", CELLS)
 each_softmax = pytest.mark.parametrize("cutoffs", [(), (7, 30)], ids=["full", "adaptive"])
@@ -33,7 +33,7 @@ def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 def choose(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Skips where the processor has no such set."""
-    monkeypatch.setenv(library.INSTRUCTION_SET, name)
+    monkeypatch.setenv(library.INSTRUCTION_SET_VARIABLE, name)
     try:
         assert library.instruction_set() == name
     except library.NativeMissing as error:
@@ -54,14 +54,14 @@ def network_of(cell: Cell, cutoffs: tuple[int, ...]) -> LanguageModel:
 
 
 def kernel_of(
-    cell: Cell, cutoffs: tuple[int, ...], precision: Precision, threads: int = 1
+    cell: Cell, cutoffs: tuple[int, ...], precision: KernelPrecision, threads: int = 1
 ) -> NativeKernel:
     """A kernel of it for eight rows, whose threads share even the smallest step."""
     return NativeKernel(
         network_of(cell, cutoffs),
         capacity=8,
         end=VOCABULARY - 1,
-        never_drawn={0},
+        suppressed={0},
         threads=threads,
         precision=precision,
         worth_sharing=0,
@@ -69,12 +69,12 @@ def kernel_of(
 
 
 def texts(kernel: NativeKernel, rows: int) -> list[RowResult]:
-    """What so many rows draw after the same text, each with a seed and filters of its own."""
+    """The tokens of several rows after the same text, each with its own seed and filters."""
     work = [
         RowWork(
             row=row,
             feed=TEXT[row:],
-            draw=40,
+            sample=40,
             sampling=Sampling(
                 temperature=0.5 * row, top_k=9 * (row % 2), top_p=1 - 0.1 * row, seed=row
             ),
@@ -103,9 +103,11 @@ def test_numbers_are_those_of_torch(cell: Cell, cutoffs: tuple[int, ...]) -> Non
 @each_softmax
 @each_precision
 def test_rows_do_not_depend_on_their_neighbors(
-    cell: Cell, cutoffs: tuple[int, ...], precision: Precision
+    cell: Cell, cutoffs: tuple[int, ...], precision: KernelPrecision
 ) -> None:
-    """Seven together on two threads draw what each draws alone on one, to the last bit."""
+    """Seven rows together on two threads sample the same tokens as alone on one, to the last
+    bit.
+    """
     together = texts(kernel_of(cell, cutoffs, precision, threads=2), 7)
     alone = kernel_of(cell, cutoffs, precision)
     for count in (1, 2, 3, 5):
@@ -118,10 +120,10 @@ def test_rows_do_not_depend_on_their_neighbors(
 def test_int8_draws_the_same_text_on_every_set(
     cell: Cell, cutoffs: tuple[int, ...], other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whole-number sums are exact, so a replica on an older processor continues alike."""
+    """Integer sums are exact, so a replica on an older processor continues with the same tokens."""
     choose(other, monkeypatch)
     older = texts(kernel_of(cell, cutoffs, "int8"), 5)
-    monkeypatch.delenv(library.INSTRUCTION_SET)
+    monkeypatch.delenv(library.INSTRUCTION_SET_VARIABLE)
     best = texts(kernel_of(cell, cutoffs, "int8"), 5)
-    drawn = [[one.token for one in result.drawn] for result in best]
-    assert [[one.token for one in result.drawn] for result in older] == drawn
+    generated = [[one.token for one in result.generated] for result in best]
+    assert [[one.token for one in result.generated] for result in older] == generated

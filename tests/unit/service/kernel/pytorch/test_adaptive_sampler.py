@@ -1,4 +1,4 @@
-"""Drawing from an adaptive softmax in two rounds: exact, and the same in both kernels."""
+"""Sampling from an adaptive softmax in two rounds: exact, and the same in both kernels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.kernel.api.interface import FloatArray, Kernel, RowWork, Sampling
 from service.kernel.native.kernel import NativeKernel
 from service.kernel.pytorch.adaptive_sampler import AdaptiveSampler
 from service.kernel.pytorch.kernel import TorchKernel
-from service.kernel.pytorch.sampler import Ask
+from service.kernel.pytorch.sampler import SamplerRequest
 from tests.support.service.chi_square import check_fit
 from tests.support.service.reference import (
     is_in_rounds,
@@ -44,8 +44,8 @@ each_kernel = pytest.mark.parametrize("name", ["native", "torch"])
 
 
 def make(name: KernelName, network: LanguageModel, rows: int = ROWS) -> Kernel:
-    """A float32 kernel that never draws a word of the head and one of a tail."""
-    shared: dict[str, Any] = {"capacity": rows, "end": END, "never_drawn": NEVER}
+    """A float32 kernel that suppresses a word of the head and one of a tail."""
+    shared: dict[str, Any] = {"capacity": rows, "end": END, "suppressed": NEVER}
     if name == "torch":
         return TorchKernel(network, **shared)
     return NativeKernel(network, **shared, precision="float32")
@@ -75,30 +75,30 @@ def constant_network() -> LanguageModel:
 def drawn_at(kernel: Kernel, sampling: Sampling, first: int) -> list[int]:
     """One token in every row, at positions from ``first`` on."""
     work = [
-        RowWork(row=row, feed=[1], draw=1, sampling=sampling, position=first + row, seen={3, 25})
+        RowWork(row=row, feed=[1], sample=1, sampling=sampling, position=first + row, seen={3, 25})
         for row in range(ROWS)
     ]
-    return [result.drawn[0].token for result in kernel.run(work, 1)]
+    return [result.generated[0].token for result in kernel.run(work, 1)]
 
 
 @each_kernel
 @pytest.mark.parametrize("option", OPTIONS)
 def test_draws_follow_the_exact_distribution(name: KernelName, option: str) -> None:
-    """A chi-square test sees no difference at any temperature, words never drawn in mind."""
+    """A chi-square test sees no difference at any temperature, with suppressed words."""
     kernel, sampling = make(name, constant_network()), OPTIONS[option]
-    (told,) = kernel.run([RowWork(row=0, feed=[1], distribution=True)], 1)
-    assert told.logprobs_V is not None
+    (result,) = kernel.run([RowWork(row=0, feed=[1], distribution=True)], 1)
+    assert result.logprobs_V is not None
     counts = np.zeros(VOCABULARY)
     for first in range(0, ROWS * ROUNDS, ROWS):
         counts += np.bincount(drawn_at(kernel, sampling, first), minlength=VOCABULARY)
-    logits = told.logprobs_V.tolist()
+    logits = result.logprobs_V.tolist()
     check_fit(counts, naive_probabilities(logits, sampling, {3, 25}, NEVER))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-3, 0.3, 1.0, 1.7, 30.0])
 @pytest.mark.parametrize("top_k", [0, 5])
 def test_both_kernels_draw_the_naive_draw(temperature: float, top_k: int) -> None:
-    """From many distributions, sharp and flat: the tails left out could not have won."""
+    """For sharp and flat distributions, tails that were skipped could not have won."""
     sampling = Sampling(temperature=temperature, top_k=top_k, seed=3)
     for scale in (0.3, 1.0):
         network = random_network(
@@ -112,12 +112,12 @@ def test_both_kernels_draw_the_naive_draw(temperature: float, top_k: int) -> Non
                 for row in range(ROWS)
             ]
             for item in work:
-                item.draw, item.sampling = 1, sampling
+                item.sample, item.sampling = 1, sampling
                 kernel.open(item.row)
-            found[name] = [result.drawn[0].token for result in kernel.run(work, 2)]
+            found[name] = [result.generated[0].token for result in kernel.run(work, 2)]
             for item in work:
                 kernel.open(item.row)
-                item.draw, item.distribution = 0, True
+                item.sample, item.distribution = 0, True
             logprobs = [result.logprobs_V for result in kernel.run(work, 2)]
         expected = [
             naive(logprobs_V.tolist(), sampling, row)
@@ -140,28 +140,28 @@ def naive(logprobs: Sequence[float], sampling: Sampling, position: int) -> int:
 def test_what_is_reported_does_not_change_what_is_drawn(
     name: KernelName, temperature: float
 ) -> None:
-    """Nor do the reports of likeliest tokens, of which all tails are worked out, move a bit."""
+    """Reports of likeliest tokens, which need all tails, do not change a bit."""
     network = random_network("lstm", 1, vocabulary=VOCABULARY, cutoffs=CUTOFFS, division=2)
     kernel = make(name, network, rows=1)
-    told = []
+    reports = []
     for top in (0, 3):
         kernel.open(0)
         sampling = Sampling(temperature=temperature, seed=1, top_logprobs=top)
-        work = RowWork(row=0, feed=[END, 5, 30, 12, 38], draw=40, sampling=sampling, score=True)
+        work = RowWork(row=0, feed=[END, 5, 30, 12, 38], sample=40, sampling=sampling, score=True)
         work.distribution = top > 0
         (result,) = kernel.run([work], 45)
-        told.append([one[:2] for one in [*result.scored, *result.drawn]])
-        for one in result.drawn if top else []:
+        reports.append([one[:2] for one in [*result.scored, *result.generated]])
+        for one in result.generated if top else []:
             assert [logprob for _, logprob in one.top] == sorted(
                 (logprob for _, logprob in one.top), reverse=True
             )
             assert len(one.top) == 3
-    assert told[0] == told[1]
-    assert len(told[0]) > 4
+    assert reports[0] == reports[1]
+    assert len(reports[0]) > 4
 
 
 def test_no_tail_is_asked_for_in_vain() -> None:
-    """A sharp head needs none, a score only its own, a filter all."""
+    """A sharp head needs no tail, a score only its own, a filter all."""
     asked: list[tuple[int, list[int]]] = []
 
     def tail_logits(tail: int, rows: Sequence[int]) -> FloatArray:
@@ -173,16 +173,16 @@ def test_no_tail_is_asked_for_in_vain() -> None:
     head_RJ[0, 4] = head_RJ[1, 4] = 50.0  # a word of the head
     head_RJ[2, 10] = 50.0  # the second tail
     asks = [
-        Ask(Sampling(), draw=True),
-        Ask(Sampling(temperature=0.0), draw=True),
-        Ask(Sampling(temperature=0.5), draw=True),
-        Ask(Sampling(), score=25),
-        Ask(Sampling(top_p=0.5), draw=True),
+        SamplerRequest(Sampling(), sample=True),
+        SamplerRequest(Sampling(temperature=0.0), sample=True),
+        SamplerRequest(Sampling(temperature=0.5), sample=True),
+        SamplerRequest(Sampling(), score=25),
+        SamplerRequest(Sampling(top_p=0.5), sample=True),
     ]
     sampler = AdaptiveSampler([(8, 9), (9, 20), (20, END)], [])
     answers = sampler.answer(head_RJ, tail_logits, asks)
     assert asked == [(0, [4]), (1, [2, 4]), (2, [3, 4])]
-    tokens = [answer.drawn.token for answer in answers[:3] if answer.drawn]
+    tokens = [answer.generated.token for answer in answers[:3] if answer.generated]
     assert tokens[:2] == [4, 4]
     assert 9 <= tokens[2] < 20
     assert answers[3].scored is not None

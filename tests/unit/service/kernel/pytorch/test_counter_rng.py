@@ -16,14 +16,14 @@ unsigned_64 = st.integers(0, 2**64 - 1)
 @settings(deadline=None)
 @given(seed=unsigned_64, choice=st.integers(0, 127), position=st.integers(0, 2**40))
 def test_keys_are_as_documented(seed: int, choice: int, position: int) -> None:
-    """The vectorised key equals the one computed with Python's integers."""
+    """The vectorized key equals the one computed with Python's integers."""
     assert int(keys([seed], [choice], [position])[0]) == naive_key(seed, choice, position)
 
 
 @settings(deadline=None)
 @given(key=unsigned_64, token=st.integers(0, 2**24))
 def test_uniforms_are_as_documented(key: int, token: int) -> None:
-    """The vectorised number equals the one computed with Python's integers, to the bit."""
+    """The vectorized number equals the one computed with Python's integers, to the bit."""
     found = uniforms(np.array([key], np.uint64), np.array([token], np.uint32))[0, 0]
     assert min(float(found), 1.0 - 2.0**-33) == naive_uniform(key, token)
 
@@ -40,7 +40,7 @@ def test_uniforms_are_uniform_and_never_zero() -> None:
 
 
 def test_small_numbers_are_as_fine_as_their_size() -> None:
-    """Numbers near 0 are where races are won, so they must not sit on a coarse grid."""
+    """Numbers near 0 decide races, so they must not be on a coarse grid."""
     found = uniforms(
         keys([1] * 400, [0] * 400, list(range(400))), np.arange(10_000, dtype=np.uint32)
     )
@@ -50,7 +50,7 @@ def test_small_numbers_are_as_fine_as_their_size() -> None:
 
 
 def test_every_part_of_the_key_matters() -> None:
-    """Seed, choice, position and token each give numbers that do not go with the others'."""
+    """A change of seed, choice, position or token gives independent numbers."""
     tokens = np.arange(5000, dtype=np.uint32)
     rows = uniforms(keys([1, 2, 1, 1], [0, 0, 1, 0], [0, 0, 0, 1]), tokens)
     correlations = np.corrcoef(rows)

@@ -1,4 +1,4 @@
-"""Both kernels' drawing against exact probabilities, a naive oracle, and torch's log-softmax."""
+"""Both kernels' sampling against exact probabilities, a naive oracle, and torch's log-softmax."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.kernel.api.filters import descending
-from service.kernel.api.interface import RowWork, Sampling
+from service.kernel.api.interface import FloatArray, RowWork, Sampling
 from service.kernel.native.kernel import NativeKernel
-from service.kernel.pytorch.sampler import Ask, FloatArray, Sampler
+from service.kernel.pytorch.sampler import Sampler, SamplerRequest
 from tests.support.service.chi_square import check_fit
 from tests.support.service.native_sampler import NativeSampler, kernel_of
 from tests.support.service.reference import naive_draw, naive_probabilities, random_network
@@ -51,10 +51,12 @@ def test_draws_follow_the_exact_distribution(drawing: Drawing, name: str) -> Non
     sampling = OPTIONS[name]
     logits_V = example_logits()
     seen = {3, 7, 11}
-    asks = [Ask(sampling, position=place, seen=seen, draw=True) for place in range(DRAWS)]
+    asks = [
+        SamplerRequest(sampling, position=place, seen=seen, sample=True) for place in range(DRAWS)
+    ]
     answers = drawing(VOCABULARY, NEVER).answer(np.tile(logits_V, (DRAWS, 1)), asks)
     counts = np.bincount(
-        [answer.drawn.token for answer in answers if answer.drawn], minlength=VOCABULARY
+        [answer.generated.token for answer in answers if answer.generated], minlength=VOCABULARY
     )
     check_fit(counts, naive_probabilities(logits_V.tolist(), sampling, seen, NEVER))
 
@@ -77,20 +79,22 @@ def test_draws_follow_the_exact_distribution(drawing: Drawing, name: str) -> Non
 def test_a_draw_is_the_naive_draw(
     drawing: Drawing, logits: list[float], sampling: Sampling, position: int
 ) -> None:
-    """Pruned and vectorised, the race has the same winner as with every logarithm taken."""
+    """The pruned and vectorized race has the same winner as the race without bounds."""
     seen = {1}
     logits_1V = np.array([logits], dtype=np.float32)
-    ask = Ask(sampling, position=position, seen=seen, draw=True)
-    drawn = drawing(len(logits), NEVER).answer(logits_1V, [ask])[0].drawn
-    assert drawn is not None
+    ask = SamplerRequest(sampling, position=position, seen=seen, sample=True)
+    generated = drawing(len(logits), NEVER).answer(logits_1V, [ask])[0].generated
+    assert generated is not None
     expected = naive_draw(logits_1V[0].tolist(), sampling, position, seen, NEVER)
-    if drawn.token != expected:  # only where float32 cannot tell two tokens or a border apart
+    if generated.token != expected:  # only where float32 cannot tell two tokens or a border apart
         nudged = [
             naive_draw((logits_1V[0] * (1 + nudge)).tolist(), sampling, position, seen, NEVER)
             for nudge in np.linspace(-3e-6, 3e-6, 13)
         ]
-        equal = np.isclose(logits_1V[0, drawn.token], logits_1V[0, expected], rtol=1e-5, atol=1e-5)
-        assert drawn.token in nudged or equal
+        equal = np.isclose(
+            logits_1V[0, generated.token], logits_1V[0, expected], rtol=1e-5, atol=1e-5
+        )
+        assert generated.token in nudged or equal
 
 
 @each_drawing
@@ -99,17 +103,19 @@ def test_a_draw_is_the_naive_draw(
 def test_what_must_not_be_drawn_is_not_drawn(
     drawing: Drawing, temperature: float, top_k: int
 ) -> None:
-    """Not even when it has all the probability that float32 can hold."""
+    """A suppressed token is not sampled, even with all the probability that float32 can hold."""
     logits_1V = np.full((1, 8), -200.0, dtype=np.float32)
     logits_1V[0, 2] = 200.0
     logits_1V[0, 5] = -199.0
     sampler = drawing(8, [2])
     for position in range(50):
-        ask = Ask(Sampling(temperature=temperature, top_k=top_k), position=position, draw=True)
-        drawn = sampler.answer(logits_1V, [ask])[0].drawn
-        assert drawn is not None
-        assert drawn.token != 2
-        assert temperature == 1.0 or drawn.token == 5
+        ask = SamplerRequest(
+            Sampling(temperature=temperature, top_k=top_k), position=position, sample=True
+        )
+        generated = sampler.answer(logits_1V, [ask])[0].generated
+        assert generated is not None
+        assert generated.token != 2
+        assert temperature == 1.0 or generated.token == 5
 
 
 @each_drawing
@@ -118,17 +124,17 @@ def test_logprobs_are_those_of_the_model(drawing: Drawing) -> None:
     logits_V = example_logits(3)
     exact_V = torch.log_softmax(torch.tensor(logits_V).double(), dim=0).numpy()
     sampling = Sampling(temperature=0.5, top_k=3, repetition_penalty=2.0, top_logprobs=4)
-    ask = Ask(sampling, seen={1, 2}, score=9, distribution=True, draw=True)
+    ask = SamplerRequest(sampling, seen={1, 2}, score=9, distribution=True, sample=True)
     answer = drawing(VOCABULARY, NEVER).answer(logits_V[None], [ask])[0]
     assert answer.scored is not None
-    assert answer.drawn is not None
+    assert answer.generated is not None
     assert answer.logprobs_V is not None
     assert answer.scored.logprob == pytest.approx(exact_V[9], abs=1e-5)
-    assert answer.drawn.logprob == pytest.approx(exact_V[answer.drawn.token], abs=1e-5)
+    assert answer.generated.logprob == pytest.approx(exact_V[answer.generated.token], abs=1e-5)
     np.testing.assert_allclose(answer.logprobs_V, exact_V, atol=1e-5)
-    assert [token for token, _ in answer.drawn.top] == list(np.argsort(-exact_V)[:4])
+    assert [token for token, _ in answer.generated.top] == list(np.argsort(-exact_V)[:4])
     np.testing.assert_allclose(
-        [p for _, p in answer.drawn.top], np.sort(exact_V)[:-5:-1], atol=1e-5
+        [p for _, p in answer.generated.top], np.sort(exact_V)[:-5:-1], atol=1e-5
     )
 
 
@@ -138,11 +144,11 @@ def test_a_row_does_not_depend_on_its_neighbors() -> None:
     logits_RV = (np.random.default_rng(1).standard_normal((90, vocabulary)) * 3).astype(np.float32)
     kinds = [*OPTIONS.values(), Sampling(temperature=0.0), Sampling(top_logprobs=3)]
     asks = [
-        Ask(
+        SamplerRequest(
             kinds[row % len(kinds)],
             position=row,
             seen={row},
-            draw=row % 5 > 0,
+            sample=row % 5 > 0,
             score=row,
             distribution=True,
         )
@@ -155,19 +161,19 @@ def test_a_row_does_not_depend_on_its_neighbors() -> None:
     for place, row in enumerate(order):
         alone = sampler.answer(logits_RV[row : row + 1], [asks[row]])[0]
         for other in (together[row], shuffled[place]):
-            assert (other.scored, other.drawn) == (alone.scored, alone.drawn)
+            assert (other.scored, other.generated) == (alone.scored, alone.generated)
             assert np.array_equal(other.logprobs_V, alone.logprobs_V)  # type: ignore[arg-type]
 
 
 def test_logits_that_are_no_numbers_are_refused() -> None:
-    """A broken network must not silently draw token 0."""
+    """A broken network must not silently sample token 0."""
     logits_1V = np.array([[0.0, np.nan, 1.0]], dtype=np.float32)
     with pytest.raises(FloatingPointError, match="finite"):
-        Sampler(3, []).answer(logits_1V, [Ask(Sampling(), draw=True)])
+        Sampler(3, []).answer(logits_1V, [SamplerRequest(Sampling(), sample=True)])
 
 
 def test_native_logits_that_are_no_numbers_are_refused() -> None:
-    """Weights that are no numbers are refused at once, sums that overflow when they do."""
+    """Weights that are not finite are refused at once, and sums that overflow in the step."""
     with pytest.raises(ValueError, match="finite"):
         kernel_of(np.array([0.0, np.nan], dtype=np.float32).tobytes(), frozenset())
     network = random_network("elman", 1)
@@ -176,17 +182,19 @@ def test_native_logits_that_are_no_numbers_are_refused() -> None:
         network.output.bias.fill_(3e38)
         network.initial_hidden_L1H.fill_(1.0)
         dict(network.named_parameters())["recurrent.bias_ih_l0"].fill_(9.0)
-    kernel = NativeKernel(network, capacity=1, end=29, never_drawn=(), precision="float32")
-    (result,) = kernel.run([RowWork(row=0, feed=[1], draw=1)], 1)
+    kernel = NativeKernel(network, capacity=1, end=29, suppressed=(), precision="float32")
+    (result,) = kernel.run([RowWork(row=0, feed=[1], sample=1)], 1)
     assert result.failed
-    assert not result.drawn
+    assert not result.generated
 
 
 @each_drawing
 def test_something_must_be_left_to_draw(drawing: Drawing) -> None:
-    """A vocabulary of tokens that are all never drawn is refused."""
+    """A vocabulary in which all tokens are suppressed is refused."""
     with pytest.raises(ValueError, match="at least one token"):
-        drawing(2, [0, 1]).answer(np.zeros((1, 2), dtype=np.float32), [Ask(Sampling(), draw=True)])
+        drawing(2, [0, 1]).answer(
+            np.zeros((1, 2), dtype=np.float32), [SamplerRequest(Sampling(), sample=True)]
+        )
 
 
 @given(values=st.lists(st.integers(0, 4), min_size=1, max_size=30), count=st.integers(1, 40))

@@ -1,26 +1,26 @@
-// Threads beside the caller's: as many of those wanted as the system gives.
+// Threads in addition to the caller's: as many of those wanted as the system provides.
 //
-// A machine may be out of threads at any moment, and a std::thread that is destroyed before it is
-// joined ends the process. The work must not throw.
+// The system may run out of threads at any moment, and destroying a std::thread before it is joined
+// ends the process. The work must not throw.
 #pragma once
 
 #include <thread>
 #include <vector>
 
-class Helpers {
+class WorkerThreads {
  public:
-  // `work(number)` for numbers from 1 on.
+  // Runs `work(number)` in each thread, with numbers from 1.
   template <class Work>
-  Helpers(int wanted, Work work) {
+  WorkerThreads(int wanted, Work work) {
     threads_.reserve(wanted > 0 ? wanted : 0);
     try {
       for (int number = 1; number <= wanted; ++number)
         threads_.emplace_back([work, number] { work(number); });
-    } catch (...) {  // no thread or no memory for one: those that were started are enough
+    } catch (...) {  // no thread or memory: continue with those that started
     }
   }
 
-  ~Helpers() { join(); }
+  ~WorkerThreads() { join(); }
 
   int started() const { return int(threads_.size()); }
 

@@ -1,0 +1,55 @@
+"""The engine's bounds on tasks: no value within them can harm sequences in the same step.
+
+The HTTP schemas refuse more, with limits of their own. These bounds also hold for callers in the
+same process.
+"""
+
+from __future__ import annotations
+
+from service.engine.api.errors import InvalidTask
+from service.engine.api.tasks import Generate, NextWord, Score
+from service.kernel.api.interface import Sampling
+
+SAMPLING_BOUNDS: dict[str, tuple[float, float]] = {
+    "temperature": (0.0, 1e4),
+    "top_k": (0, 2**31 - 1),
+    "top_p": (0.0, 1.0),
+    "min_p": (0.0, 1.0),
+    "repetition_penalty": (0.01, 100.0),
+    "seed": (0, 2**64 - 1),
+}
+
+
+def check_generate(task: Generate, rows: int) -> None:
+    """Raises InvalidTask with the first field that is out of range; n is at most ``rows``."""
+    if not 1 <= task.n <= rows:
+        raise InvalidTask("n", f"expected 1 to {rows}, got {task.n}")
+    if task.max_tokens < 0:
+        raise InvalidTask("max_tokens", f"expected 0 or more, got {task.max_tokens}")
+    if "" in task.stop:
+        raise InvalidTask("stop", "a stop string must not be empty")
+    check_sampling(task.sampling)
+    if task.logprobs is not None and task.logprobs < 0:
+        raise InvalidTask("logprobs", f"expected 0 or more, got {task.logprobs}")
+    if task.return_state and (task.n > 1 or task.max_tokens == 0):
+        raise InvalidTask("return_state", "expected n of 1 and max_tokens of 1 or more")
+
+
+def check_sampling(sampling: Sampling) -> None:
+    """Raises InvalidTask with the first field that is out of range or not a number."""
+    for field, (lowest, highest) in SAMPLING_BOUNDS.items():
+        value = getattr(sampling, field)
+        if not lowest <= value <= highest:
+            raise InvalidTask(field, f"expected {lowest} to {highest}, got {value}")
+
+
+def check_score(task: Score, most_texts: int) -> None:
+    """Raises InvalidTask unless there are 1 to ``most_texts`` texts."""
+    if not 1 <= len(task.texts) <= most_texts:
+        raise InvalidTask("texts", f"expected 1 to {most_texts} texts, got {len(task.texts)}")
+
+
+def check_next_word(task: NextWord) -> None:
+    """Raises InvalidTask unless ``top`` is at least 1."""
+    if task.top < 1:
+        raise InvalidTask("top", f"expected 1 or more, got {task.top}")
