@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ from model.artifact import Artifact, load_artifact
 from model.calibration import UNCALIBRATED
 from model.networks import Classifier, LanguageModel
 from training.config.classifier import ClassifierRecipe
+from training.config.evaluation import EvaluationRequest
 from training.data.corpus import expanded
 from training.data.examples import encode_examples
 from training.data.provenance import source_name
 from training.data.split_checks import tell_files_of_training
 from training.data.unknown_words import check_known
 from training.data.vocabulary import unknown_share
-from training.errors import DataError
+from training.errors import DataError, format_list, suggest
 from training.evaluation.classifier import predict
 from training.evaluation.classifier_results import ClassifierResults, classifier_results
 from training.evaluation.language_model import LanguageModelResults, evaluate_language_model
@@ -33,8 +33,7 @@ from training.evaluation.metric_names import (
     omitted_metrics,
     understated_metrics,
 )
-from training.naming import listed, nearest
-from training.readers.documents import Example, Unit, read_documents, read_examples
+from training.readers.documents import Example, read_documents, read_examples
 from training.reports.classifier import classifier_sections
 from training.reports.html import ReportTable, Section
 from training.reports.language_model import language_model_sections
@@ -56,34 +55,17 @@ FOOTNOTE_MARK = "*"
 READING_OPTIONS = ("max_tokens", "truncation")  # of training; they limit the length of a document
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationRequest:
-    """Options of the command; ``lanes`` is the ``columns`` of ``evaluate_language_model``."""
-
-    artifact: Path
-    data: tuple[str, ...]
-    unit: Unit = "file"
-    column: str | None = None
-    label_column: str | None = None
-    header: bool | None = None
-    skip_empty: bool = False
-    lanes: int | None = None
-    threads: int | None = None
-    json_file: Path | None = None
-    out: Path | None = None
-
-
 def run(request: EvaluationRequest) -> int:
     """Prints a table, writes the JSON file and the page; returns the exit status.
 
     Raises:
         ArtifactError: the artifact cannot be loaded.
         DataError: the data cannot be read.
-        OutputError: ``out`` or ``json_file`` cannot be written.
+        OutputError: ``out`` or ``json`` cannot be written.
     """
     if request.out is not None:
         require_matplotlib("--out")
-    with reserved_output(request.out, request.json_file):
+    with reserved_output(request.out, request.json):
         return _evaluate(request)
 
 
@@ -102,8 +84,8 @@ def _evaluate(request: EvaluationRequest) -> int:
         **results.metrics,
         **_reservations(results.metrics),
     }
-    if request.json_file is not None:
-        write_json(request.json_file, record)
+    if request.json is not None:
+        write_json(request.json, record)
     if request.out is not None:
         _write_page(request.out, artifact, request, results, record)
     print(_table(artifact, results.metrics))
@@ -176,7 +158,7 @@ def _check_labels(source: str, examples: Sequence[Example], answers: Sequence[st
         others = f" ({many})" if rest else ""
         raise DataError(
             f"{source}, example {number}: the label {example.label!r} is none of the model's"
-            f"{others}: {listed(answers)}{nearest(example.label, answers)}; choose the column "
+            f"{others}: {format_list(answers)}{suggest(example.label, answers)}; choose the column "
             "with --label-column, or correct the labels"
         )
 

@@ -18,7 +18,7 @@ from training.readers.sources import HUGGING_FACE
 
 PACKAGES = ("unroll", "torch", "tokenizers", "safetensors", "numpy")
 PATH_OPTIONS = ("train", "valid", "test", "vectors", "from", "token_cache")
-CARD_OPTIONS = ("description", "licence")
+CARD_OPTIONS = ("description", "license")
 
 
 def provenance(
@@ -26,7 +26,7 @@ def provenance(
 ) -> dict[str, object]:
     """What the manifest records. ``sources`` maps "train", "valid" to the files of that split.
 
-    ``description`` and ``licence`` of the recipe stand first, for they open the model card.
+    ``description`` and ``license`` of the recipe stand first, for they open the model card.
     """
     card = {name: recipe[name] for name in CARD_OPTIONS if recipe.get(name)}
     return card | {

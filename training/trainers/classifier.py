@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from model.networks import Classifier
-from training.config.time_budget import Pace
+from training.config.time_budget import ReplayableClock
 from training.data.batching import Batch, Documents, collate, cropped, epoch_batches
 from training.data.examples import OUTSIDE
 from training.evaluation.classifier import Predictions, predict
@@ -121,7 +121,7 @@ class ClassifierRun:
     began: float
     team: ProcessGroup = field(default_factory=ProcessGroup)
     position: Position = field(default_factory=Position)
-    pace: Pace = field(init=False)
+    pace: ReplayableClock = field(init=False)
     optimizer: torch.optim.AdamW = field(init=False)
     kept: dict[str, Tensor] = field(init=False, default_factory=dict)
     gradient_norm: float = field(init=False, default=math.nan)  # of the last step, before clipping
@@ -133,7 +133,7 @@ class ClassifierRun:
 
     def __post_init__(self) -> None:
         self.position.begin = time.monotonic() - self.began
-        self.pace = Pace(self.settings.recorded_pace)
+        self.pace = ReplayableClock(self.settings.recorded_pace)
         self.optimizer = _optimizer(self.network, self.settings)
         self._lay_out_epoch()
         self._random = RandomStates(self.team, self.settings.seed)

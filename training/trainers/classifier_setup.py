@@ -18,7 +18,7 @@ from model.linear_ngrams import LinearNgrams
 from model.networks import Classifier
 from model.regularization import Regularization
 from model.tokenization.tokenizer import Tokenizer
-from training.config.classifier import ClassifierRecipe, CorpusSize, complete
+from training.config.classifier import ClassifierRecipe, DatasetSize, complete_classifier
 from training.data.batching import Documents
 from training.data.examples import OUTSIDE, Splits, encode_examples
 from training.data.unknown_words import check_known
@@ -118,11 +118,11 @@ def _check_known(prepared: Prepared) -> None:
         check_known(name, unknown, texts, most=MOST_UNKNOWN, advice=advice)
 
 
-def _corpus_size(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> CorpusSize:
+def _corpus_size(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> DatasetSize:
     """Lengths are estimated: the tokenizer is not made yet."""
     characters = recipe.tokenizer == "char"
     lengths = [len(text) if characters else len(text.split()) for text in texts]
-    return CorpusSize(
+    return DatasetSize(
         documents=len(texts),
         labels=len(splits.labels),
         length=sum(min(length, recipe.max_tokens) for length in lengths) / len(texts),
@@ -148,7 +148,7 @@ def _prepare_new(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> 
 
 def _prepare_from(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> Prepared:
     """A run that begins from a language model."""
-    minimum_count = complete(recipe, _corpus_size(recipe, splits, texts)).minimum_count
+    minimum_count = complete_classifier(recipe, _corpus_size(recipe, splits, texts)).minimum_count
     encoder = load_encoder(recipe, texts, minimum_count or 1)
     recipe = as_encoded(recipe, encoder)
     recipe = _completed(recipe, _corpus_size(recipe, splits, texts))
@@ -157,8 +157,8 @@ def _prepare_from(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) ->
     return prepared
 
 
-def _completed(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
-    recipe = complete(recipe, size)
+def _completed(recipe: ClassifierRecipe, size: DatasetSize) -> ClassifierRecipe:
+    recipe = complete_classifier(recipe, size)
     if recipe.precision == "auto":
         return replace(recipe, precision=choose_precision())
     return recipe

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from model.networks import LanguageModel
 from model.state import State
-from training.config.time_budget import Pace
+from training.config.time_budget import ReplayableClock
 from training.data.bptt import Epoch, Window, Windows
 from training.evaluation.perplexity import ColumnBatches, likelihood
 from training.optimization.clipping import Clipping, far_above
@@ -113,7 +113,7 @@ class LanguageModelRun:
     began: float
     team: ProcessGroup = field(default_factory=ProcessGroup)
     position: Position = field(default_factory=Position)
-    pace: Pace = field(init=False)
+    pace: ReplayableClock = field(init=False)
     optimizer: torch.optim.AdamW = field(init=False)
     averages: AveragedWeights = field(init=False)
     best: dict[str, Tensor] = field(init=False, default_factory=dict)
@@ -126,7 +126,7 @@ class LanguageModelRun:
 
     def __post_init__(self) -> None:
         self.position.begin = time.monotonic() - self.began
-        self.pace = Pace(self.settings.recorded_pace)
+        self.pace = ReplayableClock(self.settings.recorded_pace)
         self.optimizer = _optimizer(self.network, self.settings)
         self.averages = AveragedWeights(self.network)
         self._random = RandomStates(self.team, self.settings.windows.seed)

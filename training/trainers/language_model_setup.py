@@ -16,11 +16,11 @@ from model.networks import LanguageModel
 from model.regularization import Regularization
 from model.tokenization.tokenizer import Tokenizer
 from training.config.language_model import (
-    EXAMPLE_MINUTES,
-    USUAL_SPEED,
+    DEFAULT_MINUTES,
+    DEFAULT_SPEED,
     CorpusSize,
     LanguageModelRecipe,
-    complete,
+    complete_language_model,
     needs_speed,
 )
 from training.data.bptt import Windows
@@ -123,9 +123,9 @@ def prepare(
         recipe = replace(recipe, precision=choose_precision())
     speed = None
     if needs_speed(recipe):
-        patience = PROBE_SHARE * 60.0 * (recipe.minutes or EXAMPLE_MINUTES)
+        patience = PROBE_SHARE * 60.0 * (recipe.minutes or DEFAULT_MINUTES)
         speed = training_speed(settled(recipe.precision), patience)
-    completed = complete(recipe, size, speed or USUAL_SPEED)
+    completed = complete_language_model(recipe, size, speed or DEFAULT_SPEED)
     recipe = _shared(completed, recipe.batch, size.tokens, processes)
     return Prepared(
         recipe, splits, text.tokenizer, train.stream, valid.stream, valid.characters, speed

@@ -18,7 +18,7 @@ from tests.support.training.language_model_command import (
     corpus_options,
 )
 from training.commands.cli import main
-from training.config.time_budget import PARTS, Pace
+from training.config.time_budget import PARTS, ReplayableClock
 from training.data.batching import Documents
 from training.runtime import precision
 from training.trainers.linear_classifier import FEWEST_RUNS, STRENGTHS, extent_within
@@ -84,21 +84,21 @@ def test_another_clock_alone_gives_another_run(tmp_path: Path) -> None:
 
 def test_a_pace_is_the_same_for_a_step_however_often_it_is_asked() -> None:
     """The clock is asked once a step, and not once more by a run that is resumed there."""
-    pace = Pace()
+    pace = ReplayableClock()
     assert pace.progress(0, counted=0.0, timed=0.0) == 0.0
     assert pace.progress(1, counted=0.0, timed=0.5) == 0.5
     assert pace.progress(1, counted=0.0, timed=0.9) == 0.5
-    resumed = Pace()
+    resumed = ReplayableClock()
     resumed.restore(pace.state())
     assert resumed.progress(1, counted=0.0, timed=0.9) == 0.5
     assert resumed.progress(2, counted=0.0, timed=1.0) == 1.0
-    repeated = Pace(resumed.recorded(2))
+    repeated = ReplayableClock(resumed.recorded(2))
     assert [repeated.progress(step, counted=0.0, timed=0.0) for step in (0, 1, 2)] == [0, 0.5, 1]
 
 
 def test_a_pace_that_counting_was_always_ahead_of_is_not_recorded() -> None:
     """Epochs ended that run: it repeats by itself."""
-    pace = Pace()
+    pace = ReplayableClock()
     for step in range(10):
         pace.progress(step, counted=step / 10, timed=step / 50)
     assert pace.recorded(10) is None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.config.classifier import ClassifierRecipe, CorpusSize, complete
+from training.config.classifier import ClassifierRecipe, DatasetSize, complete_classifier
 from training.data.examples import encode_examples, hold_out, read_splits, truncate
 from training.data.vocabulary import (
     load_vectors,
@@ -167,11 +167,11 @@ def test_other_tokenizers_fit_small_data(kind: str) -> None:
 @given(st.integers(1, 10**7), st.integers(2, 500), st.floats(1, 10**6))
 def test_every_choice_is_made_for_any_corpus(documents: int, labels: int, length: float) -> None:
     """The completed recipe is valid and leaves nothing open; what was given is kept."""
-    size = CorpusSize(documents=documents, labels=labels, length=length)
-    recipe = complete(ClassifierRecipe(epochs=2.5, dropout_word=0.0), size)
+    size = DatasetSize(documents=documents, labels=labels, length=length)
+    recipe = complete_classifier(ClassifierRecipe(epochs=2.5, dropout_word=0.0), size)
     assert (recipe.epochs, recipe.dropout_word) == (2.5, 0.0)
     assert None not in (recipe.batch, recipe.embedding, recipe.mlp, recipe.minimum_count)
-    free = complete(ClassifierRecipe(tokenizer="char"), size)
+    free = complete_classifier(ClassifierRecipe(tokenizer="char"), size)
     assert free.epochs is not None
     assert 3 <= free.epochs <= 40
     assert (free.crop is None) == (length <= 250)
@@ -180,8 +180,8 @@ def test_every_choice_is_made_for_any_corpus(documents: int, labels: int, length
 @given(st.integers(2, 3000), st.sampled_from(["word", "char"]))
 def test_the_linear_classifier_stays_within_bounds(labels: int, kind: str) -> None:
     """Hashed weights number a million at most; with very many labels there is none by default."""
-    size = CorpusSize(documents=10**5, labels=labels, length=20)
-    recipe = complete(ClassifierRecipe(tokenizer=kind), size)  # type: ignore[arg-type]
+    size = DatasetSize(documents=10**5, labels=labels, length=20)
+    recipe = complete_classifier(ClassifierRecipe(tokenizer=kind), size)  # type: ignore[arg-type]
     assert recipe.linear_ngrams is not None
     assert recipe.linear_buckets is not None
     assert (recipe.linear_ngrams == 0) == (labels > 300)
