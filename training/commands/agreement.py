@@ -16,14 +16,13 @@ from model.artifact import Artifact, load_artifact
 from model.errors import ArtifactError
 from model.networks import LanguageModel
 from training.config.evaluation import AgreementRequest
-from training.data.corpus import expanded
 from training.data.provenance import source_name
 from training.errors import RecipeError
 from training.evaluation.agreement_results import AgreementResults, evaluate_agreement
 from training.evaluation.sentence_scores import SentenceForm, is_pretokenized
 from training.evaluation.word_probabilities import WordProbabilities, trace_words
 from training.readers.minimal_pairs import read_pairs
-from training.readers.sources import is_unicode
+from training.readers.sources import expand_sources, is_unicode
 from training.reports.agreement import (
     accuracy_table,
     agreement_sections,
@@ -119,7 +118,7 @@ def _form(artifact: Artifact, request: AgreementRequest) -> SentenceForm:
 def _pair_results(
     artifact: Artifact, network: LanguageModel, request: AgreementRequest, form: SentenceForm
 ) -> AgreementResults:
-    pairs = read_pairs(expanded(request.pairs))
+    pairs = read_pairs(expand_sources(request.pairs))
     with Progress("agreement") as bar:
         return evaluate_agreement(
             network,

@@ -12,12 +12,11 @@ from model.calibration import UNCALIBRATED
 from model.networks import Classifier, LanguageModel
 from training.config.classifier import ClassifierRecipe
 from training.config.evaluation import EvaluationRequest
-from training.data.corpus import expanded
 from training.data.examples import encode_examples
 from training.data.provenance import source_name
-from training.data.split_checks import tell_files_of_training
-from training.data.unknown_words import check_known
-from training.data.vocabulary import unknown_share
+from training.data.split_checks import warn_training_files
+from training.data.unknown_words import check_unknown_share
+from training.data.vocabulary import unknown_share_of_documents
 from training.errors import DataError, format_list, suggest
 from training.evaluation.classifier import predict
 from training.evaluation.classifier_results import ClassifierResults, classifier_results
@@ -34,6 +33,7 @@ from training.evaluation.metric_names import (
     understated_metrics,
 )
 from training.readers.documents import Example, read_documents, read_examples
+from training.readers.sources import expand_sources
 from training.reports.classifier import classifier_sections
 from training.reports.html import ReportTable, Section
 from training.reports.language_model import language_model_sections
@@ -77,7 +77,7 @@ def _evaluate(request: EvaluationRequest) -> int:
         results = _language_model(artifact, artifact.network, request)
     else:
         results = _classifier(artifact, artifact.network, request)
-    tell_files_of_training(expanded(request.data), artifact.manifest.provenance)
+    warn_training_files(expand_sources(request.data), artifact.manifest.provenance)
     record = {
         "artifact": artifact.manifest.name,
         "data": list(request.data),
@@ -96,7 +96,10 @@ def _language_model(
     artifact: Artifact, network: LanguageModel, request: EvaluationRequest
 ) -> LanguageModelResults:
     documents = read_documents(
-        expanded(request.data), unit=request.unit, column=request.column, header=request.header
+        expand_sources(request.data),
+        unit=request.unit,
+        column=request.column,
+        header=request.header,
     )
     with Progress("evaluate") as bar:
         results = evaluate_language_model(
@@ -107,7 +110,7 @@ def _language_model(
             history=read_history(request.artifact),
             on_progress=lambda share: bar.update(share, figures={}),
         )
-    check_known(
+    check_unknown_share(
         "--data",
         results.metrics["unknown_share"],
         documents,
@@ -121,7 +124,7 @@ def _classifier(
 ) -> ClassifierResults:
     labels, answers = artifact.manifest.labels, artifact.manifest.answers
     examples: list[Example] = []
-    for source in expanded(request.data):
+    for source in expand_sources(request.data):
         source_examples = read_examples(
             source,
             text_column=request.column,
@@ -133,9 +136,9 @@ def _classifier(
         examples += source_examples
     recipe = ClassifierRecipe(**_reading_options(artifact.manifest.provenance))
     documents = encode_examples(examples, artifact.tokenizer, labels, recipe)
-    check_known(
+    check_unknown_share(
         "--data",
-        unknown_share(documents.tokens, artifact.tokenizer),
+        unknown_share_of_documents(documents.tokens, artifact.tokenizer),
         (example.text for example in examples),
         advice="the model cannot classify a text whose words it does not know",
     )

@@ -7,6 +7,7 @@ from typing import Any
 from training.config.options import MAX_THREADS, option
 
 MAX_SEED = 2**63 - 1
+DEFAULT_WORD_VOCABULARY = 50_000  # or fewer, if the text has fewer words
 
 
 def artifact_option() -> Any:
@@ -77,7 +78,7 @@ def vocabulary_option() -> Any:
         None,
         "largest number of tokens in the vocabulary",
         metavar="N",
-        unset="50,000 words, 4,096 BPE units or all characters",
+        unset=f"{DEFAULT_WORD_VOCABULARY:,} words, 4,096 BPE units or all characters",
         above=0,
     )
 

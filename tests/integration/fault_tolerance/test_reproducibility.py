@@ -19,7 +19,7 @@ from tests.support.training.language_model_command import (
 )
 from training.commands.cli import main
 from training.config.time_budget import PARTS, ReplayableClock
-from training.data.batching import Documents
+from training.data.batching import EncodedDocuments
 from training.runtime import precision
 from training.trainers.linear_classifier import FEWEST_RUNS, STRENGTHS, extent_within
 
@@ -147,7 +147,7 @@ def test_the_format_is_chosen_by_the_processor_alone(
 def test_a_linear_fit_is_bounded_by_its_work() -> None:
     """The more minutes there are, the more of it; the least is one candidate on few documents."""
     linear = LinearNgrams(1000, 2, 1024, 10)
-    train = Documents([[1, 2, 3] * 100] * 1000, [0] * 1000)
+    train = EncodedDocuments([[1, 2, 3] * 100] * 1000, [0] * 1000)
     extents = [extent_within(seconds, linear, train) for seconds in (0.0, 0.01, 1.0, 1e9)]
     assert extents[0].runs == FEWEST_RUNS
     assert extents[0].share == extents[1].share == 1 / (2 * len(STRENGTHS))

@@ -107,7 +107,7 @@ def test_what_a_compressed_file_expands_to_is_never_in_memory(tmp_path: Path) ->
 
 def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it fills the memory; a text that is one document has no lines to bound."""
-    monkeypatch.setattr(files, "LONGEST_LINE", 100_000)
+    monkeypatch.setattr(files, "MAX_LINE_LENGTH", 100_000)
     path = tmp_path / "a.txt"
     path.write_bytes(b"short\n" + b"x" * 300_000)
     assert "line 2: longer than 100,000 characters" in refusal(path)

@@ -42,7 +42,7 @@ def refusal(read: Read, name: str, content: str) -> str:
 
 @pytest.mark.parametrize("text", ['"hello', '"hello" he said', 'bye"', '"', '""', "a,b;c|d", "'x"])
 def test_quotes_are_text_in_tsv(read: Read, text: str) -> None:
-    """No row is joined with the next, and no quote is taken away."""
+    """No row is joined with the next, and no quote is removed."""
     rows = [("A", text), ("B", 'bye"'), ("A", "x"), ("B", "y")]
     content = "label\ttext\n" + "".join(f"{label}\t{text}\n" for label, text in rows)
     assert read("a.tsv", content) == rows
@@ -114,7 +114,7 @@ def test_cells_that_look_quoted_in_a_plain_tsv_are_told(
     """With the way to have them read by the rules of CSV, which works."""
     content = 'label\ttext\nA\t"he said ""x"""\nB\ty\n'
     assert read("a.tsv", content)[0] == ("A", '"he said ""x"""')
-    assert "name the file .csv to have the quotes taken away" in capfd.readouterr().err
+    assert "name the file .csv to remove the quotes" in capfd.readouterr().err
     assert read("a.csv", content)[0] == ("A", 'he said "x"')
 
 
