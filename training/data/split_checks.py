@@ -25,7 +25,7 @@ def warn_same_files(splits: Mapping[str, Sequence[str]]) -> None:
         same = [source for source in second if contents[source] in known]
         if same:
             LOG.warning(
-                "%s: is given both for --%s and for --%s; figures measured on it say nothing about "
+                "%s: is given both for --%s and for --%s; metrics on it say nothing about "
                 "other texts",
                 ", ".join(same),
                 name,
@@ -42,8 +42,7 @@ def warn_training_files(sources: Sequence[str], provenance: Mapping[str, Any]) -
     same = [source for source in sources if _content(source) in known]
     if same:
         LOG.warning(
-            "%s: the model was trained on it; what is measured on it says nothing about other "
-            "texts",
+            "%s: the model was trained on it; metrics on it say nothing about other texts",
             ", ".join(same),
         )
 
@@ -63,7 +62,7 @@ def warn_examples(splits: Mapping[str, Sequence[Example]]) -> None:
         count = sum(example.text.strip() in known for example in second)
         if count:
             LOG.warning(
-                "%s: %d of %d texts stand in %s as well; figures measured on them are too good",
+                "%s: %d of %d texts occur in %s, too; metrics on them are too good",
                 other_name,
                 count,
                 len(second),
@@ -87,8 +86,8 @@ def warn_shared_lines(train: Iterable[str], valid: Iterable[str], name: str) -> 
     count, total = sum(lines[key] for key in shared), lines.total()
     if count > MAX_SHARED_LINES * total:
         LOG.warning(
-            "%s: %d of %d lines of %d or more characters stand in the training text as well; "
-            "figures measured on them are too good",
+            "%s: %d of %d lines of %d or more characters occur in the training text, too; "
+            "metrics on them are too good",
             name,
             count,
             total,
@@ -109,7 +108,7 @@ def _warn_contradictions(name: str, train: Sequence[Example]) -> None:
     texts = [text for text, text_labels in labels.items() if len(text_labels) > 1]
     if texts:
         LOG.warning(
-            "%s: texts that stand there with different labels: %d, as %s",
+            "%s: texts with different labels: %d, as %s",
             name,
             len(texts),
             _listed(texts[:1]),
@@ -140,7 +139,7 @@ def _warn_missing_labels(splits: Mapping[str, Sequence[Example]]) -> None:
     for name, examples in others:
         missing = sorted(known - {example.label for example in examples})
         if examples and missing:
-            LOG.info("%s: labels without an example there: %s", name, _listed(missing))
+            LOG.info("%s: labels without an example: %s", name, _listed(missing))
 
 
 def _listed(names: Collection[str]) -> str:

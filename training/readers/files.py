@@ -97,13 +97,13 @@ def read_lines(path: Path, *, errors: str = "strict") -> Iterator[str]:
     blocks = read_blocks(path, errors=errors)
     first = next(blocks, "")
     end = "\r" if "\r" in first[:-1] and "\n" not in first else "\n"
-    number, held, size = 1, list[str](), 0
+    number, pending, size = 1, list[str](), 0
     for block in chain([first], blocks):
         *done, rest = block.split(end)
         for piece in done:
-            yield "".join([*held, piece, "\n"])
-            number, held, size = number + 1, [], 0
-        held.append(rest)
+            yield "".join([*pending, piece, "\n"])
+            number, pending, size = number + 1, [], 0
+        pending.append(rest)
         size += len(rest)
         if size > MAX_LINE_LENGTH:
             raise DataError(
@@ -111,7 +111,7 @@ def read_lines(path: Path, *, errors: str = "strict") -> Iterator[str]:
                 "a file of lines"
             )
     if size:
-        yield "".join(held)
+        yield "".join(pending)
 
 
 def read_blocks(path: Path, *, errors: str = "strict") -> Iterator[str]:

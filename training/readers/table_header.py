@@ -55,7 +55,7 @@ def _sign_of_data(first: Sequence[str], others: Sequence[Sequence[str]]) -> str 
         if is_numeric and _is_number(cell):
             return f"{cell!r} is a number, as are the cells under it"
         if cell and cell in column:
-            return f"{cell!r} stands under itself again"
+            return f"{cell!r} occurs in its column again"
         if len(cell) > MAX_NAME_LENGTH or len(cell.split()) > MAX_NAME_WORDS or _is_sentence(cell):
             return f"{cell[:MAX_NAME_LENGTH]!r} is a text"
     return None

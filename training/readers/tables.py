@@ -180,7 +180,7 @@ def _malformed(path: Path, dialect: Dialect, row: int, line: int, error: csv.Err
         )
     if "new-line character" in str(error):
         return DataError(
-            f"{path}, line {line}: malformed row: a carriage return stands inside a cell; put the "
+            f"{path}, line {line}: malformed row: a cell has a carriage return; put the "
             "cell in quotes, or remove it"
         )
     where = "" if opening in (None, line) else f", in a cell whose quote opens in line {opening}"

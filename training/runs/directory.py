@@ -186,7 +186,7 @@ class RunDirectory:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The records of a log, in order; none where there is no log.
+    """The records of a log, in order; empty without a log.
 
     Incomplete lines, of a full disk or a crash, are left out.
     """

@@ -164,8 +164,8 @@ def test_other_delimiters_are_found_and_told(
 @pytest.mark.parametrize(
     ("content", "sign"),
     [
-        ("good film,pos\nbad film,neg\nfine film,pos\n", "'pos' stands under itself again"),
-        ("pos,good film\nneg,bad film\npos,fine film\n", "'pos' stands under itself again"),
+        ("good film,pos\nbad film,neg\nfine film,pos\n", "'pos' occurs in its column again"),
+        ("pos,good film\nneg,bad film\npos,fine film\n", "'pos' occurs in its column again"),
         ("1,good film\n0,bad film\n2,fine film\n", "'1' is a number"),
         ("Is it good? No.,neg\nIt is.,pos\nbad,odd\n", "'Is it good? No.' is a text"),
     ],
@@ -234,7 +234,7 @@ def test_columns_that_spreadsheets_leave_at_the_end_do_not_matter(read: Read) ->
         ("\n\nid,sentence,label\n1,x,y\n", "line 3: no column 'text'"),
         ("text,label\nx,A\n\ny,B,C\n", "line 4: has 3 columns where the header has 2"),
         ('text,label\n"x\ny",A\ny\n', "line 4: has 1 columns where the header has 2"),
-        ("text,label\nx\ry,A\n", "line 2: malformed row: a carriage return stands inside a cell"),
+        ("text,label\nx\ry,A\n", "line 2: malformed row: a cell has a carriage return"),
         ("text,text\nx,A\n", "line 1: the header names a column twice"),
         ("text;label\nx;A\nz;B\ny\n", "line 4: has 1 columns where the header has 2: text, label"),
         ('text;label\nx;A\nz;B\n"y;A\n', "line 4: malformed row: a quote opens here"),
