@@ -26,11 +26,9 @@ import tomllib
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from training.errors import RecipeError, suggest
-
-Recipe = TypeVar("Recipe")
 
 MAX_MAGNITUDE = {int: 10**9, float: 1e100}  # unless the option has an upper bound
 MIN_MAGNITUDE = 1e-30  # of a number that is not 0

@@ -1,7 +1,7 @@
 """A clock whose readings can be replayed, so that a run under a time budget can be repeated.
 
-The budget has `PARTS` parts. A run reads the clock once in each step and records for each part the
-step at which it was used up. A run that is given such a record replays it and reads no clock.
+The budget has `PACE_PARTS` parts. A run reads the clock once in each step and records for each part
+the step at which it was used up. A run that is given such a record replays it and reads no clock.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from training.errors import RecipeError
 
-PARTS = 200
+PACE_PARTS = 200
 PACE_HELP = (
     "steps at which each two-hundredth of --minutes is used up, instead of a clock; the recipe of "
     "a run that the clock ended has them"
@@ -31,9 +31,9 @@ def check_pace(pace: Sequence[int] | None, minutes: float | None) -> None:
         return
     if minutes is None:
         raise RecipeError("--pace: belongs to --minutes; give both or neither")
-    if len(pace) != PARTS or list(pace) != sorted(pace) or pace[0] < 0:
+    if len(pace) != PACE_PARTS or list(pace) != sorted(pace) or pace[0] < 0:
         raise RecipeError(
-            f"--pace: expected {PARTS} step numbers in rising order, as in the recipe of a "
+            f"--pace: expected {PACE_PARTS} step numbers in rising order, as in the recipe of a "
             f"finished run, got {len(pace)} numbers; leave it out to train by the clock"
         )
 
@@ -68,10 +68,10 @@ class ReplayableClock:
         """
         if self.record is None and step != self.asked_at:
             self.asked_at = step
-            new = math.floor(timed * PARTS + 1e-9) - len(self.used_up)
+            new = math.floor(timed * PACE_PARTS + 1e-9) - len(self.used_up)
             self.used_up.extend([step] * new)
-            self.decided |= len(self.used_up) / PARTS > counted
-        return max(counted, bisect_right(self.used_up, step) / PARTS)
+            self.decided |= len(self.used_up) / PACE_PARTS > counted
+        return max(counted, bisect_right(self.used_up, step) / PACE_PARTS)
 
     def recorded(self, steps: int) -> tuple[int, ...] | None:
         """The record that repeats a run of ``steps`` steps; None if the clock decided nothing.
@@ -80,7 +80,7 @@ class ReplayableClock:
         """
         if not self.decided:
             return None
-        return (*self.used_up, *[steps + 1] * (PARTS - len(self.used_up)))
+        return (*self.used_up, *[steps + 1] * (PACE_PARTS - len(self.used_up)))
 
     def state(self) -> dict[str, Any]:
         """The values that a checkpoint holds."""

@@ -15,11 +15,11 @@ from training.errors import DataError
 from training.readers.files import parse_count
 from training.readers.notices import LOG
 from training.readers.sources import Record, read_records
+from training.readers.tables import SAMPLE_CHARACTERS
 
 TEXT_COLUMN = "text"
 LABEL_COLUMN = "label"
 SAMPLE_RECORDS = 1_000  # by which columns are guessed
-SAMPLE_CHARACTERS = 2**22
 MAX_SHOWN_NAME = 100  # characters of a column name in a message
 
 

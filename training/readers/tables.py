@@ -30,7 +30,7 @@ DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertica
 SEPARATOR_LINE = re.compile(r"sep=([^\w\s\"]|\t)\r?\n")  # written by spreadsheets
 SAMPLE_LINES = 200  # by which the delimiter is detected
 SAMPLE_ROWS = 1_000  # by which a header is detected
-SAMPLE_CHARACTERS = 2**22
+SAMPLE_CHARACTERS = 2**22  # after which the sample ends
 QUOTED_CELL = re.compile(r'"(?:[^"]|"")*"')
 
 

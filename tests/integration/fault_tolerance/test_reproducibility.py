@@ -18,7 +18,7 @@ from tests.support.training.language_model_command import (
     corpus_options,
 )
 from training.commands.cli import main
-from training.config.time_budget import PARTS, ReplayableClock
+from training.config.time_budget import PACE_PARTS, ReplayableClock
 from training.data.batching import EncodedDocuments
 from training.runtime import precision
 from training.trainers.linear_classifier import FEWEST_RUNS, STRENGTHS, extent_within
@@ -61,13 +61,13 @@ def test_a_run_that_the_clock_ended_repeats_from_its_recipe(tmp_path: Path, comm
     told = by_clock(0, 1, *options, "--out", str(first))
     assert "the clock decided this run" in told
     recipe = tomllib.loads((tmp_path / "1.run" / "recipe.toml").read_text())
-    assert len(recipe["pace"]) == PARTS
+    assert len(recipe["pace"]) == PACE_PARTS
     assert load_artifact(first).manifest.provenance["recipe"]["pace"] == recipe["pace"]  # type: ignore[index]
     again = ["--recipe", str(tmp_path / "1.run" / "recipe.toml"), "--out", str(second)]
     by_clock(0, 2, command, *again)
     assert_same_weights(first, second)
     steps = [load_artifact(out).manifest.metrics["training_steps"] for out in (first, second)]
-    assert steps[0] == steps[1] > PARTS // 10
+    assert steps[0] == steps[1] > PACE_PARTS // 10
 
 
 def test_another_clock_alone_gives_another_run(tmp_path: Path) -> None:
@@ -123,11 +123,11 @@ def test_a_pace_that_no_run_records_is_refused(
 
 def test_other_minutes_discard_the_pace_of_a_recipe(tmp_path: Path) -> None:
     """The clock counts again."""
-    (tmp_path / "r.toml").write_text(f"minutes = 9.0\npace = {list(range(PARTS))}\n")
+    (tmp_path / "r.toml").write_text(f"minutes = 9.0\npace = {list(range(PACE_PARTS))}\n")
     options = [*corpus_options(tmp_path), "--recipe", str(tmp_path / "r.toml")]
     by_clock(0, 1, "lm", *options, "--minutes", "0.1", "--out", str(tmp_path / "m"))
     recipe = tomllib.loads((tmp_path / "m.run" / "recipe.toml").read_text())
-    assert recipe["pace"] != list(range(PARTS))
+    assert recipe["pace"] != list(range(PACE_PARTS))
 
 
 @pytest.mark.parametrize("survives", [True, False])

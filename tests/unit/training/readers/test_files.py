@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from training.errors import DataError
 from training.readers import files
 from training.readers.documents import read_documents, read_examples
-from training.readers.files import read_blocks, read_lines, suffix_of
+from training.readers.files import parse_count, read_blocks, read_lines, suffix_of
 from training.readers.minimal_pairs import read_pairs
 from training.readers.vector_files import read_vectors
 
@@ -205,3 +205,18 @@ def test_any_bytes_are_read_or_refused(
             read(str(path))
         except DataError as error:
             assert str(error).startswith(str(path))  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("12", 12), ("-1", None), ("1.0", None), ("", None), ("9" * 18, 10**18 - 1)],
+)
+def test_a_count_is_a_number_in_decimal_digits(text: str, number: int | None) -> None:
+    """Signs, points and empty texts are refused."""
+    assert parse_count(text) == number
+
+
+def test_a_count_of_very_many_digits_is_refused() -> None:
+    """Python raises an error for thousands of digits."""
+    assert parse_count("9" * 19) is None
+    assert parse_count("1" * 10_000) is None
