@@ -13,11 +13,8 @@ SHARED_NAMES: dict[str, str] = {}
 DUPLICATE_NAMES = {
     "Admission",
     "Answer",
-    "Batch",
     "Choice",
     "ClassifyRequest",
-    "CorpusSize",
-    "Documents",
     "Evaluation",
     "Exchange",
     "Found",
@@ -27,7 +24,6 @@ DUPLICATE_NAMES = {
     "Prepared",
     "RunReport",
     "Settings",
-    "Splits",
     "Stretch",
     "TextScore",
 }
@@ -51,11 +47,9 @@ SHORT_MODULES = {
     "training.commands.errors": "shared by all commands",
     "training.evaluation.confidence": "shared by evaluation, reports and trainers",
     "training.files": "shared by data, runs and reports",
-    "training.naming": "shared by options and commands",
     "training.runtime.threads": "shared by all commands",
     "training.runtime.throughput": "one measurement, used by the setup of language models",
     "training.runtime.torchrun": "used by the command line without torch",
-    "training.whole_numbers": "shared by readers",
 }
 
 
