@@ -30,10 +30,11 @@ def _lines(manifest: Manifest, tokenizer: Tokenizer) -> Iterator[str]:
         f"A recurrent {TITLES[manifest.kind]} ({manifest.architecture.cell}) over "
         f"{tokenizer.size} {tokenizer.kind} tokens, made and served by Unroll."
     )
-    licence = provenance.pop("licence", None)
-    if licence:
+    licence = provenance.pop("licence", None)  # the key of earlier artifacts
+    license_text = provenance.pop("license", licence)
+    if license_text:
         yield ""
-        yield f"Licence: {licence}"
+        yield f"License: {license_text}"
     if manifest.labels:
         yield ""
         yield f"Labels: {', '.join(manifest.labels)}."

@@ -1,1 +1,1 @@
-"""Offline: text in, artifact out. Imports model, never service."""
+"""Training, evaluation and analysis of recurrent models, offline."""

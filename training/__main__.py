@@ -1,4 +1,4 @@
-"""``python -m training``: see ``training.commands.cli``."""
+"""``python -m training``: runs `training.commands.cli`."""
 
 import sys
 

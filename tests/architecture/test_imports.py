@@ -29,7 +29,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "artifact inspection",
     ),
     "training": (
-        "errors naming whole_numbers files",
+        "errors files",
         "config",
         "runtime",
         "readers",

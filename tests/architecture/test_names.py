@@ -11,15 +11,12 @@ SHARED_NAMES: dict[str, str] = {}
 
 # Public classes that several shipped modules still define. Only to be shortened.
 DUPLICATE_NAMES = {
-    "CorpusSize",
-    "Documents",
     "Evaluation",
     "Keeper",
     "Position",
     "Prepared",
     "RunReport",
     "Settings",
-    "Splits",
 }
 
 # Packages whose docstrings still use the refused formula. Only to be shortened.
@@ -40,11 +37,9 @@ SHORT_MODULES = {
     "training.commands.errors": "shared by all commands",
     "training.evaluation.confidence": "shared by evaluation, reports and trainers",
     "training.files": "shared by data, runs and reports",
-    "training.naming": "shared by options and commands",
     "training.runtime.threads": "shared by all commands",
     "training.runtime.throughput": "one measurement, used by the setup of language models",
     "training.runtime.torchrun": "used by the command line without torch",
-    "training.whole_numbers": "shared by readers",
 }
 
 

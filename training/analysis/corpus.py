@@ -20,10 +20,10 @@ from model.tokenization.tokenizer import Tokenizer
 from model.tokenization.tokenizer_training import train_char_tokenizer, train_word_tokenizer
 from training.analysis.excerpts import ExcerptSource
 from training.config.gradients import GradientRecipe
-from training.data.corpus import expanded
-from training.data.token_stream import Stream, build_stream, lines_of
-from training.data.validation_split import hold_out
+from training.data.token_stream import TokenStream, build_stream, split_lines
+from training.data.validation_split import split_documents
 from training.readers.documents import read_documents
+from training.readers.sources import expand_sources
 
 SYNTHETIC_CORPUS = "the synthetic corpus"
 TRAINING_WORDS, HELD_OUT_WORDS = 100_000, 20_000
@@ -49,8 +49,8 @@ class AnalysisCorpus:
         name: the files or "the synthetic corpus", for messages.
     """
 
-    train: Stream | None
-    held_out: Stream
+    train: TokenStream | None
+    held_out: TokenStream
     vocabulary: int
     name: str
 
@@ -94,14 +94,14 @@ def read_corpus(recipe: GradientRecipe, tokenizer: Tokenizer | None) -> Analysis
     if not recipe.data:
         return _synthetic_corpus(recipe)
     documents = read_documents(
-        expanded(recipe.data), unit=recipe.unit, column=recipe.column, header=recipe.header
+        expand_sources(recipe.data), unit=recipe.unit, column=recipe.column, header=recipe.header
     )
     name = ", ".join(recipe.data)
     if tokenizer is not None:
         return AnalysisCorpus(None, build_stream(documents, tokenizer), tokenizer.size, name)
-    train, held_out = hold_out(documents, HELD_OUT_SHARE)
+    train, held_out = split_documents(documents, HELD_OUT_SHARE)
     characters = train_char_tokenizer(
-        [line for text in train for line in lines_of(text)], vocabulary=None, minimum_count=1
+        [line for text in train for line in split_lines(text)], vocabulary=None, minimum_count=1
     )
     return _encoded(train, held_out, characters, name)
 

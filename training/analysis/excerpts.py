@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.token_stream import Stream
+from training.data.token_stream import TokenStream
 from training.errors import DataError
 
 
@@ -47,7 +47,7 @@ class ExcerptSource:
         DataError: no document is long enough.
     """
 
-    def __init__(self, stream: Stream, *, length: int, named: str, options: str) -> None:
+    def __init__(self, stream: TokenStream, *, length: int, named: str, options: str) -> None:
         lengths_D = np.diff(stream.borders_D, append=len(stream)) - 1  # without [END]
         counts_D = np.maximum(0, lengths_D - length + 1)
         if not counts_D.any():

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from model.artifact import Artifact, load_artifact
 from model.errors import ArtifactError
 from model.networks import LanguageModel
-from training.data.corpus import expanded
+from training.config.evaluation import AgreementRequest
 from training.data.provenance import source_name
 from training.errors import RecipeError
 from training.evaluation.agreement_results import AgreementResults, evaluate_agreement
 from training.evaluation.sentence_scores import SentenceForm, is_pretokenized
 from training.evaluation.word_probabilities import WordProbabilities, trace_words
 from training.readers.minimal_pairs import read_pairs
-from training.readers.sources import is_unicode
+from training.readers.sources import expand_sources, is_unicode
 from training.reports.agreement import (
     accuracy_table,
     agreement_sections,
@@ -43,33 +43,17 @@ from training.runs.progress import Progress
 from training.runtime.threads import set_threads
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgreementRequest:
-    """Options of the command; for ``before``, ``capitalize``, ``full_stop`` see SentenceForm."""
-
-    artifact: Path
-    pairs: tuple[str, ...] = ()
-    trace: str | None = None
-    words: str | None = None
-    before: str = "."
-    capitalize: bool = True
-    full_stop: bool = False
-    threads: int | None = None
-    json_file: Path | None = None
-    out: Path | None = None
-
-
 def run(request: AgreementRequest) -> int:
     """Prints tables, writes the JSON file and the page; returns the exit status.
 
     Raises:
         ArtifactError: the artifact cannot be loaded or is a classifier.
         DataError: the pairs cannot be read.
-        OutputError: ``out`` or ``json_file`` cannot be written.
+        OutputError: ``out`` or ``json`` cannot be written.
         RecipeError: the options contradict each other.
     """
     words = _check(request)
-    with reserved_output(request.out, request.json_file):
+    with reserved_output(request.out, request.json):
         return _evaluate(request, words)
 
 
@@ -88,8 +72,8 @@ def _evaluate(request: AgreementRequest, words: Sequence[str]) -> int:
         **({} if results is None else results.record()),
         **({} if trace is None else {"trace": trace.record()}),
     }
-    if request.json_file is not None:
-        write_json(request.json_file, record)
+    if request.json is not None:
+        write_json(request.json, record)
     if request.out is not None:
         _write_page(request, artifact, form, results, trace, record)
     print(f"{artifact.manifest.name}: {_form_note(form)}")
@@ -134,7 +118,7 @@ def _form(artifact: Artifact, request: AgreementRequest) -> SentenceForm:
 def _pair_results(
     artifact: Artifact, network: LanguageModel, request: AgreementRequest, form: SentenceForm
 ) -> AgreementResults:
-    pairs = read_pairs(expanded(request.pairs))
+    pairs = read_pairs(expand_sources(request.pairs))
     with Progress("agreement") as bar:
         return evaluate_agreement(
             network,

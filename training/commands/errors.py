@@ -1,26 +1,25 @@
-"""The errors whose message is meant for the person at the command line, and how it is worded."""
+"""The errors that the command line reports in one line, and their wording."""
 
 from __future__ import annotations
 
 from model.errors import ModelError
 from training.errors import InputError, RunError
 
-BAD_INPUT_ERRORS = (InputError, ModelError, OSError)
+INVALID_INPUT_ERRORS = (InputError, ModelError, OSError)
 FAILURES = (RunError,)
 
-NO_MEMORY = (
-    "the memory is not enough for what was asked; give smaller sizes (--hidden, --batch, "
-    "--vocabulary, --linear-buckets, ...)"
+OUT_OF_MEMORY = (
+    "out of memory; give smaller sizes (--hidden, --batch, --vocabulary, --linear-buckets, ...)"
 )
 
 
-def is_lack_of_memory(error: Exception) -> bool:
-    """Torch raises a plain RuntimeError for it."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error is for lack of memory, for which torch raises a plain RuntimeError."""
     return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
-def describe(error: Exception) -> str:
-    """One line: what is wrong and where."""
+def describe_error(error: Exception) -> str:
+    """The message of an error in one line, with the name of the file."""
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,13 @@ from model.artifact import Artifact, load_artifact
 from model.calibration import UNCALIBRATED
 from model.networks import Classifier, LanguageModel
 from training.config.classifier import ClassifierRecipe
-from training.data.corpus import expanded
+from training.config.evaluation import EvaluationRequest
 from training.data.examples import encode_examples
 from training.data.provenance import source_name
-from training.data.split_checks import tell_files_of_training
-from training.data.unknown_words import check_known
-from training.data.vocabulary import unknown_share
-from training.errors import DataError
+from training.data.split_checks import warn_training_files
+from training.data.unknown_words import check_unknown_share
+from training.data.vocabulary import unknown_share_of_documents
+from training.errors import DataError, format_list, suggest
 from training.evaluation.classifier import predict
 from training.evaluation.classifier_results import ClassifierResults, classifier_results
 from training.evaluation.language_model import LanguageModelResults, evaluate_language_model
@@ -33,8 +32,8 @@ from training.evaluation.metric_names import (
     omitted_metrics,
     understated_metrics,
 )
-from training.naming import listed, nearest
-from training.readers.documents import Example, Unit, read_documents, read_examples
+from training.readers.documents import Example, read_documents, read_examples
+from training.readers.sources import expand_sources
 from training.reports.classifier import classifier_sections
 from training.reports.html import ReportTable, Section
 from training.reports.language_model import language_model_sections
@@ -56,34 +55,17 @@ FOOTNOTE_MARK = "*"
 READING_OPTIONS = ("max_tokens", "truncation")  # of training; they limit the length of a document
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationRequest:
-    """Options of the command; ``lanes`` is the ``columns`` of ``evaluate_language_model``."""
-
-    artifact: Path
-    data: tuple[str, ...]
-    unit: Unit = "file"
-    column: str | None = None
-    label_column: str | None = None
-    header: bool | None = None
-    skip_empty: bool = False
-    lanes: int | None = None
-    threads: int | None = None
-    json_file: Path | None = None
-    out: Path | None = None
-
-
 def run(request: EvaluationRequest) -> int:
     """Prints a table, writes the JSON file and the page; returns the exit status.
 
     Raises:
         ArtifactError: the artifact cannot be loaded.
         DataError: the data cannot be read.
-        OutputError: ``out`` or ``json_file`` cannot be written.
+        OutputError: ``out`` or ``json`` cannot be written.
     """
     if request.out is not None:
         require_matplotlib("--out")
-    with reserved_output(request.out, request.json_file):
+    with reserved_output(request.out, request.json):
         return _evaluate(request)
 
 
@@ -95,15 +77,15 @@ def _evaluate(request: EvaluationRequest) -> int:
         results = _language_model(artifact, artifact.network, request)
     else:
         results = _classifier(artifact, artifact.network, request)
-    tell_files_of_training(expanded(request.data), artifact.manifest.provenance)
+    warn_training_files(expand_sources(request.data), artifact.manifest.provenance)
     record = {
         "artifact": artifact.manifest.name,
         "data": list(request.data),
         **results.metrics,
         **_reservations(results.metrics),
     }
-    if request.json_file is not None:
-        write_json(request.json_file, record)
+    if request.json is not None:
+        write_json(request.json, record)
     if request.out is not None:
         _write_page(request.out, artifact, request, results, record)
     print(_table(artifact, results.metrics))
@@ -114,7 +96,10 @@ def _language_model(
     artifact: Artifact, network: LanguageModel, request: EvaluationRequest
 ) -> LanguageModelResults:
     documents = read_documents(
-        expanded(request.data), unit=request.unit, column=request.column, header=request.header
+        expand_sources(request.data),
+        unit=request.unit,
+        column=request.column,
+        header=request.header,
     )
     with Progress("evaluate") as bar:
         results = evaluate_language_model(
@@ -125,7 +110,7 @@ def _language_model(
             history=read_history(request.artifact),
             on_progress=lambda share: bar.update(share, figures={}),
         )
-    check_known(
+    check_unknown_share(
         "--data",
         results.metrics["unknown_share"],
         documents,
@@ -139,7 +124,7 @@ def _classifier(
 ) -> ClassifierResults:
     labels, answers = artifact.manifest.labels, artifact.manifest.answers
     examples: list[Example] = []
-    for source in expanded(request.data):
+    for source in expand_sources(request.data):
         source_examples = read_examples(
             source,
             text_column=request.column,
@@ -151,9 +136,9 @@ def _classifier(
         examples += source_examples
     recipe = ClassifierRecipe(**_reading_options(artifact.manifest.provenance))
     documents = encode_examples(examples, artifact.tokenizer, labels, recipe)
-    check_known(
+    check_unknown_share(
         "--data",
-        unknown_share(documents.tokens, artifact.tokenizer),
+        unknown_share_of_documents(documents.tokens, artifact.tokenizer),
         (example.text for example in examples),
         advice="the model cannot classify a text whose words it does not know",
     )
@@ -176,7 +161,7 @@ def _check_labels(source: str, examples: Sequence[Example], answers: Sequence[st
         others = f" ({many})" if rest else ""
         raise DataError(
             f"{source}, example {number}: the label {example.label!r} is none of the model's"
-            f"{others}: {listed(answers)}{nearest(example.label, answers)}; choose the column "
+            f"{others}: {format_list(answers)}{suggest(example.label, answers)}; choose the column "
             "with --label-column, or correct the labels"
         )
 

@@ -17,9 +17,9 @@ from training.analysis.corpus import read_corpus
 from training.analysis.results import GradientResults
 from training.config.gradients import GradientRecipe
 from training.config.options import recipe_text, recipe_values
-from training.data.corpus import expanded
-from training.data.provenance import commit, library_versions, source_record
+from training.data.provenance import git_commit, library_versions, source_record
 from training.errors import OutputError
+from training.readers.sources import expand_sources
 from training.reports.gradients import gradients_sections, page_introduction, page_title
 from training.reports.output import PAGE_FILE, require_writable, to_json, write_report
 from training.reports.plotting import require_matplotlib
@@ -92,9 +92,9 @@ def _check_directory(out: Path, *, overwrite: bool) -> None:
 def _write(out: Path, recipe: GradientRecipe, results: GradientResults) -> None:
     options = recipe_values(recipe)
     record = results.record(
-        data=[source_record(source) for source in expanded(options.pop("data"))],
+        data=[source_record(source) for source in expand_sources(options.pop("data"))],
         recipe={name: options[name] for name in options if name != "artifact"},
-        commit=commit(),
+        commit=git_commit(),
         libraries=library_versions(),
     )
     write_report(

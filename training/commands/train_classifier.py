@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from training.config.classifier import ClassifierRecipe
 from training.data.examples import read_splits
-from training.data.vocabulary import unknown_share
+from training.data.vocabulary import unknown_share_of_documents
 from training.errors import CheckpointError, OutputError
 from training.runs.checkpoint import Checkpoint, load_checkpoint
 from training.runs.directory import Invocation, RunDirectory
@@ -180,7 +180,7 @@ def _train(begun: _Begun, directory: RunDirectory, tensorboard: Path | None) -> 
 def _introduce(prepared: Prepared, report: RunReport) -> None:
     report.introduce(
         prepared.network,
-        unknown=unknown_share(prepared.valid.tokens, prepared.tokenizer),
+        unknown=unknown_share_of_documents(prepared.valid.tokens, prepared.tokenizer),
         known_vectors=prepared.known_vectors,
     )
     if prepared.splits.held_out:

@@ -16,7 +16,7 @@ import torch
 
 from model.networks import LanguageModel
 from training.config.language_model import LanguageModelRecipe
-from training.data.corpus import unknown_share
+from training.data.corpus import unknown_share_of_stream
 from training.errors import CheckpointError, OutputError, RecipeError
 from training.runs.checkpoint import Checkpoint, load_checkpoint
 from training.runs.directory import Invocation, RunDirectory
@@ -192,7 +192,7 @@ def _introduce(report: RunReport, training: LanguageModelRun, prepared: Prepared
         training.network,
         train=len(prepared.train),
         valid=len(prepared.valid),
-        unknown=unknown_share(prepared.valid, prepared.tokenizer),
+        unknown=unknown_share_of_stream(prepared.valid, prepared.tokenizer),
     )
     if prepared.speed is not None:
         recipe = prepared.recipe

@@ -1,1 +1,1 @@
-"""Options of each command: names, defaults, ranges and help. Imports no torch."""
+"""Options of each command: names, defaults, ranges and help. It imports no torch."""

@@ -1,80 +1,82 @@
-"""The options of ``python -m training gradients``. Knows no torch."""
+"""Options of ``python -m training gradients``."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 from model.architecture import CELLS
 from training.config.options import check_values, option
+from training.config.shared_options import (
+    column_option,
+    count_option,
+    header_option,
+    seed_option,
+    threads_option,
+    unit_option,
+)
 from training.errors import RecipeError
 
-MOST_EXCERPTS = 100_000  # all are held in memory; more add no digit to a mean
+MAX_EXCERPTS = 100_000  # all are held in memory; more add no digit to a mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradientRecipe:
-    """What is looked into, and how closely. None: as fits what is looked into."""
+    """Options of an analysis. An option that is None depends on what is analyzed."""
 
     cells: str | None = option(
-        None, "small networks to train and look into, of elman, gru and lstm", metavar="A,B,C"
+        None,
+        "cells of small networks to train and analyze",
+        metavar="A,B,C",
+        unset="elman,gru,lstm",
     )
     artifact: str | None = option(
-        None, "look into this language model instead; needs --data", metavar="DIR"
+        None, "language model to analyze instead; needs --data", metavar="DIR"
     )
-    data: tuple[str, ...] = option((), "text to read, as for lm; without it a text is made up")
-    unit: Literal["file", "paragraph", "line"] = option("file", "what a document is in a text file")
-    column: str | None = option(
-        None, "the column that holds the text of records, by name or by number from 1"
+    data: tuple[str, ...] = option(
+        (), "text to read, as for lm", metavar="FILE", unset="a synthetic text"
     )
-    header: bool | None = option(
-        None, "whether the first row of .csv and .tsv files names the columns (as it looks)"
-    )
+    unit: Literal["file", "paragraph", "line"] = unit_option()
+    column: str | None = column_option()
+    header: bool | None = header_option()
 
-    hidden: int = option(64, "width of the small networks", metavar="N")
-    embedding: int = option(32, "width of their tokens' vectors", metavar="N")
+    hidden: int = count_option(64, "hidden size of the small networks")
+    embedding: int = count_option(32, "embedding size of the small networks")
     initialization: Literal["torch", "orthogonal"] = option(
-        "torch", "how they begin: as torch has it, or orthogonal, as lm begins"
+        "torch", "initial weights: those of torch, or orthogonal as for lm"
     )
-    steps: int = option(800, "how many steps each is trained", metavar="N")
-    batch: int = option(32, "excerpts read in each step", metavar="N")
-    length: int = option(64, "tokens of each, through which gradients flow back", metavar="N")
-    learning_rate: float = option(0.01, "of Adam", metavar="X")
+    steps: int = count_option(800, "training steps of each small network")
+    batch: int = count_option(32, "excerpts in each step")
+    length: int = count_option(64, "tokens of an excerpt, through which gradients flow back")
+    learning_rate: float = option(0.01, "learning rate of Adam", metavar="X", above=0)
 
-    lags: int = option(50, "how many steps back gradients are followed", metavar="N")
-    context: int | None = option(
-        None, "the longest context; 100 for small networks, 300 for an artifact", metavar="N"
+    lags: int = count_option(50, "number of steps back for which gradients are measured")
+    context: int | None = count_option(None, "longest context", unset="100; 300 with --artifact")
+    excerpts: int = count_option(
+        512, "number of excerpts over which everything is averaged", at_most=MAX_EXCERPTS
     )
-    excerpts: int = option(512, "pieces of text over which everything is averaged", metavar="N")
 
-    radius: float = option(2.0, "spectral radius of the Elman network that explodes", metavar="X")
-    explosion_steps: int = option(200, "how many steps it is trained", metavar="N")
-    explosion_rate: float = option(0.5, "its learning rate, of plain descent", metavar="X")
-    clip_norm: float = option(1.0, "gradients are scaled down to this norm", metavar="X")
-    clip_value: float = option(0.05, "or each of their numbers is cut off at this", metavar="X")
-
-    threads: int = option(
-        1, "processor threads; small networks gain nothing from more", metavar="N"
+    radius: float = option(
+        2.0, "spectral radius of the Elman network with exploding gradients", metavar="X", above=0
     )
-    seed: int = option(1, "decides all numbers", metavar="N")
+    explosion_steps: int = count_option(200, "training steps of that network")
+    explosion_rate: float = option(
+        0.5, "learning rate of that network, trained by SGD", metavar="X", above=0
+    )
+    clip_norm: float = option(1.0, "largest norm of its clipped gradient", metavar="X", above=0)
+    clip_value: float = option(
+        0.05, "largest absolute value in its clipped gradient", metavar="X", above=0
+    )
+
+    threads: int = threads_option(1, "number of threads; small networks gain nothing from more")
+    seed: int = seed_option()
 
     def __post_init__(self) -> None:
         check_values(self)
-        for name in POSITIVE:
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise RecipeError(f"{_flag(name)}: expected more than 0, got {value}")
-        if self.excerpts > MOST_EXCERPTS:
-            raise RecipeError(
-                f"--excerpts: expected at most {MOST_EXCERPTS:,}, got {self.excerpts:,}"
-            )
-        if self.seed < 0:
-            raise RecipeError(f"--seed: expected 0 or more, got {self.seed}")
         if self.artifact is not None and self.cells is not None:
             raise RecipeError("--cells: with --artifact nothing is trained; leave one of them out")
         if self.artifact is not None and not self.data:
-            raise RecipeError("--data: give the text that the artifact is to read")
+            raise RecipeError("--data: give the text for the artifact to read")
         unknown = [name for name in self.chosen_cells if name not in CELLS]
         if unknown or not self.chosen_cells:
             raise RecipeError(
@@ -84,34 +86,12 @@ class GradientRecipe:
 
     @property
     def chosen_cells(self) -> tuple[str, ...]:
-        """Those asked for, each once; all where none are."""
+        """The cells of ``cells``, each once; all cells if that is None."""
         if self.cells is None:
             return CELLS
         return tuple(dict.fromkeys(name.strip() for name in self.cells.split(",")))
 
     @property
     def longest_context(self) -> int:
+        """The longest context in tokens."""
         return self.context or (100 if self.artifact is None else 300)
-
-
-POSITIVE = (
-    "hidden",
-    "embedding",
-    "steps",
-    "batch",
-    "length",
-    "learning_rate",
-    "lags",
-    "context",
-    "excerpts",
-    "radius",
-    "explosion_steps",
-    "explosion_rate",
-    "clip_norm",
-    "clip_value",
-    "threads",
-)
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")

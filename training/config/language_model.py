@@ -1,7 +1,7 @@
-"""The options of ``python -m training lm``, and what it chooses where none is given.
+"""Options of ``python -m training lm`` and the defaults that depend on data and time budget.
 
-The choices are fitted to two CPU cores: the more time there is for each token, the wider the
-network and the stronger the dropout. What was tried stands in docs/experiments.md. Knows no torch.
+The defaults were tuned on two CPU cores: the more time for each token, the wider the network and
+the stronger the dropout. docs/experiments.md has the measurements.
 """
 
 from __future__ import annotations
@@ -11,11 +11,32 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from training.config.options import check_values, option
-from training.config.time_budget import HELP as PACE_HELP
-from training.config.time_budget import check_pace
+from training.config.shared_options import (
+    checkpoint_seconds_option,
+    clip_norm_option,
+    clip_value_option,
+    column_option,
+    count_option,
+    description_option,
+    evaluations_option,
+    freeze_embeddings_option,
+    header_option,
+    license_option,
+    minimum_count_option,
+    name_option,
+    seed_option,
+    share_option,
+    storage_option,
+    threads_option,
+    unit_option,
+    valid_option,
+    vocabulary_option,
+    warm_up_option,
+)
+from training.config.time_budget import PACE_HELP, check_pace
 from training.errors import RecipeError
 
-# Shares that are dropped when the data is read forty times (after Merity et al., 2018).
+# Dropout at forty epochs (after Merity et al., 2018).
 WORD_DROPOUT = {
     "dropout_input": 0.5,
     "dropout_hidden": 0.3,
@@ -30,141 +51,178 @@ CHARACTER_DROPOUT = {
     "dropout_embedding": 0.0,
     "dropout_weight": 0.0,
 }
-USUAL_SPEED = 1e11  # additions and multiplications in a second of training, where none is measured
-WIDTHS = (128, 200, 256, 320, 400, 512, 650, 800)
-TOKENS_PER_WEIGHT = 4.0  # read in a run, for each recurrent weight, make a width worth it
-LARGE = 5_000  # tokens of a vocabulary, more than that, ask for a sampled softmax
-CANDIDATES = (1_200, 2_500)  # at least and at most, of a twelfth of the vocabulary
-CUTOFFS = (2_000, 10_000)  # of an adaptive softmax, those that are under half of the vocabulary
+DEFAULT_SPEED = 1e11  # floating-point operations per second of training, if not measured
+HIDDEN_SIZES = (128, 200, 256, 320, 400, 512, 650, 800)
+TOKENS_PER_WEIGHT = 4.0  # training tokens for each recurrent weight that justify a hidden size
+LARGE_VOCABULARY = 5_000  # tokens, above which the softmax is sampled
+CANDIDATES_RANGE = (1_200, 2_500)  # of the sampled softmax
+CUTOFFS = (2_000, 10_000)  # of an adaptive softmax, as far as below half of the vocabulary
 DIVISION = 4
-EXAMPLE_MINUTES = 10.0  # when no budget is given
+DEFAULT_MINUTES = 10.0
+
+
+def dropout_option(text: str) -> Any:
+    """A share that :func:`complete_language_model` chooses if it is not given."""
+    return share_option(None, text, metavar="P", unset="by the number of epochs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageModelRecipe:
-    """Options of a run; None means that the run chooses."""
+    """Options of a run. The run chooses the value of an option that is None."""
 
     train: tuple[str, ...] = option(
-        (), "text, .jsonl, .csv or .tsv files (also compressed), or hf:NAME[:SPLIT]"
+        (),
+        "text, .jsonl, .csv or .tsv files (also compressed), or hf:NAME[:SPLIT]",
+        metavar="FILE",
     )
-    valid: tuple[str, ...] = option(
-        (), "validation files; without them a share of --train is held out"
+    valid: tuple[str, ...] = valid_option()
+    holdout: float = share_option(
+        0.05, "share of the text that is held out for validation without --valid"
     )
-    holdout: float = option(0.05, "the share of the text that is held out where --valid is missing")
-    unit: Literal["file", "paragraph", "line"] = option("file", "what a document is in a text file")
-    column: str | None = option(
-        None, "the column that holds the text of records, by name or by number from 1"
-    )
-    header: bool | None = option(
-        None, "whether the first row of .csv and .tsv files names the columns (as it looks)"
-    )
-    name: str | None = option(None, "the model's name; the name of --out if not given")
-    description: str | None = option(None, "a sentence or two for the model card", fixed=False)
-    licence: str | None = option(None, "of the data and so of the model, for its card", fixed=False)
+    unit: Literal["file", "paragraph", "line"] = unit_option()
+    column: str | None = column_option()
+    header: bool | None = header_option()
+    name: str | None = name_option()
+    description: str | None = description_option()
+    license: str | None = license_option()
 
     token_cache: str | None = option(
-        None, "keep the tokenized text there, for other runs, too", metavar="DIR", fixed=False
+        None,
+        "directory that keeps the tokenized text for other runs",
+        metavar="DIR",
+        unset="directory of the run",
+        fixed=False,
     )
 
-    tokenizer: Literal["word", "char", "bpe"] = option("word", "what a token is")
-    vocabulary: int | None = option(None, "how many tokens there are at most", metavar="N")
-    minimum_count: int | None = option(
-        None, "leave out words or characters seen less often", metavar="N"
+    tokenizer: Literal["word", "char", "bpe"] = option("word", "unit of a token")
+    vocabulary: int | None = vocabulary_option()
+    minimum_count: int | None = minimum_count_option(
+        unset="2 for words without --vocabulary, else 1"
     )
-    pretokenized: bool | None = option(None, "words are what stands between spaces, as in WikiText")
+    pretokenized: bool | None = option(
+        None, "split words at spaces only, as in WikiText", unset="detected"
+    )
 
-    cell: Literal["lstm", "gru", "elman"] = option("lstm", "the recurrent cell")
-    layers: int | None = option(None, "recurrent layers", metavar="N")
-    hidden: int | None = option(None, "width of a hidden state", metavar="N")
-    embedding: int | None = option(None, "width of a token's vector", metavar="N")
+    cell: Literal["lstm", "gru", "elman"] = option("lstm", "recurrent cell")
+    layers: int | None = count_option(None, "number of recurrent layers", unset="2")
+    hidden: int | None = count_option(
+        None,
+        "size of the hidden state",
+        unset="128 to 800, by the number of tokens that the run reads",
+    )
+    embedding: int | None = count_option(
+        None, "size of the embedding", unset="that of --hidden, at most 256; 64 for characters"
+    )
     projection: int | None = option(
-        None, "width of a layer between hidden state and output; 0: none", metavar="N"
+        None,
+        "size of a layer between hidden state and output; 0: no such layer",
+        metavar="N",
+        unset="that of --embedding where tied weights need it",
+        at_least=0,
     )
-    tied: bool | None = option(None, "share the embedding's weights with the output layer")
+    tied: bool | None = option(
+        None, "share the weights of embedding and output layer", unset="yes; no for characters"
+    )
     vectors: str | None = option(
-        None, "word2vec, fastText or GloVe text file to begin the embedding from", metavar="FILE"
+        None,
+        "word2vec, fastText or GloVe text file that initializes the embedding",
+        metavar="FILE",
     )
-    freeze_embeddings: bool = option(False, "leave the embedding as it begins")
+    freeze_embeddings: bool = freeze_embeddings_option()
 
-    minutes: float | None = option(None, "how long the whole command may take", metavar="N")
-    epochs: float | None = option(
-        None, "train for so many passes over the data instead", metavar="N"
+    minutes: float | None = option(
+        None,
+        "duration of the whole command",
+        metavar="N",
+        unset="10 without --epochs and --steps",
+        above=0,
     )
-    steps: int | None = option(None, "train for so many steps instead", metavar="N")
+    epochs: float | None = option(
+        None, "number of passes over the data, instead of --minutes", metavar="N", above=0
+    )
+    steps: int | None = count_option(None, "number of optimizer steps, instead of --minutes")
     pace: tuple[int, ...] | None = option(
         None, PACE_HELP, metavar="N", follows=("minutes", "epochs", "steps")
     )
     patience: int = option(
-        8, "stop after so many evaluations without a better one; 0: never", metavar="N"
+        8,
+        "evaluations in a row without a better one after which the run stops; 0: never",
+        metavar="N",
+        at_least=0,
     )
-    evaluations: int = option(16, "how many times the run is evaluated", metavar="N")
-    evaluation_tokens: int | None = option(
-        None, "tokens that each of these evaluations reads, about", metavar="N"
+    evaluations: int = evaluations_option(16)
+    evaluation_tokens: int | None = count_option(
+        None,
+        "approximate number of tokens that each evaluation reads",
+        unset="by the time that evaluation takes",
     )
-    checkpoint_seconds: float = option(60.0, "how often the run is saved", metavar="N", fixed=False)
+    checkpoint_seconds: float = checkpoint_seconds_option(60.0)
 
-    batch: int | None = option(None, "lanes that are read side by side", metavar="N")
-    bptt: int | None = option(None, "steps through which gradients flow back", metavar="N")
-    restart: float = option(0.02, "chance of a lane to begin a window from the first state")
-    learning_rate: float | None = option(
-        None, "the highest learning rate of the cycle", metavar="X"
+    batch: int | None = count_option(
+        None, "number of columns of text that are read in parallel", unset="16; 32 for characters"
     )
-    warm_up: float = option(0.12, "the share of the run in which the learning rate rises")
-    weight_decay: float | None = option(None, "AdamW's decay", metavar="X")
-    clip_norm: float = option(0.25, "gradients are scaled down to this norm; 0: not")
-    clip_value: float = option(0.0, "each gradient is cut off at this size; 0: not")
+    bptt: int | None = count_option(
+        None, "number of steps of backpropagation through time", unset="70; 128 for characters"
+    )
+    restart: float = share_option(
+        0.02, "probability that a column begins a window from the initial state"
+    )
+    learning_rate: float | None = option(
+        None, "peak learning rate", metavar="X", unset="by --hidden", above=0
+    )
+    warm_up: float = warm_up_option(0.12)
+    weight_decay: float | None = option(
+        None, "weight decay of AdamW", metavar="X", unset="0.01", at_least=0
+    )
+    clip_norm: float = clip_norm_option(0.25)
+    clip_value: float = clip_value_option()
     softmax: Literal["full", "sampled", "adaptive"] | None = option(
-        None, "over all tokens; an estimate from a sample; or frequent tokens apart from rare ones"
+        None,
+        "softmax over all tokens, estimated from a sample, or with clusters of rare tokens",
+        unset="sampled for vocabularies over 5,000, else full",
     )
     cutoffs: tuple[int, ...] | None = option(
-        None, "the most frequent tokens at each border of an adaptive softmax", metavar="N"
+        None,
+        "cluster borders of an adaptive softmax, in tokens by falling frequency",
+        metavar="N",
+        unset="2000 10000, as far as below half of the vocabulary",
     )
-    division: int | None = option(
-        None, "how much narrower rarer tokens' weights of an adaptive softmax are", metavar="N"
+    division: int | None = count_option(
+        None,
+        "factor by which each cluster of an adaptive softmax is narrower than the one before",
+        unset="4",
     )
-    candidates: int | None = option(
-        None, "tokens in the sample of a sampled softmax, about", metavar="N"
+    candidates: int | None = count_option(
+        None,
+        "approximate number of tokens in the sample of a sampled softmax",
+        unset="a twelfth of the vocabulary, 1,200 to 2,500",
     )
-    averaging: float = option(0.25, "the last share of the run whose weights are averaged; 0: none")
+    averaging: float = share_option(
+        0.25, "last share of the run whose weights are averaged; 0: no averaging"
+    )
 
-    dropout_input: float | None = option(None, "locked dropout of the embedded tokens", metavar="P")
-    dropout_hidden: float | None = option(None, "locked dropout between layers", metavar="P")
-    dropout_output: float | None = option(None, "locked dropout of the last layer", metavar="P")
-    dropout_embedding: float | None = option(None, "dropout of whole word types", metavar="P")
-    dropout_weight: float | None = option(None, "dropout of hidden-to-hidden weights", metavar="P")
+    dropout_input: float | None = dropout_option("locked dropout of the embedded tokens")
+    dropout_hidden: float | None = dropout_option("locked dropout between layers")
+    dropout_output: float | None = dropout_option("locked dropout of the last layer")
+    dropout_embedding: float | None = dropout_option("dropout of whole word types")
+    dropout_weight: float | None = dropout_option("dropout of hidden-to-hidden weights")
     activation_penalty: float | None = option(
-        None, "weight of the penalty on large states", metavar="X"
+        None, "weight of the penalty on large states", metavar="X", unset="2; 0 for characters"
     )
     temporal_penalty: float | None = option(
-        None, "weight of the penalty on fast changes", metavar="X"
+        None, "weight of the penalty on fast changes", metavar="X", unset="1; 0 for characters"
     )
 
     precision: Literal["auto", "float32", "bfloat16"] = option(
-        "auto", "number format of the products; auto: bfloat16 where the processor computes in it"
+        "auto", "number format of matrix products; auto: bfloat16 where the processor computes it"
     )
-    storage: Literal["float32", "float16"] = option(
-        "float32", "number format of the weights in the artifact; float16 is half the size"
-    )
-    threads: int | None = option(
-        None, "processor threads; all there are if not given", metavar="N", fixed=False
-    )
-    seed: int = option(1, "decides the run", metavar="N")
+    storage: Literal["float32", "float16"] = storage_option()
+    threads: int | None = threads_option()
+    seed: int = seed_option()
 
     def __post_init__(self) -> None:
         check_values(self)
-        for name in ("holdout", "restart", "warm_up", "averaging", *DROPOUTS):
-            value = getattr(self, name)
-            if value is not None and not 0.0 <= value < 1.0:
-                raise RecipeError(f"{_flag(name)}: expected from 0 up to but not 1, got {value}")
-        for name in (*SIZES, *AMOUNTS):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise RecipeError(f"{_flag(name)}: expected more than 0, got {value}")
-        for name in ("clip_norm", "clip_value", "patience", "seed", "projection", "weight_decay"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < float("inf"):
-                raise RecipeError(f"{_flag(name)}: expected 0 or more, got {value}")
-        if sum(x is not None for x in (self.minutes, self.epochs, self.steps)) > 1:
+        if sum(budget is not None for budget in (self.minutes, self.epochs, self.steps)) > 1:
             raise RecipeError("--minutes, --epochs, --steps: give one of them")
         check_pace(self.pace, self.minutes)
         self._check_adaptive()
@@ -172,86 +230,59 @@ class LanguageModelRecipe:
     def _check_adaptive(self) -> None:
         for name in ("cutoffs", "division"):
             if getattr(self, name) is not None and self.softmax != "adaptive":
-                raise RecipeError(f"{_flag(name)}: belongs to --softmax adaptive")
+                raise RecipeError(f"--{name}: belongs to --softmax adaptive")
         if self.softmax == "adaptive" and self.tokenizer == "bpe":
             raise RecipeError(
-                "--softmax adaptive: cuts where tokens get rare, but bpe does not number them by "
-                "how frequent they are; use another --softmax, or --tokenizer word"
+                "--softmax adaptive: needs tokens in the order of their frequency, which BPE does "
+                "not give; use another --softmax, or --tokenizer word"
             )
-
-
-DROPOUTS = (
-    "dropout_input",
-    "dropout_hidden",
-    "dropout_output",
-    "dropout_embedding",
-    "dropout_weight",
-)
-SIZES = (
-    "vocabulary",
-    "minimum_count",
-    "layers",
-    "hidden",
-    "embedding",
-    "batch",
-    "bptt",
-    "threads",
-    "division",
-)
-AMOUNTS = (
-    "minutes",
-    "epochs",
-    "steps",
-    "learning_rate",
-    "evaluations",
-    "evaluation_tokens",
-    "candidates",
-    "checkpoint_seconds",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusSize:
-    """What the choices depend on: predictions in one pass, and the tokenizer's vocabulary."""
+    """Numbers of predictions in one epoch and of tokens in the vocabulary."""
 
     tokens: int
     vocabulary: int
 
 
-def complete(
-    recipe: LanguageModelRecipe, size: CorpusSize, speed: float = USUAL_SPEED
+def complete_language_model(
+    recipe: LanguageModelRecipe, size: CorpusSize, speed: float = DEFAULT_SPEED
 ) -> LanguageModelRecipe:
-    """The recipe with a value in the place of every None.
+    """The recipe with defaults for all options that are None.
 
-    ``speed``: additions and multiplications in a second of training; a budget of minutes needs it.
+    Args:
+        recipe: the options that were given.
+        size: the size of the training data.
+        speed: floating-point operations per second of training, which turn minutes into tokens.
     """
     recipe = _with_budget(recipe)
-    recipe = _with_windows(recipe, size)
+    recipe = _with_batch(recipe, size)
     recipe = _with_network(recipe, size, speed)
     recipe = _with_optimization(recipe)
     return _with_regularization(recipe, size, speed)
 
 
 def needs_speed(recipe: LanguageModelRecipe) -> bool:
-    """Whether :func:`complete` chooses by how fast the machine trains."""
-    open_choices = any(getattr(recipe, name) is None for name in ("hidden", *DROPOUTS))
-    return open_choices and recipe.epochs is None and recipe.steps is None
+    """Whether the defaults of :func:`complete_language_model` depend on ``speed``."""
+    has_defaults = any(getattr(recipe, name) is None for name in ("hidden", *WORD_DROPOUT))
+    return has_defaults and recipe.epochs is None and recipe.steps is None
 
 
 def _with_budget(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
     if (recipe.minutes, recipe.epochs, recipe.steps) == (None, None, None):
-        return replace(recipe, minutes=EXAMPLE_MINUTES)
+        return replace(recipe, minutes=DEFAULT_MINUTES)
     return recipe
 
 
 def _with_network(
     recipe: LanguageModelRecipe, size: CorpusSize, speed: float
 ) -> LanguageModelRecipe:
-    """As wide as the run reads enough tokens for."""
+    """The largest hidden size for which the run reads enough tokens."""
     if recipe.hidden is not None:
         return _with_widths(recipe, size, recipe.hidden)
-    chosen = _with_widths(recipe, size, WIDTHS[0])
-    for hidden in WIDTHS[1:]:
+    chosen = _with_widths(recipe, size, HIDDEN_SIZES[0])
+    for hidden in HIDDEN_SIZES[1:]:
         wider = _with_widths(recipe, size, hidden)
         if _tokens_read(wider, size, speed) < TOKENS_PER_WEIGHT * _recurrent_weights(wider):
             break
@@ -260,15 +291,15 @@ def _with_network(
 
 
 def _with_widths(recipe: LanguageModelRecipe, size: CorpusSize, hidden: int) -> LanguageModelRecipe:
-    """Tied by a projection to the embedding's width where that is needed."""
+    """Ties embedding and output layer by a projection where their sizes differ."""
     characters = recipe.tokenizer == "char"
     embedding = recipe.embedding or (64 if characters else min(hidden, 256))
     tied = recipe.tied if recipe.tied is not None else not characters
     projection = recipe.projection
     if projection is None and tied and embedding != hidden:
         projection = embedding
-    large = size.vocabulary > LARGE
-    fewest, most = CANDIDATES
+    large = size.vocabulary > LARGE_VOCABULARY
+    fewest, most = CANDIDATES_RANGE
     sized = replace(
         recipe,
         layers=recipe.layers or 2,
@@ -282,13 +313,13 @@ def _with_widths(recipe: LanguageModelRecipe, size: CorpusSize, hidden: int) -> 
     return _with_cutoffs(sized, size)
 
 
-def _with_windows(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
-    """Sixteen lanes of words cost a tenth more for each token than 32, and are worth it."""
+def _with_batch(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
+    """Sixteen columns of words cost a tenth more per token than 32, and give better models."""
     characters = recipe.tokenizer == "char"
-    lanes = 32 if characters else 16
+    columns = 32 if characters else 16
     return replace(
         recipe,
-        batch=recipe.batch or max(1, min(lanes, size.tokens // 64)),
+        batch=recipe.batch or max(1, min(columns, size.tokens // 64)),
         bptt=recipe.bptt or (128 if characters else 70),
     )
 
@@ -304,17 +335,14 @@ def _with_optimization(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
 
 
 def _with_cutoffs(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelRecipe:
-    """A head of the most frequent words, and tails that are narrower even where they could be tied.
-
-    Measured: docs/experiments.md.
-    """
+    """Narrower tails even where their weights could be tied (docs/experiments.md)."""
     if recipe.softmax != "adaptive":
         return recipe
     fitting = tuple(cut for cut in CUTOFFS if 2 * cut < size.vocabulary)
     if recipe.cutoffs is None and not fitting:
         raise RecipeError(
-            f"--softmax adaptive: is for large vocabularies, and this one has {size.vocabulary} "
-            "tokens; use --softmax full, or say where to cut with --cutoffs"
+            f"--softmax adaptive: the vocabulary is small, {size.vocabulary} tokens; use --softmax "
+            "full, or give --cutoffs"
         )
     return replace(recipe, cutoffs=recipe.cutoffs or fitting, division=recipe.division or DIVISION)
 
@@ -322,7 +350,7 @@ def _with_cutoffs(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageMode
 def _with_regularization(
     recipe: LanguageModelRecipe, size: CorpusSize, speed: float
 ) -> LanguageModelRecipe:
-    """The more often the data will be read, the stronger."""
+    """Regularization grows with the number of epochs."""
     strength = _strength(_tokens_read(recipe, size, speed) / size.tokens)
     characters = recipe.tokenizer == "char"
     chosen: dict[str, Any] = {
@@ -336,7 +364,7 @@ def _with_regularization(
 
 
 def _tokens_read(recipe: LanguageModelRecipe, size: CorpusSize, speed: float) -> float:
-    """How many tokens the run will train on, about; with repetitions."""
+    """The approximate number of training tokens of the run, repetitions included."""
     if recipe.epochs is not None:
         return recipe.epochs * size.tokens
     if recipe.steps is not None:
@@ -346,12 +374,12 @@ def _tokens_read(recipe: LanguageModelRecipe, size: CorpusSize, speed: float) ->
 
 
 def _multiplications(recipe: LanguageModelRecipe, vocabulary: int) -> float:
-    """Of one token on its way through the network."""
+    """The number of multiplications in the forward pass of one token."""
     hidden, projection = recipe.hidden or 1, recipe.projection or 0
     words: float = vocabulary
     if recipe.softmax == "sampled":
         words = min(vocabulary, 1.2 * (recipe.candidates or 0))
-    elif recipe.cutoffs:  # a fifth of the tokens, about, ask for a tail
+    elif recipe.cutoffs:  # about a fifth of the tokens need a tail
         words = recipe.cutoffs[0] + 0.2 * vocabulary / (recipe.division or 1)
     return _recurrent_weights(recipe) + hidden * projection + words * (projection or hidden)
 
@@ -362,12 +390,8 @@ def _recurrent_weights(recipe: LanguageModelRecipe) -> int:
     return gates * hidden * (embedding + hidden * (2 * (recipe.layers or 1) - 1))
 
 
-def _strength(passes: float) -> float:
-    """0 up to four passes, 0.7 for ten, 1 for forty; linear, then logarithmic."""
-    if passes <= 10.0:
-        return max(0.0, 0.7 * (passes - 4.0) / 6.0)
-    return min(1.0, 0.7 + 0.3 * math.log(passes / 10.0, 4.0))
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def _strength(epochs: float) -> float:
+    """0 up to four epochs, 0.7 for ten, 1 for forty; linear, then logarithmic."""
+    if epochs <= 10.0:
+        return max(0.0, 0.7 * (epochs - 4.0) / 6.0)
+    return min(1.0, 0.7 + 0.3 * math.log(epochs / 10.0, 4.0))

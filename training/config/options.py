@@ -1,9 +1,17 @@
-"""Options of a run: one dataclass is the command line, the recipe file and the record of the run.
+"""Command-line options and recipe files of a command, declared once as a frozen dataclass.
 
-Each option is a field with a help text; the parser's arguments and the keys of the TOML file are
-its fields. A run writes the recipe it used, with what it chose by itself filled in, so that the
-same recipe gives the same run. A field may end in an underscore where its name is a word of Python
-(`from_`); the option does not. Knows no particular option: each command has its own dataclass.
+Each option is a field made by :func:`option`: its type, default, range and help text. From these
+come the arguments of ``argparse``, the keys of the TOML file, all checks, and the recipe that a run
+writes. A field whose name is a Python keyword ends in an underscore (``from_``); its option does
+not.
+
+Built on ``argparse``: tyro has no recipe files, jsonargparse no ``--no-x``, and either would leave
+ranges, options that a resumed run keeps, and writing the recipe to this module.
+
+Example:
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Recipe:
+    ...     layers: int = option(2, "number of recurrent layers", metavar="N", above=0)
 """
 
 from __future__ import annotations
@@ -13,20 +21,33 @@ import dataclasses
 import functools
 import json
 import math
+import operator
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from training.errors import RecipeError
-from training.naming import nearest
+from training.errors import RecipeError, suggest
 
-Recipe = TypeVar("Recipe")
-LARGEST = {int: 10**9, float: 1e100}
-LARGEST_SEED, SMALLEST = 2**63 - 1, 1e-30
-MOST_THREADS = 1024
-Shape = tuple[type, bool, tuple[str, ...]]
+MAX_MAGNITUDE = {int: 10**9, float: 1e100}  # unless the option has an upper bound
+MIN_MAGNITUDE = 1e-30  # of a number that is not 0
+MAX_THREADS = 1024
+BOUNDS = {
+    "at_least": (operator.ge, "{} or more"),
+    "above": (operator.gt, "more than {}"),
+    "at_most": (operator.le, "at most {}"),
+    "below": (operator.lt, "less than {}"),
+}
+TYPE_NAMES = {int: "whole number", float: "number", str: "string", bool: "true or false"}
+
+
+class OptionType(NamedTuple):
+    """The type of a value, whether the option takes several, and the choices if it has any."""
+
+    kind: type
+    several: bool
+    choices: tuple[str, ...]
 
 
 def option(
@@ -34,31 +55,53 @@ def option(
     text: str,
     *,
     metavar: str | None = None,
+    unset: str | None = None,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
     fixed: bool = True,
     follows: tuple[str, ...] = (),
+    aliases: tuple[str, ...] = (),
+    positional: bool = False,
 ) -> Any:
     """A field of a recipe.
 
     Args:
-        default: None when the run chooses by itself.
-        text: what ``--help`` says.
-        metavar: what ``--help`` calls the value.
+        default: the value; None if the command chooses one, ``...`` if the option is required.
+        text: the help text.
+        metavar: the name of the value in the help text.
+        unset: the default in the help text, where ``default`` does not show it.
+        at_least: the smallest value.
+        above: a bound below the smallest value.
+        at_most: the largest value.
+        below: a bound above the largest value.
         fixed: whether a resumed run must have the same value.
-        follows: options that, given on the command line, discard the value of a recipe file.
+        follows: options that, given on the command line, discard the value of the recipe file.
+        aliases: further names of the option, on the command line and in recipe files.
+        positional: whether the command line takes the value without the name of the option.
     """
-    metadata = {"help": text, "metavar": metavar, "fixed": fixed, "follows": follows}
+    bounds = {"at_least": at_least, "above": above, "at_most": at_most, "below": below}
+    metadata = {
+        "help": text,
+        "metavar": metavar,
+        "unset": unset,
+        "bounds": {name: bound for name, bound in bounds.items() if bound is not None},
+        "fixed": fixed,
+        "follows": follows,
+        "aliases": aliases,
+        "positional": positional,
+    }
+    if default is ...:
+        return dataclasses.field(metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def add_options(parser: argparse.ArgumentParser, recipe: type[Any]) -> None:
-    """One argument for each field; what is not given leaves no trace in the namespace."""
+    """Adds an argument for each field of ``recipe``; one that is not given leaves no attribute."""
     for field in dataclasses.fields(recipe):
-        kind, several, choices = _shape(recipe, field.name)
-        arguments: dict[str, Any] = {
-            "default": argparse.SUPPRESS,
-            "help": field.metadata["help"].replace("%", "%%"),
-            "dest": field.name,
-        }
+        kind, several, choices = option_type(recipe, field.name)
+        arguments: dict[str, Any] = {"help": _help_text(field).replace("%", "%%")}
         if kind is bool:
             arguments["action"] = argparse.BooleanOptionalAction
         else:
@@ -67,56 +110,55 @@ def add_options(parser: argparse.ArgumentParser, recipe: type[Any]) -> None:
             arguments["choices"] = choices or None
             if several:
                 arguments["nargs"] = "+"
-        parser.add_argument("--" + _key(field).replace("_", "-"), **arguments)
+        if field.metadata["positional"]:
+            parser.add_argument(field.name, **arguments)
+            continue
+        parser.add_argument(
+            *map(_as_flag, (_key(field), *field.metadata["aliases"])),
+            dest=field.name,
+            default=argparse.SUPPRESS,
+            required=field.default is dataclasses.MISSING,
+            **arguments,
+        )
 
 
 def given_options(recipe: type[Any], namespace: argparse.Namespace) -> dict[str, Any]:
-    """The options that stand on the command line, and no others."""
+    """The options that were given on the command line, by field."""
     names = [field.name for field in dataclasses.fields(recipe)]
     given = {name: getattr(namespace, name) for name in names if hasattr(namespace, name)}
     return {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
 
 
 def check_values(recipe: Any) -> None:
-    """Refuses numbers that no computation takes and texts that no file is named by.
+    """Checks the value of every option against its range.
 
     Raises:
-        RecipeError: the message names the option.
+        RecipeError: a number is out of range, or a text holds a NUL character.
     """
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
-        flag = "--" + _key(field).replace("_", "-")
         parts = value if isinstance(value, tuple) else (value,)
         if any(isinstance(part, str) and "\0" in part for part in parts):
-            raise RecipeError(f"{flag}: expected text without NUL characters")
-        if any(isinstance(part, float) and math.isnan(part) for part in parts):
-            raise RecipeError(f"{flag}: expected a number, got nan")
-        if field.name == "threads":
-            check_threads(value)
-        largest = LARGEST_SEED if field.name == "seed" else LARGEST.get(type(value), 0)
-        if type(value) not in LARGEST or value == 0 or SMALLEST <= abs(value) <= largest:
-            continue
-        raise RecipeError(
-            f"{flag}: expected a number of at most {largest:.3g} and, "
-            f"if not 0, of at least {SMALLEST:g} in size, got {value}"
-        )
+            raise RecipeError(f"{_flag(field)}: expected text without NUL characters")
+        if type(value) in MAX_MAGNITUDE:
+            _check_number(field, value)
 
 
 def check_threads(asked: int | None) -> None:
-    """Refuses more threads than any machine is asked for; each command has the option.
+    """Checks a number of threads; None stands for all processors.
 
     Raises:
-        RecipeError: there are too many.
+        RecipeError: the number is larger than `MAX_THREADS`.
     """
-    if (asked or 0) > MOST_THREADS:
-        raise RecipeError(f"--threads: expected at most {MOST_THREADS}, got {asked}")
+    if (asked or 0) > MAX_THREADS:
+        raise RecipeError(f"--threads: expected at most {MAX_THREADS}, got {asked}")
 
 
 def read_recipe(path: Path, recipe: type[Any]) -> dict[str, Any]:
-    """The options in a TOML file, checked against the fields of ``recipe``.
+    """The options in a TOML file, by field of ``recipe``.
 
     Raises:
-        RecipeError: the file cannot be read, is no TOML, or holds an unknown or ill-typed option.
+        RecipeError: the file cannot be read, is not TOML, or holds an unknown or ill-typed option.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -128,32 +170,42 @@ def read_recipe(path: Path, recipe: type[Any]) -> dict[str, Any]:
 
 
 def checked_options(recipe: type[Any], values: Mapping[str, Any], *, place: str) -> dict[str, Any]:
-    """``values`` with every name and type checked and lists made tuples."""
+    """``values`` by field of ``recipe``, with lists made tuples.
+
+    Raises:
+        RecipeError: an option is unknown or ill-typed; the message begins with ``place``.
+    """
     known = {_key(field): field.name for field in dataclasses.fields(recipe)}
+    aliases = {
+        alias: field.name
+        for field in dataclasses.fields(recipe)
+        for alias in field.metadata["aliases"]
+    }
     checked: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in known:
+    for key, value in values.items():
+        name = known.get(key) or aliases.get(key)
+        if name is None:
             raise RecipeError(
-                f"{place}: {name}: no such option{nearest(name, sorted(known))}; --help lists them"
+                f"{place}: {key}: no such option{suggest(key, sorted(known))}; --help lists them"
             )
-        checked[known[name]] = _checked(recipe, known[name], value, place)
+        checked[name] = _checked_value(recipe, name, value, place)
     return checked
 
 
 def write_recipe(path: Path, recipe: Any, *, heading: str) -> None:
-    """Writes what :func:`recipe_text` gives."""
+    """Writes :func:`recipe_text` to a file."""
     path.write_text(recipe_text(recipe, heading=heading), encoding="utf-8")
 
 
 def recipe_text(recipe: Any, *, heading: str) -> str:
-    """The options as TOML; those that are None (chosen by the run) are left out."""
+    """The options as TOML under ``heading`` as a comment, without those that are None."""
     lines = [f"# {line}".rstrip() for line in heading.split("\n")]
     lines += [f"{name} = {_toml(value)}" for name, value in recipe_values(recipe).items()]
     return "\n".join(lines) + "\n"
 
 
 def recipe_values(recipe: Any) -> dict[str, Any]:
-    """The options as plain values, without those that are None."""
+    """The options as JSON values by their key in a recipe file, without those that are None."""
     values = {_key(field): getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
     return {
         name: list(value) if isinstance(value, tuple) else value
@@ -163,10 +215,10 @@ def recipe_values(recipe: Any) -> dict[str, Any]:
 
 
 def differences(recipe: Any, given: Mapping[str, Any]) -> list[str]:
-    """Where options given for a resumed run differ from those it was begun with."""
+    """The fixed options whose ``given`` value is not that of ``recipe``, each as a text."""
     return [
-        f"--{_key(field).replace('_', '-')} was {_told(getattr(recipe, field.name))}, "
-        f"now {_told(given[field.name])}"
+        f"{_flag(field)} was {_value_text(getattr(recipe, field.name))}, "
+        f"now {_value_text(given[field.name])}"
         for field in dataclasses.fields(recipe)
         if field.metadata["fixed"]
         and field.name in given
@@ -174,15 +226,23 @@ def differences(recipe: Any, given: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _key(field: dataclasses.Field[Any]) -> str:
-    """What the option is called in a file."""
-    return field.name.removesuffix("_")
+def discarded_options(recipe: type[Any], given: Mapping[str, Any]) -> Iterator[str]:
+    """The fields whose value in a recipe file is discarded by the ``given`` options."""
+    for field in dataclasses.fields(recipe):
+        if given.keys() & field.metadata["follows"]:
+            yield field.name
 
 
-def _told(value: Any) -> str:
-    if isinstance(value, tuple):
-        return " ".join(map(str, value)) or "nothing"
-    return "not set" if value is None else str(value)
+def option_type(recipe: type[Any], name: str) -> OptionType:
+    """The type of a field, from its annotation."""
+    kind = _annotations(recipe)[name]  # type: ignore[arg-type]  # classes can be hashed
+    if get_origin(kind) in (Union, types.UnionType):
+        kind = next(part for part in get_args(kind) if part is not types.NoneType)
+    if get_origin(kind) is tuple:
+        return OptionType(get_args(kind)[0], True, ())
+    if get_origin(kind) is Literal:
+        return OptionType(str, False, get_args(kind))
+    return OptionType(kind, False, ())
 
 
 @functools.cache
@@ -190,37 +250,70 @@ def _annotations(recipe: type[Any]) -> dict[str, Any]:
     return get_type_hints(recipe)
 
 
-def _shape(recipe: type[Any], name: str) -> Shape:
-    """Of a field's annotation: the type of one value, whether there are several, the choices."""
-    kind = _annotations(recipe)[name]  # type: ignore[arg-type]  # classes can be hashed
-    if get_origin(kind) in (Union, types.UnionType):
-        kind = next(part for part in get_args(kind) if part is not types.NoneType)
-    if get_origin(kind) is tuple:
-        return get_args(kind)[0], True, ()
-    if get_origin(kind) is Literal:
-        return str, False, get_args(kind)
-    return kind, False, ()
+def _key(field: dataclasses.Field[Any]) -> str:
+    """The name of the option in a recipe file."""
+    return field.name.removesuffix("_")
 
 
-def _checked(recipe: type[Any], name: str, value: Any, place: str) -> Any:
-    kind, several, choices = _shape(recipe, name)
+def _flag(field: dataclasses.Field[Any]) -> str:
+    """The name of the option on the command line."""
+    return _as_flag(_key(field))
+
+
+def _as_flag(key: str) -> str:
+    return "--" + key.replace("_", "-")
+
+
+def _help_text(field: dataclasses.Field[Any]) -> str:
+    default = field.default
+    if default is dataclasses.MISSING:
+        return str(field.metadata["help"])
+    if isinstance(default, bool):
+        text = "yes" if default else "no"
+    elif default in (None, ()):
+        text = field.metadata["unset"] or "none"
+    else:
+        text = f"{default:,}" if isinstance(default, int) else str(default)
+    return f"{field.metadata['help']} (default: {text})"
+
+
+def _check_number(field: dataclasses.Field[Any], value: float) -> None:
+    if math.isnan(value):
+        raise RecipeError(f"{_flag(field)}: expected a number, got nan")
+    bounds = field.metadata["bounds"]
+    for name, bound in bounds.items():
+        holds, wording = BOUNDS[name]
+        if not holds(value, bound):
+            expected = wording.format(bound if bound < 10_000 else f"{bound:,}")
+            raise RecipeError(f"{_flag(field)}: expected {expected}, got {value}")
+    limit = bounds.get("at_most", MAX_MAGNITUDE[type(value)])
+    if value != 0 and not MIN_MAGNITUDE <= abs(value) <= limit:
+        raise RecipeError(
+            f"{_flag(field)}: expected a number of at most {limit:.3g} and, "
+            f"if not 0, of at least {MIN_MAGNITUDE:g} in size, got {value}"
+        )
+
+
+def _checked_value(recipe: type[Any], name: str, value: Any, place: str) -> Any:
+    kind, several, choices = option_type(recipe, name)
     if several:
         if not isinstance(value, list | tuple) or any(type(part) is not kind for part in value):
-            raise RecipeError(f"{place}: {name}: expected a list of {_kind_name(kind)}s")
+            raise RecipeError(f"{place}: {name}: expected a list of {TYPE_NAMES[kind]}s")
         return tuple(value)
     if kind is float and type(value) is int and abs(value) <= 2**1000:
         value = float(value)
     if type(value) is not kind:
-        told = repr(value)[:60]
-        raise RecipeError(f"{place}: {name}: expected a {_kind_name(kind)}, got {told}")
+        shown = repr(value)[:60]
+        raise RecipeError(f"{place}: {name}: expected a {TYPE_NAMES[kind]}, got {shown}")
     if choices and value not in choices:
         raise RecipeError(f"{place}: {name}: expected one of {', '.join(choices)}, got {value!r}")
     return value
 
 
-def _kind_name(kind: type) -> str:
-    names = {int: "whole number", float: "number", str: "string", bool: "true or false"}
-    return names[kind]
+def _value_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "nothing"
+    return "not set" if value is None else str(value)
 
 
 def _toml(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""A budget of time as a function of steps, so that a run that a clock ended can be repeated.
+"""A clock whose readings can be replayed, so that a run under a time budget can be repeated.
 
-The budget has PARTS. A run asks its clock once at each step, and records for each part the step at
-which it was used up. A run that begins from such a record asks no clock. Knows no clock itself.
+The budget has `PACE_PARTS` parts. A run reads the clock once in each step and records for each part
+the step at which it was used up. A run that is given such a record replays it and reads no clock.
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ from typing import Any
 
 from training.errors import RecipeError
 
-PARTS = 200
-HELP = (
-    "the step at which each two-hundredth of --minutes is used up, in place of the clock; a run "
-    "that the clock ended writes it into its recipe"
+PACE_PARTS = 200
+PACE_HELP = (
+    "steps at which each two-hundredth of --minutes is used up, instead of a clock; the recipe of "
+    "a run that the clock ended has them"
 )
 
 
 def check_pace(pace: Sequence[int] | None, minutes: float | None) -> None:
-    """Refuses what no run can have recorded.
+    """Checks the value of the option ``--pace``.
 
     Raises:
-        RecipeError: the message says what is expected.
+        RecipeError: it is not a record of a run with a time budget.
     """
     if pace is None:
         return
     if minutes is None:
         raise RecipeError("--pace: belongs to --minutes; give both or neither")
-    if len(pace) != PARTS or list(pace) != sorted(pace) or pace[0] < 0:
+    if len(pace) != PACE_PARTS or list(pace) != sorted(pace) or pace[0] < 0:
         raise RecipeError(
-            f"--pace: expected {PARTS} step numbers in rising order, as the recipe of a finished "
-            f"run has them, got {len(pace)} numbers; leave it out to train by the clock"
+            f"--pace: expected {PACE_PARTS} step numbers in rising order, as in the recipe of a "
+            f"finished run, got {len(pace)} numbers; leave it out to train by the clock"
         )
 
 
 @dataclass(slots=True)
-class Pace:
-    """How far a run is at each step.
+class ReplayableClock:
+    """The progress of a run at each step, read from a clock or replayed.
 
     Args:
-        record: of an earlier run, to be repeated.
-        used_up: for each part that is used up, the step at which this was found.
-        asked_at: the step at which the clock was asked last.
-        decided: whether the clock, not steps or epochs, said how far the run was at any step.
+        record: the record of an earlier run, to be replayed.
+        used_up: for each part that is used up, the step at which it was.
+        asked_at: the step of the latest reading.
+        decided: whether the clock was ahead of the steps or epochs at any reading.
     """
 
     record: Sequence[int] | None = None
@@ -59,32 +59,35 @@ class Pace:
             self.used_up = list(self.record)
 
     def progress(self, step: int, *, counted: float, timed: float) -> float:
-        """The share of the run before ``step``: the same however often it is asked.
+        """The share of the run before ``step``; repeated calls for one step agree.
 
-        ``counted`` is the share by steps or epochs, ``timed`` that by the clock.
+        Args:
+            step: the number of steps that are done.
+            counted: the share by steps or epochs.
+            timed: the share by the clock.
         """
         if self.record is None and step != self.asked_at:
             self.asked_at = step
-            new = math.floor(timed * PARTS + 1e-9) - len(self.used_up)
+            new = math.floor(timed * PACE_PARTS + 1e-9) - len(self.used_up)
             self.used_up.extend([step] * new)
-            self.decided |= len(self.used_up) / PARTS > counted
-        return max(counted, bisect_right(self.used_up, step) / PARTS)
+            self.decided |= len(self.used_up) / PACE_PARTS > counted
+        return max(counted, bisect_right(self.used_up, step) / PACE_PARTS)
 
     def recorded(self, steps: int) -> tuple[int, ...] | None:
-        """What repeats a run that has ended after ``steps``; None where the clock decided nothing.
+        """The record that repeats a run of ``steps`` steps; None if the clock decided nothing.
 
-        Parts that are left over are used up one step later.
+        Parts that are left over are recorded one step later.
         """
         if not self.decided:
             return None
-        return (*self.used_up, *[steps + 1] * (PARTS - len(self.used_up)))
+        return (*self.used_up, *[steps + 1] * (PACE_PARTS - len(self.used_up)))
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """The values that a checkpoint holds."""
         return {"used_up": self.used_up, "asked_at": self.asked_at, "decided": self.decided}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continues from there."""
+        """Continues from the values of a checkpoint."""
         if self.record is None:
             self.used_up = list(state["used_up"])
             self.asked_at, self.decided = state["asked_at"], state["decided"]

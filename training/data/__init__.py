@@ -1,1 +1,1 @@
-"""Records to batches: splits, vocabularies, tokenized corpora and batching."""
+"""Training data: splits, vocabularies, token streams and batches."""

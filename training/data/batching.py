@@ -1,11 +1,9 @@
-"""Batches of documents of similar length, cut by a budget of tokens.
+"""Batches of documents of similar length, limited by a number of tokens.
 
-A batch is about as wide as its longest document, so sorting by length keeps padding small, and a
-budget of tokens (padding included) keeps every step about equally long. Order is decided by a seed
-and the number of the epoch alone, so that a resumed run finds its place without stored state.
-Widths are few, for the sake of memory.
-
-Does not know networks or labels' names. Shapes: T time, B rows.
+A batch is about as wide as its longest document, so sorting by length keeps padding small, and the
+limit on tokens (padding included) keeps all steps about equally long. The order depends on a seed
+and the number of the epoch alone, so that a resumed run finds its position without stored state.
+Shape suffixes: T time, B rows.
 """
 
 from __future__ import annotations
@@ -17,16 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Documents are sorted within pools of this many batches: wide enough for little padding, narrow
-# enough that which documents meet in a batch differs from epoch to epoch.
+# Documents are sorted within pools of this many batches: large enough for little padding, small
+# enough that each epoch combines other documents in a batch.
 POOL_BATCHES = 50
-PADDING = 0
+PADDING_TOKEN = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Documents:
-    """Encoded documents, each of at least one token, and the index of each one's label (or -1:
-    out of scope).
+class EncodedDocuments:
+    """Token ids and label index of each document.
+
+    A document has at least one token. The label index of a document out of scope is -1.
     """
 
     tokens: Sequence[Sequence[int]]
@@ -37,13 +36,13 @@ class Documents:
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens in each document."""
+        """The number of tokens in each document."""
         return [len(tokens) for tokens in self.tokens]
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows of one step; beyond its length a row holds padding, which has no meaning."""
+class PaddedBatch:
+    """The documents of one step. Beyond its length a row holds padding."""
 
     tokens_TB: Tensor
     lengths_B: Tensor
@@ -52,14 +51,16 @@ class Batch:
 
     @property
     def tokens(self) -> int:
-        """How many tokens are read, padding not counted."""
+        """The number of tokens without padding."""
         return int(self.lengths_B.sum())
 
 
-def cropped(documents: Documents, window: int, *, seed: int, epoch: int) -> Documents:
-    """The documents with a random window in the place of each that is longer, another each epoch.
+def crop_documents(
+    documents: EncodedDocuments, window: int, *, seed: int, epoch: int
+) -> EncodedDocuments:
+    """The documents, those longer than ``window`` tokens replaced by a random window of them.
 
-    So one long document becomes many short ones, each with its label.
+    Each epoch reads another window.
     """
     random = np.random.default_rng((seed, epoch, window))
     starts = [int(random.integers(max(1, n - window + 1))) for n in documents.lengths]
@@ -67,17 +68,18 @@ def cropped(documents: Documents, window: int, *, seed: int, epoch: int) -> Docu
         document[start : start + window]
         for document, start in zip(documents.tokens, starts, strict=True)
     ]
-    return Documents(tokens, documents.labels)
+    return EncodedDocuments(tokens, documents.labels)
 
 
 def epoch_batches(lengths: Sequence[int], *, budget: int, seed: int, epoch: int) -> list[list[int]]:
-    """The batches of one epoch as indices of documents, each document once, in random order.
+    """The batches of one epoch, as indices of documents, in random order.
 
     Args:
-        lengths: tokens in each document.
-        budget: the most tokens in a batch, padding included; a longer document is a batch alone.
-        seed: with `epoch`, decides the order.
-        epoch: counted from 0.
+        lengths: the number of tokens in each document.
+        budget: the largest number of tokens in a batch, padding included; a longer document is a
+            batch of its own.
+        seed: with ``epoch``, decides the order.
+        epoch: the number of the epoch, from 0.
     """
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(len(lengths))
@@ -89,12 +91,12 @@ def epoch_batches(lengths: Sequence[int], *, budget: int, seed: int, epoch: int)
 
 
 def sorted_batches(lengths: Sequence[int], *, budget: int) -> list[list[int]]:
-    """The batches for evaluation: all documents, longest first."""
+    """The batches for evaluation, as indices of documents, longest first."""
     return _fill(range(len(lengths)), lengths, budget)
 
 
 def _fill(indices: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Cuts the documents, longest first, into batches of as many rows as their width allows."""
+    """Divides the documents, longest first, into batches of as many rows as ``budget`` allows."""
     order = sorted(indices, key=lambda index: -lengths[index])
     batches: list[list[int]] = []
     start = 0
@@ -106,22 +108,22 @@ def _fill(indices: Sequence[int], lengths: Sequence[int], budget: int) -> list[l
 
 
 def padded_width(length: int) -> int:
-    """The length, rounded up by at most an eighth (and to an even number).
+    """The length, rounded up by at most an eighth and to an even number.
 
-    The libraries keep something for every shape they have met: with a width and a number of rows
-    for each batch, memory would grow for as long as a run lasts (pytorch issue 27971).
+    Torch caches memory for each shape, so that many widths would make memory grow for as long as a
+    run lasts (pytorch issue 27971).
     """
     step = 1 << max(1, length.bit_length() - 4)
     return -(-length // step) * step
 
 
-def collate(documents: Documents, indices: Sequence[int]) -> Batch:
-    """The documents at `indices` as one padded batch."""
+def collate(documents: EncodedDocuments, indices: Sequence[int]) -> PaddedBatch:
+    """The documents at ``indices`` as one padded batch."""
     rows = [documents.tokens[index] for index in indices]
-    tokens_TB = torch.full((padded_width(max(map(len, rows))), len(rows)), PADDING)
+    tokens_TB = torch.full((padded_width(max(map(len, rows))), len(rows)), PADDING_TOKEN)
     for row, tokens in enumerate(rows):
         tokens_TB[: len(tokens), row] = torch.tensor(tokens)
-    return Batch(
+    return PaddedBatch(
         tokens_TB,
         torch.tensor([len(tokens) for tokens in rows]),
         torch.tensor([documents.labels[index] for index in indices]),

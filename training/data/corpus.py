@@ -1,15 +1,13 @@
-"""The data of a language model run: where its text is, a tokenizer, streams of tokens.
+"""The text of a language model run: its splits, its tokenizer and its token streams.
 
-Text is read as a stream, several times over rather than kept: to find what is held out, to choose a
-vocabulary, to tokenize it into files. So neither text nor tokens need to fit into memory.
+Text is read as a stream, once for each purpose (to find the validation split, to make a vocabulary,
+to tokenize), so that neither text nor tokens need to fit into memory.
 """
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -24,39 +22,44 @@ from model.tokenization.tokenizer_training import (
     train_word_tokenizer,
 )
 from training.config.language_model import LanguageModelRecipe
+from training.config.shared_options import DEFAULT_WORD_VOCABULARY
 from training.data.provenance import digest_of_texts
-from training.data.split_checks import tell_same_files
-from training.data.token_store import TokenizedText, only_writer, read_tokens, write_tokens
-from training.data.token_stream import Stream, looks_pretokenized, pieces_of
-from training.data.validation_split import Place, parts_after, parts_before, place_to_cut
+from training.data.split_checks import warn_same_files
+from training.data.token_store import (
+    TokenizedText,
+    exclusive_writer,
+    read_tokenized_text,
+    write_tokenized_text,
+)
+from training.data.token_stream import TokenStream, looks_pretokenized, split_pieces
+from training.data.validation_split import TextPosition, find_cut, parts_after, parts_before
 from training.errors import DataError
-from training.readers.documents import Part, Unit, read_parts
-from training.readers.files import opened_raw
-from training.readers.sources import HUGGING_FACE
+from training.readers.documents import DocumentPart, Unit, read_parts
+from training.readers.files import open_raw
+from training.readers.sources import HUGGING_FACE_PREFIX, expand_sources
 
-LARGEST_WORD_VOCABULARY = 50_000  # unless more are asked for
-BPE_VOCABULARIES = (4_096, 2_048, 1_024, 512, 320, 258)
-MARKED_UNKNOWN = "<unk>"  # a corpus that has it has chosen its words and its vocabulary already
+BPE_VOCABULARY_SIZES = (4_096, 2_048, 1_024, 512, 320, 258)
+UNKNOWN_MARK = "<unk>"  # in corpora with a vocabulary of their own
 TRAIN, VALID = "train", "valid"
-READERS = 2  # changes where the same file is read as another text
+READER_VERSION = 2  # of the readers; a new one invalidates tokenized text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Documents:
-    """Documents of files, read anew each time they are asked for: all, or a part of them.
+class TextSplit:
+    """The documents of a split, read from their files in each iteration.
 
-    ``before`` and ``after`` bound the part.
+    ``before`` is the end and ``after`` the beginning of the split within the files, None for all.
     """
 
     sources: tuple[str, ...]
     unit: Unit
     column: str | None
     header: bool | None = None
-    before: Place | None = None
-    after: Place | None = None
+    before: TextPosition | None = None
+    after: TextPosition | None = None
 
-    def __iter__(self) -> Iterator[Part]:
-        parts: Iterator[Part] = read_parts(
+    def __iter__(self) -> Iterator[DocumentPart]:
+        parts: Iterator[DocumentPart] = read_parts(
             self.sources, unit=self.unit, column=self.column, header=self.header
         )
         if self.before is not None:
@@ -65,33 +68,37 @@ class Documents:
 
 
 @dataclass(frozen=True, slots=True)
-class Splits:
-    """Texts of both splits; ``held_out``: validation is taken from the training files.
+class TextSplits:
+    """Training and validation split.
 
-    ``digest`` is that of the files and of how they are read.
+    Args:
+        train: the training split.
+        valid: the validation split.
+        held_out: whether the validation split was taken from the training files.
+        digest: a digest of the files and of the options for reading them.
     """
 
-    train: Documents
-    valid: Documents
+    train: TextSplit
+    valid: TextSplit
     held_out: bool
     digest: str
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
-    """The text of documents in pieces that can be tokenized one by one."""
+class TextPieces:
+    """The text of documents in pieces that can be tokenized independently."""
 
-    documents: Documents
+    documents: TextSplit
 
     def __iter__(self) -> Iterator[str]:
-        return (piece.text for piece in pieces_of(self.documents))
+        return (piece.text for piece in split_pieces(self.documents))
 
 
-def find_splits(recipe: LanguageModelRecipe) -> Splits:
-    """Finds the files of the recipe; holds a share out where there is no validation file.
+def find_splits(recipe: LanguageModelRecipe) -> TextSplits:
+    """The splits of a recipe; without validation files a part of the training text is held out.
 
     Raises:
-        DataError: files are missing, or hold too little text for that.
+        DataError: files are missing, or hold too little text.
     """
     if not recipe.train:
         raise DataError("--train: give at least one file to train on")
@@ -99,26 +106,26 @@ def find_splits(recipe: LanguageModelRecipe) -> Splits:
         raise DataError("--valid: give validation files, or a --holdout above 0")
     train, valid = _documents(recipe.train, recipe), _documents(recipe.valid, recipe)
     digest = _digest(recipe, train.sources, valid.sources)
-    tell_same_files({TRAIN: train.sources, VALID: valid.sources})
+    warn_same_files({TRAIN: train.sources, VALID: valid.sources})
     if recipe.valid:
-        return Splits(train, valid, held_out=False, digest=digest)
-    place = place_to_cut(train, recipe.holdout)
+        return TextSplits(train, valid, held_out=False, digest=digest)
+    place = find_cut(train, recipe.holdout)
     if place is None:
-        raise DataError("--train: too little text to hold a part out; give more, or --valid")
+        raise DataError("--train: too little text to hold out a part of it; give more, or --valid")
     kept, held = replace(train, before=place), replace(train, after=place)
-    return Splits(kept, held, held_out=True, digest=digest)
+    return TextSplits(kept, held, held_out=True, digest=digest)
 
 
-def tokenized(
-    recipe: LanguageModelRecipe, splits: Splits, cache: Path, tokenizer: Tokenizer | None
+def tokenize_splits(
+    recipe: LanguageModelRecipe, splits: TextSplits, cache: Path, tokenizer: Tokenizer | None
 ) -> TokenizedText:
-    """The splits as tokens, in files below ``cache``: those that are there, or else written now.
+    """The tokens of the splits, from files below ``cache``, which are written if they are missing.
 
     Args:
-        recipe: how to make a tokenizer.
-        splits: what is tokenized.
-        cache: where the files are; those of other texts and tokenizers may stand beside them.
-        tokenizer: what must be used, if that is decided.
+        recipe: the options of the tokenizer.
+        splits: the text.
+        cache: the directory; it may hold the tokens of other texts and tokenizers, too.
+        tokenizer: the tokenizer; None to make one of the training split.
 
     Raises:
         DataError, VocabularyError: the data cannot be used.
@@ -126,33 +133,23 @@ def tokenized(
     """
     key = _key(recipe, splits)
     folder = cache / key[:16]
-    with only_writer(folder):
-        found = read_tokens(folder, key)
-        if found is None or (tokenizer and found.tokenizer.to_json() != tokenizer.to_json()):
-            tokenizer = tokenizer or make_tokenizer(recipe, Pieces(splits.train))
-            write_tokens(folder, key, tokenizer, {TRAIN: splits.train, VALID: splits.valid})
-            found = read_tokens(folder, key)
-    if found is None:
-        raise DataError(f"{folder}: the tokens written there are not what is read; check the disk")
-    return found
+    with exclusive_writer(folder):
+        text = read_tokenized_text(folder, key)
+        if text is None or (tokenizer and text.tokenizer.to_json() != tokenizer.to_json()):
+            tokenizer = tokenizer or train_language_model_tokenizer(
+                recipe, TextPieces(splits.train)
+            )
+            write_tokenized_text(folder, key, tokenizer, {TRAIN: splits.train, VALID: splits.valid})
+            text = read_tokenized_text(folder, key)
+    if text is None:
+        raise DataError(f"{folder}: the tokens read differ from those written; check the disk")
+    return text
 
 
-def expanded(sources: Sequence[str]) -> list[str]:
-    """Sources with environment variables and ``*`` filled in, so that recipes can travel."""
-    found: list[str] = []
-    for source in map(os.path.expandvars, sources):
-        is_pattern = any(mark in source for mark in "*?[") and not Path(source).exists()
-        matches = sorted(glob.glob(source)) if is_pattern else [source]  # noqa: PTH207
-        if not matches:
-            raise DataError(f"{source}: no file matches")
-        found.extend(matches)
-    return found
+def train_language_model_tokenizer(recipe: LanguageModelRecipe, texts: Iterable[str]) -> Tokenizer:
+    """The tokenizer of the recipe, with the vocabulary of the training texts.
 
-
-def make_tokenizer(recipe: LanguageModelRecipe, texts: Iterable[str]) -> Tokenizer:
-    """The tokenizer of the recipe, its vocabulary taken from the training texts alone.
-
-    ``texts`` is read several times from its beginning.
+    ``texts`` is iterated several times.
     """
     if recipe.tokenizer == "bpe":
         return _bpe_tokenizer(recipe.vocabulary, texts)
@@ -164,20 +161,20 @@ def make_tokenizer(recipe: LanguageModelRecipe, texts: Iterable[str]) -> Tokeniz
 
 
 def _bpe_tokenizer(vocabulary: int | None, texts: Iterable[str]) -> Tokenizer:
-    """As large as asked for; if nothing was asked, as large as is usual and the data allows."""
-    for size in () if vocabulary else BPE_VOCABULARIES:
+    """A BPE tokenizer; without ``vocabulary`` the largest usual one that the text allows."""
+    for size in () if vocabulary else BPE_VOCABULARY_SIZES:
         try:
             return train_bpe_tokenizer(texts, vocabulary=size)
-        except VocabularyError:  # the data has fewer
+        except VocabularyError:  # the text has fewer
             continue
-    return train_bpe_tokenizer(texts, vocabulary=vocabulary or BPE_VOCABULARIES[-1])
+    return train_bpe_tokenizer(texts, vocabulary=vocabulary or BPE_VOCABULARY_SIZES[-1])
 
 
 def _word_tokenizer(recipe: LanguageModelRecipe, texts: Iterable[str]) -> Tokenizer:
-    """Words seen once become [UNK], which must be met in training, unless the corpus marks it."""
-    marked = any(MARKED_UNKNOWN in text for text in texts)
+    """A word tokenizer; words seen once become [UNK] unless the corpus marks unknown words."""
+    marked = any(UNKNOWN_MARK in text for text in texts)
     pretokenized = recipe.pretokenized
-    if pretokenized is None:  # the Penn Treebank has no punctuation to tell it by
+    if pretokenized is None:  # the Penn Treebank has no punctuation to detect it by
         pretokenized = marked or looks_pretokenized(texts)
     if recipe.vocabulary is not None:
         return train_word_tokenizer(
@@ -190,26 +187,26 @@ def _word_tokenizer(recipe: LanguageModelRecipe, texts: Iterable[str]) -> Tokeni
     try:
         return train_word_tokenizer(
             texts,
-            vocabulary=LARGEST_WORD_VOCABULARY,
+            vocabulary=DEFAULT_WORD_VOCABULARY,
             minimum_count=minimum_count,
             pretokenized=pretokenized,
         )
-    except VocabularyError:  # the data has fewer
+    except VocabularyError:  # the text has fewer
         return train_word_tokenizer(
             texts, vocabulary=None, minimum_count=minimum_count, pretokenized=pretokenized
         )
 
 
-def unknown_share(stream: Stream, tokenizer: Tokenizer) -> float:
-    """How much of a stream is [UNK]."""
+def unknown_share_of_stream(stream: TokenStream, tokenizer: Tokenizer) -> float:
+    """The share of [UNK] in a stream."""
     if tokenizer.unknown is None:
         return 0.0
     return float(stream.counts(tokenizer.size)[tokenizer.unknown] / len(stream))
 
 
-def _documents(sources: Sequence[str], recipe: LanguageModelRecipe) -> Documents:
-    return Documents(
-        sources=tuple(expanded(sources)),
+def _documents(sources: Sequence[str], recipe: LanguageModelRecipe) -> TextSplit:
+    return TextSplit(
+        sources=tuple(expand_sources(sources)),
         unit=recipe.unit,
         column=recipe.column,
         header=recipe.header,
@@ -223,23 +220,23 @@ def _digest(recipe: LanguageModelRecipe, train: Sequence[str], valid: Sequence[s
         "unit": recipe.unit,
         "column": recipe.column,
     }
-    if recipe.header is not None:  # absent, so that earlier runs keep their digest
+    if recipe.header is not None:  # left out otherwise, so that earlier runs keep their digest
         values["header"] = recipe.header
     return _digest_of_values(values)
 
 
 def _digest_of_source(source: str, column: str | None) -> str:
-    if source.startswith(HUGGING_FACE):
+    if source.startswith(HUGGING_FACE_PREFIX):
         return digest_of_texts(part.text for part in read_parts([source], column=column))
-    with opened_raw(Path(source)) as file:
+    with open_raw(Path(source)) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _key(recipe: LanguageModelRecipe, splits: Splits) -> str:
-    """Differs where tokens would."""
+def _key(recipe: LanguageModelRecipe, splits: TextSplits) -> str:
+    """A digest of everything that the tokens depend on."""
     options = ("tokenizer", "vocabulary", "minimum_count", "pretokenized")
     values = {name: getattr(recipe, name) for name in options}
-    versions = {"tokenizers": version("tokenizers"), "readers": READERS}
+    versions = {"tokenizers": version("tokenizers"), "readers": READER_VERSION}
     return _digest_of_values({"data": splits.digest, **versions, **values})
 
 

@@ -1,8 +1,7 @@
-"""Labeled examples of a run: read, checked against each other, split, turned into token ids.
+"""The labeled examples of a classifier run: read, checked, split and encoded.
 
-Labels are those of the training data, in the order of their names, but for that of texts out of
-scope. What validation or test have
-beyond them cannot be learned, so it is refused. Knows no networks.
+The labels are those of the training data in alphabetical order, without the label of texts out of
+scope. Labels that occur in validation or test data alone cannot be learned and are refused.
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ from model.errors import ManifestError
 from model.manifest import check_label
 from model.tokenization.tokenizer import Tokenizer
 from training.config.classifier import ClassifierRecipe
-from training.data.batching import Documents
-from training.data.corpus import expanded
+from training.data.batching import EncodedDocuments
 from training.data.provenance import digest_of_texts
-from training.data.split_checks import tell_examples, tell_same_files
-from training.errors import DataError
+from training.data.split_checks import MAX_LISTED_LABELS, warn_examples, warn_same_files
+from training.errors import DataError, format_list
 from training.readers.documents import Example, read_examples
+from training.readers.sources import expand_sources
 
-OUTSIDE = -1  # stands for a label's index where a text has none of the labels
+OUT_OF_SCOPE_INDEX = -1  # label index of a text that has none of the labels
 
 
 @dataclass(frozen=True, slots=True)
-class Splits:
-    """The examples of a run. ``held_out``: validation was taken from the training files."""
+class ExampleSplits:
+    """The examples of a run. ``held_out``: the validation split is a part of the training files."""
 
     train: list[Example]
     valid: list[Example]
@@ -39,15 +38,15 @@ class Splits:
 
     @property
     def digest(self) -> str:
-        """Of all texts and labels of all splits."""
+        """A digest of all texts and labels of all splits."""
         splits = (self.train, self.valid, self.test)
         return digest_of_texts(
             part for split in splits for example in split for part in (example.text, example.label)
         )
 
 
-def read_splits(recipe: ClassifierRecipe) -> Splits:
-    """Reads all files of a run.
+def read_splits(recipe: ClassifierRecipe) -> ExampleSplits:
+    """Reads and checks the files of a run.
 
     Raises:
         DataError: a file is unusable, there is only one label, or a label is unknown to training.
@@ -75,28 +74,31 @@ def read_splits(recipe: ClassifierRecipe) -> Splits:
         _check_labels(sources, examples, {*labels, outside})
     if test and all(example.label == outside for example in test):
         raise DataError(_all_outside(recipe.test, outside))
-    tell_same_files({name: expanded(getattr(recipe, name)) for name in ("train", "valid", "test")})
+    warn_same_files(
+        {name: expand_sources(getattr(recipe, name)) for name in ("train", "valid", "test")}
+    )
     if valid:
         _check_out_of_scope(recipe.valid, valid, outside)
-        tell_examples({"--train": train, "--valid": valid, "--test": test})
-        return Splits(train, valid, test, labels, held_out=False)
-    kept, held = hold_out(train, share=recipe.holdout, seed=recipe.seed)
+        warn_examples({"--train": train, "--valid": valid, "--test": test})
+        return ExampleSplits(train, valid, test, labels, held_out=False)
+    kept, held = stratified_split(train, share=recipe.holdout, seed=recipe.seed)
     if not held:
         raise DataError(
             f"{recipe.train[0]}: no label has two examples, so none can be held out; "
             "give more examples, or a file to --valid"
         )
     _check_out_of_scope(recipe.train, held, outside)
-    tell_examples({"--train": kept, "the held-out examples": held, "--test": test})
-    return Splits(kept, held, test, labels, held_out=True)
+    warn_examples({"--train": kept, "the held-out examples": held, "--test": test})
+    return ExampleSplits(kept, held, test, labels, held_out=True)
 
 
-def hold_out(
+def stratified_split(
     examples: Sequence[Example], *, share: float, seed: int
 ) -> tuple[list[Example], list[Example]]:
-    """Takes about ``share`` of each label's examples away: (kept, held out), in the given order.
+    """Splits examples into (kept, held out), with about ``share`` of each label held out.
 
-    Of a label with two examples or more at least one is held out; the only one of a label is kept.
+    Both are in the given order. At least one example of a label is held out and at least one kept;
+    the only example of a label is kept.
     """
     random = np.random.default_rng(seed)
     indices: dict[str, list[int]] = defaultdict(list)
@@ -116,20 +118,25 @@ def encode_examples(
     tokenizer: Tokenizer,
     labels: Sequence[str],
     recipe: ClassifierRecipe,
-) -> Documents:
-    """Token ids, truncated as the recipe says; a text without a token is read as [END].
+) -> EncodedDocuments:
+    """Token ids and label indices of examples.
 
-    A label that is none of ``labels`` is out of scope.
+    Documents are truncated as the recipe says. A text without a token is encoded as [END]. An
+    example whose label is not in ``labels`` is out of scope.
     """
     index = {label: position for position, label in enumerate(labels)}
     encoded = tokenizer.encode_batch([example.text for example in examples])
     ends = recipe.truncation == "ends"
-    tokens = [truncate(ids, recipe.max_tokens, ends=ends) or [tokenizer.end] for ids in encoded]
-    return Documents(tokens, [index.get(example.label, OUTSIDE) for example in examples])
+    tokens = [
+        truncate_tokens(ids, recipe.max_tokens, ends=ends) or [tokenizer.end] for ids in encoded
+    ]
+    return EncodedDocuments(
+        tokens, [index.get(example.label, OUT_OF_SCOPE_INDEX) for example in examples]
+    )
 
 
-def truncate(tokens: list[int], limit: int, *, ends: bool) -> list[int]:
-    """At most ``limit`` tokens: the first ones, or with ``ends`` half from each end."""
+def truncate_tokens(tokens: list[int], limit: int, *, ends: bool) -> list[int]:
+    """The first ``limit`` tokens, or with ``ends`` half of them from each end."""
     if len(tokens) <= limit:
         return tokens
     tail = limit // 2 if ends else 0
@@ -139,7 +146,7 @@ def truncate(tokens: list[int], limit: int, *, ends: bool) -> list[int]:
 def _read(sources: Sequence[str], recipe: ClassifierRecipe) -> list[Example]:
     return [
         example
-        for source in expanded(sources)
+        for source in expand_sources(sources)
         for example in read_examples(
             source,
             text_column=recipe.text_column,
@@ -153,7 +160,7 @@ def _read(sources: Sequence[str], recipe: ClassifierRecipe) -> list[Example]:
 def _check_out_of_scope(
     sources: Sequence[str], valid: Sequence[Example], outside: str | None
 ) -> None:
-    """Both kinds are needed to learn where the border lies."""
+    """Checks that ``valid`` has examples in scope and out of scope, to fit the threshold."""
     if outside is None:
         return
     count = sum(example.label == outside for example in valid)
@@ -178,12 +185,12 @@ def _check_labels(
 ) -> None:
     unknown = sorted({example.label for example in examples} - known)
     if unknown:
-        told = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+        names = format_list([repr(label) for label in unknown], MAX_LISTED_LABELS)
         alike = {"".join(str(label).casefold().split()) for label in known}
         hint = ""
         if any("".join(label.casefold().split()) in alike for label in unknown):
-            hint = " (some differ from known labels by case or spaces alone)"
+            hint = " (some differ from known labels by case or spaces only)"
         raise DataError(
-            f"{', '.join(sources)}: has labels that no training example has: {told}{hint}; "
+            f"{', '.join(sources)}: has labels that no training example has: {names}{hint}; "
             "remove those examples, or add such to --train"
         )

@@ -1,7 +1,6 @@
-"""Where a model comes from: data with digests, recipe, seed, commit, library versions.
+"""The provenance of a model: data with digests, recipe, seed, commit, library versions.
 
-Names of files are kept, the directories they lie in are not: a manifest is published, and where
-its maker keeps data is nobody's business.
+File names are recorded without their directories, since a manifest is published.
 """
 
 from __future__ import annotations
@@ -14,19 +13,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from training.readers.sources import HUGGING_FACE
+from training.readers.sources import HUGGING_FACE_PREFIX
 
-PACKAGES = ("unroll", "torch", "tokenizers", "safetensors", "numpy")
+RECORDED_PACKAGES = ("unroll", "torch", "tokenizers", "safetensors", "numpy")
 PATH_OPTIONS = ("train", "valid", "test", "vectors", "from", "token_cache")
-CARD_OPTIONS = ("description", "licence")
+CARD_OPTIONS = ("description", "license")
 
 
 def provenance(
     *, sources: Mapping[str, Sequence[str]], recipe: Mapping[str, Any], seed: int
 ) -> dict[str, object]:
-    """What the manifest records. ``sources`` maps "train", "valid" to the files of that split.
+    """The provenance for the manifest. ``sources`` has the files of each split.
 
-    ``description`` and ``licence`` of the recipe stand first, for they open the model card.
+    ``description`` and ``license`` of the recipe come first, as on the model card.
     """
     card = {name: recipe[name] for name in CARD_OPTIONS if recipe.get(name)}
     return card | {
@@ -35,18 +34,18 @@ def provenance(
         },
         "recipe": _published(recipe),
         "seed": seed,
-        "commit": commit(),
+        "commit": git_commit(),
         "libraries": library_versions(),
     }
 
 
 def with_recipe(record: Mapping[str, object], recipe: Mapping[str, Any]) -> dict[str, object]:
-    """What :func:`provenance` gave, with another recipe of the same data."""
+    """The ``record`` of :func:`provenance` with another recipe for the same data."""
     return {**record, "recipe": _published(recipe)}
 
 
 def digest_of_texts(texts: Iterable[str]) -> str:
-    """SHA-256 over all texts and where each ends: two lists with one digest are the same data."""
+    """SHA-256 of all texts and their boundaries."""
     digest = hashlib.sha256()
     for text in texts:
         content = text.encode()
@@ -56,7 +55,7 @@ def digest_of_texts(texts: Iterable[str]) -> str:
 
 
 def source_record(source: str) -> dict[str, object]:
-    """A data source by name, with size and digest where it is a file."""
+    """The name of a data source, and size and digest if it is a file."""
     path = Path(source)
     if not path.is_file():
         return {"name": source_name(source)}
@@ -66,9 +65,9 @@ def source_record(source: str) -> dict[str, object]:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the result, where they are installed."""
+    """Versions of Python and of the installed packages that the result depends on."""
     versions = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in RECORDED_PACKAGES:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
@@ -76,8 +75,8 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-def commit() -> str | None:
-    """The commit this code is at, with "+changes" when files differ from it; None outside git."""
+def git_commit() -> str | None:
+    """The commit of this code, with "+changes" if files differ from it; None outside git."""
     here = Path(__file__).resolve().parent
     try:
         head = _git(here, "rev-parse", "HEAD")
@@ -107,5 +106,5 @@ def _without_directories(name: str, value: Any) -> Any:
 
 
 def source_name(source: str) -> str:
-    """A data source without the directory it lies in, which is nobody else's business."""
-    return source if source.startswith(HUGGING_FACE) else Path(source).name
+    """A data source without its directory."""
+    return source if source.startswith(HUGGING_FACE_PREFIX) else Path(source).name

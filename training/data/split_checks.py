@@ -1,8 +1,4 @@
-"""What is odd about splits: examples that stand in two of them, labels that are alike or rare.
-
-Nothing here is refused: each finding is a warning, and the run goes on. Does not know how files are
-read.
-"""
+"""Warnings about splits: shared examples, contradictions, rare or similar labels."""
 
 from __future__ import annotations
 
@@ -12,112 +8,114 @@ from itertools import combinations
 from typing import Any
 
 from training.data.provenance import source_record
+from training.errors import format_list
 from training.readers.documents import Example
 from training.readers.notices import LOG
 
-TOLD = 5  # names that a message lists
-LONG_LINE = 30  # characters: shorter lines stand in many texts by chance
-SHARED = 0.05  # of a validation text's long lines, which may stand in training by chance
+MAX_LISTED_LABELS = 5  # in a message
+MIN_LINE_LENGTH = 30  # characters; shorter lines occur in many texts by chance
+MAX_SHARED_LINES = 0.05  # share of the validation text's long lines
 
 
-def tell_same_files(splits: Mapping[str, Sequence[str]]) -> None:
-    """Files that are given for two splits, also as copies."""
+def warn_same_files(splits: Mapping[str, Sequence[str]]) -> None:
+    """Warns of files that two splits share, also as copies."""
     contents = {source: _content(source) for sources in splits.values() for source in sources}
-    for (one, first), (other, second) in combinations(splits.items(), 2):
+    for (name, first), (other_name, second) in combinations(splits.items(), 2):
         known = {contents[source] for source in first}
         same = [source for source in second if contents[source] in known]
         if same:
             LOG.warning(
-                "%s: is given both for --%s and for --%s; figures measured on it say nothing about "
+                "%s: is given both for --%s and for --%s; metrics on it say nothing about "
                 "other texts",
                 ", ".join(same),
-                one,
-                other,
+                name,
+                other_name,
             )
 
 
-def tell_files_of_training(sources: Sequence[str], provenance: Mapping[str, Any]) -> None:
-    """Files that a model was trained on, by its manifest's provenance."""
+def warn_training_files(sources: Sequence[str], provenance: Mapping[str, Any]) -> None:
+    """Warns of files that a model was trained on, by the provenance of its manifest."""
     data = provenance.get("data")
-    found = data.get("train") if isinstance(data, dict) else None
-    records = found if isinstance(found, list) else []
+    train = data.get("train") if isinstance(data, dict) else None
+    records = train if isinstance(train, list) else []
     known = [record.get("sha256") for record in records if isinstance(record, dict)]
     same = [source for source in sources if _content(source) in known]
     if same:
         LOG.warning(
-            "%s: the model was trained on it; what is measured on it says nothing about other "
-            "texts",
+            "%s: the model was trained on it; metrics on it say nothing about other texts",
             ", ".join(same),
         )
 
 
 def _content(source: str) -> object:
-    """The same for files with the same content."""
+    """A value that files with the same content share."""
     return source_record(source).get("sha256", source)
 
 
-def tell_examples(splits: Mapping[str, Sequence[Example]]) -> None:
-    """Duplicates between splits, contradictions, and labels that are rare, alike or missing.
+def warn_examples(splits: Mapping[str, Sequence[Example]]) -> None:
+    """Warns of duplicates between splits, contradictions, and rare, similar or missing labels.
 
-    ``splits`` by name; the one to train on stands first.
+    ``splits`` maps names to examples; the training split comes first.
     """
-    for (one, first), (other, second) in combinations(splits.items(), 2):
+    for (name, first), (other_name, second) in combinations(splits.items(), 2):
         known = {example.text.strip() for example in first}
         count = sum(example.text.strip() in known for example in second)
         if count:
             LOG.warning(
-                "%s: %d of %d texts stand in %s as well; figures measured on them are too good",
-                other,
+                "%s: %d of %d texts occur in %s, too; metrics on them are too good",
+                other_name,
                 count,
                 len(second),
-                one,
+                name,
             )
     name, train = next(iter(splits.items()))
-    _tell_contradictions(name, train)
-    _tell_labels(name, train)
-    _tell_missing_labels(splits)
+    _warn_contradictions(name, train)
+    _warn_labels(name, train)
+    _warn_missing_labels(splits)
 
 
-def tell_shared_lines(train: Iterable[str], valid: Iterable[str], name: str) -> None:
-    """Long lines of a validation text that stand in the training text as well.
+def warn_shared_lines(train: Iterable[str], valid: Iterable[str], name: str) -> None:
+    """Warns of a validation text whose long lines also occur in the training text.
 
-    What stays in memory is a number for each line of ``valid``.
+    Memory holds a number for each line of ``valid``.
     """
     lines = Counter(hash(line) for line in _long_lines(valid))
     if not lines:
         return
-    found = {key for line in _long_lines(train) if (key := hash(line)) in lines}
-    count, total = sum(lines[key] for key in found), lines.total()
-    if count > SHARED * total:
+    shared = {key for line in _long_lines(train) if (key := hash(line)) in lines}
+    count, total = sum(lines[key] for key in shared), lines.total()
+    if count > MAX_SHARED_LINES * total:
         LOG.warning(
-            "%s: %d of %d lines of %d or more characters stand in the training text as well; "
-            "figures measured on them are too good",
+            "%s: %d of %d lines of %d or more characters occur in the training text, too; "
+            "metrics on them are too good",
             name,
             count,
             total,
-            LONG_LINE,
+            MIN_LINE_LENGTH,
         )
 
 
 def _long_lines(texts: Iterable[str]) -> Iterable[str]:
-    return (line.strip() for text in texts for line in text.split("\n") if len(line) >= LONG_LINE)
+    return (
+        line.strip() for text in texts for line in text.split("\n") if len(line) >= MIN_LINE_LENGTH
+    )
 
 
-def _tell_contradictions(name: str, train: Sequence[Example]) -> None:
+def _warn_contradictions(name: str, train: Sequence[Example]) -> None:
     labels: dict[str, set[str]] = defaultdict(set)
     for example in train:
         labels[example.text.strip()].add(example.label)
-    texts = [text for text, found in labels.items() if len(found) > 1]
+    texts = [text for text, text_labels in labels.items() if len(text_labels) > 1]
     if texts:
         LOG.warning(
-            "%s: texts that stand there with different labels: %d, as %s",
+            "%s: texts with different labels: %d, as %s",
             name,
             len(texts),
             _listed(texts[:1]),
         )
 
 
-def _tell_labels(name: str, train: Sequence[Example]) -> None:
+def _warn_labels(name: str, train: Sequence[Example]) -> None:
     counts = Counter(example.label for example in train)
     single = sorted(label for label, count in counts.items() if count == 1)
     if single:
@@ -127,24 +125,22 @@ def _tell_labels(name: str, train: Sequence[Example]) -> None:
         alike["".join(label.casefold().split())].append(label)
     for labels in alike.values():
         if len(labels) > 1:
-            told = ", ".join(f"{label!r} ({counts[label]})" for label in labels)
+            names = ", ".join(f"{label!r} ({counts[label]})" for label in labels)
             LOG.warning(
                 "%s: labels that differ by case or spaces alone are taken for different ones: %s",
                 name,
-                told,
+                names,
             )
 
 
-def _tell_missing_labels(splits: Mapping[str, Sequence[Example]]) -> None:
+def _warn_missing_labels(splits: Mapping[str, Sequence[Example]]) -> None:
     (_, train), *others = splits.items()
     known = {example.label for example in train}
     for name, examples in others:
         missing = sorted(known - {example.label for example in examples})
         if examples and missing:
-            LOG.info("%s: labels without an example there: %s", name, _listed(missing))
+            LOG.info("%s: labels without an example: %s", name, _listed(missing))
 
 
 def _listed(names: Collection[str]) -> str:
-    shown = [f"{name:.60}" for name in list(names)[:TOLD]]
-    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
-    return ", ".join(map(repr, shown)) + more
+    return format_list([repr(f"{name:.60}") for name in names], MAX_LISTED_LABELS)

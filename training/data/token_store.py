@@ -1,9 +1,8 @@
-"""A tokenized text on disk: written as a stream, read through a memory map, so of any size.
+"""Tokenized text on disk: written as a stream, read through a memory map, so of any size.
 
-A folder with ``tokenizer.json``, the tokens of each split in the smallest type of integer that
-holds them, the borders of its documents, and ``index.json``, which holds a key (what it was made
-from) and sizes and checksums. It is written beside its place and renamed when all of it is on the
-disk: what has the name is whole. Knows neither recipes nor networks.
+A directory holds ``tokenizer.json``, for each split the tokens in the smallest integer type that
+fits and the positions of its documents, and ``index.json`` with a key, sizes and checksums. It is
+written under another name and renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -25,37 +24,37 @@ import numpy.typing as npt
 from model.errors import ArtifactError
 from model.manifest import TOKENIZER_FILE
 from model.tokenization.tokenizer import Tokenizer
-from training.data.token_stream import Stream, encoded
+from training.data.token_stream import TokenStream, encode_parts
 from training.errors import OutputError
-from training.readers.documents import Part
+from training.readers.documents import DocumentPart
 
-FORMAT = 1
-INDEX = "index.json"
-TOKENS, BORDERS = ".tokens", ".borders"
-BLOCK = 2**20  # bytes that are checked at a time
+TOKEN_FORMAT = 1
+INDEX_FILE = "index.json"
+TOKENS_SUFFIX, BORDERS_SUFFIX = ".tokens", ".borders"
+CHECKSUM_BLOCK_BYTES = 2**20  # read at a time
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizedSplit:
-    """A stream that lies in a file, and how many characters of text it stands for."""
+    """A stream in a file, and the number of characters of its text."""
 
-    stream: Stream
+    stream: TokenStream
     characters: int
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizedText:
-    """Splits by name, and what they were tokenized with."""
+    """Splits by name, and their tokenizer."""
 
     tokenizer: Tokenizer
     splits: Mapping[str, TokenizedSplit]
 
 
-def read_tokens(folder: Path, key: str) -> TokenizedText | None:
-    """What :func:`write_tokens` wrote there; None if that is not there, or damaged."""
+def read_tokenized_text(folder: Path, key: str) -> TokenizedText | None:
+    """The text that :func:`write_tokenized_text` wrote; None if it is missing or damaged."""
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        if (index["format"], index["key"]) != (FORMAT, key):
+        index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+        if (index["format"], index["key"]) != (TOKEN_FORMAT, key):
             return None
         tokenizer = Tokenizer.load(folder / TOKENIZER_FILE)
         splits = {
@@ -67,14 +66,14 @@ def read_tokens(folder: Path, key: str) -> TokenizedText | None:
     return TokenizedText(tokenizer, splits)
 
 
-def write_tokens(
-    folder: Path, key: str, tokenizer: Tokenizer, splits: Mapping[str, Iterable[Part]]
+def write_tokenized_text(
+    folder: Path, key: str, tokenizer: Tokenizer, splits: Mapping[str, Iterable[DocumentPart]]
 ) -> None:
-    """Tokenizes the splits into the folder, in the place of what is there.
+    """Tokenizes the splits and replaces ``folder`` with the result.
 
     Raises:
-        OutputError: the disk is full, or the folder cannot be made; nothing is left behind.
-        DataError: from the splits.
+        OutputError: the disk is full, or the folder cannot be made; no files are left.
+        DataError: a split cannot be read.
     """
     draft = folder.with_name(folder.name + ".part")
     try:
@@ -84,9 +83,9 @@ def write_tokens(
             name: _write_split(draft, name, parts, tokenizer) for name, parts in splits.items()
         }
         tokenizer.save(draft / TOKENIZER_FILE)
-        index = {"format": FORMAT, "key": key, "splits": entries}
-        (draft / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-        for name in (TOKENIZER_FILE, INDEX, "."):
+        index = {"format": TOKEN_FORMAT, "key": key, "splits": entries}
+        (draft / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        for name in (TOKENIZER_FILE, INDEX_FILE, "."):
             _flush(draft / name)
         shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
@@ -100,8 +99,8 @@ def write_tokens(
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Waits until no other process is in such a block for this folder.
+def exclusive_writer(folder: Path) -> Iterator[None]:
+    """A block that one process at a time enters for ``folder``; others wait.
 
     Raises:
         OutputError: the folder's parent cannot be made or written.
@@ -112,12 +111,12 @@ def only_writer(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {error.strerror or error}") from None
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the process ends, however it does
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the process ends
         yield
 
 
 class _ArrayFile:
-    """A file of integers of one type that grows at its end, with its checksum."""
+    """A file of integers of one type, to which arrays are appended, and its checksum."""
 
     def __init__(self, path: Path, kind: npt.DTypeLike) -> None:
         self._file = path.open("wb")
@@ -132,7 +131,7 @@ class _ArrayFile:
         self.checksum = zlib.crc32(content, self.checksum)
 
     def entry(self) -> dict[str, Any]:
-        """What :func:`_mapped` needs to find it whole again."""
+        """The description of the file for :func:`_mapped`."""
         kind = np.dtype(self._kind).name
         return {"length": self.length, "type": kind, "checksum": self.checksum}
 
@@ -148,14 +147,16 @@ class _ArrayFile:
 
 
 def _write_split(
-    folder: Path, name: str, parts: Iterable[Part], tokenizer: Tokenizer
+    folder: Path, name: str, parts: Iterable[DocumentPart], tokenizer: Tokenizer
 ) -> dict[str, Any]:
     characters = 0
     with (
-        _ArrayFile(folder / (name + TOKENS), np.min_scalar_type(tokenizer.size - 1)) as tokens,
-        _ArrayFile(folder / (name + BORDERS), np.int64) as borders,
+        _ArrayFile(
+            folder / (name + TOKENS_SUFFIX), np.min_scalar_type(tokenizer.size - 1)
+        ) as tokens,
+        _ArrayFile(folder / (name + BORDERS_SUFFIX), np.int64) as borders,
     ):
-        for batch in encoded(parts, tokenizer):
+        for batch in encode_parts(parts, tokenizer):
             borders.append(batch.borders_D + tokens.length)
             tokens.append(batch.tokens_N)
             characters += batch.characters
@@ -163,16 +164,16 @@ def _write_split(
 
 
 def _read_split(folder: Path, name: str, entry: Mapping[str, Any], end: int) -> TokenizedSplit:
-    tokens_N = _mapped(folder / (name + TOKENS), entry["tokens"])
-    borders_D = _mapped(folder / (name + BORDERS), entry["borders"])
-    return TokenizedSplit(Stream(tokens_N, borders_D, end), int(entry["characters"]))
+    tokens_N = _mapped(folder / (name + TOKENS_SUFFIX), entry["tokens"])
+    borders_D = _mapped(folder / (name + BORDERS_SUFFIX), entry["borders"])
+    return TokenizedSplit(TokenStream(tokens_N, borders_D, end), int(entry["characters"]))
 
 
 def _mapped(path: Path, entry: Mapping[str, Any]) -> npt.NDArray[Any]:
-    """ValueError if the file is not what was written."""
+    """The array in a file; ValueError if its checksum is wrong."""
     checksum = 0
-    with path.open("rb") as file:  # not through the map: pages that are mapped count as memory
-        while block := file.read(BLOCK):
+    with path.open("rb") as file:  # not through the map, whose pages count as memory
+        while block := file.read(CHECKSUM_BLOCK_BYTES):
             checksum = zlib.crc32(block, checksum)
     if checksum != entry["checksum"]:
         raise ValueError(f"{path}: its checksum is wrong")

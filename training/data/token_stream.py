@@ -1,8 +1,8 @@
-"""Documents as one stream of tokens.
+"""Documents as one stream of token ids.
 
-The stream of documents x and y is ``[END] x1 .. xn [END] y1 .. ym``: [END] stands before every
-document, and, as the stream is read in a circle, after every one. Its tokens may lie in memory or
-in a file that is mapped into it. Knows tokenizers, no networks.
+The stream of documents x and y is ``[END] x1 .. xn [END] y1 .. ym``: [END] comes before every
+document and, since the stream is circular, after every one. The tokens lie in memory or in a
+memory-mapped file.
 """
 
 from __future__ import annotations
@@ -16,68 +16,73 @@ import numpy as np
 import numpy.typing as npt
 
 from model.tokenization.tokenizer import Tokenizer
-from training.readers.documents import Part
+from training.readers.documents import DocumentPart
 
-Tokens = npt.NDArray[np.int64]
-StoredTokens = npt.NDArray[np.integer[Any]]  # of the smallest type that holds them, in a file
+TokenArray = npt.NDArray[np.int64]
+StoredTokenArray = npt.NDArray[np.integer[Any]]  # of the smallest type that fits
 PUNCTUATION = ".,;:!?"
-# Between lines, where not even byte-level bpe, which joins runs of white space, looks across.
-SEAM = re.compile(r"(?<=\n)(?= \S)|(?<=\S\n)(?=\S)")
-LAST_WORD_BORDER = re.compile(r".*\S(?= \S)", re.DOTALL)  # where no tokenizer looks across, either
-LONGEST_PIECE = 2**14  # characters, about, that a tokenizer is given at once
-BATCH = 2**18  # characters that are tokenized together
-SAMPLE = 200_000  # characters that are looked at to tell how a text is tokenized
-SCAN = 2**20  # tokens that are counted at a time
+# Between lines, where no tokenizer joins text, not even byte-level BPE, which joins white space.
+LINE_BOUNDARY = re.compile(r"(?<=\n)(?= \S)|(?<=\S\n)(?=\S)")
+LAST_WORD_BOUNDARY = re.compile(r".*\S(?= \S)", re.DOTALL)  # no tokenizer joins text here
+MAX_PIECE_LENGTH = 2**14  # characters, approximately
+BATCH_CHARACTERS = 2**18  # that are tokenized together
+PRETOKENIZED_SAMPLE_CHARACTERS = 200_000  # by which pretokenized text is detected
+COUNT_BLOCK_TOKENS = 2**20  # that are counted at a time
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class TokenStream:
     """All documents one after the other.
 
-    ``tokens_N`` begins with [END]; ``borders_D`` holds the position of every document's [END].
+    Args:
+        tokens_N: the tokens; the first is [END].
+        borders_D: the position of the [END] before each document.
+        end: the id of [END].
     """
 
-    tokens_N: StoredTokens
-    borders_D: Tokens
+    tokens_N: StoredTokenArray
+    borders_D: TokenArray
     end: int
 
     def __len__(self) -> int:
-        """The number of predictions in one pass: every token and every document's [END]."""
+        """The number of predictions in one pass, one for each token and each [END]."""
         return len(self.tokens_N)
 
-    def document(self, index: int) -> Tokens:
-        """One document with the [END] before it."""
+    def document(self, index: int) -> TokenArray:
+        """The document at ``index`` with the [END] before it."""
         begin = int(self.borders_D[index])
         last = index + 1 == len(self.borders_D)
         stored_N = self.tokens_N[begin : None if last else int(self.borders_D[index + 1])]
         return stored_N.astype(np.int64)
 
-    def counts(self, vocabulary: int) -> Tokens:
-        """How often each token of the vocabulary stands in it."""
+    def counts(self, vocabulary: int) -> TokenArray:
+        """The number of occurrences of each of ``vocabulary`` tokens; (V)."""
         counts_V = np.zeros(vocabulary, dtype=np.int64)
-        for begin in range(0, len(self), SCAN):
-            counts_V += np.bincount(self.tokens_N[begin : begin + SCAN], minlength=vocabulary)
+        for begin in range(0, len(self), COUNT_BLOCK_TOKENS):
+            counts_V += np.bincount(
+                self.tokens_N[begin : begin + COUNT_BLOCK_TOKENS], minlength=vocabulary
+            )
         return counts_V
 
 
-class Encoded(NamedTuple):
-    """Tokens of a few documents or parts of them, where [END] stands, and how many characters."""
+class EncodedBatch(NamedTuple):
+    """Tokens of some documents or parts of them, the positions of [END], and a character count."""
 
-    tokens_N: Tokens
-    borders_D: Tokens
+    tokens_N: TokenArray
+    borders_D: TokenArray
     characters: int
 
 
-def build_stream(documents: Sequence[str], tokenizer: Tokenizer) -> Stream:
-    """Encodes the documents and joins them, in memory."""
-    batches = list(encoded((Part(text, opens=True) for text in documents), tokenizer))
+def build_stream(documents: Sequence[str], tokenizer: Tokenizer) -> TokenStream:
+    """The stream of ``documents``, in memory."""
+    batches = list(encode_parts((DocumentPart(text, opens=True) for text in documents), tokenizer))
     tokens_N = np.concatenate([batch.tokens_N for batch in batches])
-    return Stream(tokens_N, np.flatnonzero(tokens_N == tokenizer.end), tokenizer.end)
+    return TokenStream(tokens_N, np.flatnonzero(tokens_N == tokenizer.end), tokenizer.end)
 
 
-def encoded(parts: Iterable[Part], tokenizer: Tokenizer) -> Iterator[Encoded]:
-    """The stream of the documents, batch by batch."""
-    for batch in _batches(pieces_of(parts)):
+def encode_parts(parts: Iterable[DocumentPart], tokenizer: Tokenizer) -> Iterator[EncodedBatch]:
+    """The stream of documents that come in parts, batch by batch."""
+    for batch in _batches(split_pieces(parts)):
         tokens: list[int] = []
         borders: list[int] = []
         encodings = tokenizer.encode_batch([piece.text for piece in batch])
@@ -86,58 +91,58 @@ def encoded(parts: Iterable[Part], tokenizer: Tokenizer) -> Iterator[Encoded]:
                 borders.append(len(tokens))
                 tokens.append(tokenizer.end)
             tokens.extend(ids)
-        yield Encoded(
+        yield EncodedBatch(
             np.array(tokens, dtype=np.int64),
             np.array(borders, dtype=np.int64),
             sum(len(piece.text) for piece in batch),
         )
 
 
-def pieces_of(parts: Iterable[Part]) -> Iterator[Part]:
-    """The documents cut where no tokenizer joins what stands on the two sides: after lines.
+def split_pieces(parts: Iterable[DocumentPart]) -> Iterator[DocumentPart]:
+    """The documents in pieces that can be tokenized independently.
 
-    Tokenizers are many times as fast on lines as on one long text. A line that is too long for the
-    memory is cut between two words, and a word that is, anywhere.
+    A piece is a line, on which tokenizers are many times as fast as on a long text. A line longer
+    than `MAX_PIECE_LENGTH` is divided between two words, such a word anywhere.
     """
     rest: str | None = None
     opens = True
     for part in parts:
         if part.opens:
             if rest is not None:
-                yield Part(rest, opens)
+                yield DocumentPart(rest, opens)
             rest, opens = "", True
-        *done, rest = lines_of((rest or "") + part.text)
-        if len(rest) > LONGEST_PIECE:
-            border = LAST_WORD_BORDER.match(rest)
+        *done, rest = split_lines((rest or "") + part.text)
+        if len(rest) > MAX_PIECE_LENGTH:
+            border = LAST_WORD_BOUNDARY.match(rest)
             place = border.end() if border else len(rest)
             done, rest = [*done, rest[:place]], rest[place:]
         for text in done:
-            yield Part(text, opens)
+            yield DocumentPart(text, opens)
             opens = False
     if rest is not None:
-        yield Part(rest, opens)
+        yield DocumentPart(rest, opens)
 
 
-def lines_of(text: str) -> list[str]:
-    """A text cut after line ends where no tokenizer joins what stands on the two sides."""
-    return SEAM.split(text)
+def split_lines(text: str) -> list[str]:
+    """The lines of a text, divided where no tokenizer joins the two sides."""
+    return LINE_BOUNDARY.split(text)
 
 
 def looks_pretokenized(texts: Iterable[str]) -> bool:
-    """Whether most punctuation marks stand alone between white space, as in WikiText."""
+    """Whether most punctuation marks have white space on both sides, as in WikiText."""
     text = " ".join(_sample(texts))
     marks = [index for index in range(1, len(text) - 1) if text[index] in PUNCTUATION]
     alone = sum(text[index - 1].isspace() and text[index + 1].isspace() for index in marks)
     return len(marks) >= 10 and alone > 0.7 * len(marks)
 
 
-def _batches(pieces: Iterator[Part]) -> Iterator[list[Part]]:
-    while batch := list(_characters(pieces, BATCH)):
+def _batches(pieces: Iterator[DocumentPart]) -> Iterator[list[DocumentPart]]:
+    while batch := list(_characters(pieces, BATCH_CHARACTERS)):
         yield batch
 
 
-def _characters(pieces: Iterator[Part], count: int) -> Iterator[Part]:
-    """The next pieces with about so many characters together."""
+def _characters(pieces: Iterator[DocumentPart], count: int) -> Iterator[DocumentPart]:
+    """The next pieces, which together have about ``count`` characters."""
     for piece in pieces:
         yield piece
         count -= len(piece.text) + 1
@@ -146,7 +151,7 @@ def _characters(pieces: Iterator[Part], count: int) -> Iterator[Part]:
 
 
 def _sample(texts: Iterable[str]) -> list[str]:
-    taken, left = [], SAMPLE
+    taken, left = [], PRETOKENIZED_SAMPLE_CHARACTERS
     for text in texts:
         taken.append(text[:left])
         left -= len(text)

@@ -1,8 +1,8 @@
-"""Whether a text consists of tokens that a tokenizer knows, or mostly of unknown words.
+"""Detection of text whose words a tokenizer does not know.
 
-A tokenizer by words takes what stands between spaces and punctuation for a word. Text in a script
-without spaces between words (Chinese, Japanese, Thai, ...) becomes words that are seen once, so
-[UNK], and a model of it learns nothing. Does not know files or networks.
+A word tokenizer takes the text between spaces and punctuation for a word. Text in a script without
+spaces between words (Chinese, Japanese, Thai, ...) becomes words that occur once, and so [UNK], of
+which a model learns nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from itertools import islice
 from training.errors import DataError
 from training.readers.notices import LOG
 
-TOLD_SHARE = 0.2  # of tokens that are unknown: more are told, and figures about spelling left out
-HOPELESS_SHARE = 0.3  # in a script without spaces
-SCRIPT_SHARE = 0.3  # of letters that are of such a script
-SAMPLE = 1_000  # pieces of text that are looked at
+WARNING_SHARE = 0.2  # of unknown tokens
+MAX_SHARE_WITHOUT_SPACES = 0.3  # of unknown tokens in a script without spaces
+SCRIPT_SHARE = 0.3  # of letters of such a script, for a text to be in it
+SCRIPT_SAMPLE_TEXTS = 1_000
 WITHOUT_SPACES = re.compile(
     "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan; Burmese; Khmer
     "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"  # kana, Han
@@ -26,38 +26,37 @@ LETTER = re.compile(r"[^\W\d_]")
 
 
 def share_without_spaces(texts: Iterable[str]) -> float:
-    """The share of the letters that are of scripts without spaces between words."""
+    """The share of letters of scripts without spaces between words."""
     letters = others = 0
-    for text in islice(texts, SAMPLE):
-        found = "".join(LETTER.findall(text))
-        letters += len(found)
-        others += len(WITHOUT_SPACES.findall(found))
+    for text in islice(texts, SCRIPT_SAMPLE_TEXTS):
+        text_letters = "".join(LETTER.findall(text))
+        letters += len(text_letters)
+        others += len(WITHOUT_SPACES.findall(text_letters))
     return others / max(1, letters)
 
 
-def check_known(
+def check_unknown_share(
     split: str, unknown: float, texts: Iterable[str], *, most: float | None = None, advice: str
 ) -> None:
-    """Tells or refuses a split of which a large share is unknown to the tokenizer.
+    """Warns of a split with many unknown tokens, or refuses it.
 
     Args:
-        split: what messages call it.
+        split: the name of the split in messages.
         unknown: the share of its tokens that is [UNK].
-        texts: what it is made of.
-        most: the share that is not refused, where words have spaces between them; None: nothing
-            is refused.
-        advice: what to do.
+        texts: the texts of the split.
+        most: the largest share that is accepted, in a script with spaces; None accepts all.
+        advice: the remedy, for messages.
 
     Raises:
-        DataError: too many are unknown for anything to be learned or measured.
+        DataError: the share is larger than ``most``.
     """
-    if unknown <= TOLD_SHARE:
+    if unknown <= WARNING_SHARE:
         return
-    told = f"{split}: {unknown:.0%} of the tokens are unknown words ([UNK])"
+    message = f"{split}: {unknown:.0%} of the tokens are unknown words ([UNK])"
     script = share_without_spaces(texts)
     if script > SCRIPT_SHARE:
-        most = None if most is None else min(most, HOPELESS_SHARE)
-        told += f"; {script:.0%} of the letters are of a script without spaces between words"
+        most = None if most is None else min(most, MAX_SHARE_WITHOUT_SPACES)
+        message += f"; {script:.0%} of the letters are of a script without spaces between words"
     if most is not None and unknown > most:
-        raise DataError(f"{told}; {advice}")
-    LOG.warning("%s; %s", told, advice)
+        raise DataError(f"{message}; {advice}")
+    LOG.warning("%s; %s", message, advice)

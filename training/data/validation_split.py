@@ -1,6 +1,6 @@
-"""Which part of a text is held out for validation: about a share of its characters, at its end.
+"""The validation split of a text: a share of its characters, at its end.
 
-Works on documents that come in parts, of which only one is in memory. Knows no tokenizers.
+Documents come in parts, of which one at a time is in memory.
 """
 
 from __future__ import annotations
@@ -9,36 +9,36 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from training.readers.documents import Part, joined
+from training.readers.documents import DocumentPart, join_parts
 
-WHOLE_DOCUMENTS_FROM = 20  # with so many documents none is cut to hold out a share of the text
-NEARBY = 1000  # characters before a cut, among which a line's or a word's beginning is looked for
+MIN_WHOLE_DOCUMENTS = 20  # from so many documents on, none is divided
+BOUNDARY_SEARCH_CHARACTERS = 1000  # before a cut, for a line or word to begin
 
 
-class Place(NamedTuple):
-    """Before a character of a document; both are counted from 0."""
+class TextPosition(NamedTuple):
+    """The position of a character: its document and its index there, both from 0."""
 
     document: int
     character: int
 
 
-def hold_out(documents: Sequence[str], share: float) -> tuple[list[str], list[str]]:
-    """Takes about the last ``share`` of the characters away: (kept, held out).
+def split_documents(documents: Sequence[str], share: float) -> tuple[list[str], list[str]]:
+    """Splits documents into (kept, held out), with about the last ``share`` of characters held out.
 
-    Neither is empty, unless there is but one character. Of many documents whole ones are taken; of
-    a few, one may be cut, at a space if there is one.
+    Neither is empty unless there is a single character. Many documents are held out whole; of a
+    few, one may be divided, at a space if it has one.
     """
-    parts = [Part(text, opens=True) for text in documents]
-    place = place_to_cut(parts, share)
+    parts = [DocumentPart(text, opens=True) for text in documents]
+    place = find_cut(parts, share)
     if place is None:
         return list(documents), []
-    return joined(parts_before(parts, place)), joined(parts_after(parts, place))
+    return join_parts(parts_before(parts, place)), join_parts(parts_after(parts, place))
 
 
-def place_to_cut(parts: Iterable[Part], share: float) -> Place | None:
-    """Where what is held out begins; ``parts`` is read once or twice from its beginning.
+def find_cut(parts: Iterable[DocumentPart], share: float) -> TextPosition | None:
+    """The first position that is held out; None if there is a single character.
 
-    None if there is but one character.
+    ``parts`` is iterated once or twice.
     """
     lengths_D = _lengths(parts)
     wanted, last = share * sum(lengths_D), len(lengths_D) - 1
@@ -46,48 +46,50 @@ def place_to_cut(parts: Iterable[Part], share: float) -> Place | None:
         wanted -= lengths_D[last]
         last -= 1
     some = last < len(lengths_D) - 1
-    if len(lengths_D) >= WHOLE_DOCUMENTS_FROM:
-        return Place(last + some, 0)
+    if len(lengths_D) >= MIN_WHOLE_DOCUMENTS:
+        return TextPosition(last + some, 0)
     if some and wanted < 1:
-        return Place(last + 1, 0)
-    cut = _border(parts, Place(last, lengths_D[last] - max(1, round(wanted))))
+        return TextPosition(last + 1, 0)
+    cut = _border(parts, TextPosition(last, lengths_D[last] - max(1, round(wanted))))
     if cut < lengths_D[last]:
-        return Place(last, cut)
-    return Place(last, 0) if last > 0 else None
+        return TextPosition(last, cut)
+    return TextPosition(last, 0) if last > 0 else None
 
 
-def parts_before(parts: Iterable[Part], place: Place) -> Iterator[Part]:
-    """What is kept."""
-    for at, part in _located(parts):
-        if at >= place:
+def parts_before(parts: Iterable[DocumentPart], place: TextPosition) -> Iterator[DocumentPart]:
+    """The documents before a position."""
+    for start, part in _located(parts):
+        if start >= place:
             return
-        left = place.character - at.character
-        yield part if at.document < place.document else Part(part.text[:left], part.opens)
+        left = place.character - start.character
+        yield (
+            part if start.document < place.document else DocumentPart(part.text[:left], part.opens)
+        )
 
 
-def parts_after(parts: Iterable[Part], place: Place) -> Iterator[Part]:
-    """What is held out."""
-    for at, part in _located(parts):
-        if at.document == place.document:
-            text = part.text[max(0, place.character - at.character) :]
+def parts_after(parts: Iterable[DocumentPart], place: TextPosition) -> Iterator[DocumentPart]:
+    """The documents from a position on."""
+    for start, part in _located(parts):
+        if start.document == place.document:
+            text = part.text[max(0, place.character - start.character) :]
             if text:
-                yield Part(text, opens=at.character <= place.character)
-        elif at.document > place.document:
+                yield DocumentPart(text, opens=start.character <= place.character)
+        elif start.document > place.document:
             yield part
 
 
-def _located(parts: Iterable[Part]) -> Iterator[tuple[Place, Part]]:
-    """Each part with the place where it begins."""
+def _located(parts: Iterable[DocumentPart]) -> Iterator[tuple[TextPosition, DocumentPart]]:
+    """Each part with the position of its first character."""
     document, character = -1, 0
     for part in parts:
         if part.opens:
             document, character = document + 1, 0
-        yield Place(document, character), part
+        yield TextPosition(document, character), part
         character += len(part.text)
 
 
-def _lengths(parts: Iterable[Part]) -> array[int]:
-    """Characters of each document."""
+def _lengths(parts: Iterable[DocumentPart]) -> array[int]:
+    """The number of characters of each document."""
     lengths_D = array("q")
     for part in parts:
         if part.opens:
@@ -96,16 +98,18 @@ def _lengths(parts: Iterable[Part]) -> array[int]:
     return lengths_D
 
 
-def _border(parts: Iterable[Part], place: Place) -> int:
-    """The last beginning of a line, or else of a word, in the few characters up to ``place``."""
-    first = max(1, place.character - NEARBY)
-    kept = "".join(part.text for part in _nearby(parts, Place(place.document, first), place))
+def _border(parts: Iterable[DocumentPart], place: TextPosition) -> int:
+    """The beginning of the last line, or else word, in the characters before ``place``."""
+    first = max(1, place.character - BOUNDARY_SEARCH_CHARACTERS)
+    kept = "".join(part.text for part in _nearby(parts, TextPosition(place.document, first), place))
     for separator in ("\n", " "):
-        found = kept.rfind(separator)
-        if found >= 0:
-            return first + found + 1
+        index = kept.rfind(separator)
+        if index >= 0:
+            return first + index + 1
     return max(1, place.character)
 
 
-def _nearby(parts: Iterable[Part], first: Place, end: Place) -> Iterator[Part]:
+def _nearby(
+    parts: Iterable[DocumentPart], first: TextPosition, end: TextPosition
+) -> Iterator[DocumentPart]:
     return parts_after(parts_before(parts, end), first)

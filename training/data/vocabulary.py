@@ -1,8 +1,7 @@
-"""What a classifier knows of words before it is trained: its tokenizer, and vectors from a file.
+"""The tokenizer of a classifier, and word vectors from a file.
 
-Words that no training document holds can still be understood if the file has a vector for them, so
-the most frequent words of the file join the vocabulary. Everything else becomes [UNK], which is
-learned from the rare words of the training data.
+The most frequent words of the file join the vocabulary, so that the model knows words that no
+training document has. All other words become [UNK], which is learned from rare training words.
 """
 
 from __future__ import annotations
@@ -24,28 +23,30 @@ from model.tokenization.tokenizer_training import (
     train_word_tokenizer,
 )
 from training.config.classifier import ClassifierRecipe
+from training.config.shared_options import DEFAULT_WORD_VOCABULARY
 from training.errors import RecipeError
 from training.readers.vector_files import first_words, read_vectors
 
-Vectors = dict[str, Vector]
+WordVectors = dict[str, Vector]
 
-LARGEST_WORD_VOCABULARY = 50_000  # unless more are asked for
-BPE_VOCABULARY = 4_096  # or less where the data has not so many
+BPE_VOCABULARY = 4_096  # or fewer, if the text has fewer
 SMALLEST_BPE_VOCABULARY = 258
 
 
-def load_vectors(recipe: ClassifierRecipe, texts: Sequence[str]) -> Vectors:
-    """The vectors of the texts' words and of the file's most frequent words; none without a file.
+def load_vectors(recipe: ClassifierRecipe, texts: Sequence[str]) -> WordVectors:
+    """The vectors of the words in ``texts`` and of the most frequent words of the file.
+
+    Empty without a file.
 
     Raises:
-        RecipeError: the tokenizer has no words, or the file none of the texts' words.
+        RecipeError: the tokenizer has no words, or the file has no word of the texts.
         DataError: the file cannot be read.
     """
     if recipe.vectors is None:
         return {}
     if recipe.tokenizer not in (None, "word"):
         raise RecipeError(
-            f"--vectors: hold words, but --tokenizer is {recipe.tokenizer}; leave one out"
+            f"--vectors: has words, but --tokenizer is {recipe.tokenizer}; leave one out"
         )
     path = Path(os.path.expandvars(recipe.vectors))
     words = words_of(train_word_tokenizer(texts, vocabulary=None, lossless=False))
@@ -55,18 +56,20 @@ def load_vectors(recipe: ClassifierRecipe, texts: Sequence[str]) -> Vectors:
     return vectors
 
 
-def make_tokenizer(recipe: ClassifierRecipe, texts: Sequence[str], vectors: Vectors) -> Tokenizer:
-    """The tokenizer of the recipe, its vocabulary from the training texts and the vectors.
+def train_classifier_tokenizer(
+    recipe: ClassifierRecipe, texts: Sequence[str], vectors: WordVectors
+) -> Tokenizer:
+    """The tokenizer of the recipe, with the vocabulary of the training texts and the vectors.
 
     Raises:
-        VocabularyError: the texts do not have the vocabulary asked for.
+        VocabularyError: the texts have fewer words than the recipe asks for.
     """
     minimum = recipe.minimum_count or 1
     if recipe.tokenizer == "bpe":
         return _bpe_tokenizer(texts, recipe.vocabulary)
     if recipe.tokenizer == "char":
         return train_char_tokenizer(texts, vocabulary=recipe.vocabulary, minimum_count=minimum)
-    # The vectors are in the order of their file; its first words count as often as they must.
+    # The vectors are in the order of their file. Its first words are repeated to reach ``minimum``.
     frequent = itertools.islice(vectors, recipe.vector_words)
     known = [word for word in frequent for _ in range(minimum)]
 
@@ -82,17 +85,17 @@ def make_tokenizer(recipe: ClassifierRecipe, texts: Sequence[str], vectors: Vect
         return train(recipe.vocabulary)
     tokenizer = train(None)
     return (
-        tokenizer if tokenizer.size <= LARGEST_WORD_VOCABULARY else train(LARGEST_WORD_VOCABULARY)
+        tokenizer if tokenizer.size <= DEFAULT_WORD_VOCABULARY else train(DEFAULT_WORD_VOCABULARY)
     )
 
 
-def make_embedding(
-    recipe: ClassifierRecipe, tokenizer: Tokenizer, vectors: Vectors
+def initial_embedding(
+    recipe: ClassifierRecipe, tokenizer: Tokenizer, vectors: WordVectors
 ) -> tuple[Tensor, int] | None:
-    """The embedding (V, E) to begin from and how many tokens have a vector; None without vectors.
+    """The initial embedding (V, E) and the number of tokens with a vector; None without vectors.
 
     Raises:
-        RecipeError: the embedding asked for is not as wide as the vectors.
+        RecipeError: ``--embedding`` is not the size of the vectors.
     """
     if not vectors:
         return None
@@ -105,8 +108,8 @@ def make_embedding(
     return embedding_matrix(tokenizer, vectors, width, generator)
 
 
-def unknown_share(tokens: Sequence[Sequence[int]], tokenizer: Tokenizer) -> float:
-    """How much of the documents is [UNK]."""
+def unknown_share_of_documents(tokens: Sequence[Sequence[int]], tokenizer: Tokenizer) -> float:
+    """The share of [UNK] in documents."""
     if tokenizer.unknown is None:
         return 0.0
     unknown = sum(list(document).count(tokenizer.unknown) for document in tokens)
@@ -120,6 +123,6 @@ def _bpe_tokenizer(texts: Sequence[str], asked: int | None) -> Tokenizer:
     while size > SMALLEST_BPE_VOCABULARY:
         try:
             return train_bpe_tokenizer(texts, vocabulary=size)
-        except VocabularyError:  # the data has not so many
+        except VocabularyError:  # the texts have fewer
             size = max(size // 2, SMALLEST_BPE_VOCABULARY)
     return train_bpe_tokenizer(texts, vocabulary=SMALLEST_BPE_VOCABULARY)

@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from model.calibration import Calibration, log_probabilities
 from model.networks import Classifier
-from training.data.batching import Documents, collate, sorted_batches
-from training.data.examples import OUTSIDE
+from training.data.batching import EncodedDocuments, collate, sorted_batches
+from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.evaluation.calibration import expected_calibration_error
 from training.evaluation.out_of_scope import OutOfScopeScore, out_of_scope_score
 from training.readers.documents import Example
@@ -33,7 +33,7 @@ MAX_ERROR_CHARACTERS = 600
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Logits of documents and their true labels (``OUTSIDE`` for out of scope), in one order."""
+    """Logits of documents, and true labels in the same order (``OUT_OF_SCOPE_INDEX``: none)."""
 
     logits_BC: Tensor
     labels_B: Tensor
@@ -41,7 +41,7 @@ class Predictions:
     @property
     def in_scope(self) -> Predictions:
         """The documents that have a label."""
-        inside_B = self.labels_B != OUTSIDE
+        inside_B = self.labels_B != OUT_OF_SCOPE_INDEX
         return Predictions(self.logits_BC[inside_B], self.labels_B[inside_B])
 
     def answered(self, calibration: Calibration) -> Predictions:
@@ -51,18 +51,20 @@ class Predictions:
         """
         answers_BA = torch.from_numpy(log_probabilities(self.logits_BC.numpy(), calibration))
         last = self.logits_BC.shape[1]
-        return Predictions(answers_BA, self.labels_B.masked_fill(self.labels_B == OUTSIDE, last))
+        return Predictions(
+            answers_BA, self.labels_B.masked_fill(self.labels_B == OUT_OF_SCOPE_INDEX, last)
+        )
 
     def out_of_scope_score(self, calibration: Calibration) -> OutOfScopeScore | None:
         """Scores the detection of documents out of scope.
 
         None if the classifier does not detect them, or if the documents are all of one kind.
         """
-        outside_B = self.labels_B == OUTSIDE
+        outside_B = self.labels_B == OUT_OF_SCOPE_INDEX
         if calibration.out_of_scope is None or outside_B.all() or not outside_B.any():
             return None
         answers_B = self.answered(calibration).logits_BC.argmax(dim=1)
-        answers_B = answers_B.masked_fill(answers_B == self.logits_BC.shape[1], OUTSIDE)
+        answers_B = answers_B.masked_fill(answers_B == self.logits_BC.shape[1], OUT_OF_SCOPE_INDEX)
         return out_of_scope_score(self.logits_BC, answers_B, self.labels_B)
 
     def out_of_scope(self, calibration: Calibration) -> dict[str, float]:
@@ -127,7 +129,7 @@ class Predictions:
 
 @torch.no_grad()
 def predict(
-    network: Classifier, documents: Documents, precision: Precision = "float32"
+    network: Classifier, documents: EncodedDocuments, precision: Precision = "float32"
 ) -> Predictions:
     """Logits of all documents in evaluation mode; the network's mode is restored afterwards."""
     was_training = network.training

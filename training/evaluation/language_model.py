@@ -18,9 +18,9 @@ import torch
 
 from model.networks import LanguageModel
 from model.tokenization.tokenizer import Tokenizer
-from training.data.corpus import unknown_share
+from training.data.corpus import unknown_share_of_stream
 from training.data.token_stream import build_stream
-from training.data.unknown_words import TOLD_SHARE
+from training.data.unknown_words import WARNING_SHARE
 from training.evaluation.perplexity import (
     LARGEST_LOSS,
     Likelihood,
@@ -103,11 +103,11 @@ def evaluate_language_model(
         network, split_into_columns(stream, columns=columns), "float32", on_progress=on_progress
     )
     likelihood = Likelihood(float(losses_N.sum(dtype=torch.float64)), len(losses_N))
-    unknown = unknown_share(stream, tokenizer)
+    unknown = unknown_share_of_stream(stream, tokenizer)
     metrics = {
         "loss": likelihood.loss,
         "perplexity": likelihood.perplexity,
-        **({} if unknown > TOLD_SHARE else _tokenizer_independent_metrics(likelihood, size)),
+        **({} if unknown > WARNING_SHARE else _tokenizer_independent_metrics(likelihood, size)),
         "unknown_share": unknown,
         "documents": size.documents,
         "tokens": likelihood.count,

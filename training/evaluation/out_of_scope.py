@@ -17,7 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from model.calibration import Float64Array, OutOfScope, confidence_log_odds
-from training.data.examples import OUTSIDE
+from training.data.examples import OUT_OF_SCOPE_INDEX
 
 THRESHOLD_STEPS = 50
 NEWTON_STEPS = 100
@@ -31,11 +31,11 @@ def fit_out_of_scope(
 
     Args:
         logits_BC: of a validation split.
-        labels_B: true labels, some of them ``OUTSIDE``.
+        labels_B: true labels, some of them ``OUT_OF_SCOPE_INDEX``.
         label: the answer for texts out of scope.
         share: the expected share of texts out of scope in use; None: that of the split.
     """
-    outside_B = (labels_B == OUTSIDE).numpy()
+    outside_B = (labels_B == OUT_OF_SCOPE_INDEX).numpy()
     log_odds_B = confidence_log_odds(logits_BC.numpy())
     mean, deviation = float(log_odds_B.mean()), float(log_odds_B.std()) or 1.0
     features_BF = np.stack([np.ones_like(log_odds_B), (log_odds_B - mean) / deviation], axis=1)
@@ -102,8 +102,8 @@ class OutOfScopeScore:
 
 
 def out_of_scope_score(logits_BC: Tensor, answers_B: Tensor, labels_B: Tensor) -> OutOfScopeScore:
-    """Scores answers (label indices or ``OUTSIDE``); ``labels_B`` has texts of both kinds."""
-    outside_B, rejected_B = labels_B == OUTSIDE, answers_B == OUTSIDE
+    """Scores answers, label indices or ``OUT_OF_SCOPE_INDEX``; ``labels_B`` has both kinds."""
+    outside_B, rejected_B = labels_B == OUT_OF_SCOPE_INDEX, answers_B == OUT_OF_SCOPE_INDEX
     detected = float((rejected_B & outside_B).sum())
     recall = detected / float(outside_B.sum())
     inside_B = ~outside_B
@@ -131,9 +131,9 @@ def threshold_curve(chance_B: Tensor, labels_B: Tensor) -> list[Threshold]:
 
     Args:
         chance_B: the probability of being out of scope.
-        labels_B: true labels, some of them ``OUTSIDE``.
+        labels_B: true labels, some of them ``OUT_OF_SCOPE_INDEX``.
     """
-    outside_B = labels_B == OUTSIDE
+    outside_B = labels_B == OUT_OF_SCOPE_INDEX
     thresholds = []
     for step in range(THRESHOLD_STEPS + 1):
         rejected_B = (chance_B >= step / THRESHOLD_STEPS).double()

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from model.calibration import Calibration
-from training.data.examples import OUTSIDE
+from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.evaluation.classifier import Predictions, TopError, top_errors
 from training.evaluation.out_of_scope import OutOfScopeScore, Threshold, threshold_curve
 from training.readers.documents import Example
@@ -76,7 +76,7 @@ def out_of_scope_results(
     if score is None or calibration.out_of_scope is None:
         return None
     answered = predictions.answered(calibration)
-    outside_B = predictions.labels_B == OUTSIDE
+    outside_B = predictions.labels_B == OUT_OF_SCOPE_INDEX
     chance_B = answered.logits_BC[:, -1].exp()
     refused_B = answered.logits_BC.argmax(dim=1) == answered.logits_BC.shape[1] - 1
     false_accepts, false_rejects = (

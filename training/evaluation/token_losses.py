@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.tokenization.tokenizer import END, UNKNOWN, Tokenizer
-from training.data.token_stream import Stream
+from training.data.token_stream import TokenStream
 
 TokenIds = npt.NDArray[np.int64]
 TokenLosses = npt.NDArray[np.float64]
@@ -48,12 +48,12 @@ class FrequencyBins:
     bins: list[LossBin]
 
 
-def targets_of(stream: Stream) -> TokenIds:
+def targets_of(stream: TokenStream) -> TokenIds:
     """The target of each prediction of a stream; the last target is the first token."""
     return np.roll(stream.tokens_N, -1)
 
 
-def by_frequency(stream: Stream, losses_N: TokenLosses, tokenizer: Tokenizer) -> FrequencyBins:
+def by_frequency(stream: TokenStream, losses_N: TokenLosses, tokenizer: Tokenizer) -> FrequencyBins:
     """Losses by the rank of the token in the training text, or by its count in ``stream``.
 
     [UNK] and [END] have a bin each.
@@ -73,7 +73,7 @@ def by_frequency(stream: Stream, losses_N: TokenLosses, tokenizer: Tokenizer) ->
     return FrequencyBins(basis, [*bins, *(bin_ for bin_ in special_bins if bin_.tokens)])
 
 
-def by_position(stream: Stream, losses_N: TokenLosses) -> list[LossBin]:
+def by_position(stream: TokenStream, losses_N: TokenLosses) -> list[LossBin]:
     """Losses by the position of the token in its document; the first token has position 1."""
     lengths_D = np.diff(np.append(stream.borders_D, len(stream)))
     positions_N = np.arange(len(stream)) - np.repeat(stream.borders_D, lengths_D) + 1

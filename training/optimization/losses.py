@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from model.networks import EncoderOutput, LanguageModel
 from model.output_layer import Parts
-from training.data.examples import OUTSIDE
+from training.data.examples import OUT_OF_SCOPE_INDEX
 
 ROWS = 256  # rows of logits that are worked on at a time
 GRAIN = 512  # numbers of candidates are multiples of it
@@ -202,11 +202,15 @@ class _CrossEntropy(torch.autograd.Function):
 
 def label_loss(logits_BC: Tensor, labels_B: Tensor, smoothing: float) -> Tensor:
     """Mean cross-entropy; for texts outside, with all labels alike as their target."""
-    outside_B = labels_B == OUTSIDE
+    outside_B = labels_B == OUT_OF_SCOPE_INDEX
     if not outside_B.any():
         return functional.cross_entropy(logits_BC, labels_B, label_smoothing=smoothing)
     inside = functional.cross_entropy(
-        logits_BC, labels_B, label_smoothing=smoothing, ignore_index=OUTSIDE, reduction="sum"
+        logits_BC,
+        labels_B,
+        label_smoothing=smoothing,
+        ignore_index=OUT_OF_SCOPE_INDEX,
+        reduction="sum",
     )
     outside = -logits_BC[outside_B].log_softmax(dim=1).mean(dim=1).sum()
     return (inside + outside) / len(labels_B)

@@ -1,1 +1,1 @@
-"""Files to records: text, JSON lines, tables, word vectors and sentence pairs."""
+"""Readers of text, JSON lines, tables, word vectors and minimal pairs."""

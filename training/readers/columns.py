@@ -1,10 +1,8 @@
-"""Which columns of a source hold its texts and its labels.
+"""The columns of texts and of labels in a source of records.
 
-A column is asked for by its name (upper and lower case count only where two names differ by them
-alone) or by its number from 1. Without that, "text" and "label" are taken, or the only choice left.
-Of two columns the one with fewer different values holds the labels, which is a guess and is told.
-
-Does not know what is made of texts and labels.
+A column is given by its name (upper and lower case count only if two names differ by them alone) or
+by its number from 1. Otherwise "text" and "label" are taken, or the only choice left. Of two
+columns with other names, the one with fewer different values has the labels, with a notice.
 """
 
 from __future__ import annotations
@@ -14,33 +12,33 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 from training.errors import DataError
+from training.readers.files import parse_count
 from training.readers.notices import LOG
 from training.readers.sources import Record, read_records
-from training.whole_numbers import whole_number
+from training.readers.tables import SAMPLE_CHARACTERS
 
-TEXT = "text"
-LABEL = "label"
-SAMPLE_RECORDS = 1_000  # that a guess looks at
-SAMPLE_CHARACTERS = 2**22
-SHOWN_CHARACTERS = 100  # of a name that a message repeats
+TEXT_COLUMN = "text"
+LABEL_COLUMN = "label"
+SAMPLE_RECORDS = 1_000  # by which columns are guessed
+MAX_SHOWN_NAME = 100  # characters of a column name in a message
 
 
-class Columns(NamedTuple):
-    """What is asked for: columns by name or number, and whether a first row names them."""
+class ColumnOptions(NamedTuple):
+    """The options: columns by name or number, and whether a first row names them."""
 
     text: str | None = None
     label: str | None = None
     header: bool | None = None
 
 
-class Chosen(NamedTuple):
-    """The names of the columns of texts and labels."""
+class ColumnNames(NamedTuple):
+    """The names of the text column and of the label column."""
 
     text: str
     label: str
 
 
-def open_columns(source: str, asked: Columns) -> tuple[Chosen, Iterator[Record]]:
+def open_columns(source: str, asked: ColumnOptions) -> tuple[ColumnNames, Iterator[Record]]:
     """The columns of a source of labeled examples, and its records.
 
     Raises:
@@ -51,23 +49,23 @@ def open_columns(source: str, asked: Columns) -> tuple[Chosen, Iterator[Record]]
     if guess is not None:
         return guess, records
     first = sample[0]
-    if asked.text is not None:  # before a label is looked for among the others
-        _column(first, asked.text, TEXT, "--text-column", taken="")
-    text_name = _named(first, asked.text) or TEXT
-    label = _column(first, asked.label, LABEL, "--label-column", taken=text_name)
+    if asked.text is not None:  # before the label column is chosen among the others
+        _column(first, asked.text, TEXT_COLUMN, "--text-column", taken="")
+    text_name = _named(first, asked.text) or TEXT_COLUMN
+    label = _column(first, asked.label, LABEL_COLUMN, "--label-column", taken=text_name)
     text = _text_column(first, asked.text, "--text-column", taken=label)
     if text == label:
         raise DataError(
             f"{first.names_place}: column {text!r} would hold both texts and labels; choose with "
             "--text-column and --label-column"
         )
-    return Chosen(text, label), records
+    return ColumnNames(text, label), records
 
 
 def open_text_column(
     source: str, asked: str | None, header: bool | None
 ) -> tuple[str, Iterator[Record]]:
-    """The column of texts of a source, and its records; labels may stand beside it.
+    """The text column of a source, which may have a label column, too, and its records.
 
     Raises:
         DataError: the source cannot be read, holds no records, or lacks the column.
@@ -76,15 +74,15 @@ def open_text_column(
     guess = _guessed(source, sample) if asked is None else None
     if guess is not None:
         return guess.text, records
-    return _text_column(sample[0], asked, "--column", taken=LABEL), records
+    return _text_column(sample[0], asked, "--column", taken=LABEL_COLUMN), records
 
 
 def _opened(
     source: str, header: bool | None, *asked: str | None
 ) -> tuple[Sequence[Record], Iterator[Record]]:
-    """The first records, by which columns are chosen, and all of them."""
+    """The first records, by which columns are chosen, and all records."""
     names = {name.lower() for name in asked if name is not None and not name.isdecimal()}
-    records = read_records(source, header=header, known={TEXT, LABEL, *names})
+    records = read_records(source, header=header, known={TEXT_COLUMN, LABEL_COLUMN, *names})
     sample = _sample(records)
     if not sample:
         raise DataError(
@@ -105,11 +103,11 @@ def _sample(records: Iterator[Record]) -> list[Record]:
     return sample
 
 
-def _guessed(source: str, sample: Sequence[Record]) -> Chosen | None:
-    """Of two columns of which none has a usual name: the one with fewer values has the labels."""
+def _guessed(source: str, sample: Sequence[Record]) -> ColumnNames | None:
+    """A guess for two columns without usual names: the one with fewer values has the labels."""
     first = sample[0]
     names = [name for name in first.fields if not _is_unnamed(name, sample)]
-    if len(names) != 2 or {name.lower() for name in first.fields} & {TEXT, LABEL}:
+    if len(names) != 2 or {name.lower() for name in first.fields} & {TEXT_COLUMN, LABEL_COLUMN}:
         return None
     values = [[str(record.fields.get(name, "")) for record in sample] for name in names]
     weights = [(len(set(column)), sum(map(len, column))) for column in values]
@@ -122,48 +120,48 @@ def _guessed(source: str, sample: Sequence[Record]) -> Chosen | None:
         text,
         label,
     )
-    return Chosen(text, label)
+    return ColumnNames(text, label)
 
 
 def _is_unnamed(name: str, sample: Sequence[Record]) -> bool:
-    """Whether a column has no cell that is filled, as spreadsheets leave some at the end."""
+    """Whether all cells of a column are empty, as those that spreadsheets append."""
     return all(record.fields.get(name) in ("", None) for record in sample)
 
 
 def _text_column(record: Record, asked: str | None, option: str, *, taken: str) -> str:
-    """As `_column`, but what is chosen by elimination is a column of strings."""
+    """As `_column`, but a column that is the only choice left has strings."""
     strings = {name: value for name, value in record.fields.items() if isinstance(value, str)}
-    fields = record.fields if asked or TEXT in record.fields or not strings else strings
+    fields = record.fields if asked or TEXT_COLUMN in record.fields or not strings else strings
     return _column(
-        Record(record.place, fields, record.names_place), asked, TEXT, option, taken=taken
+        Record(record.place, fields, record.names_place), asked, TEXT_COLUMN, option, taken=taken
     )
 
 
 def _column(record: Record, asked: str | None, usual: str, option: str, *, taken: str) -> str:
-    """The column asked for, else the usual one, else the only one that is not taken."""
-    found = _named(record, asked or usual)
-    if found is not None:
-        return found
+    """The column that was given, else the usual one, else the only one that is not taken."""
+    name = _named(record, asked or usual)
+    if name is not None:
+        return name
     columns = list(record.fields)
     others = [name for name in columns if name != taken]
     if asked is None and len(others) == 1:
         return others[0]
-    told = ", ".join(columns) or "none"
+    names = ", ".join(columns) or "none"
     wanted = asked or usual
-    shown = wanted if len(wanted) <= SHOWN_CHARACTERS else wanted[:SHOWN_CHARACTERS] + "..."
+    shown = wanted if len(wanted) <= MAX_SHOWN_NAME else wanted[:MAX_SHOWN_NAME] + "..."
     raise DataError(
-        f"{record.names_place}: no column {shown!r}; found: {told}. Choose with {option}, by name "
+        f"{record.names_place}: no column {shown!r}; found: {names}. Choose with {option}, by name "
         f"or by number (1 to {len(columns)})"
     )
 
 
 def _named(record: Record, asked: str | None) -> str | None:
-    """The column of that name or number."""
+    """The column of a name or number; None if there is none."""
     columns = list(record.fields)
     if asked is None or asked in columns:
         return asked
     alike = [name for name in columns if name.lower() == asked.lower()]
     if len(alike) == 1:
         return alike[0]
-    number = whole_number(asked)
+    number = parse_count(asked)
     return columns[number - 1] if number is not None and 1 <= number <= len(columns) else None

@@ -1,9 +1,7 @@
-"""Data sources as documents (for language models) and labeled examples (for classifiers).
+"""Sources as documents (for language models) and labeled examples (for classifiers).
 
-Plain text is cut into documents by file, paragraph or line; .jsonl, .csv, .tsv and Hugging Face
-data sets give one document per record. Nothing is lower-cased, stripped or tokenized here.
-
-Does not know tokenizers, splits or networks; `training.readers.columns` chooses the columns.
+Plain text is divided into documents by file, paragraph or line. The records of .jsonl, .csv, .tsv
+and Hugging Face data sets are a document each. Texts are not changed but for line ends.
 """
 
 from __future__ import annotations
@@ -15,36 +13,25 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from training.errors import DataError
-from training.readers.columns import Columns, open_columns, open_text_column
-from training.readers.files import opened_raw, read_blocks, read_lines
+from training.readers.columns import ColumnOptions, open_columns, open_text_column
+from training.readers.files import open_raw, read_blocks, read_lines
 from training.readers.notices import LOG
 from training.readers.sources import Record, holds_records, is_blank, is_unicode
 
-__all__ = [
-    "DataError",
-    "Example",
-    "Part",
-    "Unit",
-    "joined",
-    "read_documents",
-    "read_examples",
-    "read_parts",
-]
-
 Unit = Literal["file", "paragraph", "line"]
-TOLD = 5  # places of empty records that a message names
+MAX_LISTED_PLACES = 5  # of empty records in a message
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A document and the name of its label."""
+    """A text and its label."""
 
     text: str
     label: str
 
 
-class Part(NamedTuple):
-    """A part of a document, never empty; ``opens``: it is the first of its document."""
+class DocumentPart(NamedTuple):
+    """A part of a document, not empty. ``opens``: whether it is the first one."""
 
     text: str
     opens: bool
@@ -56,28 +43,28 @@ def read_parts(
     unit: Unit = "file",
     column: str | None = None,
     header: bool | None = None,
-) -> Iterator[Part]:
-    """The documents of all sources, in order, in parts; blank documents are left out.
+) -> Iterator[DocumentPart]:
+    """The documents of all sources, in order, in parts; without blank documents.
 
-    A plain text file that is one document comes in many parts, any other document in one, so that
-    no more than a document or a block of a file is in memory.
+    A text file that is one document has many parts, any other document has one, so that memory
+    holds at most a record, a paragraph or a block of a file.
 
     Args:
         sources: paths, or "hf:NAME[:SPLIT[:CONFIG]]".
-        unit: what one document is in a plain text file. Windows line ends become line feeds.
-        column: the column that holds the text of records, by name or by number from 1; by default
-            "text", or the only one.
-        header: whether the first row of a table names its columns; None: what it looks like.
+        unit: the document unit of plain text files. Windows line ends become line feeds.
+        column: the text column of records, by name or by number from 1; None for "text", or the
+            only column.
+        header: whether the first row of a table names its columns; None to detect it.
 
     Raises:
         DataError: a source cannot be read or holds no text.
     """
     for source in sources:
-        found = False
+        empty = True
         for part in _parts_of(source, unit, column, header):
-            found = True
+            empty = False
             yield part
-        if not found:
+        if empty:
             raise DataError(f"{source}: holds no text; give a file with at least one document")
 
 
@@ -88,16 +75,16 @@ def read_documents(
     column: str | None = None,
     header: bool | None = None,
 ) -> list[str]:
-    """The documents of `read_parts`, whole and all at once.
+    """The documents of `read_parts`, whole and in memory.
 
     Raises:
         DataError: a source cannot be read or holds no text.
     """
-    return joined(read_parts(sources, unit=unit, column=column, header=header))
+    return join_parts(read_parts(sources, unit=unit, column=column, header=header))
 
 
-def joined(parts: Iterable[Part]) -> list[str]:
-    """The documents whose parts these are."""
+def join_parts(parts: Iterable[DocumentPart]) -> list[str]:
+    """The documents of ``parts``, in memory."""
     documents: list[list[str]] = []
     for part in parts:
         if part.opens:
@@ -114,42 +101,43 @@ def read_examples(
     header: bool | None = None,
     skip_empty: bool = False,
 ) -> list[Example]:
-    """The labeled examples of a .jsonl, .csv or .tsv file or a Hugging Face data set, in order.
+    """The labeled examples of a source of records, in order.
 
     Args:
         source: a path, or "hf:NAME[:SPLIT[:CONFIG]]".
-        text_column: by name or by number from 1; by default "text", or whatever is the only choice
-            left.
-        label_column: the same, "label" by default. Of two columns without usual names the one with
-            fewer different values is taken, and that is told.
-        header: whether the first row of a table names its columns; None: what it looks like.
-        skip_empty: leave out records without a text or a label, and tell how many.
+        text_column: by name or by number from 1; None for "text", or the only choice left.
+        label_column: likewise; None for "label", or the only choice left. Of two columns with other
+            names, the one with fewer different values is taken, with a notice.
+        header: whether the first row of a table names its columns; None to detect it.
+        skip_empty: whether to leave out records without a text or a label, with a notice.
 
     Raises:
-        DataError: the source cannot be read, holds no records, lacks a column, or a text or label
-            in it is empty.
+        DataError: the source cannot be read, has no records, lacks a column, or has an empty text
+            or label.
     """
     if not holds_records(source):
-        with opened_raw(Path(source)):  # a directory or a file that is missing is told as such
+        with open_raw(Path(source)):  # refuses directories and missing files
             pass
         raise DataError(
             f"{source}: holds no labels; give a .jsonl, .csv or .tsv file with a column of texts "
             "and a column of labels"
         )
-    columns, records = open_columns(source, Columns(text_column, label_column, header))
+    columns, records = open_columns(source, ColumnOptions(text_column, label_column, header))
     examples: list[Example] = []
     empty: list[_Empty] = []
     for record in records:
         text, label = _text(record, columns.text), _label(record, columns.label)
-        faults = [found for found in (text, label) if isinstance(found, _Empty)]
+        faults = [value for value in (text, label) if isinstance(value, _Empty)]
         if isinstance(text, str) and isinstance(label, str):
             examples.append(Example(text, label))
         empty += faults[:1]
-    _tell_empty(source, empty, len(examples), skip=skip_empty)
+    _report_empty(source, empty, len(examples), skip=skip_empty)
     return examples
 
 
-def _parts_of(source: str, unit: Unit, column: str | None, header: bool | None) -> Iterator[Part]:
+def _parts_of(
+    source: str, unit: Unit, column: str | None, header: bool | None
+) -> Iterator[DocumentPart]:
     if holds_records(source):
         return _record_parts(source, column, header)
     if unit == "file":
@@ -157,8 +145,8 @@ def _parts_of(source: str, unit: Unit, column: str | None, header: bool | None) 
     return _whole(_text_units(Path(source), unit))
 
 
-def _record_parts(source: str, column: str | None, header: bool | None) -> Iterator[Part]:
-    """Records without text are left out, and told."""
+def _record_parts(source: str, column: str | None, header: bool | None) -> Iterator[DocumentPart]:
+    """The texts of records; those without a text are left out, with a notice."""
     name, records = open_text_column(source, column, header)
     count = blank = 0
     for record in records:
@@ -167,27 +155,27 @@ def _record_parts(source: str, column: str | None, header: bool | None) -> Itera
         if is_blank(text):
             blank += 1
         else:
-            yield Part(text, opens=True)
+            yield DocumentPart(text, opens=True)
     if 0 < blank < count:
         LOG.info("%s: %d of %d records have no text and are left out", source, blank, count)
 
 
-def _whole(texts: Iterable[str]) -> Iterator[Part]:
-    return (Part(text, opens=True) for text in texts if not is_blank(text))
+def _whole(texts: Iterable[str]) -> Iterator[DocumentPart]:
+    return (DocumentPart(text, opens=True) for text in texts if not is_blank(text))
 
 
-def _file_parts(path: Path) -> Iterator[Part]:
-    """A file as one document; none if it is blank."""
-    held, opens = "", True  # what is held back: white space it begins with, half of a line end
+def _file_parts(path: Path) -> Iterator[DocumentPart]:
+    """The parts of a file that is one document; none if it is blank."""
+    pending, opens = "", True  # leading white space, or half of a line end
     for block in read_blocks(path):
-        text = (held + block).replace("\r\n", "\n")
+        text = (pending + block).replace("\r\n", "\n")
         keep = len(text) if opens and text.isspace() else int(text.endswith("\r"))
-        text, held = text[: len(text) - keep], text[len(text) - keep :]
+        text, pending = text[: len(text) - keep], text[len(text) - keep :]
         if text:
-            yield Part(text, opens)
+            yield DocumentPart(text, opens)
             opens = False
-    if held and not opens:
-        yield Part(held, opens=False)
+    if pending and not opens:
+        yield DocumentPart(pending, opens=False)
 
 
 def _text_units(path: Path, unit: Unit) -> Iterable[str]:
@@ -204,15 +192,15 @@ def _unix(line: str) -> str:
 
 def _value(record: Record, column: str) -> Any:
     if column not in record.fields:
-        found = ", ".join(record.fields) or "none"
-        raise DataError(f"{record.place}: no column {column!r}; found: {found}")
+        names = ", ".join(record.fields) or "none"
+        raise DataError(f"{record.place}: no column {column!r}; found: {names}")
     return record.fields[column]
 
 
 def _string(record: Record, column: str) -> str:
-    """Empty for a null, as which JSON spells a cell that is not there."""
+    """The string in a column; empty for null or NaN, which stand for a missing cell."""
     value = _value(record, column)
-    if value is None or value != value:  # noqa: PLR0124  # NaN, as which pandas spells it
+    if value is None or value != value:  # noqa: PLR0124  # NaN, as pandas writes it
         return ""
     if not isinstance(value, str):
         kind = type(value).__name__
@@ -239,15 +227,15 @@ def _text(record: Record, column: str) -> str | _Empty:
 
 
 def _label(record: Record, column: str) -> str | _Empty:
-    """A string or a whole number; true and false are labels by their names in JSON."""
+    """The label: a string, a whole number, or true or false as JSON writes them."""
     value = _value(record, column)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if value is None or value != value:  # noqa: PLR0124  # NaN
-        found = "null" if value is None else "NaN"
-        fault = f"the label must be a string or a whole number, found {found}"
+        kind = "null" if value is None else "NaN"
+        fault = f"the label must be a string or a whole number, found {kind}"
         return _Empty(record.place, fault)
     if not isinstance(value, str | int):
         kind = type(value).__name__
@@ -262,19 +250,19 @@ def _label(record: Record, column: str) -> str | _Empty:
     return _Empty(record.place, "the label is empty") if is_blank(label) else label
 
 
-def _tell_empty(source: str, empty: Sequence[_Empty], kept: int, *, skip: bool) -> None:
-    """Refuses a source with empty records, unless they are to be left out; then only tells."""
+def _report_empty(source: str, empty: Sequence[_Empty], kept: int, *, skip: bool) -> None:
+    """Refuses a source with empty records; with ``skip`` it gives a notice instead."""
     if not empty:
         return
     first, *others = empty
-    places = [found.place.removeprefix(f"{source}, ") for found in others[:TOLD]]
-    more = f", {len(others) - TOLD} more" if len(others) > TOLD else ""
-    told = f"; the same in {', '.join(places)}{more}" if others else ""
+    places = [record.place.removeprefix(f"{source}, ") for record in others[:MAX_LISTED_PLACES]]
+    more = f", {len(others) - MAX_LISTED_PLACES} more" if len(others) > MAX_LISTED_PLACES else ""
+    others_text = f"; the same in {', '.join(places)}{more}" if others else ""
     count = f"{len(empty)} of {len(empty) + kept} records have no text or no label"
     if not skip:
         raise DataError(
-            f"{first.place}: {first.fault}{told} ({count}). Mend or remove them, or leave them out "
-            "with --skip-empty"
+            f"{first.place}: {first.fault}{others_text} ({count}). Correct or remove them, or "
+            "leave them out with --skip-empty"
         )
     if kept == 0:
         raise DataError(f"{source}: holds no records with a text and a label ({count})")

@@ -1,9 +1,9 @@
-"""Files of text as blocks or lines: opened, decompressed and decoded.
+"""Text files as blocks or lines: opened, decompressed and decoded.
 
-The first bytes of a file decide how it is compressed (gzip, bzip2, xz, Zstandard) and encoded:
-UTF-8, or UTF-16 and UTF-32 with a byte order mark. Everything is read as a stream, so that memory
-stays bounded whatever a compressed file expands to. Every error is a `DataError` that names the
-file, the line where there is one, and what to do. Does not know what the text means.
+The first bytes of a file decide on compression (gzip, bzip2, xz, Zstandard) and encoding (UTF-8, or
+UTF-16 and UTF-32 with a byte order mark). Files are read as streams, so that memory stays bounded
+whatever the size of the decompressed text. Every error is a `DataError` with the file, the line
+where there is one, and the remedy.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ from typing import Any, BinaryIO
 
 from training.errors import DataError
 
-BLOCK = 2**16  # bytes
-LONGEST_LINE = 2**26  # characters
-BINARY_SHARE = 0.1  # of NUL bytes: more are UTF-16 or no text at all
-WESTERN_SHARE = 0.3  # of bytes outside ASCII: more are not Western European text
+BLOCK_BYTES = 2**16
+MAX_LINE_LENGTH = 2**26  # characters
+MAX_NUL_SHARE = 0.1  # in a block of text; a file with more is UTF-16 or binary
+MAX_WESTERN_SHARE = 0.3  # of non-ASCII bytes in Western European text
 
-COMPRESSED = {
+COMPRESSION_MARKS = {
     ".gz": b"\x1f\x8b\x08",
     ".bz2": b"BZh",
     ".xz": b"\xfd7zXZ\x00",
     ".zst": b"\x28\xb5\x2f\xfd",
 }
-BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # "BZh" alone may begin a text
-NO_TEXT = {
+MAX_DIGITS = 18  # of a number of columns, vectors or dimensions
+BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # a text may begin with "BZh"
+BINARY_MARKS = {
     b"PK\x03\x04": "a zip archive or an office document; extract it, or export it as CSV",
     b"PAR1": "a Parquet file; convert it to JSON lines or CSV",
     b"ARROW1": "an Arrow file; convert it to JSON lines or CSV",
@@ -46,8 +47,8 @@ NO_TEXT = {
     b"SQLite format 3\x00": "an SQLite database; export a table as CSV",
     b"\x93NUMPY": "a NumPy array, not text",
 }
-TAR_MARK = slice(257, 262)  # where a tar archive says "ustar"
-ENCODINGS = (  # UTF-32 first: its mark begins with that of UTF-16
+TAR_MARK = slice(257, 262)  # of "ustar" in a tar archive
+BYTE_ORDER_MARKS = (  # UTF-32 first, since its mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -55,31 +56,40 @@ ENCODINGS = (  # UTF-32 first: its mark begins with that of UTF-16
 )
 
 
+def parse_count(text: str) -> int | None:
+    """The whole number that ``text`` spells in decimal digits; None if it spells none.
+
+    A number with more than `MAX_DIGITS` digits counts nothing, and Python refuses to parse those
+    with some thousand digits.
+    """
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
+
+
 def suffix_of(source: str | PurePath) -> str:
-    """The suffix in lower case that tells the format: ".csv" of "a.CSV" and of "a.csv.gz"."""
+    """The suffix of the format in lower case: ".csv" for "a.CSV" and for "a.csv.gz"."""
     return _uncompressed(source).suffix.lower()
 
 
 def stem_of(source: str | PurePath) -> str:
-    """The name without the suffixes of format and compression: "a" of "b/a.csv.gz"."""
+    """The name without the suffixes of format and compression: "a" for "b/a.csv.gz"."""
     return _uncompressed(source).stem
 
 
 def _uncompressed(source: str | PurePath) -> PurePath:
     path = PurePath(source)
-    return path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
+    return path.with_suffix("") if path.suffix.lower() in COMPRESSION_MARKS else path
 
 
 def read_lines(path: Path, *, errors: str = "strict") -> Iterator[str]:
-    r"""The lines of a file of text, each with "\n" or "\r\n" at its end, the last perhaps without.
+    r"""The lines of a text file, each with its "\n" or "\r\n".
 
-    Lines end at a line feed. Unicode's other separators (U+0085, U+2028) are text, and real corpora
-    have them inside sentences. In a file that has carriage returns and no line feed, those end
-    the lines.
+    Lines end at a line feed. Other separators of Unicode (U+0085, U+2028) are text, since corpora
+    have them inside sentences. A file with carriage returns and without line feeds has its lines
+    end at carriage returns.
 
     Args:
         path: the file.
-        errors: what becomes of bytes that are no characters, as in `bytes.decode`.
+        errors: the treatment of undecodable bytes, as in `bytes.decode`.
 
     Raises:
         DataError: the file cannot be read, is not text, or has a line that is too long.
@@ -87,34 +97,34 @@ def read_lines(path: Path, *, errors: str = "strict") -> Iterator[str]:
     blocks = read_blocks(path, errors=errors)
     first = next(blocks, "")
     end = "\r" if "\r" in first[:-1] and "\n" not in first else "\n"
-    number, held, size = 1, list[str](), 0
+    number, pending, size = 1, list[str](), 0
     for block in chain([first], blocks):
         *done, rest = block.split(end)
         for piece in done:
-            yield "".join([*held, piece, "\n"])
-            number, held, size = number + 1, [], 0
-        held.append(rest)
+            yield "".join([*pending, piece, "\n"])
+            number, pending, size = number + 1, [], 0
+        pending.append(rest)
         size += len(rest)
-        if size > LONGEST_LINE:
+        if size > MAX_LINE_LENGTH:
             raise DataError(
-                f"{path}, line {number}: longer than {LONGEST_LINE:,} characters; expected a file "
-                "of lines"
+                f"{path}, line {number}: longer than {MAX_LINE_LENGTH:,} characters; expected "
+                "a file of lines"
             )
     if size:
-        yield "".join(held)
+        yield "".join(pending)
 
 
 def read_blocks(path: Path, *, errors: str = "strict") -> Iterator[str]:
-    """The text of a file without its byte order mark, in blocks cut anywhere.
+    """The text of a file without its byte order mark, in blocks with arbitrary bounds.
 
     Raises:
         DataError: the file cannot be read, or is not text.
     """
     line = 1
-    with opened(path) as file:
+    with open_decompressed(path) as file:
         decoder = codecs.getincrementaldecoder(_encoding(path, file))(errors)
         while True:
-            block = file.read(BLOCK)
+            block = file.read(BLOCK_BYTES)
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
@@ -129,22 +139,22 @@ def read_blocks(path: Path, *, errors: str = "strict") -> Iterator[str]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """The decompressed bytes of a file, to be read inside the block.
+def open_decompressed(path: Path) -> Iterator[BinaryIO]:
+    """A block that reads the decompressed bytes of a file.
 
     Raises:
         DataError: the file cannot be read or is damaged.
     """
-    with opened_raw(path) as file, _decompressed(path, file) as content:
+    with open_raw(path) as file, _decompressed(path, file) as content:
         yield content
 
 
 @contextmanager
-def opened_raw(path: Path) -> Iterator[io.BufferedReader]:
-    """The bytes of a file as they are on the disk, to be read inside the block.
+def open_raw(path: Path) -> Iterator[io.BufferedReader]:
+    """A block that reads the raw bytes of a file.
 
     Raises:
-        DataError: the file cannot be read; or what is read of it turns out to be damaged.
+        DataError: the file cannot be read, or its compressed data are found to be damaged.
     """
     try:
         _check_kind(path)
@@ -153,7 +163,7 @@ def opened_raw(path: Path) -> Iterator[io.BufferedReader]:
     except OSError as error:
         if error.errno is not None:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-        raise _damaged(path, error) from None  # how gzip and bz2 tell it
+        raise _damaged(path, error) from None  # of gzip and bz2
     except (EOFError, zlib.error, lzma.LZMAError) as error:
         raise _damaged(path, error) from None
 
@@ -181,28 +191,28 @@ def _check_kind(path: Path) -> None:
 
 def _decompressed(path: Path, file: io.BufferedReader) -> BinaryIO:
     head = file.peek(16)[:16]
-    found = next((name for name, mark in COMPRESSED.items() if head.startswith(mark)), None)
-    if found == ".bz2" and not head[4:].startswith(BZIP2_BLOCKS):
-        found = None
+    suffix = next((name for name, mark in COMPRESSION_MARKS.items() if head.startswith(mark)), None)
+    if suffix == ".bz2" and not head[4:].startswith(BZIP2_BLOCKS):
+        suffix = None
     named = path.suffix.lower()
-    if found is None and named in COMPRESSED:
+    if suffix is None and named in COMPRESSION_MARKS:
         raise DataError(
             f"{path}: cannot be read: the name ends in {named}, but the content is not compressed "
             "so; rename the file, or get it anew"
         )
-    if found is None:
+    if suffix is None:
         return file
-    if found == ".zst":
+    if suffix == ".zst":
         return _zstandard(path, file)
-    if found == ".gz":
+    if suffix == ".gz":
         stream: Any = gzip.GzipFile(fileobj=file)
     else:
-        stream = bz2.BZ2File(file) if found == ".bz2" else lzma.LZMAFile(file)  # noqa: SIM115
+        stream = bz2.BZ2File(file) if suffix == ".bz2" else lzma.LZMAFile(file)  # noqa: SIM115
     return io.BufferedReader(stream)
 
 
 def _zstandard(path: Path, file: BinaryIO) -> BinaryIO:
-    """Through the package `zstandard`, which is used if it is there: few files need it."""
+    """Decompresses with the optional package `zstandard`."""
     try:
         package = importlib.import_module("zstandard")
     except ModuleNotFoundError:
@@ -214,9 +224,9 @@ def _zstandard(path: Path, file: BinaryIO) -> BinaryIO:
 
 
 class _Zstandard(io.RawIOBase):
-    """The package's own reader does not tell when the last frame is cut off."""
+    """A reader that reports an incomplete last frame, which that of the package does not."""
 
-    PIECE = 2**10  # bytes of input; the format lets them become 32 MiB
+    PIECE = 2**10  # bytes of input, which can expand to 32 MiB
 
     def __init__(self, file: BinaryIO, package: Any) -> None:
         self._file = file
@@ -236,7 +246,7 @@ class _Zstandard(io.RawIOBase):
         return count
 
     def _advance(self) -> bool:
-        """Decompresses a piece; False at the end."""
+        """Decompresses a piece; False at the end of the file."""
         self._input = self._input or self._file.read(self.PIECE)
         if not self._input:
             if self._frame is not None:
@@ -254,19 +264,19 @@ class _Zstandard(io.RawIOBase):
 
 
 def _encoding(path: Path, file: BinaryIO) -> str:
-    """By the byte order mark. A file that is plainly no text is refused."""
-    peek = getattr(file, "peek")  # noqa: B009  # all that `opened` gives have it
+    """The encoding, by the byte order mark; refuses known binary formats."""
+    peek = getattr(file, "peek")  # noqa: B009  # all readers of this module have it
     head: bytes = peek(TAR_MARK.stop)[: TAR_MARK.stop]
-    for mark, told in NO_TEXT.items():
+    for mark, description in BINARY_MARKS.items():
         if head.startswith(mark):
-            raise DataError(f"{path}: cannot be read as text: it is {told}")
+            raise DataError(f"{path}: cannot be read as text: it is {description}")
     if head[TAR_MARK] == b"ustar":
         raise DataError(f"{path}: cannot be read as text: it is a tar archive; extract it")
-    return next((name for mark, name in ENCODINGS if head.startswith(mark)), "utf-8-sig")
+    return next((name for mark, name in BYTE_ORDER_MARKS if head.startswith(mark)), "utf-8-sig")
 
 
 def _has_nul(path: Path, line: int, block: bytes) -> DataError:
-    if block.count(0) > BINARY_SHARE * len(block):
+    if block.count(0) > MAX_NUL_SHARE * len(block):
         return DataError(
             f"{path}, line {line}: holds NUL bytes; the file is UTF-16 without a byte order mark "
             "(convert it: iconv -f UTF-16LE -t UTF-8), or it is not text"
@@ -275,7 +285,7 @@ def _has_nul(path: Path, line: int, block: bytes) -> DataError:
 
 
 def _not_unicode(path: Path, line: int, error: UnicodeDecodeError) -> DataError:
-    """Names the line, what the encoding may be and how to convert it."""
+    """The error, with the line, the probable encoding and the remedy."""
     if error.encoding != "utf-8":
         return DataError(f"{path}: begins as {error.encoding.upper()}, but is damaged: {error}")
     before, block = error.object[: error.start], error.object
@@ -284,7 +294,7 @@ def _not_unicode(path: Path, line: int, error: UnicodeDecodeError) -> DataError:
     valid = len(block.decode("utf-8", "ignore").encode()) - (len(block) - others)
     if valid > others / 2:
         advice = "most of the file is UTF-8, so these bytes are damaged: remove them (iconv -c)"
-    elif others < WESTERN_SHARE * len(block):
+    elif others < MAX_WESTERN_SHARE * len(block):
         advice = "it looks like Windows-1252 or Latin-1. Convert it: iconv -f WINDOWS-1252 -t UTF-8"
     else:
         advice = (

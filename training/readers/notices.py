@@ -1,7 +1,7 @@
-"""Notes and warnings about the data of a command, for the person who runs it.
+"""Notes and warnings about the data of a command.
 
-They go through the standard library's logging. A command shows each message once, however often
-its files are read. Does not know who tells what.
+They are log records of the standard library. A command prints each message once, however often it
+reads its files.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from contextlib import contextmanager
 
 LOG = logging.getLogger("training.data")
 LOG.setLevel(logging.INFO)
-LOG.addHandler(logging.NullHandler())  # silent where nobody shows them
-NAMES = {logging.INFO: "note", logging.WARNING: "warning"}
+LOG.addHandler(logging.NullHandler())  # silent unless a command shows them
+LEVEL_NAMES = {logging.INFO: "note", logging.WARNING: "warning"}
 
 
 @contextmanager
 def shown_notices() -> Iterator[None]:
-    """Writes notes and warnings to standard error, each once, until the block ends."""
+    """A block in which notes and warnings are written to standard error, each once."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_Unseen())
     handler.setFormatter(_Plain())
@@ -47,4 +47,6 @@ class _Unseen(logging.Filter):
 
 class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return f"{NAMES.get(record.levelno, 'error')}: {' '.join(record.getMessage().split())}"
+        return (
+            f"{LEVEL_NAMES.get(record.levelno, 'error')}: {' '.join(record.getMessage().split())}"
+        )

@@ -1,8 +1,7 @@
-"""Whether the first row of a table names its columns.
+"""Detection of a header: whether the first row of a table names its columns.
 
-Where nobody says so, the row is taken for names unless a cell of it looks like data: a number above
-numbers, a text, or a cell that stands in its column again. What is decided is told. Does not know
-files.
+Without an option, the first row is a header unless one of its cells looks like data: a number above
+numbers, a text, or a value that occurs in its column again. The decision is given as a notice.
 """
 
 from __future__ import annotations
@@ -11,20 +10,20 @@ from collections.abc import Collection, Sequence
 
 from training.readers.notices import LOG
 
-LONGEST_NAME = 60  # characters
-MOST_WORDS = 3  # of a name
+MAX_NAME_LENGTH = 60  # characters of a column name
+MAX_NAME_WORDS = 3  # of a column name
 
 
 def names_columns(
     place: str, rows: Sequence[Sequence[str]], *, asked: bool | None, known: Collection[str]
 ) -> bool:
-    """Whether the first of ``rows`` is the header.
+    """Whether the first of ``rows`` is a header.
 
     Args:
-        place: what messages call the first row.
+        place: the position of the first row, for notices.
         rows: the first rows of the table, at least one.
-        asked: what the person says.
-        known: names, in lower case, one of which makes it a header without a word.
+        asked: the option; None to detect a header.
+        known: column names in lower case; a row with one of them is a header, without a notice.
     """
     if asked is not None:
         return asked
@@ -45,7 +44,7 @@ def names_columns(
 
 
 def _sign_of_data(first: Sequence[str], others: Sequence[Sequence[str]]) -> str | None:
-    """What shows that the first row is no row of names, if anything does."""
+    """The evidence that the first row is data; None if there is none."""
     columns = [
         {row[index].strip() for row in others if index < len(row)} for index in range(len(first))
     ]
@@ -56,9 +55,9 @@ def _sign_of_data(first: Sequence[str], others: Sequence[Sequence[str]]) -> str 
         if is_numeric and _is_number(cell):
             return f"{cell!r} is a number, as are the cells under it"
         if cell and cell in column:
-            return f"{cell!r} stands under itself again"
-        if len(cell) > LONGEST_NAME or len(cell.split()) > MOST_WORDS or _is_sentence(cell):
-            return f"{cell[:LONGEST_NAME]!r} is a text"
+            return f"{cell!r} occurs in its column again"
+        if len(cell) > MAX_NAME_LENGTH or len(cell.split()) > MAX_NAME_WORDS or _is_sentence(cell):
+            return f"{cell[:MAX_NAME_LENGTH]!r} is a text"
     return None
 
 

@@ -1,15 +1,13 @@
-"""Tables (.csv, .tsv) as rows of cells, each with its line; which row names the columns.
+"""Tables (.csv, .tsv): rows of cells with their lines, and the names of the columns.
 
-CSV follows RFC 4180: a cell in quotes may hold the delimiter, line ends, and quotes written twice.
-The delimiter is a comma unless the first rows say otherwise (semicolon, tab, vertical bar).
+CSV follows RFC 4180: a quoted cell may hold the delimiter, line ends, and doubled quotes. The
+delimiter is a comma unless the first rows show another one (semicolon, tab, vertical bar).
 
-TSV is plain: a line is a row, tabs separate its cells, and quotes are characters like others. It
-is read by the rules of CSV in two cases: all names of the columns are in quotes; or the lines do
-not all have as many cells as the first, but by the rules of CSV all rows do, and no cell holds what
-looks like rows. Names in quotes do not count where the lines are rows as they are, a row begins
-without a quote, and by the rules of CSV a cell would hold what looks like rows.
-
-Does not know what columns mean.
+TSV is plain: a row is a line, tabs separate its cells, and a quote is an ordinary character. A .tsv
+file is read by the rules of CSV in two cases: all column names are quoted; or the lines do not all
+have as many cells as the first, but the rows by the rules of CSV do, and no cell looks like several
+rows. Quoted column names do not count if the lines are rows as they are, a row begins without a
+quote, and by the rules of CSV a cell would look like several rows.
 """
 
 from __future__ import annotations
@@ -23,21 +21,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from training.errors import DataError
-from training.readers.files import LONGEST_LINE, read_lines, suffix_of
+from training.readers.files import MAX_LINE_LENGTH, read_lines, suffix_of
 from training.readers.notices import LOG
 from training.readers.table_header import names_columns
 
-TABLES = {".csv": ",", ".tsv": "\t"}
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-SEPARATOR_LINE = re.compile(r"sep=([^\w\s\"]|\t)\r?\n")  # spreadsheets begin a file with it
-SAMPLE_LINES = 200  # by which the delimiter is found
-SAMPLE_ROWS = 1_000  # by which it is found whether the first row names the columns
-SAMPLE_CHARACTERS = 2**22
-QUOTED = re.compile(r'"(?:[^"]|"")*"')
+DEFAULT_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+SEPARATOR_LINE = re.compile(r"sep=([^\w\s\"]|\t)\r?\n")  # written by spreadsheets
+SAMPLE_LINES = 200  # by which the delimiter is detected
+SAMPLE_ROWS = 1_000  # by which a header is detected
+SAMPLE_CHARACTERS = 2**22  # after which the sample ends
+QUOTED_CELL = re.compile(r'"(?:[^"]|"")*"')
 
 
-class Row(NamedTuple):
-    """The line where it begins, from 1, and its cells."""
+class TableRow(NamedTuple):
+    """The number of its first line, from 1, and its cells."""
 
     line: int
     cells: list[str]
@@ -45,7 +43,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """``skipped``: lines before the first row."""
+    """The format of a file. ``skipped``: the number of lines before the first row."""
 
     delimiter: str
     quoted: bool
@@ -53,26 +51,27 @@ class Dialect:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """Names of the columns ("1", "2", ... where no row names them), their line, and the rows."""
+class DelimitedFile:
+    """Column names ("1", "2", ... without a header), the line they are in, and the rows."""
 
     names: list[str]
     line: int
-    rows: Iterator[Row]
+    rows: Iterator[TableRow]
 
 
-def read_table(path: Path, *, header: bool | None, known: Collection[str]) -> Table | None:
-    """A table whose rows all have as many cells as the first; None if it has no row.
+def read_table(path: Path, *, header: bool | None, known: Collection[str]) -> DelimitedFile | None:
+    """The content of a table; None if it has no row.
 
     Args:
         path: a .csv or .tsv file.
-        header: whether the first row names the columns; None: what the file looks like.
-        known: names of columns, in lower case, by which a first row of names is recognized.
+        header: whether the first row names the columns; None to detect it.
+        known: column names in lower case, by which a header is recognized.
 
     Raises:
-        DataError: the file cannot be read, or is malformed.
+        DataError: the file cannot be read or is malformed, or a row is longer or shorter than the
+            first.
     """
-    dialect = dialect_of(path)
+    dialect = detect_dialect(path)
     rows = read_rows(path, dialect)
     sample = _sample(rows)
     if not sample:
@@ -80,7 +79,7 @@ def read_table(path: Path, *, header: bool | None, known: Collection[str]) -> Ta
     rows = chain(sample, rows)
     first = sample[0]
     if not dialect.quoted:
-        first = Row(first.line, _unquoted(first.cells))
+        first = TableRow(first.line, _unquoted(first.cells))
     place = f"{path}, line {first.line}"
     cells = [first.cells, *(row.cells for row in sample[1:])]
     if names_columns(place, cells, asked=header, known=known):
@@ -88,26 +87,26 @@ def read_table(path: Path, *, header: bool | None, known: Collection[str]) -> Ta
         names = _checked_names(path, first)
     else:
         names = [str(number) for number in range(1, len(first.cells) + 1)]
-    return Table(names, first.line, _even(path, rows, names))
+    return DelimitedFile(names, first.line, _even(path, rows, names))
 
 
-def dialect_of(path: Path) -> Dialect:
-    """How the file is written."""
-    usual = TABLES[suffix_of(path)]
+def detect_dialect(path: Path) -> Dialect:
+    """The format of a file, by its first lines."""
+    usual = DEFAULT_DELIMITERS[suffix_of(path)]
     lines = list(islice(read_lines(path), SAMPLE_LINES + 1))
     whole = len(lines) <= SAMPLE_LINES
-    told = SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
-    if told is not None:
-        return Dialect(told[1], quoted=True, skipped=1)
+    separator = SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
+    if separator is not None:
+        return Dialect(separator[1], quoted=True, skipped=1)
     delimiter = _delimiter(lines, usual, whole=whole)
     if delimiter != usual:
-        LOG.info("%s: cells are separated by %s", path, DELIMITERS[delimiter])
+        LOG.info("%s: cells are separated by %s", path, DELIMITER_NAMES[delimiter])
     plain = delimiter == usual == "\t" and not _follows_csv(path, lines)
     return Dialect(delimiter, quoted=not plain)
 
 
-def read_rows(path: Path, dialect: Dialect) -> Iterator[Row]:
-    """The rows of the file without blank lines, in order.
+def read_rows(path: Path, dialect: Dialect) -> Iterator[TableRow]:
+    """The rows of a file without blank lines, in order.
 
     Raises:
         DataError: the file cannot be read, or is malformed.
@@ -115,7 +114,7 @@ def read_rows(path: Path, dialect: Dialect) -> Iterator[Row]:
     return _quoted_rows(path, dialect) if dialect.quoted else _plain_rows(path)
 
 
-def _plain_rows(path: Path) -> Iterator[Row]:
+def _plain_rows(path: Path) -> Iterator[TableRow]:
     escaped = 0
     for number, text in enumerate(read_lines(path), start=1):
         line = text.removesuffix("\n").removesuffix("\r")
@@ -123,20 +122,20 @@ def _plain_rows(path: Path) -> Iterator[Row]:
             continue
         cells = line.split("\t")
         if '""' in line:
-            escaped += any('""' in cell and QUOTED.fullmatch(cell) for cell in cells)
-        yield Row(number, cells)
+            escaped += any('""' in cell and QUOTED_CELL.fullmatch(cell) for cell in cells)
+        yield TableRow(number, cells)
     if escaped:
         LOG.info(
             "%s: rows with cells in quotes as CSV writes them: %d. A .tsv file is read as it is; "
-            "name the file .csv to have the quotes taken away",
+            "name the file .csv to remove the quotes",
             path,
             escaped,
         )
 
 
-def _quoted_rows(path: Path, dialect: Dialect, *, tells: bool = True) -> Iterator[Row]:
-    """``tells``: whether cells that look like rows are told."""
-    csv.field_size_limit(LONGEST_LINE)
+def _quoted_rows(path: Path, dialect: Dialect, *, warns: bool = True) -> Iterator[TableRow]:
+    """The rows by the rules of CSV. ``warns``: whether to warn of cells that look like rows."""
+    csv.field_size_limit(MAX_LINE_LENGTH)
     lines = islice(read_lines(path), dialect.skipped, None)
     reader = csv.reader(lines, delimiter=dialect.delimiter, strict=True)
     line, suspect = 1 + dialect.skipped, []
@@ -150,11 +149,11 @@ def _quoted_rows(path: Path, dialect: Dialect, *, tells: bool = True) -> Iterato
         if cells is None:
             break
         if cells:
-            yield Row(line, cells)
+            yield TableRow(line, cells)
         if _looks_like_rows(cells, dialect.delimiter):
             suspect.append(line)
         line = 1 + dialect.skipped + reader.line_num
-    if suspect and tells:
+    if suspect and warns:
         LOG.warning(
             "%s, line %d: a cell in quotes spans lines that look like rows of their own (%d such "
             "cells); if its quotes are not meant so, write them twice inside quotes",
@@ -165,14 +164,14 @@ def _quoted_rows(path: Path, dialect: Dialect, *, tells: bool = True) -> Iterato
 
 
 def _looks_like_rows(cells: Sequence[str], delimiter: str) -> bool:
-    """Whether a cell goes over a line end and holds as many delimiters as the row."""
+    """Whether a cell has a line end and as many delimiters as the row."""
     return len(cells) > 1 and any(
         "\n" in cell and cell.count(delimiter) >= len(cells) - 1 for cell in cells
     )
 
 
 def _malformed(path: Path, dialect: Dialect, row: int, line: int, error: csv.Error) -> DataError:
-    """Tells where the quote was opened that is not closed, or closed in the wrong place."""
+    """The error, with the line of the quote that is not closed or is closed in a wrong place."""
     opening = _opening_line(path, dialect.delimiter, row)
     if opening is not None and "unexpected end" in str(error):
         return DataError(
@@ -181,7 +180,7 @@ def _malformed(path: Path, dialect: Dialect, row: int, line: int, error: csv.Err
         )
     if "new-line character" in str(error):
         return DataError(
-            f"{path}, line {line}: malformed row: a carriage return stands inside a cell; put the "
+            f"{path}, line {line}: malformed row: a cell has a carriage return; put the "
             "cell in quotes, or remove it"
         )
     where = "" if opening in (None, line) else f", in a cell whose quote opens in line {opening}"
@@ -192,7 +191,7 @@ def _malformed(path: Path, dialect: Dialect, row: int, line: int, error: csv.Err
 
 
 def _opening_line(path: Path, delimiter: str, row: int) -> int | None:
-    """The line of the last quote that opens a cell, up to the first fault, from line ``row`` on."""
+    """The line of the last opening quote from line ``row`` on, up to the first fault."""
     opening, quoted, before = None, False, delimiter
     for number, line in enumerate(islice(read_lines(path), row - 1, None), start=row):
         for match in re.finditer('"+|[^"]', line):
@@ -210,10 +209,10 @@ def _opening_line(path: Path, delimiter: str, row: int) -> int | None:
 
 
 def _delimiter(lines: Sequence[str], usual: str, *, whole: bool) -> str:
-    """The usual one, unless another gives at least two rows and all of them the same width.
+    """The ``usual`` delimiter, unless another gives two or more rows of the same width.
 
-    Where none does, because a row is malformed: the one that most lines have as often as the first,
-    if that has no usual one.
+    If none does, since a row is malformed, and the first line has no usual delimiter: the one that
+    most lines have as often as the first.
     """
 
     def is_even(delimiter: str) -> bool:
@@ -224,8 +223,8 @@ def _delimiter(lines: Sequence[str], usual: str, *, whole: bool) -> str:
         widths = {len(row) for row in (rows if whole else rows[:-1])}
         return len(rows) > 1 and len(widths) == 1 and min(widths) > 1
 
-    candidates = [usual, *(other for other in DELIMITERS if other != usual)]
-    csv.field_size_limit(LONGEST_LINE)
+    candidates = [usual, *(other for other in DELIMITER_NAMES if other != usual)]
+    csv.field_size_limit(MAX_LINE_LENGTH)
     even = next((delimiter for delimiter in candidates if is_even(delimiter)), None)
     if even is not None or not lines or usual in lines[0]:
         return even or usual
@@ -238,9 +237,9 @@ def _most_have(lines: Sequence[str], delimiter: str) -> bool:
 
 
 def _follows_csv(path: Path, lines: Sequence[str]) -> bool:
-    """Whether a .tsv file is to be read by the rules of CSV."""
+    """Whether a .tsv file is read by the rules of CSV."""
     names = lines[0].rstrip("\r\n").split("\t") if lines else []
-    if names and all(QUOTED.fullmatch(name) for name in names):
+    if names and all(QUOTED_CELL.fullmatch(name) for name in names):
         return not _joins_plain_rows(path)
     if _are_rows(_plain_rows(path)):
         return False
@@ -249,12 +248,12 @@ def _follows_csv(path: Path, lines: Sequence[str]) -> bool:
     except DataError:
         return False
     if quoted:
-        LOG.info("%s: cells are in quotes as in CSV; the quotes are taken away", path)
+        LOG.info("%s: cells are in quotes as in CSV; the quotes are removed", path)
     return quoted
 
 
 def _joins_plain_rows(path: Path) -> bool:
-    """Whether the rows under names in quotes are plain, and the rules of CSV would join some."""
+    """Whether the rows under quoted names are plain, and the rules of CSV would join some."""
     try:
         quoted = _are_rows(_quoted_rows(path, Dialect("\t", quoted=True)))
         return not quoted and _are_rows(_plain_rows(path)) and not _begins_in_quotes(path)
@@ -263,17 +262,17 @@ def _joins_plain_rows(path: Path) -> bool:
 
 
 def _begins_in_quotes(path: Path) -> bool:
-    """Whether every row by the rules of CSV does, as where a program has quoted all cells."""
+    """Whether every row by the rules of CSV begins in quotes, as if all cells were quoted."""
     lines = enumerate(read_lines(path), start=1)
-    for row in _quoted_rows(path, Dialect("\t", quoted=True), tells=False):
+    for row in _quoted_rows(path, Dialect("\t", quoted=True), warns=False):
         text = next(text for number, text in lines if number == row.line)
         if not text.startswith('"'):
             return False
     return True
 
 
-def _are_rows(rows: Iterator[Row]) -> bool:
-    """Whether all have the same width, and no cell looks as if it had swallowed some."""
+def _are_rows(rows: Iterator[TableRow]) -> bool:
+    """Whether all rows have the same width, and no cell looks like several rows."""
     widths: set[int] = set()
     for row in rows:
         widths.add(len(row.cells))
@@ -282,8 +281,8 @@ def _are_rows(rows: Iterator[Row]) -> bool:
     return True
 
 
-def _sample(rows: Iterator[Row]) -> list[Row]:
-    sample: list[Row] = []
+def _sample(rows: Iterator[TableRow]) -> list[TableRow]:
+    sample: list[TableRow] = []
     characters = 0
     for row in islice(rows, SAMPLE_ROWS):
         sample.append(row)
@@ -294,14 +293,14 @@ def _sample(rows: Iterator[Row]) -> list[Row]:
 
 
 def _unquoted(names: Sequence[str]) -> list[str]:
-    """Without quotes, where all are in quotes: over plain rows, too, they are no part of names."""
-    if not all(QUOTED.fullmatch(name) for name in names):
+    """The names, without quotes if all have quotes, also over plain rows."""
+    if not all(QUOTED_CELL.fullmatch(name) for name in names):
         return list(names)
     return [name[1:-1].replace('""', '"') for name in names]
 
 
-def _checked_names(path: Path, row: Row) -> list[str]:
-    """Without the white space around them; a column without a name is called by its number."""
+def _checked_names(path: Path, row: TableRow) -> list[str]:
+    """The names without surrounding white space; an empty one becomes the column's number."""
     names = [cell.strip() or str(number) for number, cell in enumerate(row.cells, start=1)]
     if len(set(names)) != len(names):
         raise DataError(
@@ -311,7 +310,7 @@ def _checked_names(path: Path, row: Row) -> list[str]:
     return names
 
 
-def _even(path: Path, rows: Iterator[Row], names: Sequence[str]) -> Iterator[Row]:
+def _even(path: Path, rows: Iterator[TableRow], names: Sequence[str]) -> Iterator[TableRow]:
     for row in rows:
         if len(row.cells) != len(names):
             raise DataError(
@@ -321,8 +320,8 @@ def _even(path: Path, rows: Iterator[Row], names: Sequence[str]) -> Iterator[Row
         yield row
 
 
-def _advice(path: Path, row: Row) -> str:
-    if TABLES[suffix_of(path)] == "\t":
+def _advice(path: Path, row: TableRow) -> str:
+    if DEFAULT_DELIMITERS[suffix_of(path)] == "\t":
         quote = any(cell.startswith('"') for cell in row.cells)
         spanning = ", and quotes do not join lines in .tsv (name the file .csv for that)"
         return "a row is one line, with tabs between its cells" + spanning * quote

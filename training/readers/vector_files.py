@@ -1,11 +1,9 @@
-"""Word vectors from files: GloVe, fastText and word2vec text, or a NumPy matrix with its words.
+"""Word vectors from GloVe, fastText and word2vec text files, or from a NumPy matrix and its words.
 
-A line of text is a word and its numbers. A word may hold spaces (glove.840B has such words), so
-the last N fields are the numbers, where N is what the first line of word2vec's format says, or else
-what most of the first lines have. A few lines of published files are broken: those are left out and
-told; a file that has more is refused. Of a word that stands twice the first vector counts.
-
-Does not know tokenizers.
+A line of text is a word and its numbers. A word may contain spaces (as in glove.840B), so the last
+N fields are the numbers. N is in the first line of word2vec's format; otherwise it is that of most
+of the first lines. A few broken lines, which published files have, are left out with a notice; a
+file with more is refused. Of a repeated word the first vector counts.
 """
 
 from __future__ import annotations
@@ -21,18 +19,17 @@ from numpy.typing import ArrayLike
 from model.artifact import MAX_WEIGHT
 from model.embeddings import Vector
 from training.errors import DataError
-from training.readers.files import read_lines
+from training.readers.files import parse_count, read_lines
 from training.readers.notices import LOG
-from training.whole_numbers import whole_number
 
-SAMPLE = 1_000  # lines by which the width is found
-BROKEN_SHARE = 0.001  # of the lines, which may be broken
-EARLY = 1_000  # broken lines after which a bad file is not read to its end
-REPLACED = "\ufffd"  # where bytes were no characters
+WIDTH_SAMPLE_LINES = 1_000  # by which the size of vectors is detected
+MAX_BROKEN_SHARE = 0.001  # of the lines
+EARLY_BROKEN_LINES = 1_000  # after which a bad file is refused before its end
+REPLACEMENT_CHARACTER = "\ufffd"  # of undecodable bytes
 
 
 def read_vectors(path: Path, vocabulary: Collection[str] | None = None) -> dict[str, Vector]:
-    """Vectors by word; only of the words in ``vocabulary`` when one is given.
+    """Vectors by word; with ``vocabulary`` those of its words only.
 
     Raises:
         DataError: the file cannot be read, has no vectors or too many broken lines.
@@ -46,12 +43,12 @@ def read_vectors(path: Path, vocabulary: Collection[str] | None = None) -> dict[
     if count == 0:
         raise DataError(f"{path}: holds no vectors; expected a word and its numbers on each line")
     if again:
-        LOG.info("%s: %d words stand there again; their first vectors count", path, again)
+        LOG.info("%s: %d words are repeated; their first vectors count", path, again)
     return vectors
 
 
 def first_words(path: Path, count: int) -> list[str]:
-    """The first words of the file: the most frequent ones, since such files are sorted so."""
+    """The first words of the file, which are the most frequent ones in published files."""
     return [word for word, _ in itertools.islice(_rows(path), count)]
 
 
@@ -71,7 +68,7 @@ def _text_rows(path: Path) -> Iterator[tuple[str, Vector]]:
         return
     announced = _announced(first[1])
     sample = [] if announced else [first]
-    sample += itertools.islice(lines, SAMPLE)
+    sample += itertools.islice(lines, WIDTH_SAMPLE_LINES)
     width = announced[1] if announced else _usual_width([line for _, line in sample])
     broken = _Broken(path)
     numbered = itertools.chain(sample, lines)
@@ -86,7 +83,7 @@ def _text_rows(path: Path) -> Iterator[tuple[str, Vector]]:
 
 
 class _Broken:
-    """Counts lines that are no vectors, and decides whether they are too many."""
+    """Counts broken lines and refuses a file with too many."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -97,23 +94,23 @@ class _Broken:
     def whole_ones(
         self, numbered: Iterable[tuple[int, tuple[str, Vector] | str]]
     ) -> Iterator[tuple[str, Vector]]:
-        """The vectors among the results of numbered lines; a text says what is wrong with one."""
-        for number, found in numbered:
-            if isinstance(found, str):
-                self.add(number, found)
+        """The vectors of numbered lines. A string in place of a vector is the fault of a line."""
+        for number, parsed in numbered:
+            if isinstance(parsed, str):
+                self.add(number, parsed)
             else:
                 self.whole += 1
-                yield found
+                yield parsed
         self.conclude()
 
     def add(self, number: int, fault: str) -> None:
         self._first = self._first or f"{self._path}, line {number}: {fault}"
         self.count += 1
-        if self.count > EARLY and self._are_many():
+        if self.count > EARLY_BROKEN_LINES and self._are_many():
             self.conclude()
 
     def conclude(self) -> None:
-        """Refuses or tells."""
+        """Refuses the file, or warns of its broken lines."""
         if self.count == 0:
             return
         if self._are_many():
@@ -124,25 +121,25 @@ class _Broken:
         LOG.warning("%s; %d such lines are left out", self._first, self.count)
 
     def _are_many(self) -> bool:
-        return self.count > BROKEN_SHARE * (self.count + self.whole)
+        return self.count > MAX_BROKEN_SHARE * (self.count + self.whole)
 
 
 def _fields(line: str) -> list[str]:
-    """Between spaces or tabs alone: a word may hold other white space."""
+    """The fields between spaces or tabs; a word may contain other white space."""
     return line.strip("\r\n \t").replace("\t", " ").split(" ")
 
 
 def _announced(line: str) -> tuple[int, int] | None:
-    """How many vectors there are and how wide, if it is word2vec's first line."""
+    """The number and size of the vectors, if the line is the first one of word2vec's format."""
     fields = _fields(line)
     if len(fields) != 2:
         return None
-    count, width = map(whole_number, fields)
+    count, width = map(parse_count, fields)
     return (count, width) if count is not None and width else None
 
 
 def _usual_width(lines: list[str]) -> int:
-    """How many numbers most of the lines end in; the first of those that are equally many."""
+    """The number of numbers at the end of most lines."""
     widths = Counter(_numbers_at_end(_fields(line)[1:]) for line in lines)
     del widths[0]
     return max(widths, key=widths.__getitem__, default=1)
@@ -161,14 +158,16 @@ def _number(field: str) -> float | None:
 
 
 def _parsed(line: str, width: int) -> tuple[str, Vector] | str:
-    """A word and its vector, or what is wrong with the line."""
+    """A word and its vector, or the fault of the line."""
     fields = _fields(line)
     words, numbers = fields[:-width], fields[-width:]
     word = " ".join(words)
     if not word or (len(words) > 1 and _number(words[-1]) is not None):
-        found = f"{fields[0]!r} has {len(fields) - 1} numbers, other lines have {width}"
-        return f"different widths: {found}"
-    if REPLACED in word:
+        return (
+            f"different widths: {fields[0]!r} has {len(fields) - 1} numbers, other lines have "
+            f"{width}"
+        )
+    if REPLACEMENT_CHARACTER in word:
         return f"the word {word!r} is not UTF-8 and cannot be read"
     try:
         values = list(map(float, numbers))
@@ -178,7 +177,7 @@ def _parsed(line: str, width: int) -> tuple[str, Vector] | str:
 
 
 def _checked(word: str, numbers: ArrayLike) -> tuple[str, Vector] | str:
-    """The word and its vector, or why no model can hold it."""
+    """The word and its vector, or the reason why a model cannot have it."""
     with np.errstate(over="ignore"):
         vector = np.asarray(numbers, dtype=np.float32)
     if not np.isfinite(vector).all():

@@ -17,7 +17,7 @@ from model.manifest import MANIFEST_FILE
 from training.errors import OutputError
 from training.files import write_atomically
 from training.reports.html import Section, render_page
-from training.runs.directory import NOTHING_BEGUN, writing
+from training.runs.directory import RESTART_ADVICE, reporting_write_errors
 from training.runs.lock import only_user
 
 RESULTS_FILE = "figures.json"
@@ -94,7 +94,7 @@ def write_report(
         OutputError: the system cannot write a file.
     """
     page = render_page(title, introduction, sections).encode()
-    with writing(out, NOTHING_BEGUN):
+    with reporting_write_errors(out, RESTART_ADVICE):
         out.mkdir(parents=True, exist_ok=True)
         for name, content in {**files, PAGE_FILE: page}.items():
             write_atomically(out / name, content)
@@ -111,7 +111,9 @@ def write_json(path: Path, results: Mapping[str, Any]) -> None:
     Raises:
         OutputError: the system cannot write the file.
     """
-    with writing(path, "free space or choose another --json, then start the command again"):
+    with reporting_write_errors(
+        path, "free space or choose another --json, then start the command again"
+    ):
         if _is_device(path):
             path.write_bytes(to_json(results))
         else:

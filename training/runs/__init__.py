@@ -1,1 +1,1 @@
-"""A run's directory: checkpoint, lock, history, progress and the exported artifact."""
+"""The directory of a run: checkpoint, lock, log, progress and artifact."""

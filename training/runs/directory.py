@@ -1,8 +1,7 @@
-"""The place of a run: DIR for the artifact, DIR.run beside it for checkpoint, log and recipe.
+"""The files of a run: the artifact in DIR; checkpoint, log and recipe in DIR.run.
 
-Decides whether a run may begin there (nobody's files are overwritten unasked), and writes the log,
-one JSON object per line, each step told once, however often the run was killed and resumed. Knows
-no networks.
+Files are never overwritten unless asked for. The log has one JSON object per line, and each step
+once, however often the run was stopped and resumed.
 """
 
 from __future__ import annotations
@@ -19,17 +18,21 @@ from model.manifest import MANIFEST_FILE
 from training.errors import OutputError
 from training.files import write_atomically
 
-RUN, DRAFT = ".run", ".run.draft"
-TRAINING, VALIDATION, FINAL = "training", "validation", "final"  # events of the log
+RUN_SUFFIX, DRAFT_SUFFIX = ".run", ".run.draft"
+TRAINING_EVENT, VALIDATION_EVENT, FINAL_EVENT = (
+    "training",
+    "validation",
+    "final",
+)  # events of the log
 
 
-NOTHING_BEGUN = "free space or choose another --out, then start the command again"
-CONTINUE = "free space, then continue with --resume"
+RESTART_ADVICE = "free space or choose another --out, then start the command again"
+RESUME_ADVICE = "free space, then continue with --resume"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """What is asked of the command: options given, where to, and how to treat what is there."""
+    """The arguments of a command with a recipe: its options, and the directory of its output."""
 
     given: Mapping[str, Any]
     out: Path
@@ -40,11 +43,11 @@ class Invocation:
 
 
 @contextmanager
-def writing(path: Path, advice: str) -> Iterator[None]:
+def reporting_write_errors(path: Path, advice: str) -> Iterator[None]:
     """A block that writes ``path``.
 
     Raises:
-        OutputError: the system does not take it; the message ends in ``advice``.
+        OutputError: it cannot be written; the message ends in ``advice``.
     """
     try:
         yield
@@ -58,9 +61,9 @@ def writing(path: Path, advice: str) -> Iterator[None]:
 class RunDirectory:
     """Paths of one run. ``artifact`` is DIR, ``files`` is DIR.run.
 
-    What is written before the run begins is written into DIR.run.draft, which becomes DIR.run: so
-    that a run that cannot begin leaves nothing behind and spoils no earlier one. ``draft``: these
-    are the paths before that.
+    Files that are written before the run begins are in DIR.run.draft, which is renamed to DIR.run,
+    so that a run that cannot begin leaves no files and keeps an earlier run. ``draft``: whether
+    these are the paths before the renaming.
     """
 
     artifact: Path
@@ -68,7 +71,9 @@ class RunDirectory:
 
     @property
     def files(self) -> Path:
-        return self.artifact.with_name(self.artifact.name + (DRAFT if self.draft else RUN))
+        return self.artifact.with_name(
+            self.artifact.name + (DRAFT_SUFFIX if self.draft else RUN_SUFFIX)
+        )
 
     @property
     def checkpoint(self) -> Path:
@@ -91,14 +96,14 @@ class RunDirectory:
         return self.files / "log.jsonl"
 
     def has_artifact(self) -> bool:
-        """Whether DIR holds an artifact; it may be damaged."""
+        """Whether DIR has an artifact, which may be damaged."""
         return (self.artifact / MANIFEST_FILE).exists()
 
     def check(self, *, overwrite: bool) -> None:
-        """Makes sure that a fresh run may begin here.
+        """Checks that a new run may begin here.
 
         Raises:
-            OutputError: something that is not to be overwritten is there.
+            OutputError: files are there that must not be overwritten.
         """
         self._refuse_foreign()
         if not overwrite and self.checkpoint.exists():
@@ -114,29 +119,29 @@ class RunDirectory:
 
     @contextmanager
     def drafting(self) -> Iterator[RunDirectory]:
-        """A block in which a fresh run is prepared and begun; the draft is gone afterwards.
+        """A block that prepares and begins a new run; the draft is removed at its end.
 
         Raises:
-            OutputError: it cannot be made.
+            OutputError: the draft cannot be made.
         """
         draft = RunDirectory(self.artifact, draft=True)
-        shutil.rmtree(draft.files, ignore_errors=True)  # that of a run that was killed
+        shutil.rmtree(draft.files, ignore_errors=True)  # of a run that was killed
         try:
-            with writing(draft.files, NOTHING_BEGUN):
+            with reporting_write_errors(draft.files, RESTART_ADVICE):
                 draft.files.mkdir(parents=True)
             yield draft
         finally:
             shutil.rmtree(draft.files, ignore_errors=True)
 
     def begin(self, *, overwrite: bool) -> None:
-        """Makes the directory for a fresh run from the draft, in the place of an earlier one's.
+        """Makes the draft the directory of the run, in place of that of an earlier run.
 
         Raises:
             OutputError: as :meth:`check`, or it cannot be made.
         """
         self.check(overwrite=overwrite)
         draft = RunDirectory(self.artifact, draft=True)
-        with writing(self.files, NOTHING_BEGUN):
+        with reporting_write_errors(self.files, RESTART_ADVICE):
             draft.files.mkdir(parents=True, exist_ok=True)
             if self.files.exists():
                 shutil.rmtree(self.files)
@@ -148,21 +153,25 @@ class RunDirectory:
         Raises:
             OutputError: the disk is full.
         """
-        with writing(self.log, CONTINUE), self.log.open("a", encoding="utf-8") as file:
+        with (
+            reporting_write_errors(self.log, RESUME_ADVICE),
+            self.log.open("a", encoding="utf-8") as file,
+        ):
             file.write(json.dumps(record) + "\n")
 
     def rewind(self, step: int) -> None:
-        """Takes out of the log what a run that is resumed after ``step`` steps will tell again.
+        """Removes the log records that a run resumed after ``step`` steps will write again.
 
-        The checkpoint of a step is saved after its validation and before anything that follows.
+        The checkpoint of a step is saved after its validation and before all that follows.
         """
         kept = [
             record
             for record in read_log(self.log)
-            if record["step"] < step or (record["step"] == step and record["event"] == VALIDATION)
+            if record["step"] < step
+            or (record["step"] == step and record["event"] == VALIDATION_EVENT)
         ]
         content = "".join(json.dumps(record) + "\n" for record in kept)
-        with writing(self.log, CONTINUE):
+        with reporting_write_errors(self.log, RESUME_ADVICE):
             write_atomically(self.log, content.encode())
 
     def _refuse_foreign(self) -> None:
@@ -177,9 +186,9 @@ class RunDirectory:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The records of a log, in order; none where there is no log.
+    """The records of a log, in order; empty without a log.
 
-    Lines that a full disk or a crash has cut short are left out.
+    Incomplete lines, of a full disk or a crash, are left out.
     """
     if not path.exists():
         return []

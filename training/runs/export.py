@@ -1,6 +1,6 @@
-"""Saves the artifact of a run; what is in the way of it is told in a sentence.
+"""Saving of the artifact of a run.
 
-What is lost is nothing: the earlier artifact stands, and the weights are in the checkpoint, too.
+If it fails, the earlier artifact is kept, and the checkpoint has the weights.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ Storage = Literal["float32", "float16"]
 
 @torch.no_grad()
 def round_to_storage(network: Network, storage: Storage) -> None:
-    """Gives the weights the values that the file will have, so that these are what is measured."""
+    """Rounds the weights to the values in the file, so that those are evaluated."""
     if storage == "float16":
         for parameter in network.parameters():
             parameter.copy_(parameter.half())
 
 
 def save_model(directory: RunDirectory, *, storage: Storage, **parts: Any) -> None:
-    """As ``model.artifact.save_artifact``, in the run's place for it.
+    """Saves ``parts``, as for `model.artifact.save_artifact`, to the directory of the artifact.
 
     Raises:
-        DivergedError: it has weights that no artifact may have.
-        OutputError: it cannot be written; the one before is left as it was.
+        DivergedError: a weight is out of the range of an artifact.
+        OutputError: the artifact cannot be written; the earlier one is kept.
     """
     _discard_drafts(directory)
     _check_weights(directory, parts["network"])
     try:
         save_artifact(directory.artifact, half=storage == "float16", **parts)
-    except ArtifactError as error:  # whose path may be that of a draft, which is gone
+    except ArtifactError as error:  # its path may be that of a draft, which is removed
         raise OutputError(
             f"{directory.artifact}: the model cannot be written: {error.reason}"
         ) from None
@@ -53,7 +53,7 @@ def save_model(directory: RunDirectory, *, storage: Storage, **parts: Any) -> No
 
 def _check_weights(directory: RunDirectory, network: Network) -> None:
     for name, parameter in network.named_parameters():
-        if not bool((parameter.abs() <= MAX_WEIGHT).all()):  # nor is what is not a number
+        if not bool((parameter.abs() <= MAX_WEIGHT).all()):  # also refuses NaN
             raise DivergedError(
                 f"{directory.artifact}: the run has diverged: its weights {name} are not all from "
                 f"-{MAX_WEIGHT:g} to {MAX_WEIGHT:g}; begin anew with --overwrite and a "
@@ -62,7 +62,7 @@ def _check_weights(directory: RunDirectory, network: Network) -> None:
 
 
 def _discard_drafts(directory: RunDirectory) -> None:
-    """What processes that were killed while they saved have left beside it."""
+    """Removes the drafts of processes that were killed while saving."""
     name = directory.artifact.name
     draft = re.compile(rf"\.{re.escape(name)}\.[a-z0-9_]{{8}}(\.old)?")
     for path in directory.artifact.parent.glob(".*"):

@@ -1,6 +1,6 @@
-"""The course of a run as curves: training and validation loss and the learning rate over steps.
+"""The curves of a run by step: training and validation loss, accuracy, learning rate.
 
-Read from the log that stands beside an artifact, in DIR.run. Knows neither networks nor plots.
+They are read from the log of the run in DIR.run.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from training.runs.directory import TRAINING, VALIDATION, RunDirectory, read_log
+from training.runs.directory import TRAINING_EVENT, VALIDATION_EVENT, RunDirectory, read_log
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Values by the number of steps."""
+    """Values at numbers of steps."""
 
     steps: tuple[int, ...]
     values: tuple[float, ...]
@@ -24,7 +24,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a run told of itself. ``training`` is smoothed; a curve may be empty."""
+    """The curves of a run, which may be empty. ``training`` is smoothed."""
 
     training: Curve
     validation: Curve
@@ -32,20 +32,20 @@ class History:
     learning_rate: Curve
 
     def record(self) -> dict[str, Any]:
-        """As plain values, without the curves that are empty."""
+        """The curves as JSON values, without empty ones."""
         return {name: curve for name, curve in asdict(self).items() if curve["steps"]}
 
 
 def read_history(artifact: Path) -> History | None:
-    """The history of the run that made an artifact; None where none is told.
+    """The history of the run that made an artifact; None without a log.
 
-    Of a step that is told more than once the last record counts.
+    Of several records for a step the last one counts.
     """
     log = read_log(RunDirectory(artifact.resolve()).log)
-    told = {(record["event"], record["step"]): record for record in log}
-    records = sorted(told.values(), key=lambda record: record["step"])
-    of_training = [record for record in records if record["event"] == TRAINING]
-    of_validation = [record for record in records if record["event"] == VALIDATION]
+    latest = {(record["event"], record["step"]): record for record in log}
+    records = sorted(latest.values(), key=lambda record: record["step"])
+    of_training = [record for record in records if record["event"] == TRAINING_EVENT]
+    of_validation = [record for record in records if record["event"] == VALIDATION_EVENT]
     if not of_validation:
         return None
     return History(

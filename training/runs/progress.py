@@ -1,8 +1,7 @@
-"""What a person sees while a run lasts: one bar on a terminal, one line now and then elsewhere.
+"""The progress of a command: a bar on a terminal, otherwise a line from time to time.
 
-Shows the time left and the figures it is handed (loss, perplexity, accuracy, tokens per second).
-A stream that cannot be written any more (a closed pipe or terminal, a full disk) does not end the
-work. Knows nothing of training.
+It shows the time left and metrics. A stream that cannot be written (a closed pipe or terminal, a
+full disk) does not end the command.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ from typing import Self, TextIO
 
 from tqdm import tqdm
 
-YEARS = 1e8  # seconds, above which nobody counts them
-FORMAT = "{desc} {percentage:3.0f}%|{bar:24}|{postfix}"
+MAX_SECONDS = 1e8  # above which the time left is not shown in numbers
+BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar:24}|{postfix}"
 
 
 class Progress:
     """A bar over the share of a run that is done.
 
     Args:
-        label: what stands before the bar.
-        stream: where it is drawn; standard error by default.
-        every_seconds: how often a line is written when the stream is no terminal.
+        label: the text before the bar.
+        stream: the stream to write to; standard error by default.
+        every_seconds: the time between two lines if the stream is not a terminal.
     """
 
     def __init__(
@@ -36,7 +35,7 @@ class Progress:
         self._every = every_seconds
         self._began = self._shown = time.monotonic()
         self._bar = (
-            tqdm(total=1.0, desc=label, file=self._stream, bar_format=FORMAT, leave=False)
+            tqdm(total=1.0, desc=label, file=self._stream, bar_format=BAR_FORMAT, leave=False)
             if self._stream.isatty()
             else None
         )
@@ -44,12 +43,20 @@ class Progress:
     def update(
         self, share: float, *, seconds_left: float | None = None, figures: dict[str, float]
     ) -> None:
-        """Shows that ``share`` (0 to 1) is done; without ``seconds_left`` the pace tells it."""
+        """Shows the progress.
+
+        Args:
+            share: the share that is done, from 0 to 1.
+            seconds_left: the time left; None to estimate it from the time so far.
+            figures: metrics by name.
+        """
         now = time.monotonic()
         if seconds_left is None and share > 0:
             seconds_left = (now - self._began) * (1.0 - share) / share
-        told = [] if seconds_left is None else [f"{duration(seconds_left)} left"]
-        text = ", ".join(told + [f"{name} {_figure(value)}" for name, value in figures.items()])
+        remaining = [] if seconds_left is None else [f"{format_duration(seconds_left)} left"]
+        text = ", ".join(
+            remaining + [f"{name} {_figure(value)}" for name, value in figures.items()]
+        )
         if self._bar is not None:
             self._bar.n = min(1.0, share)
             with suppress(OSError):
@@ -59,7 +66,7 @@ class Progress:
             self._write(f"{self._label} {share:4.0%}  {text}")
 
     def note(self, text: str) -> None:
-        """Writes a line that stays, above the bar."""
+        """Writes a permanent line above the bar."""
         with suppress(OSError):
             if self._bar is not None:
                 self._bar.clear()
@@ -68,7 +75,7 @@ class Progress:
                 self._bar.refresh()
 
     def close(self) -> None:
-        """Takes the bar off the screen."""
+        """Removes the bar."""
         if self._bar is not None:
             with suppress(OSError):
                 self._bar.close()
@@ -90,9 +97,9 @@ class Progress:
         self.close()
 
 
-def duration(seconds: float) -> str:
-    """42 s, 3:05 or 1:02:03."""
-    if not seconds < YEARS:
+def format_duration(seconds: float) -> str:
+    """A duration as "42 s", "3:05" or "1:02:03"."""
+    if not seconds < MAX_SECONDS:
         return "years"
     whole = max(0, round(seconds))
     if whole < 60:

@@ -1,8 +1,4 @@
-"""The options of a run from where they come: defaults, recipe file, command line, an earlier run.
-
-Works for the recipe of any command; knows the options that all have: `name`, and which are fixed
-for the length of a run.
-"""
+"""The recipe of a run from its sources: defaults, recipe file, command line, checkpoint."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from model.manifest import NAME_PATTERN
-from training.config.options import checked_options, differences, read_recipe
+from training.config.options import checked_options, differences, discarded_options, read_recipe
 from training.errors import DataError, RecipeError
 from training.runs.directory import Invocation
 
@@ -20,7 +16,7 @@ Recipe = TypeVar("Recipe")
 
 
 def options_given(kind: type[Any], invocation: Invocation) -> dict[str, Any]:
-    """Those of the recipe file, and before them those of the command line.
+    """The options of the recipe file and of the command line, which takes precedence.
 
     Raises:
         RecipeError: the file cannot be used.
@@ -28,15 +24,14 @@ def options_given(kind: type[Any], invocation: Invocation) -> dict[str, Any]:
     given = dict(invocation.given)
     if invocation.recipe_file is None:
         return given
-    read = read_recipe(invocation.recipe_file, kind)
-    for field in dataclasses.fields(kind):
-        if given.keys() & field.metadata["follows"]:
-            read.pop(field.name, None)
-    return read | given
+    from_file = read_recipe(invocation.recipe_file, kind)
+    for name in discarded_options(kind, given):
+        from_file.pop(name, None)
+    return from_file | given
 
 
 def fresh_recipe(kind: type[Recipe], invocation: Invocation) -> Recipe:
-    """Of a run that begins: the recipe file's options, those of the command line before them.
+    """The recipe of a run that begins.
 
     Raises:
         RecipeError: an option cannot be used.
@@ -52,10 +47,10 @@ def fresh_recipe(kind: type[Recipe], invocation: Invocation) -> Recipe:
 
 
 def resumed_recipe(kind: type[Recipe], invocation: Invocation, stored: Mapping[str, Any]) -> Recipe:
-    """Of a run that goes on: as it was begun, but for options that do not change its course.
+    """The recipe of a run that continues: the one ``stored``, but for options that are not fixed.
 
     Raises:
-        RecipeError: an option was given another value than the run was begun with.
+        RecipeError: a fixed option was given another value than it has in ``stored``.
     """
     recipe = kind(**checked_options(kind, stored, place=str(invocation.out)))
     given = options_given(kind, invocation)
@@ -71,7 +66,11 @@ def resumed_recipe(kind: type[Recipe], invocation: Invocation, stored: Mapping[s
 
 @contextmanager
 def reading_data(*, resumed: bool) -> Iterator[None]:
-    """Adds to what is wrong with the data what to do where a run goes on from a checkpoint."""
+    """A block that reads the data of a run.
+
+    Raises:
+        DataError: as in the block; for a ``resumed`` run the message names the remedy.
+    """
     try:
         yield
     except DataError as error:

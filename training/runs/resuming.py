@@ -10,7 +10,7 @@ from pathlib import Path
 from model.manifest import MANIFEST_FILE
 from training.errors import CheckpointError
 from training.runs.checkpoint import Checkpoint, load_checkpoint
-from training.runs.directory import DRAFT, RUN, RunDirectory
+from training.runs.directory import DRAFT_SUFFIX, RUN_SUFFIX, RunDirectory
 
 REPORTS = {"figures.json": "a report", "numbers.json": "plots of `gradients`"}
 
@@ -48,7 +48,7 @@ def begun_run(directory: RunDirectory, command: str) -> Checkpoint:
 def _found(out: Path) -> str:
     """What is at ``out``, and what to do."""
     begin = "leave --resume out to begin a run"
-    if out.name.endswith(RUN) and (out / "recipe.toml").exists():
+    if out.name.endswith(RUN_SUFFIX) and (out / "recipe.toml").exists():
         return f"{out} holds the files of a run; give --out {out.with_name(out.stem)}"
     if (out / MANIFEST_FILE).exists():
         return f"{out} holds an artifact without its run; begin anew with --overwrite"
@@ -59,6 +59,6 @@ def _found(out: Path) -> str:
         return f"{out} is a file; --out names the directory of a run"
     if out.is_dir() and any(out.iterdir()):
         return f"{out} holds files, but no run; choose another --out"
-    if out.with_name(out.name + DRAFT).exists():
+    if out.with_name(out.name + DRAFT_SUFFIX).exists():
         return f"the run in {out} was ended before its first checkpoint; {begin}"
     return f"{out} has no run; {begin}"

@@ -1,7 +1,6 @@
-"""The curves of a run for TensorBoard, beside the log: as an option, with a package of its own.
+"""The curves of a run for TensorBoard, with the optional package `tensorboard`.
 
-Written by torch's SummaryWriter; tags are "training/loss", "validation/perplexity" and the like.
-Knows no networks.
+Tags are "training/loss", "validation/perplexity" and the like.
 """
 
 from __future__ import annotations
@@ -19,36 +18,36 @@ from training.errors import OutputError, RecipeError
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-TAGS = {"tokens/s": "tokens_per_second"}  # a slash would make a group of it
-LEFT_OUT = {"progress"}
+TAG_NAMES = {"tokens/s": "tokens_per_second"}  # TensorBoard groups tags by a slash
+OMITTED_METRICS = {"progress"}
 
 
 class TensorBoardLog:
-    """Event files in a directory; without a directory it writes nothing.
+    """Writes event files to a directory; None writes nothing.
 
-    ``step`` is the one from which the run goes on: what an earlier process wrote of later ones is
-    hidden, since it is told again.
+    ``step`` is the step from which the run continues. TensorBoard hides later steps of an earlier
+    process, which are written again.
     """
 
     def __init__(self, directory: Path | None, step: int) -> None:
         self._writer = None if directory is None else _writer(directory, step)
 
     def add(self, event: str, step: int, figures: Mapping[str, float]) -> None:
-        """Adds a point to the curve of every figure that is a number."""
+        """Adds a point to the curve of every finite metric."""
         for name, value in figures.items():
-            if self._writer is not None and name not in LEFT_OUT and math.isfinite(value):
+            if self._writer is not None and name not in OMITTED_METRICS and math.isfinite(value):
                 with self._ending_when_full():
-                    self._writer.add_scalar(f"{event}/{TAGS.get(name, name)}", value, step)
+                    self._writer.add_scalar(f"{event}/{TAG_NAMES.get(name, name)}", value, step)
 
     def close(self) -> None:
-        """Writes what is not yet on the disk."""
+        """Writes pending points to the disk."""
         if self._writer is not None:
             with self._ending_when_full():
                 self._writer.close()
 
     @contextmanager
     def _ending_when_full(self) -> Iterator[None]:
-        """The run goes on without its curves; the log beside it has them, too."""
+        """Stops writing after an error; the log of the run has the curves, too."""
         try:
             yield
         except OSError as error:
@@ -61,7 +60,11 @@ class TensorBoardLog:
 
 
 def require_tensorboard(directory: Path | None) -> None:
-    """RecipeError if it is asked for and the package is not installed."""
+    """Checks that the package is installed.
+
+    Raises:
+        RecipeError: ``directory`` is given and the package is missing.
+    """
     if directory is not None and importlib.util.find_spec("tensorboard") is None:
         raise RecipeError(
             "--tensorboard: needs the optional package `tensorboard`; install it with "

@@ -22,9 +22,15 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from model.networks import Classifier
-from training.config.time_budget import Pace
-from training.data.batching import Batch, Documents, collate, cropped, epoch_batches
-from training.data.examples import OUTSIDE
+from training.config.time_budget import ReplayableClock
+from training.data.batching import (
+    EncodedDocuments,
+    PaddedBatch,
+    collate,
+    crop_documents,
+    epoch_batches,
+)
+from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.evaluation.classifier import Predictions, predict
 from training.evaluation.confidence import standard_error
 from training.optimization.clipping import Clipping, far_above
@@ -49,8 +55,8 @@ SMOOTHING = 0.98  # of the training loss and accuracy that are shown
 class Settings:
     """What does not change during a run. A run ends with the first of its budgets."""
 
-    train: Documents
-    valid: Documents
+    train: EncodedDocuments
+    valid: EncodedDocuments
     budget: Budget  # of epochs
     time_budget: Budget | None
     reserve: float  # seconds
@@ -121,19 +127,19 @@ class ClassifierRun:
     began: float
     team: ProcessGroup = field(default_factory=ProcessGroup)
     position: Position = field(default_factory=Position)
-    pace: Pace = field(init=False)
+    pace: ReplayableClock = field(init=False)
     optimizer: torch.optim.AdamW = field(init=False)
     kept: dict[str, Tensor] = field(init=False, default_factory=dict)
     gradient_norm: float = field(init=False, default=math.nan)  # of the last step, before clipping
     _seconds_before: float = field(init=False, default=0.0)
-    _documents: Documents = field(init=False)
+    _documents: EncodedDocuments = field(init=False)
     _batches: list[list[int]] = field(init=False)
     _random: RandomStates = field(init=False)
     _objective: nn.Module = field(init=False)
 
     def __post_init__(self) -> None:
         self.position.begin = time.monotonic() - self.began
-        self.pace = Pace(self.settings.recorded_pace)
+        self.pace = ReplayableClock(self.settings.recorded_pace)
         self.optimizer = _optimizer(self.network, self.settings)
         self._lay_out_epoch()
         self._random = RandomStates(self.team, self.settings.seed)
@@ -262,7 +268,7 @@ class ClassifierRun:
         settings, epoch = self.settings, self.position.epoch
         self._documents = settings.train
         if settings.crop is not None:
-            self._documents = cropped(
+            self._documents = crop_documents(
                 settings.train, settings.crop, seed=settings.seed, epoch=epoch
             )
         self._batches = epoch_batches(
@@ -279,7 +285,7 @@ class ClassifierRun:
         at.epoch_share = at.batch / len(self._batches)
         return indices
 
-    def _descend(self, batch: Batch, weight: float, progress: float) -> tuple[float, float]:
+    def _descend(self, batch: PaddedBatch, weight: float, progress: float) -> tuple[float, float]:
         """Loss and accuracy of the whole batch."""
         settings = self.settings
         self._set_rates(progress)
@@ -287,7 +293,10 @@ class ClassifierRun:
             loss, logits_BC = self._objective(batch)
             self.optimizer.zero_grad(set_to_none=True)
             (weight * loss).backward()
-        right_B, inside_B = logits_BC.argmax(dim=1) == batch.labels_B, batch.labels_B != OUTSIDE
+        right_B, inside_B = (
+            logits_BC.argmax(dim=1) == batch.labels_B,
+            batch.labels_B != OUT_OF_SCOPE_INDEX,
+        )
         accuracy = float(right_B.sum() / inside_B.sum().clamp(min=1))
         value, accuracy = self.team.means(weight * loss.item(), weight * accuracy)
         at = self.position
@@ -314,7 +323,7 @@ class _Objective(nn.Module):
         self.network = network
         self.settings = settings
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: PaddedBatch) -> tuple[Tensor, Tensor]:
         """The mean loss of its rows, and their logits (B, C)."""
         with autocast(self.settings.precision):
             logits_BC = self.network(batch.tokens_TB, batch.lengths_B)

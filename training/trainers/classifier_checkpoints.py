@@ -12,11 +12,11 @@ from model.artifact import Calibration
 from model.manifest import WEIGHTS_FILE
 from training.config.classifier import ClassifierRecipe
 from training.config.options import recipe_values
-from training.data.corpus import expanded
 from training.data.provenance import provenance, with_recipe
 from training.evaluation.calibration import fit_temperature
 from training.evaluation.classifier import Predictions, predict
 from training.evaluation.out_of_scope import fit_out_of_scope
+from training.readers.sources import expand_sources
 from training.runs.checkpoint import Checkpoint, save_checkpoint, with_prefix
 from training.runs.directory import RunDirectory
 from training.runs.export import round_to_storage, save_model
@@ -126,7 +126,7 @@ class Keeper:
 
 def _sources(recipe: ClassifierRecipe) -> dict[str, list[str]]:
     """The files that a run reads, by what they are for."""
-    splits = {split: expanded(getattr(recipe, split)) for split in ("train", "valid", "test")}
+    splits = {split: expand_sources(getattr(recipe, split)) for split in ("train", "valid", "test")}
     if recipe.from_ is None:
         return splits
     return splits | {"from": [str(Path(os.path.expandvars(recipe.from_)) / WEIGHTS_FILE)]}

@@ -11,12 +11,12 @@ from typing import Self
 
 from model.networks import Classifier
 from training.config.classifier import ClassifierRecipe
-from training.data.examples import OUTSIDE
+from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.evaluation.classifier import Predictions
 from training.evaluation.metric_names import format_loss
 from training.optimization.clipping import still_warning
-from training.runs.directory import FINAL, TRAINING, VALIDATION, RunDirectory
-from training.runs.progress import Progress, duration
+from training.runs.directory import FINAL_EVENT, TRAINING_EVENT, VALIDATION_EVENT, RunDirectory
+from training.runs.progress import Progress, format_duration
 from training.runs.tensorboard import TensorBoardLog
 from training.trainers.classifier import ClassifierRun, Evaluation
 
@@ -62,7 +62,7 @@ class RunReport:
         )
         at = self._run.position
         if at.steps > 0:
-            self.note(f"resumed at step {at.steps:,}, after {duration(at.seconds)}")
+            self.note(f"resumed at step {at.steps:,}, after {format_duration(at.seconds)}")
 
     def stepped(self, progress: float) -> None:
         """Shows and, now and then, logs how training goes."""
@@ -79,19 +79,22 @@ class RunReport:
         if now - self._logged >= LOG_EVERY:
             self._logged = now
             norm = _numbers({"gradient_norm": self._run.gradient_norm})
-            self._log(TRAINING, {"progress": progress, **self._rate(progress), **shown, **norm})
+            self._log(
+                TRAINING_EVENT, {"progress": progress, **self._rate(progress), **shown, **norm}
+            )
 
     def evaluated(self, found: Evaluation, progress: float) -> None:
         """Tells the result of an evaluation."""
         mark = " *" if found.kept else ""
         self.note(
-            f"{progress:4.0%}  {duration(self._run.position.seconds):>7}  step {found.step:,}: "
-            f"validation accuracy {found.accuracy:.4f}, loss {format_loss(found.loss)}{mark}"
+            f"{progress:4.0%}  {format_duration(self._run.position.seconds):>7}  "
+            f"step {found.step:,}: validation accuracy {found.accuracy:.4f}, "
+            f"loss {format_loss(found.loss)}{mark}"
         )
         if (still := self._run.position.still) > 0:
             self.note(still_warning(still))
         figures = {"accuracy": found.accuracy, "loss": found.loss, "progress": progress}
-        self._log(VALIDATION, {**figures, **self._rate(progress)})
+        self._log(VALIDATION_EVENT, {**figures, **self._rate(progress)})
 
     def conclude(
         self, metrics: Mapping[str, float], predictions: Predictions, labels: Sequence[str]
@@ -99,7 +102,7 @@ class RunReport:
         """Tells what came of it, and which labels are taken for which in ``predictions``."""
         at = self._run.position
         self.note(
-            f"done after {duration(at.seconds)}, {at.epochs:.2f} epochs; kept is step "
+            f"done after {format_duration(at.seconds)}, {at.epochs:.2f} epochs; kept is step "
             f"{at.kept_step:,}"
         )
         for split in ("validation", "test"):
@@ -116,7 +119,7 @@ class RunReport:
             told = (f"{labels[t]} for {labels[c]} ({n})" for t, c, n in mistakes)
             self.note(f"most often mistaken, truth for answer: {', '.join(told)}")
         self.note(f"the artifact is in {self._directory.artifact}")
-        self._log(FINAL, metrics)
+        self._log(FINAL_EVENT, metrics)
 
     def note(self, text: str) -> None:
         """Writes a line that stays."""
@@ -125,8 +128,8 @@ class RunReport:
     def _warn_of_chance(self, accuracy: float, labels: Sequence[str]) -> None:
         """Where one answer for all documents would be as good."""
         valid = self._run.settings.valid.labels
-        label, count = Counter(at for at in valid if at != OUTSIDE).most_common(1)[0]
-        share = count / sum(at != OUTSIDE for at in valid)
+        label, count = Counter(at for at in valid if at != OUT_OF_SCOPE_INDEX).most_common(1)[0]
+        share = count / sum(at != OUT_OF_SCOPE_INDEX for at in valid)
         if round(accuracy, 6) <= round(share, 6):
             self.note(
                 f"warning: the model is no better than the answer {labels[label]!r} to every "

@@ -18,15 +18,15 @@ from model.linear_ngrams import LinearNgrams
 from model.networks import Classifier
 from model.regularization import Regularization
 from model.tokenization.tokenizer import Tokenizer
-from training.config.classifier import ClassifierRecipe, CorpusSize, complete
-from training.data.batching import Documents
-from training.data.examples import OUTSIDE, Splits, encode_examples
-from training.data.unknown_words import check_known
+from training.config.classifier import ClassifierRecipe, DatasetSize, complete_classifier
+from training.data.batching import EncodedDocuments
+from training.data.examples import OUT_OF_SCOPE_INDEX, ExampleSplits, encode_examples
+from training.data.unknown_words import check_unknown_share
 from training.data.vocabulary import (
+    initial_embedding,
     load_vectors,
-    make_embedding,
-    make_tokenizer,
-    unknown_share,
+    train_classifier_tokenizer,
+    unknown_share_of_documents,
 )
 from training.errors import CheckpointError
 from training.evaluation.classifier import predict
@@ -54,11 +54,11 @@ class Prepared:
     """
 
     recipe: ClassifierRecipe
-    splits: Splits
+    splits: ExampleSplits
     tokenizer: Tokenizer
-    train: Documents
-    valid: Documents
-    test: Documents
+    train: EncodedDocuments
+    valid: EncodedDocuments
+    test: EncodedDocuments
     network: Classifier
     linear: LinearNgrams | None = None
     known_vectors: int | None = None
@@ -70,7 +70,7 @@ class Prepared:
         return labels if outside is None else (*labels, outside)
 
 
-def prepare_fresh(recipe: ClassifierRecipe, splits: Splits) -> Prepared:
+def prepare_fresh(recipe: ClassifierRecipe, splits: ExampleSplits) -> Prepared:
     """All for a run that begins; the recipe's open choices are made."""
     texts = [example.text for example in splits.train]
     prepare = _prepare_new if recipe.from_ is None else _prepare_from
@@ -83,7 +83,7 @@ def prepare_fresh(recipe: ClassifierRecipe, splits: Splits) -> Prepared:
 
 
 def prepare_resumed(
-    recipe: ClassifierRecipe, splits: Splits, checkpoint: Checkpoint, file: Path
+    recipe: ClassifierRecipe, splits: ExampleSplits, checkpoint: Checkpoint, file: Path
 ) -> Prepared:
     """All for a run that goes on from the checkpoint in ``file``.
 
@@ -113,32 +113,32 @@ def _check_known(prepared: Prepared) -> None:
         ("--train", prepared.train, splits.train),
         ("the held-out examples" if splits.held_out else "--valid", prepared.valid, splits.valid),
     ):
-        unknown = unknown_share(documents.tokens, prepared.tokenizer)
+        unknown = unknown_share_of_documents(documents.tokens, prepared.tokenizer)
         texts = (example.text for example in examples)
-        check_known(name, unknown, texts, most=MOST_UNKNOWN, advice=advice)
+        check_unknown_share(name, unknown, texts, most=MOST_UNKNOWN, advice=advice)
 
 
-def _corpus_size(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> CorpusSize:
+def _corpus_size(recipe: ClassifierRecipe, splits: ExampleSplits, texts: list[str]) -> DatasetSize:
     """Lengths are estimated: the tokenizer is not made yet."""
     characters = recipe.tokenizer == "char"
     lengths = [len(text) if characters else len(text.split()) for text in texts]
-    return CorpusSize(
+    return DatasetSize(
         documents=len(texts),
         labels=len(splits.labels),
         length=sum(min(length, recipe.max_tokens) for length in lengths) / len(texts),
     )
 
 
-def _prepare_new(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> Prepared:
+def _prepare_new(recipe: ClassifierRecipe, splits: ExampleSplits, texts: list[str]) -> Prepared:
     """A run that begins from word vectors, random or read."""
     size = _corpus_size(recipe, splits, texts)
     vectors = load_vectors(recipe, texts)
     if vectors:
         recipe = replace(recipe, embedding=recipe.embedding or len(next(iter(vectors.values()))))
     recipe = _completed(recipe, size)
-    tokenizer = make_tokenizer(recipe, texts, vectors)
+    tokenizer = train_classifier_tokenizer(recipe, texts, vectors)
     prepared = _assemble(recipe, splits, tokenizer)
-    begin = make_embedding(recipe, tokenizer, vectors)
+    begin = initial_embedding(recipe, tokenizer, vectors)
     if begin is None:
         return prepared
     with torch.no_grad():
@@ -146,9 +146,9 @@ def _prepare_new(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> 
     return replace(prepared, known_vectors=begin[1])
 
 
-def _prepare_from(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> Prepared:
+def _prepare_from(recipe: ClassifierRecipe, splits: ExampleSplits, texts: list[str]) -> Prepared:
     """A run that begins from a language model."""
-    minimum_count = complete(recipe, _corpus_size(recipe, splits, texts)).minimum_count
+    minimum_count = complete_classifier(recipe, _corpus_size(recipe, splits, texts)).minimum_count
     encoder = load_encoder(recipe, texts, minimum_count or 1)
     recipe = as_encoded(recipe, encoder)
     recipe = _completed(recipe, _corpus_size(recipe, splits, texts))
@@ -157,14 +157,14 @@ def _prepare_from(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) ->
     return prepared
 
 
-def _completed(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
-    recipe = complete(recipe, size)
+def _completed(recipe: ClassifierRecipe, size: DatasetSize) -> ClassifierRecipe:
+    recipe = complete_classifier(recipe, size)
     if recipe.precision == "auto":
         return replace(recipe, precision=choose_precision())
     return recipe
 
 
-def _assemble(recipe: ClassifierRecipe, splits: Splits, tokenizer: Tokenizer) -> Prepared:
+def _assemble(recipe: ClassifierRecipe, splits: ExampleSplits, tokenizer: Tokenizer) -> Prepared:
     torch.manual_seed(recipe.seed)
     network = _network(recipe, tokenizer, len(splits.labels))
     network.embedding.weight.requires_grad_(not recipe.freeze_embeddings)
@@ -271,7 +271,9 @@ def _guessing_loss(prepared: Prepared) -> float:
     """Of guessing the label of a validation document by how often it is in the training data."""
     labels = len(prepared.splits.labels)
     seen_C, asked_C = (
-        torch.bincount(torch.tensor([at for at in split.labels if at != OUTSIDE]), minlength=labels)
+        torch.bincount(
+            torch.tensor([at for at in split.labels if at != OUT_OF_SCOPE_INDEX]), minlength=labels
+        )
         for split in (prepared.train, prepared.valid)
     )
     chances_C = (seen_C + 1.0) / (seen_C + 1.0).sum()
@@ -280,7 +282,7 @@ def _guessing_loss(prepared: Prepared) -> float:
 
 def _measuring_seconds(prepared: Prepared) -> float:
     """How long the end of a run takes: a last evaluation, joining, and both splits once more."""
-    sample = Documents(prepared.valid.tokens[:PROBE], prepared.valid.labels[:PROBE])
+    sample = EncodedDocuments(prepared.valid.tokens[:PROBE], prepared.valid.labels[:PROBE])
     began = time.perf_counter()
     predict(prepared.network, sample)
     seconds = time.perf_counter() - began

@@ -20,8 +20,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from model.networks import LanguageModel
 from model.state import State
-from training.config.time_budget import Pace
-from training.data.bptt import Epoch, Window, Windows
+from training.config.time_budget import ReplayableClock
+from training.data.bptt import BPTTEpoch, BPTTLoader, BPTTWindow
 from training.evaluation.perplexity import ColumnBatches, likelihood
 from training.optimization.clipping import Clipping, far_above
 from training.optimization.losses import ActivationPenalties, CandidateSampler, next_token_loss
@@ -45,7 +45,7 @@ AVERAGE_EVERY = 4  # steps
 class Settings:
     """What does not change during a run."""
 
-    windows: Windows
+    windows: BPTTLoader
     validation: ColumnBatches
     budget: Budget
     reserve: float  # seconds of a time budget kept for what follows the last one
@@ -113,20 +113,20 @@ class LanguageModelRun:
     began: float
     team: ProcessGroup = field(default_factory=ProcessGroup)
     position: Position = field(default_factory=Position)
-    pace: Pace = field(init=False)
+    pace: ReplayableClock = field(init=False)
     optimizer: torch.optim.AdamW = field(init=False)
     averages: AveragedWeights = field(init=False)
     best: dict[str, Tensor] = field(init=False, default_factory=dict)
     gradient_norm: float = field(init=False, default=math.nan)  # of the last step, before clipping
     _seconds_before: float = field(init=False, default=0.0)
     _carried: State | None = field(init=False, default=None)
-    _epoch: Epoch | None = field(init=False, default=None)
+    _epoch: BPTTEpoch | None = field(init=False, default=None)
     _random: RandomStates = field(init=False)
     _objective: nn.Module = field(init=False)
 
     def __post_init__(self) -> None:
         self.position.begin = time.monotonic() - self.began
-        self.pace = Pace(self.settings.recorded_pace)
+        self.pace = ReplayableClock(self.settings.recorded_pace)
         self.optimizer = _optimizer(self.network, self.settings)
         self.averages = AveragedWeights(self.network)
         self._random = RandomStates(self.team, self.settings.windows.seed)
@@ -270,7 +270,7 @@ class LanguageModelRun:
             self._carried = State(tensors["carried.hidden"], tensors.get("carried.cell"))
         self._random.restore(tensors["random"])
 
-    def _next_window(self) -> Window:
+    def _next_window(self) -> BPTTWindow:
         at = self.position
         if self._epoch is None:
             self._epoch = self.settings.windows.epoch(at.epoch)
@@ -282,10 +282,10 @@ class LanguageModelRun:
         at.epoch_share = window.epoch_share
         return window
 
-    def _descend(self, window: Window, progress: float) -> float:
+    def _descend(self, window: BPTTWindow, progress: float) -> float:
         settings = self.settings
         _set_schedule(self.optimizer, settings, progress, len(window.inputs_TB))
-        own = window.part(self.team.share(window.inputs_TB.shape[1]))
+        own = window.select(self.team.share(window.inputs_TB.shape[1]))
         state = self._carried or self.network.initial_state(own.inputs_TB.shape[1])
         with noticing_lost_processes():
             total, loss, self._carried = self._objective(own, state.detach())
@@ -310,7 +310,7 @@ class _Objective(nn.Module):
         self.network = network
         self.settings = settings
 
-    def forward(self, window: Window, state: State) -> tuple[Tensor, Tensor, State]:
+    def forward(self, window: BPTTWindow, state: State) -> tuple[Tensor, Tensor, State]:
         """Loss with penalties, the loss alone (both for each prediction), the state after."""
         with autocast(self.settings.precision):
             encoded = self.network.encode(window.inputs_TB, state, window.starts_TB)

@@ -12,10 +12,11 @@ import torch
 from model.networks import LanguageModel
 from training.config.language_model import LanguageModelRecipe
 from training.config.options import recipe_values
-from training.data.corpus import expanded, unknown_share
+from training.data.corpus import unknown_share_of_stream
 from training.data.provenance import provenance, with_recipe
-from training.data.unknown_words import TOLD_SHARE
+from training.data.unknown_words import WARNING_SHARE
 from training.evaluation.perplexity import Likelihood, likelihood, split_into_columns
+from training.readers.sources import expand_sources
 from training.runs.checkpoint import Checkpoint, save_checkpoint
 from training.runs.directory import RunDirectory
 from training.runs.export import round_to_storage, save_model
@@ -43,7 +44,7 @@ class Keeper:
             "processes": run.team.size,
         }
         self._provenance = provenance(
-            sources={"train": expanded(recipe.train), "valid": expanded(recipe.valid)},
+            sources={"train": expand_sources(recipe.train), "valid": expand_sources(recipe.valid)},
             recipe=recipe_values(recipe),
             seed=recipe.seed,
         )
@@ -106,12 +107,12 @@ class Keeper:
     def _metrics(self, found: Likelihood) -> dict[str, float]:
         prepared, at = self._prepared, self._run.position
         nats_per_character = found.loss * len(prepared.valid) / prepared.valid_characters
-        unknown = unknown_share(prepared.valid, prepared.tokenizer)
+        unknown = unknown_share_of_stream(prepared.valid, prepared.tokenizer)
         bits = {"validation_bits_per_character": nats_per_character / math.log(2)}
         values = {
             "validation_loss": found.loss,
             "validation_perplexity": found.perplexity,
-            **(bits if unknown <= TOLD_SHARE else {}),
+            **(bits if unknown <= WARNING_SHARE else {}),
             "validation_unknown_share": unknown,
             "training_seconds": at.seconds,
             "training_epochs": at.epochs,

@@ -12,8 +12,8 @@ from model.networks import LanguageModel
 from training.config.language_model import LanguageModelRecipe
 from training.evaluation.metric_names import format_loss, format_perplexity
 from training.optimization.clipping import still_warning
-from training.runs.directory import FINAL, TRAINING, VALIDATION, RunDirectory
-from training.runs.progress import Progress, duration
+from training.runs.directory import FINAL_EVENT, TRAINING_EVENT, VALIDATION_EVENT, RunDirectory
+from training.runs.progress import Progress, format_duration
 from training.runs.tensorboard import TensorBoardLog
 from training.trainers.language_model import Evaluation, LanguageModelRun
 
@@ -57,7 +57,7 @@ class RunReport:
         )
         at = self._run.position
         if at.steps > 0:
-            self.note(f"resumed at step {at.steps:,}, after {duration(at.seconds)}")
+            self.note(f"resumed at step {at.steps:,}, after {format_duration(at.seconds)}")
 
     def stepped(self, progress: float) -> None:
         """Shows and, now and then, logs how training goes."""
@@ -71,27 +71,27 @@ class RunReport:
         if now - self._logged >= LOG_EVERY and at.steps > 0:
             self._logged = now
             figures["gradient_norm"] = self._run.gradient_norm
-            self._log(TRAINING, {"progress": progress, **self._rate(progress), **figures})
+            self._log(TRAINING_EVENT, {"progress": progress, **self._rate(progress), **figures})
 
     def evaluated(self, found: Evaluation, progress: float) -> None:
         """Tells the result of an evaluation."""
         kind = ", averaged weights" if found.averaged else ""
         mark = " *" if found.better else ""
         self.note(
-            f"{progress:4.0%}  {duration(self._run.position.seconds):>7}  step {found.step:,}: "
-            f"validation loss {format_loss(found.loss)}, perplexity "
+            f"{progress:4.0%}  {format_duration(self._run.position.seconds):>7}  "
+            f"step {found.step:,}: validation loss {format_loss(found.loss)}, perplexity "
             f"{format_perplexity(_exp(found.loss))}{kind}{mark}"
         )
         self._warn_of_stillness()
         figures = {"loss": found.loss, "perplexity": _exp(found.loss), "progress": progress}
-        self._log(VALIDATION, {**figures, **self._rate(progress)})
+        self._log(VALIDATION_EVENT, {**figures, **self._rate(progress)})
 
     def conclude(self, metrics: Mapping[str, float]) -> None:
         """Tells what came of it."""
         at = self._run.position
         self.note(
-            f"done after {duration(self._run_seconds())}, {at.epochs:.2f} epochs; best at step "
-            f"{at.best_step:,}. Validation: loss {format_loss(metrics['validation_loss'])}, "
+            f"done after {format_duration(self._run_seconds())}, {at.epochs:.2f} epochs; best at "
+            f"step {at.best_step:,}. Validation: loss {format_loss(metrics['validation_loss'])}, "
             f"perplexity {format_perplexity(metrics['validation_perplexity'])}, "
             f"{_bits_per_character(metrics)}"
             f"over {metrics['validation_tokens']:,} tokens"
@@ -103,7 +103,7 @@ class RunReport:
                 f"{format_loss(guessing)}); train for longer, or with another --learning-rate"
             )
         self.note(f"the artifact is in {self._directory.artifact}")
-        self._log(FINAL, metrics)
+        self._log(FINAL_EVENT, metrics)
 
     def note(self, text: str) -> None:
         """Writes a line that stays."""

@@ -16,27 +16,27 @@ from model.networks import LanguageModel
 from model.regularization import Regularization
 from model.tokenization.tokenizer import Tokenizer
 from training.config.language_model import (
-    EXAMPLE_MINUTES,
-    USUAL_SPEED,
+    DEFAULT_MINUTES,
+    DEFAULT_SPEED,
     CorpusSize,
     LanguageModelRecipe,
-    complete,
+    complete_language_model,
     needs_speed,
 )
-from training.data.bptt import Windows
+from training.data.bptt import BPTTLoader
 from training.data.corpus import (
     TRAIN,
     VALID,
-    Pieces,
-    Splits,
+    TextPieces,
+    TextSplits,
     find_splits,
-    tokenized,
-    unknown_share,
+    tokenize_splits,
+    unknown_share_of_stream,
 )
-from training.data.split_checks import tell_shared_lines
+from training.data.split_checks import warn_shared_lines
 from training.data.token_store import TokenizedText
-from training.data.token_stream import Stream
-from training.data.unknown_words import check_known
+from training.data.token_stream import TokenStream
+from training.data.unknown_words import check_unknown_share
 from training.errors import CheckpointError, RecipeError
 from training.evaluation.perplexity import likelihood, split_into_columns
 from training.optimization.clipping import Clipping
@@ -70,10 +70,10 @@ class Prepared:
     """
 
     recipe: LanguageModelRecipe
-    splits: Splits
+    splits: TextSplits
     tokenizer: Tokenizer
-    train: Stream
-    valid: Stream
+    train: TokenStream
+    valid: TokenStream
     valid_characters: int
     speed: float | None = None
 
@@ -114,7 +114,7 @@ def prepare(
     cache = directory.tokens
     if recipe.token_cache is not None:
         cache = Path(os.path.expandvars(recipe.token_cache))
-    text = tokenized(recipe, splits, cache, tokenizer)
+    text = tokenize_splits(recipe, splits, cache, tokenizer)
     train, valid = text.splits[TRAIN], text.splits[VALID]
     if checkpoint is None:
         _check_text(splits, text)
@@ -123,9 +123,9 @@ def prepare(
         recipe = replace(recipe, precision=choose_precision())
     speed = None
     if needs_speed(recipe):
-        patience = PROBE_SHARE * 60.0 * (recipe.minutes or EXAMPLE_MINUTES)
+        patience = PROBE_SHARE * 60.0 * (recipe.minutes or DEFAULT_MINUTES)
         speed = training_speed(settled(recipe.precision), patience)
-    completed = complete(recipe, size, speed or USUAL_SPEED)
+    completed = complete_language_model(recipe, size, speed or DEFAULT_SPEED)
     recipe = _shared(completed, recipe.batch, size.tokens, processes)
     return Prepared(
         recipe, splits, text.tokenizer, train.stream, valid.stream, valid.characters, speed
@@ -193,9 +193,9 @@ def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
     """The recipe as the training loop wants it."""
     recipe = prepared.recipe
     return Settings(
-        windows=Windows(
+        windows=BPTTLoader(
             stream=prepared.train,
-            lanes=recipe.batch or 1,
+            columns=recipe.batch or 1,
             length=recipe.bptt or 1,
             restart=recipe.restart,
             seed=recipe.seed,
@@ -225,18 +225,18 @@ def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
     )
 
 
-def _check_text(splits: Splits, text: TokenizedText) -> None:
+def _check_text(splits: TextSplits, text: TokenizedText) -> None:
     """Refuses what nothing can be learned of, tells what would make figures too good."""
     held_out = "the held-out text" if splits.held_out else f"--{VALID}"
-    tell_shared_lines(Pieces(splits.train), Pieces(splits.valid), held_out)
+    warn_shared_lines(TextPieces(splits.train), TextPieces(splits.valid), held_out)
     for name, told, documents in (
         (TRAIN, f"--{TRAIN}", splits.train),
         (VALID, held_out, splits.valid),
     ):
-        check_known(
+        check_unknown_share(
             told,
-            unknown_share(text.splits[name].stream, text.tokenizer),
-            Pieces(documents),
+            unknown_share_of_stream(text.splits[name].stream, text.tokenizer),
+            TextPieces(documents),
             most=MOST_UNKNOWN,
             advice="choose --tokenizer char or bpe, or give more text like it to --train",
         )
@@ -258,7 +258,7 @@ def _shared(
 
 
 def _check_data(
-    recipe: LanguageModelRecipe, splits: Splits, directory: RunDirectory, checkpoint: Checkpoint
+    recipe: LanguageModelRecipe, splits: TextSplits, directory: RunDirectory, checkpoint: Checkpoint
 ) -> None:
     if checkpoint.values["data"] != splits.digest:
         raise CheckpointError(

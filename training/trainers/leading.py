@@ -21,7 +21,13 @@ from training.config.language_model import LanguageModelRecipe
 from training.config.options import write_recipe
 from training.errors import DivergedError
 from training.runs.checkpoint import Checkpoint
-from training.runs.directory import CONTINUE, NOTHING_BEGUN, Invocation, RunDirectory, writing
+from training.runs.directory import (
+    RESTART_ADVICE,
+    RESUME_ADVICE,
+    Invocation,
+    RunDirectory,
+    reporting_write_errors,
+)
 from training.runs.lock import only_user
 from training.runs.resuming import begun_run, require_checkpoint
 from training.runtime.precision import require_precision
@@ -85,9 +91,9 @@ def write_beginning(
     Raises:
         OutputError: the disk does not take it.
     """
-    with writing(draft.tokenizer, NOTHING_BEGUN):
+    with reporting_write_errors(draft.tokenizer, RESTART_ADVICE):
         tokenizer.save(draft.tokenizer)
-    with writing(draft.recipe, NOTHING_BEGUN):
+    with reporting_write_errors(draft.recipe, RESTART_ADVICE):
         write_recipe(draft.recipe, recipe, heading=heading)
 
 
@@ -102,7 +108,7 @@ def record_pace(
     if pace is None:
         return recipe
     repeated = dataclasses.replace(recipe, pace=pace)
-    with writing(directory.recipe, CONTINUE):
+    with reporting_write_errors(directory.recipe, RESUME_ADVICE):
         write_recipe(directory.recipe, repeated, heading=heading)
     return repeated
 

@@ -24,8 +24,8 @@ from torch.nn import functional
 
 from model.linear_ngrams import Counts, Features, LinearNgrams, weighted_sums
 from model.networks import Classifier
-from training.data.batching import Documents, collate, sorted_batches
-from training.data.examples import OUTSIDE
+from training.data.batching import EncodedDocuments, collate, sorted_batches
+from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.evaluation.calibration import fit_temperature, temperature_loss
 from training.evaluation.classifier import predict
 
@@ -56,8 +56,8 @@ class Counted:
 @torch.no_grad()
 def fit_linear(
     linear: LinearNgrams,
-    train: Documents,
-    valid: Documents,
+    train: EncodedDocuments,
+    valid: EncodedDocuments,
     on_progress: Callable[[float], bool] = lambda _: False,
     *,
     most_runs: float = math.inf,
@@ -90,7 +90,7 @@ class Extent:
     runs: float = math.inf
 
 
-def extent_within(seconds: float, linear: LinearNgrams, train: Documents) -> Extent:
+def extent_within(seconds: float, linear: LinearNgrams, train: EncodedDocuments) -> Extent:
     """As much as takes about ``seconds`` at the usual speed; no clock is asked.
 
     So the weights depend on the data and on the options alone. One candidate is fitted at least,
@@ -107,7 +107,7 @@ def extent_within(seconds: float, linear: LinearNgrams, train: Documents) -> Ext
 
 
 @torch.no_grad()
-def join_linear(network: Classifier, linear: LinearNgrams, valid: Documents) -> float:
+def join_linear(network: Classifier, linear: LinearNgrams, valid: EncodedDocuments) -> float:
     """Puts ``linear`` beside a network without one: the weighted mean of their logits counts.
 
     Each is divided by its own temperature first, or the surer one would outweigh the other.
@@ -138,9 +138,11 @@ def join_linear(network: Classifier, linear: LinearNgrams, valid: Documents) -> 
 
 
 @torch.no_grad()
-def count(linear: LinearNgrams, documents: Documents) -> Counted:
+def count(linear: LinearNgrams, documents: EncodedDocuments) -> Counted:
     """The features of all documents that have a label."""
-    documents = _chosen(documents, [i for i, at in enumerate(documents.labels) if at != OUTSIDE])
+    documents = _chosen(
+        documents, [i for i, at in enumerate(documents.labels) if at != OUT_OF_SCOPE_INDEX]
+    )
     parts = []
     for indices in sorted_batches(documents.lengths, budget=BATCH_TOKENS):
         batch = collate(documents, indices)
@@ -152,11 +154,11 @@ def count(linear: LinearNgrams, documents: Documents) -> Counted:
     return Counted(counts, torch.tensor(documents.labels))
 
 
-def _runs(linear: LinearNgrams, documents: Documents) -> int:
+def _runs(linear: LinearNgrams, documents: EncodedDocuments) -> int:
     return max(1, linear.longest * sum(documents.lengths))
 
 
-def _drawn(documents: Documents, share: float) -> Documents:
+def _drawn(documents: EncodedDocuments, share: float) -> EncodedDocuments:
     """About that share of them, at random, but always the same; from 1 on all."""
     if share >= 1.0:
         return documents
@@ -164,8 +166,8 @@ def _drawn(documents: Documents, share: float) -> Documents:
     return _chosen(documents, chosen)
 
 
-def _chosen(documents: Documents, places: list[int]) -> Documents:
-    return Documents(
+def _chosen(documents: EncodedDocuments, places: list[int]) -> EncodedDocuments:
+    return EncodedDocuments(
         [documents.tokens[place] for place in places], [documents.labels[place] for place in places]
     )
 

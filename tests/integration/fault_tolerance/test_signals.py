@@ -13,7 +13,7 @@ from model.artifact import load_artifact
 from tests.integration.fault_tolerance.test_disk_failures import arguments, run
 from tests.support.training.forked import ForkedCommand, run_forked
 from training.commands.cli import main
-from training.runs.directory import VALIDATION, read_log
+from training.runs.directory import VALIDATION_EVENT, read_log
 
 COMMANDS = ["lm", "classifier"]
 ENDLESS = ["--patience", "0", "--evaluations", "10000"]
@@ -35,7 +35,7 @@ def wait_for(found: Callable[[], bool]) -> None:
 def evaluations(directory: Path) -> int:
     """How many the run in there has told of."""
     log = read_log(directory / "m.run" / "log.jsonl")
-    return sum(record["event"] == VALIDATION for record in log)
+    return sum(record["event"] == VALIDATION_EVENT for record in log)
 
 
 def endless(command: str, directory: Path) -> list[str]:

@@ -214,7 +214,7 @@ def test_frozen_embeddings_stay(files: list[str], tmp_path: Path) -> None:
         (["--text-column", "body"], "no column 'body'; found: text, label"),
         (["--vocabulary", "100000"], "vocabulary of 100000: the data has words for"),
         (["--vectors", "none.txt"], "none.txt: cannot be read"),
-        (["--dropout-word", "1"], "--dropout-word: expected from 0 up to but not 1"),
+        (["--dropout-word", "1"], "--dropout-word: expected less than 1"),
         (["--minutes", "-1"], "--minutes: expected more than 0"),
         (["--resume"], "no checkpoint to continue from"),
     ],

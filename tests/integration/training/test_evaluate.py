@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.training.synthetic_corpus import text
 from training.commands.cli import main
-from training.data.validation_split import hold_out
+from training.data.validation_split import split_documents
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_metrics_of_a_run_are_those_of_evaluate(
 ) -> None:
     """Evaluating the held-out text gives the metrics of the manifest."""
     manifest = json.loads((language_model / "manifest.json").read_text())
-    (_, held) = hold_out([text(200)], 0.05)
+    (_, held) = split_documents([text(200)], 0.05)
     (tmp_path / "held.txt").write_text(held[0])
     figures = tmp_path / "f.json"
     options = ["--data", str(tmp_path / "held.txt"), "--json", str(figures)]

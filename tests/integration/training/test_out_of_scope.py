@@ -11,7 +11,7 @@ from model.artifact import load_artifact
 from model.calibration import Calibration, log_probabilities
 from tests.support.training.classifier_command import FILLER, made_up, write
 from training.commands.cli import main
-from training.data.examples import OUTSIDE
+from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.evaluation.classifier import Predictions
 from training.evaluation.out_of_scope import fit_out_of_scope, out_of_scope_score
 from training.optimization.losses import label_loss
@@ -152,7 +152,7 @@ def test_the_loss_of_texts_out_of_scope_is_that_of_a_uniform_target() -> None:
     logits_BC = torch.tensor([[2.0, 0.0], [1.0, 3.0]])
     inside = math.log(1 + math.exp(-2))
     outside = math.log(1 + math.exp(-2)) + 1.0  # halfway between -log p of the two labels
-    both = label_loss(logits_BC, torch.tensor([0, OUTSIDE]), 0.0)
+    both = label_loss(logits_BC, torch.tensor([0, OUT_OF_SCOPE_INDEX]), 0.0)
     assert float(both) == pytest.approx((inside + outside) / 2)
     assert float(label_loss(logits_BC, torch.tensor([0, 1]), 0.0)) == pytest.approx(inside)
 
@@ -164,7 +164,7 @@ def test_the_fitted_probabilities_have_the_given_mean(share: float | None) -> No
     logits_BC = torch.randn(4000, 3)
     logits_BC[1000:, 0] += 3.0
     labels_B = torch.zeros(4000, dtype=torch.long)
-    labels_B[:1000] = OUTSIDE
+    labels_B[:1000] = OUT_OF_SCOPE_INDEX
     out_of_scope = fit_out_of_scope(logits_BC, labels_B, label="none", share=share)
     assert out_of_scope.weight > 0
     outside_B = torch.from_numpy(
@@ -178,8 +178,8 @@ def test_the_fitted_probabilities_have_the_given_mean(share: float | None) -> No
 
 def test_scores_by_hand() -> None:
     """One of two texts out of scope is detected; one of three in scope is rejected, one wrong."""
-    labels_B = torch.tensor([OUTSIDE, OUTSIDE, 0, 1, 1])
-    answers_B = torch.tensor([OUTSIDE, 0, 0, OUTSIDE, 0])
+    labels_B = torch.tensor([OUT_OF_SCOPE_INDEX, OUT_OF_SCOPE_INDEX, 0, 1, 1])
+    answers_B = torch.tensor([OUT_OF_SCOPE_INDEX, 0, 0, OUT_OF_SCOPE_INDEX, 0])
     sure = torch.tensor([0.0, 2.0, 3.0, 1.0, 2.0])
     logits_BC = torch.stack([sure, torch.zeros(5)], dim=1)
     score = out_of_scope_score(logits_BC, answers_B, labels_B)

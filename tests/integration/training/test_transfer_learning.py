@@ -163,7 +163,7 @@ def test_layers_begin_from_the_head_down_and_learn_slower() -> None:
         (["--vocabulary", "5"], "vocabulary of 5: the tokenizer that it extends has"),
         (["--vectors", "v.txt"], "--vectors: the embedding begins from --from; leave one out"),
         (["--layer-decay", "0"], "--layer-decay: expected more than 0"),
-        (["--unfreezing", "1"], "--unfreezing: expected from 0 up to but not 1"),
+        (["--unfreezing", "1"], "--unfreezing: expected less than 1"),
     ],
 )
 def test_what_does_not_fit_the_encoder_is_refused(

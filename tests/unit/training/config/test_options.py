@@ -1,8 +1,9 @@
-"""Recipes: one dataclass as command line, TOML file and record."""
+"""Options: one dataclass as command line, recipe file and record of a run."""
 
 import argparse
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.commands.cli import SUBCOMMANDS, build_parser
 from training.config.classifier import ClassifierRecipe
 from training.config.gradients import GradientRecipe
-from training.config.language_model import CorpusSize, LanguageModelRecipe, complete
+from training.config.language_model import CorpusSize, LanguageModelRecipe, complete_language_model
 from training.config.options import (
     add_options,
+    check_values,
     checked_options,
     differences,
     given_options,
@@ -36,7 +39,19 @@ class Sample:
     rate: float = option(0.5, "a rate, 100 %")
     kind: Literal["plain", "fancy"] = option("plain", "a kind")
     tied: bool | None = option(None, "a flag")
-    threads: int | None = option(None, "threads", fixed=False)
+    threads: int | None = option(None, "threads", unset="all", fixed=False)
+    license: str | None = option(None, "a license", aliases=("licence",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounded:
+    """Options with a range."""
+
+    share: float = option(0.5, "a share", at_least=0, below=1)
+    width: int = option(3, "a width", above=0, at_most=9)
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -67,6 +82,53 @@ def parse(*arguments: str) -> dict[str, Any]:
     parser = argparse.ArgumentParser()
     add_options(parser, Sample)
     return given_options(Sample, parser.parse_args(arguments))
+
+
+def test_an_option_has_its_alias_on_the_command_line_and_in_a_recipe_file() -> None:
+    """The recipe that is written has the name alone."""
+    assert parse("--licence", "MIT") == parse("--license", "MIT") == {"license": "MIT"}
+    assert checked_options(Sample, {"licence": "MIT"}, place="x") == {"license": "MIT"}
+    assert recipe_values(Sample(license="MIT"))["license"] == "MIT"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"share": -0.1}, "--share: expected 0 or more, got -0.1"),
+        ({"share": 1.0}, "--share: expected less than 1, got 1.0"),
+        ({"share": math.nan}, "--share: expected a number, got nan"),
+        ({"width": 0}, "--width: expected more than 0, got 0"),
+        ({"width": 10}, "--width: expected at most 9, got 10"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(values: dict[str, Any], message: str) -> None:
+    """The message names the option, its bound and the value."""
+    with pytest.raises(RecipeError) as caught:
+        Bounded(**values)
+    assert str(caught.value) == message
+
+
+def test_help_names_the_default() -> None:
+    """The value, or the description of the value that the command chooses."""
+    parser = argparse.ArgumentParser()
+    add_options(parser, Sample)
+    text = " ".join(parser.format_help().split())
+    assert "a rate, 100 % (default: 0.5)" in text
+    assert "files (default: none)" in text
+    assert "threads (default: all)" in text
+
+
+@pytest.mark.parametrize("command", [subcommand.name for subcommand in SUBCOMMANDS])
+def test_help_names_the_default_of_every_option_of_a_command(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Positional and required arguments have none."""
+    with pytest.raises(SystemExit):
+        build_parser().parse_args([command, "--help"])
+    _, _, options = capsys.readouterr().out.partition("\noptions:\n")
+    for text in re.split(r"\n  (?=--)", options)[1:]:
+        name = text.split(maxsplit=1)[0]
+        assert name in {"--out", "--data"} or re.search(r"\(default:\s", text), name
 
 
 def test_only_options_that_were_given_count() -> None:
@@ -153,23 +215,25 @@ def test_a_completed_recipe_has_all_the_network_needs(
 ) -> None:
     """And completing it again changes nothing, so that a recorded recipe repeats its run."""
     size = CorpusSize(tokens=tokens, vocabulary=vocabulary)
-    recipe = complete(LanguageModelRecipe(tokenizer=tokenizer, minutes=minutes), size)
+    recipe = complete_language_model(
+        LanguageModelRecipe(tokenizer=tokenizer, minutes=minutes), size
+    )
     assert recipe.hidden
     assert recipe.batch
     assert recipe.learning_rate
     assert not recipe.tied or (recipe.projection or recipe.hidden) == recipe.embedding
-    assert complete(recipe, size) == recipe
-    assert complete(LanguageModelRecipe(**checked_values(recipe)), size) == recipe
+    assert complete_language_model(recipe, size) == recipe
+    assert complete_language_model(LanguageModelRecipe(**checked_values(recipe)), size) == recipe
 
 
 def test_an_adaptive_softmax_is_cut_by_the_size_of_the_vocabulary() -> None:
     """What is chosen is recorded and stays, and so does what was given."""
     size = CorpusSize(tokens=10**6, vocabulary=6_000)
-    recipe = complete(LanguageModelRecipe(softmax="adaptive"), size)
+    recipe = complete_language_model(LanguageModelRecipe(softmax="adaptive"), size)
     assert (recipe.cutoffs, recipe.division) == ((2_000,), 4)
-    assert complete(LanguageModelRecipe(**checked_values(recipe)), size) == recipe
+    assert complete_language_model(LanguageModelRecipe(**checked_values(recipe)), size) == recipe
     asked = LanguageModelRecipe(softmax="adaptive", cutoffs=(5, 70), division=3)
-    kept = complete(asked, size)
+    kept = complete_language_model(asked, size)
     assert (kept.cutoffs, kept.division) == ((5, 70), 3)
 
 
@@ -183,7 +247,7 @@ def test_dropout_grows_with_the_passes_over_the_data() -> None:
 
     def chosen(epochs: float, **given: float) -> LanguageModelRecipe:
         size = CorpusSize(tokens=10**6, vocabulary=10**4)
-        return complete(LanguageModelRecipe(epochs=epochs, **given), size)  # type: ignore[arg-type]
+        return complete_language_model(LanguageModelRecipe(epochs=epochs, **given), size)  # type: ignore[arg-type]
 
     inputs = [chosen(epochs).dropout_input for epochs in (0.1, 4, 7, 10, 20, 40, 400)]
     assert inputs == [0.0, 0.0, 0.175, 0.35, 0.425, 0.5, 0.5]
@@ -195,7 +259,7 @@ def test_candidates_grow_with_the_vocabulary() -> None:
 
     def chosen(vocabulary: int, **given: int) -> tuple[str | None, int | None]:
         size = CorpusSize(tokens=10**6, vocabulary=vocabulary)
-        recipe = complete(LanguageModelRecipe(epochs=1, **given), size)  # type: ignore[arg-type]
+        recipe = complete_language_model(LanguageModelRecipe(epochs=1, **given), size)  # type: ignore[arg-type]
         return recipe.softmax, recipe.candidates
 
     assert chosen(5_000)[0] == "full"
@@ -209,7 +273,7 @@ def test_a_slower_machine_trains_a_narrower_network() -> None:
     size = CorpusSize(tokens=10**6, vocabulary=10**4)
 
     def width(speed: float, **budget: float) -> int:
-        return complete(LanguageModelRecipe(**budget), size, speed).hidden or 0  # type: ignore[arg-type]
+        return complete_language_model(LanguageModelRecipe(**budget), size, speed).hidden or 0  # type: ignore[arg-type]
 
     widths = [width(speed, minutes=10) for speed in (1e9, 2e10, 5e10, 1e11, 2e11, 1e13)]
     assert widths == sorted(widths)
@@ -221,9 +285,9 @@ def test_no_projection_survives_the_recipe() -> None:
     """`--projection 0` is a choice, and must not be made again when the run is repeated."""
     size = CorpusSize(tokens=1000, vocabulary=100)
     asked = LanguageModelRecipe(hidden=64, embedding=32, tied=False, projection=0)
-    recipe = complete(asked, size)
+    recipe = complete_language_model(asked, size)
     assert not recipe.projection
-    assert complete(LanguageModelRecipe(**checked_values(recipe)), size) == recipe
+    assert complete_language_model(LanguageModelRecipe(**checked_values(recipe)), size) == recipe
 
 
 @pytest.mark.parametrize("kind", [LanguageModelRecipe, ClassifierRecipe, GradientRecipe])

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from model.architecture import POOLINGS, ClassifierArchitecture
 from model.networks import Classifier
 from training.data.batching import (
-    Documents,
+    EncodedDocuments,
     collate,
-    cropped,
+    crop_documents,
     epoch_batches,
     padded_width,
     sorted_batches,
@@ -36,18 +36,18 @@ def test_an_epoch_holds_each_document_once_within_the_budget(
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.integers(1, 12))
 def test_crops_are_windows_of_their_documents(lengths: list[int], window: int) -> None:
     """Short documents whole, of long ones a window; which one depends on seed and epoch alone."""
-    documents = Documents([list(range(length)) for length in lengths], [0] * len(lengths))
-    crops = cropped(documents, window, seed=1, epoch=2)
+    documents = EncodedDocuments([list(range(length)) for length in lengths], [0] * len(lengths))
+    crops = crop_documents(documents, window, seed=1, epoch=2)
     assert crops.lengths == [min(length, window) for length in lengths]
     for crop, document in zip(crops.tokens, documents.tokens, strict=True):
         assert list(crop) == list(document[crop[0] : crop[0] + window])
-    assert crops == cropped(documents, window, seed=1, epoch=2)
+    assert crops == crop_documents(documents, window, seed=1, epoch=2)
 
 
 def test_every_part_of_a_document_is_read_in_some_epoch() -> None:
     """Its first and its last token, too."""
-    document = Documents([list(range(20))], [0])
-    crops = [cropped(document, 5, seed=1, epoch=epoch).tokens[0] for epoch in range(200)]
+    document = EncodedDocuments([list(range(20))], [0])
+    crops = [crop_documents(document, 5, seed=1, epoch=epoch).tokens[0] for epoch in range(200)]
     assert {token for crop in crops for token in crop} == set(range(20))
 
 
@@ -92,7 +92,7 @@ def test_widths_are_rounded_up_by_an_eighth_at_most(length: int) -> None:
 
 def test_a_batch_holds_the_documents() -> None:
     """Tokens, lengths and labels stand where they belong."""
-    documents = Documents([[1, 2, 3], [4]], [1, 0])
+    documents = EncodedDocuments([[1, 2, 3], [4]], [1, 0])
     batch = collate(documents, [1, 0])
     assert batch.lengths_B.tolist() == [1, 3]
     assert batch.labels_B.tolist() == [0, 1]
@@ -105,7 +105,7 @@ def test_logits_do_not_depend_on_bucket_neighbors() -> None:
     """A document alone, and padded beside longer ones, gets the same logits but for rounding."""
     torch.manual_seed(0)
     tokens = torch.randint(0, 50, (12, 40)).tolist()
-    documents = Documents([row[: 1 + 3 * i] for i, row in enumerate(tokens)], [0] * 12)
+    documents = EncodedDocuments([row[: 1 + 3 * i] for i, row in enumerate(tokens)], [0] * 12)
     for cell in ("elman", "gru", "lstm"):
         for pooling in POOLINGS:
             architecture = ClassifierArchitecture(

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.config.classifier import ClassifierRecipe, CorpusSize, complete
-from training.data.examples import encode_examples, hold_out, read_splits, truncate
+from training.config.classifier import ClassifierRecipe, DatasetSize, complete_classifier
+from training.data.examples import encode_examples, read_splits, stratified_split, truncate_tokens
 from training.data.vocabulary import (
+    initial_embedding,
     load_vectors,
-    make_embedding,
-    make_tokenizer,
-    unknown_share,
+    train_classifier_tokenizer,
+    unknown_share_of_documents,
 )
 from training.errors import DataError, RecipeError
 from training.readers.documents import Example
@@ -34,7 +34,7 @@ def write_examples(path: Path, rows: list[tuple[str, str]]) -> str:
 def test_each_label_is_held_out_and_kept(labels: list[str], share: float) -> None:
     """Held out: about the share, at least one of a label with two; kept: at least one of each."""
     examples = [Example(str(index), label) for index, label in enumerate(labels)]
-    kept, held = hold_out(examples, share=share, seed=1)
+    kept, held = stratified_split(examples, share=share, seed=1)
     assert sorted(e.text for e in kept + held) == sorted(e.text for e in examples)
     of_kept, of_held = Counter(e.label for e in kept), Counter(e.label for e in held)
     for label, count in Counter(labels).items():
@@ -45,7 +45,7 @@ def test_each_label_is_held_out_and_kept(labels: list[str], share: float) -> Non
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 40), st.booleans())
 def test_truncation_keeps_what_it_says(tokens: list[int], limit: int, ends: bool) -> None:
     """Never more than the limit; short documents whole; long ones from the head or both ends."""
-    cut = truncate(tokens, limit, ends=ends)
+    cut = truncate_tokens(tokens, limit, ends=ends)
     assert len(cut) == min(limit, len(tokens))
     tail = limit // 2 if ends and len(tokens) > limit else 0
     assert cut[: len(cut) - tail] == tokens[: len(cut) - tail]
@@ -91,7 +91,7 @@ def test_nothing_to_hold_out_is_told(tmp_path: Path) -> None:
 def test_a_text_without_tokens_is_read_as_end() -> None:
     """Every document has a token, or there would be nothing to classify."""
     recipe = ClassifierRecipe()
-    tokenizer = make_tokenizer(recipe, TEXTS, {})
+    tokenizer = train_classifier_tokenizer(recipe, TEXTS, {})
     documents = encode_examples(
         [Example("\u200b", "a"), Example("good", "b")], tokenizer, ("a", "b"), recipe
     )
@@ -103,7 +103,9 @@ def test_a_text_without_tokens_is_read_as_end() -> None:
 
 def test_sentences_match_however_they_are_typed() -> None:
     """Capitals, typographic apostrophes and tokenized contractions are the same words."""
-    tokenizer = make_tokenizer(ClassifierRecipe(), ["i do n't like it , it 's well - made !"], {})
+    tokenizer = train_classifier_tokenizer(
+        ClassifierRecipe(), ["i do n't like it , it 's well - made !"], {}
+    )
     expected = tokenizer.encode("i do n't like it , it 's well - made !")
     assert tokenizer.unknown not in expected
     assert tokenizer.encode("I DON’T like it, it’s well-made!") == expected
@@ -118,14 +120,14 @@ def test_words_of_the_vector_file_join_the_vocabulary(tmp_path: Path) -> None:
     recipe = ClassifierRecipe(vectors=str(path), vector_words=1, minimum_count=2)
     vectors = load_vectors(recipe, TEXTS)
     assert set(vectors) == {"great", "odd", "good"}
-    tokenizer = make_tokenizer(recipe, TEXTS, vectors)
+    tokenizer = train_classifier_tokenizer(recipe, TEXTS, vectors)
     assert set(tokenizer.vocabulary()) == {"[UNK]", "great", "good", "film", ""}
-    found = make_embedding(recipe, tokenizer, vectors)
+    found = initial_embedding(recipe, tokenizer, vectors)
     assert found is not None
     matrix_VE, known = found
     assert known == 2
     assert matrix_VE[tokenizer.encode("great")[0]].tolist() == [1, 2, 3]
-    assert unknown_share([tokenizer.encode("good book")], tokenizer) == 0.5
+    assert unknown_share_of_documents([tokenizer.encode("good book")], tokenizer) == 0.5
 
 
 def test_a_matrix_with_its_list_of_words_is_read_too(tmp_path: Path) -> None:
@@ -152,14 +154,14 @@ def test_vectors_that_cannot_help_are_refused(tmp_path: Path) -> None:
     recipe = ClassifierRecipe(vectors=str(path), embedding=3)
     vectors = load_vectors(recipe, TEXTS)
     with pytest.raises(RecipeError, match="--embedding 3: the vectors have 2"):
-        make_embedding(recipe, make_tokenizer(recipe, TEXTS, vectors), vectors)
+        initial_embedding(recipe, train_classifier_tokenizer(recipe, TEXTS, vectors), vectors)
 
 
 @pytest.mark.parametrize("kind", ["char", "bpe"])
 def test_other_tokenizers_fit_small_data(kind: str) -> None:
     """Characters and byte pairs, the latter with as many tokens as little text can give."""
     recipe = ClassifierRecipe(tokenizer=kind)  # type: ignore[arg-type]
-    tokenizer = make_tokenizer(recipe, TEXTS * 3, {})
+    tokenizer = train_classifier_tokenizer(recipe, TEXTS * 3, {})
     assert tokenizer.kind == kind
     assert tokenizer.decode(tokenizer.encode("good film")) == "good film"
 
@@ -167,11 +169,11 @@ def test_other_tokenizers_fit_small_data(kind: str) -> None:
 @given(st.integers(1, 10**7), st.integers(2, 500), st.floats(1, 10**6))
 def test_every_choice_is_made_for_any_corpus(documents: int, labels: int, length: float) -> None:
     """The completed recipe is valid and leaves nothing open; what was given is kept."""
-    size = CorpusSize(documents=documents, labels=labels, length=length)
-    recipe = complete(ClassifierRecipe(epochs=2.5, dropout_word=0.0), size)
+    size = DatasetSize(documents=documents, labels=labels, length=length)
+    recipe = complete_classifier(ClassifierRecipe(epochs=2.5, dropout_word=0.0), size)
     assert (recipe.epochs, recipe.dropout_word) == (2.5, 0.0)
     assert None not in (recipe.batch, recipe.embedding, recipe.mlp, recipe.minimum_count)
-    free = complete(ClassifierRecipe(tokenizer="char"), size)
+    free = complete_classifier(ClassifierRecipe(tokenizer="char"), size)
     assert free.epochs is not None
     assert 3 <= free.epochs <= 40
     assert (free.crop is None) == (length <= 250)
@@ -180,8 +182,8 @@ def test_every_choice_is_made_for_any_corpus(documents: int, labels: int, length
 @given(st.integers(2, 3000), st.sampled_from(["word", "char"]))
 def test_the_linear_classifier_stays_within_bounds(labels: int, kind: str) -> None:
     """Hashed weights number a million at most; with very many labels there is none by default."""
-    size = CorpusSize(documents=10**5, labels=labels, length=20)
-    recipe = complete(ClassifierRecipe(tokenizer=kind), size)  # type: ignore[arg-type]
+    size = DatasetSize(documents=10**5, labels=labels, length=20)
+    recipe = complete_classifier(ClassifierRecipe(tokenizer=kind), size)  # type: ignore[arg-type]
     assert recipe.linear_ngrams is not None
     assert recipe.linear_buckets is not None
     assert (recipe.linear_ngrams == 0) == (labels > 300)

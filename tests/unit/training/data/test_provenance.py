@@ -34,11 +34,11 @@ def test_data_is_recorded_by_name_and_digest_but_not_by_place(tmp_path: Path) ->
     assert "torch" in record["libraries"]  # type: ignore[operator]
 
 
-def test_description_and_licence_open_the_record() -> None:
+def test_description_and_license_open_the_record() -> None:
     """What a person reads first on the card is not buried among the options."""
-    recipe = {"description": "Knows keys.", "licence": "CC0", "hidden": 3}
+    recipe = {"description": "Knows keys.", "license": "CC0", "hidden": 3}
     record = provenance(sources={}, recipe=recipe, seed=5)
-    assert list(record)[:2] == ["description", "licence"]
+    assert list(record)[:2] == ["description", "license"]
     assert record["recipe"] == {"hidden": 3}
 
 

@@ -40,7 +40,7 @@ def told_of(
 def test_splits_without_faults_are_read_without_a_word(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Texts that differ, labels that stand in each."""
+    """Texts that differ, labels that occur in each."""
     other = [("other", "a"), ("more", "b")]
     assert told_of(tmp_path, capfd, TRAIN, other, [(f"{t}!", label) for t, label in other]) == ""
 
@@ -49,16 +49,16 @@ def test_splits_without_faults_are_read_without_a_word(
     ("train", "valid", "test", "told"),
     [
         (TRAIN, [("x", "a"), ("y", "b")], [("text 3 ", "b"), ("z", "a")],
-         "--test: 1 of 2 texts stand in --train as well"),
+         "--test: 1 of 2 texts occur in --train, too"),
         (TRAIN, [("x", "a"), ("y", "b")], [("x", "a"), ("y", "b"), ("z", "a")],
-         "--test: 2 of 3 texts stand in --valid as well"),
+         "--test: 2 of 3 texts occur in --valid, too"),
         ([*TRAIN, ("solo", "c")], [("x", "a"), ("y", "b")], [],
          "--train: labels with a single example: 'c'"),
         ([*TRAIN, ("s", "A "), ("t", "A")], [("x", "a"), ("y", "b")], [],
          "differ by case or spaces alone are taken for different ones: 'A' (2), 'a' (10)"),
         ([*TRAIN, ("text 0", "b")], [("x", "a"), ("y", "b")], [],
-         "texts that stand there with different labels: 1, as 'text 0'"),
-        (TRAIN, [("x", "a")], [], "--valid: labels without an example there: 'b'"),
+         "texts with different labels: 1, as 'text 0'"),
+        (TRAIN, [("x", "a")], [], "--valid: labels without an example: 'b'"),
         ([("same", "a")] * 20 + TRAIN, [], [], "the held-out examples: "),
     ],
 )  # fmt: skip
@@ -106,7 +106,7 @@ def test_a_validation_text_that_stands_in_training_is_told(
         valid.write_text("\n".join(part))
         files = ["--train", str(train), "--valid", str(valid), "--tokenizer", "char"]
         assert main(["lm", *files, *small, "--overwrite", "--out", str(tmp_path / "m")]) == 0
-        assert ("stand in the training text as well" in capfd.readouterr().err) == told
+        assert ("occur in the training text, too" in capfd.readouterr().err) == told
 
 
 def test_what_a_model_was_trained_on_is_told_by_evaluate(

@@ -18,24 +18,24 @@ from tests.support.training.language_model_command import (
 )
 from tests.support.training.synthetic_corpus import text
 from training.commands.cli import main
-from training.data.token_store import read_tokens, write_tokens
+from training.data.token_store import read_tokenized_text, write_tokenized_text
 from training.data.token_stream import build_stream
 from training.errors import OutputError
-from training.readers.documents import Part
+from training.readers.documents import DocumentPart
 
 DOCUMENTS = text(40).splitlines()
 WORDS = train_word_tokenizer(DOCUMENTS, vocabulary=None)
 
 
-def parts(documents: list[str]) -> list[Part]:
+def parts(documents: list[str]) -> list[DocumentPart]:
     """Each document as one part."""
-    return [Part(document, opens=True) for document in documents]
+    return [DocumentPart(document, opens=True) for document in documents]
 
 
 def write(folder: Path, tokenizer: Tokenizer = WORDS) -> None:
     """Two splits."""
     splits = {"train": parts(DOCUMENTS), "valid": parts(["a dog", "a cat"])}
-    write_tokens(folder, "key", tokenizer, splits)
+    write_tokenized_text(folder, "key", tokenizer, splits)
 
 
 def only_folder(cache: Path) -> Path:
@@ -47,7 +47,7 @@ def only_folder(cache: Path) -> Path:
 def test_tokens_are_read_as_they_were_written(tmp_path: Path) -> None:
     """The same stream as in memory, from a map, with what tokenized it."""
     write(tmp_path / "tokens")
-    found = read_tokens(tmp_path / "tokens", "key")
+    found = read_tokenized_text(tmp_path / "tokens", "key")
     assert found is not None
     expected = build_stream(DOCUMENTS, WORDS)
     stream = found.splits["train"].stream
@@ -64,14 +64,14 @@ def test_the_smallest_type_is_taken(tmp_path: Path) -> None:
     """One byte for up to 256 tokens, then two."""
     for size, width in ((254, 1), (255, 2)):
         characters = "".join(chr(0x4E00 + index) for index in range(size))
-        write_tokens(
+        write_tokenized_text(
             tmp_path / "t",
             "key",
             train_char_tokenizer([characters]),
             {"train": parts([characters])},
         )
         assert (tmp_path / "t" / "train.tokens").stat().st_size == width * (size + 1)
-        found = read_tokens(tmp_path / "t", "key")
+        found = read_tokenized_text(tmp_path / "t", "key")
         assert found is not None
         stream = found.splits["train"].stream
         assert sorted(stream.tokens_N.tolist()) == [*range(1, size + 2)]
@@ -95,9 +95,9 @@ def test_what_is_damaged_or_of_another_text_is_not_used(tmp_path: Path, damage: 
         folder.rename(tmp_path / "tokens.part")
     elif damage == "index":
         (folder / "index.json").write_text("[")
-    assert read_tokens(folder, "another key" if damage == "other" else "key") is None
+    assert read_tokenized_text(folder, "another key" if damage == "other" else "key") is None
     write(folder)
-    assert read_tokens(folder, "key") is not None
+    assert read_tokenized_text(folder, "key") is not None
     assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
 
 
@@ -122,7 +122,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     told = child.stderr.strip().split("\n")[-1]
     assert OutputError.__name__ in told
     assert "tokens: the tokens cannot be written: File too large; free space" in told
-    assert read_tokens(tmp_path / "tokens", "key") is not None
+    assert read_tokenized_text(tmp_path / "tokens", "key") is not None
     assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
 
 

@@ -14,15 +14,15 @@ from model.tokenization.tokenizer_training import (
 from tests.support.training.synthetic_corpus import text
 from training.config.language_model import LanguageModelRecipe
 from training.data import token_stream
-from training.data.corpus import make_tokenizer
+from training.data.corpus import train_language_model_tokenizer
 from training.data.token_stream import (
     build_stream,
-    encoded,
-    lines_of,
+    encode_parts,
     looks_pretokenized,
-    pieces_of,
+    split_lines,
+    split_pieces,
 )
-from training.readers.documents import Part
+from training.readers.documents import DocumentPart
 
 SAMPLE = text(200)
 TOKENIZERS = {
@@ -52,7 +52,7 @@ def test_a_stream_holds_every_document_after_an_end(
 @given(st.text(st.sampled_from("a \n"), max_size=30))
 def test_lines_join_to_the_text(content: str) -> None:
     """Nothing is lost at a seam."""
-    assert "".join(lines_of(content)) == content
+    assert "".join(split_lines(content)) == content
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
@@ -63,15 +63,15 @@ def test_a_document_that_comes_in_parts_has_the_same_tokens(
     """Wherever the parts were cut; a line too long for the memory is cut between words."""
     expected = build_stream(documents, tokenizer)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(token_stream, "LONGEST_PIECE", longest)
-        patch.setattr(token_stream, "BATCH", 10)
+        patch.setattr(token_stream, "MAX_PIECE_LENGTH", longest)
+        patch.setattr(token_stream, "BATCH_CHARACTERS", 10)
         parts = [
-            Part(text[begin : begin + cuts], opens=begin == 0)
+            DocumentPart(text[begin : begin + cuts], opens=begin == 0)
             for text in documents
             for begin in range(0, len(text), cuts)
         ]
-        batches = list(encoded(parts, tokenizer))
-        whole = "".join(piece.text for piece in pieces_of(parts))
+        batches = list(encode_parts(parts, tokenizer))
+        whole = "".join(piece.text for piece in split_pieces(parts))
     assert whole == "".join(documents)
     assert sum(batch.characters for batch in batches) == len(whole)
     if longest > 30 or tokenizer.kind == "char":  # no word is longer
@@ -82,12 +82,12 @@ def test_a_document_that_comes_in_parts_has_the_same_tokens(
 def test_a_line_without_end_is_read_in_pieces() -> None:
     """As in corpora that are one line of a hundred megabytes; no token is lost or another."""
     line = text(4000).replace("\n", " ")
-    parts = [Part(line[i : i + 9000], opens=i == 0) for i in range(0, len(line), 9000)]
-    pieces = list(pieces_of(parts))
-    assert max(len(piece.text) for piece in pieces) <= token_stream.LONGEST_PIECE + 9000
+    parts = [DocumentPart(line[i : i + 9000], opens=i == 0) for i in range(0, len(line), 9000)]
+    pieces = list(split_pieces(parts))
+    assert max(len(piece.text) for piece in pieces) <= token_stream.MAX_PIECE_LENGTH + 9000
     assert len(pieces) > 1
     for tokenizer in (TOKENIZERS["word"], TOKENIZERS["bpe"]):
-        tokens = np.concatenate([batch.tokens_N for batch in encoded(parts, tokenizer)])
+        tokens = np.concatenate([batch.tokens_N for batch in encode_parts(parts, tokenizer)])
         assert tokens.tolist() == [tokenizer.end, *tokenizer.encode(line)]
 
 
@@ -111,7 +111,7 @@ def test_pretokenized_text_is_told_by_its_punctuation() -> None:
 def test_a_text_that_marks_unknown_words_is_pretokenized() -> None:
     """The Penn Treebank has no marks to tell it by, and its <unk> is one unknown word."""
     treebank = " mr. <unk> is chairman of <unk> n.v. \n rudolph <unk> N years old \n"
-    tokenizer = make_tokenizer(LanguageModelRecipe(), [treebank])
+    tokenizer = train_language_model_tokenizer(LanguageModelRecipe(), [treebank])
     ids = tokenizer.encode(treebank)
     assert len(ids) == len(treebank.split()) + treebank.count("\n")
     assert sum(token == tokenizer.unknown for token in ids) == treebank.count("<unk>")

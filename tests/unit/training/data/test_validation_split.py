@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.training.synthetic_corpus import text
-from training.data.validation_split import hold_out, parts_after, parts_before, place_to_cut
-from training.readers.documents import Part, joined
+from training.data.validation_split import find_cut, parts_after, parts_before, split_documents
+from training.readers.documents import DocumentPart, join_parts
 
 DOCUMENTS = st.lists(st.text("ab \n", min_size=1, max_size=60), min_size=1, max_size=40)
 
@@ -14,7 +14,7 @@ DOCUMENTS = st.lists(st.text("ab \n", min_size=1, max_size=60), min_size=1, max_
 @given(documents=DOCUMENTS, share=st.floats(0.01, 0.5))
 def test_what_is_held_out_is_the_end_of_the_text(documents: list[str], share: float) -> None:
     """Nothing is lost, doubled or moved."""
-    kept, held = hold_out(documents, share)
+    kept, held = split_documents(documents, share)
     assert "".join(kept + held) == "".join(documents)
     if len(documents) > 1 or len(documents[0]) > 1:
         assert kept
@@ -27,21 +27,21 @@ def test_documents_in_parts_are_divided_alike(
 ) -> None:
     """Wherever the parts end."""
     parts = [
-        Part(document[begin : begin + size], opens=begin == 0)
+        DocumentPart(document[begin : begin + size], opens=begin == 0)
         for document in documents
         for begin in range(0, len(document), size)
     ]
-    place = place_to_cut(parts, share)
+    place = find_cut(parts, share)
     if place is None:
         assert sum(map(len, documents)) == 1
         return
-    divided = joined(parts_before(parts, place)), joined(parts_after(parts, place))
-    assert divided == hold_out(documents, share)
+    divided = join_parts(parts_before(parts, place)), join_parts(parts_after(parts, place))
+    assert divided == split_documents(documents, share)
 
 
 def test_one_long_document_is_cut_at_a_line() -> None:
     """About as much is held out as was asked for."""
-    kept, held = hold_out([text(1000)], 0.05)
+    kept, held = split_documents([text(1000)], 0.05)
     assert kept[0].endswith("\n")
     assert len(held[0]) / len(kept[0] + held[0]) == pytest.approx(0.05, abs=0.01)
 
@@ -49,7 +49,7 @@ def test_one_long_document_is_cut_at_a_line() -> None:
 def test_of_many_documents_whole_ones_are_held_out() -> None:
     """The last ones."""
     documents = [f"document {index}" for index in range(100)]
-    kept, held = hold_out(documents, 0.1)
+    kept, held = split_documents(documents, 0.1)
     assert held == documents[-len(held) :]
     assert 9 <= len(held) <= 11
     assert kept == documents[: -len(held)]

@@ -12,7 +12,7 @@ from model.networks import LanguageModel
 from model.regularization import Regularization
 from model.tokenization.tokenizer_training import train_word_tokenizer
 from tests.support.training.synthetic_corpus import text
-from training.data.token_stream import Stream, build_stream
+from training.data.token_stream import TokenStream, build_stream
 from training.evaluation.language_model import evaluate_language_model
 from training.evaluation.perplexity import likelihood, split_into_columns, token_losses
 
@@ -35,7 +35,7 @@ def network(cell: Cell = "lstm") -> LanguageModel:
     return model
 
 
-def reference_nats(model: LanguageModel, stream: Stream) -> float:
+def reference_nats(model: LanguageModel, stream: TokenStream) -> float:
     """Nats of all documents, each read alone from the initial state."""
     model.eval()
     nats = 0.0

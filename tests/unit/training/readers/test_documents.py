@@ -56,7 +56,7 @@ def test_a_file_is_read_in_blocks(
     path.write_bytes(content.encode())
     expected = content.removeprefix("\ufeff").replace("\r\n", "\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "BLOCK", block)
+        patch.setattr(files, "BLOCK_BYTES", block)
         if expected.strip():
             assert read_documents([str(path)]) == [expected]
         else:
@@ -71,7 +71,7 @@ def test_what_is_not_unicode_is_told_by_its_line(
     path = tmp_path / "a.txt"
     path.write_bytes(b"one\ntwo\n\n" + damage)
     for block in (1, 3, 1000):
-        monkeypatch.setattr(files, "BLOCK", block)
+        monkeypatch.setattr(files, "BLOCK_BYTES", block)
         assert "a.txt, line 4: not UTF-8" in message_of(lambda: read_documents([str(path)]))
 
 
@@ -290,4 +290,6 @@ def test_json_of_other_forms_is_read_or_told(write: Write) -> None:
         message = message_of(functools.partial(read_examples, path))
         assert "jq -c '.[]'" in message
     twice = write("b.jsonl", '{"text": "x", "text": "y", "label": "A"}\n')
-    assert "line 1: not valid JSON (a name stands twice" in message_of(lambda: read_examples(twice))
+    assert "line 1: not valid JSON (an object has a name twice" in message_of(
+        lambda: read_examples(twice)
+    )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from training.errors import DataError
 from training.readers import files
 from training.readers.documents import read_documents, read_examples
-from training.readers.files import read_blocks, read_lines, suffix_of
+from training.readers.files import parse_count, read_blocks, read_lines, suffix_of
 from training.readers.minimal_pairs import read_pairs
 from training.readers.vector_files import read_vectors
 
@@ -107,7 +107,7 @@ def test_what_a_compressed_file_expands_to_is_never_in_memory(tmp_path: Path) ->
 
 def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it fills the memory; a text that is one document has no lines to bound."""
-    monkeypatch.setattr(files, "LONGEST_LINE", 100_000)
+    monkeypatch.setattr(files, "MAX_LINE_LENGTH", 100_000)
     path = tmp_path / "a.txt"
     path.write_bytes(b"short\n" + b"x" * 300_000)
     assert "line 2: longer than 100,000 characters" in refusal(path)
@@ -205,3 +205,18 @@ def test_any_bytes_are_read_or_refused(
             read(str(path))
         except DataError as error:
             assert str(error).startswith(str(path))  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("12", 12), ("-1", None), ("1.0", None), ("", None), ("9" * 18, 10**18 - 1)],
+)
+def test_a_count_is_a_number_in_decimal_digits(text: str, number: int | None) -> None:
+    """Signs, points and empty texts are refused."""
+    assert parse_count(text) == number
+
+
+def test_a_count_of_very_many_digits_is_refused() -> None:
+    """Python raises an error for thousands of digits."""
+    assert parse_count("9" * 19) is None
+    assert parse_count("1" * 10_000) is None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from training.errors import DataError
-from training.readers.minimal_pairs import MinimalPair, attractors_told, read_pairs
+from training.readers.minimal_pairs import MinimalPair, attractors_by_name, read_pairs
 
 ROW = 'prep_anim\tsing_MS_MV_plur_ES\tthe "x" by the dogs is\tthe "x" by the dogs are\n'
 
@@ -57,7 +57,7 @@ def test_attractors_are_told_from_names(
     construction: str, condition: str, attractors: int | None
 ) -> None:
     """A noun counts only if it stands between the subject and its verb, with the other number."""
-    assert attractors_told(construction, condition) == attractors
+    assert attractors_by_name(construction, condition) == attractors
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def refusal(read: Read, name: str, content: str) -> str:
 
 @pytest.mark.parametrize("text", ['"hello', '"hello" he said', 'bye"', '"', '""', "a,b;c|d", "'x"])
 def test_quotes_are_text_in_tsv(read: Read, text: str) -> None:
-    """No row is joined with the next, and no quote is taken away."""
+    """No row is joined with the next, and no quote is removed."""
     rows = [("A", text), ("B", 'bye"'), ("A", "x"), ("B", "y")]
     content = "label\ttext\n" + "".join(f"{label}\t{text}\n" for label, text in rows)
     assert read("a.tsv", content) == rows
@@ -114,7 +114,7 @@ def test_cells_that_look_quoted_in_a_plain_tsv_are_told(
     """With the way to have them read by the rules of CSV, which works."""
     content = 'label\ttext\nA\t"he said ""x"""\nB\ty\n'
     assert read("a.tsv", content)[0] == ("A", '"he said ""x"""')
-    assert "name the file .csv to have the quotes taken away" in capfd.readouterr().err
+    assert "name the file .csv to remove the quotes" in capfd.readouterr().err
     assert read("a.csv", content)[0] == ("A", 'he said "x"')
 
 
@@ -164,8 +164,8 @@ def test_other_delimiters_are_found_and_told(
 @pytest.mark.parametrize(
     ("content", "sign"),
     [
-        ("good film,pos\nbad film,neg\nfine film,pos\n", "'pos' stands under itself again"),
-        ("pos,good film\nneg,bad film\npos,fine film\n", "'pos' stands under itself again"),
+        ("good film,pos\nbad film,neg\nfine film,pos\n", "'pos' occurs in its column again"),
+        ("pos,good film\nneg,bad film\npos,fine film\n", "'pos' occurs in its column again"),
         ("1,good film\n0,bad film\n2,fine film\n", "'1' is a number"),
         ("Is it good? No.,neg\nIt is.,pos\nbad,odd\n", "'Is it good? No.' is a text"),
     ],
@@ -234,7 +234,7 @@ def test_columns_that_spreadsheets_leave_at_the_end_do_not_matter(read: Read) ->
         ("\n\nid,sentence,label\n1,x,y\n", "line 3: no column 'text'"),
         ("text,label\nx,A\n\ny,B,C\n", "line 4: has 3 columns where the header has 2"),
         ('text,label\n"x\ny",A\ny\n', "line 4: has 1 columns where the header has 2"),
-        ("text,label\nx\ry,A\n", "line 2: malformed row: a carriage return stands inside a cell"),
+        ("text,label\nx\ry,A\n", "line 2: malformed row: a cell has a carriage return"),
         ("text,text\nx,A\n", "line 1: the header names a column twice"),
         ("text;label\nx;A\nz;B\ny\n", "line 4: has 1 columns where the header has 2: text, label"),
         ('text;label\nx;A\nz;B\n"y;A\n', "line 4: malformed row: a quote opens here"),

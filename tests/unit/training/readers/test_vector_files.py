@@ -133,7 +133,7 @@ def test_what_is_odd_about_a_file_is_told(
     with shown_notices():
         assert read_vectors(path)["the"].tolist() == [1, 2]
     told = capfd.readouterr().err
-    assert "1 words stand there again" in told
+    assert "1 words are repeated" in told
     assert "announces 3 vectors, the file has 2" in told
     for name, content, reason in (
         ("a.bin", b"3 2\nthe abc", "word2vec's binary format"),

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from training.runs.progress import Progress, duration
+from training.runs.progress import Progress, format_duration
 
 
 class Terminal(io.StringIO):
@@ -45,4 +45,4 @@ def test_elsewhere_a_line_is_written_now_and_then() -> None:
 )
 def test_durations_are_told_as_people_tell_them(seconds: float, told: str) -> None:
     """Seconds, minutes, hours."""
-    assert duration(seconds) == told
+    assert format_duration(seconds) == told

@@ -7,21 +7,21 @@ import pytest
 
 from tests.support.training.language_model_command import assert_one_line
 from training.commands.cli import main
-from training.naming import listed, nearest
+from training.errors import format_list, suggest
 
 
 def test_of_many_names_the_rest_is_counted() -> None:
     """Nobody takes the first ones for all."""
     names = [f"n{i}" for i in range(150)]
-    assert listed(names).endswith("n9 and 140 more")
-    assert listed(names[:10]) == ", ".join(names[:10])
+    assert format_list(names).endswith("n9 and 140 more")
+    assert format_list(names[:10]) == ", ".join(names[:10])
 
 
 def test_the_nearest_name_is_asked_for() -> None:
     """Whatever its case; nothing where nothing is near."""
-    assert nearest("Postive", ["negative", "positive"]) == " (did you mean 'positive'?)"
-    assert nearest("SPORT", ["sport"]) == " (did you mean 'sport'?)"
-    assert nearest("xyz", ["positive"]) == ""
+    assert suggest("Postive", ["negative", "positive"]) == " (did you mean 'positive'?)"
+    assert suggest("SPORT", ["sport"]) == " (did you mean 'sport'?)"
+    assert suggest("xyz", ["positive"]) == ""
 
 
 def test_a_foreign_label_is_found_by_its_example(

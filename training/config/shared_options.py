@@ -1,0 +1,161 @@
+"""Options that several commands have, each with one name, range and help text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from training.config.options import MAX_THREADS, option
+
+MAX_SEED = 2**63 - 1
+DEFAULT_WORD_VOCABULARY = 50_000  # or fewer, if the text has fewer words
+
+
+def artifact_option() -> Any:
+    """The directory of the model."""
+    return option(..., "directory of the model", metavar="ARTIFACT", positional=True)
+
+
+def json_option() -> Any:
+    """``--json``: a file for the metrics."""
+    return option(None, "file to write the metrics to", metavar="FILE")
+
+
+def out_option() -> Any:
+    """``--out``: a directory for the report."""
+    return option(None, "directory to write a report page, its plots and data to", metavar="DIR")
+
+
+def unit_option() -> Any:
+    """``--unit``: what is a document in a text file."""
+    return option("file", "document unit of a text file")
+
+
+def column_option() -> Any:
+    """``--column``: the column of texts, of records without labels."""
+    return option(
+        None,
+        "text column of records, by name or by number from 1",
+        metavar="NAME",
+        unset='"text", or the only one',
+    )
+
+
+def header_option() -> Any:
+    """``--header``: whether tables have a header."""
+    return option(
+        None, "whether the first row of .csv and .tsv files names the columns", unset="detected"
+    )
+
+
+def valid_option() -> Any:
+    """``--valid``: validation files."""
+    return option((), "validation files", metavar="FILE", unset="a part of --train")
+
+
+def name_option() -> Any:
+    """``--name``: the name of the model."""
+    return option(None, "name of the model", unset="name of --out")
+
+
+def description_option() -> Any:
+    """``--description``: a text for the model card."""
+    return option(None, "description for the model card", fixed=False)
+
+
+def license_option() -> Any:
+    """``--license``: a text for the model card."""
+    return option(
+        None,
+        "license of data and model, for the model card",
+        fixed=False,
+        aliases=("licence",),
+    )
+
+
+def vocabulary_option() -> Any:
+    """``--vocabulary``: the size of the vocabulary."""
+    return option(
+        None,
+        "largest number of tokens in the vocabulary",
+        metavar="N",
+        unset=f"{DEFAULT_WORD_VOCABULARY:,} words, 4,096 BPE units or all characters",
+        above=0,
+    )
+
+
+def minimum_count_option(*, unset: str) -> Any:
+    """``--minimum-count``: the frequency of a token of the vocabulary."""
+    return option(
+        None,
+        "fewest occurrences of a word or character in the vocabulary",
+        metavar="N",
+        unset=unset,
+        above=0,
+    )
+
+
+def freeze_embeddings_option() -> Any:
+    """``--freeze-embeddings``: whether the embedding is trained."""
+    return option(False, "do not train the embedding")
+
+
+def evaluations_option(default: int) -> Any:
+    """``--evaluations``: how often the run is evaluated."""
+    return option(default, "number of evaluations of the run", metavar="N", above=0)
+
+
+def checkpoint_seconds_option(default: float) -> Any:
+    """``--checkpoint-seconds``: how often the run is saved."""
+    return option(default, "seconds between checkpoints", metavar="N", above=0, fixed=False)
+
+
+def warm_up_option(default: float) -> Any:
+    """``--warm-up``: the first part of the learning rate schedule."""
+    return share_option(default, "share of the run in which the learning rate rises")
+
+
+def clip_norm_option(default: float) -> Any:
+    """``--clip-norm``: the limit of gradient clipping by norm."""
+    return option(default, "largest norm of the gradient; 0: no limit", metavar="X", at_least=0)
+
+
+def clip_value_option() -> Any:
+    """``--clip-value``: the limit of gradient clipping by value."""
+    return option(
+        0.0, "largest absolute value in the gradient; 0: no limit", metavar="X", at_least=0
+    )
+
+
+def storage_option() -> Any:
+    """``--storage``: the number format of the artifact."""
+    return option(
+        "float32", "number format of the weights in the artifact; float16 is half the size"
+    )
+
+
+def count_option(default: int | None, text: str, **details: Any) -> Any:
+    """A whole number from 1."""
+    return option(default, text, above=0, **{"metavar": "N", **details})
+
+
+def share_option(default: float | None, text: str, **details: Any) -> Any:
+    """A number from 0 to 1, 1 excluded."""
+    return option(default, text, at_least=0, below=1, **{"metavar": "X", **details})
+
+
+def threads_option(default: int | None = None, text: str = "number of threads") -> Any:
+    """``--threads``: the number of threads of torch."""
+    return option(
+        default,
+        text,
+        metavar="N",
+        unset="one for each processor",
+        above=0,
+        at_most=MAX_THREADS,
+        fixed=False,
+    )
+
+
+def seed_option() -> Any:
+    """``--seed``: the seed of all random numbers."""
+    return option(1, "seed of all random numbers", metavar="N", at_least=0, at_most=MAX_SEED)
