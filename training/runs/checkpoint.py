@@ -22,7 +22,7 @@ from torch import Tensor
 from training.errors import CheckpointError
 from training.files import write_atomically
 
-FORMAT = "6"
+FORMAT = "7"
 
 
 @dataclass(frozen=True, slots=True)

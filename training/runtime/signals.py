@@ -1,8 +1,8 @@
-"""Signals that ask a command to end: Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed.
+"""Signals that end a command: SIGINT (Ctrl-C), SIGTERM, and SIGHUP of a closed terminal.
 
-In the training loop a signal is a request that is granted between two steps. Elsewhere it raises
-``Interrupted``, so that what was half written is removed. A second signal ends the loop at once. A
-signal that was ignored when the command began (`nohup`) stays ignored.
+In the training loop a signal is a request that is granted between two steps (``Interruption``).
+Elsewhere it raises ``Interrupted``, so that a half-written file is removed. A second signal ends
+the loop at once. A signal that was ignored when the command began (`nohup`) stays ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal has asked the command to end; ``number`` says which."""
+    """A signal has ended the command; ``number`` is the signal's."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -27,34 +27,37 @@ class Interrupted(KeyboardInterrupt):
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
     """A block in which the signals raise ``Interrupted``."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         for number in _not_ignored():
             signal.signal(number, _interrupt)
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 class Interruption:
-    """Catches signals for the length of a ``with`` block; ``signal`` says which one came."""
+    """A ``with`` block in which a signal only sets ``signal`` to its number.
+
+    The first signal puts the earlier handlers back, so that a second one acts at once.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self._before: dict[int, object] = {}
+        self._handlers: dict[int, object] = {}
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
+    def _record(self, number: int, frame: FrameType | None) -> None:
         del frame
         self.signal = number
-        self._put_back()
+        self._restore_handlers()
 
-    def _put_back(self) -> None:
-        for number, handler in self._before.items():
+    def _restore_handlers(self) -> None:
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # it came from signal.signal
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._ask) for number in _not_ignored()}
+        self._handlers = {number: signal.signal(number, self._record) for number in _not_ignored()}
         return self
 
     def __exit__(
@@ -63,7 +66,7 @@ class Interruption:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._put_back()
+        self._restore_handlers()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

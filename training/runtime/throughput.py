@@ -1,7 +1,7 @@
-"""How fast this machine trains, so that a budget of minutes can be told in tokens.
+"""The training throughput of this machine, from which the size of a network is chosen.
 
-Processors differ by more than a factor of three, and a network that is too wide for its minutes is
-read too seldom; so a few steps of a small one are timed. Knows no recipe and no data.
+Processors differ by more than a factor of three, and a network that is too wide for its budget of
+minutes sees its data too seldom. The throughput is measured on a few steps of a small network.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from training.runtime.precision import Precision, autocast
 
 STEPS = 5
 WINDOW, LANES, WIDTH, WORDS = 70, 16, 256, 3000
-REST = 0.9  # of the speed is left where embeddings, candidates and the optimizer take their share
+EFFICIENCY = 0.9  # the rest is spent on embeddings, candidates and the optimizer
 
 
 def training_speed(precision: Precision, patience: float) -> float:
-    """Additions and multiplications a second in training, with all of torch's threads.
+    """Measures multiply-adds per second in training, with all of torch's threads.
 
-    Takes a second or two, or two steps if these take longer than ``patience`` (seconds). Leaves the
-    random numbers as they were.
+    Takes a second or two; only two steps where these take longer than ``patience`` seconds. The
+    state of the random number generator is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
-        lstm, words = nn.LSTM(WIDTH, WIDTH, 2), nn.Linear(WIDTH, WORDS)
-        values_TBH = torch.randn(WINDOW, LANES, WIDTH)
+        lstm, output = nn.LSTM(WIDTH, WIDTH, 2), nn.Linear(WIDTH, WORDS)
+        inputs_TBH = torch.randn(WINDOW, LANES, WIDTH)
     seconds: list[float] = []
     while len(seconds) < 2 or (len(seconds) <= STEPS and sum(seconds) < patience):
-        began = time.perf_counter()
+        start = time.perf_counter()
         with autocast(precision):
-            loss = words(lstm(values_TBH)[0]).float().square().mean()
+            loss = output(lstm(inputs_TBH)[0]).float().square().mean()
         loss.backward()
-        seconds.append(time.perf_counter() - began)
-    multiplications = WINDOW * LANES * WIDTH * (4 * 4 * WIDTH + WORDS)
-    return REST * 6 * multiplications / statistics.median(seconds[1:])  # the first step prepares
+        seconds.append(time.perf_counter() - start)
+    multiply_adds = WINDOW * LANES * WIDTH * (4 * 4 * WIDTH + WORDS)
+    return EFFICIENCY * 6 * multiply_adds / statistics.median(seconds[1:])  # the first warms up

@@ -60,7 +60,7 @@ def test_two_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
         _, told = launcher.communicate(timeout=60)
     assert_loss_is_told(told)
     checkpoint = load_checkpoint(tmp_path / "broken.run" / "checkpoint.safetensors")
-    assert checkpoint.values["position"]["steps"] > 0
+    assert checkpoint.values["state"]["steps"] > 0
     first, second = checkpoint.tensors["random"]
     assert not torch.equal(first, second)
 

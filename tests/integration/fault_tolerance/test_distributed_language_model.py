@@ -40,11 +40,11 @@ def test_two_processes_are_one_with_the_combined_batch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "ending"), [([], "done"), (["fail"], "the step has failed")])
-def test_nothing_of_a_team_is_left_behind(arguments: list[str], ending: str) -> None:
+def test_nothing_of_a_process_group_is_left_behind(arguments: list[str], ending: str) -> None:
     """Whether its work ends well or in an error: a thread that still waits for other processes
     could abort this one at its end.
     """
-    result = run_two(*arguments, module="tests.support.training.leaving_team")
+    result = run_two(*arguments, module="tests.support.training.leaving_process_group")
     assert result.returncode == 0, result.stderr
     told = sorted(result.stdout.splitlines())
     assert told == [f"rank {rank}: {ending}; left: []" for rank in (0, 1)]
@@ -64,7 +64,7 @@ def test_two_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
         _, told = launcher.communicate(timeout=60)
     assert_loss_is_told(told)
     checkpoint = load_checkpoint(tmp_path / "broken.run" / "checkpoint.safetensors")
-    assert 0 < checkpoint.values["position"]["steps"] < 40
+    assert 0 < checkpoint.values["state"]["steps"] < 40
     first, second = checkpoint.tensors["random"]
     assert not torch.equal(first, second)
     assert checkpoint.tensors["carried.hidden"].shape[1] == 8  # of all lanes
@@ -75,7 +75,7 @@ def test_two_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
     assert_same_weights(whole, broken)
 
 
-def test_a_process_that_dies_ends_the_leader(tmp_path: Path) -> None:
+def test_a_process_that_dies_ends_the_main_process(tmp_path: Path) -> None:
     """Which says what has happened and what to do; the checkpoint is kept."""
     options = [*corpus_options(tmp_path), "--steps", "1000000", "--evaluations", "100000"]
     with started(["lm", *options, "--patience", "0", "--out", str(tmp_path / "m")]) as launcher:
@@ -88,7 +88,7 @@ def test_a_process_that_dies_ends_the_leader(tmp_path: Path) -> None:
 
 
 def test_a_signal_saves_a_run_of_two(tmp_path: Path) -> None:
-    """Sent to torchrun, it reaches both; the leader saves what both have."""
+    """Sent to torchrun, it reaches both; the main process saves the state of both."""
     options = [*corpus_options(tmp_path), "--steps", "1000000", "--evaluations", "100000"]
     options += ["--patience", "0", "--checkpoint-seconds", "3600"]
     with started(["lm", *options, "--out", str(tmp_path / "m")]) as launcher:
@@ -97,7 +97,7 @@ def test_a_signal_saves_a_run_of_two(tmp_path: Path) -> None:
         _, told = launcher.communicate(timeout=60)
     assert "stopped; continue with --resume" in told
     checkpoint = load_checkpoint(tmp_path / "m.run" / "checkpoint.safetensors")
-    assert checkpoint.values["position"]["steps"] > 0
+    assert checkpoint.values["state"]["steps"] > 0
 
 
 def test_what_cannot_be_shared_is_refused(tmp_path: Path) -> None:

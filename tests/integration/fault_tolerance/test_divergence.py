@@ -17,7 +17,7 @@ from training.optimization.clipping import Clipping
 from training.runs.directory import RunDirectory
 from training.runs.export import save_model
 from training.runs.progress import duration
-from training.trainers import language_model_setup
+from training.trainers import language_model
 
 WILD = ["--learning-rate", "1000", "--clip-norm", "0"]
 COMMANDS = ["lm", "classifier"]
@@ -67,7 +67,7 @@ def test_a_language_model_that_only_guesses_says_so(
     assert main([*options, str(tmp_path / "m")]) == 0
     assert warning not in capfd.readouterr().err
     loss = load_artifact(tmp_path / "m").manifest.metrics["validation_loss"]
-    monkeypatch.setattr(language_model_setup, "_guessing_loss", lambda _: 0.9 * loss)
+    monkeypatch.setattr(language_model, "guessing_loss", lambda _: 0.9 * loss)
     assert main([*options, str(tmp_path / "n")]) == 0
     assert warning in capfd.readouterr().err
 

@@ -169,18 +169,15 @@ def test_a_recipe_names_the_threads(tmp_path: Path) -> None:
 
 # What each does with a clock. None of these changes weights where steps or epochs end the run.
 CLOCKS = {
-    "commands.train_classifier": "begins to count --minutes",
-    "commands.train_language_model": "begins to count --minutes",
-    "trainers.classifier": "progress of --minutes, kept by the pace; the seconds that are told",
-    "trainers.language_model": "progress of --minutes, kept by the pace; the seconds that are told",
+    "trainers.run": "the start of the command, from which --minutes count",
+    "trainers.trainer": "progress of --minutes, kept by the pace; the seconds in the reports",
     "trainers.classifier_setup": "seconds of --minutes kept for the end",
     "trainers.language_model_setup": "seconds for the end; tokens of an evaluation (recipe)",
+    "trainers.language_model": "the end of the last evaluation",
     "runtime.throughput": "width and dropout for --minutes (recipe)",
-    "trainers.classifier_checkpoints": "how often the run is saved",
-    "trainers.language_model_checkpoints": "how often it is saved; what the last evaluation reads",
-    "evaluation.perplexity": "how much the last measuring reads",
-    "trainers.classifier_reporter": "lines of the log",
-    "trainers.language_model_reporter": "lines of the log",
+    "trainers.checkpointer": "how often the run is saved",
+    "evaluation.perplexity": "the end of the last evaluation",
+    "trainers.reporter": "lines of the log",
     "runs.progress": "lines on the screen",
 }
 

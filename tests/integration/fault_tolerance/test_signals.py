@@ -88,9 +88,9 @@ def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
 
 WHILE_CONCLUDING = """
 import os, signal, sys
-from training.trainers import {module} as checkpoints
+from training.trainers import checkpointer
 from training.commands.cli import main
-checkpoints.round_to_storage = lambda *_: os.kill(os.getpid(), signal.{name})
+checkpointer.round_to_storage = lambda *_: os.kill(os.getpid(), signal.{name})
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -99,8 +99,7 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize("command", COMMANDS)
 def test_after_the_last_step_the_run_is_kept(tmp_path: Path, command: str, name: str) -> None:
     """A signal while it is measured is told what continues it, and that makes the model."""
-    module = {"lm": "language_model_checkpoints", "classifier": "classifier_checkpoints"}[command]
-    code = WHILE_CONCLUDING.format(module=module, name=name)
+    code = WHILE_CONCLUDING.format(name=name)
     out = ["--out", str(tmp_path / "m")]
     process = [sys.executable, "-c", code, *arguments(command, tmp_path), *out]
     result = subprocess.run(process, capture_output=True, text=True, check=False)
