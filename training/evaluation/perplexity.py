@@ -23,7 +23,7 @@ from torch import Tensor
 
 from model.networks import LanguageModel
 from training.data.token_stream import Stream, Tokens
-from training.optimization.losses import ROWS
+from training.optimization.losses import LOGIT_ROWS
 from training.runtime.precision import Precision, autocast
 
 BURN_IN = 512
@@ -201,8 +201,8 @@ def prediction_losses(network: LanguageModel, hidden_NH: Tensor, targets_N: Tens
     The logits are computed in batches of ``ROWS`` rows, which bounds the memory.
     """
     parts, losses = network.output.parts(), [torch.empty(0)]
-    for begin in range(0, len(targets_N), ROWS):
-        rows = slice(begin, begin + ROWS)
+    for begin in range(0, len(targets_N), LOGIT_ROWS):
+        rows = slice(begin, begin + LOGIT_ROWS)
         losses.append(-parts.log_probability(network.projected(hidden_NH[rows]), targets_N[rows]))
     return torch.cat(losses)
 

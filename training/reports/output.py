@@ -17,7 +17,7 @@ from training.errors import OutputError
 from training.files import write_atomically
 from training.reports.html import Section, render_page
 from training.runs.directory import MANIFEST, NOTHING_BEGUN, writing
-from training.runs.lock import only_user
+from training.runs.lock import exclusive_lock
 
 RESULTS_FILE = "figures.json"
 PAGE_FILE = "index.html"
@@ -35,11 +35,11 @@ def reserved_output(out: Path | None, json_file: Path | None) -> Iterator[None]:
         if json_file is not None and not _is_device(json_file):
             if json_file.is_dir():
                 raise OutputError(f"{json_file}: is a directory; --json names a file")
-            locks.enter_context(only_user(json_file, option="--json"))
+            locks.enter_context(exclusive_lock(json_file, option="--json"))
         if out is not None:
             check_directory(out)
             require_writable(out)
-            locks.enter_context(only_user(out))
+            locks.enter_context(exclusive_lock(out))
         yield
 
 

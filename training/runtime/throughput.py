@@ -14,8 +14,9 @@ from torch import nn
 
 from training.runtime.precision import Precision, autocast
 
-STEPS = 5
-WINDOW, LANES, WIDTH, WORDS = 70, 16, 256, 3000
+TIMED_STEPS = 5
+TIMED_SHAPE = (70, 16, 256)  # time, batch and width of the small network
+TIMED_VOCABULARY = 3000
 EFFICIENCY = 0.9  # the rest is spent on embeddings, candidates and the optimizer
 
 
@@ -25,15 +26,16 @@ def training_speed(precision: Precision, patience: float) -> float:
     Takes a second or two; only two steps where these take longer than ``patience`` seconds. The
     state of the random number generator is left as it was.
     """
+    time_steps, batch, width = TIMED_SHAPE
     with torch.random.fork_rng(devices=[]):
-        lstm, output = nn.LSTM(WIDTH, WIDTH, 2), nn.Linear(WIDTH, WORDS)
-        inputs_TBH = torch.randn(WINDOW, LANES, WIDTH)
+        lstm, output = nn.LSTM(width, width, 2), nn.Linear(width, TIMED_VOCABULARY)
+        inputs_TBH = torch.randn(time_steps, batch, width)
     seconds: list[float] = []
-    while len(seconds) < 2 or (len(seconds) <= STEPS and sum(seconds) < patience):
+    while len(seconds) < 2 or (len(seconds) <= TIMED_STEPS and sum(seconds) < patience):
         start = time.perf_counter()
         with autocast(precision):
             loss = output(lstm(inputs_TBH)[0]).float().square().mean()
         loss.backward()
         seconds.append(time.perf_counter() - start)
-    multiply_adds = WINDOW * LANES * WIDTH * (4 * 4 * WIDTH + WORDS)
+    multiply_adds = time_steps * batch * width * (4 * 4 * width + TIMED_VOCABULARY)
     return EFFICIENCY * 6 * multiply_adds / statistics.median(seconds[1:])  # the first warms up

@@ -38,7 +38,7 @@ from training.runs.directory import RunDirectory
 from training.runtime.distributed import ProcessGroup
 from training.runtime.precision import as_precision, autocast
 from training.trainers.language_model_setup import (
-    MARGIN,
+    SAVING_SECONDS,
     LanguageModelSetup,
     build_network,
     candidate_sampler,
@@ -226,7 +226,7 @@ class LanguageModelTask(Task[Window, LanguageModelEvaluation]):
 
     def measure_final(self, state: TrainerState, seconds_left: float) -> MeasuredModel:
         # A run that was killed in here and resumed has no time left, and is measured all the same.
-        deadline = time.monotonic() + max(seconds_left - MARGIN / 2, self.settings.reserve)
+        deadline = time.monotonic() + max(seconds_left - SAVING_SECONDS / 2, self.settings.reserve)
         columns = split_into_columns(self._setup.valid)
         return self._measured(
             likelihood(self.network, columns, "float32", deadline=deadline), state

@@ -54,7 +54,7 @@ SMALLEST_LIMIT = 2_000
 PROBE_SHARE = 0.02  # of a time budget, at most about, to measure the speed of training
 SPEED_TOKENS = 4_000  # predictions on which the speed of evaluation is measured
 MOST_UNKNOWN_IN_TEXT = 0.5  # of the tokens of a split; with more a model learns nothing
-MARGIN = 3.0  # seconds at the end of a time budget for saving
+SAVING_SECONDS = 3.0  # seconds at the end of a time budget for saving
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ def measure_evaluation(
     chosen = max(SMALLEST_LIMIT, int(VALIDATION_SHARE * seconds * speed))
     regular = min(total, recipe.evaluation_tokens or chosen)
     final = min(FINAL_SHARE * seconds, 1.2 * (total + 2 * regular) / speed)
-    return _with_evaluation_tokens(setup, regular), final + min(MARGIN, 0.1 * seconds)
+    return _with_evaluation_tokens(setup, regular), final + min(SAVING_SECONDS, 0.1 * seconds)
 
 
 def candidate_sampler(setup: LanguageModelSetup) -> CandidateSampler | None:

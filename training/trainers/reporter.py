@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
-from training.optimization.clipping import still_warning
+from training.optimization.clipping import zero_gradient_warning
 from training.runs.directory import FINAL, TRAINING, VALIDATION, RunDirectory
 from training.runs.progress import Progress, duration
 from training.runs.tensorboard import TensorBoardLog
@@ -20,7 +18,7 @@ THROUGHPUT_WINDOW = 5.0  # seconds over which tokens per second are averaged
 
 
 class Reporter:
-    """Shows how a run goes on standard error, and writes its log; a context manager.
+    """Shows how a run goes on standard error, and writes its log.
 
     Args:
         trainer: of the run; is not changed.
@@ -72,7 +70,7 @@ class Reporter:
             f"{result.evaluation.summary()}{averaged}{star}"
         )
         if state.zero_gradient_steps > 0:
-            self.note(still_warning(state.zero_gradient_steps))
+            self.note(zero_gradient_warning(state.zero_gradient_steps))
         self._log(VALIDATION, {**self._schedule(progress), **result.evaluation.figures()})
 
     def conclude(self, model: MeasuredModel) -> None:
@@ -90,6 +88,11 @@ class Reporter:
     def note(self, text: str) -> None:
         """Writes a line above the bar."""
         self._bar.note(text)
+
+    def close(self) -> None:
+        """Removes the bar and closes the log of TensorBoard."""
+        self._bar.close()
+        self._board.close()
 
     def _seconds_left(self, progress: float) -> float | None:
         """The estimate of the bar; exact where only time ends the run."""
@@ -109,15 +112,3 @@ class Reporter:
         place = {"step": state.steps, "epoch": state.epochs, "seconds": state.seconds}
         self._directory.append({"event": event, **place, **finite})
         self._board.add(event, state.steps, figures)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.close()
-        self._board.close()

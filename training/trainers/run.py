@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -128,7 +128,7 @@ class _Run:
     def _train(self, trainer: Trainer, checkpointer: Checkpointer) -> int:
         """Trains to the end, or until a signal stops the run; the exit status."""
         board = TensorBoardLog(self.invocation.tensorboard, trainer.state.steps)
-        with Reporter(trainer, self.directory, board) as reporter:
+        with closing(Reporter(trainer, self.directory, board)) as reporter:
             reporter.introduce()
             self.process_group.broadcast(Command.BEGIN)
             trainer.join()

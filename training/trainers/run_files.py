@@ -12,7 +12,7 @@ from typing import Any
 from training.config.options import write_recipe
 from training.runs.checkpoint import Checkpoint
 from training.runs.directory import CONTINUE, NOTHING_BEGUN, Invocation, RunDirectory, writing
-from training.runs.lock import only_user
+from training.runs.lock import exclusive_lock
 from training.runs.resuming import checkpoint_of, require_checkpoint
 from training.trainers.task import Recipe, Task
 
@@ -31,7 +31,7 @@ def owned_run(invocation: Invocation, command: str) -> Iterator[Checkpoint | Non
     directory = RunDirectory(invocation.out)
     if invocation.resume:
         require_checkpoint(directory)
-    with only_user(directory.artifact):
+    with exclusive_lock(directory.artifact):
         earlier = _identity(directory.checkpoint)
         try:
             if invocation.resume:

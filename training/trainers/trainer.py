@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.config.time_budget import Pace
-from training.optimization.clipping import far_above
+from training.optimization.clipping import divergence_loss
 from training.optimization.schedule import Budget
 from training.optimization.weight_averaging import AveragedWeights, copy_weights
 from training.runs.checkpoint import (
@@ -162,17 +162,15 @@ class Trainer:
         training_loss = state.smoothed.get("loss", 0.0)
         settings.clipping.check(loss, training_loss, guessing_loss, state.steps)
         is_best = self.task.is_best(evaluation, state.best_score)
-        scores = (
-            [evaluation.score] if state.best_score is None else [evaluation.score, state.best_score]
-        )
-        state.best_score = max(scores)
+        earlier_score = -math.inf if state.best_score is None else state.best_score
+        state.best_score = max(evaluation.score, earlier_score)
         state.evaluations_since_best = 0 if is_best else state.evaluations_since_best + 1
         if is_best:
             state.best_step = state.steps
             weights = dict(self.network.named_parameters())
             best = self._averages.tensors() if averaged else weights
             self.best_weights = {name: value.detach().clone() for name, value in best.items()}
-        is_useful = loss <= far_above(guessing_loss)
+        is_useful = loss <= divergence_loss(guessing_loss)
         return EvaluationResult(state.steps, evaluation, averaged, is_best, is_useful)
 
     def load_best_weights(self) -> None:

@@ -14,7 +14,7 @@ from tests.integration.fault_tolerance.test_disk_failures import arguments, run
 from tests.support.training.language_model_command import assert_one_line, assert_same_weights
 from training.commands.cli import main
 from training.errors import OutputError
-from training.runs.lock import only_user
+from training.runs.lock import exclusive_lock
 
 
 def stopped_while_preparing(options: list[str], out: Path) -> subprocess.Popen[str]:
@@ -68,7 +68,7 @@ def test_a_run_in_progress_is_not_resumed_a_second_time(
     options, out = arguments("lm", tmp_path), tmp_path / "m"
     assert main([*options, "--out", str(out)]) == 0
     capfd.readouterr()
-    with only_user(out):
+    with exclusive_lock(out):
         assert main(["lm", "--resume", "--out", str(out)]) == 2
     assert_one_line(capfd.readouterr().err, f"m: process {os.getpid()} is writing there")
 
@@ -87,7 +87,7 @@ def test_reports_have_one_writer(tmp_path: Path, capfd: pytest.CaptureFixture[st
     ]
     for place, arguments_ in asked:
         capfd.readouterr()
-        with only_user(place):
+        with exclusive_lock(place):
             assert main(arguments_) == 2
         assert_one_line(capfd.readouterr().err, "is writing there")
         assert not place.exists()
@@ -110,13 +110,13 @@ def test_two_runs_share_a_token_cache(tmp_path: Path) -> None:
 def test_a_place_without_a_name_is_refused() -> None:
     """There is nothing beside it that could be written."""
     for place in (Path("/"), Path(), Path("..")):
-        with pytest.raises(OutputError, match="--out a new name"), only_user(place):
+        with pytest.raises(OutputError, match="--out a new name"), exclusive_lock(place):
             pass
 
 
 def test_a_directory_made_for_a_lock_goes_with_it(tmp_path: Path) -> None:
     """A command that was refused leaves nothing."""
-    with only_user(tmp_path / "new" / "deep" / "m"):
+    with exclusive_lock(tmp_path / "new" / "deep" / "m"):
         assert (tmp_path / "new" / "deep" / "m.lock").exists()
     assert not (tmp_path / "new").exists()
 
@@ -128,7 +128,7 @@ def test_a_lock_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     try:
         with (
             pytest.raises(OutputError, match="cannot be written: File too large; choose another"),
-            only_user(tmp_path / "new" / "deep" / "m"),
+            exclusive_lock(tmp_path / "new" / "deep" / "m"),
         ):
             pass
     finally:

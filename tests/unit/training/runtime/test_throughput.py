@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.modules.module import register_module_forward_hook
 
-from training.runtime.throughput import STEPS, training_speed
+from training.runtime.throughput import TIMED_STEPS, training_speed
 
 
 def test_a_plain_loop_finds_a_like_speed() -> None:
@@ -21,7 +21,7 @@ def test_a_plain_loop_finds_a_like_speed() -> None:
     assert 0.02 < found / (2 * 512**3 / min(seconds)) < 5
 
 
-@pytest.mark.parametrize(("patience", "steps"), [(0.0, 2), (600.0, STEPS + 1)])
+@pytest.mark.parametrize(("patience", "steps"), [(0.0, 2), (600.0, TIMED_STEPS + 1)])
 def test_it_is_over_soon_and_leaves_no_trace(patience: float, steps: int) -> None:
     """Without patience two steps are taken instead of six; random numbers are as they were."""
     state = torch.get_rng_state()

@@ -19,7 +19,7 @@ from training.evaluation.calibration import fit_temperature, temperature_loss
 from training.evaluation.classifier import predict
 from training.trainers import linear_classifier
 from training.trainers.linear_classifier import (
-    SHARES,
+    LINEAR_SHARES,
     STRENGTHS,
     count,
     fit_linear,
@@ -178,7 +178,7 @@ def test_joined_logits_are_a_weighted_mean() -> None:
     torch.testing.assert_close(found_BC, torch.lerp(own_BC, other_BC, share), atol=1e-4, rtol=1e-4)
     losses = {
         by: functional.cross_entropy(torch.lerp(own_BC, other_BC, by), labels_B).item()
-        for by in SHARES
+        for by in LINEAR_SHARES
     }
     assert share == min(losses, key=lambda by: losses[by])
     assert network.architecture.linear_ngrams == 2
