@@ -26,7 +26,7 @@ from training.trainers.linear_classifier import FEWEST_RUNS, STRENGTHS, extent_w
 
 
 def by_clock(leap: float, seed: int, *options: str) -> str:
-    """Runs the command to its end under a made-up clock; what it tells."""
+    """Runs the command under a synthetic clock; returns its standard error."""
     module = [sys.executable, "-m", "tests.support.training.skewed_clock", str(leap), str(seed)]
     result = subprocess.run([*module, *options], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -34,7 +34,7 @@ def by_clock(leap: float, seed: int, *options: str) -> str:
 
 
 def minutes_options(command: str, directory: Path, minutes: float) -> list[str]:
-    """A small run of either command that a clock ends."""
+    """The options of a small run of either command with a time budget."""
     name = ["--name", "same", "--minutes", str(minutes)]
     if command == "lm":
         return [command, *corpus_options(directory), *name]
@@ -45,7 +45,7 @@ def minutes_options(command: str, directory: Path, minutes: float) -> list[str]:
 
 @pytest.mark.parametrize("command", ["lm", "classifier"])
 def test_where_epochs_end_a_run_no_clock_changes_it(tmp_path: Path, command: str) -> None:
-    """One clock leaps hours while the run is prepared, and would end the linear part early."""
+    """A clock that leaps hours during the preparation changes no weights of a run of epochs."""
     options = corpus_options(tmp_path) if command == "lm" else classifier_options(tmp_path)
     ending = ["--epochs", "2"] if command == "lm" else ["--epochs", "2", "--minutes", "1000"]
     first, second = tmp_path / "first", tmp_path / "second"
@@ -57,7 +57,7 @@ def test_where_epochs_end_a_run_no_clock_changes_it(tmp_path: Path, command: str
 
 @pytest.mark.parametrize("command", ["lm", "classifier"])
 def test_a_run_that_the_clock_ended_repeats_from_its_recipe(tmp_path: Path, command: str) -> None:
-    """Under another clock and without the data being named: the recipe has all choices."""
+    """The recipe repeats the run under another clock, without further options."""
     options, first, second = minutes_options(command, tmp_path, 0.2), tmp_path / "1", tmp_path / "2"
     told = by_clock(0, 1, *options, "--out", str(first))
     assert "the clock decided this run" in told
@@ -72,7 +72,7 @@ def test_a_run_that_the_clock_ended_repeats_from_its_recipe(tmp_path: Path, comm
 
 
 def test_another_clock_alone_gives_another_run(tmp_path: Path) -> None:
-    """So the test before this one would notice a clock."""
+    """Another clock gives another pace, so the test above would find a clock that is read."""
     options = minutes_options("lm", tmp_path, 0.2)
     found = []
     for seed in (1, 2):
@@ -84,7 +84,7 @@ def test_another_clock_alone_gives_another_run(tmp_path: Path) -> None:
 
 
 def test_a_pace_is_the_same_for_a_step_however_often_it_is_asked() -> None:
-    """The clock is asked once a step, and not once more by a run that is resumed there."""
+    """The clock counts once per step, also after the run is resumed there."""
     pace = Pace()
     assert pace.progress(0, counted=0.0, timed=0.0) == 0.0
     assert pace.progress(1, counted=0.0, timed=0.5) == 0.5
@@ -98,7 +98,7 @@ def test_a_pace_is_the_same_for_a_step_however_often_it_is_asked() -> None:
 
 
 def test_a_pace_that_counting_was_always_ahead_of_is_not_recorded() -> None:
-    """Epochs ended that run: it repeats by itself."""
+    """A run that its epochs ended records no pace."""
     pace = Pace()
     for step in range(10):
         pace.progress(step, counted=step / 10, timed=step / 50)
@@ -116,14 +116,14 @@ def test_a_pace_that_counting_was_always_ahead_of_is_not_recorded() -> None:
 def test_a_pace_that_no_run_records_is_refused(
     tmp_path: Path, options: list[str], message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything is read."""
+    """An invalid pace is refused before any file is read."""
     arguments = ["--train", "absent.txt", *options, "--out", str(tmp_path / "m")]
     assert main(["lm", *arguments]) == 2
     assert_one_line(capfd.readouterr().err, message)
 
 
 def test_other_minutes_discard_the_pace_of_a_recipe(tmp_path: Path) -> None:
-    """The clock counts again."""
+    """Another --minutes discards the pace of the recipe."""
     (tmp_path / "r.toml").write_text(f"minutes = 9.0\npace = {list(range(PARTS))}\n")
     options = [*corpus_options(tmp_path), "--recipe", str(tmp_path / "r.toml")]
     by_clock(0, 1, "lm", *options, "--minutes", "0.1", "--out", str(tmp_path / "m"))
@@ -136,7 +136,7 @@ def test_other_minutes_discard_the_pace_of_a_recipe(tmp_path: Path) -> None:
 def test_the_format_is_chosen_by_the_processor_alone(
     monkeypatch: pytest.MonkeyPatch, survives: bool, has_products: bool
 ) -> None:
-    """No speed is measured: its instructions, and whether torch survives them, decide."""
+    """The instructions of the processor decide, and whether torch crashes; no speed is measured."""
     monkeypatch.setattr(precision, "_runs_bfloat16", lambda: True)
     monkeypatch.setattr(precision, "_has_bfloat16_products", lambda: has_products)
     monkeypatch.setattr(precision, "_survives_bfloat16", lambda: survives)
@@ -146,7 +146,7 @@ def test_the_format_is_chosen_by_the_processor_alone(
 
 
 def test_a_linear_fit_is_bounded_by_its_work() -> None:
-    """The more minutes there are, the more of it; the least is one candidate on few documents."""
+    """The extent of a fit grows with the time; the least is one candidate on few documents."""
     linear = LinearNgrams(1000, 2, 1024, 10)
     train = Documents([[1, 2, 3] * 100] * 1000, [0] * 1000)
     extents = [extent_within(seconds, linear, train) for seconds in (0.0, 0.01, 1.0, 1e9)]
@@ -159,7 +159,7 @@ def test_a_linear_fit_is_bounded_by_its_work() -> None:
 
 
 def test_a_recipe_names_the_threads(tmp_path: Path) -> None:
-    """Sums of floating point numbers depend on how many threads share them."""
+    """The recipe records the threads, because floating-point sums depend on their number."""
     options = [*corpus_options(tmp_path), "--steps", "1", "--out", str(tmp_path / "m")]
     for option in EXACT:
         options.remove(option)
@@ -183,7 +183,7 @@ CLOCKS = {
 
 
 def test_no_other_module_asks_a_clock() -> None:
-    """Who adds a clock says here what becomes of it."""
+    """Every module that reads a clock is in the table, with the purpose."""
     asking = {
         source.name.removeprefix("training.")
         for source in modules_in("training")

@@ -1,4 +1,4 @@
-"""How the speed of training is measured."""
+"""The measurement of the training throughput."""
 
 import time
 
@@ -10,7 +10,7 @@ from training.runtime.throughput import TIMED_STEPS, training_speed
 
 
 def test_a_plain_loop_finds_a_like_speed() -> None:
-    """Products of matrices by themselves are not many times faster, nor slower."""
+    """The throughput is within an order of magnitude of matrix products."""
     found = training_speed("float32", 60.0)
     left, right = torch.randn(512, 512), torch.randn(512, 512)
     seconds = []
@@ -23,7 +23,7 @@ def test_a_plain_loop_finds_a_like_speed() -> None:
 
 @pytest.mark.parametrize(("patience", "steps"), [(0.0, 2), (600.0, TIMED_STEPS + 1)])
 def test_it_is_over_soon_and_leaves_no_trace(patience: float, steps: int) -> None:
-    """Without patience two steps are taken instead of six; random numbers are as they were."""
+    """Without patience two steps are taken instead of six; the random state is left as it was."""
     state = torch.get_rng_state()
     taken = list[str]()
     hook = register_module_forward_hook(lambda module, *_: taken.append(type(module).__name__))

@@ -10,7 +10,7 @@ from training.trainers.language_model_setup import build_network, prepare_setup
 
 
 def test_an_untrained_network_expects_words_as_often_as_they_are(tmp_path: Path) -> None:
-    """So that training need not find out first, least of all for words that are seldom met."""
+    """The bias of an untrained output layer gives the word frequencies of the training data."""
     file = tmp_path / "text.txt"
     file.write_text(text(300), encoding="utf-8")
     recipe = LanguageModelRecipe(train=(str(file),), precision="float32", minutes=1.0)

@@ -1,4 +1,4 @@
-"""How the linear classifier finds its weights, and its weight beside a network."""
+"""The fit of the linear classifier, and its share beside a network."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VOCABULARY, LABELS = 30, 3
 
 
 def made_up(count: int, seed: int, *, telling: bool) -> Documents:
-    """Documents of 3 to 12 tokens; where they are ``telling``, a third of them are the label's."""
+    """Documents of 3 to 12 tokens; if ``telling``, a third of them belong to the label."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(low: int, high: int, many: int = 1) -> list[int]:
@@ -63,14 +63,14 @@ def classifier() -> Classifier:
 
 
 def fitted(train: Documents, valid: Documents) -> LinearNgrams:
-    """Over tokens and pairs."""
+    """A linear classifier over tokens and pairs, fitted."""
     linear = LinearNgrams(VOCABULARY, 2, 64, LABELS)
     fit_linear(linear, train, valid)
     return linear
 
 
 def test_of_a_very_large_corpus_some_documents_are_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as their runs may be, the same ones every time; and they are enough to learn from."""
+    """A limit on n-grams selects the same documents every time, enough to learn from."""
     train, valid = made_up(2000, 1, telling=True), made_up(200, 2, telling=True)
     monkeypatch.setattr(linear_classifier, "MOST_RUNS", 4000)  # of about 38,000
     seen: list[int] = []
@@ -104,7 +104,7 @@ def slope_at(linear: LinearNgrams, train: Documents) -> Tensor:
 
 
 def strength_of(linear: LinearNgrams, train: Documents) -> float:
-    """The strength at whose minimum the weights are."""
+    """The strength whose minimum the weights are at."""
     slope_FC = slope_at(linear, train)
     rests = {
         strength: (slope_FC + linear.weight_FC / (strength * len(train))).abs().max().item()
@@ -116,14 +116,14 @@ def strength_of(linear: LinearNgrams, train: Documents) -> float:
 
 
 def test_it_ends_in_the_minimum_that_validation_likes() -> None:
-    """Words that say nothing are held back most, words that tell the label hardly at all."""
+    """On uninformative words the strongest penalty is chosen, on informative words the weakest."""
     for telling, expected in ((False, STRENGTHS[:1]), (True, STRENGTHS[2:])):
         train, valid = (made_up(200, seed, telling=telling) for seed in (1, 2))
         assert strength_of(fitted(train, valid), train) in expected
 
 
 def test_importances_by_hand() -> None:
-    """Of single tokens: rarity and contrast from counted documents; 0 for what nobody has."""
+    """Importances of single tokens equal those of counted documents; 0 where none has a token."""
     train = made_up(50, 1, telling=True)
     linear = LinearNgrams(VOCABULARY, 2, 64, LABELS)
     rarity_F, contrast_F = importances(linear, count(linear, train))
@@ -148,7 +148,7 @@ def test_importances_by_hand() -> None:
 
 
 def test_the_better_importance_is_kept() -> None:
-    """What was fitted has one of the two, and a validation loss no higher than the first fit's."""
+    """The fit has one of the two importances, and a loss no higher than that of the first fit."""
     train, valid = (made_up(200, seed, telling=True) for seed in (1, 2))
     first = LinearNgrams(VOCABULARY, 2, 64, LABELS)
     shares: list[float] = []
@@ -167,7 +167,7 @@ def test_the_better_importance_is_kept() -> None:
 
 
 def test_joined_logits_are_a_weighted_mean() -> None:
-    """Each part divided by its temperature; the share has the lowest loss of all that are tried."""
+    """The logits are divided by their temperatures; the share has the lowest loss of all tried."""
     network, valid = classifier(), made_up(100, 2, telling=True)
     linear = fitted(made_up(60, 1, telling=True), valid)
     own_BC = predict(network, valid).logits_BC
@@ -186,7 +186,9 @@ def test_joined_logits_are_a_weighted_mean() -> None:
 
 
 def test_words_that_tell_the_label_are_believed() -> None:
-    """Beside an untrained network it decides nearly everything, texts out of scope left aside."""
+    """The linear classifier has the larger share beside an untrained network; out-of-scope texts
+    are left out.
+    """
     network, valid = classifier(), made_up(100, 2, telling=True)
     train = made_up(200, 1, telling=True)
     train = Documents([*train.tokens, [4, 5, 6]], [*train.labels, OUTSIDE])
@@ -196,19 +198,19 @@ def test_words_that_tell_the_label_are_believed() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_noise_is_not_believed(seed: int) -> None:
-    """Where words say nothing of the label, fresh documents are hardly worse off than by chance."""
+    """On uninformative words the loss on new documents is close to that of chance."""
     network, valid = classifier(), made_up(300, seed + 10, telling=False)
     join_linear(network, fitted(made_up(100, seed, telling=False), valid), valid)
     assert predict(network, made_up(500, seed + 20, telling=False)).loss < math.log(LABELS) + 0.03
 
 
 def pairs(documents: Documents) -> list[tuple[Sequence[int], int]]:
-    """Tokens and label of each."""
+    """The tokens and the label of each document."""
     return list(zip(documents.tokens, documents.labels, strict=True))
 
 
 def linear_logits(linear: LinearNgrams, documents: Documents) -> Tensor:
-    """(B, C), document by document."""
+    """Logits (B, C), document by document."""
     rows = [
         linear(torch.tensor(tokens)[:, None], tensor([len(tokens)])) for tokens in documents.tokens
     ]
@@ -216,5 +218,5 @@ def linear_logits(linear: LinearNgrams, documents: Documents) -> Tensor:
 
 
 def loss_of(linear: LinearNgrams, documents: Documents) -> float:
-    """Under the temperature that suits it."""
+    """The loss under the best temperature."""
     return temperature_loss(linear_logits(linear, documents), torch.tensor(documents.labels))
