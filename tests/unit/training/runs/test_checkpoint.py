@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.errors import CheckpointError
+from training.runs import checkpoint
 from training.runs.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -28,7 +29,7 @@ TENSORS = {
     "random": torch.arange(9, dtype=torch.uint8),
     "empty": torch.empty(0),
 }
-SAMPLE = Checkpoint(TENSORS, {"position": {"steps": 3}, "name": "ü", "none": None})
+SAMPLE = Checkpoint(TENSORS, {"state": {"steps": 3}, "name": "ü", "none": None})
 
 
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -68,6 +69,15 @@ def test_a_missing_checkpoint_is_told(tmp_path: Path) -> None:
     """The error names the file."""
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         load_checkpoint(tmp_path / "none")
+
+
+def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names both formats."""
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "CHECKPOINT_FORMAT", "6")
+        save_checkpoint(tmp_path / "c", SAMPLE)
+    with pytest.raises(CheckpointError, match="written in format 6; this version reads 7"):
+        load_checkpoint(tmp_path / "c")
 
 
 FILL = """
