@@ -25,7 +25,7 @@ import torch.distributed.nn.functional  # before there is a group: its default v
 from torch import Tensor
 
 from training.errors import CheckpointError, DivergedError, LostProcessError
-from training.runtime.signals import Interruption
+from training.runtime.signals import signals_recorded
 from training.runtime.torchrun import process_count, process_rank
 
 TIMEOUT = timedelta(days=30)  # preparing data may take hours; a process that died is noticed anyway
@@ -149,7 +149,7 @@ def run_worker(process_group: ProcessGroup, begin: Callable[[], Worker]) -> None
         process_group: of this process.
         begin: loads the checkpoint that the main process has saved before its first step.
     """
-    with Interruption():  # the main process gets the signal, too; it saves and ends the run
+    with signals_recorded():  # the main process gets the signal, too; it saves and ends the run
         if process_group.receive()[0] is not Command.BEGIN:
             return
         worker = begin()

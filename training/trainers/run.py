@@ -29,7 +29,7 @@ from training.runtime.distributed import (
     run_worker,
 )
 from training.runtime.precision import require_precision
-from training.runtime.signals import Interruption
+from training.runtime.signals import Interruption, signals_recorded
 from training.runtime.threads import set_threads
 from training.trainers.checkpointer import Checkpointer
 from training.trainers.reporter import Reporter
@@ -132,7 +132,7 @@ class _Run:
             reporter.introduce()
             self.process_group.broadcast(Command.BEGIN)
             trainer.join()
-            with Interruption() as interruption, _reporting_divergence(trainer):
+            with signals_recorded() as interruption, _reporting_divergence(trainer):
                 callbacks = _Callbacks(checkpointer, reporter, interruption)
                 finished = training_loop(
                     trainer,
