@@ -24,7 +24,7 @@ from training.reports.gradients import gradients_sections, page_introduction, pa
 from training.reports.output import PAGE_FILE, require_writable, to_json, write_report
 from training.reports.plotting import require_matplotlib
 from training.runs.directory import Invocation
-from training.runs.lock import only_user
+from training.runs.lock import exclusive_lock
 from training.runs.progress import Progress
 from training.runs.resolve import options_given
 from training.runtime.threads import set_threads
@@ -48,7 +48,7 @@ def run(invocation: Invocation) -> int:
     _check_directory(invocation.out, overwrite=invocation.overwrite)
     require_matplotlib()
     require_writable(invocation.out)
-    with only_user(invocation.out):
+    with exclusive_lock(invocation.out):
         return _analyze(invocation, recipe)
 
 

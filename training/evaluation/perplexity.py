@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from model.networks import LanguageModel
-from training.data.token_stream import TokenArray, TokenStream
-from training.optimization.losses import ROWS
+from training.data.token_stream import Stream, Tokens
+from training.optimization.losses import LOGIT_ROWS
 from training.runtime.precision import Precision, autocast
 
 BURN_IN = 512
@@ -47,10 +47,10 @@ class ColumnBatches:
     A column reads from ``firsts_B`` to ``ends_B`` (exclusive) and counts from ``begins_B`` on.
     """
 
-    stream: TokenStream
-    firsts_B: TokenArray
-    begins_B: TokenArray
-    ends_B: TokenArray
+    stream: Stream
+    firsts_B: Tokens
+    begins_B: Tokens
+    ends_B: Tokens
 
     @property
     def steps(self) -> int:
@@ -83,9 +83,9 @@ class ColumnBatches:
             self.counted(begin, end),
         )
 
-    def _places(self, begin: int, end: int) -> TokenArray:
+    def _places(self, begin: int, end: int) -> Tokens:
         steps_T = np.arange(begin, min(end, self.steps))
-        places_TB: TokenArray = steps_T[:, np.newaxis] + self.firsts_B
+        places_TB: Tokens = steps_T[:, np.newaxis] + self.firsts_B
         return places_TB
 
 
@@ -108,7 +108,7 @@ class Likelihood:
 
 
 def split_into_columns(
-    stream: TokenStream,
+    stream: Stream,
     *,
     columns: int | None = None,
     limit: int | None = None,
@@ -201,8 +201,8 @@ def prediction_losses(network: LanguageModel, hidden_NH: Tensor, targets_N: Tens
     The logits are computed in batches of ``ROWS`` rows, which bounds the memory.
     """
     parts, losses = network.output.parts(), [torch.empty(0)]
-    for begin in range(0, len(targets_N), ROWS):
-        rows = slice(begin, begin + ROWS)
+    for begin in range(0, len(targets_N), LOGIT_ROWS):
+        rows = slice(begin, begin + LOGIT_ROWS)
         losses.append(-parts.log_probability(network.projected(hidden_NH[rows]), targets_N[rows]))
     return torch.cat(losses)
 

@@ -1,6 +1,6 @@
-"""Gradients brought within bounds before a step, and how a run that diverges is told.
+"""Gradient clipping by value and by norm, and the detection of a run that diverges.
 
-Clipping by value, then by norm (the lecture; Pascanu et al., 2013). Knows no optimizer.
+Clipping follows Pascanu et al., "On the difficulty of training recurrent neural networks", 2013.
 """
 
 from __future__ import annotations
@@ -14,24 +14,29 @@ from torch import nn
 from training.errors import DivergedError
 
 NO_BOUND = 1e38  # float32 has no larger numbers
-FAR = 2.0  # times the loss of guessing, and a nat: above that a network has lost what it began with
+DIVERGENCE_FACTOR = 2.0  # of the loss of guessing by frequency
 
 
 @dataclass(frozen=True, slots=True)
 class Clipping:
-    """The bounds of gradients; 0: none."""
+    """The bounds of gradients; 0 means no bound.
+
+    Args:
+        by_value: of each gradient, applied first.
+        by_norm: of the norm of all gradients.
+    """
 
     by_value: float
     by_norm: float
 
     def clip(self, network: nn.Module, loss: float, step: int) -> float:
-        """Clips the gradients of a step.
+        """Clips the gradients of a step in place.
 
         Returns:
             Their norm, after clipping by value and before clipping by norm.
 
         Raises:
-            DivergedError: the loss or the norm is not a finite number.
+            DivergedError: the loss or the norm is not finite.
         """
         parameters = [p for p in network.parameters() if p.grad is not None]
         if 0 < self.by_value < NO_BOUND:
@@ -42,19 +47,25 @@ class Clipping:
         return norm
 
     def check(self, validation: float, training: float, guessing: float, step: int) -> None:
-        """Ends a run that has lost what it knew, by its losses in nats.
+        """Ends a run whose network is worse than a guess.
 
-        ``guessing``: the validation loss of guessing by frequency. A network that has learned its
-        training data by heart may be far above that in validation, but not in training as well.
+        A network that has overfitted its training data may have a validation loss far above that of
+        a guess, but not the training loss as well.
+
+        Args:
+            validation: loss in nats.
+            training: loss in nats.
+            guessing: the validation loss of a guess by frequency, in nats.
+            step: for the message.
 
         Raises:
-            DivergedError: the validation loss is not finite, or both losses are far too large.
+            DivergedError: the validation loss is not finite, or both losses are too large.
         """
-        found = f"after step {step}, validation loss {validation:.4g}"
+        figures = f"after step {step}, validation loss {validation:.4g}"
         if not math.isfinite(validation):
-            raise self._diverged(found)
-        if min(validation, training) > far_above(guessing):
-            raise self._diverged(f"{found}, that of guessing by frequency {guessing:.4g}")
+            raise self._diverged(figures)
+        if min(validation, training) > divergence_loss(guessing):
+            raise self._diverged(f"{figures}, that of guessing by frequency {guessing:.4g}")
 
     def _diverged(self, where: str) -> DivergedError:
         clipping = "a lower --clip-norm" if self.by_norm > 0 else "with --clip-norm above 0"
@@ -64,14 +75,14 @@ class Clipping:
         )
 
 
-def still_warning(steps: int) -> str:
-    """Of a run that has had no gradient for so many steps."""
+def zero_gradient_warning(steps: int) -> str:
+    """The warning about a run without any gradient in the last ``steps`` steps."""
     return (
         f"warning: the gradient has been zero for {steps:,} steps, so nothing is learned; begin "
         "anew with --overwrite and a lower --learning-rate"
     )
 
 
-def far_above(guessing: float) -> float:
-    """The loss above which a network is of no use, by that of guessing."""
-    return FAR * guessing + 1.0
+def divergence_loss(guessing: float) -> float:
+    """The loss above which a network is useless, from the loss of a guess by frequency; in nats."""
+    return DIVERGENCE_FACTOR * guessing + 1.0

@@ -1,15 +1,15 @@
-"""What training minimizes: the negative log-likelihood of the next token, and two gentle pulls.
+"""The losses: cross-entropy of the next token or of the label, and penalties on hidden states.
 
-The softmax over a large vocabulary is most of the work of a word model. Here its products run in
-the precision of the hidden states, its exponentials in float32, a few hundred rows at a time, and
-the gradient of the logits takes the place of the logits themselves.
+The softmax over a large vocabulary is most of the work of a word model. Its products are computed
+in the precision of the hidden states and its exponentials in float32, LOGIT_ROWS rows at a time,
+and the gradient of the logits is written in the place of the logits.
 
-For large vocabularies there is a sampled softmax (Bengio and Senecal, 2008; Jean et al., 2015): the
-normalizer is estimated from the most frequent words, the words of the window and words drawn from
-the rest, each weighted by one over its chance to be there. Only training uses it; the network
-stays an ordinary one with a full softmax. Of an adaptive softmax only the head and the targets'
-own tails are worked on. Shape suffixes: N tokens, H hidden, V vocabulary,
-C candidates, R rows of a tail. Knows no optimizer.
+A sampled softmax (Bengio and Senecal, 2008; Jean et al., 2015) estimates the normalizer of a large
+vocabulary from the most frequent words, the words of the window and words drawn from the rest, each
+weighted by the inverse of its probability of being drawn. Only training uses it: the network has a
+full softmax. Of an adaptive softmax only the head and the tails of the targets are computed.
+
+Shape suffixes: N tokens, H hidden, V vocabulary, C candidates, R rows of a tail.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.networks import EncoderOutput, LanguageModel
+from model.networks import Encoded, LanguageModel
 from model.output_layer import Parts
-from training.data.examples import OUT_OF_SCOPE_INDEX
+from training.data.examples import OUTSIDE
 
-ROWS = 256  # rows of logits that are worked on at a time
+LOGIT_ROWS = 256  # rows of logits that are computed at a time
 GRAIN = 512  # numbers of candidates are multiples of it
-ROW_GRAIN = 64  # numbers of rows that a tail of an adaptive softmax works on are multiples of it
+ROW_GRAIN = 64  # numbers of rows of a tail of an adaptive softmax are multiples of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivationPenalties:
-    """Weights of the penalties on large and on fast-moving hidden states (Merity et al., 2018)."""
+    """Penalties on large and on fast-changing hidden states (Merity et al., 2018), as weights."""
 
     activation: float = 0.0
     temporal: float = 0.0
 
-    def __call__(self, encoded: EncoderOutput) -> Tensor:
-        """``activation`` mean(h^2), dropped, plus ``temporal`` mean((h_t+1 - h_t)^2), raw."""
+    def __call__(self, encoded: Encoded) -> Tensor:
+        """``activation`` mean(h^2) with dropout plus ``temporal`` mean((h_t+1 - h_t)^2) without."""
         penalty = self.activation * encoded.dropped_TBH.float().square().mean()
         if self.temporal and len(encoded.raw_TBH) > 1:
             raw_TBH = encoded.raw_TBH.float()
@@ -47,10 +47,10 @@ class ActivationPenalties:
 
 
 class CandidateSampler:
-    """Draws the words over which a sampled softmax normalizes.
+    """Draws the candidates of a sampled softmax.
 
     Args:
-        counts_V: how often each token stands in the training data.
+        counts_V: the count of each token in the training data.
         frequent: how many of the most frequent tokens are always candidates.
         drawn: about how many of the others are drawn for each window.
     """
@@ -60,13 +60,13 @@ class CandidateSampler:
         order_V = counts_V.argsort(descending=True, stable=True)
         self._always_V = torch.zeros(len(counts_V), dtype=torch.bool)
         self._always_V[order_V[:frequent]] = True
-        # Poisson sampling: each rarer word is in or out by itself, likelier if it is less rare.
+        # Poisson sampling: each rarer word is drawn independently, the more frequent the likelier.
         chances_V = (shares_V + shares_V[~self._always_V].mean()) * ~self._always_V
         self._chances_V = (drawn * chances_V / chances_V.sum()).clamp(max=1.0)
         self._shares_V = shares_V
 
     def draw(self, targets_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Candidate ids (C), all targets among them, and the logarithm of each one's chance."""
+        """Candidate ids (C), which include all targets, and the log-probability of each one."""
         chosen_V = torch.rand(len(self._chances_V), dtype=torch.float64) < self._chances_V
         chosen_V |= self._always_V
         chosen_V[targets_N] = True
@@ -76,10 +76,10 @@ class CandidateSampler:
         return ids_C, chances_C.log().float()
 
 
-def _filled_up(ids_C: Tensor, log_chances_C: Tensor) -> tuple[Tensor, Tensor]:
-    """Candidates filled up to a multiple of GRAIN with ones that weigh nothing.
+def _padded(ids_C: Tensor, log_chances_C: Tensor) -> tuple[Tensor, Tensor]:
+    """Candidates padded to a multiple of GRAIN with ones of weight 0.
 
-    The libraries keep something for every shape of a product they have met, so shapes must be few.
+    The libraries cache something for every shape of a product, so there must be few shapes.
     """
     missing = -len(ids_C) % GRAIN
     return (
@@ -90,11 +90,11 @@ def _filled_up(ids_C: Tensor, log_chances_C: Tensor) -> tuple[Tensor, Tensor]:
 
 def next_token_loss(
     network: LanguageModel,
-    encoded: EncoderOutput,
+    encoded: Encoded,
     targets_TB: Tensor,
     sampler: CandidateSampler | None = None,
 ) -> Tensor:
-    """Mean negative log-likelihood in nats; with a sampler, an estimate of it."""
+    """The mean negative log-likelihood in nats; with a sampler, an estimate of it."""
     hidden_NH = network.projected(encoded.dropped_TBH).flatten(0, 1)
     targets_N = targets_TB.flatten()
     parts = network.output.parts()
@@ -102,15 +102,16 @@ def next_token_loss(
         return _loss_of_parts(parts, hidden_NH, targets_N)
     ids_C, log_chances_C = sampler.draw(targets_N)
     places_N = torch.searchsorted(ids_C, targets_N)
-    ids_C, log_chances_C = _filled_up(ids_C, log_chances_C)
+    ids_C, log_chances_C = _padded(ids_C, log_chances_C)
     weight_CH, bias_C = parts.weight_JH[ids_C], parts.bias_J[ids_C]
     return cross_entropy(hidden_NH, weight_CH, bias_C, places_N, offset_V=-log_chances_C)
 
 
 def _loss_of_parts(parts: Parts, hidden_NH: Tensor, targets_N: Tensor) -> Tensor:
-    """The head predicts every target or its tail; a tail sees only its own targets.
+    """The loss of a softmax that may have tails.
 
-    Their rows are filled up with ones that do not count: few shapes, as for candidates.
+    The head predicts every target or its tail; a tail predicts its own targets. The rows of a tail
+    are padded with rows that do not count, so that there are few shapes.
     """
     entries_N = parts.entries(targets_N)
     loss = cross_entropy(hidden_NH, parts.weight_JH, parts.bias_J, entries_N)
@@ -132,7 +133,7 @@ def cross_entropy(
     targets_N: Tensor,
     offset_V: Tensor | None = None,
 ) -> Tensor:
-    """Mean of -log softmax(hidden weight^T + bias)[target], without keeping the logits.
+    """The mean of -log softmax(hidden weight^T + bias)[target], without keeping the logits.
 
     ``offset_V`` is added to every logit but the target's own (log-weights of sampled candidates).
     """
@@ -155,7 +156,7 @@ def _summed_loss(
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """The gradient of the logits is worked out in the forward pass, while they are in the cache."""
+    """Computes the gradient of the logits in the forward pass, while they are in the CPU cache."""
 
     @staticmethod
     def forward(
@@ -171,8 +172,8 @@ class _CrossEntropy(torch.autograd.Function):
         weight_VH, total_V = weight_VH.to(kind), bias_V if offset_V is None else bias_V + offset_V
         gradient_NV = torch.empty(len(targets_N), len(weight_VH), dtype=kind)
         losses = []
-        for begin in range(0, len(targets_N), ROWS):
-            rows = slice(begin, begin + ROWS)
+        for begin in range(0, len(targets_N), LOGIT_ROWS):
+            rows = slice(begin, begin + LOGIT_ROWS)
             targets_R1 = targets_N[rows].unsqueeze(1)
             block_RV = torch.mm(hidden_NH[rows], weight_VH.t()).float().add_(total_V)
             if offset_V is not None:
@@ -201,16 +202,12 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def label_loss(logits_BC: Tensor, labels_B: Tensor, smoothing: float) -> Tensor:
-    """Mean cross-entropy; for texts outside, with all labels alike as their target."""
-    outside_B = labels_B == OUT_OF_SCOPE_INDEX
+    """The mean cross-entropy of labels, in nats; the target of out-of-scope texts is uniform."""
+    outside_B = labels_B == OUTSIDE
     if not outside_B.any():
         return functional.cross_entropy(logits_BC, labels_B, label_smoothing=smoothing)
     inside = functional.cross_entropy(
-        logits_BC,
-        labels_B,
-        label_smoothing=smoothing,
-        ignore_index=OUT_OF_SCOPE_INDEX,
-        reduction="sum",
+        logits_BC, labels_B, label_smoothing=smoothing, ignore_index=OUTSIDE, reduction="sum"
     )
     outside = -logits_BC[outside_B].log_softmax(dim=1).mean(dim=1).sum()
     return (inside + outside) / len(labels_B)

@@ -1,8 +1,8 @@
-"""The one-cycle schedule, and the budget that says how far along the cycle a run is.
+"""The one-cycle schedule of learning rate and momentum, and the budget of a run.
 
 The learning rate rises to its peak and falls along a cosine to a hundredth of it, while momentum
-moves the other way (Smith and Topin, 2019). A budget is a number of minutes, steps or epochs; its
-progress, from 0 to 1, is all that the schedule knows of time. No clock and no optimizer in here.
+moves the other way (Smith and Topin, "Super-Convergence", 2019). A budget is a number of seconds,
+steps or epochs. The schedule is a function of the used-up share of the budget.
 """
 
 from __future__ import annotations
@@ -15,8 +15,13 @@ from dataclasses import dataclass
 class OneCycle:
     """Learning rate and momentum (Adam's first beta) as functions of progress in [0, 1].
 
-    ``peak`` is the highest learning rate, ``warm_up`` the share of the run that leads to it, and
-    ``first`` and ``last`` the rates at the two ends as shares of the peak.
+    Args:
+        peak: the highest learning rate.
+        warm_up: the share of the run in which the learning rate rises.
+        first: the learning rate at the start, as a share of the peak.
+        last: the learning rate at the end, as a share of the peak.
+        momentum_high: the momentum at both ends.
+        momentum_low: the momentum at the peak of the learning rate.
     """
 
     peak: float
@@ -27,13 +32,13 @@ class OneCycle:
     momentum_low: float = 0.7
 
     def learning_rate(self, progress: float) -> float:
-        """Learning rate at ``progress``."""
+        """The learning rate at ``progress``."""
         if progress < self.warm_up:
             return self.peak * _between(self.first, 1.0, progress / self.warm_up)
         return self.peak * _cosine(1.0, self.last, self._fall(progress))
 
     def momentum(self, progress: float) -> float:
-        """Momentum at ``progress``: lowest where the learning rate is highest."""
+        """The momentum at ``progress``."""
         if progress < self.warm_up:
             return _between(self.momentum_high, self.momentum_low, progress / self.warm_up)
         return _cosine(self.momentum_low, self.momentum_high, self._fall(progress))
@@ -44,7 +49,7 @@ class OneCycle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How long a run may last: exactly one of seconds, steps and epochs is set."""
+    """The length of a run; exactly one of seconds, steps and epochs is set."""
 
     seconds: float | None = None
     steps: int | None = None
@@ -64,10 +69,14 @@ class Budget:
         begin: float = 0.0,
         reserve: float = 0.0,
     ) -> float:
-        """The share that is used up, from 0 to 1.
+        """The used-up share, from 0 to 1.
 
-        Of a time budget, ``begin`` seconds were spent before the first step and ``reserve`` are
-        kept for what follows the last one.
+        Args:
+            seconds: since the start of the command.
+            steps: taken so far.
+            epochs: read so far.
+            begin: seconds of a time budget that were spent before the first step.
+            reserve: seconds of a time budget that are kept for the work after the last step.
         """
         if self.seconds is not None:
             usable = self.seconds - begin - reserve

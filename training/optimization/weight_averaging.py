@@ -1,12 +1,13 @@
 """The running average of a network's weights over the last part of a run.
 
-Averaging what the optimizer passes through late in a run finds flatter, better weights than where
-it happens to stop (Polyak and Juditsky, 1992; Merity et al., 2018). Knows no optimizer and no data.
+The average of the weights late in a run is flatter and better than the last weights (Polyak and
+Juditsky, 1992; Merity et al., 2018). torch's AveragedModel holds a second network from the first
+step on and evaluates that one; here one network takes the averaged weights for an evaluation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 
 class AveragedWeights:
-    """The mean of every parameter over the calls of :meth:`update`."""
+    """The mean of every parameter of ``network`` over the calls of :meth:`update`."""
 
     def __init__(self, network: nn.Module) -> None:
         self._network = network
@@ -23,7 +24,7 @@ class AveragedWeights:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Takes the weights as they are now into the mean."""
+        """Adds the present weights to the mean."""
         self.count += 1
         parameters = dict(self._network.named_parameters())
         if not self._means:
@@ -35,26 +36,26 @@ class AveragedWeights:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Puts the means in the network's place of its own weights for the length of a block."""
-        parameters = dict(self._network.named_parameters())
-        own = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-        _copy(parameters, self._means)
+        """A block in which the network has the averaged weights."""
+        weights = {name: value.detach().clone() for name, value in self._network.named_parameters()}
+        copy_weights(self._network, self._means)
         try:
             yield
         finally:
-            _copy(parameters, own)
+            copy_weights(self._network, weights)
 
     def tensors(self) -> dict[str, Tensor]:
         """The means by parameter name; empty before the first update."""
         return dict(self._means)
 
-    def restore(self, tensors: dict[str, Tensor], count: int) -> None:
-        """Puts back what :meth:`tensors` and ``count`` were."""
+    def restore(self, tensors: Mapping[str, Tensor], count: int) -> None:
+        """Restores :meth:`tensors` and ``count``."""
         self._means = {name: tensor.clone() for name, tensor in tensors.items()}
         self.count = count
 
 
 @torch.no_grad()
-def _copy(parameters: dict[str, nn.Parameter], values: dict[str, Tensor]) -> None:
-    for name, value in values.items():
-        parameters[name].copy_(value)
+def copy_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Copies a value into every parameter of a network, by parameter name."""
+    for name, parameter in network.named_parameters():
+        parameter.copy_(weights[name])

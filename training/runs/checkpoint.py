@@ -1,8 +1,8 @@
-"""A whole run in one file: tensors and plain values, written atomically, checked when read.
+"""The checkpoint of a run: tensors and plain values in one file.
 
-A checkpoint is a safetensors file (nothing pickled) whose header carries the plain values as JSON
-and a checksum of all. It is written beside its place, flushed to the disk and renamed, so
-that a killed process or a full disk leaves the last good one. Knows nothing of what it holds.
+The file is a safetensors file, without pickle. Its header holds the plain values as JSON and a
+checksum of everything. It is written beside its place, flushed to the disk and renamed, so that a
+killed process or a full disk leaves the checkpoint of before.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from torch import Tensor
 from training.errors import CheckpointError
 from training.files import write_atomically
 
-FORMAT = "6"
+CHECKPOINT_FORMAT = "7"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Tensors by name, and anything JSON can hold."""
+    """Tensors by name, and values that JSON can hold."""
 
     tensors: Mapping[str, Tensor]
     values: Mapping[str, Any]
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes the checkpoint in place of the one before.
+    """Writes a checkpoint in the place of the one before.
 
     Raises:
         CheckpointError: it cannot be written; the one before is left as it was.
@@ -42,7 +42,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {name: tensor.detach().contiguous() for name, tensor in checkpoint.tensors.items()}
     values = json.dumps(dict(checkpoint.values))
     checksum = str(_checksum(tensors, values))
-    header = {"format": FORMAT, "checksum": checksum, "values": values}
+    header = {"format": CHECKPOINT_FORMAT, "checksum": checksum, "values": values}
     try:
         write_atomically(path, save(tensors, header))
     except OSError as error:
@@ -58,7 +58,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Reads a checkpoint.
 
     Raises:
-        CheckpointError: there is none, it is damaged, or another version wrote it.
+        CheckpointError: there is none, it is damaged, or it has another format.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -69,8 +69,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: there is no checkpoint to continue from") from None
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path}: damaged, or not a checkpoint ({error})") from None
-    if version != FORMAT:
-        raise CheckpointError(f"{path}: written in format {version}; this version reads {FORMAT}")
+    if version != CHECKPOINT_FORMAT:
+        raise CheckpointError(
+            f"{path}: written in format {version}; this version reads {CHECKPOINT_FORMAT}"
+        )
     if checksum != str(_checksum(tensors, values)):
         raise CheckpointError(f"{path}: damaged: its checksum is wrong")
     return Checkpoint(tensors, json.loads(values))
@@ -82,15 +84,15 @@ def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def under_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with ``prefix.``, without it: undoes :func:`with_prefix`."""
+    """The tensors whose names begin with ``prefix.``, without that prefix."""
     start = prefix + "."
     return {n.removeprefix(start): tensor for n, tensor in tensors.items() if n.startswith(start)}
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's running averages by "parameter index.name".
+    """The optimizer's moments by "parameter index.name".
 
-    Learning rates and momenta are not in it: the schedule sets them anew at every step.
+    Learning rates and betas are left out: the schedule sets them at every step.
     """
     return {
         f"{index}.{name}": value
@@ -100,7 +102,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Puts back what :func:`optimizer_tensors` took."""
+    """Restores :func:`optimizer_tensors`."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         index, name = key.split(".", 1)

@@ -1,8 +1,8 @@
-"""One process at a time writes into an output directory or file: a lock that ends with its process.
+"""A lock on an output directory or file, so that one process at a time writes there.
 
-The lock is `flock` on PLACE.lock, which holds the number of the process. The system releases it
-however the process ends, so that what a killed process leaves behind blocks nobody. Where a file
-system has no locks, a warning is written instead.
+The lock is `flock` on PLACE.lock, a file with the number of the process. The system releases the
+lock when the process ends, also when it is killed. On a file system without locks a warning is
+printed instead.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from training.errors import OutputError
 
 
 @contextmanager
-def only_user(place: Path, *, option: str = "--out") -> Iterator[None]:
-    """Holds the lock of ``place``, which need not exist, for the length of the block.
+def exclusive_lock(place: Path, *, option: str = "--out") -> Iterator[None]:
+    """A block in which this process holds the lock of ``place``, which need not exist.
 
     Raises:
         OutputError: another process holds it, or nothing can be written beside ``place``.
@@ -29,7 +29,7 @@ def only_user(place: Path, *, option: str = "--out") -> Iterator[None]:
             f"{place}: is no place of its own; give {option} a new name, such as {place / 'mine'}"
         )
     file = place.with_name(place.name + ".lock")
-    made = [parent for parent in file.parents if not parent.exists()]
+    new_parents = [parent for parent in file.parents if not parent.exists()]
     try:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -43,29 +43,29 @@ def only_user(place: Path, *, option: str = "--out") -> Iterator[None]:
         finally:
             _release(file, descriptor)
     finally:
-        for parent in made:
-            with suppress(OSError):  # something is in there now, or it could not be made
+        for parent in new_parents:
+            with suppress(OSError):  # it is not empty, or it could not be made
                 parent.rmdir()
 
 
 def _locked(file: Path, place: Path, option: str) -> int:
-    """A descriptor that holds the lock."""
+    """Opens and locks the lock file; returns its descriptor."""
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _lock(descriptor, place, option)
-            ours = _is_open(file, descriptor)
+            is_current = _is_open(file, descriptor)
         except BaseException:
             os.close(descriptor)
             raise
-        if ours:
+        if is_current:
             _write_number(file, descriptor)
             return descriptor
-        os.close(descriptor)  # the process before has removed it meanwhile
+        os.close(descriptor)  # the earlier process has removed the file meanwhile
 
 
 def _write_number(file: Path, descriptor: int) -> None:
-    """Where the disk takes no number, it takes no model either: nothing is left behind."""
+    """Writes the number of this process; on a full disk nothing is left behind."""
     try:
         os.truncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
@@ -75,7 +75,7 @@ def _write_number(file: Path, descriptor: int) -> None:
 
 
 def _release(file: Path, descriptor: int) -> None:
-    # While it is locked: a process that has it open finds out that it is no longer this file.
+    # Unlinked while it is locked: a process that has the file open finds that the name has gone.
     file.unlink(missing_ok=True)
     os.close(descriptor)
 
@@ -99,7 +99,7 @@ def _lock(descriptor: int, place: Path, option: str) -> None:
 
 
 def _is_open(file: Path, descriptor: int) -> bool:
-    """Whether the descriptor is of what has the name now."""
+    """Whether the descriptor is of the file that has this name now."""
     try:
         return os.path.samestat(os.fstat(descriptor), file.stat())
     except FileNotFoundError:

@@ -1,65 +1,59 @@
-"""The training loop: step, evaluate, save, until the budget is used up.
-
-It asks the run how far it is and what is due. Knows no networks and no files.
-"""
+"""The training loop: steps and evaluations until the budget is used up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-Evaluation = TypeVar("Evaluation")
-Evaluation_co = TypeVar("Evaluation_co", covariant=True)
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
 
 
-class TrainingRun(Protocol[Evaluation_co]):
-    """A run that is under way. ``progress`` is the share of the budget that is used up."""
+class TrainingRun(Protocol[Result_co]):
+    """A run that the loop trains. ``progress`` is the used-up share of the budget, from 0 to 1."""
 
     def progress(self) -> float:
-        """As of now."""
+        """The progress of the run now."""
 
-    def finished(self, progress: float) -> bool:
-        """Whether nothing more is to be trained."""
+    def is_finished(self, progress: float) -> bool:
+        """Whether no step is left."""
 
     def step(self, progress: float) -> object:
         """Moves the weights once."""
 
+    def is_evaluated(self) -> bool:
+        """Whether the present weights have been evaluated."""
+
     def evaluation_due(self, progress: float) -> bool:
-        """Whether the next of the regular evaluations is reached."""
+        """Whether the present weights are to be evaluated before the next step."""
 
-    def evaluation_missing(self, progress: float) -> bool:
-        """Whether a run that ends here has weights that should still be measured."""
-
-    def evaluate(self, progress: float) -> Evaluation_co:
-        """Measures the weights."""
+    def evaluate(self, progress: float) -> Result_co:
+        """Evaluates the weights."""
 
 
-def train(
-    run: TrainingRun[Evaluation],
+def training_loop(
+    run: TrainingRun[Result],
     *,
-    on_evaluation: Callable[[Evaluation, float], None],
-    on_step: Callable[[float], bool],
+    on_evaluation: Callable[[Result, float], None],
+    before_step: Callable[[float], bool],
 ) -> bool:
-    """Trains until the run is finished.
+    """Trains until the run is finished; the last weights are evaluated.
 
     Args:
-        run: changed in place.
-        on_evaluation: told what was found, and the progress.
-        on_step: told the progress before each step; True breaks off.
+        run: is trained in place.
+        on_evaluation: receives the result of each evaluation and the progress.
+        before_step: receives the progress; returns False to stop the run.
 
     Returns:
-        Whether the run finished; False if it was broken off.
+        Whether the run finished.
     """
-    moved = True  # an evaluation may take so long that the next is due before a step was made
-    while not run.finished(progress := run.progress()):
-        if moved and run.evaluation_due(progress):
+    while not run.is_finished(progress := run.progress()):
+        if run.evaluation_due(progress):
             on_evaluation(run.evaluate(progress), progress)
-            moved = False
-            continue
-        if on_step(progress):
+        elif before_step(progress):
+            run.step(progress)
+        else:
             return False
-        run.step(progress)
-        moved = True
-    if moved and run.evaluation_missing(progress):
+    if not run.is_evaluated():
         on_evaluation(run.evaluate(1.0), 1.0)
     return True

@@ -1,10 +1,11 @@
-"""What `--resume` continues: the checkpoint of a run of the same command.
+"""The checkpoint that `--resume` continues from: of the same command and the same data.
 
-Where there is none, the refusal says what is there instead.
+Where there is no checkpoint, the error says what is there instead.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from model.manifest import MANIFEST_FILE
@@ -16,7 +17,7 @@ REPORTS = {"figures.json": "a report", "numbers.json": "plots of `gradients`"}
 
 
 def require_checkpoint(directory: RunDirectory) -> None:
-    """Refuses a directory without a run.
+    """Checks that a directory holds a run.
 
     Raises:
         CheckpointError: the message says what is there instead.
@@ -24,29 +25,44 @@ def require_checkpoint(directory: RunDirectory) -> None:
     if not directory.checkpoint.exists():
         raise CheckpointError(
             f"{directory.checkpoint}: there is no checkpoint to continue from: "
-            f"{_found(directory.artifact)}"
+            f"{_contents(directory.artifact)}"
         )
 
 
-def begun_run(directory: RunDirectory, command: str) -> Checkpoint:
-    """The checkpoint of the run of ``command`` in the directory.
+def checkpoint_of(directory: RunDirectory, command: str) -> Checkpoint:
+    """Loads the checkpoint of the run in a directory.
 
     Raises:
-        CheckpointError: it cannot be read, or another command wrote it.
+        CheckpointError: it cannot be read, or another command than ``command`` wrote it.
     """
     checkpoint = load_checkpoint(directory.checkpoint)
-    begun_by = checkpoint.values["command"]
-    if begun_by != command:
+    writer = checkpoint.values["command"]
+    if writer != command:
         out = directory.artifact
         raise CheckpointError(
-            f"{out}: is a run of `{begun_by}`, not of `{command}`; continue it with: "
-            f"python -m training {begun_by} --resume --out {out}"
+            f"{out}: is a run of `{writer}`, not of `{command}`; continue it with: "
+            f"python -m training {writer} --resume --out {out}"
         )
     return checkpoint
 
 
-def _found(out: Path) -> str:
-    """What is at ``out``, and what to do."""
+def check_same_data(
+    checkpoint: Checkpoint, digest: str, directory: RunDirectory, sources: Sequence[str]
+) -> None:
+    """Checks that a run is resumed with the data that it was begun with.
+
+    Raises:
+        CheckpointError: ``digest``, that of the data in ``sources``, is not the checkpoint's.
+    """
+    if checkpoint.values["data"] != digest:
+        raise CheckpointError(
+            f"{directory.checkpoint}: the run was begun with other data than is in "
+            f"{', '.join(sources)} now; restore the files, or begin anew with --overwrite"
+        )
+
+
+def _contents(out: Path) -> str:
+    """Says what is in ``out``, and what to do."""
     begin = "leave --resume out to begin a run"
     if out.name.endswith(RUN_SUFFIX) and (out / "recipe.toml").exists():
         return f"{out} holds the files of a run; give --out {out.with_name(out.stem)}"

@@ -1,9 +1,9 @@
-"""Several processes that train one network: one leads, the others do what it announces.
+"""Training in several processes: a process group, and the protocol between rank 0 and the workers.
 
-The leader alone decides: it looks at the clock, evaluates, saves and talks. Before each step it
-announces the progress, so that all follow one schedule; a process that has nothing to do waits for
-the next order. Through torch.distributed (gloo) on processes that torchrun has started; a team of
-one sends nothing. Knows neither networks nor data.
+The main process (rank 0) alone reads the clock, evaluates, saves and reports. Before each step it
+broadcasts a command with the progress of the run, so that all processes follow one schedule. The
+workers wait for the next command. Communication is torch.distributed (gloo) between processes that
+torchrun has started. A group of one process sends nothing.
 """
 
 from __future__ import annotations
@@ -25,62 +25,62 @@ import torch.distributed.nn.functional  # before there is a group: its default v
 from torch import Tensor
 
 from training.errors import CheckpointError, DivergedError, LostProcessError
-from training.runtime.signals import Interruption
+from training.runtime.signals import signals_recorded
 from training.runtime.torchrun import process_count, process_rank
 
-PATIENCE = timedelta(days=30)  # a leader may prepare its data for hours; a dead one is noticed
+TIMEOUT = timedelta(days=30)  # preparing data may take hours; a process that died is noticed anyway
 
 
 class Command(IntEnum):
-    """What the leader announces. BEGIN: there is a checkpoint; load it and come along."""
+    """What the main process tells the workers to do next."""
 
-    BEGIN = 0
+    BEGIN = 0  # load the checkpoint and join
     STEP = 1
-    SAVE = 2
+    SAVE = 2  # send the state of this process
     END = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessGroup:
-    """This process among ``size``; ``rank`` counts from 0, the leader."""
+    """This process as one of ``size``; ``rank`` counts from 0, the main process."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         return self.rank == 0
 
     def share(self, lanes: int) -> slice:
-        """The lanes that are this process's; as many as anyone's."""
+        """The lanes of this process; ``lanes`` is a multiple of ``size``."""
         width = lanes // self.size
         return slice(self.rank * width, (self.rank + 1) * width)
 
     def rows(self, batch: Sequence[int]) -> tuple[Sequence[int], float]:
-        """Those of a batch that are this process's, about as many as anyone's, and their weight.
+        """The rows of a batch that this process reads, and the weight of their mean.
 
-        The mean over all processes of what is a mean over their own rows, times the weight, is the
-        mean over the batch. Who would have none reads one that weighs nothing.
+        The mean of a batch is the mean over all processes of weight times the mean of their rows. A
+        process without rows of its own reads one with a weight of 0.
         """
         own = batch[self.rank :: self.size]
         return own or batch[:1], self.size * len(own) / len(batch)
 
-    def announce(self, order: Command, progress: float = 0.0) -> None:
-        """Tells the others, if this is the leader; else nothing, for it has been told."""
-        if self.size > 1 and self.leads:
+    def broadcast(self, command: Command, progress: float = 0.0) -> None:
+        """Sends a command to the workers. Does nothing in a worker, which has received it."""
+        if self.size > 1 and self.is_main:
             with noticing_lost_processes():
-                torch.distributed.broadcast(_message(order, progress), src=0)
+                torch.distributed.broadcast(_message(command, progress), src=0)
 
-    def await_order(self) -> tuple[Command, float]:
-        """The next order, and the progress that goes with it."""
+    def receive(self) -> tuple[Command, float]:
+        """Waits for the next command of the main process, and the progress sent with it."""
         message = _message(Command.END, 0.0)
         with noticing_lost_processes():
             torch.distributed.broadcast(message, src=0)
-        order, progress = message.tolist()
-        return Command(int(order)), progress
+        command, progress = message.tolist()
+        return Command(int(command)), progress
 
     def means(self, *values: float) -> list[float]:
-        """Of each value over all processes, which all ask for them."""
+        """The mean of each value over all processes; every process calls it."""
         if self.size == 1:
             return list(values)
         totals = torch.tensor(values, dtype=torch.float64)
@@ -88,91 +88,106 @@ class ProcessGroup:
             torch.distributed.all_reduce(totals)
         return [total / self.size for total in totals.tolist()]
 
-    def gather(self, own: Tensor) -> list[Tensor]:
-        """Everyone's tensor, of one shape, by rank: for the leader; the others get none."""
+    def gather(self, tensor: Tensor) -> list[Tensor]:
+        """The tensors of all processes by rank, all of one shape. Workers get an empty list."""
         if self.size == 1:
-            return [own]
-        bytes_N = own.contiguous().view(torch.uint8)
-        everyone = [torch.empty_like(bytes_N) for _ in range(self.size)] if self.leads else None
+            return [tensor]
+        bytes_N = tensor.contiguous().view(torch.uint8)
+        gathered = [torch.empty_like(bytes_N) for _ in range(self.size)] if self.is_main else None
         with noticing_lost_processes():
-            torch.distributed.gather(bytes_N, everyone, dst=0)
-        return [tensor.view(own.dtype) for tensor in everyone or ()]
+            torch.distributed.gather(bytes_N, gathered, dst=0)
+        return [received.view(tensor.dtype) for received in gathered or ()]
 
 
 @contextmanager
-def launched_team() -> Iterator[ProcessGroup]:
-    """The team that torchrun has started, or a team of one; when its leader leaves, all may.
+def launched_process_group() -> Iterator[ProcessGroup]:
+    """The processes that torchrun has started, or a group of this process alone.
+
+    When the main process leaves the block, the workers are told to leave it, too.
 
     Raises:
         LostProcessError: another process has ended before its time.
     """
-    team = ProcessGroup(process_rank(), process_count())
-    if team.size == 1:
-        yield team
+    process_group = ProcessGroup(process_rank(), process_count())
+    if process_group.size == 1:
+        yield process_group
         return
     with noticing_lost_processes():
-        torch.distributed.init_process_group("gloo", timeout=PATIENCE)
+        torch.distributed.init_process_group("gloo", timeout=TIMEOUT)
     try:
-        yield team
+        yield process_group
     except BaseException as error:
-        if isinstance(error, LostProcessError):  # torchrun ends who is left; first we tell why
+        if isinstance(error, LostProcessError):  # torchrun ends the others; the message comes first
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _let_go(error)
+        _release_frames(error)
         raise
     finally:
-        _dismiss(team)
+        _end_workers(process_group)
         # A group that outlives this block runs threads into the interpreter's end, where they may
-        # abort the process; what wraps a network holds the group in circles.
+        # abort the process. DistributedDataParallel holds the group in reference cycles.
         gc.collect()
         torch.distributed.destroy_process_group()
 
 
-class Follower(Protocol):
-    """A run in a process that does not lead."""
+class Worker(Protocol):
+    """A run in a process that is not the main process."""
 
     def join(self) -> None:
-        """Goes on together with the other processes."""
+        """Begins to train together with the other processes."""
 
     def step(self, progress: float) -> None:
-        """Moves the weights, as all do."""
+        """Moves the weights, as every process does."""
 
-    def share_state(self) -> object:
-        """Sends the leader what only this process has."""
+    def gather_state(self) -> object:
+        """Sends the main process the state that only this process has."""
 
 
-def follow(team: ProcessGroup, begin: Callable[[], Follower]) -> None:
-    """Does what the leader announces until it ends; the run begins when there is a checkpoint."""
-    with Interruption():  # that the leader will hear of, too; it saves the run, and ends it
-        if team.await_order()[0] is not Command.BEGIN:
+def run_worker(process_group: ProcessGroup, begin: Callable[[], Worker]) -> None:
+    """Obeys the main process until it ends.
+
+    Args:
+        process_group: of this process.
+        begin: loads the checkpoint that the main process has saved before its first step.
+    """
+    with signals_recorded():  # the main process gets the signal, too; it saves and ends the run
+        if process_group.receive()[0] is not Command.BEGIN:
             return
-        run = begin()
-        run.join()
-        with suppress(DivergedError):  # the leader's, too: it tells
+        worker = begin()
+        worker.join()
+        with suppress(DivergedError):  # the main process has the same error, and reports it
             while True:
-                order, progress = team.await_order()
-                if order is Command.END:
+                command, progress = process_group.receive()
+                if command is Command.END:
                     return
-                if order is Command.SAVE:
-                    run.share_state()
+                if command is Command.SAVE:
+                    worker.gather_state()
                 else:
-                    run.step(progress)
+                    worker.step(progress)
 
 
-def check_processes(begun: int, team: ProcessGroup, file: Path, command: str) -> None:
-    """CheckpointError if the run of ``command`` in ``file`` was begun with another number."""
-    if begun != team.size:
+def check_processes(processes: int, process_group: ProcessGroup, file: Path, command: str) -> None:
+    """Checks that a run is resumed by as many processes as have begun it.
+
+    Raises:
+        CheckpointError: ``processes`` have begun the run of ``command`` in ``file``.
+    """
+    if processes != process_group.size:
         start = "no torchrun"
-        if begun > 1:
-            start = f"torchrun --nproc-per-node {begun} -m training {command}"
+        if processes > 1:
+            start = f"torchrun --nproc-per-node {processes} -m training {command}"
         raise CheckpointError(
-            f"{file}: the run was begun with {begun} processes, now there are {team.size}; "
-            f"continue it with {start}, or begin anew with --overwrite"
+            f"{file}: the run was begun with {processes} processes, now there are "
+            f"{process_group.size}; continue it with {start}, or begin anew with --overwrite"
         )
 
 
 @contextmanager
 def noticing_lost_processes() -> Iterator[None]:
-    """Turns what gloo says when a connection breaks into something for a person."""
+    """Replaces gloo's error of a broken connection.
+
+    Raises:
+        LostProcessError: another process has ended.
+    """
     try:
         yield
     except RuntimeError as error:
@@ -184,20 +199,18 @@ def noticing_lost_processes() -> Iterator[None]:
         ) from None
 
 
-def _let_go(error: BaseException) -> None:
-    """Of what the functions held that an error has ended."""
+def _release_frames(error: BaseException) -> None:
+    """Clears the local variables of the functions that an error has ended."""
     cause: BaseException | None = error
     while cause is not None:
         clear_frames(cause.__traceback__)
         cause = cause.__context__
 
 
-def _dismiss(team: ProcessGroup) -> None:
-    try:
-        team.announce(Command.END)
-    except LostProcessError:  # it has ended already
-        return
+def _end_workers(process_group: ProcessGroup) -> None:
+    with suppress(LostProcessError):  # a worker has ended already
+        process_group.broadcast(Command.END)
 
 
-def _message(order: Command, progress: float) -> Tensor:
-    return torch.tensor([order, progress], dtype=torch.float64)
+def _message(command: Command, progress: float) -> Tensor:
+    return torch.tensor([command, progress], dtype=torch.float64)

@@ -1,9 +1,8 @@
-"""Which number format training computes in: bfloat16 where the processor has products in it.
+"""The number format of training: bfloat16 where the processor multiplies in it, else float32.
 
-The choice depends on the processor and the build of torch alone, so that a run repeats: no speed is
-measured. Some builds crash on bfloat16 LSTMs, which a child process finds out with one step. Who
-asks for bfloat16 by name is refused where torch cannot run it. Weights, their gradients' sums and
-the loss stay in float32 either way.
+The choice depends on the processor and the build of torch alone, not on a measured speed, so that a
+run repeats. Some builds of torch crash on bfloat16 LSTMs; a child process tests that with one step.
+Weights, accumulated gradients and the loss are float32 in both formats.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import torch
 from training.errors import RecipeError
 
 Precision = Literal["float32", "bfloat16"]
-PROBE_SECONDS = 600.0  # a child that has not ended by then hangs
+PROBE_SECONDS = 600.0  # after that the child process hangs
 
 PROBE = """
 import torch
@@ -38,13 +37,13 @@ def choose_precision() -> Precision:
     return "float32"
 
 
-def require_precision(asked: str | None) -> None:
-    """Refuses what would break in the first step.
+def require_precision(precision: str | None) -> None:
+    """Checks that torch can train in a format on this processor.
 
     Raises:
-        RecipeError: bfloat16 was asked for, in which torch cannot run recurrent layers here.
+        RecipeError: ``precision`` is "bfloat16", in which torch runs no recurrent layers here.
     """
-    if asked == "bfloat16" and not _runs_bfloat16():
+    if precision == "bfloat16" and not _runs_bfloat16():
         raise RecipeError(
             "--precision bfloat16: this processor has no instructions for it; give auto, which "
             "takes what the processor has, or float32 (a run that was begun in bfloat16 goes on "
@@ -52,13 +51,13 @@ def require_precision(asked: str | None) -> None:
         )
 
 
-def settled(asked: str | None) -> Precision:
-    """The format of a recipe in which "auto" has been replaced by what was chosen."""
-    return "bfloat16" if asked == "bfloat16" else "float32"
+def as_precision(option: str | None) -> Precision:
+    """The format of the recipe option ``precision`` after "auto" has been replaced."""
+    return "bfloat16" if option == "bfloat16" else "float32"
 
 
 def autocast(precision: Precision) -> torch.autocast:
-    """The context in which the network's forward pass is to run."""
+    """The context for a forward pass of the network."""
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
@@ -72,7 +71,7 @@ def _has_bfloat16_products() -> bool:
 
 
 def _survives_bfloat16() -> bool:
-    """Whether a child process can train one step in it."""
+    """Whether a child process can train one step in bfloat16."""
     command = [sys.executable, "-c", PROBE]
     try:
         child = subprocess.run(command, capture_output=True, timeout=PROBE_SECONDS, check=False)

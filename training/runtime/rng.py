@@ -1,7 +1,6 @@
-"""The random numbers of all processes of a team, as the checkpoint of a run holds them.
+"""The states of torch's random number generator in all processes, as a checkpoint holds them.
 
-Until the team has joined, the leader keeps those with which the others will begin. Knows neither
-networks nor data.
+Until the processes have joined, the main process keeps the states with which the workers begin.
 """
 
 from __future__ import annotations
@@ -11,34 +10,41 @@ from torch import Tensor
 
 from training.runtime.distributed import ProcessGroup
 
+SEED_STRIDE = 1_000_003  # between the seeds of two ranks
+
 
 class RandomStates:
-    """Where the generator of each process stands; ``seed`` decides where they begin."""
+    """The generator state of each process.
 
-    def __init__(self, team: ProcessGroup, seed: int) -> None:
-        self._team = team
-        self._others = [_first_state(seed, rank) for rank in range(1, team.size)]
+    Args:
+        process_group: of this process.
+        seed: of the run; every rank begins with a seed of its own.
+    """
+
+    def __init__(self, process_group: ProcessGroup, seed: int) -> None:
+        self._process_group = process_group
+        self._workers = [_first_state(seed, rank) for rank in range(1, process_group.size)]
         self.joined = False
 
     def join(self) -> None:
-        """Every process goes on with its own; all call it."""
+        """Gives the generator of this process its state; every process calls it."""
         self.joined = True
-        if not self._team.leads:
-            torch.set_rng_state(self._others[self._team.rank - 1])
+        if not self._process_group.is_main:
+            torch.set_rng_state(self._workers[self._process_group.rank - 1])
 
     def by_rank(self) -> list[Tensor]:
-        """Of every process, for the leader; once they have joined, all ask for it together."""
+        """The states of all processes. After :meth:`join` every process calls it together."""
         if self.joined:
-            return self._team.gather(torch.get_rng_state())
-        return [torch.get_rng_state(), *self._others]
+            return self._process_group.gather(torch.get_rng_state())
+        return [torch.get_rng_state(), *self._workers]
 
     def restore(self, states_PN: Tensor) -> None:
-        """Puts back what :meth:`by_rank` was, stacked; P processes, N bytes each."""
+        """Restores :meth:`by_rank`, stacked: P processes, N bytes each."""
         # Copies: torch reads a state from the beginning of the storage, whatever the row.
-        own, *self._others = (state_N.clone() for state_N in states_PN)
-        torch.set_rng_state(own)
+        main, *self._workers = (state_N.clone() for state_N in states_PN)
+        torch.set_rng_state(main)
 
 
 def _first_state(seed: int, rank: int) -> Tensor:
-    """With which a process of that rank begins; the leader's is that of a process alone."""
-    return torch.Generator().manual_seed(seed + 1_000_003 * rank).get_state()
+    """The state with which a rank begins; rank 0 begins as a process alone does."""
+    return torch.Generator().manual_seed(seed + SEED_STRIDE * rank).get_state()

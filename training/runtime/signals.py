@@ -1,75 +1,78 @@
-"""Signals that ask a command to end: Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed.
+"""Signals that end a command: SIGINT (Ctrl-C), SIGTERM, and SIGHUP of a closed terminal.
 
 In the training loop a signal is a request that is granted between two steps. Elsewhere it raises
-``Interrupted``, so that what was half written is removed. A second signal ends the loop at once. A
+``Interrupted``, so that a half-written file is removed. A second signal ends the loop at once. A
 signal that was ignored when the command began (`nohup`) stays ignored.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import FrameType, TracebackType
-from typing import Self
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal has asked the command to end; ``number`` says which."""
+    """A signal has ended the command; ``number`` is the signal's."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
 
 
+@dataclass(slots=True)
+class Interruption:
+    """The number of the signal that has arrived; None before one has."""
+
+    signal: int | None = None
+
+
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
     """A block in which the signals raise ``Interrupted``."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise Interrupted(number)
+
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         for number in _not_ignored():
-            signal.signal(number, _interrupt)
+            signal.signal(number, interrupt)
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _restore(handlers)
 
 
-class Interruption:
-    """Catches signals for the length of a ``with`` block; ``signal`` says which one came."""
+@contextmanager
+def signals_recorded() -> Iterator[Interruption]:
+    """A block in which a signal is only recorded.
 
-    def __init__(self) -> None:
-        self.signal: int | None = None
-        self._before: dict[int, object] = {}
+    The first signal restores the earlier handlers, so that a second one acts at once.
+    """
+    interruption = Interruption()
+    handlers = {number: signal.getsignal(number) for number in _not_ignored()}
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        self.signal = number
-        self._put_back()
+    def record(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        interruption.signal = number
+        _restore(handlers)
 
-    def _put_back(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # it came from signal.signal
-
-    def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._ask) for number in _not_ignored()}
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._put_back()
+    try:
+        for number in handlers:
+            signal.signal(number, record)
+        yield interruption
+    finally:
+        _restore(handlers)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    del frame
-    raise Interrupted(number)
+def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
-def _not_ignored() -> list[int]:
+def _not_ignored() -> list[signal.Signals]:
     return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

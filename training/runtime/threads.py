@@ -1,4 +1,4 @@
-"""How many threads to compute with: what is asked for, or as many as there are processors."""
+"""The number of threads that torch computes with."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from model.system.cpu_quota import granted_cpus
 from training.config.options import check_threads
 
 
-def set_threads(asked: int | None) -> None:
-    """Makes torch compute with ``asked`` threads.
+def set_threads(threads: int | None) -> None:
+    """Makes torch compute with ``threads`` threads.
 
-    None: as OMP_NUM_THREADS says, or else with one for each processor there is.
+    None means OMP_NUM_THREADS, or one thread per processor where that is not set.
 
     Raises:
         RecipeError: there are too many.
     """
-    check_threads(asked)
-    if asked is not None:
-        torch.set_num_threads(asked)
+    check_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
     elif "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(granted_cpus())

@@ -1,6 +1,6 @@
-"""How the command was started: alone, or by ``torchrun`` as one of several processes.
+"""How many processes torchrun has started, and the rank of this one.
 
-Reads the environment that torchrun sets; loads no torch, so that every command can ask.
+Reads the environment variables of torchrun. Imports no torch, so that every command can ask.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ import os
 
 
 def process_count() -> int:
-    """How many processes torchrun has started; 1 without it."""
+    """The number of processes that torchrun has started; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", "1")) if _by_torchrun() else 1
 
 
 def process_rank() -> int:
-    """Which of them this is; the first, 0, leads."""
+    """The rank of this process; 0 is the main process."""
     return int(os.environ.get("RANK", "0")) if _by_torchrun() else 0
 
 
 def quieten_torch() -> None:
-    """Before torch is loaded: no warnings of its processes that have nothing for a person.
+    """Turns off the warnings of torch's process groups. Call it before torch is imported.
 
-    It warns that all parameters took part in the first step; in later ones not all do.
+    One of them says that all parameters took part in the first step; in later steps not all do.
     """
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 

@@ -1,352 +1,305 @@
-"""A training run of a classifier: its steps and evaluations, and the weights that it keeps.
+"""The classifier task: batches of documents of similar length.
 
-Of several evaluations the latest counts that is within one standard error of the best (Breiman et
-al., "Classification and Regression Trees", 1984): a validation split of some hundred documents
-cannot tell them apart, and the later weights have been learned at lower rates.
-
-A run owns all that changes while it trains: weights, optimizer, position in the data, random
-numbers, the kept weights. Its checkpoint holds all of it, so that a run that was killed goes on as
-if nothing had happened. In a team of processes each reads its share of the documents of a batch;
-gradients are averaged, so that all have the same weights. Knows neither files of text nor the
-command line.
+The kept weights are the latest within one standard error of the highest validation accuracy
+(Breiman et al., "Classification and Regression Trees", 1984): a validation split of some hundred
+documents cannot tell them apart, and later weights have been learned at lower rates.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from dataclasses import asdict, dataclass, field
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
-import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
+from model.artifact import WEIGHTS, Calibration
 from model.networks import Classifier
-from training.config.time_budget import ReplayableClock
-from training.data.batching import (
-    EncodedDocuments,
-    PaddedBatch,
-    collate,
-    crop_documents,
-    epoch_batches,
-)
-from training.data.examples import OUT_OF_SCOPE_INDEX
+from training.config.classifier import ClassifierRecipe
+from training.data.batching import Batch, Documents, collate, cropped, epoch_batches
+from training.data.corpus import expanded
+from training.data.examples import OUTSIDE
+from training.data.vocabulary import unknown_share
+from training.evaluation.calibration import fit_temperature
 from training.evaluation.classifier import Predictions, predict
 from training.evaluation.confidence import standard_error
-from training.optimization.clipping import Clipping, far_above
+from training.evaluation.metric_names import format_loss
+from training.evaluation.out_of_scope import fit_out_of_scope
 from training.optimization.losses import label_loss
-from training.optimization.parameter_groups import LayerwiseSchedule, layer_groups
-from training.optimization.schedule import Budget, OneCycle
-from training.runs.checkpoint import (
-    Checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
-    under_prefix,
-    with_prefix,
+from training.optimization.parameter_groups import LayerwiseSchedule, classifier_groups
+from training.optimization.schedule import OneCycle
+from training.runs.checkpoint import Checkpoint, with_prefix
+from training.runs.directory import RunDirectory
+from training.runtime.distributed import ProcessGroup
+from training.runtime.precision import as_precision, autocast
+from training.trainers.classifier_setup import (
+    LINEAR,
+    ClassifierSetup,
+    guessing_loss,
+    measure_reserve,
+    prepare_setup,
 )
-from training.runtime.distributed import Command, ProcessGroup, noticing_lost_processes
-from training.runtime.precision import Precision, autocast
-from training.runtime.rng import RandomStates
+from training.trainers.linear_classifier import join_linear
+from training.trainers.state import TrainerState, training_settings
+from training.trainers.task import Evaluation, MeasuredModel, StepLoss, Task, TrainingBatch
 
-SMOOTHING = 0.98  # of the training loss and accuracy that are shown
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What does not change during a run. A run ends with the first of its budgets."""
-
-    train: EncodedDocuments
-    valid: EncodedDocuments
-    budget: Budget  # of epochs
-    time_budget: Budget | None
-    reserve: float  # seconds
-    recorded_pace: tuple[int, ...] | None  # of a run to be repeated
-    cycle: OneCycle
-    pace: LayerwiseSchedule
-    batch_tokens: int
-    crop: int | None  # tokens
-    label_smoothing: float
-    weight_decay: float
-    clipping: Clipping
-    guessing: float  # the validation loss of guessing by frequency
-    precision: Precision
-    patience: int
-    evaluations: int
-    seed: int
-
-
-@dataclass(slots=True)
-class Position:
-    """How far a run is. All plain numbers, so that a checkpoint can hold it."""
-
-    steps: int = 0
-    epoch: int = 0
-    batch: int = 0
-    epoch_share: float = 0.0
-    tokens: int = 0
-    begin: float = 0.0  # seconds, before the first step
-    seconds: float = 0.0
-    evaluated: int = 0
-    loss: float | None = None  # of training, smoothed
-    accuracy: float = 0.0  # of training, smoothed
-    best_accuracy: float = 0.0  # of all evaluations
-    kept_step: int = 0
-    worse: int = 0  # evaluations since the kept one
-    still: int = 0  # steps in a row without any gradient
-
-    @property
-    def epochs(self) -> float:
-        """Passes over the data, with the share of the one that is under way."""
-        return self.epoch + self.epoch_share
+CONFUSIONS = 5  # pairs of labels in the summary
+MOMENTUM = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What an evaluation on the validation split found.
+class ClassifierEvaluation(Evaluation):
+    """Loss and accuracy on the documents of the validation split that are in scope.
 
-    ``useful``: its loss is not far above that of guessing.
+    Args:
+        predictions: of all documents.
     """
 
-    step: int
     accuracy: float
-    loss: float
-    kept: bool
-    useful: bool
     predictions: Predictions
 
+    @property
+    def score(self) -> float:
+        return self.accuracy
 
-@dataclass(slots=True)
-class ClassifierRun:
-    """One run, from its beginning or from a checkpoint.
+    def figures(self) -> dict[str, float]:
+        return {"accuracy": self.accuracy, "loss": self.loss}
 
-    ``began`` is when the command began on the monotonic clock: a time budget counts from there.
+    def summary(self) -> str:
+        return f"validation accuracy {self.accuracy:.4f}, loss {format_loss(self.loss)}"
+
+
+class ClassifierTask(Task[Batch, ClassifierEvaluation]):
+    """A classifier with its data.
+
+    Args:
+        setup: recipe, data and network.
+        reserve: seconds of a time budget that are kept for the last measurements.
     """
 
+    command: ClassVar[str] = "classifier"
+    recipe_type: ClassVar[type[Any]] = ClassifierRecipe
+
     network: Classifier
-    settings: Settings
-    began: float
-    team: ProcessGroup = field(default_factory=ProcessGroup)
-    position: Position = field(default_factory=Position)
-    pace: ReplayableClock = field(init=False)
-    optimizer: torch.optim.AdamW = field(init=False)
-    kept: dict[str, Tensor] = field(init=False, default_factory=dict)
-    gradient_norm: float = field(init=False, default=math.nan)  # of the last step, before clipping
-    _seconds_before: float = field(init=False, default=0.0)
-    _documents: EncodedDocuments = field(init=False)
-    _batches: list[list[int]] = field(init=False)
-    _random: RandomStates = field(init=False)
-    _objective: nn.Module = field(init=False)
+    recipe: ClassifierRecipe
 
-    def __post_init__(self) -> None:
-        self.position.begin = time.monotonic() - self.began
-        self.pace = ReplayableClock(self.settings.recorded_pace)
-        self.optimizer = _optimizer(self.network, self.settings)
-        self._lay_out_epoch()
-        self._random = RandomStates(self.team, self.settings.seed)
-        self._objective = _Objective(self.network, self.settings)
-
-    def join(self) -> None:
-        """Goes on together with the other processes of the team, all of which call it here."""
-        self._random.join()
-        if self.team.size > 1:
-            with noticing_lost_processes():
-                # Layers whose time has not come get no gradient.
-                self._objective = DistributedDataParallel(
-                    self._objective, find_unused_parameters=True
-                )
-
-    def progress(self) -> float:
-        """The share that is used up of the budget that ends first, before the next step."""
-        self.seconds()
-        counted = self._used_up(self.settings.budget)
-        if self.settings.time_budget is None:
-            return counted
-        timed = self._used_up(self.settings.time_budget)
-        return self.pace.progress(self.position.steps, counted=counted, timed=timed)
-
-    def seconds(self) -> float:
-        """How long the run has taken by now."""
-        self.position.seconds = self._seconds_before + time.monotonic() - self.began
-        return self.position.seconds
-
-    def finished(self, progress: float) -> bool:
-        """Whether the budget or the patience is used up."""
-        patience = self.settings.patience
-        return progress >= 1.0 or 0 < patience <= self.position.worse
-
-    def step(self, progress: float) -> None:
-        """Reads one batch, and moves the weights."""
-        self.team.announce(Command.STEP, progress)
-        self.network.train()
-        indices = self._next_indices()
-        own, weight = self.team.rows(indices)
-        loss, accuracy = self._descend(collate(self._documents, own), weight, progress)
-        at = self.position
-        at.steps += 1
-        at.tokens += sum(len(self._documents.tokens[index]) for index in indices)
-        if at.loss is None:
-            at.loss, at.accuracy = loss, accuracy
-        at.loss = SMOOTHING * at.loss + (1.0 - SMOOTHING) * loss
-        at.accuracy = SMOOTHING * at.accuracy + (1.0 - SMOOTHING) * accuracy
-
-    def evaluation_due(self, progress: float) -> bool:
-        """Whether the next of the regular evaluations is reached."""
-        return progress * self.settings.evaluations >= self.position.evaluated + 1
-
-    def evaluation_missing(self, progress: float) -> bool:
-        """Whether nothing was measured yet, or the budget is used up."""
-        return not self.kept or progress >= 1.0
-
-    def evaluate(self, progress: float) -> Evaluation:
-        """Measures the weights on the validation split; keeps them unless others were better."""
-        at, settings = self.position, self.settings
-        at.evaluated = max(at.evaluated + 1, math.floor(progress * settings.evaluations))
-        found = predict(self.network, settings.valid, settings.precision)
-        inside = found.in_scope
-        accuracy, loss = inside.accuracy, inside.loss
-        settings.clipping.check(loss, at.loss or 0.0, settings.guessing, at.steps)
-        at.best_accuracy = max(at.best_accuracy, accuracy)
-        error = standard_error(at.best_accuracy, len(inside.labels_B))
-        keep = accuracy >= at.best_accuracy - error
-        at.worse = 0 if keep else at.worse + 1
-        if keep:
-            at.kept_step = at.steps
-            parameters = self.network.named_parameters()
-            self.kept = {name: value.detach().clone() for name, value in parameters}
-        useful = loss <= far_above(settings.guessing)
-        return Evaluation(at.steps, accuracy, loss, keep, useful, found)
-
-    def put_kept(self) -> None:
-        """Gives the network the kept weights; training does not go on after that."""
-        self._put(self.kept)
-
-    def checkpoint(self) -> Checkpoint:
-        """All that changes, as tensors and plain values: for the leader, with the others' help."""
-        self.seconds()
-        if self._random.joined:
-            self.team.announce(Command.SAVE)
-        tensors = {"random": torch.stack(self.share_state())}
-        tensors |= with_prefix("network", dict(self.network.named_parameters()))
-        tensors |= with_prefix("optimiser", optimizer_tensors(self.optimizer))
-        tensors |= with_prefix("kept", self.kept)
-        values = {"position": asdict(self.position), "pace": self.pace.state()}
-        return Checkpoint(tensors, values)
-
-    def share_state(self) -> list[Tensor]:
-        """Random numbers of all processes, for the leader to save."""
-        return self._random.by_rank()
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Continues from there."""
-        tensors = checkpoint.tensors
-        self.position = Position(**checkpoint.values["position"])
-        self._seconds_before = self.position.seconds
-        self.pace.restore(checkpoint.values["pace"])
-        self._put(under_prefix("network", tensors))
-        restore_optimizer(self.optimizer, under_prefix("optimiser", tensors))
-        self.kept = under_prefix("kept", tensors)
-        self._lay_out_epoch()
-        self._random.restore(tensors["random"])
-
-    def _used_up(self, budget: Budget) -> float:
-        at = self.position
-        return budget.progress(
-            seconds=at.seconds,
-            steps=at.steps,
-            epochs=at.epochs,
-            begin=at.begin,
-            reserve=self.settings.reserve,
+    def __init__(self, setup: ClassifierSetup, reserve: float = 0.0) -> None:
+        recipe = setup.recipe
+        self.network = setup.network
+        self.recipe = recipe
+        self.tokenizer = setup.tokenizer
+        self.data_digest = setup.splits.digest
+        self.settings = training_settings(
+            recipe,
+            OneCycle(
+                peak=recipe.learning_rate or 0.0,
+                warm_up=recipe.warm_up,
+                momentum_high=MOMENTUM,
+                momentum_low=MOMENTUM,
+            ),
+            guessing_loss=guessing_loss(setup),
+            reserve=reserve,
         )
+        self._setup = setup
+        self._precision = as_precision(recipe.precision)
+        self._batch_tokens = _batch_tokens(setup)
+        self._documents = setup.train  # of the current epoch, which may be cropped
+        self._batches: list[list[int]] = []
 
-    @torch.no_grad()
-    def _put(self, tensors: dict[str, Tensor]) -> None:
-        for name, parameter in self.network.named_parameters():
-            parameter.copy_(tensors[name])
+    @classmethod
+    def prepare(
+        cls,
+        recipe: ClassifierRecipe,
+        directory: RunDirectory,
+        checkpoint: Checkpoint | None,
+        process_group: ProcessGroup,  # noqa: ARG003
+    ) -> Self:
+        setup = prepare_setup(recipe, directory, checkpoint)
+        if checkpoint is not None:
+            return cls(setup, checkpoint.values["reserve"])
+        return cls(setup, measure_reserve(setup))
 
-    def _lay_out_epoch(self) -> None:
-        """The documents of the epoch and their batches: functions of the seed and its number."""
-        settings, epoch = self.settings, self.position.epoch
-        self._documents = settings.train
-        if settings.crop is not None:
-            self._documents = crop_documents(
-                settings.train, settings.crop, seed=settings.seed, epoch=epoch
-            )
+    def describe(self) -> list[str]:
+        setup, recipe, a = self._setup, self.recipe, self.network.architecture
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        known = setup.known_vectors
+        vectors = "" if known is None else f", {known:,} from --vectors"
+        longest = recipe.linear_ngrams
+        linear = f"linear over runs of 1 to {longest}, " if longest else ""
+        minutes = "" if recipe.minutes is None else f" or {recipe.minutes:g} min"
+        unknown = unknown_share(setup.valid.tokens, self.tokenizer)
+        data = (
+            f"{len(setup.train):,} documents to train on, {len(setup.valid):,} to validate on "
+            f"({unknown:.2%} of their tokens unknown), {a.labels} labels, "
+            f"vocabulary {a.vocabulary:,} ({recipe.tokenizer}{vectors})"
+        )
+        network = (
+            f"{'bidirectional ' if a.bidirectional else ''}{a.cell} {a.layers}x{a.hidden}, "
+            f"embedding {a.embedding}, pooling {a.pooling}, head {a.mlp}, {linear}"
+            f"{parameters:,} parameters, {recipe.precision}; at most {recipe.epochs:g} epochs"
+            f"{minutes}"
+        )
+        if not setup.splits.held_out:
+            return [data, network]
+        return [
+            data,
+            network,
+            f"no --valid: {recipe.holdout:.0%} of each label's examples held out",
+        ]
+
+    def sources(self) -> dict[str, list[str]]:
+        recipe = self.recipe
+        sources = {split: expanded(getattr(recipe, split)) for split in ("train", "valid", "test")}
+        if recipe.from_ is not None:
+            sources["from"] = [str(Path(os.path.expandvars(recipe.from_)) / WEIGHTS)]
+        return sources
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        recipe = self.recipe
+        schedule = LayerwiseSchedule(
+            decay=recipe.layer_decay or 1.0, unfreezing=recipe.unfreezing or 0.0
+        )
+        return classifier_groups(self.network, recipe.weight_decay, schedule)
+
+    def start_epoch(self, epoch: int) -> int:
+        train, recipe = self._setup.train, self.recipe
+        if recipe.crop is not None:
+            self._documents = cropped(train, recipe.crop, seed=recipe.seed, epoch=epoch)
         self._batches = epoch_batches(
-            self._documents.lengths, budget=settings.batch_tokens, seed=settings.seed, epoch=epoch
+            self._documents.lengths, budget=self._batch_tokens, seed=recipe.seed, epoch=epoch
+        )
+        return len(self._batches)
+
+    def batch(self, index: int, process_group: ProcessGroup) -> TrainingBatch[Batch]:
+        documents = self._batches[index]
+        own, weight = process_group.rows(documents)
+        return TrainingBatch(
+            collate(self._documents, own),
+            tokens=sum(len(self._documents.tokens[document]) for document in documents),
+            epoch_share=(index + 1) / len(self._batches),
+            weight=weight,
         )
 
-    def _next_indices(self) -> list[int]:
-        at = self.position
-        if at.batch == len(self._batches):
-            at.epoch, at.batch = at.epoch + 1, 0
-            self._lay_out_epoch()
-        indices = self._batches[at.batch]
-        at.batch += 1
-        at.epoch_share = at.batch / len(self._batches)
-        return indices
+    def loss(self, inputs: Batch) -> StepLoss:
+        with autocast(self._precision):
+            logits_BC = self.network(inputs.tokens_TB, inputs.lengths_B)
+        loss = label_loss(logits_BC.float(), inputs.labels_B, self.recipe.label_smoothing)
+        figures = {"loss": loss.detach(), "accuracy": _accuracy(logits_BC, inputs.labels_B)}
+        return StepLoss(loss, figures)
 
-    def _descend(self, batch: PaddedBatch, weight: float, progress: float) -> tuple[float, float]:
-        """Loss and accuracy of the whole batch."""
-        settings = self.settings
-        self._set_rates(progress)
-        with noticing_lost_processes():
-            loss, logits_BC = self._objective(batch)
-            self.optimizer.zero_grad(set_to_none=True)
-            (weight * loss).backward()
-        right_B, inside_B = (
-            logits_BC.argmax(dim=1) == batch.labels_B,
-            batch.labels_B != OUT_OF_SCOPE_INDEX,
+    def evaluate(self) -> ClassifierEvaluation:
+        predictions = predict(self.network, self._setup.valid, self._precision)
+        in_scope = predictions.in_scope
+        return ClassifierEvaluation(in_scope.loss, in_scope.accuracy, predictions)
+
+    def is_best(self, evaluation: ClassifierEvaluation, best_score: float | None) -> bool:
+        best_accuracy = max(best_score or 0.0, evaluation.accuracy)
+        documents = len(evaluation.predictions.in_scope.labels_B)
+        return evaluation.accuracy >= best_accuracy - standard_error(best_accuracy, documents)
+
+    def measure_best(self, evaluation: ClassifierEvaluation, state: TrainerState) -> MeasuredModel:
+        """Measurements on the validation split; the test split is measured once, at the end."""
+        calibration = self._calibration(evaluation.predictions)
+        return self._measured(
+            evaluation.predictions.metrics("validation", calibration), calibration, state
         )
-        accuracy = float(right_B.sum() / inside_B.sum().clamp(min=1))
-        value, accuracy = self.team.means(weight * loss.item(), weight * accuracy)
-        at = self.position
-        self.gradient_norm = settings.clipping.clip(self.network, value, at.steps + 1)
-        at.still = at.still + 1 if self.gradient_norm == 0.0 else 0
-        self.optimizer.step()
-        return value, accuracy
 
-    def _set_rates(self, progress: float) -> None:
-        """Layers whose time has not come get no gradient, and so cost none."""
-        cycle = self.settings.cycle
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["share"] * cycle.learning_rate(progress)
-            group["betas"] = (cycle.momentum(progress), group["betas"][1])
-            for parameter in group["params"]:
-                parameter.requires_grad_(progress >= group["begins"])
+    def finish_network(self) -> list[str]:
+        setup = self._setup
+        if setup.linear is None:
+            return []
+        share = join_linear(self.network, setup.linear, setup.valid)
+        return [f"the linear classifier has a share of {share:.0%} in the answers"]
 
+    def measure_final(self, state: TrainerState, seconds_left: float) -> MeasuredModel:  # noqa: ARG002
+        setup = self._setup
+        predictions = predict(self.network, setup.valid)
+        calibration = self._calibration(predictions)
+        metrics = predictions.metrics("validation", calibration)
+        if len(setup.test):
+            predictions = predict(self.network, setup.test)
+            metrics |= predictions.metrics("test", calibration)
+        summary = self._summary(metrics, predictions.answered(calibration))
+        return self._measured(metrics, calibration, state, summary)
 
-class _Objective(nn.Module):
-    """What is minimized for a batch; a module, so that torch can run it in several processes."""
+    def fixed_tensors(self) -> dict[str, Tensor]:
+        linear = self._setup.linear
+        return {} if linear is None else with_prefix(LINEAR, linear.state_dict())
 
-    def __init__(self, network: Classifier, settings: Settings) -> None:
-        super().__init__()
-        self.network = network
-        self.settings = settings
+    def _calibration(self, valid: Predictions) -> Calibration:
+        recipe, in_scope = self.recipe, valid.in_scope
+        temperature = fit_temperature(in_scope.logits_BC, in_scope.labels_B)
+        if recipe.out_of_scope_label is None:
+            return Calibration(temperature)
+        out_of_scope = fit_out_of_scope(
+            valid.logits_BC,
+            valid.labels_B,
+            label=recipe.out_of_scope_label,
+            share=recipe.out_of_scope_share,
+        )
+        return Calibration(temperature, out_of_scope)
 
-    def forward(self, batch: PaddedBatch) -> tuple[Tensor, Tensor]:
-        """The mean loss of its rows, and their logits (B, C)."""
-        with autocast(self.settings.precision):
-            logits_BC = self.network(batch.tokens_TB, batch.lengths_B)
-        smoothing = self.settings.label_smoothing
-        return label_loss(logits_BC.float(), batch.labels_B, smoothing), logits_BC.detach()
-
-
-def _optimizer(network: Classifier, settings: Settings) -> torch.optim.AdamW:
-    """Matrices decay, but not the embedding: rare words would fade; nor biases and first states."""
-    layers = layer_groups(network)
-    groups = []
-    for depth, parameters in enumerate(layers):
-        decaying: list[Tensor] = []
-        others: list[Tensor] = []
-        for name, parameter in parameters:
-            decays = parameter.dim() == 2 and not name.endswith("embedding.weight")
-            (decaying if decays else others).append(parameter)
-        pace = {
-            "share": settings.pace.rate(depth),
-            "begins": settings.pace.begins(depth, len(layers) - 1),
+    def _measured(
+        self,
+        metrics: Mapping[str, float],
+        calibration: Calibration,
+        state: TrainerState,
+        summary: Sequence[str] = (),
+    ) -> MeasuredModel:
+        of_run = {
+            "training_seconds": round(state.seconds, 1),
+            "training_steps": state.steps,
+            "training_epochs": round(state.epochs, 3),
         }
-        groups.append({"params": decaying, "weight_decay": settings.weight_decay, **pace})
-        groups.append({"params": others, "weight_decay": 0.0, **pace})
-    betas = (settings.cycle.momentum_high, 0.99)
-    filled = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(filled, lr=settings.cycle.peak, betas=betas, fused=True)
+        parts = {"labels": self._setup.splits.labels, "calibration": calibration}
+        return MeasuredModel({**metrics, **of_run}, parts, summary)
+
+    def _summary(self, metrics: Mapping[str, float], answered: Predictions) -> list[str]:
+        """Lines about each split, and about the most frequent mistakes in ``answered``."""
+        lines = [
+            f"{split}: accuracy {metrics[f'{split}_accuracy']:.4f}, "
+            f"macro F1 {metrics[f'{split}_macro_f1']:.4f}, calibration error "
+            f"{metrics[f'{split}_calibration_error']:.4f} "
+            f"({metrics[f'{split}_calibration_error_before']:.4f} before calibration)"
+            for split in ("validation", "test")
+            if f"{split}_accuracy" in metrics
+        ]
+        label, share = _most_frequent_label(self._setup.valid)
+        if round(metrics["validation_accuracy"], 6) <= round(share, 6):
+            lines.append(
+                "warning: the model is no better than the answer "
+                f"{self._setup.splits.labels[label]!r} to every document (accuracy {share:.4f}); "
+                "train for longer, with more examples, or with another --learning-rate"
+            )
+        answers = self._setup.answers
+        mistakes = [
+            f"{answers[truth]} for {answers[answer]} ({count})"
+            for truth, answer, count in answered.confusions(CONFUSIONS)
+        ]
+        if mistakes:
+            lines.append(f"most often mistaken, truth for answer: {', '.join(mistakes)}")
+        return lines
+
+
+def _batch_tokens(setup: ClassifierSetup) -> int:
+    """The most tokens of a batch: ``batch`` documents of mean length."""
+    recipe = setup.recipe
+    assert recipe.batch is not None
+    lengths = [min(length, recipe.crop or length) for length in setup.train.lengths]
+    return max(1, round(recipe.batch * (sum(lengths) / len(lengths))))
+
+
+def _most_frequent_label(documents: Documents) -> tuple[int, float]:
+    """Its index, and its share of the documents in scope."""
+    labels = [label for label in documents.labels if label != OUTSIDE]
+    label, count = Counter(labels).most_common(1)[0]
+    return label, count / len(labels)
+
+
+def _accuracy(logits_BC: Tensor, labels_B: Tensor) -> Tensor:
+    """Of the documents in scope."""
+    correct_B, in_scope_B = logits_BC.argmax(dim=1) == labels_B, labels_B != OUTSIDE
+    return correct_B.sum() / in_scope_B.sum().clamp(min=1)

@@ -1,7 +1,7 @@
-"""What is decided before the first step of a classifier run: data, tokenizer, network, settings.
+"""The data, tokenizer, untrained network and settings of a classifier run.
 
-A fresh run makes its tokenizer and network from the data, and fits its linear classifier; a resumed
-one takes them from its checkpoint and refuses data that have changed. Knows no training loop.
+A fresh run makes its tokenizer and network from the data and fits its linear classifier. A resumed
+run takes them from its checkpoint.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
@@ -18,153 +17,177 @@ from model.linear_ngrams import LinearNgrams
 from model.networks import Classifier
 from model.regularization import Regularization
 from model.tokenization.tokenizer import Tokenizer
-from training.config.classifier import ClassifierRecipe, DatasetSize, complete_classifier
-from training.data.batching import EncodedDocuments
-from training.data.examples import OUT_OF_SCOPE_INDEX, ExampleSplits, encode_examples
-from training.data.unknown_words import check_unknown_share
+from training.config.classifier import ClassifierRecipe, CorpusSize, complete
+from training.data.batching import Documents
+from training.data.examples import OUTSIDE, Splits, encode_examples, read_splits
+from training.data.unknown_words import check_known
 from training.data.vocabulary import (
-    initial_embedding,
     load_vectors,
-    train_classifier_tokenizer,
-    unknown_share_of_documents,
+    make_embedding,
+    make_tokenizer,
+    unknown_share,
 )
-from training.errors import CheckpointError
 from training.evaluation.classifier import predict
-from training.optimization.clipping import Clipping
-from training.optimization.parameter_groups import LayerwiseSchedule
-from training.optimization.schedule import Budget, OneCycle
 from training.runs.checkpoint import Checkpoint, under_prefix
+from training.runs.directory import RunDirectory
 from training.runs.progress import Progress
-from training.runtime.precision import choose_precision, settled
-from training.trainers.classifier import Settings
+from training.runs.resolve import reading_data
+from training.runs.resuming import check_same_data
+from training.runtime.precision import choose_precision
 from training.trainers.linear_classifier import extent_within, fit_linear
 from training.trainers.pretrained_encoder import as_encoded, load_encoder, transfer
 
 FITTING_SHARE = 0.2  # of a budget of minutes, at most, for the linear classifier
 LINEAR = "linear"  # the prefix of its tensors in a checkpoint
-MOST_UNKNOWN = 0.9  # of the tokens of a split: labels may hang on few words
-PROBE = 256  # documents by which the speed of evaluation is measured
+MOST_UNKNOWN_IN_DOCUMENTS = 0.9  # of the tokens of a split: few words may decide the label
+SPEED_DOCUMENTS = 256  # documents on which the speed of evaluation is measured
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """``linear``: what is to stand beside the network at the end, fitted.
+class ClassifierSetup:
+    """The completed recipe, its data and the network.
 
-    ``known_vectors``: how many tokens begin with a vector from a file.
+    Args:
+        recipe: with a value for every option.
+        splits: the examples.
+        tokenizer: of the run.
+        train: the documents to train on.
+        valid: the documents to validate on.
+        test: the documents that are measured at the end; may be empty.
+        network: untrained, or with the encoder of a language model.
+        linear: the fitted linear classifier that joins the network at the end.
+        known_vectors: how many tokens have a vector from a file.
     """
 
     recipe: ClassifierRecipe
-    splits: ExampleSplits
+    splits: Splits
     tokenizer: Tokenizer
-    train: EncodedDocuments
-    valid: EncodedDocuments
-    test: EncodedDocuments
+    train: Documents
+    valid: Documents
+    test: Documents
     network: Classifier
     linear: LinearNgrams | None = None
     known_vectors: int | None = None
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """What the classifier will be able to answer."""
+        """The answers that the classifier can give."""
         outside, labels = self.recipe.out_of_scope_label, self.splits.labels
         return labels if outside is None else (*labels, outside)
 
 
-def prepare_fresh(recipe: ClassifierRecipe, splits: ExampleSplits) -> Prepared:
-    """All for a run that begins; the recipe's open choices are made."""
-    texts = [example.text for example in splits.train]
-    prepare = _prepare_new if recipe.from_ is None else _prepare_from
-    prepared = prepare(recipe, splits, texts)
-    _check_known(prepared)
-    linear = _untrained_linear(prepared)
-    if linear is not None:
-        _fit(linear, prepared)
-    return replace(prepared, linear=linear)
+def prepare_setup(
+    recipe: ClassifierRecipe, directory: RunDirectory, checkpoint: Checkpoint | None
+) -> ClassifierSetup:
+    """Reads the data and builds the network.
 
-
-def prepare_resumed(
-    recipe: ClassifierRecipe, splits: ExampleSplits, checkpoint: Checkpoint, file: Path
-) -> Prepared:
-    """All for a run that goes on from the checkpoint in ``file``.
+    Args:
+        recipe: of the run.
+        directory: of the run.
+        checkpoint: that the run is resumed from.
 
     Raises:
+        DataError, RecipeError, VocabularyError: data or recipe cannot be used.
         CheckpointError: the data are not those that the run was begun with.
     """
-    if checkpoint.values["data"] != splits.digest:
-        raise CheckpointError(
-            f"{file}: the run was begun with other data than is in "
-            f"{', '.join([*recipe.train, *recipe.valid, *recipe.test])} now; restore the files, "
-            "or begin anew with --overwrite"
-        )
+    with reading_data(resumed=checkpoint is not None):
+        splits = read_splits(recipe)
+    if checkpoint is None:
+        return _prepare_fresh(recipe, splits)
+    sources = [*recipe.train, *recipe.valid, *recipe.test]
+    check_same_data(checkpoint, splits.digest, directory, sources)
     # All weights are in the checkpoint: neither vectors nor a language model are read again.
-    prepared = _assemble(recipe, splits, Tokenizer.from_json(checkpoint.values["tokenizer"]))
-    linear = _untrained_linear(prepared)
+    setup = _assemble(recipe, splits, Tokenizer.from_json(checkpoint.values["tokenizer"]))
+    linear = _untrained_linear(setup)
     if linear is not None:
         linear.load_state_dict(under_prefix(LINEAR, checkpoint.tensors))
-    return replace(prepared, linear=linear)
+    return replace(setup, linear=linear)
 
 
-def _check_known(prepared: Prepared) -> None:
-    splits = prepared.splits
+def measure_reserve(setup: ClassifierSetup) -> float:
+    """The seconds of a time budget to keep for the measurements after the last step."""
+    if setup.recipe.minutes is None:
+        return 0.0
+    return min(0.3 * (60.0 * setup.recipe.minutes), 1.0 + 1.3 * _measuring_seconds(setup))
+
+
+def _prepare_fresh(recipe: ClassifierRecipe, splits: Splits) -> ClassifierSetup:
+    texts = [example.text for example in splits.train]
+    prepare = _prepare_untrained if recipe.from_ is None else _prepare_transfer
+    setup = prepare(recipe, splits, texts)
+    _check_known(setup)
+    linear = _untrained_linear(setup)
+    if linear is not None:
+        _fit(linear, setup)
+    return replace(setup, linear=linear)
+
+
+def _check_known(setup: ClassifierSetup) -> None:
+    splits = setup.splits
     advice = "choose --tokenizer char or bpe, or give more such texts to --train"
-    if prepared.recipe.from_ is not None:
+    if setup.recipe.from_ is not None:
         advice = "the model of --from reads texts of another kind; choose another, or none"
     for name, documents, examples in (
-        ("--train", prepared.train, splits.train),
-        ("the held-out examples" if splits.held_out else "--valid", prepared.valid, splits.valid),
+        ("--train", setup.train, splits.train),
+        ("the held-out examples" if splits.held_out else "--valid", setup.valid, splits.valid),
     ):
-        unknown = unknown_share_of_documents(documents.tokens, prepared.tokenizer)
+        unknown = unknown_share(documents.tokens, setup.tokenizer)
         texts = (example.text for example in examples)
-        check_unknown_share(name, unknown, texts, most=MOST_UNKNOWN, advice=advice)
+        check_known(name, unknown, texts, most=MOST_UNKNOWN_IN_DOCUMENTS, advice=advice)
 
 
-def _corpus_size(recipe: ClassifierRecipe, splits: ExampleSplits, texts: list[str]) -> DatasetSize:
-    """Lengths are estimated: the tokenizer is not made yet."""
+def _corpus_size(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> CorpusSize:
+    """The size of the corpus, with estimated lengths: there is no tokenizer yet."""
     characters = recipe.tokenizer == "char"
     lengths = [len(text) if characters else len(text.split()) for text in texts]
-    return DatasetSize(
+    return CorpusSize(
         documents=len(texts),
         labels=len(splits.labels),
         length=sum(min(length, recipe.max_tokens) for length in lengths) / len(texts),
     )
 
 
-def _prepare_new(recipe: ClassifierRecipe, splits: ExampleSplits, texts: list[str]) -> Prepared:
-    """A run that begins from word vectors, random or read."""
+def _prepare_untrained(
+    recipe: ClassifierRecipe, splits: Splits, texts: list[str]
+) -> ClassifierSetup:
+    """For a run that begins from word vectors, random or from a file."""
     size = _corpus_size(recipe, splits, texts)
     vectors = load_vectors(recipe, texts)
     if vectors:
         recipe = replace(recipe, embedding=recipe.embedding or len(next(iter(vectors.values()))))
     recipe = _completed(recipe, size)
-    tokenizer = train_classifier_tokenizer(recipe, texts, vectors)
-    prepared = _assemble(recipe, splits, tokenizer)
-    begin = initial_embedding(recipe, tokenizer, vectors)
-    if begin is None:
-        return prepared
+    tokenizer = make_tokenizer(recipe, texts, vectors)
+    setup = _assemble(recipe, splits, tokenizer)
+    embedding = make_embedding(recipe, tokenizer, vectors)
+    if embedding is None:
+        return setup
+    matrix_VE, known = embedding
     with torch.no_grad():
-        prepared.network.embedding.weight.copy_(begin[0])
-    return replace(prepared, known_vectors=begin[1])
+        setup.network.embedding.weight.copy_(matrix_VE)
+    return replace(setup, known_vectors=known)
 
 
-def _prepare_from(recipe: ClassifierRecipe, splits: ExampleSplits, texts: list[str]) -> Prepared:
-    """A run that begins from a language model."""
-    minimum_count = complete_classifier(recipe, _corpus_size(recipe, splits, texts)).minimum_count
+def _prepare_transfer(
+    recipe: ClassifierRecipe, splits: Splits, texts: list[str]
+) -> ClassifierSetup:
+    """For a run that begins from the encoder of a language model."""
+    minimum_count = complete(recipe, _corpus_size(recipe, splits, texts)).minimum_count
     encoder = load_encoder(recipe, texts, minimum_count or 1)
     recipe = as_encoded(recipe, encoder)
     recipe = _completed(recipe, _corpus_size(recipe, splits, texts))
-    prepared = _assemble(recipe, splits, encoder.tokenizer)
-    transfer(encoder, prepared.network)
-    return prepared
+    setup = _assemble(recipe, splits, encoder.tokenizer)
+    transfer(encoder, setup.network)
+    return setup
 
 
-def _completed(recipe: ClassifierRecipe, size: DatasetSize) -> ClassifierRecipe:
-    recipe = complete_classifier(recipe, size)
+def _completed(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
+    recipe = complete(recipe, size)
     if recipe.precision == "auto":
         return replace(recipe, precision=choose_precision())
     return recipe
 
 
-def _assemble(recipe: ClassifierRecipe, splits: ExampleSplits, tokenizer: Tokenizer) -> Prepared:
+def _assemble(recipe: ClassifierRecipe, splits: Splits, tokenizer: Tokenizer) -> ClassifierSetup:
     torch.manual_seed(recipe.seed)
     network = _network(recipe, tokenizer, len(splits.labels))
     network.embedding.weight.requires_grad_(not recipe.freeze_embeddings)
@@ -172,30 +195,30 @@ def _assemble(recipe: ClassifierRecipe, splits: ExampleSplits, tokenizer: Tokeni
         encode_examples(examples, tokenizer, splits.labels, recipe)
         for examples in (splits.train, splits.valid, splits.test)
     )
-    return Prepared(recipe, splits, tokenizer, train_split, valid, test, network)
+    return ClassifierSetup(recipe, splits, tokenizer, train_split, valid, test, network)
 
 
-def _untrained_linear(prepared: Prepared) -> LinearNgrams | None:
+def _untrained_linear(setup: ClassifierSetup) -> LinearNgrams | None:
     """The linear classifier that the recipe asks for, if any."""
-    recipe = prepared.recipe
+    recipe = setup.recipe
     longest = recipe.linear_ngrams or 0
     if longest == 0:
         return None
-    labels = len(prepared.splits.labels)
-    return LinearNgrams(prepared.tokenizer.size, longest, recipe.linear_buckets or 1, labels)
+    labels = len(setup.splits.labels)
+    return LinearNgrams(setup.tokenizer.size, longest, recipe.linear_buckets or 1, labels)
 
 
-def _fit(linear: LinearNgrams, prepared: Prepared) -> None:
-    """As much as takes a fifth of a budget of minutes on a usual machine, about."""
-    seconds = FITTING_SHARE * 60.0 * (prepared.recipe.minutes or math.inf)
-    extent = extent_within(seconds, linear, prepared.train)
+def _fit(linear: LinearNgrams, setup: ClassifierSetup) -> None:
+    """Fits for about a fifth of a budget of minutes on a usual machine."""
+    seconds = FITTING_SHARE * 60.0 * (setup.recipe.minutes or math.inf)
+    extent = extent_within(seconds, linear, setup.train)
     with Progress("linear classifier") as bar:
 
-        def told(share: float) -> bool:
+        def on_progress(share: float) -> bool:
             bar.update(share, figures={})
             return share >= extent.share
 
-        fit_linear(linear, prepared.train, prepared.valid, told, most_runs=extent.runs)
+        fit_linear(linear, setup.train, setup.valid, on_progress, most_runs=extent.runs)
 
 
 def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Classifier:
@@ -227,63 +250,23 @@ def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Cla
     )
 
 
-def settings_of(prepared: Prepared) -> Settings:
-    """What the training loop is to do; a time budget keeps seconds back for the measuring."""
-    recipe = prepared.recipe
-    assert recipe.batch is not None
-    lengths = [min(length, recipe.crop or length) for length in prepared.train.lengths]
-    mean_length = sum(lengths) / len(lengths)
-    time_budget, reserve = None, 0.0
-    if recipe.minutes is not None:
-        seconds = 60.0 * recipe.minutes
-        time_budget = Budget(seconds=seconds)
-        reserve = min(0.3 * seconds, 1.0 + 1.3 * _measuring_seconds(prepared))
-    return Settings(
-        train=prepared.train,
-        valid=prepared.valid,
-        budget=Budget(epochs=recipe.epochs),
-        time_budget=time_budget,
-        reserve=reserve,
-        recorded_pace=recipe.pace,
-        cycle=OneCycle(
-            peak=recipe.learning_rate or 0.0,
-            warm_up=recipe.warm_up,
-            momentum_high=0.9,
-            momentum_low=0.9,
-        ),
-        pace=LayerwiseSchedule(
-            decay=recipe.layer_decay or 1.0, unfreezing=recipe.unfreezing or 0.0
-        ),
-        batch_tokens=max(1, round(recipe.batch * mean_length)),
-        crop=recipe.crop,
-        label_smoothing=recipe.label_smoothing,
-        weight_decay=recipe.weight_decay,
-        clipping=Clipping(by_value=recipe.clip_value, by_norm=recipe.clip_norm),
-        guessing=_guessing_loss(prepared),
-        precision=settled(recipe.precision),
-        patience=recipe.patience,
-        evaluations=recipe.evaluations,
-        seed=recipe.seed,
-    )
-
-
-def _guessing_loss(prepared: Prepared) -> float:
-    """Of guessing the label of a validation document by how often it is in the training data."""
-    labels = len(prepared.splits.labels)
-    seen_C, asked_C = (
+def guessing_loss(setup: ClassifierSetup) -> float:
+    """The validation loss of the smoothed label distribution of the training data, in nats."""
+    train_C, valid_C = (
         torch.bincount(
-            torch.tensor([at for at in split.labels if at != OUT_OF_SCOPE_INDEX]), minlength=labels
+            torch.tensor([label for label in split.labels if label != OUTSIDE]),
+            minlength=len(setup.splits.labels),
         )
-        for split in (prepared.train, prepared.valid)
+        for split in (setup.train, setup.valid)
     )
-    chances_C = (seen_C + 1.0) / (seen_C + 1.0).sum()
-    return float(-(asked_C * chances_C.log()).sum() / asked_C.sum())
+    probabilities_C = (train_C + 1.0) / (train_C + 1.0).sum()
+    return float(-(valid_C * probabilities_C.log()).sum() / valid_C.sum())
 
 
-def _measuring_seconds(prepared: Prepared) -> float:
-    """How long the end of a run takes: a last evaluation, joining, and both splits once more."""
-    sample = EncodedDocuments(prepared.valid.tokens[:PROBE], prepared.valid.labels[:PROBE])
-    began = time.perf_counter()
-    predict(prepared.network, sample)
-    seconds = time.perf_counter() - began
-    return seconds * (3 * len(prepared.valid) + len(prepared.test)) / len(sample)
+def _measuring_seconds(setup: ClassifierSetup) -> float:
+    """The duration of a last evaluation, of joining the linear classifier and of both splits."""
+    sample = Documents(setup.valid.tokens[:SPEED_DOCUMENTS], setup.valid.labels[:SPEED_DOCUMENTS])
+    start = time.perf_counter()
+    predict(setup.network, sample)
+    seconds = time.perf_counter() - start
+    return seconds * (3 * len(setup.valid) + len(setup.test)) / len(sample)

@@ -1,350 +1,301 @@
-"""A run of a language model: its steps, its evaluations, its checkpoint.
+"""The language-model task: truncated backpropagation through time over lanes of a token stream.
 
-A run owns all that changes while it trains: weights, optimizer, position in the data, carried
-state, averages, the best so far. Its checkpoint holds all of it, so that a run that was killed goes
-on as if nothing had happened. In a team of processes each reads its share of the lanes and carries
-their states; gradients are averaged, so that all have the same weights. Knows neither files of text
-nor the command line.
+A batch is a window of all lanes, and the hidden states are carried from one window to the next. The
+kept weights are those with the lowest validation loss.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from model.networks import LanguageModel
 from model.state import State
-from training.config.time_budget import ReplayableClock
-from training.data.bptt import BPTTEpoch, BPTTLoader, BPTTWindow
-from training.evaluation.perplexity import ColumnBatches, likelihood
-from training.optimization.clipping import Clipping, far_above
-from training.optimization.losses import ActivationPenalties, CandidateSampler, next_token_loss
-from training.optimization.schedule import Budget, OneCycle
-from training.optimization.weight_averaging import AveragedWeights
-from training.runs.checkpoint import (
-    Checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
-    under_prefix,
-    with_prefix,
+from training.config.language_model import LanguageModelRecipe
+from training.data.bptt import Epoch, Window, Windows
+from training.data.corpus import expanded, unknown_share
+from training.data.unknown_words import TOLD_SHARE
+from training.errors import RecipeError
+from training.evaluation.metric_names import format_loss, format_perplexity
+from training.evaluation.perplexity import (
+    LARGEST_LOSS,
+    Likelihood,
+    likelihood,
+    split_into_columns,
 )
-from training.runtime.distributed import Command, ProcessGroup, noticing_lost_processes
-from training.runtime.precision import Precision, autocast
-from training.runtime.rng import RandomStates
+from training.optimization.losses import ActivationPenalties, next_token_loss
+from training.optimization.parameter_groups import language_model_groups
+from training.optimization.schedule import OneCycle
+from training.optimization.weight_averaging import copy_weights
+from training.runs.checkpoint import Checkpoint
+from training.runs.directory import RunDirectory
+from training.runtime.distributed import ProcessGroup
+from training.runtime.precision import as_precision, autocast
+from training.trainers.language_model_setup import (
+    SAVING_SECONDS,
+    LanguageModelSetup,
+    build_network,
+    candidate_sampler,
+    guessing_loss,
+    measure_evaluation,
+    prepare_setup,
+)
+from training.trainers.state import TrainerState, training_settings
+from training.trainers.task import Evaluation, MeasuredModel, StepLoss, Task, TrainingBatch
 
-AVERAGE_EVERY = 4  # steps
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What does not change during a run."""
-
-    windows: BPTTLoader
-    validation: ColumnBatches
-    budget: Budget
-    reserve: float  # seconds of a time budget kept for what follows the last one
-    recorded_pace: tuple[int, ...] | None  # of a run to be repeated
-    cycle: OneCycle
-    penalties: ActivationPenalties
-    sampler: CandidateSampler | None
-    precision: Precision
-    weight_decay: float
-    clipping: Clipping
-    guessing: float  # the validation loss of guessing by frequency
-    averaging: float
-    patience: int
-    evaluations: int
-
-
-@dataclass(slots=True)
-class Position:
-    """How far a run is. All plain numbers, so that a checkpoint can hold it."""
-
-    steps: int = 0
-    epoch: int = 0
-    window: int = 0
-    epoch_share: float = 0.0
-    tokens: int = 0
-    begin: float = 0.0  # seconds, before the first step
-    seconds: float = 0.0
-    evaluated: int = 0
-    loss: float = math.nan  # of training, smoothed
-    best_loss: float = math.inf
-    best_step: int = 0
-    without_better: int = 0
-    still: int = 0  # steps in a row without any gradient
-
-    @property
-    def epochs(self) -> float:
-        """Passes over the data, with the share of the one that is under way."""
-        return self.epoch + self.epoch_share
+EVALUATION_BURN_IN = 64  # tokens, in the regular evaluations
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What an evaluation found.
+class LanguageModelEvaluation(Evaluation):
+    """The loss on a part of the validation split."""
 
-    ``averaged`` tells which weights were better; ``useful``: they are not far worse than guessing.
+    @property
+    def score(self) -> float:
+        return -self.loss
+
+    def figures(self) -> dict[str, float]:
+        return {"loss": self.loss, "perplexity": _perplexity(self.loss)}
+
+    def summary(self) -> str:
+        perplexity = format_perplexity(_perplexity(self.loss))
+        return f"validation loss {format_loss(self.loss)}, perplexity {perplexity}"
+
+
+class LanguageModelTask(Task[Window, LanguageModelEvaluation]):
+    """A language model with its data.
+
+    Args:
+        setup: recipe and data.
+        network: is trained in place.
+        reserve: seconds of a time budget that are kept for the last evaluation.
     """
 
-    step: int
-    loss: float
-    averaged: bool
-    better: bool
-    useful: bool
-
-
-@dataclass(slots=True)
-class LanguageModelRun:
-    """One run, from its beginning or from a checkpoint.
-
-    ``began`` is when the command began on the monotonic clock: a time budget counts from there.
-    Until :meth:`join` it holds the states of all lanes and processes.
-    """
+    command: ClassVar[str] = "lm"
+    recipe_type: ClassVar[type[Any]] = LanguageModelRecipe
+    concludes_once: ClassVar[bool] = True
 
     network: LanguageModel
-    settings: Settings
-    began: float
-    team: ProcessGroup = field(default_factory=ProcessGroup)
-    position: Position = field(default_factory=Position)
-    pace: ReplayableClock = field(init=False)
-    optimizer: torch.optim.AdamW = field(init=False)
-    averages: AveragedWeights = field(init=False)
-    best: dict[str, Tensor] = field(init=False, default_factory=dict)
-    gradient_norm: float = field(init=False, default=math.nan)  # of the last step, before clipping
-    _seconds_before: float = field(init=False, default=0.0)
-    _carried: State | None = field(init=False, default=None)
-    _epoch: BPTTEpoch | None = field(init=False, default=None)
-    _random: RandomStates = field(init=False)
-    _objective: nn.Module = field(init=False)
+    recipe: LanguageModelRecipe
 
-    def __post_init__(self) -> None:
-        self.position.begin = time.monotonic() - self.began
-        self.pace = ReplayableClock(self.settings.recorded_pace)
-        self.optimizer = _optimizer(self.network, self.settings)
-        self.averages = AveragedWeights(self.network)
-        self._random = RandomStates(self.team, self.settings.windows.seed)
-        self._objective = _Objective(self.network, self.settings)
-
-    def join(self) -> None:
-        """Goes on together with the other processes of the team, all of which call it here."""
-        self._random.join()
-        if self.team.size == 1:
-            return
-        if self._carried is not None:
-            own = self.team.share(self._carried.batch)
-            self._carried = self._carried.gather(range(own.start, own.stop))
-        with noticing_lost_processes():
-            # Of a window in which no document begins, the first state gets no gradient.
-            self._objective = DistributedDataParallel(self._objective, find_unused_parameters=True)
-
-    def progress(self) -> float:
-        """The share of the budget that is used up before the next step."""
-        at, budget = self.position, self.settings.budget
-        share = budget.progress(
-            seconds=self.seconds(),
-            steps=at.steps,
-            epochs=at.epochs,
-            begin=at.begin,
-            reserve=self.settings.reserve,
-        )
-        if budget.seconds is None:
-            return share
-        return self.pace.progress(at.steps, counted=0.0, timed=share)
-
-    def seconds(self) -> float:
-        """How long the run has taken by now."""
-        self.position.seconds = self._seconds_before + time.monotonic() - self.began
-        return self.position.seconds
-
-    def seconds_left(self) -> float:
-        """Of a time budget; infinite without one."""
-        return (self.settings.budget.seconds or math.inf) - self.seconds()
-
-    def finished(self, progress: float) -> bool:
-        """Whether the budget or the patience is used up."""
-        patience = self.settings.patience
-        return progress >= 1.0 or 0 < patience <= self.position.without_better
-
-    def step(self, progress: float) -> None:
-        """Reads one window, and moves the weights."""
-        self.team.announce(Command.STEP, progress)
-        self.network.train()
-        window = self._next_window()
-        loss = self._descend(window, progress)
-        at = self.position
-        at.steps += 1
-        at.tokens += window.inputs_TB.numel()
-        at.loss = loss if math.isnan(at.loss) else 0.98 * at.loss + 0.02 * loss
-        if progress >= 1.0 - self.settings.averaging and at.steps % AVERAGE_EVERY == 0:
-            self.averages.update()
-
-    def evaluation_due(self, progress: float) -> bool:
-        """Whether the next of the regular evaluations is reached."""
-        return progress * self.settings.evaluations >= self.position.evaluated + 1
-
-    def evaluation_missing(self, progress: float) -> bool:  # noqa: ARG002
-        """Whether the weights as they are have not been the best that was measured."""
-        return self.position.best_step != self.position.steps
-
-    def evaluate(self, progress: float) -> Evaluation:
-        """Measures the weights, and their average where there is one; keeps the better if best."""
-        at = self.position
-        at.evaluated = max(at.evaluated + 1, math.floor(progress * self.settings.evaluations))
-        loss, averaged = self._validation_loss(), False
-        if self.averages.count > 0:
-            with self.averages.applied():
-                average_loss = self._validation_loss()
-            averaged = average_loss < loss
-            loss = min(loss, average_loss)
-        guessing = self.settings.guessing
-        self.settings.clipping.check(loss, at.loss, guessing, at.steps)
-        better = loss < at.best_loss
-        at.without_better = 0 if better else at.without_better + 1
-        if better:
-            at.best_loss, at.best_step = loss, at.steps
-            own = {name: value.detach() for name, value in self.network.named_parameters()}
-            chosen = self.averages.tensors() if averaged else own
-            self.best = {name: value.clone() for name, value in chosen.items()}
-        return Evaluation(at.steps, loss, averaged, better, loss <= far_above(guessing))
-
-    def put_best(self) -> None:
-        """Gives the network the best weights found; training does not go on after that."""
-        with torch.no_grad():
-            for name, parameter in self.network.named_parameters():
-                parameter.copy_(self.best[name])
-
-    def checkpoint(self) -> Checkpoint:
-        """All that changes, as tensors and plain values: for the leader, with the others' help."""
-        self.seconds()
-        at = self.position
-        if self._random.joined:
-            self.team.announce(Command.SAVE)
-            randoms, carried = self.share_state()
-        else:
-            randoms, carried = self._random.by_rank(), self._carried
-        tensors = {"random": torch.stack(randoms)}
-        tensors |= with_prefix("network", dict(self.network.named_parameters()))
-        tensors |= with_prefix("optimiser", optimizer_tensors(self.optimizer))
-        tensors |= with_prefix("average", self.averages.tensors())
-        tensors |= with_prefix("best", self.best)
-        if carried is not None:
-            tensors["carried.hidden"] = carried.hidden_LBH
-            if carried.cell_LBH is not None:
-                tensors["carried.cell"] = carried.cell_LBH
-        values = {name: _json_number(value) for name, value in asdict(at).items()}
-        further = {"averaged": self.averages.count, "pace": self.pace.state()}
-        return Checkpoint(tensors, {"position": values, **further})
-
-    def share_state(self) -> tuple[list[Tensor], State | None]:
-        """Random numbers and carried states of all processes, for the leader to save."""
-        randoms = self._random.by_rank()
-        if self._carried is None:
-            return randoms, None
-        hidden = self.team.gather(self._carried.hidden_LBH)
-        cell = [] if self._carried.cell_LBH is None else self.team.gather(self._carried.cell_LBH)
-        if not self.team.leads:
-            return randoms, None
-        return randoms, State(torch.cat(hidden, dim=1), torch.cat(cell, dim=1) if cell else None)
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Continues from there."""
-        tensors, values = checkpoint.tensors, checkpoint.values
-        self.position = Position(**{n: _number(v) for n, v in values["position"].items()})
-        self._seconds_before = self.position.seconds
-        self.pace.restore(values["pace"])
-        own = dict(self.network.named_parameters())
-        with torch.no_grad():
-            for name, tensor in under_prefix("network", tensors).items():
-                own[name].copy_(tensor)
-        restore_optimizer(self.optimizer, under_prefix("optimiser", tensors))
-        self.averages.restore(under_prefix("average", tensors), values["averaged"])
-        self.best = under_prefix("best", tensors)
-        if "carried.hidden" in tensors:
-            self._carried = State(tensors["carried.hidden"], tensors.get("carried.cell"))
-        self._random.restore(tensors["random"])
-
-    def _next_window(self) -> BPTTWindow:
-        at = self.position
-        if self._epoch is None:
-            self._epoch = self.settings.windows.epoch(at.epoch)
-        if at.window == len(self._epoch):
-            at.epoch, at.window = at.epoch + 1, 0
-            self._epoch = self.settings.windows.epoch(at.epoch)
-        window = self._epoch.window(at.window)
-        at.window += 1
-        at.epoch_share = window.epoch_share
-        return window
-
-    def _descend(self, window: BPTTWindow, progress: float) -> float:
-        settings = self.settings
-        _set_schedule(self.optimizer, settings, progress, len(window.inputs_TB))
-        own = window.select(self.team.share(window.inputs_TB.shape[1]))
-        state = self._carried or self.network.initial_state(own.inputs_TB.shape[1])
-        with noticing_lost_processes():
-            total, loss, self._carried = self._objective(own, state.detach())
-            self.optimizer.zero_grad(set_to_none=True)
-            total.backward()
-        (value,) = self.team.means(float(loss))
-        at = self.position
-        self.gradient_norm = settings.clipping.clip(self.network, value, at.steps + 1)
-        at.still = at.still + 1 if self.gradient_norm == 0.0 else 0
-        self.optimizer.step()
-        return value
-
-    def _validation_loss(self) -> float:
-        return likelihood(self.network, self.settings.validation, self.settings.precision).loss
-
-
-class _Objective(nn.Module):
-    """What is minimized for a window; a module, so that torch can run it in several processes."""
-
-    def __init__(self, network: LanguageModel, settings: Settings) -> None:
-        super().__init__()
+    def __init__(
+        self, setup: LanguageModelSetup, network: LanguageModel, reserve: float = 0.0
+    ) -> None:
+        recipe = setup.recipe
         self.network = network
-        self.settings = settings
+        self.recipe = recipe
+        self.tokenizer = setup.tokenizer
+        self.data_digest = setup.splits.digest
+        self.settings = training_settings(
+            recipe,
+            OneCycle(peak=recipe.learning_rate or 0.0, warm_up=recipe.warm_up),
+            guessing_loss=guessing_loss(setup),
+            reserve=reserve,
+        )
+        self._setup = setup
+        self._precision = as_precision(recipe.precision)
+        self._windows = Windows(
+            stream=setup.train,
+            lanes=recipe.batch or 1,
+            length=recipe.bptt or 1,
+            restart=recipe.restart,
+            seed=recipe.seed,
+        )
+        self._validation = split_into_columns(
+            setup.valid, limit=recipe.evaluation_tokens, burn_in=EVALUATION_BURN_IN
+        )
+        self._sampler = candidate_sampler(setup)
+        self._penalties = ActivationPenalties(
+            activation=recipe.activation_penalty or 0.0, temporal=recipe.temporal_penalty or 0.0
+        )
+        self._epoch: Epoch
+        self._carried: State | None = None
 
-    def forward(self, window: BPTTWindow, state: State) -> tuple[Tensor, Tensor, State]:
-        """Loss with penalties, the loss alone (both for each prediction), the state after."""
-        with autocast(self.settings.precision):
-            encoded = self.network.encode(window.inputs_TB, state, window.starts_TB)
-            loss = next_token_loss(self.network, encoded, window.targets_TB, self.settings.sampler)
-        total = loss + self.settings.penalties(encoded)
-        return total, loss.detach(), encoded.state.detach()
+    @classmethod
+    def prepare(
+        cls,
+        recipe: LanguageModelRecipe,
+        directory: RunDirectory,
+        checkpoint: Checkpoint | None,
+        process_group: ProcessGroup,
+    ) -> Self:
+        setup = prepare_setup(recipe, directory, checkpoint, processes=process_group.size)
+        torch.manual_seed(setup.recipe.seed)
+        network = build_network(setup)
+        if checkpoint is not None:
+            return cls(setup, network, checkpoint.values["reserve"])
+        setup, reserve = measure_evaluation(setup, network)
+        return cls(setup, network, reserve)
+
+    def describe(self) -> list[str]:
+        setup, recipe, a = self._setup, self.recipe, self.network.architecture
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        data = (
+            f"{len(setup.train):,} tokens to train on, {len(setup.valid):,} to validate on "
+            f"({unknown_share(setup.valid, self.tokenizer):.2%} unknown), "
+            f"vocabulary {a.vocabulary:,} ({recipe.tokenizer})"
+        )
+        network = (
+            f"{a.cell} {a.layers}x{a.hidden}, embedding {a.embedding}, "
+            f"{'tied' if a.tied else 'untied'}, {parameters:,} parameters, {recipe.precision}, "
+            f"softmax {recipe.softmax}, batch {recipe.batch}, bptt {recipe.bptt}, "
+            f"learning rate {recipe.learning_rate}"
+        )
+        lines = [data, network]
+        if setup.speed is not None:
+            lines.append(
+                f"hidden {recipe.hidden} and dropout are chosen for {recipe.minutes:g} minutes at "
+                f"{setup.speed:.2g} multiplications a second, measured now; recipe.toml keeps them"
+            )
+        if setup.splits.held_out:
+            lines.append(f"no --valid: the last {recipe.holdout:.0%} of the text is held out")
+        return lines
+
+    def sources(self) -> dict[str, list[str]]:
+        return {"train": expanded(self.recipe.train), "valid": expanded(self.recipe.valid)}
+
+    def check_first_step(self, progress: float, seconds: float) -> None:
+        """Refuses a run whose budget is used up before its first step.
+
+        Raises:
+            RecipeError: ``progress`` is 1.
+        """
+        if progress >= 1.0:
+            raise RecipeError(
+                f"--minutes: {self.recipe.minutes:g} is over before the first step, "
+                f"{seconds:.1f} seconds after the beginning; give more"
+            )
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return language_model_groups(self.network, self.recipe.weight_decay or 0.0)
+
+    def start_epoch(self, epoch: int) -> int:
+        self._epoch = self._windows.epoch(epoch)
+        return len(self._epoch)
+
+    def batch(self, index: int, process_group: ProcessGroup) -> TrainingBatch[Window]:
+        window = self._epoch.window(index)
+        length, lanes = window.inputs_TB.shape
+        return TrainingBatch(
+            window.part(process_group.share(lanes)),
+            tokens=window.inputs_TB.numel(),
+            epoch_share=window.epoch_share,
+            length=length,
+            usual_length=self._windows.length,
+        )
+
+    def loss(self, inputs: Window) -> StepLoss:
+        lanes = inputs.inputs_TB.shape[1]
+        state = (self._carried or self.network.initial_state(lanes)).detach()
+        with autocast(self._precision):
+            encoded = self.network.encode(inputs.inputs_TB, state, inputs.starts_TB)
+            loss = next_token_loss(self.network, encoded, inputs.targets_TB, self._sampler)
+        self._carried = encoded.state.detach()
+        return StepLoss(loss + self._penalties(encoded), {"loss": loss.detach()})
+
+    def step_figures(self, smoothed: Mapping[str, float]) -> dict[str, float]:
+        loss = smoothed["loss"]
+        return {"loss": loss, "perplexity": _perplexity(loss)}
+
+    def evaluate(self) -> LanguageModelEvaluation:
+        return LanguageModelEvaluation(
+            likelihood(self.network, self._validation, self._precision).loss
+        )
+
+    def is_best(self, evaluation: LanguageModelEvaluation, best_score: float | None) -> bool:
+        return best_score is None or evaluation.score > best_score
+
+    def best_network(self, best_weights: Mapping[str, Tensor]) -> LanguageModel:
+        # The best weights may be averaged ones. The initialization of a new network draws random
+        # numbers; without it the same seed would give other weights than it has given so far.
+        network = LanguageModel(self.network.architecture)
+        copy_weights(network, best_weights)
+        return network
+
+    def measure_best(
+        self, evaluation: LanguageModelEvaluation, state: TrainerState
+    ) -> MeasuredModel:
+        count = self._validation.count
+        return self._measured(Likelihood(evaluation.loss * count, count), state)
+
+    def measure_final(self, state: TrainerState, seconds_left: float) -> MeasuredModel:
+        # A run that was killed in here and resumed has no time left, and is measured all the same.
+        deadline = time.monotonic() + max(seconds_left - SAVING_SECONDS / 2, self.settings.reserve)
+        columns = split_into_columns(self._setup.valid)
+        return self._measured(
+            likelihood(self.network, columns, "float32", deadline=deadline), state
+        )
+
+    def split_carried_state(self, process_group: ProcessGroup) -> None:
+        if self._carried is not None:
+            lanes = process_group.share(self._carried.batch)
+            self._carried = self._carried.gather(range(lanes.start, lanes.stop))
+
+    def gather_carried_state(self, process_group: ProcessGroup) -> dict[str, Tensor]:
+        if self._carried is None:
+            return {}
+        states = {"hidden": self._carried.hidden_LBH, "cell": self._carried.cell_LBH}
+        gathered = {
+            name: process_group.gather(state_LBH)
+            for name, state_LBH in states.items()
+            if state_LBH is not None
+        }
+        if not process_group.is_main:
+            return {}
+        return {name: torch.cat(shares, dim=1) for name, shares in gathered.items()}
+
+    def restore_carried_state(self, tensors: Mapping[str, Tensor]) -> None:
+        if "hidden" in tensors:
+            self._carried = State(tensors["hidden"], tensors.get("cell"))
+
+    def _measured(self, measured: Likelihood, state: TrainerState) -> MeasuredModel:
+        setup = self._setup
+        nats_per_character = measured.loss * len(setup.valid) / setup.valid_characters
+        unknown = unknown_share(setup.valid, self.tokenizer)
+        bits = {"validation_bits_per_character": nats_per_character / math.log(2)}
+        values = {
+            "validation_loss": measured.loss,
+            "validation_perplexity": measured.perplexity,
+            **(bits if unknown <= TOLD_SHARE else {}),
+            "validation_unknown_share": unknown,
+            "training_seconds": state.seconds,
+            "training_epochs": state.epochs,
+        }
+        metrics: dict[str, float] = {name: round(value, 5) for name, value in values.items()}
+        metrics |= {"validation_tokens": measured.count, "training_steps": state.steps}
+        return MeasuredModel(metrics, summary=self._summary(metrics))
+
+    def _summary(self, metrics: Mapping[str, float]) -> list[str]:
+        """Lines about the validation metrics, with a warning where the model has not learned."""
+        figures = (
+            f"validation: loss {format_loss(metrics['validation_loss'])}, "
+            f"perplexity {format_perplexity(metrics['validation_perplexity'])}, "
+            f"{_bits_per_character(metrics)}over {metrics['validation_tokens']:,} tokens"
+        )
+        loss_of_guessing = self.settings.guessing_loss
+        if metrics["validation_loss"] < loss_of_guessing:
+            return [figures]
+        warning = (
+            "warning: the model is no better than guessing each token by its frequency (loss "
+            f"{format_loss(loss_of_guessing)}); train for longer, or with another --learning-rate"
+        )
+        return [figures, warning]
 
 
-def _optimizer(network: LanguageModel, settings: Settings) -> torch.optim.AdamW:
-    """Matrices decay; biases and the learned first state do not."""
-    wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in wanted if p.dim() == 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in wanted if p.dim() != 2], "weight_decay": 0.0},
-    ]
-    betas = (settings.cycle.momentum_high, 0.99)
-    return torch.optim.AdamW(groups, lr=settings.cycle.peak, betas=betas, fused=True)
+def _bits_per_character(metrics: Mapping[str, float]) -> str:
+    """A phrase; empty where so much is unknown that the figure means nothing."""
+    bits = metrics.get("validation_bits_per_character")
+    if bits is None:
+        return ""
+    too_low = " (too low: the spelling of unknown words is not counted)"
+    return f"{bits:.4f} bits per character{too_low * (metrics['validation_unknown_share'] > 0)}, "
 
 
-def _set_schedule(
-    optimizer: torch.optim.AdamW, settings: Settings, progress: float, length: int
-) -> None:
-    """A window that is shorter than usual moves the weights by as much less."""
-    rate = settings.cycle.learning_rate(progress) * length / settings.windows.length
-    momentum = settings.cycle.momentum(progress)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-        group["betas"] = (momentum, group["betas"][1])
-
-
-def _json_number(value: float) -> float | str:
-    """JSON has no infinity and no NaN."""
-    return value if math.isfinite(value) else str(value)
-
-
-def _number(value: Any) -> Any:
-    return float(value) if isinstance(value, str) else value
+def _perplexity(loss: float) -> float:
+    return math.exp(min(loss, LARGEST_LOSS))

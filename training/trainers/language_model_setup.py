@@ -1,4 +1,4 @@
-"""What is decided before a language model's first step: data, network, settings of the loop."""
+"""The data, the untrained network and the settings of a language-model run."""
 
 from __future__ import annotations
 
@@ -16,88 +16,84 @@ from model.networks import LanguageModel
 from model.regularization import Regularization
 from model.tokenization.tokenizer import Tokenizer
 from training.config.language_model import (
-    DEFAULT_MINUTES,
-    DEFAULT_SPEED,
+    EXAMPLE_MINUTES,
+    USUAL_SPEED,
     CorpusSize,
     LanguageModelRecipe,
-    complete_language_model,
+    complete,
     needs_speed,
 )
-from training.data.bptt import BPTTLoader
 from training.data.corpus import (
     TRAIN,
     VALID,
-    TextPieces,
-    TextSplits,
+    Pieces,
+    Splits,
     find_splits,
-    tokenize_splits,
-    unknown_share_of_stream,
+    tokenized,
+    unknown_share,
 )
-from training.data.split_checks import warn_shared_lines
+from training.data.split_checks import tell_shared_lines
 from training.data.token_store import TokenizedText
-from training.data.token_stream import TokenStream
-from training.data.unknown_words import check_unknown_share
-from training.errors import CheckpointError, RecipeError
+from training.data.token_stream import Stream
+from training.data.unknown_words import check_known
+from training.errors import RecipeError
 from training.evaluation.perplexity import likelihood, split_into_columns
-from training.optimization.clipping import Clipping
-from training.optimization.losses import ActivationPenalties, CandidateSampler
-from training.optimization.schedule import Budget, OneCycle
+from training.optimization.losses import CandidateSampler
 from training.readers.vector_files import read_vectors
 from training.runs.checkpoint import Checkpoint
 from training.runs.directory import RunDirectory
 from training.runs.resolve import reading_data
-from training.runtime.precision import choose_precision, settled
+from training.runs.resuming import check_same_data
+from training.runtime.precision import as_precision, choose_precision
 from training.runtime.throughput import training_speed
-from training.trainers.language_model import Settings
 
 VALIDATION_SHARE = 0.0015  # of a time budget, for one of the regular evaluations
-FINAL_SHARE = 0.1  # of a time budget, at most, for the last one
-VALIDATION_LIMIT = 50_000  # predictions, without a time budget
+FINAL_SHARE = 0.1  # of a time budget, at most, for the last evaluation
+VALIDATION_LIMIT = 50_000  # predictions of an evaluation without a time budget
 SMALLEST_LIMIT = 2_000
-SHORT_BURN_IN = 64  # tokens, for the regular evaluations
 PROBE_SHARE = 0.02  # of a time budget, at most about, to measure the speed of training
-PROBE = 4_000  # predictions by which the speed of evaluation is measured
-MOST_UNKNOWN = 0.5  # of the tokens of a split, which is still worth training on
-MARGIN = 3.0  # seconds kept at the end of a time budget for saving
+SPEED_TOKENS = 4_000  # predictions on which the speed of evaluation is measured
+MOST_UNKNOWN_IN_TEXT = 0.5  # of the tokens of a split; with more a model learns nothing
+SAVING_SECONDS = 3.0  # seconds at the end of a time budget for saving
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class LanguageModelSetup:
     """The completed recipe and its data.
 
-    ``valid_characters``: of the text of ``valid``; ``speed``: of training, if it was measured, in
-    additions and multiplications a second.
+    Args:
+        recipe: with a value for every option.
+        splits: the texts.
+        tokenizer: of the run.
+        train: the tokens to train on.
+        valid: the tokens to validate on.
+        valid_characters: of the text of ``valid``.
+        speed: multiply-adds per second in training, where the recipe was completed by it.
     """
 
     recipe: LanguageModelRecipe
-    splits: TextSplits
+    splits: Splits
     tokenizer: Tokenizer
-    train: TokenStream
-    valid: TokenStream
+    train: Stream
+    valid: Stream
     valid_characters: int
     speed: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a run with a time budget measures at its beginning, and a resumed one keeps.
-
-    ``reserve``: the seconds kept for what follows the last step.
-    """
-
-    reserve: float = 0.0
-
-
-def prepare(
+def prepare_setup(
     recipe: LanguageModelRecipe,
     directory: RunDirectory,
     checkpoint: Checkpoint | None,
     *,
     processes: int = 1,
-) -> Prepared:
-    """Tokenizes the data, or finds it tokenized, and completes the recipe.
+) -> LanguageModelSetup:
+    """Tokenizes the data, unless its tokens are on the disk already, and completes the recipe.
 
-    ``processes`` are those that share the lanes.
+    Args:
+        recipe: of the run.
+        directory: where the tokens are written, unless the recipe names a cache.
+        checkpoint: that the run is resumed from.
+        processes: how many share the lanes.
 
     Raises:
         RecipeError: the lanes cannot be shared.
@@ -109,12 +105,12 @@ def prepare(
         splits = find_splits(recipe)
     tokenizer = None
     if checkpoint is not None:
-        _check_data(recipe, splits, directory, checkpoint)
+        check_same_data(checkpoint, splits.digest, directory, [*recipe.train, *recipe.valid])
         tokenizer = Tokenizer.from_json(checkpoint.values["tokenizer"])
     cache = directory.tokens
     if recipe.token_cache is not None:
         cache = Path(os.path.expandvars(recipe.token_cache))
-    text = tokenize_splits(recipe, splits, cache, tokenizer)
+    text = tokenized(recipe, splits, cache, tokenizer)
     train, valid = text.splits[TRAIN], text.splits[VALID]
     if checkpoint is None:
         _check_text(splits, text)
@@ -123,25 +119,25 @@ def prepare(
         recipe = replace(recipe, precision=choose_precision())
     speed = None
     if needs_speed(recipe):
-        patience = PROBE_SHARE * 60.0 * (recipe.minutes or DEFAULT_MINUTES)
-        speed = training_speed(settled(recipe.precision), patience)
-    completed = complete_language_model(recipe, size, speed or DEFAULT_SPEED)
-    recipe = _shared(completed, recipe.batch, size.tokens, processes)
-    return Prepared(
+        patience = PROBE_SHARE * 60.0 * (recipe.minutes or EXAMPLE_MINUTES)
+        speed = training_speed(as_precision(recipe.precision), patience)
+    completed = complete(recipe, size, speed or USUAL_SPEED)
+    recipe = _with_shared_lanes(completed, recipe.batch, size.tokens, processes)
+    return LanguageModelSetup(
         recipe, splits, text.tokenizer, train.stream, valid.stream, valid.characters, speed
     )
 
 
-def build_network(prepared: Prepared) -> LanguageModel:
-    """The untrained network of a recipe, its embedding filled from a file if there is one.
+def build_network(setup: LanguageModelSetup) -> LanguageModel:
+    """The untrained network of a recipe, with word vectors from a file if it names one.
 
     Raises:
-        ArchitectureError, DataError, RecipeError: it cannot be built so.
+        ArchitectureError, DataError, RecipeError: the recipe gives no network.
     """
-    recipe = prepared.recipe
+    recipe = setup.recipe
     architecture = LanguageModelArchitecture(
         cell=recipe.cell,
-        vocabulary=prepared.tokenizer.size,
+        vocabulary=setup.tokenizer.size,
         embedding=recipe.embedding or 0,
         hidden=recipe.hidden or 0,
         layers=recipe.layers or 0,
@@ -160,10 +156,10 @@ def build_network(prepared: Prepared) -> LanguageModel:
             weight=recipe.dropout_weight or 0.0,
         ),
     )
-    seen_V = _token_counts(prepared) + 1.0
-    network.output.init_bias_from_frequencies(seen_V / seen_V.sum())
+    counts_V = _token_counts(setup) + 1.0
+    network.output.init_bias_from_frequencies(counts_V / counts_V.sum())
     if recipe.vectors is not None:
-        _read_embedding(network, recipe.vectors, prepared.tokenizer)
+        _load_vectors(network, recipe.vectors, setup.tokenizer)
     if recipe.freeze_embeddings:
         if recipe.tied:
             raise RecipeError("--freeze-embeddings: needs --no-tied, or the output layer freezes")
@@ -171,85 +167,67 @@ def build_network(prepared: Prepared) -> LanguageModel:
     return network
 
 
-def measured(prepared: Prepared, network: LanguageModel) -> tuple[Prepared, Limits]:
-    """With the bounds that follow from how fast the network reads here; the recipe names them."""
-    recipe, total = prepared.recipe, len(prepared.valid)
+def measure_evaluation(
+    setup: LanguageModelSetup, network: LanguageModel
+) -> tuple[LanguageModelSetup, float]:
+    """Chooses the length of the regular evaluations, by the measured speed of the network.
+
+    Returns:
+        The setup, whose recipe names that length in tokens, and the seconds of a time budget to
+        keep for the last evaluation and for saving.
+    """
+    recipe, total = setup.recipe, len(setup.valid)
     if recipe.minutes is None:
         regular = min(total, recipe.evaluation_tokens or VALIDATION_LIMIT)
-        return _with_evaluations(prepared, regular), Limits()
+        return _with_evaluation_tokens(setup, regular), 0.0
     seconds = recipe.minutes * 60.0
-    speed = _reading_speed(prepared, network)
+    speed = _evaluation_speed(setup, network)
     chosen = max(SMALLEST_LIMIT, int(VALIDATION_SHARE * seconds * speed))
     regular = min(total, recipe.evaluation_tokens or chosen)
     final = min(FINAL_SHARE * seconds, 1.2 * (total + 2 * regular) / speed)
-    return _with_evaluations(prepared, regular), Limits(final + min(MARGIN, 0.1 * seconds))
+    return _with_evaluation_tokens(setup, regular), final + min(SAVING_SECONDS, 0.1 * seconds)
 
 
-def _with_evaluations(prepared: Prepared, tokens: int) -> Prepared:
-    return replace(prepared, recipe=replace(prepared.recipe, evaluation_tokens=tokens))
+def candidate_sampler(setup: LanguageModelSetup) -> CandidateSampler | None:
+    """The sampler of a sampled softmax; None for another softmax.
+
+    Half of the candidates are the most frequent tokens, half are drawn from the others.
+    """
+    if setup.recipe.softmax != "sampled":
+        return None
+    half = max(1, min(setup.recipe.candidates or 1, setup.tokenizer.size - 2) // 2)
+    return CandidateSampler(_token_counts(setup), frequent=half, drawn=half)
 
 
-def loop_settings(prepared: Prepared, limits: Limits) -> Settings:
-    """The recipe as the training loop wants it."""
-    recipe = prepared.recipe
-    return Settings(
-        windows=BPTTLoader(
-            stream=prepared.train,
-            columns=recipe.batch or 1,
-            length=recipe.bptt or 1,
-            restart=recipe.restart,
-            seed=recipe.seed,
-        ),
-        validation=split_into_columns(
-            prepared.valid, limit=recipe.evaluation_tokens, burn_in=SHORT_BURN_IN
-        ),
-        budget=Budget(
-            seconds=recipe.minutes and recipe.minutes * 60.0,
-            steps=recipe.steps,
-            epochs=recipe.epochs,
-        ),
-        reserve=limits.reserve,
-        recorded_pace=recipe.pace,
-        cycle=OneCycle(peak=recipe.learning_rate or 0.0, warm_up=recipe.warm_up),
-        penalties=ActivationPenalties(
-            activation=recipe.activation_penalty or 0.0, temporal=recipe.temporal_penalty or 0.0
-        ),
-        sampler=_sampler(prepared),
-        precision=settled(recipe.precision),
-        weight_decay=recipe.weight_decay or 0.0,
-        clipping=Clipping(by_value=recipe.clip_value, by_norm=recipe.clip_norm),
-        guessing=_guessing_loss(prepared),
-        averaging=recipe.averaging,
-        patience=recipe.patience,
-        evaluations=recipe.evaluations,
-    )
+def _with_evaluation_tokens(setup: LanguageModelSetup, tokens: int) -> LanguageModelSetup:
+    return replace(setup, recipe=replace(setup.recipe, evaluation_tokens=tokens))
 
 
-def _check_text(splits: TextSplits, text: TokenizedText) -> None:
-    """Refuses what nothing can be learned of, tells what would make figures too good."""
+def _check_text(splits: Splits, text: TokenizedText) -> None:
+    """Refuses splits of unknown words; warns of lines that are in both splits."""
     held_out = "the held-out text" if splits.held_out else f"--{VALID}"
-    warn_shared_lines(TextPieces(splits.train), TextPieces(splits.valid), held_out)
-    for name, told, documents in (
+    tell_shared_lines(Pieces(splits.train), Pieces(splits.valid), held_out)
+    for name, label, documents in (
         (TRAIN, f"--{TRAIN}", splits.train),
         (VALID, held_out, splits.valid),
     ):
-        check_unknown_share(
-            told,
-            unknown_share_of_stream(text.splits[name].stream, text.tokenizer),
-            TextPieces(documents),
-            most=MOST_UNKNOWN,
+        check_known(
+            label,
+            unknown_share(text.splits[name].stream, text.tokenizer),
+            Pieces(documents),
+            most=MOST_UNKNOWN_IN_TEXT,
             advice="choose --tokenizer char or bpe, or give more text like it to --train",
         )
 
 
-def _shared(
-    recipe: LanguageModelRecipe, asked: int | None, tokens: int, processes: int
+def _with_shared_lanes(
+    recipe: LanguageModelRecipe, requested: int | None, tokens: int, processes: int
 ) -> LanguageModelRecipe:
-    """With as many lanes for each process; what was ``asked`` for is not changed."""
+    """The recipe with equally many lanes for each process; a requested number is not changed."""
     lanes = min(recipe.batch or 1, tokens)
     if lanes % processes == 0:
         return recipe
-    if asked is not None or lanes < processes:
+    if requested is not None or lanes < processes:
         raise RecipeError(
             f"--batch: {lanes} lanes cannot be shared evenly by {processes} processes; give a "
             f"multiple of {processes}, or start fewer"
@@ -257,53 +235,35 @@ def _shared(
     return replace(recipe, batch=lanes - lanes % processes)
 
 
-def _check_data(
-    recipe: LanguageModelRecipe, splits: TextSplits, directory: RunDirectory, checkpoint: Checkpoint
-) -> None:
-    if checkpoint.values["data"] != splits.digest:
-        raise CheckpointError(
-            f"{directory.checkpoint}: the run was begun with other data than "
-            f"{', '.join([*recipe.train, *recipe.valid])} holds now; restore the files, or begin "
-            "anew with --overwrite"
-        )
+def _token_counts(setup: LanguageModelSetup) -> Tensor:
+    """The count of each token in the training data, (V,)."""
+    return torch.from_numpy(setup.train.counts(setup.tokenizer.size))
 
 
-def _token_counts(prepared: Prepared) -> Tensor:
-    """How often each token stands in the training data; (V)."""
-    return torch.from_numpy(prepared.train.counts(prepared.tokenizer.size))
+def guessing_loss(setup: LanguageModelSetup) -> float:
+    """The validation loss of the smoothed unigram distribution of the training data, in nats."""
+    train_V = _token_counts(setup).double() + 1.0
+    valid_V = torch.from_numpy(setup.valid.counts(setup.tokenizer.size)).double()
+    return float(-(valid_V * (train_V / train_V.sum()).log()).sum() / valid_V.sum())
 
 
-def _guessing_loss(prepared: Prepared) -> float:
-    """Of guessing each token of the validation split by how often it is in the training data."""
-    seen_V = _token_counts(prepared).double() + 1.0
-    asked_V = torch.from_numpy(prepared.valid.counts(prepared.tokenizer.size)).double()
-    return float(-(asked_V * (seen_V / seen_V.sum()).log()).sum() / asked_V.sum())
-
-
-def _read_embedding(network: LanguageModel, file: str, tokenizer: Tokenizer) -> None:
+def _load_vectors(network: LanguageModel, file: str, tokenizer: Tokenizer) -> None:
     vectors = read_vectors(Path(os.path.expandvars(file)), words_of(tokenizer))
     width = network.architecture.embedding
     widths = {len(vector) for vector in vectors.values()}
     if not widths:
         raise RecipeError(f"--vectors: {file} has none of the words of the training data")
     if widths != {width}:
-        found = widths.pop()
-        raise RecipeError(f"--embedding is {width}, but {file} has vectors of {found} numbers")
+        raise RecipeError(
+            f"--embedding is {width}, but {file} has vectors of {widths.pop()} numbers"
+        )
     matrix_VE, _ = embedding_matrix(tokenizer, vectors, width)
     with torch.no_grad():
         network.embedding.weight.copy_(matrix_VE)
 
 
-def _reading_speed(prepared: Prepared, network: LanguageModel) -> float:
-    """Predictions a second in float32."""
-    reading = split_into_columns(prepared.valid, limit=PROBE, burn_in=0)
-    began = time.perf_counter()
-    return likelihood(network, reading, "float32").count / (time.perf_counter() - began)
-
-
-def _sampler(prepared: Prepared) -> CandidateSampler | None:
-    """Half of the candidates are the most frequent tokens, half are drawn from the others."""
-    if prepared.recipe.softmax != "sampled":
-        return None
-    half = max(1, min(prepared.recipe.candidates or 1, prepared.tokenizer.size - 2) // 2)
-    return CandidateSampler(_token_counts(prepared), frequent=half, drawn=half)
+def _evaluation_speed(setup: LanguageModelSetup, network: LanguageModel) -> float:
+    """Predictions per second in float32."""
+    columns = split_into_columns(setup.valid, limit=SPEED_TOKENS, burn_in=0)
+    start = time.perf_counter()
+    return likelihood(network, columns, "float32").count / (time.perf_counter() - start)

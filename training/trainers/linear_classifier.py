@@ -1,11 +1,10 @@
-"""The weights of a linear classifier over runs of tokens, and how much it is to be believed.
+"""Fits the linear classifier over n-grams of tokens, and joins it to a network.
 
-Multinomial logistic regression, whose one minimum L-BFGS finds. What makes a run important (that
-few documents have it, or that those of one label have it), how strongly weights are held back, and
-how much the linear logits count beside those of a network that was trained by itself (a product of
-experts: Hinton, 1999) are all chosen by the loss on the validation split. Texts out of scope are
-left out, and some documents of a very large corpus: memory grows with their runs. Knows no training
-loop and no files.
+The model is multinomial logistic regression, which L-BFGS fits. Three choices are made by the loss
+on the validation split: the importance of a feature (few documents have it, or those of one label
+have it), the strength of regularization, and the share of the linear logits in a product of experts
+with the network (Hinton, "Products of Experts", 1999). Texts out of scope are left out. Of a very
+large corpus some documents are left out, because memory grows with their n-grams.
 
 Shapes: B documents, F features, C labels, K features of all documents together.
 """
@@ -24,23 +23,23 @@ from torch.nn import functional
 
 from model.linear_ngrams import Counts, Features, LinearNgrams, weighted_sums
 from model.networks import Classifier
-from training.data.batching import EncodedDocuments, collate, sorted_batches
-from training.data.examples import OUT_OF_SCOPE_INDEX
+from training.data.batching import Documents, collate, sorted_batches
+from training.data.examples import OUTSIDE
 from training.evaluation.calibration import fit_temperature, temperature_loss
 from training.evaluation.classifier import predict
 
-BATCH_TOKENS = 16384
-MOST_RUNS = 20_000_000  # of the training documents that are fitted
-FEWEST_RUNS = 10_000  # however little time there is
-STRENGTHS = (1.0, 4.0, 16.0, 64.0)  # of the data against what holds the weights back
-ITERATIONS = 50
-USUAL_SPEED = 5e9  # multiplications of a fit in a second, on one thread
-SHARES = tuple(share / 20 for share in range(20))  # of the linear classifier in the mean of both
+COUNTING_BATCH_TOKENS = 16384
+MOST_RUNS = 20_000_000  # n-grams of the training documents that are fitted
+FEWEST_RUNS = 10_000  # of the same, however little time there is
+STRENGTHS = (1.0, 4.0, 16.0, 64.0)  # of the data against the L2 penalty
+LBFGS_ITERATIONS = 50
+FIT_SPEED = 5e9  # multiplications of a fit per second, on one thread
+LINEAR_SHARES = tuple(share / 20 for share in range(20))  # of the linear logits in the mean
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What documents in scope have, in their order, and their labels."""
+    """The features of the documents in scope, in their order, and their labels."""
 
     counts: Counts
     labels_B: Tensor
@@ -49,23 +48,28 @@ class Counted:
         return len(self.labels_B)
 
     def features(self, linear: LinearNgrams) -> Features:
-        """What the counts are worth to ``linear``."""
+        """The features of the counts with the importances of ``linear``."""
         return linear.features(self.counts, len(self))
 
 
 @torch.no_grad()
 def fit_linear(
     linear: LinearNgrams,
-    train: EncodedDocuments,
-    valid: EncodedDocuments,
+    train: Documents,
+    valid: Documents,
     on_progress: Callable[[float], bool] = lambda _: False,
     *,
     most_runs: float = math.inf,
 ) -> None:
-    """Puts importances and weights into ``linear``.
+    """Fits importances and weights of ``linear`` in place.
 
-    ``on_progress`` is told the share of the work that is done; True ends it with the best so far.
-    Of documents with more than ``most_runs`` runs (MOST_RUNS at most) some are left out.
+    Args:
+        linear: is changed.
+        train: the documents to fit.
+        valid: the documents by which the fit is chosen.
+        on_progress: receives the finished share of the work; returns True to end the fit with the
+            best candidate so far.
+        most_runs: the most n-grams of the documents that are fitted; at most MOST_RUNS.
     """
     train = _drawn(train, min(most_runs, MOST_RUNS) / _runs(linear, train))
     trained, validated = (count(linear, documents) for documents in (train, valid))
@@ -84,36 +88,37 @@ def fit_linear(
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much of a fit is done: a share of its candidates, on documents with so many runs."""
+    """The extent of a fit: the share of its candidates, and the n-grams of its documents."""
 
     share: float = 1.0
     runs: float = math.inf
 
 
-def extent_within(seconds: float, linear: LinearNgrams, train: EncodedDocuments) -> Extent:
-    """As much as takes about ``seconds`` at the usual speed; no clock is asked.
+def extent_within(seconds: float, linear: LinearNgrams, train: Documents) -> Extent:
+    """The extent of a fit that takes about ``seconds`` at FIT_SPEED.
 
-    So the weights depend on the data and on the options alone. One candidate is fitted at least,
-    on fewer documents where all of them would take too long.
+    No clock is read, so that the weights depend on the data and on the options alone. At least one
+    candidate is fitted, on fewer documents where all of them would take too long.
     """
     candidates, runs = 2 * len(STRENGTHS), min(MOST_RUNS, _runs(linear, train))
     labels, features = linear.weight_FC.shape[1], len(linear.importance_F)
-    of_runs = ITERATIONS * 4 * runs * (labels + 8)
-    of_weights = ITERATIONS * 20 * features * labels
-    fits = min(candidates, seconds * USUAL_SPEED / (of_runs + of_weights))
+    of_runs = LBFGS_ITERATIONS * 4 * runs * (labels + 8)
+    of_weights = LBFGS_ITERATIONS * 20 * features * labels
+    fits = min(candidates, seconds * FIT_SPEED / (of_runs + of_weights))
     if fits >= 1.0:
         return Extent(math.floor(fits) / candidates, runs)
     return Extent(1.0 / candidates, max(FEWEST_RUNS, fits * runs))
 
 
 @torch.no_grad()
-def join_linear(network: Classifier, linear: LinearNgrams, valid: EncodedDocuments) -> float:
-    """Puts ``linear`` beside a network without one: the weighted mean of their logits counts.
+def join_linear(network: Classifier, linear: LinearNgrams, valid: Documents) -> float:
+    """Joins ``linear`` to a network without one; the logits become the weighted mean of both.
 
-    Each is divided by its own temperature first, or the surer one would outweigh the other.
+    Both logits are divided by their temperatures first; otherwise the more confident ones would
+    outweigh the others.
 
     Returns:
-        The share of ``linear``, chosen so that a validation split is likeliest.
+        The share of ``linear`` in the mean, which gives the lowest validation loss.
     """
     validated = count(linear, valid)
     own_BC = predict(network, valid).in_scope.logits_BC
@@ -123,9 +128,9 @@ def join_linear(network: Classifier, linear: LinearNgrams, valid: EncodedDocumen
     own_BC, linear_BC = own_BC / own, linear_BC / other
     losses = [
         float(functional.cross_entropy(torch.lerp(own_BC, linear_BC, share), labels_B))
-        for share in SHARES
+        for share in LINEAR_SHARES
     ]
-    share = SHARES[losses.index(min(losses))]
+    share = LINEAR_SHARES[losses.index(min(losses))]
     for parameter in network.output.parameters():
         parameter.mul_((1.0 - share) / own)
     network.linear = copy.deepcopy(linear)
@@ -138,13 +143,11 @@ def join_linear(network: Classifier, linear: LinearNgrams, valid: EncodedDocumen
 
 
 @torch.no_grad()
-def count(linear: LinearNgrams, documents: EncodedDocuments) -> Counted:
-    """The features of all documents that have a label."""
-    documents = _chosen(
-        documents, [i for i, at in enumerate(documents.labels) if at != OUT_OF_SCOPE_INDEX]
-    )
+def count(linear: LinearNgrams, documents: Documents) -> Counted:
+    """Counts the features of the documents in scope."""
+    documents = _chosen(documents, [i for i, at in enumerate(documents.labels) if at != OUTSIDE])
     parts = []
-    for indices in sorted_batches(documents.lengths, budget=BATCH_TOKENS):
+    for indices in sorted_batches(documents.lengths, budget=COUNTING_BATCH_TOKENS):
         batch = collate(documents, indices)
         row_K, feature_K, count_K = linear.counts(batch.tokens_TB, batch.lengths_B)
         parts.append((torch.tensor(indices)[row_K], feature_K, count_K))
@@ -154,20 +157,20 @@ def count(linear: LinearNgrams, documents: EncodedDocuments) -> Counted:
     return Counted(counts, torch.tensor(documents.labels))
 
 
-def _runs(linear: LinearNgrams, documents: EncodedDocuments) -> int:
+def _runs(linear: LinearNgrams, documents: Documents) -> int:
     return max(1, linear.longest * sum(documents.lengths))
 
 
-def _drawn(documents: EncodedDocuments, share: float) -> EncodedDocuments:
-    """About that share of them, at random, but always the same; from 1 on all."""
+def _drawn(documents: Documents, share: float) -> Documents:
+    """A random sample of about ``share`` of the documents, always the same; from 1 on all."""
     if share >= 1.0:
         return documents
     chosen = (np.random.default_rng(0).random(len(documents)) < share).nonzero()[0].tolist()
     return _chosen(documents, chosen)
 
 
-def _chosen(documents: EncodedDocuments, places: list[int]) -> EncodedDocuments:
-    return EncodedDocuments(
+def _chosen(documents: Documents, places: list[int]) -> Documents:
+    return Documents(
         [documents.tokens[place] for place in places], [documents.labels[place] for place in places]
     )
 
@@ -175,8 +178,10 @@ def _chosen(documents: EncodedDocuments, places: list[int]) -> EncodedDocuments:
 def _candidates(
     linear: LinearNgrams, importance_F: Tensor, train: Counted, valid: Counted
 ) -> Iterator[tuple[float, LinearNgrams]]:
-    """Fits with one importance and rising strength, each from where the one before ended, until
-    the validation loss rises; that loss and the fit, which goes on changing.
+    """Fits with one importance and rising strengths, until the validation loss rises.
+
+    Each fit begins from the one before. Yields the validation loss and the fit, which goes on
+    changing.
     """
     candidate = copy.deepcopy(linear)
     candidate.importance_F.copy_(importance_F)
@@ -193,7 +198,7 @@ def _candidates(
 
 
 class _Regression:
-    """Logistic regression on the training split; its weights are those of ``linear``."""
+    """Logistic regression on the training split, with the weights of ``linear``."""
 
     def __init__(self, linear: LinearNgrams, train: Counted) -> None:
         self._linear = linear
@@ -202,13 +207,13 @@ class _Regression:
         self._truth_BC = functional.one_hot(train.labels_B, len(linear.bias_C)).float()
 
     def descend(self, strength: float) -> None:
-        """To the minimum of the mean loss and the weights' squares over twice the strength."""
+        """Minimizes the mean loss plus the squared weights over twice the strength."""
         weight_FC, bias_C = self._linear.weight_FC, self._linear.bias_C
         documents = len(self._truth_BC)
-        pull = 1.0 / (strength * documents)
+        penalty = 1.0 / (strength * documents)
         optimizer = torch.optim.LBFGS(
             [weight_FC, bias_C],
-            max_iter=ITERATIONS,
+            max_iter=LBFGS_ITERATIONS,
             history_size=5,
             tolerance_grad=1e-6,
             tolerance_change=1e-7,
@@ -216,23 +221,24 @@ class _Regression:
         )
 
         @torch.no_grad()
-        def loss() -> float:  # and its gradients, by hand: autograd would hold all K by C products
-            log_chance_BC = self._linear.logits(self._rows).log_softmax(dim=1)
-            excess_BC = (log_chance_BC.exp() - self._truth_BC) / documents
-            weight_FC.grad = weighted_sums(excess_BC, self._columns) + pull * weight_FC
+        def loss() -> float:  # sets the gradients: autograd would hold all K by C products
+            log_probability_BC = self._linear.logits(self._rows).log_softmax(dim=1)
+            excess_BC = (log_probability_BC.exp() - self._truth_BC) / documents
+            weight_FC.grad = weighted_sums(excess_BC, self._columns) + penalty * weight_FC
             bias_C.grad = excess_BC.sum(dim=0)
-            found = -(self._truth_BC * log_chance_BC).sum() / documents
-            return float(found + 0.5 * pull * weight_FC.square().sum())
+            mean_loss = -(self._truth_BC * log_probability_BC).sum() / documents
+            return float(mean_loss + 0.5 * penalty * weight_FC.square().sum())
 
         optimizer.step(loss)
 
 
 def importances(linear: LinearNgrams, train: Counted) -> tuple[Tensor, Tensor]:
-    """Of each feature, (F,): how rare it is, and how unevenly the labels have it.
+    """Two importances of each feature, (F,): inverse document frequency, and log-odds of a label.
 
-    The first is the logarithm of the inverse share of documents that have it; the second that of
-    the ratio between the share in one label's and in all others' (Wang and Manning, "Baselines and
-    Bigrams", 2012), the largest of all labels. Both are 0 where no document has it.
+    The first is the logarithm of the inverse share of documents that have the feature. The second
+    is the largest over the labels of the log-ratio of the shares in the label's and in all other
+    documents (Wang and Manning, "Baselines and Bigrams", 2012). Both are 0 where no document has
+    the feature.
     """
     labels, features = len(linear.bias_C), len(linear.importance_F)
     row_K, feature_K, _ = train.counts

@@ -1,8 +1,8 @@
-"""What a classifier takes over from a trained language model: tokens, and the encoder's weights.
+"""Transfer learning: a classifier begins from the tokenizer and encoder of a language model.
 
-The encoder is all beneath the output layer: embedding, recurrent layers, learned first state
-(Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification", 2018). Words of
-the training data that the language model never had join its vocabulary. Knows no training loop.
+The encoder is the network below the output layer: embedding, recurrent layers, learned first state
+(Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification", 2018). New words
+of the training data join the vocabulary.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ from training.errors import RecipeError
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """A trained language model, and its tokenizer with the words of the training data added."""
+    """A trained language model.
+
+    Args:
+        network: whose encoder is transferred.
+        known: the tokenizer of the language model.
+        tokenizer: the same with the new words of the training data.
+    """
 
     network: LanguageModel
     known: Tokenizer
@@ -33,11 +39,16 @@ class Encoder:
 
 
 def load_encoder(recipe: ClassifierRecipe, texts: Sequence[str], minimum_count: int) -> Encoder:
-    """Reads the artifact that the recipe names in ``from_``.
+    """Loads the artifact that the recipe names in ``from_``.
+
+    Args:
+        recipe: of the classifier.
+        texts: the training data.
+        minimum_count: how often a new word must occur in them.
 
     Raises:
-        ArtifactError, RecipeError: it cannot be read, is no language model, or is another than the
-            recipe asks for.
+        ArtifactError, RecipeError: it cannot be read, is no language model, or has another
+            architecture than the recipe.
         VocabularyError: it has more tokens than the recipe allows.
     """
     assert recipe.from_ is not None
@@ -62,7 +73,7 @@ def load_encoder(recipe: ClassifierRecipe, texts: Sequence[str], minimum_count: 
 
 
 def as_encoded(recipe: ClassifierRecipe, encoder: Encoder) -> ClassifierRecipe:
-    """The recipe with the encoder's cell, widths and tokenizer."""
+    """The recipe with the cell, the widths and the tokenizer of the encoder."""
     a = encoder.network.architecture
     return replace(
         recipe,
@@ -77,7 +88,7 @@ def as_encoded(recipe: ClassifierRecipe, encoder: Encoder) -> ClassifierRecipe:
 
 @torch.no_grad()
 def transfer(encoder: Encoder, network: Classifier) -> None:
-    """Gives the classifier, which is of the same widths, the encoder's weights."""
+    """Copies the weights of the encoder into a classifier of the same widths."""
     weights: dict[str, Tensor] = dict(encoder.network.named_parameters())
     weights["embedding.weight"] = extended_embedding(encoder)
     for name, parameter in network.named_parameters():
@@ -86,10 +97,10 @@ def transfer(encoder: Encoder, network: Classifier) -> None:
 
 
 def extended_embedding(encoder: Encoder) -> Tensor:
-    """Vectors (V, E) of the longer vocabulary.
+    """The embedding (V, E) of the extended vocabulary.
 
-    A new word begins as the same word in another spelling (capitals, the space before it) if the
-    language model had it so, else as the mean of all words.
+    A new word begins with the vector of the same word in another spelling (capitals, the space
+    before it) if the language model has one, else with the mean of all vectors.
     """
     old_VE, size = encoder.network.embedding.weight, encoder.known.size
     new_VE = old_VE.mean(dim=0).repeat(encoder.tokenizer.size, 1)
@@ -99,9 +110,9 @@ def extended_embedding(encoder: Encoder) -> Tensor:
     for token, text in enumerate(encoder.known.vocabulary()[:-1]):
         spellings.setdefault(_plain(text), token)  # the most frequent one comes first
     for token in range(size - 1, encoder.tokenizer.size - 1):
-        alike = spellings.get(_plain(encoder.tokenizer.text_of(token)))
-        if alike is not None:
-            new_VE[token] = old_VE[alike]
+        known = spellings.get(_plain(encoder.tokenizer.text_of(token)))
+        if known is not None:
+            new_VE[token] = old_VE[known]
     return new_VE
 
 
@@ -110,14 +121,15 @@ def _plain(text: str) -> str:
 
 
 def _check_same(recipe: ClassifierRecipe, artifact: Artifact) -> None:
-    """What is asked for explicitly must be what the artifact has."""
+    """Checks that the options of the recipe are those of the artifact."""
     a = artifact.manifest.architecture
-    has = {"tokenizer": artifact.tokenizer.kind} | {
+    actual = {"tokenizer": artifact.tokenizer.kind} | {
         name: getattr(a, name) for name in ("cell", "layers", "hidden", "embedding")
     }
-    for name, value in has.items():
-        asked = getattr(recipe, name)
-        if asked not in (None, value):
+    for name, value in actual.items():
+        requested = getattr(recipe, name)
+        if requested not in (None, value):
             raise RecipeError(
-                f"--{name} {asked}: the encoder of {recipe.from_} has {name} {value}; leave it out"
+                f"--{name} {requested}: the encoder of {recipe.from_} has {name} {value}; leave it "
+                "out"
             )

@@ -1,4 +1,4 @@
-"""Runs that are killed again and again, at random moments, and end as if nothing had happened."""
+"""Runs that are killed repeatedly at random moments and end like an unbroken run."""
 
 import json
 import random
@@ -67,7 +67,7 @@ print(json.dumps(told))
 
 
 def labeled(path: Path, count: int, seed: int) -> str:
-    """Sentences whose label is whether a dog is in them."""
+    """Writes sentences labeled by whether a dog occurs in them; returns the path."""
     chance = random.Random(seed)
     rows = [
         {"text": text, "label": "dog" if "dog" in text else "no dog"}
@@ -78,7 +78,7 @@ def labeled(path: Path, count: int, seed: int) -> str:
 
 
 def classifier_options(directory: Path) -> list[str]:
-    """Two splits and a small network."""
+    """Options with two splits and a small network."""
     files = ["--train", labeled(directory / "t.jsonl", 160, 1)]
     files += ["--valid", labeled(directory / "v.jsonl", 40, 2)]
     small = ["--hidden", "8", "--embedding", "8", "--mlp", "8", "--batch", "8", "--threads", "1"]
@@ -89,7 +89,7 @@ def classifier_options(directory: Path) -> list[str]:
 def test_a_run_that_is_killed_at_random_ends_as_the_unbroken_one(
     tmp_path: Path, command: str
 ) -> None:
-    """Kill -9 while it prepares, steps, evaluates or writes; after each, --resume."""
+    """SIGKILL during preparation, steps, evaluations and writes, each followed by --resume."""
     if command == "lm":
         options = [*corpus_options(tmp_path), "--steps", "120", "--evaluations", "6"]
         options += ["--softmax", "sampled", "--candidates", "10"]

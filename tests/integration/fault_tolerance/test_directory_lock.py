@@ -1,24 +1,26 @@
-"""Two processes and one output: the second is refused, the first goes on."""
+"""Two processes with one output: the second is refused, the first goes on."""
 
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.integration.fault_tolerance.test_disk_failures import arguments, run
-from tests.support.training.forked import ForkedCommand
 from tests.support.training.language_model_command import assert_one_line, assert_same_weights
 from training.commands.cli import main
 from training.errors import OutputError
-from training.runs.lock import only_user
+from training.runs.lock import exclusive_lock
 
 
-def stopped_while_preparing(options: list[str], out: Path) -> ForkedCommand:
-    """A run that holds its lock and is stopped before its first checkpoint."""
-    process = ForkedCommand(*options, "--out", str(out))
+def stopped_while_preparing(options: list[str], out: Path) -> subprocess.Popen[str]:
+    """Starts a run and stops it (SIGSTOP) while it holds its lock, before its first checkpoint."""
+    command = [sys.executable, "-m", "training", *options, "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     lock = out.with_name(out.name + ".lock")
     deadline = time.monotonic() + 600
     while not (lock.exists() and lock.read_text().strip()):
@@ -31,7 +33,7 @@ def stopped_while_preparing(options: list[str], out: Path) -> ForkedCommand:
 
 @pytest.mark.parametrize("command", ["lm", "classifier"])
 def test_a_second_start_is_refused_and_the_first_goes_on(tmp_path: Path, command: str) -> None:
-    """The refusal names the process; --overwrite does not help; nothing is left in the end."""
+    """The error names the process, also with --overwrite; no lock is left in the end."""
     options, out = arguments(command, tmp_path), tmp_path / "m"
     first = stopped_while_preparing(options, out)
     try:
@@ -49,7 +51,7 @@ def test_a_second_start_is_refused_and_the_first_goes_on(tmp_path: Path, command
 
 
 def test_what_a_killed_process_leaves_blocks_nobody(tmp_path: Path) -> None:
-    """Its lock file and its draft are replaced, whatever number stands in the file."""
+    """The next run replaces its lock file and its draft, whatever process number the file holds."""
     options, out = arguments("lm", tmp_path), tmp_path / "m"
     first = stopped_while_preparing(options, out)
     first.kill()
@@ -62,17 +64,17 @@ def test_what_a_killed_process_leaves_blocks_nobody(tmp_path: Path) -> None:
 def test_a_run_in_progress_is_not_resumed_a_second_time(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Two processes would write one checkpoint in turns."""
+    """--resume is refused while another process writes the checkpoint."""
     options, out = arguments("lm", tmp_path), tmp_path / "m"
     assert main([*options, "--out", str(out)]) == 0
     capfd.readouterr()
-    with only_user(out):
+    with exclusive_lock(out):
         assert main(["lm", "--resume", "--out", str(out)]) == 2
     assert_one_line(capfd.readouterr().err, f"m: process {os.getpid()} is writing there")
 
 
 def test_reports_have_one_writer(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Pages, plots and JSON files."""
+    """Every command that writes a page, plots or a JSON file locks it."""
     options, out = arguments("lm", tmp_path), tmp_path / "m"
     assert main([*options, "--out", str(out)]) == 0
     data = ["--data", str(tmp_path / "valid.txt")]
@@ -85,17 +87,20 @@ def test_reports_have_one_writer(tmp_path: Path, capfd: pytest.CaptureFixture[st
     ]
     for place, arguments_ in asked:
         capfd.readouterr()
-        with only_user(place):
+        with exclusive_lock(place):
             assert main(arguments_) == 2
         assert_one_line(capfd.readouterr().err, "is writing there")
         assert not place.exists()
 
 
 def test_two_runs_share_a_token_cache(tmp_path: Path) -> None:
-    """Started at the same time: one writes, the other waits, and both train on the same tokens."""
+    """Of two runs started together one writes the tokens, the other waits for them."""
     options = [*arguments("lm", tmp_path), "--token-cache", str(tmp_path / "cache")]
+    command = [sys.executable, "-m", "training", *options, "--out"]
     outs = [tmp_path / "1", tmp_path / "2"]
-    processes = [ForkedCommand(*options, "--out", str(out)) for out in outs]
+    processes = [
+        subprocess.Popen([*command, str(out)], stderr=subprocess.PIPE, text=True) for out in outs
+    ]
     for process in processes:
         _, told = process.communicate(timeout=600)
         assert process.returncode == 0, told
@@ -103,27 +108,27 @@ def test_two_runs_share_a_token_cache(tmp_path: Path) -> None:
 
 
 def test_a_place_without_a_name_is_refused() -> None:
-    """There is nothing beside it that could be written."""
+    """A path without a name has no place beside it for a lock file."""
     for place in (Path("/"), Path(), Path("..")):
-        with pytest.raises(OutputError, match="--out a new name"), only_user(place):
+        with pytest.raises(OutputError, match="--out a new name"), exclusive_lock(place):
             pass
 
 
 def test_a_directory_made_for_a_lock_goes_with_it(tmp_path: Path) -> None:
-    """A command that was refused leaves nothing."""
-    with only_user(tmp_path / "new" / "deep" / "m"):
+    """The lock removes the directories that it has made."""
+    with exclusive_lock(tmp_path / "new" / "deep" / "m"):
         assert (tmp_path / "new" / "deep" / "m.lock").exists()
     assert not (tmp_path / "new").exists()
 
 
 def test_a_lock_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    """As on a full disk: neither the lock nor the directories made for it."""
+    """A full disk leaves neither the lock nor the directories made for it."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
         with (
             pytest.raises(OutputError, match="cannot be written: File too large; choose another"),
-            only_user(tmp_path / "new" / "deep" / "m"),
+            exclusive_lock(tmp_path / "new" / "deep" / "m"),
         ):
             pass
     finally:

@@ -1,21 +1,22 @@
-"""What survives when a run cannot go on: full disks, vanished files, losses that are no numbers.
+"""Full disks, missing files and losses that are not numbers.
 
-Each ends with a status and one clear message; afterwards the run goes on from its last checkpoint.
+Each ends a run with an exit status and one message; the run can be resumed from its checkpoint.
 """
 
 import errno
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from model.artifact import load_artifact
 from tests.integration.fault_tolerance.test_crash_recovery import classifier_options
-from tests.support.training.forked import run_forked
 from tests.support.training.language_model_command import (
     assert_one_line,
     assert_same_weights,
@@ -31,28 +32,32 @@ COMMANDS = ["lm", "classifier"]
 
 
 def arguments(command: str, directory: Path) -> list[str]:
-    """A small run of either command."""
+    """The options of a small run of either command."""
     if command == "lm":
         return [command, *corpus_options(directory), "--steps", "30", "--name", "same"]
     few = ["--linear-buckets", "64"]  # what changes, not the linear part, fills the checkpoint
     return [command, *classifier_options(directory), *few, "--name", "same"]
 
 
-def run(*options: str, max_file_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
-    """A process of its own."""
-    return run_forked(*options, max_file_bytes=max_file_bytes)
+def run(*options: str, limit: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the command in a process of its own."""
+    command = [sys.executable, "-m", "training", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limit)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_disk_that_fills_in_the_middle(tmp_path: Path, command: str) -> None:
-    """The run trains on and warns; its last good checkpoint stays, and goes on bit for bit."""
+    """The run warns and trains on; its last checkpoint resumes bit for bit."""
     options = arguments(command, tmp_path)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert main([*options, "--out", str(whole)]) == 0
     largest = (tmp_path / "whole.run" / "checkpoint.safetensors").stat().st_size
 
+    def small_files_only() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest * 6 // 10, largest * 6 // 10))
+
     often = ["--checkpoint-seconds", "0.0001", "--out", str(broken)]
-    result = run(*options, *often, max_file_bytes=largest * 6 // 10)
+    result = run(*options, *often, limit=small_files_only)
     assert result.returncode == 2, result.stderr
     assert "warning: " in result.stderr
     assert_one_line(result.stderr.strip().split("\n")[-1], "cannot be written: File too large")
@@ -78,7 +83,7 @@ print(json.dumps([full.returncode, full.stderr, resumed.returncode, resumed.stde
 
 
 def test_a_real_disk_that_is_full(tmp_path: Path) -> None:
-    """A file system of 140 kB, which is made larger for the second attempt."""
+    """A run on a full file system of 140 kB is resumed after the file system has been enlarged."""
     unshare = [shutil.which("unshare") or "unshare", "--map-root-user", "--mount"]
     place = tmp_path / "disk"
     place.mkdir()
@@ -108,7 +113,7 @@ def test_a_model_that_cannot_be_written_is_in_the_checkpoint(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """The run warns, ends with a message, and makes the model when there is space."""
+    """The run warns and ends with a message; resumed with free space it saves the model."""
     options = arguments(command, tmp_path)
     assert main([*options, "--out", str(tmp_path / "whole")]) == 0
 
@@ -133,7 +138,7 @@ def test_a_model_that_cannot_be_written_is_in_the_checkpoint(
 def test_a_disk_that_is_full_at_the_first_checkpoint(
     tmp_path: Path, command: str, overwrite: bool
 ) -> None:
-    """There is nothing to resume, so the command is to be started again; an earlier run stays."""
+    """The message says to start the command again; an earlier run is left as it was."""
     options, out = arguments(command, tmp_path), tmp_path / "m"
     earlier = b""
     if overwrite:
@@ -141,7 +146,10 @@ def test_a_disk_that_is_full_at_the_first_checkpoint(
         earlier = (tmp_path / "m.run" / "checkpoint.safetensors").read_bytes()
         options.append("--overwrite")
 
-    result = run(*options, "--out", str(out), max_file_bytes=9000)
+    def small_files_only() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+
+    result = run(*options, "--out", str(out), limit=small_files_only)
     assert result.returncode == 2
     last = result.stderr.strip().split("\n")[-1]
     assert_one_line(last, "checkpoint.safetensors: cannot be written: File too large")
@@ -157,12 +165,15 @@ def test_a_disk_that_is_full_at_the_first_checkpoint(
 
 @pytest.mark.parametrize("limit", [0, 1000, 3000])
 def test_a_disk_that_is_full_for_a_report(tmp_path: Path, limit: int) -> None:
-    """Page, plots or figures: one line, and the command can be started again in the same place."""
+    """A report on a full disk ends with one line, and succeeds at the same path later."""
     options, out = arguments("lm", tmp_path), tmp_path / "m"
     assert main([*options, "--out", str(out)]) == 0
 
+    def small_files_only() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
     page = ["evaluate", str(out), "--data", options[4], "--out", str(tmp_path / "page")]
-    result = run(*page, max_file_bytes=limit)
+    result = run(*page, limit=small_files_only)
     assert result.returncode == 2
     last = result.stderr.strip().split("\n")[-1]
     assert_one_line(last, "page: cannot be written: File too large")
@@ -171,7 +182,7 @@ def test_a_disk_that_is_full_for_a_report(tmp_path: Path, limit: int) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """A device that is always full stands in its place."""
+    """An error of the log names the log; /dev/full takes its place."""
     directory = RunDirectory(tmp_path / "m")
     directory.begin(overwrite=False)
     directory.log.symlink_to("/dev/full")
@@ -183,7 +194,7 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_file_that_has_vanished_is_named_and_its_checkpoint_kept(
     tmp_path: Path, command: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """With the file back in its place the run goes on."""
+    """The run is resumed when the missing file is back."""
     options, out = arguments(command, tmp_path), tmp_path / "m"
     assert main([*options, "--out", str(out)]) == 0
     shutil.rmtree(out)  # with its artifact the run would be complete
@@ -205,7 +216,7 @@ def test_a_file_that_has_vanished_is_named_and_its_checkpoint_kept(
 def test_a_loss_that_is_no_number_ends_the_run(
     tmp_path: Path, command: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Status 1 and one line of advice; checkpoint and best model can still be read."""
+    """The exit status is 1 with one line of advice; checkpoint and best model can be loaded."""
     out = tmp_path / "m"
     wild = ["--learning-rate", "1e30", "--clip-norm", "0", "--weight-decay", "0"]
     options = [*arguments(command, tmp_path), *wild, "--evaluations", "100"]

@@ -1,4 +1,4 @@
-"""Several processes that train one classifier: real ones, started by torchrun."""
+"""Distributed training of a classifier, in processes that torchrun has started."""
 
 from pathlib import Path
 
@@ -30,8 +30,9 @@ LAYERS = ["--layers", "2", "--layer-decay", "1.5", "--unfreezing", "0.5"]
 
 
 def test_two_processes_are_one_with_the_combined_batch(tmp_path: Path) -> None:
-    """Each reads half of a batch, or of a single document one all and the other nothing; layers
-    that begin later do so in both. Weights and validation agree within rounding.
+    """Two processes give the weights and losses of one within rounding.
+
+    A batch may have a single document; some layers begin to learn later.
     """
     options = [*corpus_options(tmp_path), *EXACT, *NO_DROPOUT, *LAYERS, "--epochs", "3"]
     long = Example("it was the ball " * 40, "sport")  # fills a batch by itself
@@ -48,7 +49,7 @@ def test_two_processes_are_one_with_the_combined_batch(tmp_path: Path) -> None:
 
 
 def test_two_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
-    """One killed, both resumed: the random numbers of both are as they were."""
+    """After a worker was killed, the resumed run has the random numbers of both processes."""
     options = [*corpus_options(tmp_path), *EXACT, "--epochs", "12", "--evaluations", "6"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     result = run_two("classifier", *options, "--out", str(whole))
@@ -60,7 +61,7 @@ def test_two_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
         _, told = launcher.communicate(timeout=60)
     assert_loss_is_told(told)
     checkpoint = load_checkpoint(tmp_path / "broken.run" / "checkpoint.safetensors")
-    assert checkpoint.values["position"]["steps"] > 0
+    assert checkpoint.values["state"]["steps"] > 0
     first, second = checkpoint.tensors["random"]
     assert not torch.equal(first, second)
 
@@ -73,7 +74,7 @@ def test_two_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 @pytest.mark.parametrize("count", [1, 2, 5, 8])
 def test_means_over_shared_rows_are_the_mean_over_the_batch(size: int, count: int) -> None:
-    """Every row is read once, by any number of processes; who has none weighs nothing."""
+    """Any number of processes reads every row once; a process without rows has a weight of 0."""
     values = [float(7 * row % 5) for row in range(count)]
     means, seen = [], []
     for rank in range(size):

@@ -1,4 +1,4 @@
-"""Several processes that train one language model: real ones, started by torchrun."""
+"""Distributed training of a language model, in processes that torchrun has started."""
 
 import signal
 from pathlib import Path
@@ -29,7 +29,7 @@ NO_DROPOUT = [
 
 
 def test_two_processes_are_one_with_the_combined_batch(tmp_path: Path) -> None:
-    """Each reads half of the lanes; weights, averages and validation agree within rounding."""
+    """Two processes with half of the lanes each give weights and losses of one within rounding."""
     options = [*corpus_options(tmp_path), *NO_DROPOUT, "--steps", "30", "--restart", "0.1"]
     assert main(["lm", *options, "--out", str(tmp_path / "one")]) == 0
     result = run_two("lm", *options, "--out", str(tmp_path / "two"))
@@ -40,18 +40,19 @@ def test_two_processes_are_one_with_the_combined_batch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "ending"), [([], "done"), (["fail"], "the step has failed")])
-def test_nothing_of_a_team_is_left_behind(arguments: list[str], ending: str) -> None:
-    """Whether its work ends well or in an error: a thread that still waits for other processes
-    could abort this one at its end.
+def test_nothing_of_a_process_group_is_left_behind(arguments: list[str], ending: str) -> None:
+    """No thread of gloo is left, with or without an error.
+
+    A thread that waits for other processes could abort this one at its end.
     """
-    result = run_two(*arguments, module="tests.support.training.leaving_team")
+    result = run_two(*arguments, module="tests.support.training.leaving_process_group")
     assert result.returncode == 0, result.stderr
     told = sorted(result.stdout.splitlines())
     assert told == [f"rank {rank}: {ending}; left: []" for rank in (0, 1)]
 
 
 def test_two_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
-    """Both killed, both resumed: every random number and carried state of both is as it was."""
+    """After a kill, the resumed run has the random and carried states of both processes."""
     options = [*corpus_options(tmp_path), "--steps", "40", "--softmax", "sampled"]
     options += ["--candidates", "10", "--evaluations", "8"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -64,7 +65,7 @@ def test_two_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
         _, told = launcher.communicate(timeout=60)
     assert_loss_is_told(told)
     checkpoint = load_checkpoint(tmp_path / "broken.run" / "checkpoint.safetensors")
-    assert 0 < checkpoint.values["position"]["steps"] < 40
+    assert 0 < checkpoint.values["state"]["steps"] < 40
     first, second = checkpoint.tensors["random"]
     assert not torch.equal(first, second)
     assert checkpoint.tensors["carried.hidden"].shape[1] == 8  # of all lanes
@@ -75,8 +76,8 @@ def test_two_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
     assert_same_weights(whole, broken)
 
 
-def test_a_process_that_dies_ends_the_leader(tmp_path: Path) -> None:
-    """Which says what has happened and what to do; the checkpoint is kept."""
+def test_a_process_that_dies_ends_the_main_process(tmp_path: Path) -> None:
+    """The main process says what has happened and what to do; the checkpoint is kept."""
     options = [*corpus_options(tmp_path), "--steps", "1000000", "--evaluations", "100000"]
     with started(["lm", *options, "--patience", "0", "--out", str(tmp_path / "m")]) as launcher:
         wait_for_log(tmp_path / "m.run" / "log.jsonl", events=2)
@@ -88,7 +89,7 @@ def test_a_process_that_dies_ends_the_leader(tmp_path: Path) -> None:
 
 
 def test_a_signal_saves_a_run_of_two(tmp_path: Path) -> None:
-    """Sent to torchrun, it reaches both; the leader saves what both have."""
+    """A signal to torchrun reaches both processes; the main process saves the state of both."""
     options = [*corpus_options(tmp_path), "--steps", "1000000", "--evaluations", "100000"]
     options += ["--patience", "0", "--checkpoint-seconds", "3600"]
     with started(["lm", *options, "--out", str(tmp_path / "m")]) as launcher:
@@ -97,11 +98,11 @@ def test_a_signal_saves_a_run_of_two(tmp_path: Path) -> None:
         _, told = launcher.communicate(timeout=60)
     assert "stopped; continue with --resume" in told
     checkpoint = load_checkpoint(tmp_path / "m.run" / "checkpoint.safetensors")
-    assert checkpoint.values["position"]["steps"] > 0
+    assert checkpoint.values["state"]["steps"] > 0
 
 
 def test_what_cannot_be_shared_is_refused(tmp_path: Path) -> None:
-    """A batch that does not divide, told once, and nothing is left behind."""
+    """A batch that cannot be divided is reported once, and leaves no files."""
     options = corpus_options(tmp_path)
     before = sorted(path.name for path in tmp_path.iterdir())
     result = run_two("lm", *options, "--batch", "7", "--out", str(tmp_path / "m"))
@@ -113,7 +114,7 @@ def test_what_cannot_be_shared_is_refused(tmp_path: Path) -> None:
 def test_other_commands_run_in_one_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Gradients plotted twice over at the same time would help nobody."""
+    """Other commands refuse to run under torchrun; only the main process says so."""
     environment = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "0"}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

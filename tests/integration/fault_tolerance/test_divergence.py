@@ -1,4 +1,4 @@
-"""Runs that learn nothing or lose what they knew: noticed, told, and no good model is replaced."""
+"""Runs that diverge or learn nothing are reported, and replace no model."""
 
 import json
 import math
@@ -16,8 +16,8 @@ from training.evaluation.metric_names import format_loss, format_perplexity, for
 from training.optimization.clipping import Clipping
 from training.runs.directory import RunDirectory
 from training.runs.export import save_model
-from training.runs.progress import format_duration
-from training.trainers import language_model_setup
+from training.runs.progress import duration
+from training.trainers import language_model
 
 WILD = ["--learning-rate", "1000", "--clip-norm", "0"]
 COMMANDS = ["lm", "classifier"]
@@ -27,7 +27,7 @@ COMMANDS = ["lm", "classifier"]
 def test_a_run_that_diverges_ends_with_status_1(
     tmp_path: Path, command: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It says when and what to try, and no number has more digits than can be counted."""
+    """The message has the step and advice, and no number has too many digits."""
     assert main([*arguments(command, tmp_path), *WILD, "--out", str(tmp_path / "m")]) == 1
     told = capfd.readouterr().err
     last = told.strip().split("\n")[-1]
@@ -39,7 +39,7 @@ def test_a_run_that_diverges_ends_with_status_1(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_diverged_run_replaces_no_model(tmp_path: Path, command: str) -> None:
-    """Not even with --overwrite."""
+    """A diverged run leaves the earlier model, even with --overwrite."""
     options, out = arguments(command, tmp_path), tmp_path / "m"
     assert main([*options, "--out", str(out)]) == 0
     assert main([*options, "--out", str(tmp_path / "copy")]) == 0
@@ -50,7 +50,7 @@ def test_a_diverged_run_replaces_no_model(tmp_path: Path, command: str) -> None:
 def test_a_classifier_that_has_learned_nothing_says_so(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """At the end of a run whose learning rate moves nothing."""
+    """A classifier as accurate as a constant answer is reported at the end of the run."""
     options = [*arguments("classifier", tmp_path), "--learning-rate", "1e-12"]
     assert main([*options, "--linear-ngrams", "0", "--out", str(tmp_path / "m")]) == 0
     told = capfd.readouterr().err
@@ -61,19 +61,19 @@ def test_a_classifier_that_has_learned_nothing_says_so(
 def test_a_language_model_that_only_guesses_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """At the end of a run, where guessing by frequency has a lower loss; else not."""
+    """A language model with a higher loss than a guess by frequency is reported at the end."""
     options = [*arguments("lm", tmp_path), "--out"]
     warning = "warning: the model is no better than guessing"
     assert main([*options, str(tmp_path / "m")]) == 0
     assert warning not in capfd.readouterr().err
     loss = load_artifact(tmp_path / "m").manifest.metrics["validation_loss"]
-    monkeypatch.setattr(language_model_setup, "_guessing_loss", lambda _: 0.9 * loss)
+    monkeypatch.setattr(language_model, "guessing_loss", lambda _: 0.9 * loss)
     assert main([*options, str(tmp_path / "n")]) == 0
     assert warning in capfd.readouterr().err
 
 
 def test_what_is_told_at_each_loss() -> None:
-    """Not finite: always the end; far above guessing: only where training is as bad."""
+    """A loss that is not finite ends a run; a high one only if the training loss is high, too."""
     clipping = Clipping(by_value=0.0, by_norm=0.25)
     clipping.check(validation=5.0, training=4.0, guessing=6.0, step=1)
     clipping.check(validation=50.0, training=0.1, guessing=6.0, step=1)  # learned by heart
@@ -84,7 +84,7 @@ def test_what_is_told_at_each_loss() -> None:
 
 @pytest.mark.parametrize("number", [65_600.0, -1e38, math.inf, math.nan])
 def test_weights_that_no_artifact_may_have_are_divergence(tmp_path: Path, number: float) -> None:
-    """Told by the place asked for, without the advice to free space; nothing is written."""
+    """The message names the output and does not advise to free space; nothing is written."""
     directory = RunDirectory(tmp_path / "m")
     network = torch.nn.Linear(2, 2)
     torch.nn.init.constant_(network.bias, number)
@@ -96,7 +96,7 @@ def test_weights_that_no_artifact_may_have_are_divergence(tmp_path: Path, number
 
 
 def test_a_place_with_foreign_files_gets_no_advice_about_the_disk(tmp_path: Path) -> None:
-    """It is not full."""
+    """A directory with foreign files is no full disk."""
     (tmp_path / "precious.txt").write_text("mine")
     parts = {"network": torch.nn.Linear(2, 2), "tokenizer": None, "name": ""}
     with pytest.raises(OutputError, match=r"holds precious\.txt") as error:
@@ -111,7 +111,7 @@ def test_no_gradient_is_told(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """A network that nothing moves any more."""
+    """Steps without any gradient are reported."""
     monkeypatch.setattr(Clipping, "clip", lambda *_: 0.0)
     assert main([*arguments(command, tmp_path), "--out", str(tmp_path / "m")]) == 0
     assert "warning: the gradient has been zero for" in capfd.readouterr().err
@@ -124,7 +124,7 @@ def test_a_first_loss_that_is_no_number_leaves_no_model(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """The message does not promise one that is kept."""
+    """After a first loss of NaN the message says that no model was written."""
     clip = Clipping.clip
     monkeypatch.setattr(
         Clipping, "clip", lambda self, net, _, step: clip(self, net, math.nan, step)
@@ -135,10 +135,10 @@ def test_a_first_loss_that_is_no_number_leaves_no_model(
 
 
 def test_numbers_keep_their_digits_while_they_can_be_read() -> None:
-    """Powers of ten above a million; JSON has finite numbers."""
+    """Numbers above a million are written with powers of ten."""
     assert format_perplexity(1234.567) == "1,234.57"
     assert format_perplexity(math.exp(700)) == "1.014e+304"
     assert format_loss(2.5) == "2.5000"
     assert format_value("word_perplexity", 1e300) == "1.000e+300"
     assert json.loads(json.dumps(math.exp(700), allow_nan=False)) > 1e300
-    assert format_duration(math.inf) == "years"
+    assert duration(math.inf) == "years"

@@ -1,6 +1,8 @@
 """Runs that give the same weights again, whatever the clock says."""
 
 import ast
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -10,7 +12,6 @@ from model.artifact import load_artifact
 from model.linear_ngrams import LinearNgrams
 from tests.architecture.sources import modules_in, outside_imports
 from tests.integration.fault_tolerance.test_crash_recovery import classifier_options
-from tests.support.training.forked import run_forked
 from tests.support.training.language_model_command import (
     EXACT,
     assert_one_line,
@@ -18,22 +19,22 @@ from tests.support.training.language_model_command import (
     corpus_options,
 )
 from training.commands.cli import main
-from training.config.time_budget import PACE_PARTS, ReplayableClock
-from training.data.batching import EncodedDocuments
+from training.config.time_budget import PARTS, Pace
+from training.data.batching import Documents
 from training.runtime import precision
 from training.trainers.linear_classifier import FEWEST_RUNS, STRENGTHS, extent_within
 
 
 def by_clock(leap: float, seed: int, *options: str) -> str:
-    """Runs the command to its end under a made-up clock; what it tells."""
-    module = "tests.support.training.skewed_clock"
-    result = run_forked(str(leap), str(seed), *options, module=module)
+    """Runs the command under a synthetic clock; returns its standard error."""
+    module = [sys.executable, "-m", "tests.support.training.skewed_clock", str(leap), str(seed)]
+    result = subprocess.run([*module, *options], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return result.stderr
 
 
 def minutes_options(command: str, directory: Path, minutes: float) -> list[str]:
-    """A small run of either command that a clock ends."""
+    """The options of a small run of either command with a time budget."""
     name = ["--name", "same", "--minutes", str(minutes)]
     if command == "lm":
         return [command, *corpus_options(directory), *name]
@@ -44,7 +45,7 @@ def minutes_options(command: str, directory: Path, minutes: float) -> list[str]:
 
 @pytest.mark.parametrize("command", ["lm", "classifier"])
 def test_where_epochs_end_a_run_no_clock_changes_it(tmp_path: Path, command: str) -> None:
-    """One clock leaps hours while the run is prepared, and would end the linear part early."""
+    """A clock that leaps hours during the preparation changes no weights of a run of epochs."""
     options = corpus_options(tmp_path) if command == "lm" else classifier_options(tmp_path)
     ending = ["--epochs", "2"] if command == "lm" else ["--epochs", "2", "--minutes", "1000"]
     first, second = tmp_path / "first", tmp_path / "second"
@@ -56,22 +57,22 @@ def test_where_epochs_end_a_run_no_clock_changes_it(tmp_path: Path, command: str
 
 @pytest.mark.parametrize("command", ["lm", "classifier"])
 def test_a_run_that_the_clock_ended_repeats_from_its_recipe(tmp_path: Path, command: str) -> None:
-    """Under another clock and without the data being named: the recipe has all choices."""
+    """The recipe repeats the run under another clock, without further options."""
     options, first, second = minutes_options(command, tmp_path, 0.2), tmp_path / "1", tmp_path / "2"
     told = by_clock(0, 1, *options, "--out", str(first))
     assert "the clock decided this run" in told
     recipe = tomllib.loads((tmp_path / "1.run" / "recipe.toml").read_text())
-    assert len(recipe["pace"]) == PACE_PARTS
+    assert len(recipe["pace"]) == PARTS
     assert load_artifact(first).manifest.provenance["recipe"]["pace"] == recipe["pace"]  # type: ignore[index]
     again = ["--recipe", str(tmp_path / "1.run" / "recipe.toml"), "--out", str(second)]
     by_clock(0, 2, command, *again)
     assert_same_weights(first, second)
     steps = [load_artifact(out).manifest.metrics["training_steps"] for out in (first, second)]
-    assert steps[0] == steps[1] > PACE_PARTS // 10
+    assert steps[0] == steps[1] > PARTS // 10
 
 
 def test_another_clock_alone_gives_another_run(tmp_path: Path) -> None:
-    """So the test before this one would notice a clock."""
+    """Another clock gives another pace, so the test above would find a clock that is read."""
     options = minutes_options("lm", tmp_path, 0.2)
     found = []
     for seed in (1, 2):
@@ -83,22 +84,22 @@ def test_another_clock_alone_gives_another_run(tmp_path: Path) -> None:
 
 
 def test_a_pace_is_the_same_for_a_step_however_often_it_is_asked() -> None:
-    """The clock is asked once a step, and not once more by a run that is resumed there."""
-    pace = ReplayableClock()
+    """The clock counts once per step, also after the run is resumed there."""
+    pace = Pace()
     assert pace.progress(0, counted=0.0, timed=0.0) == 0.0
     assert pace.progress(1, counted=0.0, timed=0.5) == 0.5
     assert pace.progress(1, counted=0.0, timed=0.9) == 0.5
-    resumed = ReplayableClock()
+    resumed = Pace()
     resumed.restore(pace.state())
     assert resumed.progress(1, counted=0.0, timed=0.9) == 0.5
     assert resumed.progress(2, counted=0.0, timed=1.0) == 1.0
-    repeated = ReplayableClock(resumed.recorded(2))
+    repeated = Pace(resumed.recorded(2))
     assert [repeated.progress(step, counted=0.0, timed=0.0) for step in (0, 1, 2)] == [0, 0.5, 1]
 
 
 def test_a_pace_that_counting_was_always_ahead_of_is_not_recorded() -> None:
-    """Epochs ended that run: it repeats by itself."""
-    pace = ReplayableClock()
+    """A run that its epochs ended records no pace."""
+    pace = Pace()
     for step in range(10):
         pace.progress(step, counted=step / 10, timed=step / 50)
     assert pace.recorded(10) is None
@@ -115,19 +116,19 @@ def test_a_pace_that_counting_was_always_ahead_of_is_not_recorded() -> None:
 def test_a_pace_that_no_run_records_is_refused(
     tmp_path: Path, options: list[str], message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything is read."""
+    """An invalid pace is refused before any file is read."""
     arguments = ["--train", "absent.txt", *options, "--out", str(tmp_path / "m")]
     assert main(["lm", *arguments]) == 2
     assert_one_line(capfd.readouterr().err, message)
 
 
 def test_other_minutes_discard_the_pace_of_a_recipe(tmp_path: Path) -> None:
-    """The clock counts again."""
-    (tmp_path / "r.toml").write_text(f"minutes = 9.0\npace = {list(range(PACE_PARTS))}\n")
+    """Another --minutes discards the pace of the recipe."""
+    (tmp_path / "r.toml").write_text(f"minutes = 9.0\npace = {list(range(PARTS))}\n")
     options = [*corpus_options(tmp_path), "--recipe", str(tmp_path / "r.toml")]
     by_clock(0, 1, "lm", *options, "--minutes", "0.1", "--out", str(tmp_path / "m"))
     recipe = tomllib.loads((tmp_path / "m.run" / "recipe.toml").read_text())
-    assert recipe["pace"] != list(range(PACE_PARTS))
+    assert recipe["pace"] != list(range(PARTS))
 
 
 @pytest.mark.parametrize("survives", [True, False])
@@ -135,7 +136,7 @@ def test_other_minutes_discard_the_pace_of_a_recipe(tmp_path: Path) -> None:
 def test_the_format_is_chosen_by_the_processor_alone(
     monkeypatch: pytest.MonkeyPatch, survives: bool, has_products: bool
 ) -> None:
-    """No speed is measured: its instructions, and whether torch survives them, decide."""
+    """The instructions of the processor decide, and whether torch crashes; no speed is measured."""
     monkeypatch.setattr(precision, "_runs_bfloat16", lambda: True)
     monkeypatch.setattr(precision, "_has_bfloat16_products", lambda: has_products)
     monkeypatch.setattr(precision, "_survives_bfloat16", lambda: survives)
@@ -145,9 +146,9 @@ def test_the_format_is_chosen_by_the_processor_alone(
 
 
 def test_a_linear_fit_is_bounded_by_its_work() -> None:
-    """The more minutes there are, the more of it; the least is one candidate on few documents."""
+    """The extent of a fit grows with the time; the least is one candidate on few documents."""
     linear = LinearNgrams(1000, 2, 1024, 10)
-    train = EncodedDocuments([[1, 2, 3] * 100] * 1000, [0] * 1000)
+    train = Documents([[1, 2, 3] * 100] * 1000, [0] * 1000)
     extents = [extent_within(seconds, linear, train) for seconds in (0.0, 0.01, 1.0, 1e9)]
     assert extents[0].runs == FEWEST_RUNS
     assert extents[0].share == extents[1].share == 1 / (2 * len(STRENGTHS))
@@ -158,7 +159,7 @@ def test_a_linear_fit_is_bounded_by_its_work() -> None:
 
 
 def test_a_recipe_names_the_threads(tmp_path: Path) -> None:
-    """Sums of floating point numbers depend on how many threads share them."""
+    """The recipe records the threads, because floating-point sums depend on their number."""
     options = [*corpus_options(tmp_path), "--steps", "1", "--out", str(tmp_path / "m")]
     for option in EXACT:
         options.remove(option)
@@ -168,24 +169,21 @@ def test_a_recipe_names_the_threads(tmp_path: Path) -> None:
 
 # What each does with a clock. None of these changes weights where steps or epochs end the run.
 CLOCKS = {
-    "commands.train_classifier": "begins to count --minutes",
-    "commands.train_language_model": "begins to count --minutes",
-    "trainers.classifier": "progress of --minutes, kept by the pace; the seconds that are told",
-    "trainers.language_model": "progress of --minutes, kept by the pace; the seconds that are told",
+    "trainers.run": "the start of the command, from which --minutes count",
+    "trainers.trainer": "progress of --minutes, kept by the pace; the seconds in the reports",
     "trainers.classifier_setup": "seconds of --minutes kept for the end",
     "trainers.language_model_setup": "seconds for the end; tokens of an evaluation (recipe)",
+    "trainers.language_model": "the end of the last evaluation",
     "runtime.throughput": "width and dropout for --minutes (recipe)",
-    "trainers.classifier_checkpoints": "how often the run is saved",
-    "trainers.language_model_checkpoints": "how often it is saved; what the last evaluation reads",
-    "evaluation.perplexity": "how much the last measuring reads",
-    "trainers.classifier_reporter": "lines of the log",
-    "trainers.language_model_reporter": "lines of the log",
+    "trainers.checkpointer": "how often the run is saved",
+    "evaluation.perplexity": "the end of the last evaluation",
+    "trainers.reporter": "lines of the log",
     "runs.progress": "lines on the screen",
 }
 
 
 def test_no_other_module_asks_a_clock() -> None:
-    """Who adds a clock says here what becomes of it."""
+    """Every module that reads a clock is in the table, with the purpose."""
     asking = {
         source.name.removeprefix("training.")
         for source in modules_in("training")

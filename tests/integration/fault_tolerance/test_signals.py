@@ -1,4 +1,4 @@
-"""Signals and closed outputs in each stage of a run: what is kept, and what is told."""
+"""Signals and closed outputs in each stage of a run."""
 
 import signal
 import subprocess
@@ -11,21 +11,21 @@ import pytest
 
 from model.artifact import load_artifact
 from tests.integration.fault_tolerance.test_disk_failures import arguments, run
-from tests.support.training.forked import ForkedCommand, run_forked
 from training.commands.cli import main
-from training.runs.directory import VALIDATION_EVENT, read_log
+from training.runs.directory import VALIDATION, read_log
 
 COMMANDS = ["lm", "classifier"]
 ENDLESS = ["--patience", "0", "--evaluations", "10000"]
 
 
-def start(options: list[str], out: Path) -> ForkedCommand:
-    """The command as a process, whose standard error can be read."""
-    return ForkedCommand(*options, "--out", str(out))
+def start(options: list[str], out: Path, *before: str) -> subprocess.Popen[str]:
+    """Starts the command as a process with a pipe for standard error."""
+    command = [*before, sys.executable, "-m", "training", *options, "--out", str(out)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(found: Callable[[], bool]) -> None:
-    """Until it is so."""
+    """Waits until the condition holds."""
     deadline = time.monotonic() + 600
     while not found():
         assert time.monotonic() < deadline
@@ -33,13 +33,13 @@ def wait_for(found: Callable[[], bool]) -> None:
 
 
 def evaluations(directory: Path) -> int:
-    """How many the run in there has told of."""
+    """The number of evaluations in the log of a run."""
     log = read_log(directory / "m.run" / "log.jsonl")
-    return sum(record["event"] == VALIDATION_EVENT for record in log)
+    return sum(record["event"] == VALIDATION for record in log)
 
 
 def endless(command: str, directory: Path) -> list[str]:
-    """A run that nothing ends soon."""
+    """The options of a run that does not end soon."""
     options = arguments(command, directory)
     name, length = ("--steps", "1000000") if command == "lm" else ("--epochs", "1000")
     options[options.index(name) + 1] = length
@@ -48,7 +48,7 @@ def endless(command: str, directory: Path) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_before_the_first_checkpoint_nothing_is_left(tmp_path: Path, number: int) -> None:
-    """The process still reads its data, which are long."""
+    """A signal while long data are read ends the command without files."""
     options, out = arguments("lm", tmp_path), tmp_path / "m"
     train = Path(options[2])
     train.write_bytes(train.read_bytes() * (100_000_000 // train.stat().st_size))
@@ -64,7 +64,7 @@ def test_before_the_first_checkpoint_nothing_is_left(tmp_path: Path, number: int
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_closed_terminal_saves_the_run(tmp_path: Path, command: str) -> None:
-    """SIGHUP is granted between two steps, as SIGTERM is."""
+    """SIGHUP stops the run between two steps, as SIGTERM does."""
     process = start(endless(command, tmp_path), tmp_path / "m")
     wait_for(lambda: evaluations(tmp_path) > 0)
     process.send_signal(signal.SIGHUP)
@@ -74,10 +74,9 @@ def test_a_closed_terminal_saves_the_run(tmp_path: Path, command: str) -> None:
 
 
 def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
-    """As `nohup` has it; SIGTERM still ends the run."""
-    ignoring = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-m", "training"]
-    options = [*endless("lm", tmp_path), "--out", str(tmp_path / "m")]
-    process = subprocess.Popen([*ignoring, *options], stderr=subprocess.PIPE, text=True)
+    """SIGHUP stays ignored under `nohup`; SIGTERM still stops the run."""
+    ignoring = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"]
+    process = start(endless("lm", tmp_path), tmp_path / "m", *ignoring)
     wait_for(lambda: evaluations(tmp_path) > 0)
     process.send_signal(signal.SIGHUP)
     before = evaluations(tmp_path)
@@ -89,9 +88,9 @@ def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
 
 WHILE_CONCLUDING = """
 import os, signal, sys
-from training.trainers import {module} as checkpoints
+from training.trainers import checkpointer
 from training.commands.cli import main
-checkpoints.round_to_storage = lambda *_: os.kill(os.getpid(), signal.{name})
+checkpointer.round_to_storage = lambda *_: os.kill(os.getpid(), signal.{name})
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -99,13 +98,11 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_after_the_last_step_the_run_is_kept(tmp_path: Path, command: str, name: str) -> None:
-    """A signal while it is measured is told what continues it, and that makes the model."""
-    module = {"lm": "language_model_checkpoints", "classifier": "classifier_checkpoints"}[command]
-    code = WHILE_CONCLUDING.format(module=module, name=name)
+    """After a signal during the last measurement, --resume saves the model."""
+    code = WHILE_CONCLUDING.format(name=name)
     out = ["--out", str(tmp_path / "m")]
-    program = tmp_path / "program.py"
-    program.write_text(code)
-    result = run_forked(*arguments(command, tmp_path), *out, module=str(program))
+    process = [sys.executable, "-c", code, *arguments(command, tmp_path), *out]
+    result = subprocess.run(process, capture_output=True, text=True, check=False)
     assert result.returncode == 128 + getattr(signal, name), result.stderr
     assert "the last checkpoint is kept; continue with --resume" in result.stderr
     assert "Traceback" not in result.stderr
@@ -115,15 +112,16 @@ def test_after_the_last_step_the_run_is_kept(tmp_path: Path, command: str, name:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_run_that_nobody_reads_goes_on(tmp_path: Path, command: str) -> None:
-    """Its standard error is a pipe whose reader has gone."""
+    """A run goes on when the reader of its standard error has gone."""
     process = start(arguments(command, tmp_path), tmp_path / "m")
+    assert process.stderr is not None
     process.stderr.close()
     assert process.wait(timeout=600) == 0
     load_artifact(tmp_path / "m")
 
 
 def test_a_table_that_nobody_reads_is_no_traceback(tmp_path: Path) -> None:
-    """The JSON file is written all the same; the status is that of SIGPIPE."""
+    """With a closed standard output the JSON file is written; the status is that of SIGPIPE."""
     options, out, figures = arguments("lm", tmp_path), tmp_path / "m", tmp_path / "f.json"
     assert main([*options, "--out", str(out)]) == 0
     evaluate = ["evaluate", str(out), "--data", options[4], "--json", str(figures)]
@@ -144,7 +142,7 @@ def test_a_table_that_nobody_reads_is_no_traceback(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_told_before_the_work(
     tmp_path: Path, option: str
 ) -> None:
-    """Not one document is read: there is none."""
+    """An output that cannot be written is refused before the data are read."""
     options, out = arguments("lm", tmp_path), tmp_path / "m"
     assert main([*options, "--out", str(out)]) == 0
     place = "/proc/none/f.json"
@@ -155,7 +153,7 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(
 
 
 def test_a_device_takes_the_figures(tmp_path: Path) -> None:
-    """And is a device afterwards."""
+    """Figures can be written to a device, which stays a device."""
     options, out = arguments("lm", tmp_path), tmp_path / "m"
     assert main([*options, "--out", str(out)]) == 0
     evaluate = ["evaluate", str(out), "--data", options[4], "--json"]

@@ -15,12 +15,13 @@ from model.networks import Classifier
 from tests.support.training.classifier_command import TOPICS, corpus_options, made_up, same, write
 from training.commands.cli import main
 from training.config.classifier import ClassifierRecipe
-from training.data.examples import read_splits
 from training.evaluation.classifier import Predictions
 from training.readers.documents import Example
 from training.runs.checkpoint import load_checkpoint
-from training.trainers.classifier import ClassifierRun
-from training.trainers.classifier_setup import prepare_fresh, settings_of
+from training.runs.directory import RunDirectory
+from training.runtime.distributed import ProcessGroup
+from training.trainers.classifier import ClassifierTask
+from training.trainers.trainer import Trainer
 
 
 @pytest.fixture
@@ -86,10 +87,14 @@ def test_what_comes_before_the_first_step_is_no_part_of_the_schedule(tmp_path: P
     file = tmp_path / "texts.csv"
     file.write_text("text,label\n" + "good film,a\nbad film,b\n" * 20)
     recipe = ClassifierRecipe(train=(str(file),), minutes=2.0, precision="float32")
-    prepared = prepare_fresh(recipe, read_splits(recipe))
-    run = ClassifierRun(prepared.network, settings_of(prepared), time.monotonic() - 60.0)
-    assert run.progress() < 0.1
-    assert run.position.seconds > 60.0
+    trainer = Trainer(untrained(recipe, tmp_path), time.monotonic() - 60.0)
+    assert trainer.progress() < 0.1
+    assert trainer.state.seconds > 60.0
+
+
+def untrained(recipe: ClassifierRecipe, directory: Path) -> ClassifierTask:
+    """The task of a run that begins."""
+    return ClassifierTask.prepare(recipe, RunDirectory(directory / "m"), None, ProcessGroup())
 
 
 def test_the_latest_evaluation_counts_that_is_as_good_as_the_best(tmp_path: Path) -> None:
@@ -99,24 +104,24 @@ def test_the_latest_evaluation_counts_that_is_as_good_as_the_best(tmp_path: Path
     file = tmp_path / "valid.csv"
     file.write_text("\n".join(rows))
     recipe = ClassifierRecipe(train=(str(file),), valid=(str(file),), patience=2, linear_ngrams=0)
-    prepared = prepare_fresh(recipe, read_splits(recipe))
-    run = ClassifierRun(prepared.network, settings_of(prepared), time.monotonic())
+    task = untrained(recipe, tmp_path)
+    trainer = Trainer(task, time.monotonic())
 
     def kept_when_all_are(label: str) -> bool:
         """Whether weights are kept that answer the same to every text."""
-        run.position.steps += 1
+        trainer.state.steps += 1
         with torch.no_grad():
-            run.network.output.weight.zero_()
-            run.network.output.bias.copy_(torch.tensor([float(label == name) for name in shares]))
-        return run.evaluate(0.1).kept
+            task.network.output.weight.zero_()
+            task.network.output.bias.copy_(torch.tensor([float(label == name) for name in shares]))
+        return trainer.evaluate(0.1).is_best
 
     answers = ["green", "red", "blue", "green", "blue", "green"]  # .13, .45, .42: red is the best
     assert [kept_when_all_are(label) for label in answers] == [True, True, True, False, True, False]
-    assert not run.finished(0.5)
+    assert not trainer.is_finished(0.5)
     assert not kept_when_all_are("green")
-    assert run.finished(0.5)
-    run.put_kept()
-    assert (run.position.kept_step, run.network.output.bias.tolist()) == (5, [1.0, 0.0, 0.0])
+    assert trainer.is_finished(0.5)
+    trainer.load_best_weights()
+    assert (trainer.state.best_step, task.network.output.bias.tolist()) == (5, [1.0, 0.0, 0.0])
 
 
 def test_the_seed_decides_the_run(files: list[str], tmp_path: Path) -> None:
@@ -163,7 +168,7 @@ def test_a_killed_run_goes_on_bit_for_bit(files: list[str], tmp_path: Path) -> N
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    assert load_checkpoint(checkpoint).values["position"]["steps"] > 0
+    assert load_checkpoint(checkpoint).values["state"]["steps"] > 0
     assert main(["classifier", "--resume", "--checkpoint-seconds", "30", *broken]) == 0
     assert same(tmp_path / "whole", tmp_path / "broken")
 

@@ -69,10 +69,11 @@ def test_half_the_bytes_are_what_is_measured(
     rounded = []
 
     def spy(network: LanguageModel, *given: Any, **more: Any) -> Likelihood:
-        rounded.append(all(torch.equal(p, p.half().float()) for p in network.parameters()))
+        if "deadline" in more:  # the last evaluation, whose figures the artifact has
+            rounded.append(all(torch.equal(p, p.half().float()) for p in network.parameters()))
         return likelihood(network, *given, **more)
 
-    monkeypatch.setattr("training.trainers.language_model_checkpoints.likelihood", spy)
+    monkeypatch.setattr("training.trainers.language_model.likelihood", spy)
     for out, storage in ((whole, "float32"), (half, "float16")):
         options = ["--steps", "40", "--storage", storage, "--out", str(out)]
         assert main(["lm", *corpus, *options]) == 0

@@ -1,4 +1,4 @@
-"""What tests of the classifier command share: a made-up corpus of topics, and saved weights."""
+"""Support for tests of the classifier command: a synthetic corpus of topics, and saved weights."""
 
 import json
 import random
@@ -18,7 +18,7 @@ FILLER = ["the", "a", "of", "and", "in", "it", "was", "very", "that", "we", "so"
 
 
 def made_up(count: int, seed: int) -> list[Example]:
-    """Documents of filler with two words of their topic, of very uneven lengths."""
+    """Documents of filler with two words of their topic, of very different lengths."""
     chance = random.Random(seed)
     examples = []
     for index in range(count):
@@ -30,7 +30,7 @@ def made_up(count: int, seed: int) -> list[Example]:
 
 
 def write(path: Path, examples: list[Example]) -> str:
-    """The examples as JSON lines."""
+    """Writes examples as JSON lines."""
     rows = [json.dumps({"text": e.text, "label": e.label}) for e in examples]
     path.write_text("\n".join(rows) + "\n")
     return str(path)
@@ -46,12 +46,12 @@ def corpus_options(tmp_path: Path) -> list[str]:
 
 
 def weights(artifact: Path) -> dict[str, torch.Tensor]:
-    """All parameters of a saved network."""
+    """The parameters of a saved network."""
     return dict(load_artifact(artifact).network.state_dict())
 
 
 def same(one: Path, other: Path) -> bool:
-    """Whether two artifacts hold the same weights, bit for bit."""
+    """Whether two artifacts have equal weights to the bit."""
     first, second = weights(one), weights(other)
     return first.keys() == second.keys() and all(
         torch.equal(first[name], second[name]) for name in first

@@ -1,13 +1,14 @@
-"""What tests of the lm command share: a made-up corpus, the command as a process, its weights."""
+"""Support for tests of the lm command: a synthetic corpus, the process, saved weights."""
 
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from model.artifact import load_artifact
-from tests.support.training.forked import ForkedCommand, run_forked
 from tests.support.training.synthetic_corpus import text
 
 SMALL = ["--hidden", "16", "--embedding", "16", "--batch", "8", "--bptt", "16"]
@@ -22,30 +23,34 @@ def corpus_options(tmp_path: Path) -> list[str]:
     return [*files, *SMALL, *EXACT]
 
 
-def start(*arguments: str) -> ForkedCommand:
-    """Starts the command in a process of its own."""
-    return ForkedCommand("lm", *arguments)
+def command(*arguments: str) -> list[str]:
+    """The command line of the lm command."""
+    return [sys.executable, "-m", "training", "lm", *arguments]
 
 
-def run(*arguments: str, max_file_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, limit: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs the command to its end."""
-    return run_forked("lm", *arguments, max_file_bytes=max_file_bytes)
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, check=False, preexec_fn=limit
+    )
 
 
 def weights(artifact: Path) -> dict[str, torch.Tensor]:
-    """All parameters of a saved network."""
+    """The parameters of a saved network."""
     return dict(load_artifact(artifact).network.named_parameters())
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
-    """To the last bit."""
+    """Asserts that two artifacts have equal weights to the bit."""
     first, second = weights(one), weights(other)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def wait_for_log(path: Path, events: int) -> None:
-    """Until a run has evaluated so many times."""
+    """Waits until a run has logged so many evaluations."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if path.exists() and path.read_text().count('"validation"') >= events:
@@ -55,7 +60,7 @@ def wait_for_log(path: Path, events: int) -> None:
 
 
 def assert_one_line(told: str, *parts: str) -> None:
-    """An error without a traceback. There may be warnings about the data before it."""
+    """Asserts one line of error without a traceback; warnings about the data may precede it."""
     lines = [line for line in told.strip().split("\n") if not line.startswith("warning: ")]
     assert len(lines) == 1, told
     assert lines[0].startswith("error: ")

@@ -1,7 +1,7 @@
-"""The training command under a clock that a test makes up: ``LEAP SEED COMMAND OPTIONS ...``.
+"""Runs the training command with a synthetic clock: ``LEAP SEED COMMAND OPTIONS ...``.
 
-The first looks at the clock are LEAP seconds apart, the others some hundredths of a second, drawn
-by SEED: however fast the machine is, the same numbers pass.
+The first readings of the clock are LEAP seconds apart, the others some hundredths of a second,
+drawn by SEED. So the readings do not depend on the speed of the machine.
 """
 
 import random
@@ -13,7 +13,7 @@ LEAPS = 8
 
 
 def passing(leap: float, seed: int) -> Iterator[float]:
-    """What the clock says, each time it is asked."""
+    """The readings of the clock."""
     chance, now, looks = random.Random(seed), 0.0, 0
     while True:
         now += leap if looks < LEAPS else chance.uniform(0.001, 0.03)

@@ -1,4 +1,4 @@
-"""Text for the tests of training: a tiny grammar whose sentences a small network learns quickly."""
+"""Sentences of a tiny grammar, which a small network learns quickly."""
 
 import random
 
@@ -8,7 +8,7 @@ ADJECTIVES = ["old", "small", "happy", "grey"]
 
 
 def sentence(chance: random.Random) -> str:
-    """One of a few thousand sentences."""
+    """A random sentence, one of a few thousand."""
     return (
         f"The {chance.choice(ADJECTIVES)} {chance.choice(NOUNS)} {chance.choice(VERBS)} "
         f"the {chance.choice(NOUNS)}."
@@ -16,6 +16,6 @@ def sentence(chance: random.Random) -> str:
 
 
 def text(sentences: int, seed: int = 0) -> str:
-    """Lines of sentences."""
+    """Lines of random sentences."""
     chance = random.Random(seed)
     return "".join(sentence(chance) + "\n" for _ in range(sentences))

@@ -1,4 +1,4 @@
-"""What tests of several processes share: torchrun as a person types it, and its processes."""
+"""Support for tests of distributed training: torchrun and its processes."""
 
 import json
 import subprocess
@@ -17,20 +17,20 @@ from training.runs.directory import RunDirectory
 
 
 def torchrun(*arguments: str, module: str = "training") -> list[str]:
-    """The command with two processes, as a person types it."""
+    """The command line with two processes."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     return [*launcher, "--nproc-per-node", "2", "-m", module, *arguments]
 
 
 def run_two(*arguments: str, module: str = "training") -> subprocess.CompletedProcess[str]:
-    """Runs it to its end."""
+    """Runs the command in two processes to its end."""
     command = torchrun(*arguments, module=module)
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @contextmanager
 def started(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """The processes while they run; none outlives the block."""
+    """A block in which two processes run; none outlives it."""
     with subprocess.Popen(torchrun(*arguments), stderr=subprocess.PIPE, text=True) as launcher:
         try:
             yield launcher
@@ -43,7 +43,7 @@ def started(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def worker(launcher: subprocess.Popen[str], rank: int) -> psutil.Process:
-    """The process of that rank."""
+    """The process of a rank."""
     for process in psutil.Process(launcher.pid).children():
         if process.environ().get("RANK") == str(rank):
             return process
@@ -51,19 +51,19 @@ def worker(launcher: subprocess.Popen[str], rank: int) -> psutil.Process:
 
 
 def assert_loss_is_told(told: str) -> None:
-    """In a sentence, and not by a traceback of ours."""
+    """Asserts that the loss of a process is reported in a sentence, without a traceback of ours."""
     assert "another process of this run has ended" in told
     assert "--resume" in told
     assert "[rank" not in told
 
 
 def log_of(artifact: Path) -> list[dict[str, Any]]:
-    """What the run that made an artifact wrote into its log, every line of which must be whole."""
+    """The log of the run of an artifact; every line must be whole."""
     return [json.loads(line) for line in RunDirectory(artifact).log.read_text().splitlines()]
 
 
 def assert_equal_within_rounding(first: Path, second: Path) -> None:
-    """The weights of two runs, and what they found on the validation split on their way."""
+    """Asserts that weights and validation losses of two runs are equal within rounding."""
     one, two = (load_artifact(artifact).network.state_dict() for artifact in (first, second))
     assert one.keys() == two.keys()
     for name in one:

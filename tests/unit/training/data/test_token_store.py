@@ -142,9 +142,9 @@ def test_a_cache_serves_several_runs(tmp_path: Path) -> None:
 
 STOP = """
 import os, sys
-from training.commands import train_language_model
 from training.commands.cli import main
-train_language_model.RunReport.evaluated = lambda *_: os._exit(9)
+from training.trainers.reporter import Reporter
+Reporter.evaluated = lambda *_: os._exit(9)
 main(sys.argv[1:])
 """
 

@@ -1,4 +1,4 @@
-"""The loss: equal to torch's, full and sampled, values and gradients."""
+"""The losses equal those of torch, full and sampled, in values and gradients."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.architecture import LanguageModelArchitecture
-from model.networks import EncoderOutput, LanguageModel
+from model.networks import Encoded, LanguageModel
 from model.state import State
 from training.optimization.losses import (
     ActivationPenalties,
@@ -17,7 +17,7 @@ from training.optimization.losses import (
 
 
 def problem(rows: int = 600, words: int = 50) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Hidden states, weights, biases (asking for gradients) and targets."""
+    """Hidden states, weights, biases (which require gradients) and targets."""
     generator = torch.Generator().manual_seed(3)
     hidden_NH = torch.randn(rows, 8, generator=generator)
     weight_VH = torch.randn(words, 8, generator=generator)
@@ -29,7 +29,7 @@ def problem(rows: int = 600, words: int = 50) -> tuple[Tensor, Tensor, Tensor, T
 
 
 def test_value_and_gradients_are_those_of_torch() -> None:
-    """More rows than are worked on at a time, and a last block that is not full."""
+    """The loss equals torch's over several blocks of rows, the last one not full."""
     for scale in (1.0, 3.0):
         hidden_NH, weight_VH, bias_V, targets_N = problem()
         inputs = (hidden_NH, weight_VH, bias_V)
@@ -43,7 +43,7 @@ def test_value_and_gradients_are_those_of_torch() -> None:
 
 
 def test_offsets_move_all_logits_but_the_targets_own() -> None:
-    """As the weights of sampled candidates must."""
+    """An offset is added to every logit but the target's own."""
     hidden_NH, weight_VH, bias_V, targets_N = problem(rows=20)
     offset_V = torch.linspace(0, 2, 50)
     logits_NV = functional.linear(hidden_NH, weight_VH, bias_V) + offset_V
@@ -55,7 +55,7 @@ def test_offsets_move_all_logits_but_the_targets_own() -> None:
 
 
 def test_bfloat16_products_come_near() -> None:
-    """Within what eight bits of mantissa allow; the gradient keeps its direction."""
+    """In bfloat16 the loss has eight bits of mantissa; the gradient keeps its direction."""
     hidden_NH, weight_VH, bias_V, targets_N = problem()
     exact = cross_entropy(hidden_NH, weight_VH, bias_V, targets_N)
     half_NH = hidden_NH.detach().to(torch.bfloat16).requires_grad_()
@@ -68,8 +68,8 @@ def test_bfloat16_products_come_near() -> None:
 
 def network(
     cutoffs: tuple[int, ...] = (), division: int | None = None
-) -> tuple[LanguageModel, EncoderOutput, Tensor]:
-    """A small untrained model with a projection, what it encoded, and targets."""
+) -> tuple[LanguageModel, Encoded, Tensor]:
+    """A small untrained model with a projection, its hidden states, and targets."""
     torch.manual_seed(0)
     model = LanguageModel(
         LanguageModelArchitecture(
@@ -94,7 +94,7 @@ def network(
 def test_the_loss_of_a_network_is_that_of_its_logits(
     cutoffs: tuple[int, ...], division: int | None
 ) -> None:
-    """Value and gradients, projection and tied weights included; also of tails without a target."""
+    """Value and gradients equal torch's with projection, tied weights and tails without targets."""
     model, encoded, targets_TB = network(cutoffs, division)
     targets_TB[0] = 299  # [END] stands in the head of an adaptive softmax
     logits_TBV = model.logits(encoded.dropped_TBH)
@@ -108,7 +108,7 @@ def test_the_loss_of_a_network_is_that_of_its_logits(
 
 
 def test_an_adaptive_softmax_comes_near_in_bfloat16() -> None:
-    """Within what eight bits of mantissa allow, and every parameter gets a gradient."""
+    """In bfloat16 the loss is within eight bits of mantissa; every parameter gets a gradient."""
     model, encoded, targets_TB = network((20, 150), 2)
     exact = next_token_loss(model, encoded, targets_TB)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -121,7 +121,7 @@ def test_an_adaptive_softmax_comes_near_in_bfloat16() -> None:
 
 
 def test_a_sample_of_everything_is_the_full_softmax() -> None:
-    """All chances are 1, so nothing is estimated."""
+    """With all words as candidates the sampled softmax equals the full one."""
     model, encoded, targets_TB = network()
     sampler = CandidateSampler(torch.ones(300), frequent=300, drawn=1)
     found = next_token_loss(model, encoded, targets_TB, sampler)
@@ -149,7 +149,7 @@ def test_the_sampled_normalizer_is_right_on_average() -> None:
 
 
 def test_a_sample_is_smaller_than_the_vocabulary() -> None:
-    """About as many are drawn as was asked for, beside the frequent ones and the targets."""
+    """The number of drawn candidates is about the requested one."""
     counts_V = 1e6 / torch.arange(1, 20_001)
     sampler = CandidateSampler(counts_V, frequent=500, drawn=500)
     sizes = [len(sampler.draw(torch.arange(10))[0]) for _ in range(20)]
@@ -157,11 +157,11 @@ def test_a_sample_is_smaller_than_the_vocabulary() -> None:
 
 
 def test_penalties_follow_their_formulas() -> None:
-    """Mean square of the dropped states, mean square change of the raw ones."""
+    """The penalties are mean squares of dropped states and of changes of raw states."""
     dropped_TBH, raw_TBH = torch.randn(5, 2, 3), torch.randn(5, 2, 3)
-    encoded = EncoderOutput(dropped_TBH, raw_TBH, State(torch.zeros(1, 2, 3)))
+    encoded = Encoded(dropped_TBH, raw_TBH, State(torch.zeros(1, 2, 3)))
     found = ActivationPenalties(activation=2.0, temporal=3.0)(encoded)
     change = (raw_TBH[1:] - raw_TBH[:-1]).square().mean()
     torch.testing.assert_close(found, 2 * dropped_TBH.square().mean() + 3 * change)
-    single = EncoderOutput(dropped_TBH[:1], raw_TBH[:1], encoded.state)
+    single = Encoded(dropped_TBH[:1], raw_TBH[:1], encoded.state)
     assert torch.isfinite(ActivationPenalties(temporal=1.0)(single))

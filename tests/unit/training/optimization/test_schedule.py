@@ -1,4 +1,4 @@
-"""The one-cycle schedule and the budget it runs on."""
+"""The one-cycle schedule and the budget of a run."""
 
 import math
 
@@ -12,14 +12,14 @@ CYCLE = OneCycle(peak=2.0, warm_up=0.25, first=0.1, last=0.01)
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_a_hundredth() -> None:
-    """The three corners of the cycle."""
+    """The learning rate has its values at the start, the peak and the end."""
     assert CYCLE.learning_rate(0.0) == pytest.approx(0.2)
     assert CYCLE.learning_rate(0.25) == pytest.approx(2.0)
     assert CYCLE.learning_rate(1.0) == pytest.approx(0.02)
 
 
 def test_momentum_moves_the_other_way() -> None:
-    """High where the rate is low."""
+    """Momentum is high where the learning rate is low."""
     assert CYCLE.momentum(0.0) == pytest.approx(0.8)
     assert CYCLE.momentum(0.25) == pytest.approx(0.7)
     assert CYCLE.momentum(1.0) == pytest.approx(0.8)
@@ -27,7 +27,7 @@ def test_momentum_moves_the_other_way() -> None:
 
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_the_cycle_has_one_top(one: float, other: float) -> None:
-    """It rises before the end of the warm-up and falls after it."""
+    """The learning rate rises up to the end of the warm-up and falls after it."""
     early, late = sorted((one, other))
     if late <= CYCLE.warm_up:
         assert CYCLE.learning_rate(early) <= CYCLE.learning_rate(late) + 1e-12
@@ -36,7 +36,7 @@ def test_the_cycle_has_one_top(one: float, other: float) -> None:
 
 
 def test_no_warm_up_begins_at_the_peak() -> None:
-    """A share of 0 divides nothing by zero."""
+    """A warm-up of 0 begins at the peak."""
     assert OneCycle(peak=1.0, warm_up=0.0).learning_rate(0.0) == 1.0
 
 
@@ -44,7 +44,7 @@ def test_no_warm_up_begins_at_the_peak() -> None:
 def test_time_before_and_after_training_is_not_of_the_cycle(
     seconds: float, begin: float, reserve: float
 ) -> None:
-    """The first step is at 0, and the last one leaves the reserve."""
+    """A time budget is 0 at the first step and 1 where the reserve begins."""
     budget = Budget(seconds=300.0)
 
     def progress(at: float) -> float:
@@ -56,13 +56,13 @@ def test_time_before_and_after_training_is_not_of_the_cycle(
 
 
 def test_a_budget_smaller_than_what_is_kept_is_used_up() -> None:
-    """Rather than endless."""
+    """A time budget without time is used up at once."""
     budget = Budget(seconds=5.0)
     assert budget.progress(seconds=0.0, steps=0, epochs=0, begin=3.0, reserve=3.0) == 1.0
 
 
 def test_steps_and_epochs_count_instead_of_time() -> None:
-    """However long they take."""
+    """Steps and epochs count whatever time they take."""
     assert Budget(steps=10).progress(seconds=1e9, steps=5, epochs=9) == 0.5
     assert Budget(epochs=4).progress(seconds=1e9, steps=5, epochs=1.0) == 0.25
     assert Budget(steps=10).progress(seconds=0, steps=11, epochs=0) == 1.0
@@ -72,6 +72,6 @@ def test_steps_and_epochs_count_instead_of_time() -> None:
     "amounts", [{}, {"steps": 0}, {"seconds": 1.0, "steps": 1}, {"seconds": math.inf}]
 )
 def test_a_budget_is_one_positive_amount(amounts: dict[str, float]) -> None:
-    """Anything else is refused."""
+    """A budget is one positive number."""
     with pytest.raises(ValueError, match="one positive number"):
         Budget(**amounts)  # type: ignore[arg-type]

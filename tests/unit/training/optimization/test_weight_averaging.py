@@ -1,4 +1,4 @@
-"""Averaged weights."""
+"""The running average of weights."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from training.optimization.weight_averaging import AveragedWeights
 
 
 def test_the_average_is_the_mean_of_what_it_saw() -> None:
-    """And the network has its own weights again afterwards, even after an error."""
+    """The average is the mean; the network has its own weights again, also after an error."""
     layer = torch.nn.Linear(2, 1)
     averages = AveragedWeights(layer)
     seen = []
@@ -25,7 +25,7 @@ def test_the_average_is_the_mean_of_what_it_saw() -> None:
 
 
 def test_a_restored_average_goes_on() -> None:
-    """As one that was never saved."""
+    """A restored average continues like one that was never saved."""
     layer = torch.nn.Linear(2, 1)
     unbroken, saved = AveragedWeights(layer), AveragedWeights(layer)
     unbroken.update()
@@ -38,7 +38,7 @@ def test_a_restored_average_goes_on() -> None:
 
 
 def test_tied_weights_stay_tied() -> None:
-    """They are averaged once and put back as one."""
+    """Tied weights are averaged once and stay one parameter."""
     model = torch.nn.ModuleDict({"a": torch.nn.Embedding(3, 2), "b": torch.nn.Linear(2, 3)})
     model["b"].weight = model["a"].weight
     averages = AveragedWeights(model)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.errors import CheckpointError
+from training.runs import checkpoint
 from training.runs.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -28,11 +29,11 @@ TENSORS = {
     "random": torch.arange(9, dtype=torch.uint8),
     "empty": torch.empty(0),
 }
-SAMPLE = Checkpoint(TENSORS, {"position": {"steps": 3}, "name": "ü", "none": None})
+SAMPLE = Checkpoint(TENSORS, {"state": {"steps": 3}, "name": "ü", "none": None})
 
 
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
-    """Every type of number to the bit, and the plain values."""
+    """Tensors of every type are read to the bit, and so are the values."""
     save_checkpoint(tmp_path / "c", SAMPLE)
     found = load_checkpoint(tmp_path / "c")
     assert found.values == SAMPLE.values
@@ -65,9 +66,18 @@ def test_damage_anywhere_is_refused(
 
 
 def test_a_missing_checkpoint_is_told(tmp_path: Path) -> None:
-    """With its name."""
+    """The error names the file."""
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         load_checkpoint(tmp_path / "none")
+
+
+def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names both formats."""
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "CHECKPOINT_FORMAT", "6")
+        save_checkpoint(tmp_path / "c", SAMPLE)
+    with pytest.raises(CheckpointError, match="written in format 6; this version reads 7"):
+        load_checkpoint(tmp_path / "c")
 
 
 FILL = """
@@ -86,7 +96,7 @@ except CheckpointError as error:
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="needs a limit on file sizes")
 def test_a_disk_that_takes_no_more_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
-    """The failed attempt says what to do and leaves nothing behind."""
+    """A failed save says what to do, leaves the earlier checkpoint and no other file."""
     path = tmp_path / "c"
     child = subprocess.run(
         [sys.executable, "-c", FILL, str(path)], capture_output=True, text=True, check=True
@@ -98,7 +108,7 @@ def test_a_disk_that_takes_no_more_leaves_the_last_good_checkpoint(tmp_path: Pat
 
 
 def test_an_optimizer_goes_on_as_it_would_have() -> None:
-    """Adam's averages and its count of steps are all restored."""
+    """The moments and the step count of AdamW are restored."""
 
     def fresh() -> tuple[torch.nn.Linear, torch.optim.AdamW]:
         torch.manual_seed(0)
@@ -124,7 +134,7 @@ def test_an_optimizer_goes_on_as_it_would_have() -> None:
 
 
 def test_prefixes_are_undone() -> None:
-    """A name that merely begins alike is not taken for one under the prefix."""
+    """A prefix ends at a dot, so `net` does not match `network`."""
     tensors = {"x": torch.ones(1)}
     joined = with_prefix("net", tensors) | with_prefix("network", {"y": torch.ones(2)})
     assert under_prefix("net", joined) == tensors

@@ -1,4 +1,4 @@
-"""What --resume is refused for: another command's run, and all that is no run at all."""
+"""--resume refuses the run of another command, and a directory without a run."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from training.commands.cli import main
 def test_a_run_of_another_command_is_named(
     tmp_path: Path, command: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """With the command that continues it."""
+    """The error names the command that continues the run."""
     out = tmp_path / "m"
     assert main([*arguments(command, tmp_path), "--out", str(out)]) == 0
     other = {"lm": "classifier", "classifier": "lm"}[command]
@@ -41,7 +41,7 @@ FOUND = {
 def test_what_is_there_instead_of_a_run_is_told(
     tmp_path: Path, command: str, file: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """In one line, and nothing is changed."""
+    """The error says in one line what the directory holds, and changes nothing."""
     out = tmp_path / "m"
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text("{}")
@@ -54,7 +54,7 @@ def test_what_is_there_instead_of_a_run_is_told(
 def test_the_directory_of_the_run_is_not_that_of_the_artifact(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Both have nearly one name."""
+    """The directory DIR.run is refused with the name of DIR."""
     assert main([*arguments("lm", tmp_path), "--out", str(tmp_path / "m")]) == 0
     capfd.readouterr()
     assert main(["lm", "--resume", "--out", str(tmp_path / "m.run")]) == 2
@@ -64,7 +64,7 @@ def test_the_directory_of_the_run_is_not_that_of_the_artifact(
 def test_an_option_that_differs_is_named_alone(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Those that are as they were are not listed."""
+    """Only the option that differs is listed."""
     options, out = arguments("lm", tmp_path), tmp_path / "m"
     assert main([*options, "--out", str(out)]) == 0
     capfd.readouterr()
@@ -78,7 +78,7 @@ def test_an_option_that_differs_is_named_alone(
 def test_a_misspelled_option_of_a_recipe_is_answered_briefly(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """With the name that is most like it, not with all."""
+    """The error suggests the nearest name and does not list all."""
     (tmp_path / "r.toml").write_text("epoch = 3\n")
     arguments_ = ["lm", "--recipe", str(tmp_path / "r.toml"), "--out", str(tmp_path / "m")]
     assert main(arguments_) == 2

@@ -13,10 +13,9 @@ from tests.support.training.language_model_command import assert_one_line
 from training.commands.cli import main
 from training.runs import tensorboard
 from training.runs.directory import read_log
-from training.trainers import classifier_reporter, language_model_reporter
+from training.trainers import reporter
 
 accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-COMMANDS = {"lm": language_model_reporter, "classifier": classifier_reporter}
 MEASURES = {"lm": "perplexity", "classifier": "accuracy"}
 
 
@@ -27,13 +26,13 @@ def curves(directory: Path) -> dict[str, dict[int, float]]:
     return {tag: {e.step: e.value for e in events.Scalars(tag)} for tag in tags}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", MEASURES)
 def test_the_curves_are_those_of_the_log(
     tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Loss, perplexity or accuracy, learning rate, gradient norm and speed of every step."""
-    for name in ("LOG_EVERY", "PACE"):
-        monkeypatch.setattr(COMMANDS[command], name, 0.0)
+    for name in ("LOG_INTERVAL", "THROUGHPUT_WINDOW"):
+        monkeypatch.setattr(reporter, name, 0.0)
     board, out = tmp_path / "board", tmp_path / "m"
     options = [*arguments(command, tmp_path), "--tensorboard", str(board), "--out", str(out)]
     assert main(options) == 0
@@ -69,7 +68,7 @@ def test_without_the_package_the_option_is_refused(
 ) -> None:
     """With what to install, before anything is done."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    for command in COMMANDS:
+    for command in MEASURES:
         options = ["--train", "none", "--out", str(tmp_path / "m")]
         assert main([command, *options, "--tensorboard", str(tmp_path / "b")]) == 2
         assert_one_line(capfd.readouterr().err, "--tensorboard", "pip install tensorboard")

@@ -1,4 +1,4 @@
-"""Which number format a run computes in, and what becomes of one that the processor has not."""
+"""The choice of the number format, and the refusal of one that the processor lacks."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from training.runtime import precision
 
 
 def test_bfloat16_is_refused_exactly_where_a_step_breaks() -> None:
-    """The question that costs nothing agrees with a child process that tries a step."""
+    """The check of the processor agrees with a step in a child process."""
     assert precision._runs_bfloat16() == precision._survives_bfloat16()
 
 
 def test_the_format_that_is_chosen_is_never_refused() -> None:
-    """What a run chooses by itself it can go on with."""
+    """The chosen format is one that the processor can train in."""
     precision.require_precision(precision.choose_precision())
 
 
@@ -25,7 +25,7 @@ def test_a_format_that_the_processor_has_not_is_refused_first(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """One line says what to give instead; no file is read and no directory made."""
+    """The error says what to give instead; no file is read and no directory made."""
     monkeypatch.setattr(precision, "_runs_bfloat16", lambda: False)
     data = ["--train", str(tmp_path / "absent.jsonl"), "--out", str(tmp_path / "model")]
     assert main([command, *data, "--precision", "bfloat16"]) == 2

@@ -1,4 +1,4 @@
-"""How the linear classifier finds its weights, and its weight beside a network."""
+"""The fit of the linear classifier, and its share beside a network."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch.nn import functional
 from model.architecture import ClassifierArchitecture
 from model.linear_ngrams import LinearNgrams
 from model.networks import Classifier
-from training.data.batching import EncodedDocuments
-from training.data.examples import OUT_OF_SCOPE_INDEX
+from training.data.batching import Documents
+from training.data.examples import OUTSIDE
 from training.evaluation.calibration import fit_temperature, temperature_loss
 from training.evaluation.classifier import predict
 from training.trainers import linear_classifier
 from training.trainers.linear_classifier import (
-    SHARES,
+    LINEAR_SHARES,
     STRENGTHS,
     count,
     fit_linear,
@@ -30,8 +30,8 @@ from training.trainers.linear_classifier import (
 VOCABULARY, LABELS = 30, 3
 
 
-def made_up(count: int, seed: int, *, telling: bool) -> EncodedDocuments:
-    """Documents of 3 to 12 tokens; where they are ``telling``, a third of them are the label's."""
+def made_up(count: int, seed: int, *, telling: bool) -> Documents:
+    """Documents of 3 to 12 tokens; if ``telling``, a third of them belong to the label."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(low: int, high: int, many: int = 1) -> list[int]:
@@ -43,7 +43,7 @@ def made_up(count: int, seed: int, *, telling: bool) -> EncodedDocuments:
         draw(LABELS, VOCABULARY, *draw(2, 9)) + ([label] * 2 if telling else draw(0, LABELS))
         for label in labels
     ]
-    return EncodedDocuments(tokens, labels)
+    return Documents(tokens, labels)
 
 
 def classifier() -> Classifier:
@@ -62,20 +62,20 @@ def classifier() -> Classifier:
     )
 
 
-def fitted(train: EncodedDocuments, valid: EncodedDocuments) -> LinearNgrams:
-    """Over tokens and pairs."""
+def fitted(train: Documents, valid: Documents) -> LinearNgrams:
+    """A linear classifier over tokens and pairs, fitted."""
     linear = LinearNgrams(VOCABULARY, 2, 64, LABELS)
     fit_linear(linear, train, valid)
     return linear
 
 
 def test_of_a_very_large_corpus_some_documents_are_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as their runs may be, the same ones every time; and they are enough to learn from."""
+    """A limit on n-grams selects the same documents every time, enough to learn from."""
     train, valid = made_up(2000, 1, telling=True), made_up(200, 2, telling=True)
     monkeypatch.setattr(linear_classifier, "MOST_RUNS", 4000)  # of about 38,000
     seen: list[int] = []
 
-    def counted(linear: LinearNgrams, documents: EncodedDocuments) -> linear_classifier.Counted:
+    def counted(linear: LinearNgrams, documents: Documents) -> linear_classifier.Counted:
         seen.append(2 * sum(documents.lengths))
         return count(linear, documents)
 
@@ -90,7 +90,7 @@ def test_of_a_very_large_corpus_some_documents_are_fitted(monkeypatch: pytest.Mo
     assert right_B.double().mean() > 0.9
 
 
-def slope_at(linear: LinearNgrams, train: EncodedDocuments) -> Tensor:
+def slope_at(linear: LinearNgrams, train: Documents) -> Tensor:
     """The gradient of the mean loss, by autograd and document by document."""
     weight_FC = linear.weight_FC.clone().requires_grad_()
     logits = []
@@ -103,8 +103,8 @@ def slope_at(linear: LinearNgrams, train: EncodedDocuments) -> Tensor:
     return slope_FC
 
 
-def strength_of(linear: LinearNgrams, train: EncodedDocuments) -> float:
-    """The strength at whose minimum the weights are."""
+def strength_of(linear: LinearNgrams, train: Documents) -> float:
+    """The strength whose minimum the weights are at."""
     slope_FC = slope_at(linear, train)
     rests = {
         strength: (slope_FC + linear.weight_FC / (strength * len(train))).abs().max().item()
@@ -116,14 +116,14 @@ def strength_of(linear: LinearNgrams, train: EncodedDocuments) -> float:
 
 
 def test_it_ends_in_the_minimum_that_validation_likes() -> None:
-    """Words that say nothing are held back most, words that tell the label hardly at all."""
+    """On uninformative words the strongest penalty is chosen, on informative words the weakest."""
     for telling, expected in ((False, STRENGTHS[:1]), (True, STRENGTHS[2:])):
         train, valid = (made_up(200, seed, telling=telling) for seed in (1, 2))
         assert strength_of(fitted(train, valid), train) in expected
 
 
 def test_importances_by_hand() -> None:
-    """Of single tokens: rarity and contrast from counted documents; 0 for what nobody has."""
+    """Importances of single tokens equal those of counted documents; 0 where none has a token."""
     train = made_up(50, 1, telling=True)
     linear = LinearNgrams(VOCABULARY, 2, 64, LABELS)
     rarity_F, contrast_F = importances(linear, count(linear, train))
@@ -148,7 +148,7 @@ def test_importances_by_hand() -> None:
 
 
 def test_the_better_importance_is_kept() -> None:
-    """What was fitted has one of the two, and a validation loss no higher than the first fit's."""
+    """The fit has one of the two importances, and a loss no higher than that of the first fit."""
     train, valid = (made_up(200, seed, telling=True) for seed in (1, 2))
     first = LinearNgrams(VOCABULARY, 2, 64, LABELS)
     shares: list[float] = []
@@ -167,7 +167,7 @@ def test_the_better_importance_is_kept() -> None:
 
 
 def test_joined_logits_are_a_weighted_mean() -> None:
-    """Each part divided by its temperature; the share has the lowest loss of all that are tried."""
+    """The logits are divided by their temperatures; the share has the lowest loss of all tried."""
     network, valid = classifier(), made_up(100, 2, telling=True)
     linear = fitted(made_up(60, 1, telling=True), valid)
     own_BC = predict(network, valid).logits_BC
@@ -178,7 +178,7 @@ def test_joined_logits_are_a_weighted_mean() -> None:
     torch.testing.assert_close(found_BC, torch.lerp(own_BC, other_BC, share), atol=1e-4, rtol=1e-4)
     losses = {
         by: functional.cross_entropy(torch.lerp(own_BC, other_BC, by), labels_B).item()
-        for by in SHARES
+        for by in LINEAR_SHARES
     }
     assert share == min(losses, key=lambda by: losses[by])
     assert network.architecture.linear_ngrams == 2
@@ -186,35 +186,37 @@ def test_joined_logits_are_a_weighted_mean() -> None:
 
 
 def test_words_that_tell_the_label_are_believed() -> None:
-    """Beside an untrained network it decides nearly everything, texts out of scope left aside."""
+    """The linear classifier has the larger share beside an untrained network; out-of-scope texts
+    are left out.
+    """
     network, valid = classifier(), made_up(100, 2, telling=True)
     train = made_up(200, 1, telling=True)
-    train = EncodedDocuments([*train.tokens, [4, 5, 6]], [*train.labels, OUT_OF_SCOPE_INDEX])
+    train = Documents([*train.tokens, [4, 5, 6]], [*train.labels, OUTSIDE])
     assert join_linear(network, fitted(train, valid), valid) > 0.5
     assert predict(network, made_up(300, 3, telling=True)).accuracy > 0.95
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_noise_is_not_believed(seed: int) -> None:
-    """Where words say nothing of the label, fresh documents are hardly worse off than by chance."""
+    """On uninformative words the loss on new documents is close to that of chance."""
     network, valid = classifier(), made_up(300, seed + 10, telling=False)
     join_linear(network, fitted(made_up(100, seed, telling=False), valid), valid)
     assert predict(network, made_up(500, seed + 20, telling=False)).loss < math.log(LABELS) + 0.03
 
 
-def pairs(documents: EncodedDocuments) -> list[tuple[Sequence[int], int]]:
-    """Tokens and label of each."""
+def pairs(documents: Documents) -> list[tuple[Sequence[int], int]]:
+    """The tokens and the label of each document."""
     return list(zip(documents.tokens, documents.labels, strict=True))
 
 
-def linear_logits(linear: LinearNgrams, documents: EncodedDocuments) -> Tensor:
-    """(B, C), document by document."""
+def linear_logits(linear: LinearNgrams, documents: Documents) -> Tensor:
+    """Logits (B, C), document by document."""
     rows = [
         linear(torch.tensor(tokens)[:, None], tensor([len(tokens)])) for tokens in documents.tokens
     ]
     return torch.cat(rows)
 
 
-def loss_of(linear: LinearNgrams, documents: EncodedDocuments) -> float:
-    """Under the temperature that suits it."""
+def loss_of(linear: LinearNgrams, documents: Documents) -> float:
+    """The loss under the best temperature."""
     return temperature_loss(linear_logits(linear, documents), torch.tensor(documents.labels))
