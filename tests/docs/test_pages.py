@@ -15,7 +15,7 @@ from model.manifest import FORMAT_VERSION
 from service.engine.states.state_token import STATE_TOKEN_VERSION
 from tests.readme.pages import PAGES
 from tests.support.repository import ROOT
-from training.runs.checkpoint import FORMAT
+from training.runs.checkpoint import CHECKPOINT_FORMAT
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)\s]*)?\)|!\[[^\]]*\]\(([^)\s]+)\)")
 SOURCE = re.compile(
@@ -89,7 +89,7 @@ def test_every_error_type_has_its_remedy() -> None:
 def test_formats_have_their_numbers() -> None:
     """The page on compatibility states the numbers of the current formats."""
     assert f"`format_version` {FORMAT_VERSION} |" in COMPATIBILITY
-    assert f"| Checkpoint | format {FORMAT} |" in COMPATIBILITY
+    assert f"| Checkpoint | format {CHECKPOINT_FORMAT} |" in COMPATIBILITY
     assert f"| State token | format {STATE_TOKEN_VERSION} |" in COMPATIBILITY
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from model.networks import LanguageModel
-from training.data.token_stream import Stream, Tokens
+from training.data.token_stream import TokenArray, TokenStream
 from training.optimization.losses import LOGIT_ROWS
 from training.runtime.precision import Precision, autocast
 
@@ -47,10 +47,10 @@ class ColumnBatches:
     A column reads from ``firsts_B`` to ``ends_B`` (exclusive) and counts from ``begins_B`` on.
     """
 
-    stream: Stream
-    firsts_B: Tokens
-    begins_B: Tokens
-    ends_B: Tokens
+    stream: TokenStream
+    firsts_B: TokenArray
+    begins_B: TokenArray
+    ends_B: TokenArray
 
     @property
     def steps(self) -> int:
@@ -83,9 +83,9 @@ class ColumnBatches:
             self.counted(begin, end),
         )
 
-    def _places(self, begin: int, end: int) -> Tokens:
+    def _places(self, begin: int, end: int) -> TokenArray:
         steps_T = np.arange(begin, min(end, self.steps))
-        places_TB: Tokens = steps_T[:, np.newaxis] + self.firsts_B
+        places_TB: TokenArray = steps_T[:, np.newaxis] + self.firsts_B
         return places_TB
 
 
@@ -108,7 +108,7 @@ class Likelihood:
 
 
 def split_into_columns(
-    stream: Stream,
+    stream: TokenStream,
     *,
     columns: int | None = None,
     limit: int | None = None,

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.networks import Encoded, LanguageModel
+from model.networks import EncoderOutput, LanguageModel
 from model.output_layer import Parts
-from training.data.examples import OUTSIDE
+from training.data.examples import OUT_OF_SCOPE_INDEX
 
 LOGIT_ROWS = 256  # rows of logits that are computed at a time
 GRAIN = 512  # numbers of candidates are multiples of it
@@ -37,7 +37,7 @@ class ActivationPenalties:
     activation: float = 0.0
     temporal: float = 0.0
 
-    def __call__(self, encoded: Encoded) -> Tensor:
+    def __call__(self, encoded: EncoderOutput) -> Tensor:
         """``activation`` mean(h^2) with dropout plus ``temporal`` mean((h_t+1 - h_t)^2) without."""
         penalty = self.activation * encoded.dropped_TBH.float().square().mean()
         if self.temporal and len(encoded.raw_TBH) > 1:
@@ -90,7 +90,7 @@ def _padded(ids_C: Tensor, log_chances_C: Tensor) -> tuple[Tensor, Tensor]:
 
 def next_token_loss(
     network: LanguageModel,
-    encoded: Encoded,
+    encoded: EncoderOutput,
     targets_TB: Tensor,
     sampler: CandidateSampler | None = None,
 ) -> Tensor:
@@ -203,11 +203,15 @@ class _CrossEntropy(torch.autograd.Function):
 
 def label_loss(logits_BC: Tensor, labels_B: Tensor, smoothing: float) -> Tensor:
     """The mean cross-entropy of labels, in nats; the target of out-of-scope texts is uniform."""
-    outside_B = labels_B == OUTSIDE
+    outside_B = labels_B == OUT_OF_SCOPE_INDEX
     if not outside_B.any():
         return functional.cross_entropy(logits_BC, labels_B, label_smoothing=smoothing)
     inside = functional.cross_entropy(
-        logits_BC, labels_B, label_smoothing=smoothing, ignore_index=OUTSIDE, reduction="sum"
+        logits_BC,
+        labels_B,
+        label_smoothing=smoothing,
+        ignore_index=OUT_OF_SCOPE_INDEX,
+        reduction="sum",
     )
     outside = -logits_BC[outside_B].log_softmax(dim=1).mean(dim=1).sum()
     return (inside + outside) / len(labels_B)

@@ -13,10 +13,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from model.manifest import MANIFEST_FILE
 from training.errors import OutputError
 from training.files import write_atomically
 from training.reports.html import Section, render_page
-from training.runs.directory import MANIFEST, NOTHING_BEGUN, writing
+from training.runs.directory import RESTART_ADVICE, reporting_write_errors
 from training.runs.lock import exclusive_lock
 
 RESULTS_FILE = "figures.json"
@@ -53,7 +54,7 @@ def check_directory(out: Path) -> None:
         return
     if not out.is_dir():
         raise OutputError(f"{out}: is a file; --out names a directory for page and plots")
-    if (out / MANIFEST).exists():
+    if (out / MANIFEST_FILE).exists():
         raise OutputError(f"{out}: holds an artifact; --out names a directory of its own")
     if any(out.iterdir()) and not (out / RESULTS_FILE).exists():
         raise OutputError(
@@ -93,7 +94,7 @@ def write_report(
         OutputError: the system cannot write a file.
     """
     page = render_page(title, introduction, sections).encode()
-    with writing(out, NOTHING_BEGUN):
+    with reporting_write_errors(out, RESTART_ADVICE):
         out.mkdir(parents=True, exist_ok=True)
         for name, content in {**files, PAGE_FILE: page}.items():
             write_atomically(out / name, content)
@@ -110,7 +111,9 @@ def write_json(path: Path, results: Mapping[str, Any]) -> None:
     Raises:
         OutputError: the system cannot write the file.
     """
-    with writing(path, "free space or choose another --json, then start the command again"):
+    with reporting_write_errors(
+        path, "free space or choose another --json, then start the command again"
+    ):
         if _is_device(path):
             path.write_bytes(to_json(results))
         else:

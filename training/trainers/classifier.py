@@ -16,13 +16,19 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
-from model.artifact import WEIGHTS, Calibration
+from model.artifact import Calibration
+from model.manifest import WEIGHTS_FILE
 from model.networks import Classifier
 from training.config.classifier import ClassifierRecipe
-from training.data.batching import Batch, Documents, collate, cropped, epoch_batches
-from training.data.corpus import expanded
-from training.data.examples import OUTSIDE
-from training.data.vocabulary import unknown_share
+from training.data.batching import (
+    EncodedDocuments,
+    PaddedBatch,
+    collate,
+    crop_documents,
+    epoch_batches,
+)
+from training.data.examples import OUT_OF_SCOPE_INDEX
+from training.data.vocabulary import unknown_share_of_documents
 from training.evaluation.calibration import fit_temperature
 from training.evaluation.classifier import Predictions, predict
 from training.evaluation.confidence import standard_error
@@ -31,6 +37,7 @@ from training.evaluation.out_of_scope import fit_out_of_scope
 from training.optimization.losses import label_loss
 from training.optimization.parameter_groups import LayerwiseSchedule, classifier_groups
 from training.optimization.schedule import OneCycle
+from training.readers.sources import expand_sources
 from training.runs.checkpoint import Checkpoint, with_prefix
 from training.runs.directory import RunDirectory
 from training.runtime.distributed import ProcessGroup
@@ -72,7 +79,7 @@ class ClassifierEvaluation(Evaluation):
         return f"validation accuracy {self.accuracy:.4f}, loss {format_loss(self.loss)}"
 
 
-class ClassifierTask(Task[Batch, ClassifierEvaluation]):
+class ClassifierTask(Task[PaddedBatch, ClassifierEvaluation]):
     """A classifier with its data.
 
     Args:
@@ -106,7 +113,7 @@ class ClassifierTask(Task[Batch, ClassifierEvaluation]):
         self._setup = setup
         self._precision = as_precision(recipe.precision)
         self._batch_tokens = _batch_tokens(setup)
-        self._documents = setup.train  # of the current epoch, which may be cropped
+        self._documents = setup.train  # of the current epoch, which may be crop_documents
         self._batches: list[list[int]] = []
 
     @classmethod
@@ -130,7 +137,7 @@ class ClassifierTask(Task[Batch, ClassifierEvaluation]):
         longest = recipe.linear_ngrams
         linear = f"linear over runs of 1 to {longest}, " if longest else ""
         minutes = "" if recipe.minutes is None else f" or {recipe.minutes:g} min"
-        unknown = unknown_share(setup.valid.tokens, self.tokenizer)
+        unknown = unknown_share_of_documents(setup.valid.tokens, self.tokenizer)
         data = (
             f"{len(setup.train):,} documents to train on, {len(setup.valid):,} to validate on "
             f"({unknown:.2%} of their tokens unknown), {a.labels} labels, "
@@ -152,9 +159,11 @@ class ClassifierTask(Task[Batch, ClassifierEvaluation]):
 
     def sources(self) -> dict[str, list[str]]:
         recipe = self.recipe
-        sources = {split: expanded(getattr(recipe, split)) for split in ("train", "valid", "test")}
+        sources = {
+            split: expand_sources(getattr(recipe, split)) for split in ("train", "valid", "test")
+        }
         if recipe.from_ is not None:
-            sources["from"] = [str(Path(os.path.expandvars(recipe.from_)) / WEIGHTS)]
+            sources["from"] = [str(Path(os.path.expandvars(recipe.from_)) / WEIGHTS_FILE)]
         return sources
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -167,13 +176,13 @@ class ClassifierTask(Task[Batch, ClassifierEvaluation]):
     def start_epoch(self, epoch: int) -> int:
         train, recipe = self._setup.train, self.recipe
         if recipe.crop is not None:
-            self._documents = cropped(train, recipe.crop, seed=recipe.seed, epoch=epoch)
+            self._documents = crop_documents(train, recipe.crop, seed=recipe.seed, epoch=epoch)
         self._batches = epoch_batches(
             self._documents.lengths, budget=self._batch_tokens, seed=recipe.seed, epoch=epoch
         )
         return len(self._batches)
 
-    def batch(self, index: int, process_group: ProcessGroup) -> TrainingBatch[Batch]:
+    def batch(self, index: int, process_group: ProcessGroup) -> TrainingBatch[PaddedBatch]:
         documents = self._batches[index]
         own, weight = process_group.rows(documents)
         return TrainingBatch(
@@ -183,7 +192,7 @@ class ClassifierTask(Task[Batch, ClassifierEvaluation]):
             weight=weight,
         )
 
-    def loss(self, inputs: Batch) -> StepLoss:
+    def loss(self, inputs: PaddedBatch) -> StepLoss:
         with autocast(self._precision):
             logits_BC = self.network(inputs.tokens_TB, inputs.lengths_B)
         loss = label_loss(logits_BC.float(), inputs.labels_B, self.recipe.label_smoothing)
@@ -292,14 +301,14 @@ def _batch_tokens(setup: ClassifierSetup) -> int:
     return max(1, round(recipe.batch * (sum(lengths) / len(lengths))))
 
 
-def _most_frequent_label(documents: Documents) -> tuple[int, float]:
+def _most_frequent_label(documents: EncodedDocuments) -> tuple[int, float]:
     """Its index, and its share of the documents in scope."""
-    labels = [label for label in documents.labels if label != OUTSIDE]
+    labels = [label for label in documents.labels if label != OUT_OF_SCOPE_INDEX]
     label, count = Counter(labels).most_common(1)[0]
     return label, count / len(labels)
 
 
 def _accuracy(logits_BC: Tensor, labels_B: Tensor) -> Tensor:
     """Of the documents in scope."""
-    correct_B, in_scope_B = logits_BC.argmax(dim=1) == labels_B, labels_B != OUTSIDE
+    correct_B, in_scope_B = logits_BC.argmax(dim=1) == labels_B, labels_B != OUT_OF_SCOPE_INDEX
     return correct_B.sum() / in_scope_B.sum().clamp(min=1)

@@ -17,15 +17,15 @@ from model.linear_ngrams import LinearNgrams
 from model.networks import Classifier
 from model.regularization import Regularization
 from model.tokenization.tokenizer import Tokenizer
-from training.config.classifier import ClassifierRecipe, CorpusSize, complete
-from training.data.batching import Documents
-from training.data.examples import OUTSIDE, Splits, encode_examples, read_splits
-from training.data.unknown_words import check_known
+from training.config.classifier import ClassifierRecipe, DatasetSize, complete_classifier
+from training.data.batching import EncodedDocuments
+from training.data.examples import OUT_OF_SCOPE_INDEX, ExampleSplits, encode_examples, read_splits
+from training.data.unknown_words import check_unknown_share
 from training.data.vocabulary import (
+    initial_embedding,
     load_vectors,
-    make_embedding,
-    make_tokenizer,
-    unknown_share,
+    train_classifier_tokenizer,
+    unknown_share_of_documents,
 )
 from training.evaluation.classifier import predict
 from training.runs.checkpoint import Checkpoint, under_prefix
@@ -60,11 +60,11 @@ class ClassifierSetup:
     """
 
     recipe: ClassifierRecipe
-    splits: Splits
+    splits: ExampleSplits
     tokenizer: Tokenizer
-    train: Documents
-    valid: Documents
-    test: Documents
+    train: EncodedDocuments
+    valid: EncodedDocuments
+    test: EncodedDocuments
     network: Classifier
     linear: LinearNgrams | None = None
     known_vectors: int | None = None
@@ -111,7 +111,7 @@ def measure_reserve(setup: ClassifierSetup) -> float:
     return min(0.3 * (60.0 * setup.recipe.minutes), 1.0 + 1.3 * _measuring_seconds(setup))
 
 
-def _prepare_fresh(recipe: ClassifierRecipe, splits: Splits) -> ClassifierSetup:
+def _prepare_fresh(recipe: ClassifierRecipe, splits: ExampleSplits) -> ClassifierSetup:
     texts = [example.text for example in splits.train]
     prepare = _prepare_untrained if recipe.from_ is None else _prepare_transfer
     setup = prepare(recipe, splits, texts)
@@ -131,16 +131,16 @@ def _check_known(setup: ClassifierSetup) -> None:
         ("--train", setup.train, splits.train),
         ("the held-out examples" if splits.held_out else "--valid", setup.valid, splits.valid),
     ):
-        unknown = unknown_share(documents.tokens, setup.tokenizer)
+        unknown = unknown_share_of_documents(documents.tokens, setup.tokenizer)
         texts = (example.text for example in examples)
-        check_known(name, unknown, texts, most=MOST_UNKNOWN_IN_DOCUMENTS, advice=advice)
+        check_unknown_share(name, unknown, texts, most=MOST_UNKNOWN_IN_DOCUMENTS, advice=advice)
 
 
-def _corpus_size(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> CorpusSize:
+def _corpus_size(recipe: ClassifierRecipe, splits: ExampleSplits, texts: list[str]) -> DatasetSize:
     """The size of the corpus, with estimated lengths: there is no tokenizer yet."""
     characters = recipe.tokenizer == "char"
     lengths = [len(text) if characters else len(text.split()) for text in texts]
-    return CorpusSize(
+    return DatasetSize(
         documents=len(texts),
         labels=len(splits.labels),
         length=sum(min(length, recipe.max_tokens) for length in lengths) / len(texts),
@@ -148,7 +148,7 @@ def _corpus_size(recipe: ClassifierRecipe, splits: Splits, texts: list[str]) -> 
 
 
 def _prepare_untrained(
-    recipe: ClassifierRecipe, splits: Splits, texts: list[str]
+    recipe: ClassifierRecipe, splits: ExampleSplits, texts: list[str]
 ) -> ClassifierSetup:
     """For a run that begins from word vectors, random or from a file."""
     size = _corpus_size(recipe, splits, texts)
@@ -156,9 +156,9 @@ def _prepare_untrained(
     if vectors:
         recipe = replace(recipe, embedding=recipe.embedding or len(next(iter(vectors.values()))))
     recipe = _completed(recipe, size)
-    tokenizer = make_tokenizer(recipe, texts, vectors)
+    tokenizer = train_classifier_tokenizer(recipe, texts, vectors)
     setup = _assemble(recipe, splits, tokenizer)
-    embedding = make_embedding(recipe, tokenizer, vectors)
+    embedding = initial_embedding(recipe, tokenizer, vectors)
     if embedding is None:
         return setup
     matrix_VE, known = embedding
@@ -168,10 +168,10 @@ def _prepare_untrained(
 
 
 def _prepare_transfer(
-    recipe: ClassifierRecipe, splits: Splits, texts: list[str]
+    recipe: ClassifierRecipe, splits: ExampleSplits, texts: list[str]
 ) -> ClassifierSetup:
     """For a run that begins from the encoder of a language model."""
-    minimum_count = complete(recipe, _corpus_size(recipe, splits, texts)).minimum_count
+    minimum_count = complete_classifier(recipe, _corpus_size(recipe, splits, texts)).minimum_count
     encoder = load_encoder(recipe, texts, minimum_count or 1)
     recipe = as_encoded(recipe, encoder)
     recipe = _completed(recipe, _corpus_size(recipe, splits, texts))
@@ -180,14 +180,16 @@ def _prepare_transfer(
     return setup
 
 
-def _completed(recipe: ClassifierRecipe, size: CorpusSize) -> ClassifierRecipe:
-    recipe = complete(recipe, size)
+def _completed(recipe: ClassifierRecipe, size: DatasetSize) -> ClassifierRecipe:
+    recipe = complete_classifier(recipe, size)
     if recipe.precision == "auto":
         return replace(recipe, precision=choose_precision())
     return recipe
 
 
-def _assemble(recipe: ClassifierRecipe, splits: Splits, tokenizer: Tokenizer) -> ClassifierSetup:
+def _assemble(
+    recipe: ClassifierRecipe, splits: ExampleSplits, tokenizer: Tokenizer
+) -> ClassifierSetup:
     torch.manual_seed(recipe.seed)
     network = _network(recipe, tokenizer, len(splits.labels))
     network.embedding.weight.requires_grad_(not recipe.freeze_embeddings)
@@ -254,7 +256,7 @@ def guessing_loss(setup: ClassifierSetup) -> float:
     """The validation loss of the smoothed label distribution of the training data, in nats."""
     train_C, valid_C = (
         torch.bincount(
-            torch.tensor([label for label in split.labels if label != OUTSIDE]),
+            torch.tensor([label for label in split.labels if label != OUT_OF_SCOPE_INDEX]),
             minlength=len(setup.splits.labels),
         )
         for split in (setup.train, setup.valid)
@@ -265,7 +267,9 @@ def guessing_loss(setup: ClassifierSetup) -> float:
 
 def _measuring_seconds(setup: ClassifierSetup) -> float:
     """The duration of a last evaluation, of joining the linear classifier and of both splits."""
-    sample = Documents(setup.valid.tokens[:SPEED_DOCUMENTS], setup.valid.labels[:SPEED_DOCUMENTS])
+    sample = EncodedDocuments(
+        setup.valid.tokens[:SPEED_DOCUMENTS], setup.valid.labels[:SPEED_DOCUMENTS]
+    )
     start = time.perf_counter()
     predict(setup.network, sample)
     seconds = time.perf_counter() - start

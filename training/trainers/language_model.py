@@ -18,9 +18,9 @@ from torch import Tensor
 from model.networks import LanguageModel
 from model.state import State
 from training.config.language_model import LanguageModelRecipe
-from training.data.bptt import Epoch, Window, Windows
-from training.data.corpus import expanded, unknown_share
-from training.data.unknown_words import TOLD_SHARE
+from training.data.bptt import BPTTEpoch, BPTTLoader, BPTTWindow
+from training.data.corpus import unknown_share_of_stream
+from training.data.unknown_words import WARNING_SHARE
 from training.errors import RecipeError
 from training.evaluation.metric_names import format_loss, format_perplexity
 from training.evaluation.perplexity import (
@@ -33,6 +33,7 @@ from training.optimization.losses import ActivationPenalties, next_token_loss
 from training.optimization.parameter_groups import language_model_groups
 from training.optimization.schedule import OneCycle
 from training.optimization.weight_averaging import copy_weights
+from training.readers.sources import expand_sources
 from training.runs.checkpoint import Checkpoint
 from training.runs.directory import RunDirectory
 from training.runtime.distributed import ProcessGroup
@@ -68,7 +69,7 @@ class LanguageModelEvaluation(Evaluation):
         return f"validation loss {format_loss(self.loss)}, perplexity {perplexity}"
 
 
-class LanguageModelTask(Task[Window, LanguageModelEvaluation]):
+class LanguageModelTask(Task[BPTTWindow, LanguageModelEvaluation]):
     """A language model with its data.
 
     Args:
@@ -100,9 +101,9 @@ class LanguageModelTask(Task[Window, LanguageModelEvaluation]):
         )
         self._setup = setup
         self._precision = as_precision(recipe.precision)
-        self._windows = Windows(
+        self._windows = BPTTLoader(
             stream=setup.train,
-            lanes=recipe.batch or 1,
+            columns=recipe.batch or 1,
             length=recipe.bptt or 1,
             restart=recipe.restart,
             seed=recipe.seed,
@@ -114,7 +115,7 @@ class LanguageModelTask(Task[Window, LanguageModelEvaluation]):
         self._penalties = ActivationPenalties(
             activation=recipe.activation_penalty or 0.0, temporal=recipe.temporal_penalty or 0.0
         )
-        self._epoch: Epoch
+        self._epoch: BPTTEpoch
         self._carried: State | None = None
 
     @classmethod
@@ -138,7 +139,7 @@ class LanguageModelTask(Task[Window, LanguageModelEvaluation]):
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         data = (
             f"{len(setup.train):,} tokens to train on, {len(setup.valid):,} to validate on "
-            f"({unknown_share(setup.valid, self.tokenizer):.2%} unknown), "
+            f"({unknown_share_of_stream(setup.valid, self.tokenizer):.2%} unknown), "
             f"vocabulary {a.vocabulary:,} ({recipe.tokenizer})"
         )
         network = (
@@ -158,7 +159,10 @@ class LanguageModelTask(Task[Window, LanguageModelEvaluation]):
         return lines
 
     def sources(self) -> dict[str, list[str]]:
-        return {"train": expanded(self.recipe.train), "valid": expanded(self.recipe.valid)}
+        return {
+            "train": expand_sources(self.recipe.train),
+            "valid": expand_sources(self.recipe.valid),
+        }
 
     def check_first_step(self, progress: float, seconds: float) -> None:
         """Refuses a run whose budget is used up before its first step.
@@ -179,18 +183,18 @@ class LanguageModelTask(Task[Window, LanguageModelEvaluation]):
         self._epoch = self._windows.epoch(epoch)
         return len(self._epoch)
 
-    def batch(self, index: int, process_group: ProcessGroup) -> TrainingBatch[Window]:
+    def batch(self, index: int, process_group: ProcessGroup) -> TrainingBatch[BPTTWindow]:
         window = self._epoch.window(index)
         length, lanes = window.inputs_TB.shape
         return TrainingBatch(
-            window.part(process_group.share(lanes)),
+            window.select(process_group.share(lanes)),
             tokens=window.inputs_TB.numel(),
             epoch_share=window.epoch_share,
             length=length,
             usual_length=self._windows.length,
         )
 
-    def loss(self, inputs: Window) -> StepLoss:
+    def loss(self, inputs: BPTTWindow) -> StepLoss:
         lanes = inputs.inputs_TB.shape[1]
         state = (self._carried or self.network.initial_state(lanes)).detach()
         with autocast(self._precision):
@@ -257,12 +261,12 @@ class LanguageModelTask(Task[Window, LanguageModelEvaluation]):
     def _measured(self, measured: Likelihood, state: TrainerState) -> MeasuredModel:
         setup = self._setup
         nats_per_character = measured.loss * len(setup.valid) / setup.valid_characters
-        unknown = unknown_share(setup.valid, self.tokenizer)
+        unknown = unknown_share_of_stream(setup.valid, self.tokenizer)
         bits = {"validation_bits_per_character": nats_per_character / math.log(2)}
         values = {
             "validation_loss": measured.loss,
             "validation_perplexity": measured.perplexity,
-            **(bits if unknown <= TOLD_SHARE else {}),
+            **(bits if unknown <= WARNING_SHARE else {}),
             "validation_unknown_share": unknown,
             "training_seconds": state.seconds,
             "training_epochs": state.epochs,

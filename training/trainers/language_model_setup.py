@@ -16,26 +16,26 @@ from model.networks import LanguageModel
 from model.regularization import Regularization
 from model.tokenization.tokenizer import Tokenizer
 from training.config.language_model import (
-    EXAMPLE_MINUTES,
-    USUAL_SPEED,
+    DEFAULT_MINUTES,
+    DEFAULT_SPEED,
     CorpusSize,
     LanguageModelRecipe,
-    complete,
+    complete_language_model,
     needs_speed,
 )
 from training.data.corpus import (
     TRAIN,
     VALID,
-    Pieces,
-    Splits,
+    TextPieces,
+    TextSplits,
     find_splits,
-    tokenized,
-    unknown_share,
+    tokenize_splits,
+    unknown_share_of_stream,
 )
-from training.data.split_checks import tell_shared_lines
+from training.data.split_checks import warn_shared_lines
 from training.data.token_store import TokenizedText
-from training.data.token_stream import Stream
-from training.data.unknown_words import check_known
+from training.data.token_stream import TokenStream
+from training.data.unknown_words import check_unknown_share
 from training.errors import RecipeError
 from training.evaluation.perplexity import likelihood, split_into_columns
 from training.optimization.losses import CandidateSampler
@@ -72,10 +72,10 @@ class LanguageModelSetup:
     """
 
     recipe: LanguageModelRecipe
-    splits: Splits
+    splits: TextSplits
     tokenizer: Tokenizer
-    train: Stream
-    valid: Stream
+    train: TokenStream
+    valid: TokenStream
     valid_characters: int
     speed: float | None = None
 
@@ -110,7 +110,7 @@ def prepare_setup(
     cache = directory.tokens
     if recipe.token_cache is not None:
         cache = Path(os.path.expandvars(recipe.token_cache))
-    text = tokenized(recipe, splits, cache, tokenizer)
+    text = tokenize_splits(recipe, splits, cache, tokenizer)
     train, valid = text.splits[TRAIN], text.splits[VALID]
     if checkpoint is None:
         _check_text(splits, text)
@@ -119,9 +119,9 @@ def prepare_setup(
         recipe = replace(recipe, precision=choose_precision())
     speed = None
     if needs_speed(recipe):
-        patience = PROBE_SHARE * 60.0 * (recipe.minutes or EXAMPLE_MINUTES)
+        patience = PROBE_SHARE * 60.0 * (recipe.minutes or DEFAULT_MINUTES)
         speed = training_speed(as_precision(recipe.precision), patience)
-    completed = complete(recipe, size, speed or USUAL_SPEED)
+    completed = complete_language_model(recipe, size, speed or DEFAULT_SPEED)
     recipe = _with_shared_lanes(completed, recipe.batch, size.tokens, processes)
     return LanguageModelSetup(
         recipe, splits, text.tokenizer, train.stream, valid.stream, valid.characters, speed
@@ -203,18 +203,18 @@ def _with_evaluation_tokens(setup: LanguageModelSetup, tokens: int) -> LanguageM
     return replace(setup, recipe=replace(setup.recipe, evaluation_tokens=tokens))
 
 
-def _check_text(splits: Splits, text: TokenizedText) -> None:
+def _check_text(splits: TextSplits, text: TokenizedText) -> None:
     """Refuses splits of unknown words; warns of lines that are in both splits."""
     held_out = "the held-out text" if splits.held_out else f"--{VALID}"
-    tell_shared_lines(Pieces(splits.train), Pieces(splits.valid), held_out)
+    warn_shared_lines(TextPieces(splits.train), TextPieces(splits.valid), held_out)
     for name, label, documents in (
         (TRAIN, f"--{TRAIN}", splits.train),
         (VALID, held_out, splits.valid),
     ):
-        check_known(
+        check_unknown_share(
             label,
-            unknown_share(text.splits[name].stream, text.tokenizer),
-            Pieces(documents),
+            unknown_share_of_stream(text.splits[name].stream, text.tokenizer),
+            TextPieces(documents),
             most=MOST_UNKNOWN_IN_TEXT,
             advice="choose --tokenizer char or bpe, or give more text like it to --train",
         )

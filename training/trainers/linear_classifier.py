@@ -23,8 +23,8 @@ from torch.nn import functional
 
 from model.linear_ngrams import Counts, Features, LinearNgrams, weighted_sums
 from model.networks import Classifier
-from training.data.batching import Documents, collate, sorted_batches
-from training.data.examples import OUTSIDE
+from training.data.batching import EncodedDocuments, collate, sorted_batches
+from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.evaluation.calibration import fit_temperature, temperature_loss
 from training.evaluation.classifier import predict
 
@@ -55,8 +55,8 @@ class Counted:
 @torch.no_grad()
 def fit_linear(
     linear: LinearNgrams,
-    train: Documents,
-    valid: Documents,
+    train: EncodedDocuments,
+    valid: EncodedDocuments,
     on_progress: Callable[[float], bool] = lambda _: False,
     *,
     most_runs: float = math.inf,
@@ -94,7 +94,7 @@ class Extent:
     runs: float = math.inf
 
 
-def extent_within(seconds: float, linear: LinearNgrams, train: Documents) -> Extent:
+def extent_within(seconds: float, linear: LinearNgrams, train: EncodedDocuments) -> Extent:
     """The extent of a fit that takes about ``seconds`` at FIT_SPEED.
 
     No clock is read, so that the weights depend on the data and on the options alone. At least one
@@ -111,7 +111,7 @@ def extent_within(seconds: float, linear: LinearNgrams, train: Documents) -> Ext
 
 
 @torch.no_grad()
-def join_linear(network: Classifier, linear: LinearNgrams, valid: Documents) -> float:
+def join_linear(network: Classifier, linear: LinearNgrams, valid: EncodedDocuments) -> float:
     """Joins ``linear`` to a network without one; the logits become the weighted mean of both.
 
     Both logits are divided by their temperatures first; otherwise the more confident ones would
@@ -143,9 +143,11 @@ def join_linear(network: Classifier, linear: LinearNgrams, valid: Documents) -> 
 
 
 @torch.no_grad()
-def count(linear: LinearNgrams, documents: Documents) -> Counted:
+def count(linear: LinearNgrams, documents: EncodedDocuments) -> Counted:
     """Counts the features of the documents in scope."""
-    documents = _chosen(documents, [i for i, at in enumerate(documents.labels) if at != OUTSIDE])
+    documents = _chosen(
+        documents, [i for i, at in enumerate(documents.labels) if at != OUT_OF_SCOPE_INDEX]
+    )
     parts = []
     for indices in sorted_batches(documents.lengths, budget=COUNTING_BATCH_TOKENS):
         batch = collate(documents, indices)
@@ -157,11 +159,11 @@ def count(linear: LinearNgrams, documents: Documents) -> Counted:
     return Counted(counts, torch.tensor(documents.labels))
 
 
-def _runs(linear: LinearNgrams, documents: Documents) -> int:
+def _runs(linear: LinearNgrams, documents: EncodedDocuments) -> int:
     return max(1, linear.longest * sum(documents.lengths))
 
 
-def _drawn(documents: Documents, share: float) -> Documents:
+def _drawn(documents: EncodedDocuments, share: float) -> EncodedDocuments:
     """A random sample of about ``share`` of the documents, always the same; from 1 on all."""
     if share >= 1.0:
         return documents
@@ -169,8 +171,8 @@ def _drawn(documents: Documents, share: float) -> Documents:
     return _chosen(documents, chosen)
 
 
-def _chosen(documents: Documents, places: list[int]) -> Documents:
-    return Documents(
+def _chosen(documents: EncodedDocuments, places: list[int]) -> EncodedDocuments:
+    return EncodedDocuments(
         [documents.tokens[place] for place in places], [documents.labels[place] for place in places]
     )
 

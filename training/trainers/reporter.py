@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 
 from training.optimization.clipping import zero_gradient_warning
-from training.runs.directory import FINAL, TRAINING, VALIDATION, RunDirectory
-from training.runs.progress import Progress, duration
+from training.runs.directory import FINAL_EVENT, TRAINING_EVENT, VALIDATION_EVENT, RunDirectory
+from training.runs.progress import Progress, format_duration
 from training.runs.tensorboard import TensorBoardLog
 from training.trainers.task import MeasuredModel
 from training.trainers.trainer import EvaluationResult, Trainer
@@ -42,7 +42,7 @@ class Reporter:
             self.note(line)
         state = self._trainer.state
         if state.steps > 0:
-            self.note(f"resumed at step {state.steps:,}, after {duration(state.seconds)}")
+            self.note(f"resumed at step {state.steps:,}, after {format_duration(state.seconds)}")
 
     def stepped(self, progress: float) -> None:
         """Updates the bar, and logs the figures every LOG_INTERVAL."""
@@ -58,7 +58,7 @@ class Reporter:
         if now - self._logged_at >= LOG_INTERVAL:
             self._logged_at = now
             figures["gradient_norm"] = self._trainer.gradient_norm
-            self._log(TRAINING, {**self._schedule(progress), **figures})
+            self._log(TRAINING_EVENT, {**self._schedule(progress), **figures})
 
     def evaluated(self, result: EvaluationResult, progress: float) -> None:
         """Reports an evaluation; a star marks the weights that are kept."""
@@ -66,24 +66,24 @@ class Reporter:
         star = " *" if result.is_best else ""
         state = self._trainer.state
         self.note(
-            f"{progress:4.0%}  {duration(state.seconds):>7}  step {result.step:,}: "
+            f"{progress:4.0%}  {format_duration(state.seconds):>7}  step {result.step:,}: "
             f"{result.evaluation.summary()}{averaged}{star}"
         )
         if state.zero_gradient_steps > 0:
             self.note(zero_gradient_warning(state.zero_gradient_steps))
-        self._log(VALIDATION, {**self._schedule(progress), **result.evaluation.figures()})
+        self._log(VALIDATION_EVENT, {**self._schedule(progress), **result.evaluation.figures()})
 
     def conclude(self, model: MeasuredModel) -> None:
         """Reports the final measurements."""
         state = self._trainer.state
         self.note(
-            f"done after {duration(self._trainer.seconds())}, {state.epochs:.2f} epochs; best at "
-            f"step {state.best_step:,}"
+            f"done after {format_duration(self._trainer.seconds())}, {state.epochs:.2f} epochs; "
+            f"best at step {state.best_step:,}"
         )
         for line in model.summary:
             self.note(line)
         self.note(f"the artifact is in {self._directory.artifact}")
-        self._log(FINAL, model.metrics)
+        self._log(FINAL_EVENT, model.metrics)
 
     def note(self, text: str) -> None:
         """Writes a line above the bar."""

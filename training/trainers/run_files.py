@@ -11,7 +11,13 @@ from typing import Any
 
 from training.config.options import write_recipe
 from training.runs.checkpoint import Checkpoint
-from training.runs.directory import CONTINUE, NOTHING_BEGUN, Invocation, RunDirectory, writing
+from training.runs.directory import (
+    RESTART_ADVICE,
+    RESUME_ADVICE,
+    Invocation,
+    RunDirectory,
+    reporting_write_errors,
+)
 from training.runs.lock import exclusive_lock
 from training.runs.resuming import checkpoint_of, require_checkpoint
 from training.trainers.task import Recipe, Task
@@ -52,9 +58,9 @@ def write_beginning(draft: RunDirectory, task: Task[Any, Any]) -> None:
     Raises:
         OutputError: they cannot be written.
     """
-    with writing(draft.tokenizer, NOTHING_BEGUN):
+    with reporting_write_errors(draft.tokenizer, RESTART_ADVICE):
         task.tokenizer.save(draft.tokenizer)
-    with writing(draft.recipe, NOTHING_BEGUN):
+    with reporting_write_errors(draft.recipe, RESTART_ADVICE):
         write_recipe(draft.recipe, task.recipe, heading=_heading(task))
 
 
@@ -69,7 +75,7 @@ def record_pace(
     if pace is None:
         return task.recipe
     recipe = replace(task.recipe, pace=pace)
-    with writing(directory.recipe, CONTINUE):
+    with reporting_write_errors(directory.recipe, RESUME_ADVICE):
         write_recipe(directory.recipe, recipe, heading=_heading(task))
     return recipe
 

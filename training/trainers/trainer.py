@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from training.config.time_budget import Pace
+from training.config.time_budget import ReplayableClock
 from training.optimization.clipping import divergence_loss
 from training.optimization.schedule import Budget
 from training.optimization.weight_averaging import AveragedWeights, copy_weights
@@ -76,7 +76,7 @@ class Trainer:
         self.settings = task.settings
         self.process_group = process_group or ProcessGroup()
         self.state = TrainerState(begin=time.monotonic() - started_at)
-        self.pace = Pace(self.settings.recorded_pace)
+        self.pace = ReplayableClock(self.settings.recorded_pace)
         self.gradient_norm = math.nan  # of the last step, before clipping
         self.best_weights: dict[str, Tensor] = {}
         self._started_at = started_at

@@ -3,24 +3,22 @@
 import os
 import resource
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.integration.fault_tolerance.test_disk_failures import arguments, run
+from tests.support.training.forked import ForkedCommand
 from tests.support.training.language_model_command import assert_one_line, assert_same_weights
 from training.commands.cli import main
 from training.errors import OutputError
 from training.runs.lock import exclusive_lock
 
 
-def stopped_while_preparing(options: list[str], out: Path) -> subprocess.Popen[str]:
+def stopped_while_preparing(options: list[str], out: Path) -> ForkedCommand:
     """Starts a run and stops it (SIGSTOP) while it holds its lock, before its first checkpoint."""
-    command = [sys.executable, "-m", "training", *options, "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = ForkedCommand(*options, "--out", str(out))
     lock = out.with_name(out.name + ".lock")
     deadline = time.monotonic() + 600
     while not (lock.exists() and lock.read_text().strip()):
@@ -96,11 +94,8 @@ def test_reports_have_one_writer(tmp_path: Path, capfd: pytest.CaptureFixture[st
 def test_two_runs_share_a_token_cache(tmp_path: Path) -> None:
     """Of two runs started together one writes the tokens, the other waits for them."""
     options = [*arguments("lm", tmp_path), "--token-cache", str(tmp_path / "cache")]
-    command = [sys.executable, "-m", "training", *options, "--out"]
     outs = [tmp_path / "1", tmp_path / "2"]
-    processes = [
-        subprocess.Popen([*command, str(out)], stderr=subprocess.PIPE, text=True) for out in outs
-    ]
+    processes = [ForkedCommand(*options, "--out", str(out)) for out in outs]
     for process in processes:
         _, told = process.communicate(timeout=600)
         assert process.returncode == 0, told

@@ -6,17 +6,16 @@ Each ends a run with an exit status and one message; the run can be resumed from
 import errno
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from model.artifact import load_artifact
 from tests.integration.fault_tolerance.test_crash_recovery import classifier_options
+from tests.support.training.forked import run_forked
 from tests.support.training.language_model_command import (
     assert_one_line,
     assert_same_weights,
@@ -39,10 +38,9 @@ def arguments(command: str, directory: Path) -> list[str]:
     return [command, *classifier_options(directory), *few, "--name", "same"]
 
 
-def run(*options: str, limit: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+def run(*options: str, max_file_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
     """Runs the command in a process of its own."""
-    command = [sys.executable, "-m", "training", *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limit)
+    return run_forked(*options, max_file_bytes=max_file_bytes)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -53,11 +51,8 @@ def test_a_disk_that_fills_in_the_middle(tmp_path: Path, command: str) -> None:
     assert main([*options, "--out", str(whole)]) == 0
     largest = (tmp_path / "whole.run" / "checkpoint.safetensors").stat().st_size
 
-    def small_files_only() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest * 6 // 10, largest * 6 // 10))
-
     often = ["--checkpoint-seconds", "0.0001", "--out", str(broken)]
-    result = run(*options, *often, limit=small_files_only)
+    result = run(*options, *often, max_file_bytes=largest * 6 // 10)
     assert result.returncode == 2, result.stderr
     assert "warning: " in result.stderr
     assert_one_line(result.stderr.strip().split("\n")[-1], "cannot be written: File too large")
@@ -146,10 +141,7 @@ def test_a_disk_that_is_full_at_the_first_checkpoint(
         earlier = (tmp_path / "m.run" / "checkpoint.safetensors").read_bytes()
         options.append("--overwrite")
 
-    def small_files_only() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
-
-    result = run(*options, "--out", str(out), limit=small_files_only)
+    result = run(*options, "--out", str(out), max_file_bytes=9000)
     assert result.returncode == 2
     last = result.stderr.strip().split("\n")[-1]
     assert_one_line(last, "checkpoint.safetensors: cannot be written: File too large")
@@ -169,11 +161,8 @@ def test_a_disk_that_is_full_for_a_report(tmp_path: Path, limit: int) -> None:
     options, out = arguments("lm", tmp_path), tmp_path / "m"
     assert main([*options, "--out", str(out)]) == 0
 
-    def small_files_only() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
     page = ["evaluate", str(out), "--data", options[4], "--out", str(tmp_path / "page")]
-    result = run(*page, limit=small_files_only)
+    result = run(*page, max_file_bytes=limit)
     assert result.returncode == 2
     last = result.stderr.strip().split("\n")[-1]
     assert_one_line(last, "page: cannot be written: File too large")

@@ -16,7 +16,7 @@ from training.evaluation.metric_names import format_loss, format_perplexity, for
 from training.optimization.clipping import Clipping
 from training.runs.directory import RunDirectory
 from training.runs.export import save_model
-from training.runs.progress import duration
+from training.runs.progress import format_duration
 from training.trainers import language_model
 
 WILD = ["--learning-rate", "1000", "--clip-norm", "0"]
@@ -141,4 +141,4 @@ def test_numbers_keep_their_digits_while_they_can_be_read() -> None:
     assert format_loss(2.5) == "2.5000"
     assert format_value("word_perplexity", 1e300) == "1.000e+300"
     assert json.loads(json.dumps(math.exp(700), allow_nan=False)) > 1e300
-    assert duration(math.inf) == "years"
+    assert format_duration(math.inf) == "years"

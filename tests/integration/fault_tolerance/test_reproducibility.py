@@ -1,8 +1,6 @@
 """Runs that give the same weights again, whatever the clock says."""
 
 import ast
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from model.artifact import load_artifact
 from model.linear_ngrams import LinearNgrams
 from tests.architecture.sources import modules_in, outside_imports
 from tests.integration.fault_tolerance.test_crash_recovery import classifier_options
+from tests.support.training.forked import run_forked
 from tests.support.training.language_model_command import (
     EXACT,
     assert_one_line,
@@ -19,16 +18,16 @@ from tests.support.training.language_model_command import (
     corpus_options,
 )
 from training.commands.cli import main
-from training.config.time_budget import PARTS, Pace
-from training.data.batching import Documents
+from training.config.time_budget import PACE_PARTS, ReplayableClock
+from training.data.batching import EncodedDocuments
 from training.runtime import precision
 from training.trainers.linear_classifier import FEWEST_RUNS, STRENGTHS, extent_within
 
 
 def by_clock(leap: float, seed: int, *options: str) -> str:
     """Runs the command under a synthetic clock; returns its standard error."""
-    module = [sys.executable, "-m", "tests.support.training.skewed_clock", str(leap), str(seed)]
-    result = subprocess.run([*module, *options], capture_output=True, text=True, check=False)
+    module = "tests.support.training.skewed_clock"
+    result = run_forked(str(leap), str(seed), *options, module=module)
     assert result.returncode == 0, result.stderr
     return result.stderr
 
@@ -62,13 +61,13 @@ def test_a_run_that_the_clock_ended_repeats_from_its_recipe(tmp_path: Path, comm
     told = by_clock(0, 1, *options, "--out", str(first))
     assert "the clock decided this run" in told
     recipe = tomllib.loads((tmp_path / "1.run" / "recipe.toml").read_text())
-    assert len(recipe["pace"]) == PARTS
+    assert len(recipe["pace"]) == PACE_PARTS
     assert load_artifact(first).manifest.provenance["recipe"]["pace"] == recipe["pace"]  # type: ignore[index]
     again = ["--recipe", str(tmp_path / "1.run" / "recipe.toml"), "--out", str(second)]
     by_clock(0, 2, command, *again)
     assert_same_weights(first, second)
     steps = [load_artifact(out).manifest.metrics["training_steps"] for out in (first, second)]
-    assert steps[0] == steps[1] > PARTS // 10
+    assert steps[0] == steps[1] > PACE_PARTS // 10
 
 
 def test_another_clock_alone_gives_another_run(tmp_path: Path) -> None:
@@ -85,21 +84,21 @@ def test_another_clock_alone_gives_another_run(tmp_path: Path) -> None:
 
 def test_a_pace_is_the_same_for_a_step_however_often_it_is_asked() -> None:
     """The clock counts once per step, also after the run is resumed there."""
-    pace = Pace()
+    pace = ReplayableClock()
     assert pace.progress(0, counted=0.0, timed=0.0) == 0.0
     assert pace.progress(1, counted=0.0, timed=0.5) == 0.5
     assert pace.progress(1, counted=0.0, timed=0.9) == 0.5
-    resumed = Pace()
+    resumed = ReplayableClock()
     resumed.restore(pace.state())
     assert resumed.progress(1, counted=0.0, timed=0.9) == 0.5
     assert resumed.progress(2, counted=0.0, timed=1.0) == 1.0
-    repeated = Pace(resumed.recorded(2))
+    repeated = ReplayableClock(resumed.recorded(2))
     assert [repeated.progress(step, counted=0.0, timed=0.0) for step in (0, 1, 2)] == [0, 0.5, 1]
 
 
 def test_a_pace_that_counting_was_always_ahead_of_is_not_recorded() -> None:
     """A run that its epochs ended records no pace."""
-    pace = Pace()
+    pace = ReplayableClock()
     for step in range(10):
         pace.progress(step, counted=step / 10, timed=step / 50)
     assert pace.recorded(10) is None
@@ -124,11 +123,11 @@ def test_a_pace_that_no_run_records_is_refused(
 
 def test_other_minutes_discard_the_pace_of_a_recipe(tmp_path: Path) -> None:
     """Another --minutes discards the pace of the recipe."""
-    (tmp_path / "r.toml").write_text(f"minutes = 9.0\npace = {list(range(PARTS))}\n")
+    (tmp_path / "r.toml").write_text(f"minutes = 9.0\npace = {list(range(PACE_PARTS))}\n")
     options = [*corpus_options(tmp_path), "--recipe", str(tmp_path / "r.toml")]
     by_clock(0, 1, "lm", *options, "--minutes", "0.1", "--out", str(tmp_path / "m"))
     recipe = tomllib.loads((tmp_path / "m.run" / "recipe.toml").read_text())
-    assert recipe["pace"] != list(range(PARTS))
+    assert recipe["pace"] != list(range(PACE_PARTS))
 
 
 @pytest.mark.parametrize("survives", [True, False])
@@ -148,7 +147,7 @@ def test_the_format_is_chosen_by_the_processor_alone(
 def test_a_linear_fit_is_bounded_by_its_work() -> None:
     """The extent of a fit grows with the time; the least is one candidate on few documents."""
     linear = LinearNgrams(1000, 2, 1024, 10)
-    train = Documents([[1, 2, 3] * 100] * 1000, [0] * 1000)
+    train = EncodedDocuments([[1, 2, 3] * 100] * 1000, [0] * 1000)
     extents = [extent_within(seconds, linear, train) for seconds in (0.0, 0.01, 1.0, 1e9)]
     assert extents[0].runs == FEWEST_RUNS
     assert extents[0].share == extents[1].share == 1 / (2 * len(STRENGTHS))

@@ -11,17 +11,17 @@ import pytest
 
 from model.artifact import load_artifact
 from tests.integration.fault_tolerance.test_disk_failures import arguments, run
+from tests.support.training.forked import ForkedCommand, run_forked
 from training.commands.cli import main
-from training.runs.directory import VALIDATION, read_log
+from training.runs.directory import VALIDATION_EVENT, read_log
 
 COMMANDS = ["lm", "classifier"]
 ENDLESS = ["--patience", "0", "--evaluations", "10000"]
 
 
-def start(options: list[str], out: Path, *before: str) -> subprocess.Popen[str]:
+def start(options: list[str], out: Path) -> ForkedCommand:
     """Starts the command as a process with a pipe for standard error."""
-    command = [*before, sys.executable, "-m", "training", *options, "--out", str(out)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    return ForkedCommand(*options, "--out", str(out))
 
 
 def wait_for(found: Callable[[], bool]) -> None:
@@ -35,7 +35,7 @@ def wait_for(found: Callable[[], bool]) -> None:
 def evaluations(directory: Path) -> int:
     """The number of evaluations in the log of a run."""
     log = read_log(directory / "m.run" / "log.jsonl")
-    return sum(record["event"] == VALIDATION for record in log)
+    return sum(record["event"] == VALIDATION_EVENT for record in log)
 
 
 def endless(command: str, directory: Path) -> list[str]:
@@ -75,8 +75,9 @@ def test_a_closed_terminal_saves_the_run(tmp_path: Path, command: str) -> None:
 
 def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
     """SIGHUP stays ignored under `nohup`; SIGTERM still stops the run."""
-    ignoring = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"]
-    process = start(endless("lm", tmp_path), tmp_path / "m", *ignoring)
+    ignoring = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-m", "training"]
+    options = [*endless("lm", tmp_path), "--out", str(tmp_path / "m")]
+    process = subprocess.Popen([*ignoring, *options], stderr=subprocess.PIPE, text=True)
     wait_for(lambda: evaluations(tmp_path) > 0)
     process.send_signal(signal.SIGHUP)
     before = evaluations(tmp_path)
@@ -101,8 +102,9 @@ def test_after_the_last_step_the_run_is_kept(tmp_path: Path, command: str, name:
     """After a signal during the last measurement, --resume saves the model."""
     code = WHILE_CONCLUDING.format(name=name)
     out = ["--out", str(tmp_path / "m")]
-    process = [sys.executable, "-c", code, *arguments(command, tmp_path), *out]
-    result = subprocess.run(process, capture_output=True, text=True, check=False)
+    program = tmp_path / "program.py"
+    program.write_text(code)
+    result = run_forked(*arguments(command, tmp_path), *out, module=str(program))
     assert result.returncode == 128 + getattr(signal, name), result.stderr
     assert "the last checkpoint is kept; continue with --resume" in result.stderr
     assert "Traceback" not in result.stderr
@@ -114,7 +116,6 @@ def test_after_the_last_step_the_run_is_kept(tmp_path: Path, command: str, name:
 def test_a_run_that_nobody_reads_goes_on(tmp_path: Path, command: str) -> None:
     """A run goes on when the reader of its standard error has gone."""
     process = start(arguments(command, tmp_path), tmp_path / "m")
-    assert process.stderr is not None
     process.stderr.close()
     assert process.wait(timeout=600) == 0
     load_artifact(tmp_path / "m")

@@ -1,14 +1,13 @@
 """Support for tests of the lm command: a synthetic corpus, the process, saved weights."""
 
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from model.artifact import load_artifact
+from tests.support.training.forked import ForkedCommand, run_forked
 from tests.support.training.synthetic_corpus import text
 
 SMALL = ["--hidden", "16", "--embedding", "16", "--batch", "8", "--bptt", "16"]
@@ -23,18 +22,14 @@ def corpus_options(tmp_path: Path) -> list[str]:
     return [*files, *SMALL, *EXACT]
 
 
-def command(*arguments: str) -> list[str]:
+def start(*arguments: str) -> ForkedCommand:
     """The command line of the lm command."""
-    return [sys.executable, "-m", "training", "lm", *arguments]
+    return ForkedCommand("lm", *arguments)
 
 
-def run(
-    *arguments: str, limit: Callable[[], None] | None = None
-) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, max_file_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
     """Runs the command to its end."""
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, check=False, preexec_fn=limit
-    )
+    return run_forked("lm", *arguments, max_file_bytes=max_file_bytes)
 
 
 def weights(artifact: Path) -> dict[str, torch.Tensor]:

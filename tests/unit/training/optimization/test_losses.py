@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.architecture import LanguageModelArchitecture
-from model.networks import Encoded, LanguageModel
+from model.networks import EncoderOutput, LanguageModel
 from model.state import State
 from training.optimization.losses import (
     ActivationPenalties,
@@ -68,7 +68,7 @@ def test_bfloat16_products_come_near() -> None:
 
 def network(
     cutoffs: tuple[int, ...] = (), division: int | None = None
-) -> tuple[LanguageModel, Encoded, Tensor]:
+) -> tuple[LanguageModel, EncoderOutput, Tensor]:
     """A small untrained model with a projection, its hidden states, and targets."""
     torch.manual_seed(0)
     model = LanguageModel(
@@ -159,9 +159,9 @@ def test_a_sample_is_smaller_than_the_vocabulary() -> None:
 def test_penalties_follow_their_formulas() -> None:
     """The penalties are mean squares of dropped states and of changes of raw states."""
     dropped_TBH, raw_TBH = torch.randn(5, 2, 3), torch.randn(5, 2, 3)
-    encoded = Encoded(dropped_TBH, raw_TBH, State(torch.zeros(1, 2, 3)))
+    encoded = EncoderOutput(dropped_TBH, raw_TBH, State(torch.zeros(1, 2, 3)))
     found = ActivationPenalties(activation=2.0, temporal=3.0)(encoded)
     change = (raw_TBH[1:] - raw_TBH[:-1]).square().mean()
     torch.testing.assert_close(found, 2 * dropped_TBH.square().mean() + 3 * change)
-    single = Encoded(dropped_TBH[:1], raw_TBH[:1], encoded.state)
+    single = EncoderOutput(dropped_TBH[:1], raw_TBH[:1], encoded.state)
     assert torch.isfinite(ActivationPenalties(temporal=1.0)(single))

@@ -13,8 +13,8 @@ from torch.nn import functional
 from model.architecture import ClassifierArchitecture
 from model.linear_ngrams import LinearNgrams
 from model.networks import Classifier
-from training.data.batching import Documents
-from training.data.examples import OUTSIDE
+from training.data.batching import EncodedDocuments
+from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.evaluation.calibration import fit_temperature, temperature_loss
 from training.evaluation.classifier import predict
 from training.trainers import linear_classifier
@@ -30,8 +30,8 @@ from training.trainers.linear_classifier import (
 VOCABULARY, LABELS = 30, 3
 
 
-def made_up(count: int, seed: int, *, telling: bool) -> Documents:
-    """Documents of 3 to 12 tokens; if ``telling``, a third of them belong to the label."""
+def made_up(count: int, seed: int, *, telling: bool) -> EncodedDocuments:
+    """EncodedDocuments of 3 to 12 tokens; if ``telling``, a third of them belong to the label."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(low: int, high: int, many: int = 1) -> list[int]:
@@ -43,7 +43,7 @@ def made_up(count: int, seed: int, *, telling: bool) -> Documents:
         draw(LABELS, VOCABULARY, *draw(2, 9)) + ([label] * 2 if telling else draw(0, LABELS))
         for label in labels
     ]
-    return Documents(tokens, labels)
+    return EncodedDocuments(tokens, labels)
 
 
 def classifier() -> Classifier:
@@ -62,7 +62,7 @@ def classifier() -> Classifier:
     )
 
 
-def fitted(train: Documents, valid: Documents) -> LinearNgrams:
+def fitted(train: EncodedDocuments, valid: EncodedDocuments) -> LinearNgrams:
     """A linear classifier over tokens and pairs, fitted."""
     linear = LinearNgrams(VOCABULARY, 2, 64, LABELS)
     fit_linear(linear, train, valid)
@@ -75,7 +75,7 @@ def test_of_a_very_large_corpus_some_documents_are_fitted(monkeypatch: pytest.Mo
     monkeypatch.setattr(linear_classifier, "MOST_RUNS", 4000)  # of about 38,000
     seen: list[int] = []
 
-    def counted(linear: LinearNgrams, documents: Documents) -> linear_classifier.Counted:
+    def counted(linear: LinearNgrams, documents: EncodedDocuments) -> linear_classifier.Counted:
         seen.append(2 * sum(documents.lengths))
         return count(linear, documents)
 
@@ -90,7 +90,7 @@ def test_of_a_very_large_corpus_some_documents_are_fitted(monkeypatch: pytest.Mo
     assert right_B.double().mean() > 0.9
 
 
-def slope_at(linear: LinearNgrams, train: Documents) -> Tensor:
+def slope_at(linear: LinearNgrams, train: EncodedDocuments) -> Tensor:
     """The gradient of the mean loss, by autograd and document by document."""
     weight_FC = linear.weight_FC.clone().requires_grad_()
     logits = []
@@ -103,7 +103,7 @@ def slope_at(linear: LinearNgrams, train: Documents) -> Tensor:
     return slope_FC
 
 
-def strength_of(linear: LinearNgrams, train: Documents) -> float:
+def strength_of(linear: LinearNgrams, train: EncodedDocuments) -> float:
     """The strength whose minimum the weights are at."""
     slope_FC = slope_at(linear, train)
     rests = {
@@ -191,7 +191,7 @@ def test_words_that_tell_the_label_are_believed() -> None:
     """
     network, valid = classifier(), made_up(100, 2, telling=True)
     train = made_up(200, 1, telling=True)
-    train = Documents([*train.tokens, [4, 5, 6]], [*train.labels, OUTSIDE])
+    train = EncodedDocuments([*train.tokens, [4, 5, 6]], [*train.labels, OUT_OF_SCOPE_INDEX])
     assert join_linear(network, fitted(train, valid), valid) > 0.5
     assert predict(network, made_up(300, 3, telling=True)).accuracy > 0.95
 
@@ -204,12 +204,12 @@ def test_noise_is_not_believed(seed: int) -> None:
     assert predict(network, made_up(500, seed + 20, telling=False)).loss < math.log(LABELS) + 0.03
 
 
-def pairs(documents: Documents) -> list[tuple[Sequence[int], int]]:
+def pairs(documents: EncodedDocuments) -> list[tuple[Sequence[int], int]]:
     """The tokens and the label of each document."""
     return list(zip(documents.tokens, documents.labels, strict=True))
 
 
-def linear_logits(linear: LinearNgrams, documents: Documents) -> Tensor:
+def linear_logits(linear: LinearNgrams, documents: EncodedDocuments) -> Tensor:
     """Logits (B, C), document by document."""
     rows = [
         linear(torch.tensor(tokens)[:, None], tensor([len(tokens)])) for tokens in documents.tokens
@@ -217,6 +217,6 @@ def linear_logits(linear: LinearNgrams, documents: Documents) -> Tensor:
     return torch.cat(rows)
 
 
-def loss_of(linear: LinearNgrams, documents: Documents) -> float:
+def loss_of(linear: LinearNgrams, documents: EncodedDocuments) -> float:
     """The loss under the best temperature."""
     return temperature_loss(linear_logits(linear, documents), torch.tensor(documents.labels))
