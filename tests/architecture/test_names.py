@@ -35,6 +35,8 @@ SHORT_MODULES = {
     "service.warm_up": "used by the application after loading",
     "training.__main__": "the entry point of `python -m training`",
     "training.commands.errors": "shared by all commands",
+    "training.commands.train_classifier": "each command is a module",
+    "training.commands.train_language_model": "each command is a module",
     "training.evaluation.confidence": "shared by evaluation, reports and trainers",
     "training.files": "shared by data, runs and reports",
     "training.runtime.threads": "shared by all commands",
