@@ -156,8 +156,13 @@ class Classifier(nn.Module):
 
     def forward(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
         """Logits (B, C). Steps at or beyond a row's length (each at least 1) have no influence."""
+        return self.logits_of_vectors(
+            self.token_vectors(tokens_TB, lengths_B), tokens_TB, lengths_B
+        )
+
+    def logits_of_vectors(self, words_TBE: Tensor, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
+        """Logits (B, C) from what :meth:`token_vectors` gives; the linear part reads the tokens."""
         drop = self.regularization
-        words_TBE = self.token_vectors(tokens_TB, lengths_B)
         values = locked_dropout(words_TBE, drop.input, self.training)
         for layer in range(self.architecture.layers):
             if layer > 0:
