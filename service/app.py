@@ -19,6 +19,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
 from service.backend.async_engine import Bridge
+from service.backend.inspections import Inspections
+from service.backend.inspectors import Inspectors
 from service.backend.metrics import Metrics, version
 from service.backend.registry import Catalog, describe, load_catalog, restrict
 from service.backend.settings import Settings
@@ -34,6 +36,7 @@ from service.http.request_limits import Limits
 from service.http.request_line import HeadAndOptions, TrailingSlash
 from service.kernel.factory import resolve
 from service.routes import classify, docs, generate, health, index, models, next_word, score
+from service.routes.inspection import language_models, texts
 from service.warm_up import warm_up
 
 DESCRIPTION = """Recurrent language models and classifiers.
@@ -45,7 +48,18 @@ may be left out: the default model of that kind answers. Every error has the one
 logger = logging.getLogger(__name__)
 _SHORT_KEY = 16
 WORKERS = 2
-_ROUTERS = (generate, next_word, score, classify, models, health, docs, index)
+_ROUTERS = (
+    generate,
+    next_word,
+    score,
+    classify,
+    texts,
+    language_models,
+    models,
+    health,
+    docs,
+    index,
+)
 
 
 class DescribedApp(FastAPI):
@@ -71,7 +85,8 @@ def create_app(settings: Settings) -> FastAPI:
     limits = Limits(settings)
     # as many texts may wait as requests may; a thread's memory is that of a part of a text
     workers = Workers(threads=WORKERS, waiting=settings.max_waiting)
-    bridge = _bridge(settings, catalog, metrics, workers)
+    state_key = _state_key(settings)
+    bridge = _bridge(settings, state_key, catalog, metrics, workers)
     catalog = restrict(catalog, bridge.models, settings)
     app = DescribedApp(
         limits=limits,
@@ -83,7 +98,21 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         lifespan=_lifespan,
     )
-    app.state.context = ServiceContext(settings, catalog, metrics, limits, workers, bridge)
+    app.state.context = ServiceContext(
+        settings,
+        catalog,
+        metrics,
+        limits,
+        workers,
+        bridge,
+        Inspections(settings.max_waiting_inspections),
+        Inspectors(
+            catalog.artifacts,
+            state_key,
+            bind_states_to_keys=settings.bind_states_to_keys,
+            most_tokens=settings.max_inspected_tokens,
+        ),
+    )
     for module in _ROUTERS:
         app.include_router(module.router)
     _map_errors(app)
@@ -114,7 +143,9 @@ def _add_middleware(
     app.add_middleware(TrailingSlash)
 
 
-def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics, workers: Workers) -> Bridge:
+def _bridge(
+    settings: Settings, state_key: bytes, catalog: Catalog, metrics: Metrics, workers: Workers
+) -> Bridge:
     options = EngineOptions(
         rows=settings.max_rows,
         waiting=settings.max_waiting,
@@ -123,7 +154,7 @@ def _bridge(settings: Settings, catalog: Catalog, metrics: Metrics, workers: Wor
         precision=settings.precision,
         burst_steps=settings.burst_steps,
         state_cache_bytes=settings.state_cache_bytes,
-        state_key=_state_key(settings),
+        state_key=state_key,
         bind_states_to_keys=settings.bind_states_to_keys,
         prompt_tokens=settings.max_prompt_tokens,
         answer_logprobs=settings.max_logprobs,
@@ -150,9 +181,11 @@ def _state_key(settings: Settings) -> bytes:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: ServiceContext = app.state.context
     context.bridge.start()
+    context.inspections.start()
     await warm_up(context)
     context.metrics.start_from_zero()
     yield
+    context.inspections.stop()
     await context.bridge.stop(context.settings.drain_seconds)
 
 

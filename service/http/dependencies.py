@@ -9,6 +9,8 @@ from fastapi import Depends, Request
 
 from model.artifact import Artifact
 from service.backend.async_engine import Bridge
+from service.backend.inspections import Inspections
+from service.backend.inspectors import Inspectors
 from service.backend.metrics import Metrics
 from service.backend.registry import Catalog, Kind
 from service.backend.settings import Settings
@@ -27,6 +29,8 @@ class ServiceContext:
     limits: Limits
     workers: Workers
     bridge: Bridge
+    inspections: Inspections
+    inspectors: Inspectors
 
     def name_of(self, asked: str | None, kind: Kind) -> str:
         """The model asked for, or the default one of that kind; ApiError 404 without one."""

@@ -21,7 +21,7 @@ from model.architecture import Cell
 from model.networks import LanguageModel
 from model.recurrent import LayerWeights, layer_weights
 from model.state import State
-from service.inspection.budget import Cancellation
+from service.inspection.cancellation import Cancellation
 
 CHUNK_STEPS = 64  # between two checks for cancellation
 

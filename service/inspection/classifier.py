@@ -16,7 +16,8 @@ from model.calibration import UNCALIBRATED
 from model.networks import Classifier
 from model.tokenization.tokenizer import Piece
 from service.inspection import documents
-from service.inspection.budget import Cancellation
+from service.inspection.cancellation import Cancellation
+from service.inspection.checks import bounded_pieces
 
 Doubles = NDArray[np.float64]
 
@@ -49,16 +50,22 @@ class ClassifierInspector:
 
     Args:
         artifact: of a classifier. Its network is used as it is, in float32.
+        most_tokens: of a document that is inspected.
     """
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, most_tokens: int) -> None:
         if not isinstance(artifact.network, Classifier):
             raise TypeError(f"{artifact.manifest.name} is no classifier")
+        self.most_tokens = most_tokens
         self.network = artifact.network.eval()
         self.tokenizer = artifact.tokenizer
         self.answers: Sequence[str] = artifact.manifest.answers
         self._labels = len(artifact.manifest.labels)
         self._calibration = artifact.manifest.calibration or UNCALIBRATED
+
+    def pieces(self, text: str, param: str) -> list[Piece]:
+        """The tokens of a text. Raises InvalidTask naming ``param`` when there are too many."""
+        return bounded_pieces(self.tokenizer, text, self.most_tokens, param)
 
     def read(self, text: str, most_lengths: int, cancellation: Cancellation) -> DocumentReading:
         """Probabilities after at most ``most_lengths`` prefixes, evenly spaced, and the reasons.

@@ -20,7 +20,7 @@ from service.inspection.activations import (
     read_tokens,
     states_at,
 )
-from service.inspection.budget import Cancellation
+from service.inspection.cancellation import Cancellation
 
 FORGOTTEN = 0.1  # of the first distance
 

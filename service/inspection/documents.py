@@ -23,9 +23,9 @@ from model.calibration import Calibration, log_probabilities
 from model.linear_ngrams import LinearNgrams
 from model.networks import Classifier
 from model.ngrams import ngram_buckets
-from service.inspection.budget import Cancellation
+from service.inspection.cancellation import Cancellation
 
-PATH_STEPS = (64, 256, 1024)  # more of them while the completeness gap is too large
+PATH_STEPS = (64, 256)  # more of them while the completeness gap is too large
 GAP = 0.01  # of the difference that is explained
 ROWS = 32  # documents, or steps of a path, that are computed together
 

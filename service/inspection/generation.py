@@ -18,7 +18,7 @@ from model.networks import LanguageModel
 from model.recurrent import layer_weights
 from model.state import State
 from service.inspection.activations import Clamp, gate_values, next_state
-from service.inspection.budget import Cancellation
+from service.inspection.cancellation import Cancellation
 from service.kernel.api.interface import Sampling
 from service.kernel.pytorch.sampler import Ask, Sampler
 

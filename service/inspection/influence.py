@@ -18,7 +18,7 @@ from torch import Tensor
 from model.networks import LanguageModel
 from model.recurrent import layer_weights
 from model.state import State
-from service.inspection.budget import Cancellation
+from service.inspection.cancellation import Cancellation
 
 
 class Influence(NamedTuple):

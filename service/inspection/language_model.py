@@ -19,6 +19,7 @@ from model.artifact import Artifact
 from model.networks import LanguageModel
 from model.state import State
 from model.tokenization.tokenizer import Piece
+from service.engine.api.errors import InvalidTask
 from service.inspection import comparison, generation, influence
 from service.inspection.activations import (
     Clamp,
@@ -27,7 +28,8 @@ from service.inspection.activations import (
     read_tokens,
     state_at,
 )
-from service.inspection.budget import Cancellation
+from service.inspection.cancellation import Cancellation
+from service.inspection.checks import bounded_pieces, check_index
 from service.inspection.markings import Marking
 from service.inspection.predictions import Predictions, predict
 from service.inspection.unit_search import score_units
@@ -89,11 +91,13 @@ class LanguageModelInspector:
 
     Args:
         artifact: of a language model. Its network is used as it is, in float32.
+        most_tokens: of a text that is inspected.
     """
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, most_tokens: int) -> None:
         if not isinstance(artifact.network, LanguageModel):
             raise TypeError(f"{artifact.manifest.name} is no language model")
+        self.most_tokens = most_tokens
         self.network = artifact.network.eval()
         self.tokenizer = artifact.tokenizer
         self._sampler: Sampler | None = None
@@ -101,6 +105,21 @@ class LanguageModelInspector:
     def first(self) -> Start:
         """Where a text begins."""
         return Start(self.network.initial_state(1).detach(), self.tokenizer.end)
+
+    def pieces(self, text: str, param: str, most: int | None = None) -> list[Piece]:
+        """The tokens of a text. Raises InvalidTask naming ``param`` when there are too many."""
+        return bounded_pieces(self.tokenizer, text, most or self.most_tokens, param)
+
+    def check_clamps(self, clamps: Sequence[Clamp]) -> None:
+        """Raises InvalidTask for a unit that the model does not have."""
+        architecture = self.network.architecture
+        for clamp in clamps:
+            check_index(clamp.layer, architecture.layers, "clamp", "layers")
+            check_index(clamp.unit, architecture.hidden, "clamp", "units")
+            if clamp.signal == "cell" and architecture.cell != "lstm":
+                raise InvalidTask(
+                    "clamp", f"{architecture.cell} cells have no cell state; use signal hidden"
+                )
 
     def read(
         self,
@@ -263,6 +282,21 @@ class LanguageModelInspector:
             for tokens in spelled
         ]
         return ComparedContinuations(pieces, spelled, logprobs)
+
+    def first_token_after(self, text: str, pieces: Sequence[Piece], more: str) -> int:
+        """The token that ``more`` begins with where it stands after a text.
+
+        Raises:
+            InvalidTask: the end of the text and the beginning of ``more`` are one token.
+        """
+        joined = self.tokenizer.encode(text + more)
+        if joined[: len(pieces)] != [piece.id for piece in pieces] or len(joined) == len(pieces):
+            raise InvalidTask(
+                "target",
+                "it joins with the end of the text to one token; begin it with a space, or end the "
+                "text with one",
+            )
+        return joined[len(pieces)]
 
     def likeliest_successor(self, pieces: Sequence[Piece], cancellation: Cancellation) -> int:
         """The token that most probably follows a text, of those that may be generated."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from model.networks import LanguageModel
-from service.inspection.budget import Cancellation
+from service.inspection.cancellation import Cancellation
 
 CHUNK_STEPS = 64
 

@@ -70,7 +70,7 @@ GRANTED: dict[str, tuple[str, ...]] = {
     "training": ("model",),
     "service.kernel": ("model",),
     "service.engine": ("service.kernel", "model"),
-    "service.inspection": ("service.kernel", "model"),
+    "service.inspection": ("service.kernel", "service.engine.api.errors", "model"),
     # Settings have a default that depends on the machine.
     "service.backend.settings": ("model.system.cpu_quota",),
     "service.http.schemas": (),

@@ -19,6 +19,11 @@ class Cancellation:
         """Makes the next :meth:`check` raise."""
         self._event.set()
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether :meth:`cancel` was called."""
+        return self._event.is_set()
+
     def check(self) -> None:
         """Raises InspectionCancelled once :meth:`cancel` was called."""
         if self._event.is_set():
