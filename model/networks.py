@@ -165,8 +165,12 @@ class Classifier(nn.Module):
 
     def forward(self, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
         """Logits (B, C) of documents (T, B). Tokens from a row's length (>= 1) on are ignored."""
+        vectors_TBE = self.token_vectors(tokens_TB, lengths_B)
+        return self.logits_of_vectors(vectors_TBE, tokens_TB, lengths_B)
+
+    def logits_of_vectors(self, words_TBE: Tensor, tokens_TB: Tensor, lengths_B: Tensor) -> Tensor:
+        """Logits (B, C) from token vectors (T, B, E); the linear part reads the tokens."""
         drop = self.regularization
-        words_TBE = self.token_vectors(tokens_TB, lengths_B)
         values = locked_dropout(words_TBE, drop.input, self.training)
         for layer in range(self.architecture.layers):
             if layer > 0:

@@ -19,6 +19,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
 from service.backend.async_engine import AsyncEngine
+from service.backend.inspections import Inspections
+from service.backend.inspectors import Inspectors
 from service.backend.metrics import Metrics, version
 from service.backend.registry import ModelRegistry, info_labels, load_registry, restrict_registry
 from service.backend.settings import Settings
@@ -34,6 +36,7 @@ from service.http.request_limits import RequestLimits
 from service.http.request_line import HeadAndOptionsMiddleware, TrailingSlashMiddleware
 from service.kernel.factory import resolve_kernel
 from service.routes import classify, docs, generate, health, index, models, next_word, score
+from service.routes.inspection import language_models, texts
 from service.warm_up import warm_up
 
 DESCRIPTION = """Recurrent language models and classifiers.
@@ -45,7 +48,18 @@ may be left out: the default model of that kind answers. Every error has the one
 logger = logging.getLogger(__name__)
 _SHORT_KEY = 16
 WORKER_THREADS = 2
-_ROUTERS = (generate, next_word, score, classify, models, health, docs, index)
+_ROUTERS = (
+    generate,
+    next_word,
+    score,
+    classify,
+    texts,
+    language_models,
+    models,
+    health,
+    docs,
+    index,
+)
 
 
 class DescribedApp(FastAPI):
@@ -71,7 +85,8 @@ def create_app(settings: Settings) -> FastAPI:
     limits = RequestLimits(settings)
     # As many texts may wait as requests.
     workers = WorkerPool(threads=WORKER_THREADS, waiting=settings.max_waiting)
-    engine = _engine(settings, registry, metrics, workers)
+    state_key = _state_key(settings)
+    engine = _engine(settings, state_key, registry, metrics, workers)
     registry = restrict_registry(registry, engine.models, settings)
     app = DescribedApp(
         limits=limits,
@@ -83,7 +98,21 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         lifespan=_lifespan,
     )
-    app.state.context = ServiceContext(settings, registry, metrics, limits, workers, engine)
+    app.state.context = ServiceContext(
+        settings,
+        registry,
+        metrics,
+        limits,
+        workers,
+        engine,
+        Inspections(settings.max_waiting_inspections),
+        Inspectors(
+            registry.artifacts,
+            state_key,
+            bind_states_to_keys=settings.bind_states_to_keys,
+            most_tokens=settings.max_inspected_tokens,
+        ),
+    )
     for module in _ROUTERS:
         app.include_router(module.router)
     _map_errors(app)
@@ -123,7 +152,11 @@ def _add_middleware(
 
 
 def _engine(
-    settings: Settings, registry: ModelRegistry, metrics: Metrics, workers: WorkerPool
+    settings: Settings,
+    state_key: bytes,
+    registry: ModelRegistry,
+    metrics: Metrics,
+    workers: WorkerPool,
 ) -> AsyncEngine:
     options = EngineOptions(
         rows=settings.max_rows,
@@ -133,7 +166,7 @@ def _engine(
         precision=settings.precision,
         burst_steps=settings.burst_steps,
         state_cache_bytes=settings.state_cache_bytes,
-        state_key=_state_key(settings),
+        state_key=state_key,
         bind_states_to_keys=settings.bind_states_to_keys,
         prompt_tokens=settings.max_prompt_tokens,
         answer_logprobs=settings.max_logprobs,
@@ -162,9 +195,11 @@ def _state_key(settings: Settings) -> bytes:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: ServiceContext = app.state.context
     context.engine.start()
+    context.inspections.start()
     await warm_up(context)
     context.metrics.start_from_zero()
     yield
+    context.inspections.stop()
     await context.engine.stop(context.settings.drain_seconds)
 
 

@@ -103,6 +103,12 @@ class Settings(BaseSettings):
         le=100_000,
         description="sequences or texts of a client that may wait; more get 429",
     )
+    max_inspected_tokens: Count = Field(
+        default=2000, le=100_000, description="longest text that /inspect reads, in tokens"
+    )
+    max_waiting_inspections: Count = Field(
+        default=16, le=10_000, description="inspections of a client that may wait; more get 429"
+    )
     max_body_bytes: Count = Field(default=1 << 20, description="largest request body, in bytes")
     body_seconds: Seconds = Field(
         default=10, gt=0, description="time limit for receiving a body, in seconds"

@@ -9,6 +9,8 @@ from fastapi import Depends, Request
 
 from model.artifact import Artifact
 from service.backend.async_engine import AsyncEngine
+from service.backend.inspections import Inspections
+from service.backend.inspectors import Inspectors
 from service.backend.metrics import Metrics
 from service.backend.registry import ModelKind, ModelRegistry
 from service.backend.settings import Settings
@@ -27,6 +29,8 @@ class ServiceContext:
     limits: RequestLimits
     workers: WorkerPool
     engine: AsyncEngine
+    inspections: Inspections
+    inspectors: Inspectors
 
     def model_name(self, asked: str | None, kind: ModelKind) -> str:
         """The requested model, or the default one of that kind. ApiError 404 if there is none."""

@@ -44,6 +44,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "service": (
         "kernel",
         "engine",
+        "inspection",
         "backend",
         "http",
         "protocol routes",
@@ -69,6 +70,7 @@ GRANTED: dict[str, tuple[str, ...]] = {
     "training": ("model",),
     "service.kernel": ("model",),
     "service.engine": ("service.kernel", "model"),
+    "service.inspection": ("service.kernel", "service.engine.api.errors", "model"),
     # A default of the settings depends on the machine.
     "service.backend.settings": ("model.system.cpu_quota",),
     "service.http.schemas": (),
@@ -93,6 +95,7 @@ REFUSED: dict[str, set[str]] = {
     "service": {"datasets", "pickle"},
     "service.kernel": {*WEB, "asyncio"},
     "service.engine": {*WEB, "asyncio"},
+    "service.inspection": {*WEB, "asyncio"},
     "service.engine.scheduling.scheduler": {*WEB, *CLOCKS, "asyncio", "torch", "numpy"},
     "service.protocol": {"fastapi", "pydantic", "torch", "threading"},
     "service.routes": {"torch", "threading"},

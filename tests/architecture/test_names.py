@@ -28,6 +28,8 @@ SHORT_MODULES = {
     "benchmarks.commands.kernel": "each benchmark command is a module",
     "benchmarks.harness.presets": "shared by measurements, commands and reports",
     "service.http.log_lines": "used before the application exists",
+    "service.inspection.cancellation": "shared by all of inspection and by its queue",
+    "service.inspection.checks": "shared by both inspectors",
     "service.routes.docs": "each route is a module",
     "service.routes.error_responses": "shared by all routes",
     "service.routes.health": "each route is a module",

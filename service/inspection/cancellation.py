@@ -1,0 +1,30 @@
+"""Cooperative cancellation of long computations."""
+
+from __future__ import annotations
+
+import threading
+
+
+class InspectionCancelled(Exception):  # noqa: N818
+    """The client is gone or the deadline has passed; the result is not wanted any more."""
+
+
+class Cancellation:
+    """A flag that one thread sets and the computation checks between its parts. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Makes the next :meth:`check` raise."""
+        self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether :meth:`cancel` was called."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raises InspectionCancelled once :meth:`cancel` was called."""
+        if self._event.is_set():
+            raise InspectionCancelled

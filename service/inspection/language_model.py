@@ -1,0 +1,318 @@
+"""Looks inside one language model: texts in, numbers with the tokens they belong to out.
+
+A text is read as ``[END] x1 .. xn`` from the learned first state, or from a kept state. The
+activations of a token are those after it was read; its surprisal is that of the prediction before.
+Methods run in one thread at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from model.artifact import Artifact
+from model.networks import LanguageModel
+from model.state import State
+from model.tokenization.tokenizer import Piece
+from service.engine.api.errors import InvalidTask
+from service.inspection import comparison, generation, influence
+from service.inspection.activations import (
+    Clamp,
+    LayerActivations,
+    Signal,
+    read_tokens,
+    state_at,
+)
+from service.inspection.cancellation import Cancellation
+from service.inspection.checks import bounded_pieces, check_index
+from service.inspection.markings import Marking
+from service.inspection.predictions import TokenPredictions, predict
+from service.inspection.unit_search import score_units
+from service.kernel.api.interface import Sampling
+from service.kernel.pytorch.sampler import Sampler
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where reading begins: a state of one row, and the token that is read next."""
+
+    state: State
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextReading:
+    """A text of T tokens as the network reads it.
+
+    ``layers`` holds T + 1 steps: the first reads the token before the text. ``predictions`` are
+    those after each of the steps.
+    """
+
+    pieces: list[Piece]
+    layers: list[LayerActivations]
+    predictions: TokenPredictions
+
+
+class FollowingUnit(NamedTuple):
+    """A unit and how closely it follows a marking: see ``UnitScores``."""
+
+    layer: int
+    unit: int
+    signal: Signal
+    correlation: float
+    separation: float
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedTexts:
+    """Two texts: the units that differ most after them, and how long the difference lasts."""
+
+    units: list[comparison.UnitDifference]
+    common: list[Piece]
+    divergence: comparison.Divergence
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedContinuations:
+    """Log-probabilities of each continuation (in nats) before the first and after each token."""
+
+    pieces: list[Piece]
+    continuations: list[list[Piece]]
+    logprobs: list[list[float]]
+
+
+class LanguageModelInspector:
+    """Inspects one artifact.
+
+    Args:
+        artifact: of a language model. Its network is used as it is, in float32.
+        most_tokens: of a text that is inspected.
+    """
+
+    def __init__(self, artifact: Artifact, most_tokens: int) -> None:
+        if not isinstance(artifact.network, LanguageModel):
+            raise TypeError(f"{artifact.manifest.name} is no language model")
+        self.most_tokens = most_tokens
+        self.network = artifact.network.eval()
+        self.tokenizer = artifact.tokenizer
+        self._sampler: Sampler | None = None
+
+    def first(self) -> Start:
+        """Where a text begins."""
+        return Start(self.network.initial_state(1).detach(), self.tokenizer.end)
+
+    def pieces(self, text: str, param: str, most: int | None = None) -> list[Piece]:
+        """The tokens of a text. Raises InvalidTask naming ``param`` when there are too many."""
+        return bounded_pieces(self.tokenizer, text, most or self.most_tokens, param)
+
+    def check_clamps(self, clamps: Sequence[Clamp]) -> None:
+        """Raises InvalidTask for a unit that the model does not have."""
+        architecture = self.network.architecture
+        for clamp in clamps:
+            check_index(clamp.layer, architecture.layers, "clamp", "layers")
+            check_index(clamp.unit, architecture.hidden, "clamp", "units")
+            if clamp.signal == "cell" and architecture.cell != "lstm":
+                raise InvalidTask(
+                    "clamp", f"{architecture.cell} cells have no cell state; use signal hidden"
+                )
+
+    def read(
+        self,
+        text: str,
+        start: Start,
+        cancellation: Cancellation,
+        *,
+        clamps: Sequence[Clamp] = (),
+        gates: bool = False,
+        top: int = 5,
+    ) -> TextReading:
+        """Activations and predictions along a text.
+
+        Raises:
+            InspectionCancelled: see :class:`Cancellation`.
+        """
+        pieces = self.tokenizer.pieces(text)
+        ids_T = torch.tensor([start.last, *(piece.id for piece in pieces)])
+        layers = read_tokens(
+            self.network, ids_T, start.state, cancellation, clamps=clamps, gates=gates
+        )
+        predictions = predict(self.network, layers[-1].hidden_TH, ids_T[1:], top, cancellation)
+        return TextReading(pieces, layers, predictions)
+
+    def search_units(
+        self,
+        text: str,
+        marking: Marking,
+        start: Start,
+        count: int,
+        cancellation: Cancellation,
+        *,
+        by: str = "correlation",
+    ) -> list[FollowingUnit]:
+        """The units that follow a marking most closely, the closest first.
+
+        Args:
+            text: with at least two tokens.
+            marking: a number for each of its characters.
+            start: where reading begins.
+            count: how many units are wanted.
+            cancellation: checked between the parts of the work.
+            by: ``correlation`` (its absolute value) or ``separation`` (its distance from 1/2).
+
+        Raises:
+            ValueError: the marking is the same at every token.
+            InspectionCancelled: see :class:`Cancellation`.
+        """
+        pieces = self.tokenizer.pieces(text)
+        ids_T = torch.tensor([start.last, *(piece.id for piece in pieces)])
+        layers = read_tokens(self.network, ids_T, start.state, cancellation)
+        marking_T = marking_of_tokens(pieces, marking)
+        found = []
+        for index, layer in enumerate(layers):
+            signals: list[tuple[Signal, torch.Tensor | None]] = [
+                ("hidden", layer.hidden_TH),
+                ("cell", layer.cell_TH),
+            ]
+            for signal, values_TH in signals:
+                if values_TH is None:
+                    continue
+                cancellation.check()
+                scores = score_units(values_TH[1:].numpy(), marking_T)
+                pairs = zip(scores.correlation_U, scores.separation_U, strict=True)
+                found += [
+                    FollowingUnit(index, unit, signal, float(correlation), float(separation))
+                    for unit, (correlation, separation) in enumerate(pairs)
+                ]
+        if by == "separation":
+            found.sort(key=lambda unit: -abs(unit.separation - 0.5))
+        else:
+            found.sort(key=lambda unit: -abs(unit.correlation))
+        return found[:count]
+
+    def generate(
+        self,
+        prompt: str,
+        start: Start,
+        sampling: Sampling,
+        max_tokens: int,
+        cancellation: Cancellation,
+        clamps: Sequence[Clamp] = (),
+    ) -> list[generation.ClampedToken]:
+        """Tokens after a prompt, with units clamped from its first token on.
+
+        Raises:
+            InspectionCancelled: see :class:`Cancellation`.
+        """
+        ids = [start.last, *self.tokenizer.encode(prompt)]
+        state = start.state
+        if ids[:-1]:
+            ids_T = torch.tensor(ids[:-1])
+            layers = read_tokens(self.network, ids_T, state, cancellation, clamps=clamps)
+            state = state_at(layers, -1)
+        if self._sampler is None:
+            self._sampler = Sampler(self.tokenizer.size, self.tokenizer.suppressed)
+        return list(
+            generation.generate(
+                self.network,
+                self._sampler,
+                ids[-1],
+                state,
+                sampling,
+                max_tokens,
+                cancellation,
+                clamps,
+            )
+        )
+
+    def compare_texts(
+        self, first: str, second: str, continuation: str, count: int, cancellation: Cancellation
+    ) -> ComparedTexts:
+        """The states after two texts, and both going on with the same continuation.
+
+        Raises:
+            InspectionCancelled: see :class:`Cancellation`.
+        """
+        one, other = (self._state_after(text, cancellation) for text in (first, second))
+        common = self.tokenizer.pieces(continuation)
+        common_T = torch.tensor([piece.id for piece in common], dtype=torch.long)
+        divergence = comparison.diverge(self.network, one, other, common_T, cancellation)
+        units = comparison.largest_differences(one, other, count)
+        return ComparedTexts(units, common, divergence)
+
+    def _state_after(self, text: str, cancellation: Cancellation) -> State:
+        ids_T = torch.tensor([self.tokenizer.end, *self.tokenizer.encode(text)])
+        return state_at(read_tokens(self.network, ids_T, self.first().state, cancellation), -1)
+
+    def influence(
+        self, pieces: Sequence[Piece], target: int, cancellation: Cancellation
+    ) -> influence.Influence:
+        """Influence of each token of a text on the prediction of ``target`` after it.
+
+        Raises:
+            InspectionCancelled: see :class:`Cancellation`.
+        """
+        start = self.first()
+        before_T = torch.tensor([start.last])
+        with torch.no_grad():
+            state = self.network.encode(before_T.unsqueeze(1), start.state).state
+        ids_T = torch.tensor([piece.id for piece in pieces])
+        return influence.influence_of(self.network, ids_T, target, state, cancellation)
+
+    def compare_continuations(
+        self, prefix: str, continuations: Sequence[str], cancellation: Cancellation
+    ) -> ComparedContinuations:
+        """How likely each continuation is before the first token of a prefix and after each.
+
+        Raises:
+            InspectionCancelled: see :class:`Cancellation`.
+        """
+        pieces = self.tokenizer.pieces(prefix)
+        ids_T = torch.tensor([self.tokenizer.end, *(piece.id for piece in pieces)])
+        layers = read_tokens(self.network, ids_T, self.first().state, cancellation)
+        spelled = [self.tokenizer.pieces(text) for text in continuations]
+        logprobs = [
+            comparison.continuation_logprobs(
+                self.network, layers, [piece.id for piece in tokens], cancellation
+            ).tolist()
+            for tokens in spelled
+        ]
+        return ComparedContinuations(pieces, spelled, logprobs)
+
+    def first_token_after(self, text: str, pieces: Sequence[Piece], more: str) -> int:
+        """The token that ``more`` begins with where it stands after a text.
+
+        Raises:
+            InvalidTask: the end of the text and the beginning of ``more`` are one token.
+        """
+        joined = self.tokenizer.encode(text + more)
+        if joined[: len(pieces)] != [piece.id for piece in pieces] or len(joined) == len(pieces):
+            raise InvalidTask(
+                "target",
+                "it joins with the end of the text to one token; begin it with a space, or end the "
+                "text with one",
+            )
+        return joined[len(pieces)]
+
+    def likeliest_successor(self, pieces: Sequence[Piece], cancellation: Cancellation) -> int:
+        """The token that most probably follows a text, of those that may be generated."""
+        ids_T = torch.tensor([self.tokenizer.end, *(piece.id for piece in pieces)])
+        layers = read_tokens(self.network, ids_T, self.first().state, cancellation)
+        with torch.no_grad():
+            logits_V = self.network.logits(layers[-1].hidden_TH[-1:])[0].clone()
+        logits_V[sorted(self.tokenizer.suppressed)] = -math.inf
+        return int(logits_V.argmax())
+
+
+def marking_of_tokens(pieces: Sequence[Piece], marking: Marking) -> Marking:
+    """The marking of each token: that of its last character.
+
+    A token without characters of its own (part of one that several tokens spell) has that of the
+    character before it.
+    """
+    ends = np.cumsum([len(piece.text) for piece in pieces])
+    return np.asarray(marking[np.maximum(ends - 1, 0)])

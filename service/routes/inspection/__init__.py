@@ -1,0 +1,1 @@
+"""``POST /inspect`` and the routes below it: activations, gradients and interventions."""

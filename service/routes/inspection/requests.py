@@ -1,0 +1,190 @@
+"""Requests of the inspection routes. All fields are bounded; unknown ones are refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from service.http.request_schemas import (
+    LARGEST_CLIENT_SEED,
+    LARGEST_COUNT,
+    AtMost,
+    FullText,
+    RequestFields,
+    Text,
+)
+
+MarkingName = Literal[
+    "quotes",
+    "brackets",
+    "capitals",
+    "digits",
+    "spaces",
+    "line_position",
+    "word_position",
+    "sentence_position",
+    "speaker",
+]
+_Index = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+_Kept = Annotated[str, AtMost("state_characters")]
+_STATE = "state of an earlier answer to go on from; the beginning of a text if it is left out"
+
+
+class ClampedUnit(BaseModel):
+    """A unit that is held at a value after every step. Layers and units count from 0."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+    layer: _Index
+    unit: _Index
+    value: float = Field(ge=-1000, le=1000)
+    signal: Literal["hidden", "cell"] = "hidden"
+
+
+_Clamps = Annotated[list[ClampedUnit], Field(max_length=64)]
+
+
+class InspectRequest(RequestFields):
+    """Look inside a model while it reads a text."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"text": "The keys to the cabinet", "layers": [1], "units": [3, 7]}]
+        }
+    )
+
+    text: Text = Field(description="the text that is read")
+    state: _Kept | None = Field(default=None, min_length=1, description=_STATE)
+    top: int = Field(default=5, ge=0, le=20, description="likeliest successors of each token")
+    layers: Annotated[list[_Index], Field(max_length=64)] | None = Field(
+        default=None, description="layers whose activations are wanted (all); [] for none"
+    )
+    units: Annotated[list[_Index], Field(max_length=10_000)] | None = Field(
+        default=None, description="units of these layers (all)"
+    )
+    gates: bool = Field(default=False, description="the gates as well")
+    clamp: _Clamps = Field(default=[], description="units to hold at a value while reading")
+    encoding: Literal["json", "base64"] = Field(
+        default="json",
+        description="base64: activations as one array of float16 (little-endian, tokens by layers "
+        "by units) in `arrays`, about a tenth as large",
+    )
+    prefixes: int = Field(
+        default=64,
+        ge=1,
+        le=512,
+        description="classifiers: after how many prefixes of the text, evenly spaced, the "
+        "probabilities are given",
+    )
+    nearest_change: bool = Field(
+        default=False,
+        description="classifiers: look for the fewest tokens whose absence changes the label",
+    )
+
+
+class UnitSearchRequest(RequestFields):
+    """Find the units that follow a marking of a text."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"text": "First line,\nsecond line.\n", "marking": "line_position"}]
+        }
+    )
+
+    text: FullText = Field(description="the text that is read")
+    state: _Kept | None = Field(default=None, min_length=1, description=_STATE)
+    marking: MarkingName | Annotated[list[float], Field(min_length=1)] = Field(
+        description="what the units should follow: a name, or a number for each character"
+    )
+    by: Literal["correlation", "separation"] = Field(
+        default="correlation", description="what the units are ranked by"
+    )
+    top: int = Field(default=10, ge=1, le=1000, description="how many units to list")
+
+    @model_validator(mode="after")
+    def _a_number_for_each_character(self) -> UnitSearchRequest:
+        if isinstance(self.marking, list) and len(self.marking) != len(self.text):
+            raise ValueError(
+                f"marking: expected one number for each of the text's {len(self.text)} characters, "
+                f"got {len(self.marking)}"
+            )
+        return self
+
+
+class ClampedGenerationRequest(RequestFields):
+    """Generate with units held at a value, and without, from the same random numbers."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "shakespeare-char",
+                    "prompt": "ROMEO:",
+                    "clamp": [{"layer": 1, "unit": 31, "value": 1.0}],
+                    "seed": 1,
+                }
+            ]
+        }
+    )
+
+    prompt: Text = Field(default="", description="the text to continue")
+    state: _Kept | None = Field(default=None, min_length=1, description=_STATE)
+    clamp: Annotated[list[ClampedUnit], Field(min_length=1, max_length=64)] = Field(
+        description="units to hold at a value from the prompt's first token on"
+    )
+    max_tokens: int = Field(default=100, ge=1, le=1000, description="most tokens to generate")
+    temperature: float = Field(default=1.0, ge=0, le=100, description="0: the likeliest token")
+    seed: int | None = Field(
+        default=None, ge=0, le=LARGEST_CLIENT_SEED, description="see /generate"
+    )
+
+
+class StateComparisonRequest(RequestFields):
+    """Compare the states after two texts."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"first": "The keys", "second": "The key", "continuation": " to the cabinet"}
+            ]
+        }
+    )
+
+    first: FullText
+    second: FullText
+    continuation: Text = Field(
+        default="", description="what both read next: how long does the difference last?"
+    )
+    top: int = Field(default=10, ge=1, le=1000, description="units that differ most")
+
+
+class InfluenceRequest(RequestFields):
+    """What each token of a text does to a prediction after it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"text": "The keys to the cabinet", "target": " are"}]}
+    )
+
+    text: FullText = Field(description="the text whose tokens are weighed")
+    target: Text | None = Field(
+        default=None,
+        min_length=1,
+        description="what is predicted, its first token counts; the likeliest one if left out",
+    )
+
+
+class ContinuationsRequest(RequestFields):
+    """How likely several continuations are after each token of a prefix."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"prefix": "The keys to the cabinet", "continuations": [" is", " are"]}]
+        }
+    )
+
+    prefix: FullText
+    continuations: Annotated[
+        list[Annotated[Text, Field(min_length=1, max_length=200)]],
+        Field(min_length=1, max_length=8),
+    ]

@@ -1,0 +1,63 @@
+"""Runs one inspection for a request: bounded, in its turn, and cancelled with the client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import Request
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from service.http.api_keys import client_of
+from service.http.dependencies import ServiceContext
+from service.http.errors import ClientGoneError
+from service.http.request_schemas import RequestFields
+from service.inspection.cancellation import Cancellation
+
+Fields = Mapping[str, Any]
+
+
+async def respond(
+    request: Request,
+    context: ServiceContext,
+    body: RequestFields,
+    name: str,
+    compute: Callable[[Cancellation], Fields],
+    *,
+    cost: float,
+) -> Response:
+    """The model's name and the fields of ``compute``, which the inspection thread calls, as JSON.
+
+    Raises:
+        ClientGoneError: the client closed the connection first.
+        EngineError: see ``Inspections.run``.
+    """
+    context.limits.check(body)
+
+    def encoded(cancellation: Cancellation) -> bytes:
+        return to_json(
+            {"model": name, **compute(cancellation)}, inf_nan_mode="null", exclude_none=True
+        )
+
+    deadline = None if body.deadline_ms is None else body.deadline_ms / 1000
+    work = asyncio.ensure_future(
+        context.inspections.run(
+            encoded, client=client_of(request), cost=cost, deadline_seconds=deadline
+        )
+    )
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ClientGoneError
+        return Response(work.result(), media_type="application/json")
+    finally:
+        work.cancel()
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
