@@ -54,6 +54,7 @@
  * @property {number} vocabulary_size
  * @property {Record<string, unknown>} architecture
  * @property {string[]} [labels]
+ * @property {string} [out_of_scope_label]
  * @property {Record<string, number>} metrics
  * @property {Record<string, number>} limits
  */

@@ -20,6 +20,8 @@ import { makeSvg } from "./dom.js";
 
 const LEFT = 56;
 const LETTER = 9.5; // width of a letter of the labels, about
+const NARROW = 480;
+const SHORTEST_LABEL = 12; // letters that a label keeps on a narrow screen
 const TOP = 14;
 const LABEL_HEIGHT = 17;
 
@@ -30,9 +32,10 @@ const LABEL_HEIGHT = 17;
  */
 export function lineChart(series, options) {
   const { width, height, minimum, maximum, ticks, words } = options;
+  const names = series.map(({ label }) => (width < NARROW ? shortened(label) : label));
   const bottom = words ? 36 : 10;
   const positions = Math.max(...series.map(({ values }) => values.length));
-  const right = 24 + LETTER * Math.max(...series.map(({ label }) => label.length), 5);
+  const right = 24 + LETTER * Math.max(...names.map((name) => name.length), 5);
   const step = (width - LEFT - right) / Math.max(positions - 1, 1);
   const x = (/** @type {number} */ index) => LEFT + index * step;
   const y = (/** @type {number} */ value) => {
@@ -58,7 +61,7 @@ export function lineChart(series, options) {
     svg.append(makeSvg("text", attributes, text));
   });
   const labels = spread(series.map(({ values }) => y(values[values.length - 1])));
-  series.forEach(({ label, color, values }, number) => {
+  series.forEach(({ color, values }, number) => {
     const points = values.map((value, index) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`);
     svg.append(makeSvg("polyline", { class: `line color-${color}`, points: points.join(" ") }));
     if (positions <= 40) {
@@ -67,9 +70,14 @@ export function lineChart(series, options) {
       }
     }
     const attributes = { class: `end color-${color}`, x: x(values.length - 1) + 12, y: labels[number] + 4 };
-    svg.append(makeSvg("text", attributes, label));
+    svg.append(makeSvg("text", attributes, names[number]));
   });
   return svg;
+}
+
+/** @param {string} label */
+function shortened(label) {
+  return label.length > SHORTEST_LABEL ? `${label.slice(0, SHORTEST_LABEL - 1)}…` : label;
 }
 
 /**

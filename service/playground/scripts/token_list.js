@@ -1,6 +1,7 @@
 // Tokens as a list box inside running text: one tab stop, arrow keys between tokens.
 
 import { make } from "./dom.js";
+import { visible } from "./format.js";
 
 /**
  * @typedef {object} TokenListOptions
@@ -146,6 +147,7 @@ function tokenElement(text, index) {
   const element = make("span", { className: "token", role: "option", tabIndex: -1 });
   element.dataset.index = String(index);
   element.setAttribute("aria-selected", "false");
+  if (text.trim() === "") element.setAttribute("aria-label", visible(text));
   for (const part of text.split(/([ \n\t])/)) {
     if (part === " ") element.append(make("span", { className: "space" }, part));
     else if (part === "\n") element.append(make("span", { className: "line-end" }), part);

@@ -33,10 +33,11 @@ export async function classifyColumn(model, documents, onResults, signal) {
 }
 
 /**
+ * @param {import("../../api_types.js").Model} model
  * @param {string[]} documents
  * @param {Result[]} results of the first documents
  */
-export function resultTable(documents, results) {
+export function resultTable(model, documents, results) {
   const head = make(
     "tr",
     {},
@@ -46,12 +47,16 @@ export function resultTable(documents, results) {
     const track = make("span", { className: "track", "aria-hidden": "true" });
     track.style.setProperty("--share", String(result.confidence));
     const confidence = make("td", { className: "confidence" }, track, make("span", { className: "percent" }, percent(result.confidence)));
-    return make("tr", {}, make("td", {}, documents[index]), make("td", {}, spaced(result.label)), confidence);
+    return make("tr", {}, make("td", {}, documents[index]), make("td", {}, labelName(model, result.label)), confidence);
   });
   return make("table", { className: "results" }, make("thead", {}, head), make("tbody", {}, ...rows));
 }
 
-/** A label as words. @param {string} label */
-export function spaced(label) {
-  return label.replaceAll("_", " ");
+/**
+ * A label as words.
+ * @param {import("../../api_types.js").Model} model
+ * @param {string} label
+ */
+export function labelName(model, label) {
+  return label === model.out_of_scope_label ? "out of scope" : label.replaceAll("_", " ");
 }

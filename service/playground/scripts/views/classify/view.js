@@ -9,7 +9,7 @@ import { remember } from "../../link.js";
 import { fillModels, onExample } from "../../model_menu.js";
 import { post } from "../../service.js";
 import { Task } from "../../task.js";
-import { classifyColumn, documentsOf, resultTable, spaced } from "./column.js";
+import { classifyColumn, documentsOf, labelName, resultTable } from "./column.js";
 import { documentWords } from "./document_words.js";
 
 const PREFIXES = 128;
@@ -66,6 +66,11 @@ export class ClassifyView {
     this.task.stop();
   }
 
+  /** A label as words. @param {string} label */
+  named(label) {
+    return labelName(this.models.current, label);
+  }
+
   classify() {
     if (this.section.hidden) return;
     const text = this.input.value;
@@ -107,7 +112,7 @@ export class ClassifyView {
       const draw = (/** @type {import("./column.js").Result[]} */ part) => {
         results.push(...part);
         this.section.classList.remove("empty");
-        find(".many-documents", this.section).replaceChildren(resultTable(documents, results));
+        find(".many-documents", this.section).replaceChildren(resultTable(model, documents, results));
       };
       await classifyColumn(model, documents, draw, signal);
     });
@@ -118,15 +123,17 @@ export class ClassifyView {
     if (this.inspection === null) return;
     const { tokens, attribution, unknown_tokens: unknown } = this.inspection;
     const scores = tokens.findLast((token) => token.scores !== undefined)?.scores ?? [];
-    const bars = scores.slice(0, LABELS).map(({ label, score }) => ({ label: spaced(label), probability: score }));
+    const bars = scores.slice(0, LABELS).map(({ label, score }) => ({ label: this.named(label), probability: score }));
     find(".labels", this.section).replaceChildren(barList(bars, 1));
     find(".document", this.section).replaceChildren(...documentWords(text, tokens));
     const facts = [`${count(tokens.length, "word")} read`, `${unknown} not in the vocabulary`];
     find(".totals", this.section).textContent = facts.join(", ");
-    if (attribution !== undefined) {
+    if (attribution === undefined) {
+      find(".attribution", this.section).textContent = "The contributions of words are not computed for this label.";
+    } else {
       const { label, other, total, baseline, completeness_gap: gap } = attribution;
       find(".attribution", this.section).textContent =
-        `Green words speak for ${spaced(label)} over ${spaced(other)}, blue ones against. ` +
+        `Green words speak for ${this.named(label)} over ${this.named(other)}, blue ones against. ` +
         `They add up to ${signed(total - baseline - gap)} of ${signed(total - baseline)} in log-odds ` +
         `(completeness gap ${signed(gap, 4)}).`;
     }
@@ -146,7 +153,7 @@ export class ClassifyView {
     const label = read[read.length - 1]?.scores?.[0].label;
     const score = read[position]?.scores?.find((candidate) => candidate.label === label);
     find(".chart-readout", this.section).textContent = score
-      ? `after “${tokens[Number(word)].text}”: ${spaced(score.label)} ${percent(score.score)}`
+      ? `after “${tokens[Number(word)].text}”: ${this.named(score.label)} ${percent(score.score)}`
       : "";
   }
 
@@ -158,7 +165,7 @@ export class ClassifyView {
     const read = this.inspection.tokens.filter((token) => token.scores !== undefined);
     const last = read[read.length - 1]?.scores ?? [];
     const series = last.slice(0, 2).map(({ label }, color) => ({
-      label: spaced(label),
+      label: this.named(label),
       color,
       values: read.map(({ scores = [] }) => scores.find((score) => score.label === label)?.score ?? 0),
     }));
@@ -183,7 +190,7 @@ export class ClassifyView {
         return;
       }
       const words = change.removed.map((word) => `“${word}”`).join(", ");
-      line.replaceChildren("Without ", make("b", {}, words), ` the label is ${spaced(change.label)} (${percent(change.score)}).`);
+      line.replaceChildren("Without ", make("b", {}, words), ` the label is ${this.named(change.label)} (${percent(change.score)}).`);
     });
   }
 }

@@ -4,6 +4,7 @@ import { post } from "../../service.js";
 
 export const SHOWN = 9;
 const SEARCHED = 100; // words of a word model among which completions are looked for
+const KEPT_ANSWERS = 8;
 const WORD_END = /[\p{L}\p{N}'’-]+$/u;
 
 /**
@@ -44,20 +45,27 @@ export async function nextWords(model, text, signal) {
   return following.slice(0, SHOWN).map((candidate) => ({ ...candidate, typed: "", insertion: ` ${candidate.word}` }));
 }
 
-/** @type {{key: string, words: {word: string, probability: number}[]}} */
-let newest = { key: "", words: [] };
+/** @type {Map<string, {word: string, probability: number}[]>} */
+const answers = new Map();
 
 /**
- * The likeliest words of a word model after a text. The newest answer is kept, since all letters of
- * a word are completed from the same one.
+ * The likeliest words of a word model after a text, with or without a space at its end. The newest
+ * answers are kept, since all letters of a word are completed from the same one.
  * @param {import("../../api_types.js").Model} model
  * @param {string} text
  * @param {AbortSignal} signal
  */
 async function wordsAfter(model, text, signal) {
-  const key = `${model.name}\n${text}`;
-  if (newest.key !== key) newest = { key, words: await ask(model, text, SEARCHED, signal) };
-  return newest.words;
+  const prompt = text.replace(/ $/, "");
+  const key = `${model.name}\n${prompt}`;
+  const words = answers.get(key) ?? (await ask(model, prompt, SEARCHED, signal));
+  answers.delete(key);
+  answers.set(key, words);
+  for (const oldest of answers.keys()) {
+    if (answers.size <= KEPT_ANSWERS) break;
+    answers.delete(oldest);
+  }
+  return words;
 }
 
 /** The request behind the list. @param {import("../../api_types.js").Model} model @param {string} text */
