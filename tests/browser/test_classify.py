@@ -84,9 +84,7 @@ def test_a_text_out_of_scope(playground: Playground) -> None:
     """The label is written out, and no contributions of an earlier text stay."""
     section = playground.open("classify", model="user-requests", text="how do i say good morning")
     section.locator(".labels .percent").first.wait_for()
-    section.locator("#classify-text").fill(
-        "what is the meaning of the word zorgly in a poem by keats"
-    )
+    section.locator("#classify-text").fill("i lost my card, please freeze my account")
     section.locator(".labels li", has_text="out of scope").wait_for()
     section.locator(".attribution", has_text="are not computed for this label").wait_for()
 

@@ -73,7 +73,7 @@ export class Clamping {
         const shared = sharedTokens(clamped, unclamped);
         draw(find(".clamped", this.root), clamped, shared);
         draw(find(".unclamped", this.root), unclamped, shared);
-        this.root.scrollIntoView({ block: "nearest", behavior: "smooth" });
+        this.root.scrollIntoView({ block: "nearest" });
       })
       .finally(() => this.root.removeAttribute("aria-busy"));
   }
