@@ -38,6 +38,24 @@ class Playground:
         section.wait_for(state="visible")
         return section
 
+    def fill(self, view: str) -> None:
+        """Opens a view with all that it can show."""
+        section = self.open(view)
+        if view == "write":
+            section.locator(".forecast").wait_for()
+        elif view == "read":
+            self.wait_until_read()
+            section.locator(".named-units .unit").first.click()
+            self.wait_until("document.querySelector('.clamped').textContent !== ''")
+        elif view == "classify":
+            section.locator(".labels .percent").first.wait_for()
+        elif view == "compare":
+            section.locator(".verdict b").wait_for()
+        else:
+            section.locator(".card").first.wait_for()
+        for summary in section.locator("summary:visible").all():
+            summary.click()
+
     @property
     def link(self) -> dict[str, str]:
         """The parameters of the link in the address bar."""

@@ -1,4 +1,4 @@
-"""axe in every view, light and dark; the keyboard alone; links; a phone."""
+"""axe in every view, light and dark, and the keyboard alone."""
 
 from __future__ import annotations
 
@@ -27,31 +27,12 @@ def violations(playground: Playground) -> list[str]:
     ]
 
 
-def fill(playground: Playground, view: str) -> None:
-    """Opens a view with all that it can show."""
-    section = playground.open(view)
-    if view == "write":
-        section.locator(".forecast").wait_for()
-    elif view == "read":
-        playground.wait_until_read()
-        section.locator(".named-units .unit").first.click()
-        playground.wait_until("document.querySelector('.clamped').textContent !== ''")
-    elif view == "classify":
-        section.locator(".labels .percent").first.wait_for()
-    elif view == "compare":
-        section.locator(".verdict b").wait_for()
-    else:
-        section.locator(".card").first.wait_for()
-    for summary in section.locator("summary:visible").all():
-        summary.click()
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_axe_finds_nothing(playground: Playground, view: str, scheme: Any) -> None:
     """No violation of WCAG 2.2 AA nor of axe's best practices."""
     playground.page.emulate_media(color_scheme=scheme)
-    fill(playground, view)
+    playground.fill(view)
     assert violations(playground) == []
 
 
@@ -127,55 +108,3 @@ def test_the_map_is_read_with_arrow_keys(playground: Playground) -> None:
     assert "layer 0, unit 3" in section.locator(".map-readout").inner_text()
     playground.page.keyboard.press("Enter")
     assert playground.link["unit"] == "3"
-
-
-@pytest.mark.parametrize(
-    ("view", "parameters", "selector", "value"),
-    [
-        ("write", {"model": "english-word", "text": "a\nb & c"}, "#write-text", "a\nb & c"),
-        ("write", {"temperature": "1.5"}, "#write-temperature", "1.5"),
-        ("read", {"color": "unit", "layer": "0", "unit": "244"}, "#read-unit", "244"),
-        ("classify", {"model": "user-requests", "text": "hi there"}, "#classify-text", "hi there"),
-        ("compare", {"prefix": "The men", "first": "was"}, "#compare-first", "was"),
-    ],
-)
-def test_a_link_carries_the_state_of_a_view(
-    playground: Playground, view: str, parameters: dict[str, str], selector: str, value: str
-) -> None:
-    """What the link names stands in the view, and is in the link of the view again."""
-    section = playground.open(view, **parameters)
-    assert section.locator(selector).input_value() == value
-    playground.wait_until("location.hash.includes('model=')")
-    playground.page.reload()
-    assert section.locator(selector).input_value() == value
-    assert parameters.items() <= playground.link.items()
-
-
-def test_the_theme_button_turns_the_colors_around(playground: Playground) -> None:
-    """It wins over the preference of the browser, and is kept."""
-    playground.page.emulate_media(color_scheme="light")
-    playground.open("models")
-    background = "getComputedStyle(document.body).backgroundColor"
-    light = playground.page.evaluate(background)
-    playground.page.locator("#theme").click()
-    dark = playground.page.evaluate(background)
-    assert dark != light
-    playground.page.reload()
-    assert playground.page.evaluate(background) == dark
-
-
-@pytest.mark.parametrize("view", VIEWS)
-def test_a_phone_shows_the_whole_width(phone: Playground, view: str) -> None:
-    """Nothing is wider than the screen, and no keyboard opens by itself."""
-    fill(phone, view)
-    assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert phone.page.evaluate("document.activeElement.id") != "write-text"
-
-
-@pytest.mark.parametrize("view", VIEWS)
-def test_the_curl_line_is_the_request_of_the_view(playground: Playground, view: str) -> None:
-    """It names the route, and can be copied."""
-    fill(playground, view)
-    command = playground.page.locator(f"#view-{view} > details.curl code").inner_text()
-    assert command.startswith("curl ")
-    assert playground.address in command

@@ -87,7 +87,10 @@ export class ReadView {
     });
     this.models.onChange(() => this.read());
     for (const control of [this.colorMenu, this.layerInput, this.unitInput, this.signalMenu]) {
-      control.addEventListener("change", () => this.color());
+      control.addEventListener("change", () => {
+        this.showUnit(this.unit);
+        this.color();
+      });
     }
     find("#read-spaces", this.section).addEventListener("change", (event) => {
       const { checked } = /** @type {HTMLInputElement} */ (event.target);
@@ -114,9 +117,11 @@ export class ReadView {
     return this.signalMenu.value === "cell" ? "cell" : "hidden";
   }
 
-  /** The unit that the controls name. */
+  /** The unit that the controls name, or the nearest one that there is. */
   get unit() {
-    return { layer: Number(this.layerInput.value), unit: Number(this.unitInput.value), signal: this.signal };
+    const within = (/** @type {HTMLInputElement} */ { value, max }) =>
+      Math.trunc(Math.min(Math.max(Number(value), 0), max === "" ? Infinity : Number(max)));
+    return { layer: within(this.layerInput), unit: within(this.unitInput), signal: this.signal };
   }
 
   /** Reads the text, then names units. */
@@ -166,10 +171,16 @@ export class ReadView {
     const { layers, units, signals } = this.activations;
     this.layerInput.max = String(layers - 1);
     this.unitInput.max = String(units - 1);
-    this.layerInput.value = String(Math.min(Number(this.layerInput.value), layers - 1));
-    this.unitInput.value = String(Math.min(Number(this.unitInput.value), units - 1));
+    this.showUnit(this.unit);
     for (const option of this.signalMenu.options) option.hidden = option.value === "cell" && !signals.includes("cell");
     if (!signals.includes(this.signal)) this.signalMenu.value = "hidden";
+  }
+
+  /** @param {import("../../api_types.js").Unit} unit */
+  showUnit({ layer, unit, signal }) {
+    this.layerInput.value = String(layer);
+    this.unitInput.value = String(unit);
+    this.signalMenu.value = signal;
   }
 
   drawMap() {
@@ -236,9 +247,7 @@ export class ReadView {
    */
   chooseUnit(unit, clamp = false) {
     this.colorMenu.value = "unit";
-    this.layerInput.value = String(unit.layer);
-    this.unitInput.value = String(unit.unit);
-    this.signalMenu.value = unit.signal;
+    this.showUnit(unit);
     this.color();
     if (clamp) this.clamping.choose(this.models.current.name, unit, this.input.value);
   }
