@@ -24,7 +24,8 @@ export class TokenList {
     /** @type {HTMLElement[]} */
     this.elements = [];
     this.current = 0;
-    this.anchor = 0;
+    this.anchor = 0; // where a selection with Shift began
+    this.end = -1; // where it has come to
     container.addEventListener("pointerover", (event) => this.point(event.target));
     container.addEventListener("pointerleave", () => options.onLeave());
     container.addEventListener("focusin", (event) => this.point(event.target));
@@ -82,6 +83,8 @@ export class TokenList {
     if (next !== null) {
       event.preventDefault();
       if (!event.shiftKey) this.anchor = next;
+      else if (index !== this.end) this.anchor = index;
+      this.end = next;
       this.focus(next);
       if (event.shiftKey) {
         this.options.onSelect?.(Math.min(this.anchor, next), Math.max(this.anchor, next));

@@ -122,7 +122,7 @@ export class WriteView {
       this.start();
     } else if (event.key === "Escape") {
       this.listVisible = false;
-      this.forecast.hide();
+      this.hideForecast();
       this.stop();
     } else if (this.forecast.shown && !event.ctrlKey && !event.metaKey && !event.altKey) {
       const index = event.key === "Tab" && !event.shiftKey ? 0 : "123456789".indexOf(event.key);
@@ -142,7 +142,7 @@ export class WriteView {
   /** Asks for the next words and draws them under the caret. */
   predict() {
     if (this.tokens.length > 0 || !this.listVisible) {
-      this.forecast.hide();
+      this.hideForecast();
       return;
     }
     const text = this.editor.textBeforeCaret;
@@ -162,14 +162,18 @@ export class WriteView {
     );
   }
 
+  hideForecast() {
+    this.forecast.hide();
+    this.editor.root.style.minHeight = "";
+  }
+
   announce() {
     if (this.forecast.shown) find(".spoken", this.section).textContent = this.forecast.summary();
   }
 
   /** Streams a continuation of the text and the tokens generated so far. @param {number} [seed] */
   start(seed) {
-    this.forecast.hide();
-    this.editor.root.style.minHeight = "";
+    this.hideForecast();
     this.forks.clear();
     this.prompt = this.editor.text;
     const sampling = { temperature: Number(this.temperature.value), seed };
@@ -205,7 +209,7 @@ export class WriteView {
   fork() {
     this.stop();
     this.keep();
-    this.forecast.hide();
+    this.hideForecast();
     const sampling = { temperature: Number(this.temperature.value), n: 3 };
     const fields = continuationFields(this.models.current.name, this.text, sampling);
     showCurl(find(".curl", this.section), curlCommand("generate", fields, "-N"));
