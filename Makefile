@@ -21,8 +21,8 @@ PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install native serve test sanitize check format bench models lock readme openapi docs image \
-  image-test compose-up compose-down clean
+.PHONY: help install native serve test sanitize check format bench models lock readme openapi docs \
+  screenshots image image-test compose-up compose-down clean
 
 help: ## list the targets
 	@echo "Unroll: train recurrent language models and classifiers, and serve them."
@@ -102,6 +102,9 @@ check: $(VENV)/.dev.stamp ## lint, format and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	@if command -v npm >/dev/null; then \
+	  npm --prefix tests/browser ci --silent --no-audit --no-fund && tests/browser/node_modules/.bin/tsc -p tests/browser/jsconfig.json; \
+	else echo "The types of service/playground were not checked: npm is not installed."; fi
 
 # The native kernel built with address and undefined-behaviour sanitizers, under its own tests.
 SANITIZED := build/sanitized
@@ -120,6 +123,9 @@ openapi: $(VENV)/.dev.stamp ## write docs/openapi.json and docs/images/packages.
 
 docs: $(VENV)/.docs.stamp ## build the documentation into build/site, strictly and offline
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+
+screenshots: $(VENV)/.dev.stamp ## take the pictures of docs/images again (needs Chromium)
+	$(RUN) -m tests.browser.screenshots
 
 format: $(VENV)/.dev.stamp ## rewrite the sources as `make check` wants them
 	$(RUN) -m ruff check --fix .

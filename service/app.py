@@ -35,7 +35,17 @@ from service.http.request_body import BodyLimitMiddleware
 from service.http.request_limits import RequestLimits
 from service.http.request_line import HeadAndOptionsMiddleware, TrailingSlashMiddleware
 from service.kernel.factory import resolve_kernel
-from service.routes import classify, docs, generate, health, index, models, next_word, score
+from service.routes import (
+    classify,
+    docs,
+    generate,
+    health,
+    index,
+    models,
+    next_word,
+    playground,
+    score,
+)
 from service.routes.inspection import language_models, texts
 from service.warm_up import warm_up
 
@@ -58,6 +68,7 @@ _ROUTERS = (
     models,
     health,
     docs,
+    playground,
     index,
 )
 

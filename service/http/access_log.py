@@ -29,7 +29,7 @@ class RouteLabels:
         self.labels = sorted(set(paths))
         self._fixed = {path for path in self.labels if "{" not in path}
         self._patterns = [
-            (re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), path)
+            (re.compile(re.sub(r"\{\w+\}", "[^/]+", path.replace("{path:path}", ".*"))), path)
             for path in self.labels
             if "{" in path
         ]

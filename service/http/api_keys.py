@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.http.errors import ApiError
 
 OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json"})
+OPEN_PREFIX = "/playground/"  # the files of the pages for browsers
 
 
 class ApiKeyMiddleware:
@@ -27,7 +28,7 @@ class ApiKeyMiddleware:
         self._keys = [key.encode() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "http" and not _is_open(scope["path"]):
             error = self._refusal(Headers(scope=scope))
             if error is not None:
                 await error.response()(scope, receive, send)
@@ -45,6 +46,10 @@ class ApiKeyMiddleware:
             return None
         challenge = {"WWW-Authenticate": "Bearer"}
         return ApiError(401, "unauthorized", message, headers=challenge)
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
 
 
 def tenant_of(request: Request) -> str:

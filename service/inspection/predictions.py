@@ -1,4 +1,4 @@
-"""TokenPredictions of a language model along a text: surprisal, entropy and the likeliest successors.
+"""A language model's predictions along a text: surprisal, entropy and likeliest successors.
 
 Shapes: T predictions, V vocabulary, K likeliest tokens, P width of the output layer's input.
 """

@@ -42,7 +42,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "__main__",
     ),
     "service": (
-        "kernel",
+        "kernel playground",
         "engine",
         "inspection",
         "backend",

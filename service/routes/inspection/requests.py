@@ -119,9 +119,8 @@ class ClampedGenerationRequest(RequestFields):
         json_schema_extra={
             "examples": [
                 {
-                    "model": "shakespeare-char",
-                    "prompt": "ROMEO:",
-                    "clamp": [{"layer": 1, "unit": 31, "value": 1.0}],
+                    "prompt": "The keys to the",
+                    "clamp": [{"layer": 1, "unit": 3, "value": 1.0}],
                     "seed": 1,
                 }
             ]

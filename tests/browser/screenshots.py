@@ -1,0 +1,120 @@
+"""``make screenshots``: the pictures of README and docs, taken of the running service.
+
+Each shows what a view is for, with fixed texts and seeds, in the light colors.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from tests.browser.conftest import ARGUMENTS, EXECUTABLES
+from tests.browser.playground import Playground
+from tests.support.repository import ROOT
+from tests.support.service.process import RunningService
+
+IMAGES = ROOT / "docs" / "images"
+SIZE = {"width": 1280, "height": 800}
+LARGEST_BYTES = 300_000
+
+
+def write(playground: Playground) -> None:
+    """Next words under the caret."""
+    section = playground.open("write", model="shakespeare-char", text="ROMEO:\nMy lo")
+    section.locator(".forecast").wait_for()
+
+
+def alternatives(playground: Playground) -> None:
+    """A continuation, and the tokens that one of its tokens was drawn from."""
+    section = playground.open("write", model="english-word", text="My fellow citizens, the United")
+    section.locator("button.continue").click()
+    playground.wait_until_written()
+    section.locator(".generated .token").nth(6).hover()
+    playground.page.locator("#write-panel").wait_for()
+
+
+def read(playground: Playground) -> None:
+    """A text in the colors of the unit that counts the position in the line."""
+    section = playground.open("read")
+    section.locator(".examples button").first.click()
+    playground.wait_until_read()
+    playground.page.wait_for_load_state("networkidle")
+
+
+def clamp(playground: Playground) -> None:
+    """The same unit held at 1: the lines end after a word."""
+    section = playground.open("read")
+    playground.wait_until_read()
+    section.locator(".named-units .unit", has_text="position in the line").click()
+    playground.wait_until("document.querySelector('.clamped').textContent !== ''")
+    playground.page.set_viewport_size({"width": SIZE["width"], "height": 960})
+    playground.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+
+
+def classify(playground: Playground) -> None:
+    """The probability of a label after each word."""
+    section = playground.open("classify")
+    section.locator(".reading-chart polyline").first.wait_for()
+
+
+def compare(playground: Playground) -> None:
+    """Two continuations along a sentence."""
+    section = playground.open("compare")
+    section.locator(".verdict b").wait_for()
+
+
+def models(playground: Playground) -> None:
+    """The models of the repository."""
+    playground.open("models").locator(".card").first.wait_for()
+
+
+PICTURES: tuple[Callable[[Playground], None], ...] = (
+    write,
+    alternatives,
+    read,
+    clamp,
+    classify,
+    compare,
+    models,
+)
+
+
+def save(screenshot: bytes, path: Path) -> None:
+    """Writes a PNG file with a palette of 256 colors, a third as large."""
+    with Image.open(io.BytesIO(screenshot)) as image:
+        palette = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        palette.save(path, optimize=True)
+
+
+def take(directory: Path = IMAGES) -> None:
+    """Writes one PNG file for each picture. Raises ValueError if one is too large for the docs."""
+    directory.mkdir(parents=True, exist_ok=True)
+    executable = os.environ.get("UNROLL_BROWSER") or next(
+        filter(None, map(shutil.which, EXECUTABLES)), None
+    )
+    with RunningService(ROOT / "pretrained") as running, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        for picture in PICTURES:
+            context = browser.new_context(
+                viewport={"width": SIZE["width"], "height": SIZE["height"]},
+                color_scheme="light",
+                reduced_motion="reduce",
+            )
+            playground = Playground(context.new_page(), f"http://127.0.0.1:{running.port}/")
+            picture(playground)
+            path = directory / f"{picture.__name__}.png"
+            save(playground.page.screenshot(), path)
+            context.close()
+            if path.stat().st_size > LARGEST_BYTES:
+                raise ValueError(f"{path}: over {LARGEST_BYTES} bytes")
+        browser.close()
+
+
+if __name__ == "__main__":
+    take()
