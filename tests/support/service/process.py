@@ -30,9 +30,11 @@ PATIENCE = 60.0
 class RunningService:
     """``python -m service`` on a free port; leaving the context ends the process."""
 
+    program: tuple[str, ...] = (sys.executable, "-m", "service")
+
     def __init__(self, models: Path, *arguments: str, **environment: str) -> None:
         self._command = [
-            *(sys.executable, "-m", "service", "--models", str(models), "--port", "0"),
+            *(*self.program, "--models", str(models), "--port", "0"),
             *arguments,
         ]
         self._environment = _environment(environment)
