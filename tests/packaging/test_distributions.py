@@ -16,14 +16,13 @@ from tests.support.repository import ROOT
 from tests.support.service.process import PATIENCE, RunningService
 
 LIBRARY = "service/kernel/native/lib/libunroll.so"
-# What a package needs at run time besides Python code.
-DATA = {".css", ".html", ".js", ".svg", ".toml", ".tsv", ".typed"}
+SOURCES = "service/kernel/native/csrc/"
 
 
-def tracked(suffixes: set[str]) -> set[str]:
-    """The tracked files of the shipped packages that end in one of the suffixes."""
+def package_files() -> set[str]:
+    """The tracked files of the shipped packages: code, type markers, templates, recipes, C++."""
     names = (path.relative_to(ROOT) for path in tracked_files())
-    return {str(name) for name in names if name.parts[0] in SHIPPED and name.suffix in suffixes}
+    return {name.as_posix() for name in names if name.parts[0] in SHIPPED}
 
 
 def run(command: list[str | Path], directory: Path) -> str:
@@ -41,10 +40,11 @@ def run(command: list[str | Path], directory: Path) -> str:
 
 
 def test_wheel_holds_the_packages_their_data_and_the_library(wheel: Path) -> None:
-    """The wheel holds every module, template and recipe, the compiled library, and no more."""
+    """The wheel holds every file of the packages but the C++ sources, and the compiled library."""
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == tracked({".py", *DATA}) | {LIBRARY}
+    expected = {name for name in package_files() if not name.startswith(SOURCES)}
+    assert names == expected | {LIBRARY}
 
 
 def test_wheel_is_for_this_platform_and_any_python_3(wheel: Path) -> None:
@@ -57,7 +57,7 @@ def test_sdist_holds_what_builds_the_wheel(sdist: Path) -> None:
     """The sdist holds packages, C++ sources and documents, but neither tests nor weights."""
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert tracked({".py", ".cpp", ".h", *DATA}) <= names
+    assert package_files() <= names
     assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "setup.py"} <= names
     assert not any(name.startswith(("tests", "benchmarks", "pretrained")) for name in names)
     assert not any(name.endswith(".so") for name in names)
