@@ -1,8 +1,8 @@
-"""Builds the native kernel, one object for each instruction set; everything else is pyproject.toml.
+"""Builds the native kernel, one object for each instruction set. Metadata: pyproject.toml.
 
-Without a C++ compiler the package installs all the same: the service then says so and uses the
-torch kernel. The library has a plain C interface, so neither Python's headers nor torch's are
-needed.
+Without a C++ compiler the package is installed without the library, and the service uses the torch
+kernel. The library has a plain C interface: it needs no headers of Python or torch, and one wheel
+fits every version of Python 3 on a platform.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
 SOURCES = "service/kernel/native/csrc"
 # Contraction off: a function must give the same bits wherever the compiler inlines it.
+# -g0: Python's own flags ask for debug information, which makes the library four times as large.
 FLAGS = [
     "-std=c++17",
     "-O3",
+    "-g0",
     "-fPIC",
     "-ffp-contract=off",
     "-fno-math-errno",
@@ -37,23 +40,23 @@ X86_SETS = {
 
 
 class BuildNative(build_ext):
-    """Compiles steps.cpp once for each instruction set and links all into one library."""
+    """Compiles steps.cpp once for each instruction set and links all objects into one library."""
 
     def get_ext_filename(self, ext_name: str) -> str:
-        """No name that Python would take for a module of its own."""
+        """The path of the library, without the suffix of a Python extension module."""
         return str(Path(*ext_name.split(".")).with_suffix(".so"))
 
     def copy_extensions_to_source(self) -> None:
-        """Makes the folder of the library, which git does not keep."""
+        """Creates the directory of the library, which is not in git."""
         Path(SOURCES).with_name("lib").mkdir(exist_ok=True)
         super().copy_extensions_to_source()
 
     def build_extension(self, ext: Extension) -> None:
-        """Gives up with a warning where there is no compiler that can."""
+        """Builds the library; without a working compiler, warns and builds nothing."""
         more = os.environ.get("UNROLL_CXXFLAGS", "").split()
         try:
             target = Path(self.get_ext_fullpath(ext.name))
-            target.unlink(missing_ok=True)  # a failed build must not leave an older one to be used
+            target.unlink(missing_ok=True)  # a failed build leaves no older library behind
             objects = self._compile(["language_model.cpp", "encoder.cpp", "api.cpp"], more)
             for name, flags in self._instruction_sets().items():
                 define = [f"-DUNROLL_STEPS=STEPS_{name.upper()}", f'-DUNROLL_STEPS_NAME="{name}"']
@@ -65,7 +68,7 @@ class BuildNative(build_ext):
         except (CCompilerError, BaseError, OSError) as error:
             self.warn(
                 f"the native kernel was not built ({error}): the service will use the slower "
-                "torch kernel. Install a C++17 compiler (g++ or clang++) and install again."
+                "torch kernel. Install a C++17 compiler (g++ or clang++) and install Unroll again."
             )
 
     def _compile(self, names: list[str], flags: list[str], folder: str = "") -> list[str]:
@@ -82,6 +85,14 @@ class BuildNative(build_ext):
         return {**(X86_SETS if x86 else {}), "plain": []}
 
 
+class PlatformWheel(bdist_wheel):
+    """Tags the wheel for every Python 3 on this platform."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """Interpreter, ABI and platform: the library depends on the platform alone."""
+        return ("py3", "none", super().get_tag()[2])
+
+
 setup(
     ext_modules=[
         Extension(
@@ -92,5 +103,5 @@ setup(
             optional=True,
         )
     ],
-    cmdclass={"build_ext": BuildNative},
+    cmdclass={"bdist_wheel": PlatformWheel, "build_ext": BuildNative},
 )

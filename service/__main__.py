@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from model.system.standard_streams import run_command
 
@@ -27,13 +27,13 @@ MIN_DESCRIPTORS = 64
 logger = logging.getLogger(__name__)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], *, program: str = "python -m service") -> int:
     """Run the command and return its exit status. Errors are printed in one line without a
-    traceback.
+    traceback. Help and errors show ``program`` as the command.
     """
     try:
         _check_process()
-        settings = _settings(arguments)
+        settings = _settings(arguments, program)
         return EXIT_BAD_OPTIONS if settings is None else _serve(settings)
     except (ImportError, MemoryError, OSError, RuntimeError) as error:
         # The system lacks memory, threads, file descriptors or a library.
@@ -58,21 +58,22 @@ def _check_process() -> None:
         ) from error
 
 
-def _settings(arguments: list[str]) -> Settings | None:
+def _settings(arguments: list[str], program: str) -> Settings | None:
     """The settings; None if an option is invalid, after printing the error."""
     from pydantic import ValidationError  # noqa: PLC0415
-    from pydantic_settings import CliApp  # noqa: PLC0415
+    from pydantic_settings import CliApp, CliSettingsSource  # noqa: PLC0415
 
     from service.backend.settings import Settings  # noqa: PLC0415
 
     try:
-        return CliApp.run(Settings, cli_args=arguments)
+        source = CliSettingsSource[Any](Settings, cli_prog_name=program)
+        return CliApp.run(Settings, cli_args=arguments, cli_settings_source=source)
     except ValidationError as error:
         for problem in error.errors():
             name = str(problem["loc"][0]) if problem["loc"] else "options"
             option = f"--{name.replace('_', '-')} (or UNROLL_{name.upper()})"
             print(f"unroll: {option}: {problem['msg']}", file=sys.stderr)
-        print("unroll: python -m service --help lists the options", file=sys.stderr)
+        print(f"unroll: {program} --help lists the options", file=sys.stderr)
         return None
 
 
@@ -107,7 +108,7 @@ def _describe(error: Exception) -> str:
     return next(filter(str.strip, lines), type(error).__name__)
 
 
-def _exit_on_signals() -> None:
+def exit_on_signals() -> None:
     """Let SIGTERM and SIGINT end the process until the server installs its own handlers.
 
     The first process of a container ignores SIGTERM otherwise. There is nothing to clean up yet,
@@ -118,5 +119,5 @@ def _exit_on_signals() -> None:
 
 
 if __name__ == "__main__":
-    _exit_on_signals()
+    exit_on_signals()
     sys.exit(run_command(lambda: main(sys.argv[1:])))

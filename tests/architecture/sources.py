@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.repository import ROOT
 
-PACKAGES = ("model", "training", "service", "benchmarks", "tests")
-SHIPPED = ("model", "training", "service")
+PACKAGES = ("model", "training", "service", "unroll", "benchmarks", "tests")
+SHIPPED = ("model", "training", "service", "unroll")
 
 
 @dataclass(frozen=True)

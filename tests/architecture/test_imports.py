@@ -55,6 +55,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "service.kernel": ("api", "pytorch", "native", "factory"),
     "service.engine": ("api", "scheduling", "states", "sequences", "runners"),
+    "unroll": ("cli", "__main__"),
     "benchmarks": (
         "harness roofline peers",
         "measurements",
@@ -68,6 +69,8 @@ ORDER: dict[str, tuple[str, ...]] = {
 GRANTED: dict[str, tuple[str, ...]] = {
     "model": (),
     "training": ("model",),
+    # The console command runs both; it imports the package that a command needs, and no other.
+    "unroll": ("model.system.standard_streams", "training.commands.cli", "service.__main__"),
     "service.kernel": ("model",),
     "service.engine": ("service.kernel", "model"),
     "service.inspection": ("service.kernel", "service.engine.api.errors", "model"),

@@ -34,6 +34,7 @@ SHORT_MODULES = {
     "service.routes.error_responses": "shared by all routes",
     "service.routes.health": "each route is a module",
     "service.routes.index": "each route is a module",
+    "service.routes.playground": "each route is a module",
     "service.warm_up": "used by the application after loading",
     "training.__main__": "the entry point of `python -m training`",
     "training.commands.errors": "shared by all commands",

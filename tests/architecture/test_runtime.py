@@ -44,6 +44,7 @@ def loaded_by(package: str) -> set[str]:
         ("model", {"training", "service", "fastapi", "pydantic"}),
         ("training", {"service", "fastapi", "starlette", "uvicorn"}),
         ("service", {"training", "datasets"}),
+        ("unroll", {"training", "service", "torch", "fastapi"}),
         ("service.engine", {"training", "fastapi", "starlette", "pydantic", "uvicorn"}),
     ],
 )

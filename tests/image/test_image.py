@@ -73,6 +73,15 @@ def test_holds_no_compiler(container: Container) -> None:
     assert container.execute("sh", "-c", script, "sh", *COMPILERS) == ""
 
 
+def test_holds_no_training(container: Container) -> None:
+    """The package `training` is not in the image, and `unroll` says so where it is needed."""
+    script = "unroll train lm 2>&1; echo $?"
+    printed = container.execute("sh", "-c", script)
+    assert "needs the package 'training'" in printed
+    assert printed.endswith("\n2\n")
+    assert container.execute("unroll", "--version").startswith("unroll ")
+
+
 def test_serves_with_the_native_kernel(container: Container) -> None:
     """The library was built for the image, and the service has it in its memory."""
     assert "libunroll.so" in container.execute("cat", "/proc/1/maps")
@@ -80,7 +89,7 @@ def test_serves_with_the_native_kernel(container: Container) -> None:
 
 def test_threads_follow_the_quota(container: Container) -> None:
     """With one CPU granted by the engine, the service computes with one thread."""
-    asked = "from service.settings import Settings; print(Settings().thread_count)"
+    asked = "from service.backend.settings import Settings; print(Settings().thread_count)"
     assert container.python(asked).strip() == "1"
 
 

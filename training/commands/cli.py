@@ -88,12 +88,13 @@ SUBCOMMANDS = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, program: str = "python -m training") -> int:
     """Runs a subcommand and returns the exit status.
 
     0: success, 1: failure, 2: invalid input, 128 and the number of a signal: interrupted by it.
+    Help and errors show ``program`` as the command line before the subcommand.
     """
-    parsed = build_parser().parse_args(arguments)
+    parsed = build_parser(program).parse_args(arguments)
     if process_count() > 1:
         if not parsed.subcommand.trains:
             return _refuse_several_processes()
@@ -102,10 +103,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(parsed)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(program: str = "python -m training") -> argparse.ArgumentParser:
     """The parser of all subcommands; it sets ``subcommand`` to one of `SUBCOMMANDS`."""
     parser = argparse.ArgumentParser(
-        prog="python -m training",
+        prog=program,
         description="Train, evaluate and analyze recurrent models.",
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -1,0 +1,1 @@
+"""The distribution, its metadata and the automation around the repository."""

@@ -1,0 +1,1 @@
+"""The console command ``unroll``, one entry point for ``training`` and ``service``."""
