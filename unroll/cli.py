@@ -22,7 +22,7 @@ BAD_INPUT = 2
 
 
 @dataclass(frozen=True)
-class Command:
+class Subcommand:
     """One command: the words after ``unroll``, the package that runs it, and a line of help."""
 
     name: str
@@ -31,12 +31,12 @@ class Command:
 
 
 COMMANDS = (
-    Command("serve", "service", "serve the models of a directory over HTTP"),
-    Command("train lm", "training", "train a language model"),
-    Command("train classifier", "training", "train a document classifier"),
-    Command("evaluate", "training", "measure a model on data"),
-    Command("agreement", "training", "measure a language model on minimal pairs"),
-    Command("gradients", "training", "analyze and plot gradients through time"),
+    Subcommand("serve", "service", "serve the models of a directory over HTTP"),
+    Subcommand("train lm", "training", "train a language model"),
+    Subcommand("train classifier", "training", "train a document classifier"),
+    Subcommand("evaluate", "training", "measure a model on data"),
+    Subcommand("agreement", "training", "measure a language model on minimal pairs"),
+    Subcommand("gradients", "training", "analyze and plot gradients through time"),
 )
 
 USAGE = "usage: unroll COMMAND [OPTIONS]"
@@ -88,7 +88,7 @@ def _run(words: list[str]) -> int:
     return BAD_INPUT
 
 
-def _dispatch(command: Command, options: list[str]) -> int:
+def _dispatch(command: Subcommand, options: list[str]) -> int:
     if find_spec(command.package) is None:
         print(
             f"unroll: error: `unroll {command.name}` needs the package {command.package!r}, which "

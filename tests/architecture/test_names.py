@@ -41,6 +41,7 @@ SHORT_MODULES = {
     "training.commands.train_classifier": "each command is a module",
     "training.commands.train_language_model": "each command is a module",
     "training.evaluation.confidence": "shared by evaluation, reports and trainers",
+    "unroll.__main__": "the entry point of `python -m unroll`",
     "training.files": "shared by data, runs and reports",
     "training.runtime.threads": "shared by all commands",
     "training.runtime.throughput": "one measurement, used by the setup of language models",
