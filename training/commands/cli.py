@@ -29,7 +29,7 @@ FAILURE_STATUS = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subcommand:
+class TrainingCommand:
     """A subcommand.
 
     Args:
@@ -49,8 +49,8 @@ class Subcommand:
     recipe: bool = False
 
 
-SUBCOMMANDS = (
-    Subcommand(
+TRAINING_COMMANDS = (
+    TrainingCommand(
         name="lm",
         help="train a language model",
         module="training.commands.train_language_model",
@@ -58,7 +58,7 @@ SUBCOMMANDS = (
         trains=True,
         recipe=True,
     ),
-    Subcommand(
+    TrainingCommand(
         name="classifier",
         help="train a document classifier",
         module="training.commands.train_classifier",
@@ -66,20 +66,20 @@ SUBCOMMANDS = (
         trains=True,
         recipe=True,
     ),
-    Subcommand(
+    TrainingCommand(
         name="evaluate",
         help="measure a model on data",
         module="training.commands.evaluate",
         options=EvaluationRequest,
     ),
-    Subcommand(
+    TrainingCommand(
         name="gradients",
         help="analyze and plot gradients through time",
         module="training.commands.gradients",
         options=GradientRecipe,
         recipe=True,
     ),
-    Subcommand(
+    TrainingCommand(
         name="agreement",
         help="measure a language model on minimal pairs of sentences",
         module="training.commands.agreement",
@@ -104,13 +104,13 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "python -m tr
 
 
 def build_parser(program: str = "python -m training") -> argparse.ArgumentParser:
-    """The parser of all subcommands; it sets ``subcommand`` to one of `SUBCOMMANDS`."""
+    """The parser of all subcommands; it sets ``subcommand`` to one of `TRAINING_COMMANDS`."""
     parser = argparse.ArgumentParser(
         prog=program,
         description="Train, evaluate and analyze recurrent models.",
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for subcommand in SUBCOMMANDS:
+    for subcommand in TRAINING_COMMANDS:
         subparser = subparsers.add_parser(subcommand.name, help=subcommand.help)
         add_options(subparser, subcommand.options)
         if subcommand.recipe:
@@ -119,7 +119,7 @@ def build_parser(program: str = "python -m training") -> argparse.ArgumentParser
     return parser
 
 
-def _add_invocation_options(parser: argparse.ArgumentParser, subcommand: Subcommand) -> None:
+def _add_invocation_options(parser: argparse.ArgumentParser, subcommand: TrainingCommand) -> None:
     product = "model" if subcommand.trains else "plots"
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help=f"directory of the {product}"
@@ -178,7 +178,7 @@ def _run(parsed: argparse.Namespace) -> int:
         return 128 + getattr(error, "number", signal.SIGINT)
 
 
-def _call(subcommand: Subcommand, parsed: argparse.Namespace) -> int:
+def _call(subcommand: TrainingCommand, parsed: argparse.Namespace) -> int:
     options = given_options(subcommand.options, parsed)
     if subcommand.recipe:
         from training.runs.directory import Invocation  # noqa: PLC0415
@@ -199,7 +199,7 @@ def _call(subcommand: Subcommand, parsed: argparse.Namespace) -> int:
 
 def _refuse_several_processes() -> int:
     if process_rank() == 0:
-        names = " and ".join(f"`{s.name}`" for s in SUBCOMMANDS if s.trains)
+        names = " and ".join(f"`{s.name}`" for s in TRAINING_COMMANDS if s.trains)
         _print_error(
             f"error: only {names} run in several processes; start this command without torchrun"
         )

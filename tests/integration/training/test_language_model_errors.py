@@ -50,7 +50,7 @@ CASES: dict[str, tuple[bytes, str, list[str], str]] = {
         ENOUGH,
         "t.txt",
         ["--softmax", "adaptive"],
-        "--softmax adaptive: is for",
+        "--softmax adaptive: the vocabulary is small",
     ),
     "cut outside": (ENOUGH, "t.txt", ["--softmax", "adaptive", "--cutoffs", "9"], "cutoffs: exp"),
     "cut of full": (
@@ -63,7 +63,7 @@ CASES: dict[str, tuple[bytes, str, list[str], str]] = {
         ENOUGH,
         "t.txt",
         ["--softmax", "adaptive", "--tokenizer", "bpe"],
-        "bpe does not",
+        "which BPE does not give",
     ),
     "no vectors": (ENOUGH, "t.txt", ["--vectors", "none.txt"], "none.txt"),
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.repository import ROOT
-from unroll.cli import COMMANDS, Command, main
+from unroll.cli import COMMANDS, Subcommand, main
 
 
 def run_module(*arguments: str, flags: tuple[str, ...] = (), directory: Path = ROOT) -> str:
@@ -43,7 +43,7 @@ def test_version_is_the_installed_one(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_each_command_has_help_under_its_own_name(
-    command: Command, capsys: pytest.CaptureFixture[str]
+    command: Subcommand, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The usage line of a command is what a user types."""
     name = command.name

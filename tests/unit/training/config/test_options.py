@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.commands.cli import SUBCOMMANDS, build_parser
+from training.commands.cli import TRAINING_COMMANDS, build_parser
 from training.config.classifier import ClassifierRecipe
 from training.config.gradients import GradientRecipe
 from training.config.language_model import CorpusSize, LanguageModelRecipe, complete_language_model
@@ -118,7 +118,7 @@ def test_help_names_the_default() -> None:
     assert "threads (default: all)" in text
 
 
-@pytest.mark.parametrize("command", [subcommand.name for subcommand in SUBCOMMANDS])
+@pytest.mark.parametrize("command", [subcommand.name for subcommand in TRAINING_COMMANDS])
 def test_help_names_the_default_of_every_option_of_a_command(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
