@@ -45,9 +45,11 @@ def pretrained_service() -> Iterator[RunningService]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+    """A headless Chromium, for one module: Playwright runs an event loop in this thread until it
+    stops, and other tests start loops of their own.
+    """
     executable = os.environ.get("UNROLL_BROWSER") or next(
         filter(None, map(shutil.which, EXECUTABLES)), None
     )

@@ -68,7 +68,7 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(playground: Playground) -> None:
         page.locator("#key-dialog").wait_for()
         page.locator("#key-input").fill("not-the-key")
         page.keyboard.press("Enter")
-        page.locator("#key-reason", has_text="not known").wait_for()
+        page.locator("#key-reason", has_text="not valid").wait_for()
         page.locator("#key-input").fill(KEY)
         page.keyboard.press("Enter")
         playground.wait_until_read()
@@ -85,7 +85,7 @@ def test_without_a_key_the_page_says_so(playground: Playground) -> None:
         page.goto(f"http://127.0.0.1:{running.port}/")
         page.locator("#key-dialog").wait_for()
         page.locator("#key-dialog button", has_text="Cancel").click()
-        page.locator("#page-notice", has_text="needs a key").wait_for()
+        page.locator("#page-notice", has_text="requires an API key").wait_for()
 
 
 def test_a_view_without_a_model_says_so(playground: Playground) -> None:

@@ -118,7 +118,7 @@ def test_replicas_with_one_key_share_states(keyed: RunningService, models: Path)
         assert replica.ask("/generate", **resume)["seed"] == answer["seed"]
     with RunningService(models) as stranger:
         assert stranger.post("/generate", resume).status_code == 400
-        assert "no UNROLL_STATE_KEY" in stranger.output
+        assert "UNROLL_STATE_KEY is not set" in stranger.output
     assert "UNROLL_STATE_KEY" not in keyed.output
     assert STATE_KEY not in keyed.output
 
