@@ -200,10 +200,15 @@ class Classifier(nn.Module):
         pooled_BF = self._pool(values_TBF, lengths_B)
         if self.architecture.pools_words:
             pooled_BF = torch.cat([pooled_BF, *max_and_mean(words_TBE, lengths_B)], dim=1)
+        logits_BC = self.logits_of_pooled(pooled_BF)
+        return logits_BC if self.linear is None else logits_BC + self.linear(tokens_TB, lengths_B)
+
+    def logits_of_pooled(self, pooled_BF: Tensor) -> Tensor:
+        """Logits (B, C) of the MLP, without those of the linear classifier."""
         hidden_BM = functional.relu(self.mlp(pooled_BF))
         hidden_BM = functional.dropout(hidden_BM, self.regularization.mlp, self.training)
         logits_BC: Tensor = self.output(hidden_BM)
-        return logits_BC if self.linear is None else logits_BC + self.linear(tokens_TB, lengths_B)
+        return logits_BC
 
     def _read(self, values_TBF: Tensor, layer: int, lengths_B: Tensor) -> Tensor:
         """Outputs of one layer. The backward direction begins at each document's last token."""

@@ -28,7 +28,7 @@ from service.backend.workers import WorkerPool
 from service.engine.api.errors import EngineError
 from service.engine.runners.engine import EngineOptions
 from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
-from service.http.api_keys import ApiKeyMiddleware
+from service.http.api_keys import ApiKeyMiddleware, add_security_to_schema
 from service.http.dependencies import ServiceContext
 from service.http.errors import ApiError, from_engine, from_framework, from_validation
 from service.http.request_body import BodyLimitMiddleware
@@ -74,16 +74,19 @@ _ROUTERS = (
 
 
 class DescribedApp(FastAPI):
-    """FastAPI with the bounds of this service in its OpenAPI schema."""
+    """FastAPI with the bounds of this service, and its API keys, in its OpenAPI schema."""
 
-    def __init__(self, *, limits: RequestLimits, **options: Any) -> None:
+    def __init__(self, *, limits: RequestLimits, requires_key: bool, **options: Any) -> None:
         super().__init__(**options)
         self._limits = limits
+        self._requires_key = requires_key
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI schema; FastAPI calls this and caches the result."""
         if self.openapi_schema is None:
             self._limits.add_to_schema(super().openapi())
+            if self._requires_key:
+                add_security_to_schema(super().openapi())
         return super().openapi()
 
 
@@ -101,6 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
     registry = restrict_registry(registry, engine.models, settings)
     app = DescribedApp(
         limits=limits,
+        requires_key=bool(settings.api_keys),
         title="Unroll",
         version=version(),
         description=DESCRIPTION,

@@ -15,7 +15,7 @@ def startup_banner(context: ServiceContext, host: str, port: int) -> str:
     address = f"http://{_reachable(host)}:{port}"
     artifacts = context.registry.artifacts
     width = max(map(len, artifacts))
-    lines = [f"Unroll serves at {address}", ""]
+    lines = [f"Unroll serves at {address}", "Open it in a browser for the playground.", ""]
     for name, artifact in artifacts.items():
         manifest = artifact.manifest
         default = "  (default)" if context.registry.is_default(name) else ""

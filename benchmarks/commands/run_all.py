@@ -4,7 +4,15 @@ import argparse
 import subprocess
 import sys
 
-from benchmarks.commands import classify, context, kernel, quantization, serve, startup
+from benchmarks.commands import (
+    classify,
+    context,
+    inspection,
+    kernel,
+    quantization,
+    serve,
+    startup,
+)
 from benchmarks.commands.command import BenchmarkCommand, add_result_options
 from benchmarks.harness.report import join_reports
 
@@ -17,6 +25,7 @@ MEASUREMENTS: tuple[BenchmarkCommand, ...] = (
     quantization,
     context,
     classify,
+    inspection,
     kernel,
     serve,
 )

@@ -289,5 +289,7 @@ def _text_length(task: Task) -> int:
             return len(task.prompt) + len(task.state or "") // _STATE_SHARE
         case NextWord():
             return len(task.prompt)
-        case Score() | Classify():
+        case Score():
             return sum(map(len, task.texts))
+        case Classify():
+            return sum(map(len, task.texts)) + len(task.state or "") // _STATE_SHARE

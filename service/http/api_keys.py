@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Sequence
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -46,6 +47,20 @@ class ApiKeyMiddleware:
             return None
         challenge = {"WWW-Authenticate": "Bearer"}
         return ApiError(401, "unauthorized", message, headers=challenge)
+
+
+def add_security_to_schema(schema: dict[str, Any]) -> None:
+    """Declare the API key in an OpenAPI schema, for all paths that are not open."""
+    schemes = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+    schema["components"]["securitySchemes"] = schemes
+    schema["security"] = [{name: []} for name in schemes]
+    for path, operations in schema["paths"].items():
+        if _is_open(path):
+            for operation in operations.values():
+                operation["security"] = []
 
 
 def _is_open(path: str) -> bool:

@@ -244,6 +244,17 @@ class ClassifyRequest(RequestFields):
         description="return the contribution of each token: the label's confidence minus its "
         "confidence without that token",
     )
+    return_state: bool = Field(
+        default=False,
+        description="return the document after this text as `state`, to continue it later; for "
+        "one text, and for models that read in one direction without n-grams",
+    )
+    state: Annotated[str, AtMost("state_characters")] | None = Field(
+        default=None,
+        min_length=1,
+        description="from an earlier response: `text` continues that document. "
+        "The result is that of the whole document; only the tokens of `text` are read",
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> ClassifyRequest:

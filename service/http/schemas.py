@@ -165,9 +165,15 @@ class ClassifyResult(_Response):
     )
     confidence: float = Field(description="calibrated on held-out texts")
     scores: list[LabelScore] = Field(description="likeliest first")
-    token_count: int
+    token_count: int = Field(description="of the text; tokens of a state are not counted")
+    unknown_tokens: int = Field(
+        description="words of the text outside the vocabulary; each is read as the unknown token"
+    )
     truncated: bool = Field(description="the text was longer than the limit and was truncated")
     contributions: list[Contribution] | None = Field(default=None, description="with explain")
+    state: str | None = Field(
+        default=None, description="with return_state: the document after this text"
+    )
 
 
 class ClassifyResponse(_Response):

@@ -27,7 +27,8 @@ class DocumentReading:
     """A document of T tokens.
 
     ``probability_NA``: of each answer after the first ``lengths`` tokens, of which the last are
-    all. ``attribution`` is None where the likeliest answer is that the text is out of scope.
+    all. ``attribution`` is of the likeliest label, also where the likeliest answer is that the text
+    is out of scope; None for a model of one label.
     """
 
     pieces: list[Piece]
@@ -78,10 +79,10 @@ class ClassifierInspector:
         stride = -(-len(ids) // most_lengths)
         lengths = list(range(len(ids), 0, -stride))[::-1]
         probability_NA = self._probabilities(ids, lengths, cancellation)
-        answer = int(probability_NA[-1].argmax())
         attribution = None
-        if answer < self._labels and self._labels > 1:
-            attribution = documents.attribute(self.network, ids, answer, cancellation)
+        if self._labels > 1:
+            label = int(probability_NA[-1, : self._labels].argmax())
+            attribution = documents.attribute(self.network, ids, label, cancellation)
         return DocumentReading(pieces, lengths, probability_NA, attribution)
 
     def nearest_change(

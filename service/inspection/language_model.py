@@ -8,9 +8,9 @@ Methods run in one thread at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -32,9 +32,11 @@ from service.inspection.cancellation import Cancellation
 from service.inspection.checks import bounded_pieces, check_index
 from service.inspection.markings import Marking
 from service.inspection.predictions import TokenPredictions, predict
-from service.inspection.unit_search import score_units
+from service.inspection.unit_search import UnitScores, average_ranks, score_units
 from service.kernel.api.interface import Sampling
 from service.kernel.pytorch.sampler import Sampler
+
+UnitOrder = Literal["correlation", "separation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,32 +149,39 @@ class LanguageModelInspector:
     def search_units(
         self,
         text: str,
-        marking: Marking,
+        markings: Mapping[str, Marking],
         start: Start,
         count: int,
         cancellation: Cancellation,
         *,
-        by: str = "correlation",
-    ) -> list[FollowingUnit]:
-        """The units that follow a marking most closely, the closest first.
+        by: UnitOrder = "correlation",
+    ) -> dict[str, list[FollowingUnit]]:
+        """The units that follow each marking most closely, the closest first.
 
         Args:
             text: with at least two tokens.
-            marking: a number for each of its characters.
+            markings: by name; each has a number for each character of the text.
             start: where reading begins.
-            count: how many units are wanted.
+            count: how many units of each marking are wanted.
             cancellation: checked between the parts of the work.
             by: ``correlation`` (its absolute value) or ``separation`` (its distance from 1/2).
 
+        Returns:
+            The units by the marking's name. A marking that is the same at every token is missing,
+            since no unit can follow it.
+
         Raises:
-            ValueError: the marking is the same at every token.
             InspectionCancelled: see :class:`Cancellation`.
         """
         pieces = self.tokenizer.pieces(text)
         ids_T = torch.tensor([start.last, *(piece.id for piece in pieces)])
         layers = read_tokens(self.network, ids_T, start.state, cancellation)
-        marking_T = marking_of_tokens(pieces, marking)
-        found = []
+        markings_T = {
+            name: marking_T
+            for name, marking in markings.items()
+            if len(np.unique(marking_T := marking_of_tokens(pieces, marking))) > 1
+        }
+        units: dict[str, list[FollowingUnit]] = {name: [] for name in markings_T}
         for index, layer in enumerate(layers):
             signals: list[tuple[Signal, torch.Tensor | None]] = [
                 ("hidden", layer.hidden_TH),
@@ -182,17 +191,12 @@ class LanguageModelInspector:
                 if values_TH is None:
                     continue
                 cancellation.check()
-                scores = score_units(values_TH[1:].numpy(), marking_T)
-                pairs = zip(scores.correlation_U, scores.separation_U, strict=True)
-                found += [
-                    FollowingUnit(index, unit, signal, float(correlation), float(separation))
-                    for unit, (correlation, separation) in enumerate(pairs)
-                ]
-        if by == "separation":
-            found.sort(key=lambda unit: -abs(unit.separation - 0.5))
-        else:
-            found.sort(key=lambda unit: -abs(unit.correlation))
-        return found[:count]
+                values_TU = values_TH[1:].numpy()
+                ranks_TU = average_ranks(values_TU)
+                for name, marking_T in markings_T.items():
+                    scores = score_units(values_TU, marking_T, ranks_TU)
+                    units[name] += _following_units(index, signal, scores)
+        return {name: _closest(candidates, count, by) for name, candidates in units.items()}
 
     def generate(
         self,
@@ -306,6 +310,20 @@ class LanguageModelInspector:
             logits_V = self.network.logits(layers[-1].hidden_TH[-1:])[0].clone()
         logits_V[sorted(self.tokenizer.suppressed)] = -math.inf
         return int(logits_V.argmax())
+
+
+def _following_units(layer: int, signal: Signal, scores: UnitScores) -> list[FollowingUnit]:
+    pairs = zip(scores.correlation_U, scores.separation_U, strict=True)
+    return [
+        FollowingUnit(layer, unit, signal, float(correlation), float(separation))
+        for unit, (correlation, separation) in enumerate(pairs)
+    ]
+
+
+def _closest(units: list[FollowingUnit], count: int, by: UnitOrder) -> list[FollowingUnit]:
+    if by == "separation":
+        return sorted(units, key=lambda unit: -abs(unit.separation - 0.5))[:count]
+    return sorted(units, key=lambda unit: -abs(unit.correlation))[:count]
 
 
 def marking_of_tokens(pieces: Sequence[Piece], marking: Marking) -> Marking:

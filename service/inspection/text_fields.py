@@ -18,6 +18,7 @@ from service.inspection.cancellation import Cancellation
 from service.inspection.checks import check_index
 from service.inspection.language_model import LanguageModelInspector, Start, TextReading
 
+PART_TOKENS = 50  # between two checks of the cancellation
 MOST_NUMBERS = {"json": 500_000, "base64": 20_000_000}  # activations in one answer
 LARGEST_HALF = 65504.0  # of float16
 
@@ -55,7 +56,7 @@ def text_fields(
         gates=query.gates,
         top=query.top,
     )
-    tokens = _tokens(reading, inspector.tokenizer)
+    tokens = _tokens(reading, inspector.tokenizer, cancellation)
     first = {"entropy_bits": float(reading.predictions.entropy_T[0])}
     fields: dict[str, Any] = {
         "layers": layers,
@@ -98,11 +99,15 @@ def _selection(
     return layers, torch.tensor(units, dtype=torch.long)
 
 
-def _tokens(reading: TextReading, tokenizer: Tokenizer) -> list[dict[str, Any]]:
+def _tokens(
+    reading: TextReading, tokenizer: Tokenizer, cancellation: Cancellation
+) -> list[dict[str, Any]]:
     predictions = reading.predictions
     surprisals, entropies = predictions.surprisal_T.tolist(), predictions.entropy_T.tolist()
     tokens = []
     for index, piece in enumerate(reading.pieces):
+        if index % PART_TOKENS == 0:
+            cancellation.check()
         token = {"text": piece.text, **unknown_mark(piece, tokenizer)}
         token["surprisal_bits"] = surprisals[index]
         token["entropy_bits"] = entropies[index]

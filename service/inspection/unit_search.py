@@ -30,12 +30,15 @@ class UnitScores(NamedTuple):
     separation_U: Doubles
 
 
-def score_units(values_TU: Values, marking_T: Doubles) -> UnitScores:
+def score_units(
+    values_TU: Values, marking_T: Doubles, ranks_TU: Doubles | None = None
+) -> UnitScores:
     """Compares every unit with a marking.
 
     Args:
         values_TU: activations after each token.
         marking_T: the marking of each token.
+        ranks_TU: their :func:`average_ranks`, for several markings of the same activations.
 
     Raises:
         ValueError: the marking has fewer than two different values, so nothing can follow it.
@@ -43,7 +46,8 @@ def score_units(values_TU: Values, marking_T: Doubles) -> UnitScores:
     if marking_T.min() == marking_T.max():
         raise ValueError("the marking is the same at every token, so no unit can follow it")
     marked_T = marking_T > (marking_T.min() + marking_T.max()) / 2
-    return UnitScores(_correlation(values_TU, marking_T), _separation(values_TU, marked_T))
+    ranks_TU = average_ranks(values_TU) if ranks_TU is None else ranks_TU
+    return UnitScores(_correlation(values_TU, marking_T), _separation(ranks_TU, marked_T))
 
 
 def _correlation(values_TU: Values, marking_T: Doubles) -> Doubles:
@@ -56,10 +60,10 @@ def _correlation(values_TU: Values, marking_T: Doubles) -> Doubles:
     return np.asarray(np.divide(product_U, scale_U, out=np.zeros_like(product_U), where=moving_U))
 
 
-def _separation(values_TU: Values, marked_T: NDArray[np.bool_]) -> Doubles:
+def _separation(ranks_TU: Doubles, marked_T: NDArray[np.bool_]) -> Doubles:
     """Mann and Whitney's U, divided by the number of pairs."""
     marked = int(marked_T.sum())
-    rank_sum_U = average_ranks(values_TU)[marked_T].sum(axis=0)
+    rank_sum_U = ranks_TU[marked_T].sum(axis=0)
     pairs = marked * (len(marked_T) - marked)
     return np.asarray((rank_sum_U - marked * (marked + 1) / 2) / pairs)
 

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from service.engine.api.tasks import Classification, Classify, Event, TextsClassified
-from service.http.api_keys import client_of
+from service.http.api_keys import client_of, tenant_of
 from service.http.dependencies import Context, ServiceContext
 from service.http.errors import ApiError
 from service.http.json_response import TaskResponse
@@ -30,9 +30,12 @@ router = APIRouter(route_class=JsonRoute, tags=["classifiers"])
 )
 async def classify(body: ClassifyRequest, request: Request, context: Context) -> Response:
     """The label of each text and its confidence. With `explain`, the contribution of each token:
-    the confidence in the label minus the confidence without the token.
+    the confidence in the label minus the confidence without the token. With `return_state` and
+    `state`, a document grows: each request reads the new text alone.
     """
     context.limits.check(body)
+    if body.explain:
+        _check_whole_documents(body)
     texts = body.all_texts
     name = context.model_name(body.model, "classifier")
     occlusions = await _occlusions(texts, name, context) if body.explain else []
@@ -42,6 +45,9 @@ async def classify(body: ClassifyRequest, request: Request, context: Context) ->
         client=client_of(request),
         texts=(*texts, *variants),
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
+        tenant=tenant_of(request),
+        return_state=body.return_state,
+        state=body.state,
     )
     labels = context.artifact(name).manifest.answers
     reply = await context.engine.submit(task, whole=True)
@@ -83,7 +89,9 @@ def _result(
         confidence=confidence,
         scores=[LabelScore(label=label, score=score) for label, score in ranked[:top]],
         token_count=classification.token_count,
+        unknown_tokens=classification.unknown_tokens,
         truncated=classification.truncated,
+        state=classification.state,
     )
 
 
@@ -102,6 +110,13 @@ async def _occlusions(texts: Sequence[str], name: str, context: ServiceContext) 
     if work > settings.max_explained_work:
         raise _too_much(work, settings.max_explained_work)
     return occlusions
+
+
+def _check_whole_documents(body: ClassifyRequest) -> None:
+    for field in ("state", "return_state"):
+        if getattr(body, field):
+            message = f"{field}: expected a request without it, since explain is set"
+            raise ApiError(422, "invalid_request", message, field)
 
 
 def _too_long(limit: int) -> ApiError:

@@ -7,7 +7,7 @@ the content security policy of the playground.
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from service.routes.playground import page
 
@@ -16,5 +16,9 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/docs")
 async def docs(request: Request) -> Response:
-    """The page."""
+    """The page. Its addresses are relative, so that it works behind a path prefix; a trailing
+    slash is therefore removed by a redirect.
+    """
+    if request.scope["raw_path"].endswith(b"/"):
+        return RedirectResponse("../docs", 308)
     return page("api_reference/index.html", request)

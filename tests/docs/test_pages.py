@@ -12,6 +12,7 @@ import pytest
 from benchmarks.__main__ import parse_arguments as parse_benchmark
 from docs.generate.pages import COPIED, GENERATED
 from model.manifest import FORMAT_VERSION
+from service.engine.states.document_state_token import DOCUMENT_STATE_TOKEN_VERSION
 from service.engine.states.state_token import STATE_TOKEN_VERSION
 from tests.readme.pages import PAGES
 from tests.support.repository import ROOT
@@ -91,6 +92,8 @@ def test_formats_have_their_numbers() -> None:
     assert f"`format_version` {FORMAT_VERSION} |" in COMPATIBILITY
     assert f"| Checkpoint | format {CHECKPOINT_FORMAT} |" in COMPATIBILITY
     assert f"| State token | format {STATE_TOKEN_VERSION} |" in COMPATIBILITY
+    documents = f"| Document state token | format {DOCUMENT_STATE_TOKEN_VERSION} |"
+    assert documents in COMPATIBILITY
 
 
 def test_the_navigation_has_every_page() -> None:

@@ -82,12 +82,20 @@ class NextWord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classify:
-    """Classify each text, given as text or as token ids. Event: one ``TextsClassified``."""
+    """Classify each text, given as text or as token ids. Event: one ``TextsClassified``.
+
+    ``return_state``: the result carries the state after the text as a token (one text only).
+    ``state``: such a token; the text is read as the continuation of that document. ``tenant``: the
+    owner of states, if they are bound to keys.
+    """
 
     model: str
     client: str = ""
     texts: tuple[str | tuple[int, ...], ...]
     deadline_seconds: float | None = None
+    tenant: str = ""
+    return_state: bool = False
+    state: str | None = None
 
 
 Task = Generate | Score | NextWord | Classify
@@ -206,12 +214,15 @@ class NextWordsFound:
 class Classification:
     """Calibrated probabilities in the order of the artifact's answers; they sum to 1.
 
-    ``token_count``: tokens that were read. ``truncated``: the text had more tokens.
+    ``token_count``: tokens that were read for this task. ``unknown_tokens``: those of them that are
+    [UNK]. ``truncated``: the text had more tokens. ``state``: the document's state, if asked for.
     """
 
     probabilities: tuple[float, ...]
     token_count: int
+    unknown_tokens: int
     truncated: bool
+    state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 A batch starts with the first text in fair order (:mod:`service.engine.scheduling.fair_queue`).
 Texts of similar length join it, those of the same request first, up to the token limit. A turn of
 the engine processes one slice. A request without a text in a current batch need not wait for the
-end of these batches: up to MAX_BATCHES take turns, slice by slice.
+end of these batches: up to MAX_BATCHES take turns, slice by slice. A document that grows
+(:mod:`service.engine.runners.growing_documents`) is a batch of its own.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from service.engine.api.errors import (
 from service.engine.api.observer import EndReason, Observer
 from service.engine.api.options import EngineOptions
 from service.engine.api.tasks import Classification, Classify, Task, TextsClassified
+from service.engine.runners.growing_documents import GrowingDocuments
 from service.engine.scheduling.admission import Admission
 from service.engine.scheduling.fair_queue import FairQueue
 from service.engine.scheduling.request_table import RequestTable
@@ -36,6 +38,7 @@ from service.engine.scheduling.runner import TicketEvents
 from service.engine.scheduling.sequence import Request, Ticket
 from service.kernel.api.interface import FloatArray, LogitSlices
 from service.kernel.factory import make_classifier_kernel
+from service.kernel.pytorch.document_reader import DocumentState
 
 logger = logging.getLogger(__name__)
 MAX_BATCHES = 4  # current at the same time
@@ -46,20 +49,28 @@ LENGTH_SLACK = 16  # tokens; texts that differ by fewer share a batch at any rat
 
 @dataclass(eq=False, slots=True)
 class PendingDocument:
-    """One text of a request, as tokens."""
+    """One text of a request, as tokens.
+
+    ``start`` and ``end``: the states before and after the text of a document that grows.
+    """
 
     request: ClassificationRequest
     tokens: Sequence[int]
     token_count: int
+    unknown_tokens: int
     truncated: bool
     result: Classification | None = None
+    start: DocumentState | None = None
+    end: DocumentState | None = None
 
 
 class ClassificationRequest(Request):
     """A Classify task and its documents."""
 
-    def __init__(self, deadline: float | None) -> None:
-        super().__init__([], deadline)
+    def __init__(self, task: Classify) -> None:
+        super().__init__([], task.deadline_seconds)
+        self.tenant = task.tenant
+        self.return_state = task.return_state
         self.documents: list[PendingDocument] = []
 
     @property
@@ -101,6 +112,7 @@ class ClassifierRunner:
             threads=options.threads,
             slice_tokens=options.classifier_slice_tokens,
         )
+        self._growing = GrowingDocuments(artifact, artifact.network, options)
         self._requests: RequestTable[ClassificationRequest] = RequestTable(self._release)
         self._waiting: FairQueue[PendingDocument] = FairQueue()
         self._batches: deque[DocumentBatch] = deque()  # the next to be worked on first
@@ -113,8 +125,9 @@ class ClassifierRunner:
             raise InvalidTask(
                 "texts", f"expected 1 to {self.admission.limit} texts, got {len(task.texts)}"
             )
-        request = ClassificationRequest(task.deadline_seconds)
-        request.documents = [self._document(request, text) for text in task.texts]
+        request = ClassificationRequest(task)
+        start = self._growing.start(task)
+        request.documents = [self._document(request, text, start) for text in task.texts]
         return request
 
     @property
@@ -198,9 +211,16 @@ class ClassifierRunner:
         return []
 
     def _batch(self, documents: Sequence[PendingDocument]) -> DocumentBatch:
+        first = documents[0]
+        if first.start is not None:
+            return DocumentBatch(documents, self._read_on(first, first.start))
         return DocumentBatch(
             documents, self._kernel.classify([document.tokens for document in documents])
         )
+
+    def _read_on(self, document: PendingDocument, start: DocumentState) -> LogitSlices:
+        logits_1C, document.end = yield from self._growing.read(document.tokens, start)
+        return logits_1C
 
     def _make_batch(self, leader: PendingDocument, now: float) -> DocumentBatch:
         """The leader and the similar texts that fit the token limit."""
@@ -222,11 +242,15 @@ class ClassifierRunner:
         """The texts that may share a batch with the leader: its request first, then nearest in
         length.
         """
+        if leader.start is not None:
+            return [leader]
         length = len(leader.tokens)
         shortest = min(length / LENGTH_RATIO, length - LENGTH_SLACK)
         longest = max(length * LENGTH_RATIO, length + LENGTH_SLACK)
         similar = [
-            document for document in self._waiting if shortest <= len(document.tokens) <= longest
+            document
+            for document in self._waiting
+            if document.start is None and shortest <= len(document.tokens) <= longest
         ]
         return sorted(
             similar,
@@ -246,7 +270,11 @@ class ClassifierRunner:
                 events += self._fail_text(document)
                 continue
             document.result = Classification(
-                tuple(map(float, probabilities_A)), document.token_count, document.truncated
+                tuple(map(float, probabilities_A)),
+                document.token_count,
+                document.unknown_tokens,
+                document.truncated,
+                self._state_token(document),
             )
             self._observer.tokens(self.name, document.token_count, 0)
             results = [
@@ -258,6 +286,11 @@ class ClassifierRunner:
                 self._requests.close(document.request, "done")
                 events.append((document.request.ticket, TextsClassified(tuple(results))))
         return events
+
+    def _state_token(self, document: PendingDocument) -> str | None:
+        if document.end is None or not document.request.return_state:
+            return None
+        return self._growing.token(document.end, document.request.tenant)
 
     def _fail_text(self, document: PendingDocument) -> TicketEvents:
         if document.request not in self._requests:
@@ -272,7 +305,10 @@ class ClassifierRunner:
         self._report_load()
 
     def _document(
-        self, request: ClassificationRequest, text: str | Sequence[int]
+        self,
+        request: ClassificationRequest,
+        text: str | Sequence[int],
+        start: DocumentState | None,
     ) -> PendingDocument:
         try:
             tokens = (
@@ -283,7 +319,12 @@ class ClassifierRunner:
         read = tokens[: self._longest]
         # As in training, a text without tokens is read as [END] alone.
         return PendingDocument(
-            request, read or [self._tokenizer.end], len(read), len(tokens) > len(read)
+            request,
+            tokens=read if read or start is not None else [self._tokenizer.end],
+            token_count=len(read),
+            unknown_tokens=sum(token == self._tokenizer.unknown for token in read),
+            truncated=len(tokens) > len(read),
+            start=start,
         )
 
     def _report_load(self) -> None:

@@ -13,11 +13,7 @@ other requests. The size does not depend on the number of tokens read.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import codecs
-import hashlib
-import hmac
 import math
 import struct
 import zlib
@@ -32,11 +28,10 @@ from torch import Tensor
 from model.artifact import Artifact
 from model.networks import LanguageModel
 from model.state import State
-from service.engine.api.errors import ForeignState, InvalidState
+from service.engine.api.errors import InvalidState
+from service.engine.states.signed_token import TokenSigner, check_origin, expand, fingerprint_of
 
 STATE_TOKEN_VERSION = 2
-SIGNATURE_BYTES = 32
-FINGERPRINT_BYTES = 16
 LONGEST_PENDING = 3  # bytes of an incomplete character
 MAX_UNREAD = 1024  # tokens cut by a stop string of at most 100 characters
 LONGEST_SHOWN = 1 << 12  # characters of the first cut token
@@ -78,14 +73,6 @@ class _Body(NamedTuple):
     numbers: bytes
 
 
-def fingerprint_of(artifact: Artifact) -> bytes:
-    """The identity of the model's files, 16 bytes."""
-    digests = ";".join(
-        f"{name}={digest}" for name, digest in sorted(artifact.manifest.files.items())
-    )
-    return hashlib.sha256(digests.encode()).digest()[:FINGERPRINT_BYTES]
-
-
 class StateTokenCodec:
     """Encodes and decodes the state tokens of one model.
 
@@ -96,8 +83,7 @@ class StateTokenCodec:
         self, key: bytes, artifact: Artifact, network: LanguageModel, *, bound: bool = False
     ) -> None:
         architecture = network.architecture
-        self._key = key
-        self._bound = bound
+        self._signer = TokenSigner(key, bound=bound)
         self._fingerprint = fingerprint_of(artifact)
         self._vocabulary = architecture.vocabulary
         self._suppressed = artifact.tokenizer.suppressed
@@ -105,6 +91,8 @@ class StateTokenCodec:
         self._shape = (self._parts, architecture.layers, 1, architecture.hidden)
         self._seen_bytes = (self._vocabulary + 7) // 8
         self._fixed_bytes = self._seen_bytes + 4 * math.prod(self._shape)
+        self._longest_body = _PENDING.size + LONGEST_PENDING + MAX_UNREAD * _TOKEN.itemsize
+        self._longest_body += self._fixed_bytes
         first = network.initial_state(1).hidden_LBH  # states stay within it or 1
         self._largest_hidden = max(1.0, float(first.detach().abs().max())) + ROUNDING
 
@@ -128,9 +116,7 @@ class StateTokenCodec:
                 *(part.float().numpy().tobytes() for part in parts if part is not None),
             )
         )
-        sealed = head + zlib.compress(body, level=1)
-        signature = self._sign(sealed, tenant)
-        return base64.urlsafe_b64encode(sealed + signature).decode().rstrip("=")
+        return self._signer.seal(head + zlib.compress(body, level=1), tenant)
 
     def decode(self, token: str, tenant: str = "") -> Snapshot:
         """The snapshot of a state token.
@@ -140,30 +126,18 @@ class StateTokenCodec:
                 tenant, or has a field that this model cannot have.
             ForeignState: the token has another format version or belongs to another model.
         """
-        try:
-            raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
-            raise InvalidState from None
-        sealed, signature = raw[:-SIGNATURE_BYTES], raw[-SIGNATURE_BYTES:]
-        genuine = hmac.compare_digest(signature, self._sign(sealed, tenant))
-        if len(sealed) < _HEAD.size or not genuine:
+        content = self._signer.open(token, tenant)
+        if len(content) < _HEAD.size:
             raise InvalidState
-        version, fingerprint, last, position, seed, choice_index = _HEAD.unpack_from(sealed)
-        if version != STATE_TOKEN_VERSION:
-            raise ForeignState(
-                f"the token has format version {version}, expected {STATE_TOKEN_VERSION}"
-            )
-        if fingerprint != self._fingerprint:
-            raise ForeignState(
-                "the token belongs to another model or another version of this model"
-            )
+        version, fingerprint, last, position, seed, choice_index = _HEAD.unpack_from(content)
+        check_origin(version, STATE_TOKEN_VERSION, fingerprint, self._fingerprint)
         if (
             last >= self._vocabulary
             or position > LARGEST_POSITION
             or choice_index > LARGEST_CHOICE_INDEX
         ):
             raise InvalidState
-        body = self._body_of(self._expand(sealed[_HEAD.size :]))
+        body = self._body_of(expand(content[_HEAD.size :], self._longest_body))
         return Snapshot(
             state=self._state(body.numbers),
             last=last,
@@ -175,23 +149,6 @@ class StateTokenCodec:
             unread=body.unread,
             shown=body.shown,
         )
-
-    def _sign(self, sealed: bytes, tenant: str) -> bytes:
-        owner = b"of " + tenant.encode() + b"\0" if self._bound else b""
-        return hmac.digest(self._key, b"unroll state\0" + owner + sealed, "sha256")
-
-    def _expand(self, compressed: bytes) -> bytes:
-        """Decompress the body, whose length is bounded; never expands more than that."""
-        expander = zlib.decompressobj()
-        longest = _PENDING.size + LONGEST_PENDING + MAX_UNREAD * _TOKEN.itemsize
-        longest += self._fixed_bytes
-        try:
-            body = expander.decompress(compressed, longest + 1)  # one more byte shows an excess
-        except zlib.error:
-            raise InvalidState from None
-        if not expander.eof or expander.unused_data:
-            raise InvalidState
-        return body
 
     def _body_of(self, raw: bytes) -> _Body:
         """The fields of the body, whose lengths must add up to its own."""

@@ -38,6 +38,8 @@ from service.routes.inspection.responses import (
 from service.routes.inspection.running import respond
 from service.routes.inspection.texts import clamps_of
 
+ALL_MARKINGS = "all"
+_GIVEN = "given"
 MOST_INFLUENCES = 256  # tokens whose influence is measured at once: work grows with their square
 
 router = APIRouter(prefix="/inspect", route_class=JsonRoute, tags=["inspection"])
@@ -46,12 +48,13 @@ router = APIRouter(prefix="/inspect", route_class=JsonRoute, tags=["inspection"]
 @router.post(
     "/units",
     response_model=UnitSearchResponse,
+    response_model_exclude_none=True,
     responses=WORK_ERRORS,
     summary="Find units that follow a marking",
 )
 async def search_units(body: UnitSearchRequest, request: Request, context: Context) -> Response:
     """Compares every unit of the model with a marking of the text: a named one (inside quotes,
-    position in the line, ...) or one number for each character.
+    position in the line, ...), all named ones at once, or one number for each character.
     """
     name = context.model_name(body.model, "language-model")
     tenant = tenant_of(request)
@@ -60,21 +63,27 @@ async def search_units(body: UnitSearchRequest, request: Request, context: Conte
         inspector = context.inspectors.language_model(name)
         start = context.inspectors.start(name, body.state, tenant)
         inspector.pieces(body.text, "text")
-        try:
-            units = inspector.search_units(
-                body.text, _marking(body), start, body.top, cancellation, by=body.by
-            )
-        except ValueError as error:
-            raise ApiError(422, "invalid_request", f"marking: {error}", "marking") from error
-        return {"units": [unit._asdict() for unit in units]}
+        units = inspector.search_units(
+            body.text, _markings(body), start, body.top, cancellation, by=body.by
+        )
+        fields = {name: [unit._asdict() for unit in best] for name, best in units.items()}
+        if body.marking == ALL_MARKINGS:
+            return {"markings": fields}
+        if _GIVEN not in fields:
+            message = "marking: it is the same at every token, so no unit can follow it"
+            raise ApiError(422, "invalid_request", message, "marking")
+        return {"units": fields[_GIVEN]}
 
     return await respond(request, context, body, name, compute, cost=float(len(body.text)))
 
 
-def _marking(body: UnitSearchRequest) -> Marking:
-    if isinstance(body.marking, str):
-        return MARKINGS[body.marking](body.text)
-    return np.array(body.marking, dtype=np.float64)
+def _markings(body: UnitSearchRequest) -> dict[str, Marking]:
+    """The markings of the text by name; a single one is named ``_GIVEN``."""
+    if isinstance(body.marking, list):
+        return {_GIVEN: np.array(body.marking, dtype=np.float64)}
+    if body.marking == ALL_MARKINGS:
+        return {name: marking(body.text) for name, marking in MARKINGS.items()}
+    return {_GIVEN: MARKINGS[body.marking](body.text)}
 
 
 @router.post(

@@ -94,13 +94,14 @@ class UnitSearchRequest(RequestFields):
 
     text: FullText = Field(description="the text that is read")
     state: _Kept | None = Field(default=None, min_length=1, description=_STATE)
-    marking: MarkingName | Annotated[list[float], Field(min_length=1)] = Field(
-        description="what the units should follow: a name, or a number for each character"
+    marking: MarkingName | Literal["all"] | Annotated[list[float], Field(min_length=1)] = Field(
+        description="what the units should follow: a name, a number for each character, or all: "
+        "each named marking that the text has"
     )
     by: Literal["correlation", "separation"] = Field(
         default="correlation", description="what the units are ranked by"
     )
-    top: int = Field(default=10, ge=1, le=1000, description="how many units to list")
+    top: int = Field(default=10, ge=1, le=1000, description="how many units to list for a marking")
 
     @model_validator(mode="after")
     def _a_number_for_each_character(self) -> UnitSearchRequest:

@@ -117,7 +117,12 @@ class UnitSearchResponse(_Part):
     """The units that follow the marking most closely, the closest first."""
 
     model: str
-    units: list[FollowingUnitFields]
+    units: list[FollowingUnitFields] | None = Field(default=None, description="for one marking")
+    markings: dict[str, list[FollowingUnitFields]] | None = Field(
+        default=None,
+        description="for all: the units by the name of the marking, without markings that are the "
+        "same at every token",
+    )
 
 
 class GeneratedText(_Part):

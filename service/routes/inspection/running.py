@@ -17,6 +17,7 @@ from service.http.request_schemas import RequestFields
 from service.inspection.cancellation import Cancellation
 
 Fields = Mapping[str, Any]
+SLICE_ITEMS = 50  # of a list, encoded without a break
 
 
 async def respond(
@@ -37,9 +38,7 @@ async def respond(
     context.limits.check(body)
 
     def encoded(cancellation: Cancellation) -> bytes:
-        return to_json(
-            {"model": name, **compute(cancellation)}, inf_nan_mode="null", exclude_none=True
-        )
+        return _json_of({"model": name, **compute(cancellation)}, cancellation)
 
     deadline = None if body.deadline_ms is None else body.deadline_ms / 1000
     work = asyncio.ensure_future(
@@ -56,6 +55,34 @@ async def respond(
     finally:
         work.cancel()
         gone.cancel()
+
+
+def _json_of(fields: Fields, cancellation: Cancellation) -> bytes:
+    """The fields as JSON, without those that are None.
+
+    Lists are encoded in slices: the encoder holds the interpreter lock, which the engine and the
+    event loop wait for.
+    """
+    members = []
+    for name, value in fields.items():
+        if value is None:
+            continue
+        if isinstance(value, list):
+            slices = range(0, len(value), SLICE_ITEMS)
+            parts = [
+                _encoded(value[begin : begin + SLICE_ITEMS], cancellation)[1:-1] for begin in slices
+            ]
+            members.append(to_json(name) + b":[" + b",".join(parts) + b"]")
+        elif isinstance(value, dict):
+            members.append(to_json(name) + b":" + _json_of(value, cancellation))
+        else:
+            members.append(to_json(name) + b":" + _encoded(value, cancellation))
+    return b"{" + b",".join(members) + b"}"
+
+
+def _encoded(value: Any, cancellation: Cancellation) -> bytes:
+    cancellation.check()
+    return to_json(value, inf_nan_mode="null", exclude_none=True)
 
 
 async def _disconnected(request: Request) -> None:

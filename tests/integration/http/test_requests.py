@@ -183,9 +183,14 @@ def test_options_of_the_service(service: RunningService) -> None:
 
 
 def test_a_trailing_slash_makes_no_difference(service: RunningService) -> None:
-    """A path with a trailing slash is answered at once, without a redirect."""
-    for path in ("/models/", "/models/words/", "/health/live/", "/docs/", "/metrics/"):
+    """A path with a trailing slash is answered at once, without a redirect; only the API reference,
+    whose links are relative, moves.
+    """
+    for path in ("/models/", "/models/words/", "/health/live/", "/metrics/"):
         assert service.client.get(path).status_code == 200
+    moved = service.client.get("/docs/?a=b")
+    assert (moved.status_code, moved.headers["location"]) == (308, "../docs")
+    assert service.client.get("/docs/", follow_redirects=True).url.path == "/docs"
     for path in ("/generate/", "/classify/", "/score/", "/next-word/"):
         assert service.post(path, {"unknown": 1}).status_code == 422
         assert service.client.get(path).status_code == 405

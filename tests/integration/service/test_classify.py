@@ -22,11 +22,19 @@ def test_one_text(service: RunningService) -> None:
     answer = service.ask("/classify", text=TEXTS[0])
     assert answer["model"] == "sentiment"
     (result,) = answer["results"]
-    assert set(result) == {"label", "confidence", "scores", "token_count", "truncated"}
+    assert set(result) == {
+        "label",
+        "confidence",
+        "scores",
+        "token_count",
+        "unknown_tokens",
+        "truncated",
+    }
     assert {score["label"] for score in result["scores"]} == set(LABELS)
     assert sum(score["score"] for score in result["scores"]) == pytest.approx(1)
     assert result["scores"][0] == {"label": result["label"], "score": result["confidence"]}
     assert result["token_count"] == 5
+    assert result["unknown_tokens"] == 0
     assert result["truncated"] is False
 
 
@@ -73,6 +81,63 @@ def test_what_belongs_to_no_label_is_answered_so(service: RunningService, models
         assert result["label"] == max(scores, key=scores.__getitem__)
         assert len(result["contributions"]) == len(tokens)
     assert "none" in {result["label"] for result in answer["results"]}
+
+
+def test_unknown_words_are_counted(service: RunningService) -> None:
+    """Each text has the number of its words outside the vocabulary."""
+    results = service.ask("/classify", texts=["Zyzzyva dog quux", "the dog"])["results"]
+    assert [result["unknown_tokens"] for result in results] == [2, 0]
+
+
+def test_a_document_is_continued_from_its_state(service: RunningService) -> None:
+    """Parts give the scores of the whole document, within the error of int8, and count their own
+    tokens; the state does not grow.
+    """
+    parts = ["The dog runs home.", " Small birds sing", " about rivers and far green hills"]
+    state, sizes = None, set()
+    for index, part in enumerate(parts):
+        answer = service.ask(
+            "/classify", model="stories", text=part, state=state, return_state=True
+        )
+        (result,) = answer["results"]
+        whole = "".join(parts[: index + 1])
+        (expected,) = service.ask("/classify", model="stories", text=whole)["results"]
+        scores, whole_scores = (
+            {score["label"]: score["score"] for score in each["scores"]}
+            for each in (result, expected)
+        )
+        assert scores == pytest.approx(whole_scores, abs=0.02)
+        state = result["state"]
+        sizes.add(len(state) // 100)
+        assert "state" not in expected
+    assert result["token_count"] < expected["token_count"]
+    assert len(sizes) <= 2  # compression makes a difference of a few bytes
+
+
+def test_states_of_documents_are_refused_by_name(service: RunningService) -> None:
+    """Models without such states, several texts, explain, and states of other origin."""
+    (result,) = service.ask("/classify", model="stories", text="The", return_state=True)["results"]
+    document = result["state"]
+    sequence = service.ask("/generate", prompt="The", max_tokens=2, return_state=True)["state"]
+    cases: list[tuple[dict[str, object], int, str]] = [
+        ({"text": "a", "model": "sentiment", "return_state": True}, 422, "return_state"),
+        ({"text": "a", "model": "sentiment", "state": document}, 422, "state"),
+        ({"texts": ["a", "b"], "model": "stories", "return_state": True}, 422, "return_state"),
+        (
+            {"text": "a", "model": "stories", "return_state": True, "explain": True},
+            422,
+            "return_state",
+        ),
+        ({"text": "a", "model": "stories", "state": document, "explain": True}, 422, "state"),
+        ({"text": "a", "model": "stories", "state": document[:-6]}, 400, "state"),
+        ({"text": "a", "model": "stories", "state": sequence}, 409, "state"),
+    ]
+    for body, status, param in cases:
+        response = service.post("/classify", body)
+        assert (response.status_code, error_of(response)["param"]) == (status, param), body
+    response = service.post("/generate", {"state": document})
+    assert response.status_code == 409
+    assert error_of(response)["type"] == "foreign_state"
 
 
 def test_top_limits_the_scores(service: RunningService) -> None:

@@ -82,6 +82,29 @@ def test_units_are_found_by_a_marking_of_the_request(service: RunningService) ->
     assert len(named["units"]) == 3
 
 
+def test_long_answers_are_whole(service: RunningService) -> None:
+    """An answer that is encoded in slices has every token once, in order."""
+    text = "The keys to the old cabinet. " * 30
+    tokens = service.ask("/inspect", text=text, layers=[], top=1)["tokens"]
+    assert len(tokens) > 150
+    assert "".join(token["text"] for token in tokens) == text.rstrip()
+    assert all(len(token["top"]) == 1 for token in tokens)
+
+
+def test_all_markings_are_searched_in_one_request(service: RunningService) -> None:
+    """Each named marking that the text has gets the units of a search of its own; the others are
+    missing.
+    """
+    answer = service.ask("/inspect/units", text=TEXT, marking="all", top=2)
+    assert {"word_position", "line_position"} <= answer["markings"].keys()
+    assert "digits" not in answer["markings"]
+    assert "units" not in answer
+    for marking, units in answer["markings"].items():
+        alone = service.ask("/inspect/units", text=TEXT, marking=marking, top=2)
+        assert units == alone["units"]
+        assert "markings" not in alone
+
+
 def test_clamped_generation_repeats_with_its_seed(service: RunningService) -> None:
     """The unclamped text is what /generate gives in float32 for that seed, up to int8; both texts
     are the same again with the seed that was told.

@@ -22,7 +22,10 @@ from tests.support.service.process import PATIENCE, RunningService, error_of, ev
 
 
 def test_says_what_it_serves_and_what_to_try(service: RunningService) -> None:
-    """The banner has the address, each model, and curl commands for the served kinds."""
+    """The banner has the address, the playground, each model, and curl commands for the served
+    kinds.
+    """
+    assert "Open it in a browser" in service.output
     for expected in ("words", "sentiment", "curl", "/generate", "/classify", str(service.port)):
         assert expected in service.output
 

@@ -42,6 +42,7 @@ def test_models_are_described(service: RunningService) -> None:
         "brief",
         "chars",
         "sentiment",
+        "stories",
         "topics",
         "words",
     ]
@@ -50,7 +51,7 @@ def test_models_are_described(service: RunningService) -> None:
         assert service.client.get(f"/models/{model['name']}").json() == model
         assert model["vocabulary_size"] == model["architecture"]["vocabulary"]
         assert model["limits"]["body_bytes"] == 2**20
-    words, topics, sentiment = listed[5], listed[4], listed[3]
+    words, topics, sentiment = listed[6], listed[5], listed[3]
     assert words["architecture"]["cell"] == "lstm"
     assert words["architecture"]["layers"] == 2
     assert words["metrics"] == {"perplexity": 42.0}

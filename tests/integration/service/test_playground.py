@@ -42,6 +42,22 @@ def test_the_pages_need_no_key(models: Path) -> None:
         assert running.client.get("/models").status_code == 401
 
 
+def test_the_schema_declares_the_keys(service: RunningService, models: Path) -> None:
+    """With API keys, every route but the open ones names the two ways to send one."""
+    assert "securitySchemes" not in service.client.get("/openapi.json").json()["components"]
+    with RunningService(models / "words", UNROLL_API_KEYS="k" * 16) as running:
+        schema = running.client.get("/openapi.json").json()
+        assert schema["components"]["securitySchemes"] == {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        assert schema["security"] == [{"bearer": []}, {"header": []}]
+        for path, operations in schema["paths"].items():
+            for operation in operations.values():
+                is_open = running.client.get(path).status_code == 200
+                assert (operation.get("security") == []) is is_open, path
+
+
 def test_the_api_reference_loads_nothing_from_elsewhere(service: RunningService) -> None:
     """Swagger UI comes from the service, under the policy of the playground."""
     response = service.client.get("/docs")

@@ -70,19 +70,27 @@ def save_language_model(
     )
 
 
-def save_classifier(directory: Path, name: str, beyond: OutOfScope | None = None) -> None:
+def save_classifier(
+    directory: Path,
+    name: str,
+    beyond: OutOfScope | None = None,
+    *,
+    cell: Cell = "gru",
+    bidirectional: bool = True,
+    layers: int = 1,
+) -> None:
     """A classifier of three labels at directory/name, with an out-of-scope rule if ``beyond`` is
     given.
     """
     torch.manual_seed(1)
     tokenizer = train_word_tokenizer([TEXT], vocabulary=None, lossless=False)
     architecture = ClassifierArchitecture(
-        cell="gru",
+        cell=cell,
         vocabulary=tokenizer.size,
         embedding=12,
         hidden=16,
-        layers=1,
-        bidirectional=True,
+        layers=layers,
+        bidirectional=bidirectional,
         pooling="last_max_mean",
         mlp=8,
         labels=len(LABELS),
@@ -104,7 +112,9 @@ def save_classifier(directory: Path, name: str, beyond: OutOfScope | None = None
 
 
 def save_all(directory: Path) -> None:
-    """The models of the tests' main server: a word, a char and a bpe model, and two classifiers."""
+    """The models of the tests' main server: a word, a char and a bpe model, and three
+    classifiers.
+    """
     words = word_tokenizer()
     save_language_model(directory, "words", words, language_model(words, layers=2, ends=False))
     ending = language_model(words, cell="gru", ends=True, seed=3)
@@ -115,3 +125,4 @@ def save_all(directory: Path) -> None:
     save_language_model(directory, "bpe", bpe, language_model(bpe, cell="elman", ends=False))
     save_classifier(directory, "sentiment")
     save_classifier(directory, "topics", OutOfScope("none", weight=2.0, bias=4.0))
+    save_classifier(directory, "stories", cell="lstm", bidirectional=False, layers=2)

@@ -97,6 +97,22 @@ def test_contributions_add_up(inspector: ClassifierInspector, cancellation: Canc
         assert float(found.linear_T.sum()) == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_text_out_of_scope_is_explained_by_its_likeliest_label(
+    inspector: ClassifierInspector, cancellation: Cancellation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no label fits, the contributions are those to the likeliest label."""
+    likeliest = inspector.read(TEXT, 1, cancellation)
+    monkeypatch.setattr(
+        inspector, "_calibration", Calibration(1.3, OutOfScope("none", weight=0.0, bias=9.0))
+    )
+    reading = inspector.read(TEXT, 1, cancellation)
+    assert int(reading.probability_NA[-1].argmax()) == 3
+    assert reading.attribution is not None
+    assert likeliest.attribution is not None
+    assert reading.attribution.label == int(reading.probability_NA[-1, :3].argmax())
+    assert torch.equal(reading.attribution.network_T, likeliest.attribution.network_T)
+
+
 def test_the_nearest_change_changes_the_label(
     inspector: ClassifierInspector, cancellation: Cancellation
 ) -> None:

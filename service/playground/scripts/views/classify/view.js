@@ -129,7 +129,7 @@ export class ClassifyView {
     const facts = [`${count(tokens.length, "word")} read`, `${unknown} not in the vocabulary`];
     find(".totals", this.section).textContent = facts.join(", ");
     if (attribution === undefined) {
-      find(".attribution", this.section).textContent = "The contributions of words are not computed for this label.";
+      find(".attribution", this.section).textContent = "A model of one label has no contributions of words.";
     } else {
       const { label, other, total, baseline, completeness_gap: gap } = attribution;
       find(".attribution", this.section).textContent =

@@ -2,43 +2,39 @@
 
 import { make } from "../../dom.js";
 import { signed } from "../../format.js";
-import { post, ServiceError } from "../../service.js";
+import { post } from "../../service.js";
 
 /** @typedef {import("../../api_types.js").FoundUnit} FoundUnit */
 
 /**
- * The markings that the service knows: their names on the page, and the texts that can have them.
- * @type {{marking: string, name: string, needs: RegExp}[]}
+ * The markings that the service knows, with their names on the page, in the order of the list.
+ * @type {{marking: string, name: string}[]}
  */
 export const MARKINGS = [
-  { marking: "line_position", name: "the position in the line", needs: /\n/ },
-  { marking: "sentence_position", name: "the position in the sentence", needs: /[.!?]/ },
-  { marking: "word_position", name: "the position in the word", needs: /\w{2}/ },
-  { marking: "spaces", name: "spaces", needs: / / },
-  { marking: "capitals", name: "capital letters", needs: /\p{Lu}/u },
-  { marking: "speaker", name: "the name of the speaker", needs: /^[^\n:]+:$/m },
-  { marking: "quotes", name: "text in quotes", needs: /["“”«»]/ },
-  { marking: "brackets", name: "text in brackets", needs: /[([{]/ },
-  { marking: "digits", name: "digits", needs: /\d/ },
+  { marking: "line_position", name: "the position in the line" },
+  { marking: "sentence_position", name: "the position in the sentence" },
+  { marking: "word_position", name: "the position in the word" },
+  { marking: "spaces", name: "spaces" },
+  { marking: "capitals", name: "capital letters" },
+  { marking: "speaker", name: "the name of the speaker" },
+  { marking: "quotes", name: "text in quotes" },
+  { marking: "brackets", name: "text in brackets" },
+  { marking: "digits", name: "digits" },
 ];
 
 /**
  * The unit that follows each marking most closely.
  * @param {string} model
  * @param {string} text
- * @param {(name: string, unit: FoundUnit) => void} onFound called for each marking that the text has
  * @param {AbortSignal} signal
+ * @returns {Promise<{name: string, unit: FoundUnit}[]>} for each marking that the text has and a unit follows
  */
-export async function nameUnits(model, text, onFound, signal) {
-  for (const { marking, name } of MARKINGS.filter(({ needs }) => needs.test(text))) {
-    try {
-      const [unit] = await searchUnits({ model, text, marking, top: 1 }, signal);
-      if (unit !== undefined && Math.abs(unit.correlation) >= 0.5) onFound(name, unit);
-    } catch (error) {
-      const missing = error instanceof ServiceError && error.status === 422;
-      if (!missing) throw error; // 422: the marking is the same at every token, so no unit can follow it
-    }
-  }
+export async function findNamedUnits(model, text, signal) {
+  const { markings } = await post("inspect/units", { model, text, marking: "all", top: 1 }, signal);
+  return MARKINGS.flatMap(({ marking, name }) => {
+    const unit = markings[marking]?.[0];
+    return unit !== undefined && Math.abs(unit.correlation) >= 0.5 ? [{ name, unit }] : [];
+  });
 }
 
 /**

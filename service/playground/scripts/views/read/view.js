@@ -14,7 +14,7 @@ import { Activations } from "./activations.js";
 import { Clamping } from "./clamping.js";
 import { colorBySurprisal, colorByValue, showLegend } from "./coloring.js";
 import { UnitMap } from "./unit_map.js";
-import { markTokens, nameUnits, searchUnits, unitButton } from "./unit_search.js";
+import { findNamedUnits, markTokens, searchUnits, unitButton } from "./unit_search.js";
 
 /** @typedef {import("../../api_types.js").InspectedToken} InspectedToken */
 
@@ -235,9 +235,10 @@ export class ReadView {
     const list = find(".named-units", this.section);
     list.replaceChildren();
     find(".brushed", this.section).hidden = true;
-    this.naming.run((signal) =>
-      nameUnits(model, text, (name, unit) => list.append(unitButton(unit, name, (chosen) => this.chooseUnit(chosen, true))), signal),
-    );
+    this.naming.run(async (signal) => {
+      const named = await findNamedUnits(model, text, signal);
+      list.replaceChildren(...named.map(({ name, unit }) => unitButton(unit, name, (chosen) => this.chooseUnit(chosen, true))));
+    });
   }
 
   /**

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from model.artifact import Artifact
-from service.engine.api.errors import DeadlineExceeded, QueueFull
+from service.engine.api.errors import DeadlineExceeded, InvalidState, InvalidTask, QueueFull
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import Classification, Classify, Failed, TextsClassified
 from service.engine.runners.engine import EngineOptions
@@ -111,6 +111,36 @@ def test_long_and_empty_texts(served: EngineClient, artifact: Artifact) -> None:
     assert long.probabilities == pytest.approx(cut.probabilities, abs=1e-6)
     assert (empty.token_count, empty.truncated) == (0, False)
     assert empty.probabilities == pytest.approx(exact(artifact, ""), abs=1e-5)
+
+
+def test_a_document_grows(served: EngineClient, artifact: Artifact) -> None:
+    """Each part continues from the state of the parts before; a part without tokens, first or
+    later, changes nothing. Growing documents and others are served together.
+    """
+    served.engine.start()
+    whole, state = "", None
+    others = [served.submit(Classify(model="c", texts=("keys are",))) for _ in range(3)]
+    for part in (" ", "the keys to", " the cabinet are", " ", " on it zyzzyva"):
+        task = Classify(model="c", texts=(part,), state=state, return_state=True)
+        (result,) = results_of(list(served.ask(task)))
+        whole += part
+        assert result.probabilities == pytest.approx(exact(artifact, whole), abs=1e-5)
+        assert result.token_count == len(artifact.tokenizer.encode(part))
+        assert result.unknown_tokens == part.count("zyzzyva")
+        state = result.state
+    (last,) = results_of(list(served.ask(Classify(model="c", texts=("dogs",), state=state))))
+    assert last.state is None
+    assert last.probabilities == pytest.approx(exact(artifact, whole + " dogs"), abs=1e-5)
+    for ticket in others:
+        assert results_of(list(served.wait(ticket)))[0].state is None
+
+
+def test_the_state_is_of_one_text(served: EngineClient) -> None:
+    """Several texts with return_state are refused by the name of the field."""
+    with pytest.raises(InvalidTask, match=r"return_state: expected one text, got 2"):
+        served.submit(Classify(model="c", texts=("keys", "dogs"), return_state=True))
+    with pytest.raises(InvalidState):
+        served.submit(Classify(model="c", texts=("keys",), state="forged"))
 
 
 def test_the_queue_is_bounded_and_cancelling_makes_room(served: EngineClient) -> None:

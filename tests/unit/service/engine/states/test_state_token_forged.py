@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from model.artifact import Artifact
 from model.networks import LanguageModel
 from service.engine.api.errors import ForeignState, InvalidState
-from service.engine.states.state_token import STATE_TOKEN_VERSION, fingerprint_of
+from service.engine.states.signed_token import fingerprint_of
+from service.engine.states.state_token import STATE_TOKEN_VERSION
 from service.kernel.api.interface import Sampling
 from tests.support.service.continuing import OPTIONS, ask, last
 from tests.support.service.engine_client import EngineClient, text_of
