@@ -144,14 +144,14 @@ def check_values(recipe: Any) -> None:
             _check_number(field, value)
 
 
-def check_threads(asked: int | None) -> None:
-    """Checks a number of threads; None stands for all processors.
+def check_threads(threads: int | None) -> None:
+    """Checks a number of threads; None means all processors.
 
     Raises:
         RecipeError: the number is larger than `MAX_THREADS`.
     """
-    if (asked or 0) > MAX_THREADS:
-        raise RecipeError(f"--threads: expected at most {MAX_THREADS}, got {asked}")
+    if (threads or 0) > MAX_THREADS:
+        raise RecipeError(f"--threads: expected at most {MAX_THREADS}, got {threads}")
 
 
 def read_recipe(path: Path, recipe: type[Any]) -> dict[str, Any]:

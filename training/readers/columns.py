@@ -147,8 +147,8 @@ def _column(record: Record, asked: str | None, usual: str, option: str, *, taken
     if asked is None and len(others) == 1:
         return others[0]
     names = ", ".join(columns) or "none"
-    wanted = asked or usual
-    shown = wanted if len(wanted) <= MAX_SHOWN_NAME else wanted[:MAX_SHOWN_NAME] + "..."
+    column = asked or usual
+    shown = column if len(column) <= MAX_SHOWN_NAME else column[:MAX_SHOWN_NAME] + "..."
     raise DataError(
         f"{record.names_place}: no column {shown!r}; found: {names}. Choose with {option}, by name "
         f"or by number (1 to {len(columns)})"

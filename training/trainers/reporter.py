@@ -106,7 +106,7 @@ class Reporter:
         return {"progress": progress, "learning_rate": learning_rate}
 
     def _log(self, event: str, figures: Mapping[str, float]) -> None:
-        """JSON has neither NaN nor infinity; null stands for both."""
+        """Appends to the log. NaN and infinity become null, since JSON has neither."""
         state = self._trainer.state
         finite = {name: v if math.isfinite(v) else None for name, v in figures.items()}
         place = {"step": state.steps, "epoch": state.epochs, "seconds": state.seconds}

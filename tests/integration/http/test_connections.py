@@ -266,7 +266,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_what_never_ends_costs_others_nothing(service: RunningService, name: str) -> None:
+def test_endless_requests_do_not_delay_others(service: RunningService, name: str) -> None:
     """Endless unread data at full speed: others are answered, and memory does not grow."""
     begin, again = ENDLESS[name]
     probe = Probe(service)

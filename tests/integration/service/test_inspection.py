@@ -23,7 +23,7 @@ from tests.support.service.small_artifacts import LABELS
 TEXT = "The keys to the old cabinet are on the table ."
 
 
-def test_tokens_are_told_with_what_was_expected(service: RunningService) -> None:
+def test_tokens_are_reported_with_what_was_expected(service: RunningService) -> None:
     """Surprisals agree with the log-probabilities of /score as near as int8 comes, and the tokens
     join to the text.
     """

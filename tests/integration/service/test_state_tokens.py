@@ -56,7 +56,7 @@ def test_states_are_refused_by_name(service: RunningService) -> None:
     assert service.ask("/generate", max_tokens=2, state=token)["choices"]
 
 
-def test_usage_and_metrics_tell_what_was_cached(fresh_service: RunningService) -> None:
+def test_usage_and_metrics_count_cached_tokens(fresh_service: RunningService) -> None:
     """The second time only the last token is read; hits, misses and bytes are exported."""
     service = fresh_service
     fields = {"model": "words", "prompt": PROMPT, "max_tokens": 3, "seed": 1}

@@ -50,11 +50,11 @@ def worker(launcher: subprocess.Popen[str], rank: int) -> psutil.Process:
     raise AssertionError(f"there is no process {rank}")
 
 
-def assert_loss_is_told(told: str) -> None:
+def assert_loss_is_reported(output: str) -> None:
     """Asserts that the loss of a process is reported in a sentence, without a traceback of ours."""
-    assert "another process of this run has ended" in told
-    assert "--resume" in told
-    assert "[rank" not in told
+    assert "another process of this run has ended" in output
+    assert "--resume" in output
+    assert "[rank" not in output
 
 
 def log_of(artifact: Path) -> list[dict[str, Any]]:

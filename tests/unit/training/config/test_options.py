@@ -164,14 +164,14 @@ def test_a_wrong_recipe_is_refused_by_name(tmp_path: Path, text: str, message: s
     assert message in str(caught.value)
 
 
-def test_a_missing_recipe_is_told() -> None:
+def test_a_missing_recipe_is_reported() -> None:
     """With its name."""
     with pytest.raises(RecipeError, match=r"nowhere\.toml"):
         read_recipe(Path("nowhere.toml"), Sample)
 
 
 def test_whole_numbers_are_numbers() -> None:
-    """TOML tells 1 from 1.0; people do not."""
+    """An integer in TOML is accepted for an option of a float."""
     assert checked_options(Sample, {"rate": 1}, place="x") == {"rate": 1.0}
 
 
@@ -199,7 +199,7 @@ def test_differences_name_fixed_options_only() -> None:
     ],
 )
 def test_language_model_options_out_of_range_are_refused(values: dict[str, Any]) -> None:
-    """The message names the option as it stands on the command line."""
+    """The message names the option as the command line spells it."""
     with pytest.raises(RecipeError, match="--" + next(iter(values)).replace("_", "-")):
         LanguageModelRecipe(**values)
 
@@ -263,8 +263,8 @@ def test_candidates_grow_with_the_vocabulary() -> None:
         return recipe.softmax, recipe.candidates
 
     assert chosen(5_000)[0] == "full"
-    found = [chosen(vocabulary) for vocabulary in (10_000, 24_000, 33_000, 10**6)]
-    assert found == [("sampled", many) for many in (1_200, 2_000, 2_500, 2_500)]
+    candidates = [chosen(vocabulary) for vocabulary in (10_000, 24_000, 33_000, 10**6)]
+    assert candidates == [("sampled", many) for many in (1_200, 2_000, 2_500, 2_500)]
     assert chosen(10_000, candidates=77)[1] == 77
 
 
@@ -303,7 +303,7 @@ def test_no_number_is_beyond_what_can_be_computed_with(kind: type[Any]) -> None:
 
 @pytest.mark.parametrize("kind", [LanguageModelRecipe, ClassifierRecipe, GradientRecipe])
 def test_threads_have_one_bound(kind: type[Any]) -> None:
-    """In every command, told by the option."""
+    """Every command refuses too many threads and names the option."""
     assert kind(threads=1024).threads == 1024
     for threads in (1025, 10**11):
         with pytest.raises(RecipeError, match="--threads: expected at most 1024, got"):

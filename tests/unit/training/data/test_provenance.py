@@ -43,6 +43,6 @@ def test_description_and_license_open_the_record() -> None:
 
 
 @given(st.lists(st.text(max_size=5)), st.lists(st.text(max_size=5)))
-def test_a_digest_tells_lists_of_texts_apart(one: list[str], other: list[str]) -> None:
+def test_different_lists_of_texts_have_different_digests(one: list[str], other: list[str]) -> None:
     """Moving a border between two texts is another list."""
     assert (digest_of_texts(one) == digest_of_texts(other)) == (one == other)

@@ -8,7 +8,7 @@ from training.runs.progress import Progress, format_duration
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream whose ``isatty`` is true."""
 
     def isatty(self) -> bool:
         return True
@@ -41,8 +41,9 @@ def test_elsewhere_a_line_is_written_now_and_then() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(0.4, "0 s"), (59, "59 s"), (61, "1:01"), (3723, "1:02:03"), (-5, "0 s")]
+    ("seconds", "expected"),
+    [(0.4, "0 s"), (59, "59 s"), (61, "1:01"), (3723, "1:02:03"), (-5, "0 s")],
 )
-def test_durations_are_told_as_people_tell_them(seconds: float, told: str) -> None:
+def test_format_of_durations(seconds: float, expected: str) -> None:
     """Seconds, minutes, hours."""
-    assert format_duration(seconds) == told
+    assert format_duration(seconds) == expected

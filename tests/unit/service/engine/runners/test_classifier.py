@@ -88,8 +88,8 @@ def test_results_are_those_of_each_text_alone(
     ]
     tickets = [served.submit(task) for task in tasks]
     served.engine.start()
-    found = [result for ticket in tickets for result in results_of(list(served.wait(ticket)))]
-    for text, result in zip(texts, found, strict=True):
+    results = [result for ticket in tickets for result in results_of(list(served.wait(ticket)))]
+    for text, result in zip(texts, results, strict=True):
         assert result.probabilities == pytest.approx(exact(artifact, text), abs=1e-5)
         assert sum(result.probabilities) == pytest.approx(1.0)
         assert (result.token_count, result.truncated) == (
@@ -113,7 +113,7 @@ def test_long_and_empty_texts(served: EngineClient, artifact: Artifact) -> None:
     assert empty.probabilities == pytest.approx(exact(artifact, ""), abs=1e-5)
 
 
-def test_the_queue_is_bounded_and_cancelling_makes_room(served: EngineClient) -> None:
+def test_the_queue_is_bounded_and_cancelling_frees_places(served: EngineClient) -> None:
     """A request gets places for all of its texts or for none."""
     first = served.submit(Classify(model="c", texts=("keys",) * 20))
     with pytest.raises(QueueFull):

@@ -128,8 +128,8 @@ def test_generation_is_the_naive_loop(artifact: Artifact) -> None:
             crowded = [served.ask(task) for task in tasks]
     assert crowd.submitted > 63
     for events in (alone, crowded):
-        found = [(text_of(one), finished_of(one)[0].reason) for one in events]
-        assert found == expected
+        generated = [(text_of(one), finished_of(one)[0].reason) for one in events]
+        assert generated == expected
 
 
 @pytest.mark.parametrize("steps", [2, 7])

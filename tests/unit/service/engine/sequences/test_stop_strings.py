@@ -24,7 +24,7 @@ def shown(text: str, stop: list[str]) -> tuple[str, bool]:
 
 
 @given(text=letters, stop=stops, cuts=st.lists(st.integers(0, 25), max_size=8))
-def test_what_is_shown_is_what_the_oracle_says(text: str, stop: list[str], cuts: list[int]) -> None:
+def test_visible_text_is_that_of_the_oracle(text: str, stop: list[str], cuts: list[int]) -> None:
     """For any division of the text into pieces, and without releasing withheld text early."""
     matcher = StopMatcher(stop)
     out = ""

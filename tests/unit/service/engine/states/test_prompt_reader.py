@@ -82,14 +82,14 @@ def test_a_crowd_of_related_prompts_is_served_as_each_alone(
     with serving({"m": artifact}, dataclasses.replace(small, state_cache_bytes=0)) as uncached:
         expected = [uncached.ask(task) for task in tasks]
     with serving({"m": artifact}, small) as served:
-        found = [served.wait(ticket) for ticket in [served.submit(task) for task in tasks]]
-    for task, one, other in zip(tasks, found, expected, strict=True):
+        results = [served.wait(ticket) for ticket in [served.submit(task) for task in tasks]]
+    for task, one, other in zip(tasks, results, expected, strict=True):
         for index in range(task.n):
             assert text_of(one, index) == text_of(other, index)
             assert finished_of(one)[index].reason == finished_of(other)[index].reason
 
 
-def test_what_many_prompts_begin_with_is_read_twice_at_most(
+def test_a_common_prefix_is_read_twice_at_most(
     served: EngineClient, uncached: EngineClient, reads: Reads
 ) -> None:
     """The second prompt leaves a state where it diverges from the first; later prompts start

@@ -89,7 +89,7 @@ def classify(kernel: ClassifierKernel, batch: list[list[int]]) -> tuple[FloatArr
 def test_logits_do_not_depend_on_neighbors_or_slices(
     kind: str, cell: Cell, bidirectional: bool, pooling: Pooling, ngrams: int
 ) -> None:
-    """Alone or in a batch, in small slices or whole: within 1e-6; as the network says itself."""
+    """Alone or in a batch, in small slices or whole: within 1e-6 of the network itself."""
     network = random_classifier(cell, bidirectional=bidirectional, pooling=pooling, ngrams=ngrams)
     batch = documents(13)
     kernel = make(network, 70, kind)
