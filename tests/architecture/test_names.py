@@ -61,7 +61,7 @@ def test_a_public_class_name_has_one_definition() -> None:
 
 
 def test_docstrings_do_not_list_what_a_module_does_not_know() -> None:
-    """Docstrings do not repeat the tests of imports in the formula "Knows no ..."."""
+    """No docstring repeats in a formula the packages that a module does not import."""
     formulas = ("Knows no", "Knows neither")
     violations = [
         source.name

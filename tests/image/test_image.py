@@ -68,7 +68,7 @@ def test_writes_nowhere_but_in_its_tmpfs(container: Container) -> None:
 
 
 def test_holds_no_compiler(container: Container) -> None:
-    """What built the native kernel stayed in the build stage."""
+    """The compiler of the native kernel is in the build stage only."""
     script = 'for name; do command -v "$name"; done; true'
     assert container.execute("sh", "-c", script, "sh", *COMPILERS) == ""
 

@@ -28,8 +28,8 @@ def state_of(state_PLH: FloatArray) -> State:
 class CallBuffers:
     """The work as C++ reads it, and space for every result.
 
-    ``top``: the largest number of alternatives of any row. ``state_shape``: parts of a state, layers,
-    units.
+    ``top``: the largest number of alternatives of any row. ``state_shape``: parts of a state,
+    layers, units.
     """
 
     def __init__(

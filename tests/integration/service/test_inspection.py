@@ -40,7 +40,7 @@ def test_tokens_are_reported_with_what_was_expected(service: RunningService) -> 
 
 
 def test_activations_are_those_of_the_network(service: RunningService, models: Path) -> None:
-    """As JSON for chosen layers and units, and as an array of float16 for all of them."""
+    """Activations of chosen units are JSON; those of all units are an array of float16."""
     inspector = LanguageModelInspector(load_artifact(models / "words"), 100)
     reading = inspector.read(TEXT, inspector.first(), Cancellation(), gates=True)
     chosen = service.ask("/inspect", text=TEXT, layers=[1], units=[3, 5], gates=True)

@@ -52,7 +52,7 @@ def test_training_learns_the_grammar(corpus: list[str], tmp_path: Path, cell: st
 
 @pytest.mark.parametrize("tokenizer", ["char", "bpe"])
 def test_other_tokenizers_train_as_well(corpus: list[str], tmp_path: Path, tokenizer: str) -> None:
-    """By characters and by pieces of words, under a budget of epochs."""
+    """Character and BPE models train with a budget of epochs."""
     out = tmp_path / "model"
     options = ["--tokenizer", tokenizer, "--epochs", "1", "--out", str(out)]
     assert main(["lm", *corpus, *options]) == 0
@@ -206,7 +206,7 @@ def test_patience_ends_a_run_that_no_longer_gets_better(tmp_path: Path) -> None:
 def test_without_validation_files_a_part_is_held_out(
     corpus: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """And the command says so."""
+    """Without --valid a part of the text is held out, and a note reports it."""
     train_only = [*corpus[:2], *corpus[4:]]
     assert main(["lm", *train_only, "--steps", "3", "--out", str(tmp_path / "m")]) == 0
     assert "no --valid: the last 5% of the text is held out" in capfd.readouterr().err
@@ -250,7 +250,7 @@ def test_many_short_documents_are_learned(tmp_path: Path) -> None:
 
 
 def test_help_needs_no_torch() -> None:
-    """So it comes at once."""
+    """The help is printed without loading torch, so it is printed at once."""
     code = (
         "import sys\nfrom training.commands.cli import main\n"
         "try: main(['lm', '--help'])\n"

@@ -83,7 +83,7 @@ def test_bad_input_gets_one_clear_line(
 
 
 def test_a_process_ends_with_status_2_and_no_traceback(tmp_path: Path) -> None:
-    """As seen from a shell."""
+    """A process that refuses its options has status 2 and prints no traceback."""
     file = file_with(tmp_path, b"fine\n\xff\xfe")
     refused(run("--train", file, "--out", str(tmp_path / "m")), "t.txt, line 2: not UTF-8")
 
@@ -147,7 +147,7 @@ def test_resuming_with_other_data_or_options_is_refused(
 def test_a_damaged_checkpoint_is_refused(
     corpus: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """By name."""
+    """The error names the damaged checkpoint."""
     out = tmp_path / "m"
     assert main(["lm", *corpus, "--steps", "2", "--out", str(out)]) == 0
     capfd.readouterr()

@@ -116,7 +116,7 @@ def test_the_nearest_change_changes_the_label(
 def test_a_text_without_tokens_has_an_answer(
     inspector: ClassifierInspector, cancellation: Cancellation
 ) -> None:
-    """It is read as [END] alone."""
+    """An empty text is read as [END] alone."""
     reading = inspector.read("", 4, cancellation)
     assert reading.pieces == []
     assert reading.probability_NA.shape == (1, 4)

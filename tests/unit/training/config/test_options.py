@@ -132,7 +132,7 @@ def test_help_names_the_default_of_every_option_of_a_command(
 
 
 def test_only_options_that_were_given_count() -> None:
-    """So that a recipe file can stand behind the command line."""
+    """Only given options override those of a recipe file."""
     assert parse() == {}
     assert parse("--files", "a", "b", "--no-tied", "--rate", "1") == {
         "files": ("a", "b"),
@@ -213,7 +213,7 @@ def test_language_model_options_out_of_range_are_refused(values: dict[str, Any])
 def test_a_completed_recipe_has_all_the_network_needs(
     tokenizer: Any, minutes: float, tokens: int, vocabulary: int
 ) -> None:
-    """And completing it again changes nothing, so that a recorded recipe repeats its run."""
+    """Completing a recipe again changes nothing, so a recorded recipe repeats its run."""
     size = CorpusSize(tokens=tokens, vocabulary=vocabulary)
     recipe = complete_language_model(
         LanguageModelRecipe(tokenizer=tokenizer, minutes=minutes), size
@@ -227,7 +227,7 @@ def test_a_completed_recipe_has_all_the_network_needs(
 
 
 def test_an_adaptive_softmax_is_cut_by_the_size_of_the_vocabulary() -> None:
-    """What is chosen is recorded and stays, and so does what was given."""
+    """Chosen and given cutoffs are recorded and stay."""
     size = CorpusSize(tokens=10**6, vocabulary=6_000)
     recipe = complete_language_model(LanguageModelRecipe(softmax="adaptive"), size)
     assert (recipe.cutoffs, recipe.division) == ((2_000,), 4)
@@ -269,7 +269,7 @@ def test_candidates_grow_with_the_vocabulary() -> None:
 
 
 def test_a_slower_machine_trains_a_narrower_network() -> None:
-    """What it reads in its minutes decides; where passes are given speed does not matter."""
+    """The width follows the text read within --minutes; with epochs the speed has no effect."""
     size = CorpusSize(tokens=10**6, vocabulary=10**4)
 
     def width(speed: float, **budget: float) -> int:
@@ -319,6 +319,6 @@ def test_a_path_with_a_nul_is_refused() -> None:
 
 
 def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path: Path) -> None:
-    """As some editors write it."""
+    """A byte order mark, which some editors write, is skipped."""
     (tmp_path / "r.toml").write_bytes(b"\xef\xbb\xbfsteps = 2\n")
     assert read_recipe(tmp_path / "r.toml", LanguageModelRecipe) == {"steps": 2}

@@ -40,7 +40,7 @@ LENGTHS = st.lists(st.integers(0, 40), min_size=1, max_size=12)
 
 @given(lengths=LENGTHS, columns=st.integers(1, 5), length=st.integers(1, 30))
 def test_an_epoch_predicts_every_token_once(lengths: list[int], columns: int, length: int) -> None:
-    """But for the few that do not fill a column."""
+    """Every token is predicted once, except the few that do not fill a column."""
     order = windows(lengths, columns=columns, length=length)
     total = len(order.stream)
     targets = torch.cat([window.targets_TB.flatten() for window in order.epoch(0)]).tolist()
@@ -64,7 +64,7 @@ def test_the_target_of_a_token_is_the_next_one_of_its_document(
 
 
 def test_columns_continue_from_window_to_window() -> None:
-    """So that the carried state is that of the tokens before."""
+    """Columns continue in the next window, so the carried state belongs to the tokens before."""
     order = windows([500])
     epoch = order.epoch(0)
     for before, after in zip(list(epoch), list(epoch)[1:], strict=False):

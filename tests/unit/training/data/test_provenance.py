@@ -35,7 +35,7 @@ def test_data_is_recorded_by_name_and_digest_but_not_by_place(tmp_path: Path) ->
 
 
 def test_description_and_license_open_the_record() -> None:
-    """What a person reads first on the card is not buried among the options."""
+    """Description and license come before the options on the model card."""
     recipe = {"description": "Knows keys.", "license": "CC0", "hidden": 3}
     record = provenance(sources={}, recipe=recipe, seed=5)
     assert list(record)[:2] == ["description", "license"]

@@ -79,7 +79,7 @@ def test_oddities_of_examples_are_reported(
 def test_one_file_for_two_splits_is_reported(
     tmp_path: Path, kind: str, command: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """By its name, a link, or a copy, by both commands."""
+    """Both commands recognize the same file by name, link or content."""
     file = Path(write(tmp_path / "a.jsonl", TRAIN * 5))
     other = tmp_path / "b.jsonl"
     if kind == "link":
@@ -97,7 +97,7 @@ def test_one_file_for_two_splits_is_reported(
 def test_a_validation_text_in_the_training_data_is_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Also as a part of a larger document; texts of the same words are not the same."""
+    """A validation text within a training document counts; the same words reordered do not."""
     train, valid = tmp_path / "train.txt", tmp_path / "valid.txt"
     lines = [f"{index} {text(3, seed=index)}".replace("\n", " ") for index in range(99)]
     train.write_text("\n".join(lines))
@@ -112,7 +112,7 @@ def test_a_validation_text_in_the_training_data_is_reported(
 def test_evaluate_reports_texts_of_the_training_data(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """By the digest in its manifest, whatever the file is called now."""
+    """The digest in the manifest recognizes the file under any name."""
     train, again, model = tmp_path / "a.txt", tmp_path / "b.txt", str(tmp_path / "m")
     train.write_text(text(100))
     small = ["--steps", "1", "--hidden", "4", "--embedding", "4", "--threads", "1"]

@@ -79,7 +79,7 @@ def test_the_smallest_type_is_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "missing", "half", "index", "other"])
 def test_damaged_or_outdated_tokens_are_not_used(tmp_path: Path, damage: str) -> None:
-    """It is as if it were not there, and is written anew."""
+    """A damaged or outdated directory counts as missing and is written again."""
     folder = tmp_path / "tokens"
     write(folder)
     tokens = folder / "train.tokens"
@@ -111,7 +111,7 @@ write(Path(sys.argv[1]))
 
 
 def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
-    """And what stood there before is kept."""
+    """A full disk is reported, and the previous tokens are kept."""
     write(tmp_path / "tokens")
     child = subprocess.run(
         [sys.executable, "-c", FILL, str(tmp_path / "tokens")],

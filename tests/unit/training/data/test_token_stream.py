@@ -80,7 +80,7 @@ def test_a_document_that_comes_in_parts_has_the_same_tokens(
 
 
 def test_a_line_without_end_is_read_in_pieces() -> None:
-    """As in corpora that are one line of a hundred megabytes; no token is lost or another."""
+    """A line of any length is read in pieces and gives the same tokens."""
     line = text(4000).replace("\n", " ")
     parts = [DocumentPart(line[i : i + 9000], opens=i == 0) for i in range(0, len(line), 9000)]
     pieces = list(split_pieces(parts))

@@ -31,7 +31,7 @@ def sentences(script: str, count: int) -> list[str]:
 def test_words_without_spaces_are_refused_before_training(
     tmp_path: Path, script: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """By both commands, with what to choose; characters of the same text are trained on."""
+    """Both commands refuse with a remedy; a character model of the same text is trained."""
     lines = sentences(script, 600)
     document, table = tmp_path / "a.txt", tmp_path / "a.jsonl"
     document.write_text("\n".join(lines))

@@ -67,7 +67,7 @@ def test_a_file_is_read_in_blocks(
 def test_invalid_unicode_is_reported_with_its_line(
     tmp_path: Path, damage: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also in the last half character of a file, and where a block ends."""
+    """The line is right at the last incomplete character of a file and at the end of a block."""
     path = tmp_path / "a.txt"
     path.write_bytes(b"one\ntwo\n\n" + damage)
     for block in (1, 3, 1000):
@@ -161,7 +161,7 @@ def test_a_column_given_by_option_is_never_replaced(write: Write) -> None:
 
 
 def test_a_column_number_of_many_digits_is_reported(write: Write) -> None:
-    """As any other that there is not; in part, not all of its digits."""
+    """A column number that does not exist is refused, and its digits are shortened."""
     path, number = write("a.csv", "label,text\nA,x\n"), "9" * 5000
     for read, option in (
         (lambda: read_examples(path, text_column=number), "--text-column"),
@@ -188,7 +188,7 @@ def test_a_file_without_text_is_refused(write: Write, content: str) -> None:
 
 
 def test_missing_files_and_directories_are_refused(tmp_path: Path) -> None:
-    """What cannot be opened is named with the system's reason."""
+    """The error has the path and the system's reason."""
     assert "No such file" in message_of(lambda: read_documents([str(tmp_path / "none.txt")]))
     assert "directory" in message_of(lambda: read_documents([str(tmp_path)]))
     assert "cannot be read" in message_of(lambda: read_examples(str(tmp_path / "none.csv")))
@@ -218,7 +218,7 @@ def test_hugging_face_needs_its_extra() -> None:
 def test_any_text_survives_json_lines(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
 ) -> None:
-    """What was written as JSON lines is what is read, whatever characters it holds."""
+    """Texts of any characters are read from JSON lines as they were written."""
     path = tmp_path_factory.mktemp("json") / "a.jsonl"
     lines = [json.dumps({"text": t, "label": lab}, ensure_ascii=False) for t, lab in rows]
     path.write_bytes("\n".join(lines).encode())
@@ -285,7 +285,7 @@ def test_a_wrong_label_is_shown_as_it_is_written(write: Write, value: str) -> No
 
 
 def test_json_of_other_forms_is_read_or_refused(write: Write) -> None:
-    """JSON lines in .json and concatenated files are read; arrays and duplicate keys are refused."""
+    """JSON lines in .json and concatenated files are read, not arrays and duplicate keys."""
     line = '{"text": "x", "label": "A"}\n'
     assert read_examples(write("a.json", line)) == [Example("x", "A")]
     assert len(read_examples(write("a.jsonl", f"\ufeff{line}\n\ufeff{line}"))) == 2

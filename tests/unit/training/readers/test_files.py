@@ -55,7 +55,7 @@ def test_compressed_files_are_read(tmp_path: Path, suffix: str, named: bool) -> 
 
 @pytest.mark.parametrize("suffix", COMPRESSIONS)
 def test_a_compressed_file_that_is_cut_off_is_refused(tmp_path: Path, suffix: str) -> None:
-    """By name, as after a download that broke off."""
+    """The error names the incomplete file."""
     path = tmp_path / ("a.txt" + suffix)
     path.write_bytes(COMPRESSIONS[suffix](os.urandom(1000).hex().encode() * 99)[:-9])
     assert "damaged or cut off" in refusal(path)
@@ -139,7 +139,7 @@ def test_a_byte_order_mark_selects_the_encoding(tmp_path: Path, encoding: str) -
 def test_files_that_are_not_text_are_refused(
     tmp_path: Path, content: bytes, expected: str, compressed: bool
 ) -> None:
-    """By line where there is one, with what it looks like and what to do."""
+    """The error has the line, the probable file type and the remedy."""
     path = tmp_path / "a.txt"
     path.write_bytes(gzip.compress(content) if compressed else content)
     assert expected in refusal(path)
@@ -171,7 +171,7 @@ def test_paths_that_are_no_files_are_refused(tmp_path: Path) -> None:
     [("a.csv", ".csv"), ("a.CSV.GZ", ".csv"), ("b/a.tar.gz", ".tar"), ("a.gz", ""), ("a", "")],
 )
 def test_the_format_is_the_suffix_before_that_of_a_compression(name: str, suffix: str) -> None:
-    """In upper case as well."""
+    """The suffix, in upper or lower case, before that of the compression gives the format."""
     assert suffix_of(name) == suffix
 
 

@@ -17,7 +17,7 @@ ROW = 'prep_anim\tsing_MS_MV_plur_ES\tthe "x" by the dogs is\tthe "x" by the dog
 @pytest.mark.parametrize("header", ["", "construction\tcondition\tgood\tbad\n"])
 @pytest.mark.parametrize("name", ["pairs.tsv", "pairs.tsv.gz"])
 def test_tables_are_read(tmp_path: Path, name: str, header: str) -> None:
-    """Also packed, with or without names of the columns; quotes are text."""
+    """Tables are read compressed or not, with or without a header; quotes are text."""
     content = (header + ROW + "\n").encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
     (pair,) = read_pairs([str(tmp_path / name)])
@@ -77,7 +77,7 @@ def test_attractors_are_parsed_from_names(
 def test_lines_that_are_no_pair_are_refused(
     tmp_path: Path, name: str, content: str, expected: str
 ) -> None:
-    """By file and line, with what was expected."""
+    """The error has file, line and the expected form."""
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=name) as caught:
         read_pairs([str(tmp_path / name)])
@@ -85,7 +85,7 @@ def test_lines_that_are_no_pair_are_refused(
 
 
 def test_a_packed_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
-    """As after a download that broke off."""
+    """The error names the incomplete file."""
     (tmp_path / "p.tsv.gz").write_bytes(gzip.compress(ROW.encode() * 99)[:-20])
     with pytest.raises(DataError, match="damaged"):
         read_pairs([str(tmp_path / "p.tsv.gz")])

@@ -143,7 +143,7 @@ def test_a_quote_that_is_closed_far_away_is_reported_at_both_ends(read: Read) ->
 def test_a_cell_that_swallows_rows_is_reported(
     read: Read, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It may be meant, so it is no fault."""
+    """A cell with line ends may be intended, so it is a warning and no error."""
     assert len(read("a.csv", 'label,text\nA,"hello\nB,bye"\nA,x\n')) == 2
     assert "line 2: a cell in quotes spans lines that look like rows" in capfd.readouterr().err
 
@@ -222,7 +222,7 @@ def test_a_cell_may_be_a_long_document(read: Read) -> None:
 
 
 def test_columns_that_spreadsheets_leave_at_the_end_do_not_matter(read: Read) -> None:
-    """They have neither names nor cells."""
+    """Columns without names and cells are ignored."""
     content = "v1,v2,,,\nham,Go on,,,\nspam,Free,,,\nham,ok,,,\n"
     assert read("a.csv", content) == [("ham", "Go on"), ("spam", "Free"), ("ham", "ok")]
 
@@ -242,7 +242,7 @@ def test_columns_that_spreadsheets_leave_at_the_end_do_not_matter(read: Read) ->
     ],
 )
 def test_faults_are_reported_with_their_line(read: Read, content: str, expected: str) -> None:
-    """Also where rows before them have several lines, or none."""
+    """Line numbers are right after rows of several lines and after empty lines."""
     message = refusal(read, "a.csv", content)
     assert message.startswith(
         f"a.csv, {expected}" if expected.startswith("line") else f"a.csv: {expected}"

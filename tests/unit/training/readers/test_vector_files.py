@@ -76,7 +76,7 @@ def test_damage_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     "lines", [". . . 4 5 6\nthe 1 2 3\nof 1 2 3\n", "3 3\n. . . 4 5 6\nat a@b 1 2 3\n"]
 )
 def test_words_may_hold_spaces(tmp_path: Path, lines: str) -> None:
-    """As in glove.840B: the last fields are the vector, as many as most lines or the header say."""
+    """The last fields are the vector, as many as in most lines or the header."""
     path = tmp_path / "glove.txt"
     path.write_text(lines)
     vectors = read_vectors(path)

@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
 
 
 def test_a_terminal_shows_a_bar_with_time_left_and_figures() -> None:
-    """And notes stay above it."""
+    """Notes are printed above the bar."""
     stream = Terminal()
     with Progress("lm", stream=stream) as bar:
         bar.update(0.25, seconds_left=75, figures={"loss": 4.5, "tokens/s": 12345.6})
@@ -28,7 +28,7 @@ def test_a_terminal_shows_a_bar_with_time_left_and_figures() -> None:
 
 
 def test_elsewhere_a_line_is_written_now_and_then() -> None:
-    """So that a log file does not fill with bars."""
+    """Without a terminal, progress is a line now and then and no bar."""
     stream = io.StringIO()
     with Progress("lm", stream=stream, every_seconds=0.0) as bar:
         bar.update(0.5, seconds_left=9.6, figures={"perplexity": 123.456})

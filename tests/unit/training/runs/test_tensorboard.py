@@ -20,7 +20,7 @@ MEASURES = {"lm": "perplexity", "classifier": "accuracy"}
 
 
 def curves(directory: Path) -> dict[str, dict[int, float]]:
-    """By tag, the values by step."""
+    """The values by step of every tag."""
     events = accumulator.EventAccumulator(str(directory)).Reload()
     tags = events.Tags()["scalars"]
     return {tag: {e.step: e.value for e in events.Scalars(tag)} for tag in tags}

@@ -284,7 +284,7 @@ def test_an_engine_without_threads_reports_it(
 
 
 def test_the_heartbeat_moves_while_idle_and_while_busy(narrow: EngineClient) -> None:
-    """It reflects the loop, not the load, and stops with the thread."""
+    """The heartbeat follows the loop, not the load, and stops with the thread."""
     _see_beats(narrow, 3)
     narrow.submit(ENDLESS)
     _see_beats(narrow, 3)

@@ -62,6 +62,6 @@ def test_text_after_a_match_is_dropped() -> None:
 
 
 def test_an_empty_stop_string_is_refused() -> None:
-    """It would match everywhere."""
+    """An empty stop string, which would match everywhere, is refused."""
     with pytest.raises(ValueError, match="empty"):
         StopMatcher(["ok", ""])

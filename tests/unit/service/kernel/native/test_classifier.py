@@ -126,7 +126,7 @@ def test_int8_stays_near(cell: Cell, ngrams: int) -> None:
 
 @pytest.mark.parametrize("kind", ["torch", "native"])
 def test_the_linear_classifier_is_added(kind: str) -> None:
-    """Its logits join those of the network, in a batch as alone."""
+    """The logits of the linear classifier are added to the network's, in a batch as alone."""
     network = random_classifier("lstm", linear_ngrams=3)
     kernel, batch = make(network, 70, kind), documents(13)
     logits_BC, _ = classify(kernel, batch)

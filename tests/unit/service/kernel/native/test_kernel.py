@@ -361,7 +361,7 @@ def test_impossible_work_is_refused_before_any_row_moves(
 
 @each_kind
 def test_a_row_whose_logits_overflow_fails_alone(kind: Kind) -> None:
-    """It is marked as failed and stops; other rows continue as without it."""
+    """A row with infinite logits fails and stops; other rows continue as without it."""
     network = LanguageModel(
         LanguageModelArchitecture(
             cell="elman", vocabulary=VOCABULARY, embedding=3, hidden=20, layers=1
