@@ -33,7 +33,7 @@ class Closable(Protocol):
 
 
 class GateDecision(Enum):
-    """How a new connection is treated."""
+    """The treatment of a new connection."""
 
     REGULAR = auto()
     SPARE = auto()

@@ -319,7 +319,7 @@ def _value_text(value: Any) -> str:
 def _toml(value: Any) -> str:
     """A value as TOML, whose strings, numbers, booleans and lists are those of JSON."""
     if isinstance(value, str):
-        # DEL is the one character that JSON writes as it is and TOML wants escaped.
+        # DEL is the one character that JSON writes unescaped and TOML requires to be escaped.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"

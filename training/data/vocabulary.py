@@ -116,9 +116,9 @@ def unknown_share_of_documents(tokens: Sequence[Sequence[int]], tokenizer: Token
     return unknown / sum(map(len, tokens))
 
 
-def _bpe_tokenizer(texts: Sequence[str], asked: int | None) -> Tokenizer:
-    if asked is not None:
-        return train_bpe_tokenizer(texts, vocabulary=asked)
+def _bpe_tokenizer(texts: Sequence[str], size: int | None) -> Tokenizer:
+    if size is not None:
+        return train_bpe_tokenizer(texts, vocabulary=size)
     size = BPE_VOCABULARY
     while size > SMALLEST_BPE_VOCABULARY:
         try:

@@ -1,4 +1,4 @@
-"""How many processes torchrun has started, and the rank of this one.
+"""The number of processes that torchrun has started, and the rank of this one.
 
 Reads the environment variables of torchrun. Imports no torch, so that every command can ask.
 """
