@@ -46,7 +46,7 @@ def require_matplotlib(optional: str | None = None) -> None:
     """Checks that plots can be drawn, before any work is done.
 
     Args:
-        optional: the option that asks for plots, if the command can do without it.
+        optional: the option that requests plots, if the command works without them.
 
     Raises:
         OutputError: matplotlib is not installed.
@@ -67,7 +67,7 @@ def draw_plot(
     """Draws a plot and returns it as PNG.
 
     Args:
-        title: stands above the plot.
+        title: above the plot.
         paint: adds the content to an empty figure in the shared style.
         size: width and height in inches.
     """

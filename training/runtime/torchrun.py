@@ -21,7 +21,7 @@ def process_rank() -> int:
 def quieten_torch() -> None:
     """Turns off the warnings of torch's process groups. Call it before torch is imported.
 
-    One of them says that all parameters took part in the first step; in later steps not all do.
+    One of them reports that the first step used all parameters; later steps do not.
     """
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 

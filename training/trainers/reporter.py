@@ -18,7 +18,7 @@ THROUGHPUT_WINDOW = 5.0  # seconds over which tokens per second are averaged
 
 
 class Reporter:
-    """Shows how a run goes on standard error, and writes its log.
+    """Shows the progress of a run on standard error, and writes its log.
 
     Args:
         trainer: of the run; is not changed.

@@ -51,7 +51,7 @@ class SamplerRequest(NamedTuple):
 
 
 class SamplerResult(NamedTuple):
-    """The values of a :class:`SamplerRequest`; None for those not asked for."""
+    """The values of a :class:`SamplerRequest`; None for those not requested."""
 
     scored: Scored | None
     logprobs_V: FloatArray | None
