@@ -167,7 +167,7 @@ def test_a_document_is_read_word_by_word(service: RunningService) -> None:
 def test_bad_requests_name_the_field(
     service: RunningService, path: str, fields: Mapping[str, Any], status: int, param: str | None
 ) -> None:
-    """With a status and a message, and the service goes on."""
+    """A bad request gets a status and a message, and the service continues."""
     response = service.post(path, dict(fields))
     assert response.status_code == status, response.text
     if param is not None:

@@ -160,7 +160,7 @@ def test_a_damaged_checkpoint_is_refused(
 
 
 def test_a_full_disk_is_reported_before_training(corpus: list[str], tmp_path: Path) -> None:
-    """Not after an hour of it."""
+    """A full disk is reported before training begins."""
     result = run(*corpus, "--steps", "50", "--out", str(tmp_path / "m"), max_file_bytes=6000)
     assert result.returncode == 2
     assert "checkpoint.safetensors: cannot be written: File too large" in result.stderr

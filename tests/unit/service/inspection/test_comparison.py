@@ -24,7 +24,7 @@ def test_texts_that_are_equal_differ_nowhere(
 def test_the_units_that_differ_most_are_found(
     inspector: LanguageModelInspector, cancellation: Cancellation
 ) -> None:
-    """In order, with their values in both states; distances begin before the continuation."""
+    """Units are sorted by difference; distances begin before the continuation."""
     comparison = inspector.compare_texts(PREFIX, "The dogs", " are on", 5, cancellation)
     differences = [abs(unit.first - unit.second) for unit in comparison.units]
     assert differences == sorted(differences, reverse=True)

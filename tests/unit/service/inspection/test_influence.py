@@ -23,7 +23,7 @@ def logprob(inspector: LanguageModelInspector, ids: list[int], target: int) -> f
 def test_erasure_is_what_the_text_without_the_token_gives(
     inspector: LanguageModelInspector, cancellation: Cancellation
 ) -> None:
-    """For every token, the first and the last included."""
+    """Erasure of any token equals reading the text without it."""
     pieces = inspector.pieces(TEXT, "text")
     target = inspector.first_token_after(TEXT, pieces, " dog")
     influence = inspector.influence(pieces, target, cancellation)

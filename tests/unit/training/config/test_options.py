@@ -70,7 +70,7 @@ def test_a_recipe_is_read_as_it_was_written(
     rate: float,
     tied: bool | None,
 ) -> None:
-    """Whatever the values, quotes and control characters included."""
+    """A recipe of any values, with quotes and control characters, is read as it was written."""
     path = tmp_path_factory.mktemp("recipe") / "recipe.toml"
     recipe = Sample(files=files, size=size, rate=rate, kind="fancy", tied=tied)
     write_recipe(path, recipe, heading="Two\nlines")
@@ -292,7 +292,7 @@ def test_no_projection_survives_the_recipe() -> None:
 
 @pytest.mark.parametrize("kind", [LanguageModelRecipe, ClassifierRecipe, GradientRecipe])
 def test_no_number_is_beyond_what_can_be_computed_with(kind: type[Any]) -> None:
-    """Of every option that takes one: infinite, not a number, or too large for the machine."""
+    """Every number option refuses infinity, NaN and numbers too large for the machine."""
     for field in dataclasses.fields(kind):
         number = type(field.default) is float or "float" in str(field.type)
         whole = type(field.default) is int or str(field.type).startswith("int")

@@ -57,7 +57,7 @@ def test_quotes_are_text_in_tsv(read: Read, text: str) -> None:
 def test_every_line_of_a_plain_tsv_is_an_example(
     tmp_path_factory: pytest.TempPathFactory, rows: Pairs
 ) -> None:
-    """Whatever quotes and delimiters stand in it, in the order of the file."""
+    """Every line is an example, with any quotes and delimiters, in the order of the file."""
     rows = [(label, f"x{text}") for label, text in rows]
     path = tmp_path_factory.mktemp("tsv") / "a.tsv"
     path.write_text("label\ttext\n" + "".join(f"{label}\t{text}\n" for label, text in rows))
@@ -209,7 +209,7 @@ def test_options_decide_where_a_guess_is_wrong(
 def test_usual_names_are_taken_without_a_word(
     read: Read, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """In any case, with spaces around them, in files of every size."""
+    """Usual names are recognized without a note in any case and with spaces around them."""
     rows = "".join(f"x{i},A\n" for i in range(2 * SAMPLE_RECORDS))
     assert len(read("a.csv", " Text,LABEL \n" + rows)) == 2 * SAMPLE_RECORDS
     assert capfd.readouterr().err == ""

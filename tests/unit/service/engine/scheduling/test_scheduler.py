@@ -216,6 +216,6 @@ def test_slices_have_the_configured_minimum_length() -> None:
 
 
 def test_a_scheduler_needs_a_row() -> None:
-    """Without rows, all members would wait forever."""
+    """A scheduler without rows is refused, since all members would wait forever."""
     with pytest.raises(ValueError, match="rows"):
         Scheduler(0)

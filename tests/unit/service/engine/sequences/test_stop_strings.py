@@ -25,7 +25,7 @@ def shown(text: str, stop: list[str]) -> tuple[str, bool]:
 
 @given(text=letters, stop=stops, cuts=st.lists(st.integers(0, 25), max_size=8))
 def test_visible_text_is_that_of_the_oracle(text: str, stop: list[str], cuts: list[int]) -> None:
-    """For any division of the text into pieces, and without releasing withheld text early."""
+    """The visible text is that of the oracle for any division into pieces, and never early."""
     matcher = StopMatcher(stop)
     out = ""
     places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]

@@ -66,7 +66,7 @@ def test_a_generation_within_the_ranges_is_allowed() -> None:
 
 
 def test_scores_and_next_words_have_bounds() -> None:
-    """At least one text and at most as many as fit; at least one word."""
+    """A score needs one text at least and as many as fit at most; a next word needs one."""
     check_score(Score(model="m", texts=("a", "b")), most_texts=2)
     check_next_word(NextWord(model="m", prompt="", top=1))
     for texts in ((), ("a", "b", "c")):
