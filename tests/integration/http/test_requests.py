@@ -201,12 +201,12 @@ def test_web_pages_of_named_origins(models: Path) -> None:
     with RunningService(
         models / "words", "--allow-origins", "https://a.example,http://b:1", UNROLL_API_KEYS=key
     ) as service:
-        wanted = {
+        preflight_headers = {
             **page,
             "Access-Control-Request-Method": "POST",
             "Access-Control-Request-Headers": "content-type, authorization, x-api-key",
         }
-        preflight = service.client.options("/generate", headers=wanted)
+        preflight = service.client.options("/generate", headers=preflight_headers)
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == page["Origin"]
         assert "authorization" in preflight.headers["access-control-allow-headers"].lower()

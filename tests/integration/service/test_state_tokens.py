@@ -83,14 +83,14 @@ def test_cached_answers_are_the_uncached_ones(
             fields = {"model": model, "prompt": preamble + rest, "seed": 3, "logprobs": 3}
             for n in (1, 2):
                 cached, plain = (
-                    one.ask("/generate", **fields, max_tokens=12, n=n)
-                    for one in (service, uncached)
+                    server.ask("/generate", **fields, max_tokens=12, n=n)
+                    for server in (service, uncached)
                 )
                 assert cached["choices"] == plain["choices"]
                 assert plain["usage"]["cached_tokens"] == 0
             words = [
-                one.ask("/next-word", model=model, prompt=fields["prompt"])
-                for one in (service, uncached)
+                server.ask("/next-word", model=model, prompt=fields["prompt"])
+                for server in (service, uncached)
             ]
             assert words[0] == words[1]
         assert cached["usage"]["cached_tokens"] == cached["usage"]["prompt_tokens"] - 1

@@ -15,9 +15,9 @@ def check_fit(counts_V: NDArray[np.integer] | NDArray[np.floating], chances_V: l
     assert counts_V[expected_V == 0].sum() == 0
     often = expected_V >= FEWEST
     observed = [*counts_V[often], counts_V[~often].sum()]
-    wanted = [*expected_V[often], expected_V[~often].sum()]
-    if wanted[-1] < FEWEST:
-        observed, wanted = observed[:-1], wanted[:-1]
-        wanted = [value * sum(observed) / sum(wanted) for value in wanted]
+    merged = [*expected_V[often], expected_V[~often].sum()]
+    if merged[-1] < FEWEST:
+        observed, merged = observed[:-1], merged[:-1]
+        merged = [value * sum(observed) / sum(merged) for value in merged]
     if len(observed) > 1:
-        assert stats.chisquare(observed, wanted).pvalue > 1e-4
+        assert stats.chisquare(observed, merged).pvalue > 1e-4

@@ -150,11 +150,14 @@ class RunningService:
 
     def metric(self, name: str, **labels: str) -> float:
         """The value of one series; KeyError if it is not exported."""
-        wanted = {f'{label}="{value}"' for label, value in labels.items()}
+        label_pairs = {f'{label}="{value}"' for label, value in labels.items()}
         for line in self.client.get("/metrics").text.splitlines():
             series, _, value = line.rpartition(" ")
             series_name, _, rest = series.partition("{")
-            if series_name == name and set(filter(None, rest.rstrip("}").split(","))) == wanted:
+            if (
+                series_name == name
+                and set(filter(None, rest.rstrip("}").split(","))) == label_pairs
+            ):
                 return float(value)
         raise KeyError(name, labels)
 

@@ -64,10 +64,10 @@ def log_of(artifact: Path) -> list[dict[str, Any]]:
 
 def assert_equal_within_rounding(first: Path, second: Path) -> None:
     """Asserts that weights and validation losses of two runs are equal within rounding."""
-    one, two = (load_artifact(artifact).network.state_dict() for artifact in (first, second))
-    assert one.keys() == two.keys()
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5)
+    weights, two = (load_artifact(artifact).network.state_dict() for artifact in (first, second))
+    assert weights.keys() == two.keys()
+    for name in weights:
+        torch.testing.assert_close(weights[name], two[name], rtol=1e-4, atol=1e-5)
     logs = [log_of(artifact) for artifact in (first, second)]
     curves = [[r["loss"] for r in log if r["event"] == "validation"] for log in logs]
     assert curves[0] == pytest.approx(curves[1], rel=1e-4)

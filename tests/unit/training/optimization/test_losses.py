@@ -38,8 +38,8 @@ def test_value_and_gradients_are_those_of_torch() -> None:
         logits_NV = functional.linear(hidden_NH, weight_VH, bias_V)
         expected = functional.cross_entropy(logits_NV, targets_N) * scale
         assert own.item() == pytest.approx(expected.item(), rel=1e-5)
-        for one, other in zip(gradients, torch.autograd.grad(expected, inputs), strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+        for gradient, other in zip(gradients, torch.autograd.grad(expected, inputs), strict=True):
+            torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-6)
 
 
 def test_offsets_move_all_logits_but_the_targets_own() -> None:
@@ -61,9 +61,9 @@ def test_bfloat16_products_come_near() -> None:
     half_NH = hidden_NH.detach().to(torch.bfloat16).requires_grad_()
     rough = cross_entropy(half_NH, weight_VH, bias_V, targets_N)
     assert rough.item() == pytest.approx(exact.item(), rel=5e-3)
-    one = torch.autograd.grad(exact, weight_VH)[0].flatten()
+    gradient = torch.autograd.grad(exact, weight_VH)[0].flatten()
     other = torch.autograd.grad(rough, weight_VH)[0].flatten()
-    assert float(functional.cosine_similarity(one, other, dim=0)) > 0.999
+    assert float(functional.cosine_similarity(gradient, other, dim=0)) > 0.999
 
 
 def network(
@@ -103,8 +103,8 @@ def test_the_loss_of_a_network_is_that_of_its_logits(
     torch.testing.assert_close(loss, expected)
     parameters = list(model.parameters())
     gradients = torch.autograd.grad(loss, parameters, retain_graph=True)
-    for one, other in zip(gradients, torch.autograd.grad(expected, parameters), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    for gradient, other in zip(gradients, torch.autograd.grad(expected, parameters), strict=True):
+        torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-6)
 
 
 def test_an_adaptive_softmax_comes_near_in_bfloat16() -> None:

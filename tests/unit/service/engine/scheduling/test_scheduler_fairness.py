@@ -110,7 +110,9 @@ def test_a_stream_is_not_starved_by_short_requests(artifact: Artifact) -> None:
         while len(pending) < 3 * ROWS:
             pending.append(turns.submit(Generate(model="m", client="a", prompt="T", max_tokens=9)))
         turns.take()
-        pending = [one for one in pending if not any(event.final for event in turns.events[one])]
+        pending = [
+            ticket for ticket in pending if not any(event.final for event in turns.events[ticket])
+        ]
     assert len(turns.events[stream]) > 100
 
 
@@ -235,7 +237,7 @@ def test_draining_ends_what_is_paused(artifact: Artifact) -> None:
         ]
         served.engine.drain()
         assert served.engine.stop(60.0)
-        texts = {text_of(served.events[one], index) for one in tickets for index in range(2)}
+        texts = {text_of(served.events[ticket], index) for ticket in tickets for index in range(2)}
         assert len(texts) == 1
 
 

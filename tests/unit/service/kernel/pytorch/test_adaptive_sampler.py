@@ -148,12 +148,12 @@ def test_logprobs_do_not_change_the_sample(name: KernelName, temperature: float)
         work = RowWork(row=0, feed=[END, 5, 30, 12, 38], sample=40, sampling=sampling, score=True)
         work.distribution = top > 0
         (result,) = kernel.run([work], 45)
-        reports.append([one[:2] for one in [*result.scored, *result.generated]])
-        for one in result.generated if top else []:
-            assert [logprob for _, logprob in one.top] == sorted(
-                (logprob for _, logprob in one.top), reverse=True
+        reports.append([token[:2] for token in [*result.scored, *result.generated]])
+        for token in result.generated if top else []:
+            assert [logprob for _, logprob in token.top] == sorted(
+                (logprob for _, logprob in token.top), reverse=True
             )
-            assert len(one.top) == 3
+            assert len(token.top) == 3
     assert reports[0] == reports[1]
     assert len(reports[0]) > 4
 
