@@ -273,7 +273,7 @@ def _refuse_foreign(directory: Path) -> None:
 
 
 def _make_durable(directory: Path) -> None:
-    """Writes the files to the disk, so that a crash after the renaming loses nothing."""
+    """Writes the files to the disk, so a crash after the renaming loses no data."""
     directory.chmod(0o755)
     for path in directory.iterdir():
         path.chmod(0o644)  # the service may run as another user

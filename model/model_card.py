@@ -9,7 +9,7 @@ from model.architecture import architecture_fields
 from model.manifest import Manifest
 from model.tokenization.tokenizer import Tokenizer
 
-MAX_LISTED = 8  # entries of a list that the card shows in full
+MAX_SHOWN_ENTRIES = 8  # entries of a list that the card shows in full
 TITLES = {"language-model": "language model", "classifier": "document classifier"}
 
 
@@ -77,6 +77,6 @@ def _listed(values: Sequence[object]) -> str:
         else _cell(value)
         for value in values
     ]
-    if len(shown) <= MAX_LISTED:
+    if len(shown) <= MAX_SHOWN_ENTRIES:
         return ", ".join(shown)
     return f"{len(shown)}, from {shown[0]} to {shown[-1]}; all in manifest.json"

@@ -122,7 +122,7 @@ class AdaptiveOutput(nn.Module):
 
     @torch.no_grad()
     def init_bias_from_frequencies(self, frequency_V: Tensor) -> None:
-        """As the full softmax; the entry of a tail gets the frequency of all its words together."""
+        """Sets biases as in the full softmax; the entry of a tail has its summed frequency."""
         self.bias.copy_(frequency_V.log())
         tail_frequencies = [
             frequency_V[begin:end].sum() for begin, end in pairwise(self._boundaries)

@@ -1,7 +1,7 @@
 """The recurrent state of a batch: one class for h (Elman, GRU) and (h, c) (LSTM).
 
-A state has a fixed size, whatever the length of the sequence, so rows can be copied, moved between
-batches and resumed.
+The size of a state does not depend on the length of the sequence, so rows can be copied, moved
+between batches and resumed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``create_app(settings)``: the composition root of the service.
 
-Importing this module builds nothing. Models are loaded when the app is created, so that their
+Importing this module has no side effects. Models are loaded when the app is created, so that their
 errors are reported at once. The engine starts and stops with the app's lifespan.
 """
 

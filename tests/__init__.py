@@ -1,1 +1,1 @@
-"""Tests: one package for each room, and what holds between rooms."""
+"""Tests: ``unit`` mirrors the sources; the other packages test several packages together."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-MAX_LISTED = 10  # names in a message
+MAX_LISTED_NAMES = 10  # names in a message
 
 
 class TrainingError(Exception):
@@ -58,7 +58,7 @@ class LostProcessError(RunError):
     """Another process of the distributed run has ended."""
 
 
-def format_list(names: Sequence[str], limit: int = MAX_LISTED) -> str:
+def format_list(names: Sequence[str], limit: int = MAX_LISTED_NAMES) -> str:
     """The first ``limit`` names with commas between them, then the number of the others.
 
     Example:

@@ -182,5 +182,5 @@ def perplexity_report(measurements: Sequence[KernelPerplexity]) -> Report:
 
 
 def percent_increase(perplexity: Perplexity, reference: Perplexity) -> float:
-    """By how many per cent the perplexity exceeds the reference."""
+    """The increase of the perplexity over the reference in per cent."""
     return 100 * (perplexity.value / reference.value - 1)

@@ -55,7 +55,7 @@ def bar_charts(panels: Sequence[Sequence[Panel]]) -> Figure:
 
 
 def legend_columns(names: Sequence[str], inches: float) -> int:
-    """As many columns as names if they fit into one line of this width, else 1."""
+    """The number of names if they fit into one line of this width, else 1."""
     letters = sum(len(name) + 8 for name in names)  # 8: the color patch and its margins
     return max(1, len(names)) if letters < 14 * inches else 1
 

@@ -60,7 +60,7 @@ def _height(name: str) -> int:
 
 
 def _wrapped(line: str) -> list[list[str]]:
-    """The parts that stand side by side, on as many lines as the width of a panel asks for."""
+    """The parts beside each other, wrapped to the width of a panel."""
     lines: list[list[str]] = [[]]
     used = 0.0
     for part in line.split():

@@ -1,4 +1,4 @@
-"""The inspectors of the models that are served, made when they are first asked for."""
+"""The inspectors of the models that are served, created at the first request."""
 
 from __future__ import annotations
 

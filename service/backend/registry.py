@@ -138,14 +138,14 @@ def _load_all(directories: list[Path]) -> dict[str, Artifact]:
 
 
 def _choose_defaults(artifacts: Mapping[str, Artifact], settings: Settings) -> dict[str, str]:
-    wanted: dict[ModelKind, str | None] = {
+    default_options: dict[ModelKind, str | None] = {
         "language-model": settings.default_language_model,
         "classifier": settings.default_classifier,
     }
     defaults: dict[str, str] = {}
     for kind in MODEL_KINDS:
         names = [name for name, artifact in artifacts.items() if artifact.manifest.kind == kind]
-        default = wanted[kind]
+        default = default_options[kind]
         if default is not None and default not in names:
             served = ", ".join(names) or "none"
             raise RegistryError(f"no {kind} is named {default!r} (available: {served})")

@@ -141,7 +141,7 @@ def _token_fields(token: TokenLogprob) -> dict[str, Any]:
 
 
 def scored_token(token: TokenLogprob) -> dict[str, Any]:
-    """A token's fields, with ``top`` only if alternatives were asked for."""
+    """A token's fields, with ``top`` only if alternatives were requested."""
     fields: dict[str, Any] = {"text": token.text, "logprob": token.logprob}
     if token.top:
         fields["top"] = [{"text": text, "logprob": logprob} for text, logprob in token.top]

@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 def resolve_kernel(kernel: KernelName) -> Literal["native", "torch"]:
-    """The kernel that "auto" stands for, with a warning if it is the slower one.
+    """The kernel that "auto" selects, with a warning if it is the slower one.
 
-    Raises NativeMissing if the native kernel is asked for by name and cannot be loaded.
+    Raises NativeMissing if the native kernel is selected by name and cannot be loaded.
     """
     if kernel == "torch":
         return "torch"

@@ -1,7 +1,7 @@
 """Static files for browsers, with an ETag and a strict content security policy.
 
 The files of a directory are listed once, and only a listed file is served: a path of a request
-never reaches the file system. A file is read and compressed when it is first asked for.
+never reaches the file system. A file is read and compressed at its first request.
 """
 
 from __future__ import annotations

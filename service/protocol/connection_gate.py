@@ -33,7 +33,7 @@ class Closable(Protocol):
 
 
 class GateDecision(Enum):
-    """How a new connection is treated."""
+    """The treatment of a new connection."""
 
     REGULAR = auto()
     SPARE = auto()
@@ -65,7 +65,7 @@ class ConnectionGate:
         return GateDecision.SPARE
 
     def promote(self, connection: Closable) -> bool:
-        """Make a spare connection a regular one if there is room. Returns whether it was."""
+        """Make a spare connection a regular one if a place is free. Returns whether it was."""
         if not self._make_room():
             return False
         self._forget_spare(connection)
@@ -131,22 +131,22 @@ class ConnectionGate:
         self._asking.discard(connection)
 
 
-def connection_limit(asked: int | None) -> int:
+def connection_limit(requested: int | None) -> int:
     """The requested limit or the default, reduced to what the descriptor limit allows.
 
     Raises the soft limit of the process up to the hard one.
     """
-    wanted = asked or _DEFAULT_LIMIT
-    needed = wanted + SPARE_CONNECTIONS + _FILES
+    limit = requested or _DEFAULT_LIMIT
+    needed = limit + SPARE_CONNECTIONS + _FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY or soft >= needed:
-        return wanted
+        return limit
     possible = max(1, soft - SPARE_CONNECTIONS - _FILES)
     logger.warning(
         "connections are limited to %d: the process may open %d files; raise ulimit -n for %d",
-        *(possible, soft, wanted),
+        *(possible, soft, limit),
     )
     return possible

@@ -90,7 +90,7 @@ class Exchange:
         self._changed.set()
 
     def half_close(self) -> None:
-        """The client sends nothing more. It may be gone, or still read."""
+        """The client has closed its sending side. It may be gone, or still read."""
         self._half_closed = True
         self._changed.set()
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 KEY = "an-api-key-for-this-test"
 
 
-def test_an_overloaded_service_is_asked_again_after_its_time(playground: Playground) -> None:
+def test_an_overloaded_service_gets_the_request_again_after_its_time(
+    playground: Playground,
+) -> None:
     """429: the seconds of Retry-After count down, then the request is sent once more."""
     asked: list[str] = []
 
@@ -59,7 +61,7 @@ def test_a_lost_connection_can_be_tried_again(playground: Playground) -> None:
     playground.wait_until_read()
 
 
-def test_a_key_is_asked_for_and_kept_in_the_tab(playground: Playground) -> None:
+def test_a_key_is_requested_and_kept_in_the_tab(playground: Playground) -> None:
     """401 opens a dialog, also for a wrong key; the right one is kept for the tab alone."""
     page = playground.page
     with RunningService(ROOT / "pretrained", UNROLL_API_KEYS=KEY) as running:
@@ -78,7 +80,7 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(playground: Playground) -> None:
         assert page.evaluate("Object.values(localStorage)") == []
 
 
-def test_without_a_key_the_page_says_so(playground: Playground) -> None:
+def test_the_page_reports_a_missing_key(playground: Playground) -> None:
     """Cancel leaves the reason on the page."""
     page = playground.page
     with RunningService(ROOT / "pretrained" / "sentiment", UNROLL_API_KEYS=KEY) as running:
@@ -88,7 +90,7 @@ def test_without_a_key_the_page_says_so(playground: Playground) -> None:
         page.locator("#page-notice", has_text="requires an API key").wait_for()
 
 
-def test_a_view_without_a_model_says_so(playground: Playground) -> None:
+def test_a_view_reports_a_missing_model(playground: Playground) -> None:
     """A service of classifiers alone has nothing to write with."""
     page = playground.page
     with RunningService(ROOT / "pretrained" / "sentiment") as running:

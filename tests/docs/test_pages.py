@@ -97,7 +97,7 @@ def test_formats_have_their_numbers() -> None:
 
 
 def test_the_navigation_has_every_page() -> None:
-    """Every page of docs/ and every generated page stands in mkdocs.yml."""
+    """Every page of docs/ and every generated page is in mkdocs.yml."""
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
     pages = {str(Path(page).relative_to("docs")) for page in PAGES if page.startswith("docs/")}
     listed = re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)
@@ -105,7 +105,7 @@ def test_the_navigation_has_every_page() -> None:
 
 
 def test_experiments_are_listed_by_date() -> None:
-    """Each experiment has a date, stands in the index, and newer ones come first."""
+    """Each experiment has a date and is in the index, newest first."""
     rows = re.findall(
         r"^\| (\d{4}-\d\d-\d\d) \| \[(.+?)\]\(", PAGES["docs/experiments.md"], re.MULTILINE
     )

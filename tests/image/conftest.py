@@ -78,7 +78,7 @@ def container(engine: Engine, image: str) -> Container:
 
 
 def _leave_out(error: Exception) -> NoReturn:
-    """In continuous integration the rest goes on; a person is told what is missing."""
+    """A test whose tool is missing fails for a person and is skipped in continuous integration."""
     if os.environ.get("CI") == "true":
         pytest.skip(str(error))
     pytest.exit(str(error), returncode=1)

@@ -37,7 +37,7 @@ network_backend = "netavark"
 
 
 class EngineUnavailableError(Exception):
-    """No container engine can be used here; the message says what to install."""
+    """No container engine is usable; the message has the remedy."""
 
 
 class Engine:
@@ -113,11 +113,11 @@ class Engine:
         return name
 
     def inspect(self, container: str) -> dict[str, Any]:
-        """What the engine knows of a container."""
-        found: list[dict[str, Any]] = json.loads(
+        """The engine's description of a container."""
+        stdout: list[dict[str, Any]] = json.loads(
             self.run("inspect", "--type", "container", container).stdout
         )
-        return found[0]
+        return stdout[0]
 
     def is_healthy(self, container: str) -> bool:
         """Whether the image's HEALTHCHECK succeeds."""

@@ -69,9 +69,9 @@ def _pip_configuration() -> str:
 def _local_paths() -> set[Path]:
     """Every path that pip's options name."""
     words = [word for _, value in _pip_settings() for word in value.split()]
-    found = {Path(word.removeprefix("file://")) for word in words if _is_local(word)}
+    paths = {Path(word.removeprefix("file://")) for word in words if _is_local(word)}
     # An index is a folder beside the files that it points to.
-    return {path.parent if path.name == "simple" else path for path in found} - {CERTIFICATES}
+    return {path.parent if path.name == "simple" else path for path in paths} - {CERTIFICATES}
 
 
 def _is_local(word: str) -> bool:
@@ -80,7 +80,7 @@ def _is_local(word: str) -> bool:
 
 def _debian_release() -> str:
     text = Path("/etc/os-release").read_text(encoding="utf-8")
-    found = re.search(r"^VERSION_CODENAME=(\w+)$", text, re.MULTILINE)
-    if found is None:
+    match = re.search(r"^VERSION_CODENAME=(\w+)$", text, re.MULTILINE)
+    if match is None:
         raise BaseUnavailableError("/etc/os-release names no VERSION_CODENAME")
-    return found[1]
+    return match[1]

@@ -1,4 +1,4 @@
-"""The image runs without privileges, serves the pretrained models and ends when it is told to."""
+"""The image runs without privileges, serves the pretrained models and ends on SIGTERM."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def test_writes_nowhere_but_in_its_tmpfs(container: Container) -> None:
 
 
 def test_holds_no_compiler(container: Container) -> None:
-    """What built the native kernel stayed in the build stage."""
+    """The compiler of the native kernel is in the build stage only."""
     script = 'for name; do command -v "$name"; done; true'
     assert container.execute("sh", "-c", script, "sh", *COMPILERS) == ""
 
 
 def test_holds_no_training(container: Container) -> None:
-    """The package `training` is not in the image, and `unroll` says so where it is needed."""
+    """The image lacks the package `training`, and the commands of `unroll` that need it name it."""
     script = "unroll train lm 2>&1; echo $?"
     printed = container.execute("sh", "-c", script)
     assert "needs the package 'training'" in printed
@@ -100,7 +100,7 @@ def test_logs_no_warning(container: Container) -> None:
     assert "ERROR" not in log
 
 
-def test_ends_when_told_to(engine: Engine, image: str) -> None:
+def test_ends_on_sigterm(engine: Engine, image: str) -> None:
     """SIGTERM to the container's first process ends it with status 0 within the drain time."""
     started = Container(engine, engine.start(image))
     started.wait_until_healthy()

@@ -79,7 +79,7 @@ def test_native_kernel_is_loaded_from_the_wheel(environment: Path, tmp_path: Pat
     run([environment / "python", "-c", program], tmp_path)
 
 
-def test_command_tells_the_version(environment: Path, wheel: Path, tmp_path: Path) -> None:
+def test_command_prints_the_version(environment: Path, wheel: Path, tmp_path: Path) -> None:
     """`unroll --version` prints the version in the wheel's name."""
     version = wheel.name.split("-")[1]
     assert run([environment / "unroll", "--version"], tmp_path) == f"unroll {version}\n"

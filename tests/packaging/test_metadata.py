@@ -66,7 +66,7 @@ def test_every_dependency_has_a_lower_bound() -> None:
 
 @pytest.mark.parametrize("package", SHIPPED)
 def test_everything_imported_is_a_dependency(package: str) -> None:
-    """What the shipped packages import is the standard library, a dependency or an extra."""
+    """Every import of the shipped packages is of the standard library, a dependency or an extra."""
     declared = requirements(
         [
             *PROJECT["dependencies"],

@@ -52,7 +52,7 @@ def test_answers(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_says_what_it_holds(page: str) -> None:
+def test_every_block_names_its_language(page: str) -> None:
     """A block is commands (sh), a program (python) or neither (text), so that none is left out."""
     commands = {example.line for example in examples(PAGES[page])}
     for block in blocks(PAGES[page]):
@@ -72,7 +72,7 @@ def test_programs_run(page: str) -> None:
 
 @pytest.mark.parametrize("call", [call for call in CALLS if call[0] == "make"], ids=" ".join)
 def test_make(call: list[str]) -> None:
-    """Make knows the target and the variables."""
+    """The Makefile has the target and the variables."""
     ended = subprocess.run(
         [*call, "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False
     )

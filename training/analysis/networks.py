@@ -23,7 +23,7 @@ ADDITIVE = "additive"
 class AdditiveLanguageModel(nn.Module):
     """A language model with the recurrence h_t = h_(t-1) + tanh(W x_t + b).
 
-    Its gradient with respect to the state is equal at every lag, whatever its weights, so it is the
+    Its gradient with respect to the state is equal at every lag for any weights, so it is the
     reference for the other cells. It cannot be saved as an artifact.
     """
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.system.standard_streams import FAILURE_STATUS
 from training.config.classifier import ClassifierRecipe
 from training.config.evaluation import AgreementRequest, EvaluationRequest
 from training.config.gradients import GradientRecipe
@@ -25,7 +26,6 @@ from training.runtime.signals import signals_interrupt
 from training.runtime.torchrun import process_count, process_rank, quieten_torch
 
 BAD_INPUT_STATUS = 2
-FAILURE_STATUS = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,14 +144,14 @@ def check_values(recipe: Any) -> None:
             _check_number(field, value)
 
 
-def check_threads(asked: int | None) -> None:
-    """Checks a number of threads; None stands for all processors.
+def check_threads(threads: int | None) -> None:
+    """Checks a number of threads; None means all processors.
 
     Raises:
         RecipeError: the number is larger than `MAX_THREADS`.
     """
-    if (asked or 0) > MAX_THREADS:
-        raise RecipeError(f"--threads: expected at most {MAX_THREADS}, got {asked}")
+    if (threads or 0) > MAX_THREADS:
+        raise RecipeError(f"--threads: expected at most {MAX_THREADS}, got {threads}")
 
 
 def read_recipe(path: Path, recipe: type[Any]) -> dict[str, Any]:
@@ -319,7 +319,7 @@ def _value_text(value: Any) -> str:
 def _toml(value: Any) -> str:
     """A value as TOML, whose strings, numbers, booleans and lists are those of JSON."""
     if isinstance(value, str):
-        # DEL is the one character that JSON writes as it is and TOML wants escaped.
+        # DEL is the one character that JSON writes unescaped and TOML requires to be escaped.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"

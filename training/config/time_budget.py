@@ -74,7 +74,7 @@ class ReplayableClock:
         return max(counted, bisect_right(self.used_up, step) / PACE_PARTS)
 
     def recorded(self, steps: int) -> tuple[int, ...] | None:
-        """The record that repeats a run of ``steps`` steps; None if the clock decided nothing.
+        """The record that repeats a run of ``steps`` steps; None if the clock had no effect.
 
         Parts that are left over are recorded one step later.
         """

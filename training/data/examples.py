@@ -121,7 +121,7 @@ def encode_examples(
 ) -> EncodedDocuments:
     """Token ids and label indices of examples.
 
-    Documents are truncated as the recipe says. A text without a token is encoded as [END]. An
+    Documents are truncated by the recipe's options. A text without a token is encoded as [END]. An
     example whose label is not in ``labels`` is out of scope.
     """
     index = {label: position for position, label in enumerate(labels)}

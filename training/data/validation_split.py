@@ -41,16 +41,16 @@ def find_cut(parts: Iterable[DocumentPart], share: float) -> TextPosition | None
     ``parts`` is iterated once or twice.
     """
     lengths_D = _lengths(parts)
-    wanted, last = share * sum(lengths_D), len(lengths_D) - 1
-    while last > 0 and lengths_D[last] <= wanted:
-        wanted -= lengths_D[last]
+    remaining, last = share * sum(lengths_D), len(lengths_D) - 1
+    while last > 0 and lengths_D[last] <= remaining:
+        remaining -= lengths_D[last]
         last -= 1
     some = last < len(lengths_D) - 1
     if len(lengths_D) >= MIN_WHOLE_DOCUMENTS:
         return TextPosition(last + some, 0)
-    if some and wanted < 1:
+    if some and remaining < 1:
         return TextPosition(last + 1, 0)
-    cut = _border(parts, TextPosition(last, lengths_D[last] - max(1, round(wanted))))
+    cut = _border(parts, TextPosition(last, lengths_D[last] - max(1, round(remaining))))
     if cut < lengths_D[last]:
         return TextPosition(last, cut)
     return TextPosition(last, 0) if last > 0 else None

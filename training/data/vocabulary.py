@@ -1,6 +1,6 @@
 """The tokenizer of a classifier, and word vectors from a file.
 
-The most frequent words of the file join the vocabulary, so that the model knows words that no
+The most frequent words of the file join the vocabulary, so the model has words that no
 training document has. All other words become [UNK], which is learned from rare training words.
 """
 
@@ -62,7 +62,7 @@ def train_classifier_tokenizer(
     """The tokenizer of the recipe, with the vocabulary of the training texts and the vectors.
 
     Raises:
-        VocabularyError: the texts have fewer words than the recipe asks for.
+        VocabularyError: the texts have fewer words than the recipe requires.
     """
     minimum = recipe.minimum_count or 1
     if recipe.tokenizer == "bpe":
@@ -116,9 +116,9 @@ def unknown_share_of_documents(tokens: Sequence[Sequence[int]], tokenizer: Token
     return unknown / sum(map(len, tokens))
 
 
-def _bpe_tokenizer(texts: Sequence[str], asked: int | None) -> Tokenizer:
-    if asked is not None:
-        return train_bpe_tokenizer(texts, vocabulary=asked)
+def _bpe_tokenizer(texts: Sequence[str], size: int | None) -> Tokenizer:
+    if size is not None:
+        return train_bpe_tokenizer(texts, vocabulary=size)
     size = BPE_VOCABULARY
     while size > SMALLEST_BPE_VOCABULARY:
         try:

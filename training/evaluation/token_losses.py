@@ -63,7 +63,7 @@ def by_frequency(stream: TokenStream, losses_N: TokenLosses, tokenizer: Tokenize
     special_bins = [_bin(END, losses_N[special_N])]
     if tokenizer.unknown is None:
         keys_N = np.bincount(targets_N, minlength=tokenizer.size)[targets_N]
-        basis, order = "times that the token stands in this text", -1
+        basis, order = "occurrences of the token in this text", -1
     else:
         unknown_N = targets_N == tokenizer.unknown
         special_N |= unknown_N

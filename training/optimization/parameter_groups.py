@@ -22,7 +22,7 @@ HEAD = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerwiseSchedule:
-    """How fast, and from when on, each layer learns; by default all learn alike.
+    """The learning rate and the first step of each layer; by default all are equal.
 
     Args:
         decay: the ratio of the learning rates of a layer and of the one below it.

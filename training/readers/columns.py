@@ -38,22 +38,22 @@ class ColumnNames(NamedTuple):
     label: str
 
 
-def open_columns(source: str, asked: ColumnOptions) -> tuple[ColumnNames, Iterator[Record]]:
+def open_columns(source: str, options: ColumnOptions) -> tuple[ColumnNames, Iterator[Record]]:
     """The columns of a source of labeled examples, and its records.
 
     Raises:
         DataError: the source cannot be read, holds no records, or lacks a column.
     """
-    sample, records = _opened(source, asked.header, asked.text, asked.label)
-    guess = _guessed(source, sample) if asked.text is asked.label is None else None
+    sample, records = _opened(source, options.header, options.text, options.label)
+    guess = _guessed(source, sample) if options.text is options.label is None else None
     if guess is not None:
         return guess, records
     first = sample[0]
-    if asked.text is not None:  # before the label column is chosen among the others
-        _column(first, asked.text, TEXT_COLUMN, "--text-column", taken="")
-    text_name = _named(first, asked.text) or TEXT_COLUMN
-    label = _column(first, asked.label, LABEL_COLUMN, "--label-column", taken=text_name)
-    text = _text_column(first, asked.text, "--text-column", taken=label)
+    if options.text is not None:  # before the label column is chosen among the others
+        _column(first, options.text, TEXT_COLUMN, "--text-column", taken="")
+    text_name = _named(first, options.text) or TEXT_COLUMN
+    label = _column(first, options.label, LABEL_COLUMN, "--label-column", taken=text_name)
+    text = _text_column(first, options.text, "--text-column", taken=label)
     if text == label:
         raise DataError(
             f"{first.names_place}: column {text!r} would hold both texts and labels; choose with "
@@ -63,25 +63,25 @@ def open_columns(source: str, asked: ColumnOptions) -> tuple[ColumnNames, Iterat
 
 
 def open_text_column(
-    source: str, asked: str | None, header: bool | None
+    source: str, given: str | None, header: bool | None
 ) -> tuple[str, Iterator[Record]]:
     """The text column of a source, which may have a label column, too, and its records.
 
     Raises:
         DataError: the source cannot be read, holds no records, or lacks the column.
     """
-    sample, records = _opened(source, header, asked)
-    guess = _guessed(source, sample) if asked is None else None
+    sample, records = _opened(source, header, given)
+    guess = _guessed(source, sample) if given is None else None
     if guess is not None:
         return guess.text, records
-    return _text_column(sample[0], asked, "--column", taken=LABEL_COLUMN), records
+    return _text_column(sample[0], given, "--column", taken=LABEL_COLUMN), records
 
 
 def _opened(
-    source: str, header: bool | None, *asked: str | None
+    source: str, header: bool | None, *given: str | None
 ) -> tuple[Sequence[Record], Iterator[Record]]:
     """The first records, by which columns are chosen, and all records."""
-    names = {name.lower() for name in asked if name is not None and not name.isdecimal()}
+    names = {name.lower() for name in given if name is not None and not name.isdecimal()}
     records = read_records(source, header=header, known={TEXT_COLUMN, LABEL_COLUMN, *names})
     sample = _sample(records)
     if not sample:
@@ -128,40 +128,40 @@ def _is_unnamed(name: str, sample: Sequence[Record]) -> bool:
     return all(record.fields.get(name) in ("", None) for record in sample)
 
 
-def _text_column(record: Record, asked: str | None, option: str, *, taken: str) -> str:
-    """As `_column`, but a column that is the only choice left has strings."""
+def _text_column(record: Record, given: str | None, option: str, *, taken: str) -> str:
+    """`_column`, where the only column that is left must have strings."""
     strings = {name: value for name, value in record.fields.items() if isinstance(value, str)}
-    fields = record.fields if asked or TEXT_COLUMN in record.fields or not strings else strings
+    fields = record.fields if given or TEXT_COLUMN in record.fields or not strings else strings
     return _column(
-        Record(record.place, fields, record.names_place), asked, TEXT_COLUMN, option, taken=taken
+        Record(record.place, fields, record.names_place), given, TEXT_COLUMN, option, taken=taken
     )
 
 
-def _column(record: Record, asked: str | None, usual: str, option: str, *, taken: str) -> str:
+def _column(record: Record, given: str | None, usual: str, option: str, *, taken: str) -> str:
     """The column that was given, else the usual one, else the only one that is not taken."""
-    name = _named(record, asked or usual)
+    name = _named(record, given or usual)
     if name is not None:
         return name
     columns = list(record.fields)
     others = [name for name in columns if name != taken]
-    if asked is None and len(others) == 1:
+    if given is None and len(others) == 1:
         return others[0]
     names = ", ".join(columns) or "none"
-    wanted = asked or usual
-    shown = wanted if len(wanted) <= MAX_SHOWN_NAME else wanted[:MAX_SHOWN_NAME] + "..."
+    column = given or usual
+    shown = column if len(column) <= MAX_SHOWN_NAME else column[:MAX_SHOWN_NAME] + "..."
     raise DataError(
         f"{record.names_place}: no column {shown!r}; found: {names}. Choose with {option}, by name "
         f"or by number (1 to {len(columns)})"
     )
 
 
-def _named(record: Record, asked: str | None) -> str | None:
+def _named(record: Record, given: str | None) -> str | None:
     """The column of a name or number; None if there is none."""
     columns = list(record.fields)
-    if asked is None or asked in columns:
-        return asked
-    alike = [name for name in columns if name.lower() == asked.lower()]
+    if given is None or given in columns:
+        return given
+    alike = [name for name in columns if name.lower() == given.lower()]
     if len(alike) == 1:
         return alike[0]
-    number = parse_count(asked)
+    number = parse_count(given)
     return columns[number - 1] if number is not None and 1 <= number <= len(columns) else None

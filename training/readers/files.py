@@ -2,7 +2,7 @@
 
 The first bytes of a file decide on compression (gzip, bzip2, xz, Zstandard) and encoding (UTF-8, or
 UTF-16 and UTF-32 with a byte order mark). Files are read as streams, so that memory stays bounded
-whatever the size of the decompressed text. Every error is a `DataError` with the file, the line
+at any size of the decompressed text. Every error is a `DataError` with the file, the line
 where there is one, and the remedy.
 """
 
@@ -59,7 +59,7 @@ BYTE_ORDER_MARKS = (  # UTF-32 first, since its mark begins with that of UTF-16
 def parse_count(text: str) -> int | None:
     """The whole number that ``text`` spells in decimal digits; None if it spells none.
 
-    A number with more than `MAX_DIGITS` digits counts nothing, and Python refuses to parse those
+    A number with more than `MAX_DIGITS` digits is no count, and Python refuses to parse those
     with some thousand digits.
     """
     return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None

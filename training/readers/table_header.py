@@ -15,18 +15,18 @@ MAX_NAME_WORDS = 3  # of a column name
 
 
 def names_columns(
-    place: str, rows: Sequence[Sequence[str]], *, asked: bool | None, known: Collection[str]
+    place: str, rows: Sequence[Sequence[str]], *, given: bool | None, known: Collection[str]
 ) -> bool:
     """Whether the first of ``rows`` is a header.
 
     Args:
         place: the position of the first row, for notices.
         rows: the first rows of the table, at least one.
-        asked: the option; None to detect a header.
+        given: the option; None to detect a header.
         known: column names in lower case; a row with one of them is a header, without a notice.
     """
-    if asked is not None:
-        return asked
+    if given is not None:
+        return given
     first = [cell.strip() for cell in rows[0]]
     if any(cell.lower() in known for cell in first):
         return True

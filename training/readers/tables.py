@@ -82,7 +82,7 @@ def read_table(path: Path, *, header: bool | None, known: Collection[str]) -> De
         first = TableRow(first.line, _unquoted(first.cells))
     place = f"{path}, line {first.line}"
     cells = [first.cells, *(row.cells for row in sample[1:])]
-    if names_columns(place, cells, asked=header, known=known):
+    if names_columns(place, cells, given=header, known=known):
         next(rows)
         names = _checked_names(path, first)
     else:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-# On white, all but the pale one have the contrast of 4.5 that WCAG asks of text.
+# On white, all but the pale one have the contrast of 4.5 that WCAG requires of text.
 BLUE, RED, GREEN, AMBER, PURPLE = "#1d6fa5", "#c93a4d", "#1e8449", "#a86400", "#7b4ea3"
 BLACK, DARK_GRAY, GRAY = "#222222", "#5a5a5a", "#767676"
 PALE_BLUE = "#a9c6da"
@@ -46,7 +46,7 @@ def require_matplotlib(optional: str | None = None) -> None:
     """Checks that plots can be drawn, before any work is done.
 
     Args:
-        optional: the option that asks for plots, if the command can do without it.
+        optional: the option that requests plots, if the command works without them.
 
     Raises:
         OutputError: matplotlib is not installed.
@@ -67,7 +67,7 @@ def draw_plot(
     """Draws a plot and returns it as PNG.
 
     Args:
-        title: stands above the plot.
+        title: above the plot.
         paint: adds the content to an empty figure in the shared style.
         size: width and height in inches.
     """
@@ -78,7 +78,7 @@ def draw_plot(
 
     content = io.BytesIO()
     with rc_context(PLOT_STYLE), warnings.catch_warnings():
-        # Labels are words of any language; a box stands for a letter that the font lacks.
+        # Labels are words of any language; a letter that the font lacks is drawn as a box.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         layout = ConstrainedLayoutEngine(w_pad=PLOT_MARGIN, h_pad=PLOT_MARGIN)
         figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout=layout)

@@ -1,6 +1,6 @@
 """The files of a run: the artifact in DIR; checkpoint, log and recipe in DIR.run.
 
-Files are never overwritten unless asked for. The log has one JSON object per line, and each step
+Files are overwritten only with --overwrite. The log has one JSON object per line, and each step
 once, however often the run was stopped and resumed.
 """
 

@@ -22,7 +22,7 @@ def exclusive_lock(place: Path, *, option: str = "--out") -> Iterator[None]:
     """A block in which this process holds the lock of ``place``, which need not exist.
 
     Raises:
-        OutputError: another process holds it, or nothing can be written beside ``place``.
+        OutputError: another process holds it, or no file can be written beside ``place``.
     """
     if place.name in ("", ".."):
         raise OutputError(
@@ -65,7 +65,7 @@ def _locked(file: Path, place: Path, option: str) -> int:
 
 
 def _write_number(file: Path, descriptor: int) -> None:
-    """Writes the number of this process; on a full disk nothing is left behind."""
+    """Writes the number of this process; on a full disk no file is left."""
     try:
         os.truncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())

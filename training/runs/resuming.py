@@ -1,6 +1,6 @@
 """The checkpoint that `--resume` continues from: of the same command and the same data.
 
-Where there is no checkpoint, the error says what is there instead.
+Without a checkpoint, the error names the content of the directory.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def require_checkpoint(directory: RunDirectory) -> None:
     """Checks that a directory holds a run.
 
     Raises:
-        CheckpointError: the message says what is there instead.
+        CheckpointError: the message names the content of the directory.
     """
     if not directory.checkpoint.exists():
         raise CheckpointError(
@@ -62,7 +62,7 @@ def check_same_data(
 
 
 def _contents(out: Path) -> str:
-    """Says what is in ``out``, and what to do."""
+    """The content of ``out`` and the remedy, for a message."""
     begin = "leave --resume out to begin a run"
     if out.name.endswith(RUN_SUFFIX) and (out / "recipe.toml").exists():
         return f"{out} holds the files of a run; give --out {out.with_name(out.stem)}"

@@ -23,7 +23,7 @@ OMITTED_METRICS = {"progress"}
 
 
 class TensorBoardLog:
-    """Writes event files to a directory; None writes nothing.
+    """Writes event files to a directory; None writes no files.
 
     ``step`` is the step from which the run continues. TensorBoard hides later steps of an earlier
     process, which are written again.

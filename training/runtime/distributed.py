@@ -32,7 +32,7 @@ TIMEOUT = timedelta(days=30)  # preparing data may take hours; a process that di
 
 
 class Command(IntEnum):
-    """What the main process tells the workers to do next."""
+    """The next action of the workers, sent by the main process."""
 
     BEGIN = 0  # load the checkpoint and join
     STEP = 1

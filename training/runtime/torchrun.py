@@ -1,4 +1,4 @@
-"""How many processes torchrun has started, and the rank of this one.
+"""The number of processes that torchrun has started, and the rank of this one.
 
 Reads the environment variables of torchrun. Imports no torch, so that every command can ask.
 """
@@ -21,7 +21,7 @@ def process_rank() -> int:
 def quieten_torch() -> None:
     """Turns off the warnings of torch's process groups. Call it before torch is imported.
 
-    One of them says that all parameters took part in the first step; in later steps not all do.
+    One of them reports that the first step used all parameters; later steps do not.
     """
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 

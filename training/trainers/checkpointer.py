@@ -54,7 +54,7 @@ class Checkpointer:
         """Saves the checkpoint.
 
         Args:
-            complete: whether nothing is left to do.
+            complete: whether the run has ended.
             draft: where to save it before the run begins.
 
         Raises:

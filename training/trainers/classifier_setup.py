@@ -201,7 +201,7 @@ def _assemble(
 
 
 def _untrained_linear(setup: ClassifierSetup) -> LinearNgrams | None:
-    """The linear classifier that the recipe asks for, if any."""
+    """The linear classifier of the recipe, if it has one."""
     recipe = setup.recipe
     longest = recipe.linear_ngrams or 0
     if longest == 0:

@@ -293,7 +293,7 @@ class LanguageModelTask(Task[BPTTWindow, LanguageModelEvaluation]):
 
 
 def _bits_per_character(metrics: Mapping[str, float]) -> str:
-    """A phrase; empty where so much is unknown that the figure means nothing."""
+    """A phrase; empty where too many words are unknown for the metric."""
     bits = metrics.get("validation_bits_per_character")
     if bits is None:
         return ""

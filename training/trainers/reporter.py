@@ -18,7 +18,7 @@ THROUGHPUT_WINDOW = 5.0  # seconds over which tokens per second are averaged
 
 
 class Reporter:
-    """Shows how a run goes on standard error, and writes its log.
+    """Shows the progress of a run on standard error, and writes its log.
 
     Args:
         trainer: of the run; is not changed.
@@ -106,7 +106,7 @@ class Reporter:
         return {"progress": progress, "learning_rate": learning_rate}
 
     def _log(self, event: str, figures: Mapping[str, float]) -> None:
-        """JSON has neither NaN nor infinity; null stands for both."""
+        """Appends to the log. NaN and infinity become null, since JSON has neither."""
         state = self._trainer.state
         finite = {name: v if math.isfinite(v) else None for name, v in figures.items()}
         place = {"step": state.steps, "epoch": state.epochs, "seconds": state.seconds}

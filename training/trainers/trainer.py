@@ -174,7 +174,7 @@ class Trainer:
         return EvaluationResult(state.steps, evaluation, averaged, is_best, is_useful)
 
     def load_best_weights(self) -> None:
-        """Gives the network the best weights; training does not go on after that."""
+        """Loads the best weights into the network. Training ends with this call."""
         copy_weights(self.network, self.best_weights)
 
     def checkpoint(self) -> Checkpoint:

@@ -3,7 +3,7 @@
     StartError              the engine cannot start: no threads or no memory
     EngineError
     ├── UnknownModel        no model has that name
-    ├── WrongKind           the model cannot do this task (a classifier asked to generate)
+    ├── WrongKind           the model cannot do this task (generation by a classifier)
     ├── InvalidTask         a field of the task is out of range; ``field`` names it
     ├── InvalidState        the state token is damaged or was not made by this service
     ├── ForeignState        the state token belongs to another model or format version

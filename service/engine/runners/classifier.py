@@ -162,14 +162,14 @@ class ClassifierRunner:
             for request in self._requests.late(now)
             for event in self._requests.fail(request, DeadlineExceeded(), "deadline")
         ]
-        leader = self._leader()
-        if leader is not None:
-            self._batches.appendleft(self._make_batch(leader, now))
+        first = self._first_document()
+        if first is not None:
+            self._batches.appendleft(self._make_batch(first, now))
         if self._batches:
             events += self._work(self._batches.popleft())
         return events
 
-    def _leader(self) -> PendingDocument | None:
+    def _first_document(self) -> PendingDocument | None:
         """The text that a new batch should start with; None if no batch is due."""
         if len(self._batches) >= MAX_BATCHES:
             return None
@@ -222,11 +222,11 @@ class ClassifierRunner:
         logits_1C, document.end = yield from self._growing.read(document.tokens, start)
         return logits_1C
 
-    def _make_batch(self, leader: PendingDocument, now: float) -> DocumentBatch:
-        """The leader and the similar texts that fit the token limit."""
+    def _make_batch(self, first: PendingDocument, now: float) -> DocumentBatch:
+        """The first text and the similar texts that fit the token limit."""
         chosen: list[PendingDocument] = []
         longest = 0
-        for document in self._similar(leader)[: self._batch_rows]:
+        for document in self._similar(first)[: self._batch_rows]:
             longest = max(longest, len(document.tokens))
             if chosen and longest * (len(chosen) + 1) > self._batch_tokens:
                 break
@@ -238,13 +238,13 @@ class ClassifierRunner:
         self._report_load()
         return self._batch(chosen)
 
-    def _similar(self, leader: PendingDocument) -> list[PendingDocument]:
-        """The texts that may share a batch with the leader: its request first, then nearest in
-        length.
+    def _similar(self, first: PendingDocument) -> list[PendingDocument]:
+        """The texts that may share a batch with the first one, which leads the list. Texts of its
+        request follow, then the nearest in length.
         """
-        if leader.start is not None:
-            return [leader]
-        length = len(leader.tokens)
+        if first.start is not None:
+            return [first]
+        length = len(first.tokens)
         shortest = min(length / LENGTH_RATIO, length - LENGTH_SLACK)
         longest = max(length * LENGTH_RATIO, length + LENGTH_SLACK)
         similar = [
@@ -255,8 +255,8 @@ class ClassifierRunner:
         return sorted(
             similar,
             key=lambda document: (
-                document is not leader,
-                document.request is not leader.request,
+                document is not first,
+                document.request is not first.request,
                 abs(len(document.tokens) - length),
             ),
         )

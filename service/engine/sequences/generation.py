@@ -105,7 +105,7 @@ class ChoiceSequence(RowSequence):
         self._first: State | None = None  # before the prompt, if a state is returned
 
     def start(self) -> None:
-        """Set the row to the initial or resumed state, and skip what the cache knows."""
+        """Set the row to the initial or resumed state, and skip the prefix that the cache has."""
         if self._shared.resumed is None:
             self._kernel.open(self.row)
         else:

@@ -47,7 +47,7 @@ class WithheldTokens:
         self.shown = 0
 
     def add(self, generated: GeneratedToken) -> None:
-        """Add a token of which nothing is shown."""
+        """Add a token without visible text."""
         self.tokens.append(generated)
 
     def complete(self, text: str) -> None:

@@ -1,6 +1,6 @@
 """A cache of states after token prefixes, searched for the longest prefix of a new sequence.
 
-A state of a few kilobytes stands for all tokens read, so a known prefix need not be read again. The
+A state of a few kilobytes represents all tokens read, so a known prefix need not be read again. The
 cache is bounded in bytes and evicts the least recently used entry. Tenants never share entries, so
 that response times reveal nothing about the texts of others. Not thread-safe.
 

@@ -103,7 +103,7 @@ class RowResult:
 
     ``read``: tokens of ``feed`` that were read. ``scored``: for ``feed[1:]``, in order.
     ``generated``: the sampled tokens in order, [END] included. ``logprobs_V``: natural logarithms,
-    float32, if asked for and ``feed`` was read to its end. ``kept``: the copied state, a batch of
+    float32, if requested and ``feed`` was read to its end. ``kept``: the copied state, a batch of
     one, if the call got that far. ``failed``: the row's logits were not finite, so the row cannot
     continue; other rows are not affected.
     """

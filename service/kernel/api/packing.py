@@ -61,8 +61,8 @@ def gate_blocks(values: Tensor, gates: int) -> Tensor:
 def linear_blocks(values: Tensor) -> Tensor:
     """(outputs, ...) to (groups, 4, 16, ...), padded with zeros."""
     flat = values.detach().float().reshape(values.shape[0], -1)
-    wanted = padded(len(flat), LANES * LINEAR_GATES)
-    flat = functional.pad(flat, (0, 0, 0, wanted - len(flat)))
+    padded_length = padded(len(flat), LANES * LINEAR_GATES)
+    flat = functional.pad(flat, (0, 0, 0, padded_length - len(flat)))
     return flat.view(-1, LINEAR_GATES, LANES, flat.shape[1])
 
 

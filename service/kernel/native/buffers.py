@@ -1,4 +1,4 @@
-"""The buffers of one call of the native kernel: packed work and room for all results.
+"""The buffers of one call of the native kernel: packed work and space for all results.
 
 The layout follows the structures of native/csrc/language_model.h.
 """
@@ -26,10 +26,10 @@ def state_of(state_PLH: FloatArray) -> State:
 
 
 class CallBuffers:
-    """The work as C++ reads it, and room for every result.
+    """The work as C++ reads it, and space for every result.
 
-    ``top``: the most alternatives that any row asks for. ``state_shape``: parts of a state, layers,
-    units.
+    ``top``: the largest number of alternatives of any row. ``state_shape``: parts of a state,
+    layers, units.
     """
 
     def __init__(

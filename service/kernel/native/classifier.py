@@ -160,11 +160,11 @@ class NativeClassifierKernel:
     def _run(self, encoder_slice: library.EncoderSlice) -> Generator[None, None, None]:
         """Run all steps, a slice at a time."""
         steps = max(1, self._slice_tokens // encoder_slice.rows)
-        wanted = library.wanted_instruction_set()
+        instruction_set = library.requested_instruction_set()
         for begin in range(0, encoder_slice.positions, steps):
             encoder_slice.begin = begin
             encoder_slice.end = min(begin + steps, encoder_slice.positions)
-            if self._library.unroll_encode(ctypes.byref(encoder_slice), wanted) != 0:
+            if self._library.unroll_encode(ctypes.byref(encoder_slice), instruction_set) != 0:
                 raise MemoryError("the native kernel could not allocate memory for a slice")
             yield
 

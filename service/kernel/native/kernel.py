@@ -165,9 +165,9 @@ class NativeKernel:
             worth_sharing=worth_sharing,
         )
         self._kept.append(description)
-        wanted = library.wanted_instruction_set()
-        library.instruction_set()  # raises if the set asked for is not available
-        model = self._library.unroll_create(ctypes.byref(description), threads, wanted)
+        instruction_set = library.requested_instruction_set()
+        library.instruction_set()  # raises if the requested set is not available
+        model = self._library.unroll_create(ctypes.byref(description), threads, instruction_set)
         if model is None:
             raise MemoryError("the native kernel could not allocate memory for the model")
         return int(model)

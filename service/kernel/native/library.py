@@ -170,14 +170,14 @@ def load() -> ctypes.CDLL:
     return library
 
 
-def wanted_instruction_set() -> bytes:
+def requested_instruction_set() -> bytes:
     """The instruction set from the environment; empty for the best one."""
     return os.environ.get(INSTRUCTION_SET_VARIABLE, "").encode()
 
 
 def instruction_set() -> str:
     """The name of the instruction set in use. Raises NativeMissing."""
-    name = load().unroll_instruction_set(wanted_instruction_set())
+    name = load().unroll_instruction_set(requested_instruction_set())
     if name is None:
         raise NativeMissing(
             f"{INSTRUCTION_SET_VARIABLE}: this processor has no such set, or it is unknown"

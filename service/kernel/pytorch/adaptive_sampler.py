@@ -109,7 +109,7 @@ class AdaptiveSampler:
 
 
 class _Row:
-    """The state of one row: after the head it knows which tails it needs, then it has a result."""
+    """The state of one row: the tails that it needs after the head, then its result."""
 
     def __init__(self, ask: SamplerRequest, head_J: FloatArray, sampler: AdaptiveSampler) -> None:
         self._ask = ask

@@ -36,10 +36,10 @@ BLOCK_VALUES = 2**17  # values per block: four such buffers fit into a core's ca
 
 
 class SamplerRequest(NamedTuple):
-    """The values wanted of one row of logits: a score, the distribution, a sampled token, or
-    several.
+    """The values to compute from one row of logits: a score, the distribution, a sampled token,
+    or several.
 
-    ``score``: the token whose log-probability is wanted. ``sample``: whether to sample a token.
+    ``score``: the token whose log-probability is computed. ``sample``: whether to sample a token.
     """
 
     sampling: Sampling
@@ -51,7 +51,7 @@ class SamplerRequest(NamedTuple):
 
 
 class SamplerResult(NamedTuple):
-    """The values of a :class:`SamplerRequest`; None for those not asked for."""
+    """The values of a :class:`SamplerRequest`; None for those not requested."""
 
     scored: Scored | None
     logprobs_V: FloatArray | None
@@ -206,7 +206,7 @@ def _winners(
 
 
 def _winner(uniform_N: FloatArray, weights_N: FloatArray, bound_N: FloatArray, limit: float) -> int:
-    """The earliest of the tokens whose lower bound is not above the leader's time."""
+    """The earliest of the tokens whose lower bound is at most ``limit``."""
     indices_K = np.flatnonzero(bound_N <= limit * BOUND_MARGIN)
     return int(indices_K[_arrivals(uniform_N[indices_K], weights_N[indices_K]).argmin()])
 

@@ -12,7 +12,7 @@ from model.artifact import load_artifact
 from tests.support.training.language_model_command import assert_same_weights, corpus_options
 from tests.support.training.synthetic_corpus import sentence
 
-# Everything is loaded once; each start of the command is a fork, a process of its own.
+# Modules are loaded once; each start of the command is a fork of this process.
 KILLER = """
 import json, os, random, signal, sys, time
 from pathlib import Path
@@ -27,7 +27,7 @@ def start(flushes, often="0.0001"):
     process = os.fork()
     if process:
         return process
-    if flushes:  # to be killed when that many files are written, but have not got their names
+    if flushes:  # kills itself when that many files are written and not yet renamed
         left = iter(range(flushes - 1, -1, -1))
         flush = os.fsync
         os.fsync = lambda file: flush(file) if next(left) else os.kill(os.getpid(), signal.SIGKILL)
@@ -41,12 +41,12 @@ def ended(process):
 def changed():
     return saved.stat().st_mtime_ns if saved.exists() else 0
 
-told = []
-while len(told) < 6:
+attempts = []
+while len(attempts) < 6:
     before = changed()
-    flushes = chance.randint(1, 30) if len(told) % 3 == 2 else 0
+    flushes = chance.randint(1, 30) if len(attempts) % 3 == 2 else 0
     process = start(flushes)
-    if not flushes and len(told) % 3 == 1:  # after its first checkpoint
+    if not flushes and len(attempts) % 3 == 1:  # after its first checkpoint
         while changed() == before and ended(process) is None:
             time.sleep(0.001)
     deadline = time.monotonic() + (30.0 if flushes else chance.uniform(0.0, 0.4))
@@ -57,12 +57,12 @@ while len(told) < 6:
     if status is None:
         os.kill(process, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    told.append([status, changed() != before])
+    attempts.append([status, changed() != before])
     if status >= 0:
         break
 else:
-    told.append([os.waitstatus_to_exitcode(os.waitpid(start(0, "60"), 0)[1]), True])
-print(json.dumps(told))
+    attempts.append([os.waitstatus_to_exitcode(os.waitpid(start(0, "60"), 0)[1]), True])
+print(json.dumps(attempts))
 """
 
 

@@ -41,14 +41,14 @@ def test_a_second_start_is_refused_and_the_first_goes_on(tmp_path: Path, command
             assert_one_line(second.stderr, f"m: process {first.pid} is writing there")
     finally:
         first.send_signal(signal.SIGCONT)
-    _, told = first.communicate(timeout=600)
-    assert first.returncode == 0, told
+    _, stderr = first.communicate(timeout=600)
+    assert first.returncode == 0, stderr
     assert sorted(path.name for path in tmp_path.glob("m*")) == ["m", "m.run"]
     assert main([*options, "--out", str(tmp_path / "n")]) == 0
     assert_same_weights(out, tmp_path / "n")
 
 
-def test_what_a_killed_process_leaves_blocks_nobody(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     """The next run replaces its lock file and its draft, whatever process number the file holds."""
     options, out = arguments("lm", tmp_path), tmp_path / "m"
     first = stopped_while_preparing(options, out)
@@ -97,8 +97,8 @@ def test_two_runs_share_a_token_cache(tmp_path: Path) -> None:
     outs = [tmp_path / "1", tmp_path / "2"]
     processes = [ForkedCommand(*options, "--out", str(out)) for out in outs]
     for process in processes:
-        _, told = process.communicate(timeout=600)
-        assert process.returncode == 0, told
+        _, stderr = process.communicate(timeout=600)
+        assert process.returncode == 0, stderr
     assert_same_weights(*outs)
 
 

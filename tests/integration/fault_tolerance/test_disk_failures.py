@@ -93,10 +93,10 @@ def test_a_real_disk_that_is_full(tmp_path: Path) -> None:
     assert main([*options, "--out", str(tmp_path / "whole")]) == 0
     code = [sys.executable, "-c", ON_A_SMALL_DISK, str(place), str(tmp_path / "copy")]
     child = subprocess.run([*unshare, *code, *options], capture_output=True, text=True, check=True)
-    status, told, resumed_status, resumed_told = json.loads(child.stdout)
-    assert status == 2, told
-    assert "checkpoint.safetensors: cannot be written: No space left on device" in told
-    assert "Traceback" not in told
+    status, output, resumed_status, resumed_told = json.loads(child.stdout)
+    assert status == 2, output
+    assert "checkpoint.safetensors: cannot be written: No space left on device" in output
+    assert "Traceback" not in output
     assert resumed_status == 0, resumed_told
     assert_same_weights(tmp_path / "whole", tmp_path / "copy")
 
@@ -120,9 +120,9 @@ def test_a_model_that_cannot_be_written_is_in_the_checkpoint(
     with monkeypatch.context() as patch:
         patch.setattr(export, "save_artifact", full)
         assert main([*options, "--out", str(out)]) == 2
-    told = capfd.readouterr().err
-    assert "warning: " in told
-    last = told.strip().split("\n")[-1]
+    stderr = capfd.readouterr().err
+    assert "warning: " in stderr
+    last = stderr.strip().split("\n")[-1]
     assert_one_line(last, "m: the model cannot be written: No space left on device", "--resume")
     assert main([command, "--resume", "--out", str(out)]) == 0
     assert_same_weights(tmp_path / "whole", out)
@@ -133,7 +133,7 @@ def test_a_model_that_cannot_be_written_is_in_the_checkpoint(
 def test_a_disk_that_is_full_at_the_first_checkpoint(
     tmp_path: Path, command: str, overwrite: bool
 ) -> None:
-    """The message says to start the command again; an earlier run is left as it was."""
+    """The message advises to start the command again; an earlier run is unchanged."""
     options, out = arguments(command, tmp_path), tmp_path / "m"
     earlier = b""
     if overwrite:
@@ -193,8 +193,8 @@ def test_a_file_that_has_vanished_is_named_and_its_checkpoint_kept(
     before = checkpoint.read_bytes()
     capfd.readouterr()
     assert main([command, "--resume", "--out", str(out)]) == 2
-    told = capfd.readouterr().err
-    assert_one_line(told, f"{train}: cannot be read: No such file", "continue with --resume")
+    stderr = capfd.readouterr().err
+    assert_one_line(stderr, f"{train}: cannot be read: No such file", "continue with --resume")
     assert checkpoint.read_bytes() == before
     (tmp_path / "away").rename(train)
     assert main([command, "--resume", "--out", str(out)]) == 0

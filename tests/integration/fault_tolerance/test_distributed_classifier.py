@@ -9,7 +9,7 @@ from tests.support.training.classifier_command import corpus_options, made_up, s
 from tests.support.training.language_model_command import wait_for_log
 from tests.support.training.torchrun import (
     assert_equal_within_rounding,
-    assert_loss_is_told,
+    assert_loss_is_reported,
     log_of,
     run_two,
     started,
@@ -58,8 +58,8 @@ def test_two_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
     with started(["classifier", *options, *often]) as launcher:
         wait_for_log(tmp_path / "broken.run" / "log.jsonl", events=2)
         worker(launcher, 1).kill()
-        _, told = launcher.communicate(timeout=60)
-    assert_loss_is_told(told)
+        _, stderr = launcher.communicate(timeout=60)
+    assert_loss_is_reported(stderr)
     checkpoint = load_checkpoint(tmp_path / "broken.run" / "checkpoint.safetensors")
     assert checkpoint.values["state"]["steps"] > 0
     first, second = checkpoint.tensors["random"]

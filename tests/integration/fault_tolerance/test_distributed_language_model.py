@@ -13,7 +13,7 @@ from tests.support.training.language_model_command import (
 )
 from tests.support.training.torchrun import (
     assert_equal_within_rounding,
-    assert_loss_is_told,
+    assert_loss_is_reported,
     run_two,
     started,
     worker,
@@ -47,8 +47,8 @@ def test_nothing_of_a_process_group_is_left_behind(arguments: list[str], ending:
     """
     result = run_two(*arguments, module="tests.support.training.leaving_process_group")
     assert result.returncode == 0, result.stderr
-    told = sorted(result.stdout.splitlines())
-    assert told == [f"rank {rank}: {ending}; left: []" for rank in (0, 1)]
+    stdout = sorted(result.stdout.splitlines())
+    assert stdout == [f"rank {rank}: {ending}; left: []" for rank in (0, 1)]
 
 
 def test_two_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
@@ -62,8 +62,8 @@ def test_two_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
     with started(["lm", *options, *often]) as launcher:
         wait_for_log(tmp_path / "broken.run" / "log.jsonl", events=3)
         worker(launcher, 0).kill()
-        _, told = launcher.communicate(timeout=60)
-    assert_loss_is_told(told)
+        _, stderr = launcher.communicate(timeout=60)
+    assert_loss_is_reported(stderr)
     checkpoint = load_checkpoint(tmp_path / "broken.run" / "checkpoint.safetensors")
     assert 0 < checkpoint.values["state"]["steps"] < 40
     first, second = checkpoint.tensors["random"]
@@ -77,14 +77,14 @@ def test_two_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_ends_the_main_process(tmp_path: Path) -> None:
-    """The main process says what has happened and what to do; the checkpoint is kept."""
+    """The main process reports the failure with a remedy; the checkpoint is kept."""
     options = [*corpus_options(tmp_path), "--steps", "1000000", "--evaluations", "100000"]
     with started(["lm", *options, "--patience", "0", "--out", str(tmp_path / "m")]) as launcher:
         wait_for_log(tmp_path / "m.run" / "log.jsonl", events=2)
         worker(launcher, 1).kill()
-        _, told = launcher.communicate(timeout=60)
+        _, stderr = launcher.communicate(timeout=60)
     assert launcher.returncode != 0
-    assert_loss_is_told(told)
+    assert_loss_is_reported(stderr)
     load_checkpoint(tmp_path / "m.run" / "checkpoint.safetensors")
 
 
@@ -95,13 +95,13 @@ def test_a_signal_saves_a_run_of_two(tmp_path: Path) -> None:
     with started(["lm", *options, "--out", str(tmp_path / "m")]) as launcher:
         wait_for_log(tmp_path / "m.run" / "log.jsonl", events=2)
         launcher.send_signal(signal.SIGTERM)
-        _, told = launcher.communicate(timeout=60)
-    assert "stopped; continue with --resume" in told
+        _, stderr = launcher.communicate(timeout=60)
+    assert "stopped; continue with --resume" in stderr
     checkpoint = load_checkpoint(tmp_path / "m.run" / "checkpoint.safetensors")
     assert checkpoint.values["state"]["steps"] > 0
 
 
-def test_what_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+def test_batches_that_cannot_be_divided_are_refused(tmp_path: Path) -> None:
     """A batch that cannot be divided is reported once, and leaves no files."""
     options = corpus_options(tmp_path)
     before = sorted(path.name for path in tmp_path.iterdir())
@@ -114,7 +114,7 @@ def test_what_cannot_be_shared_is_refused(tmp_path: Path) -> None:
 def test_other_commands_run_in_one_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Other commands refuse to run under torchrun; only the main process says so."""
+    """Other commands refuse to run under torchrun; only the main process prints the error."""
     environment = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "0"}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -29,12 +29,12 @@ def test_a_run_that_diverges_ends_with_status_1(
 ) -> None:
     """The message has the step and advice, and no number has too many digits."""
     assert main([*arguments(command, tmp_path), *WILD, "--out", str(tmp_path / "m")]) == 1
-    told = capfd.readouterr().err
-    last = told.strip().split("\n")[-1]
+    stderr = capfd.readouterr().err
+    last = stderr.strip().split("\n")[-1]
     assert last.startswith("error: the run has diverged")
     for part in ("after step", "lower --learning-rate", "--clip-norm above 0", "--overwrite"):
         assert part in last
-    assert max(map(len, told.replace("/", " ").split())) < 60
+    assert max(map(len, stderr.replace("/", " ").split())) < 60
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -47,18 +47,18 @@ def test_a_diverged_run_replaces_no_model(tmp_path: Path, command: str) -> None:
     assert_same_weights(out, tmp_path / "copy")
 
 
-def test_a_classifier_that_has_learned_nothing_says_so(
+def test_a_classifier_that_has_learned_nothing_is_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A classifier as accurate as a constant answer is reported at the end of the run."""
     options = [*arguments("classifier", tmp_path), "--learning-rate", "1e-12"]
     assert main([*options, "--linear-ngrams", "0", "--out", str(tmp_path / "m")]) == 0
-    told = capfd.readouterr().err
-    assert "warning: the model is no better than the answer" in told
-    assert "to every document" in told
+    stderr = capfd.readouterr().err
+    assert "warning: the model is no better than the answer" in stderr
+    assert "to every document" in stderr
 
 
-def test_a_language_model_that_only_guesses_says_so(
+def test_a_language_model_that_only_guesses_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A language model with a higher loss than a guess by frequency is reported at the end."""
@@ -72,7 +72,7 @@ def test_a_language_model_that_only_guesses_says_so(
     assert warning in capfd.readouterr().err
 
 
-def test_what_is_told_at_each_loss() -> None:
+def test_messages_by_validation_loss() -> None:
     """A loss that is not finite ends a run; a high one only if the training loss is high, too."""
     clipping = Clipping(by_value=0.0, by_norm=0.25)
     clipping.check(validation=5.0, training=4.0, guessing=6.0, step=1)
@@ -105,7 +105,7 @@ def test_a_place_with_foreign_files_gets_no_advice_about_the_disk(tmp_path: Path
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_gradient_is_told(
+def test_zero_gradients_are_reported(
     tmp_path: Path,
     command: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -124,7 +124,7 @@ def test_a_first_loss_that_is_no_number_leaves_no_model(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """After a first loss of NaN the message says that no model was written."""
+    """After a first loss of NaN the message states that no model was written."""
     clip = Clipping.clip
     monkeypatch.setattr(
         Clipping, "clip", lambda self, net, _, step: clip(self, net, math.nan, step)

@@ -1,4 +1,4 @@
-"""Runs that give the same weights again, whatever the clock says."""
+"""Runs that give the same weights again at any speed of the clock."""
 
 import ast
 import tomllib
@@ -49,8 +49,8 @@ def test_where_epochs_end_a_run_no_clock_changes_it(tmp_path: Path, command: str
     ending = ["--epochs", "2"] if command == "lm" else ["--epochs", "2", "--minutes", "1000"]
     first, second = tmp_path / "first", tmp_path / "second"
     for leap, out in ((0, first), (5000, second)):
-        told = by_clock(leap, leap, command, *options, *ending, "--name", "m", "--out", str(out))
-        assert "the clock decided" not in told
+        output = by_clock(leap, leap, command, *options, *ending, "--name", "m", "--out", str(out))
+        assert "the clock decided" not in output
     assert_same_weights(first, second)
 
 
@@ -58,8 +58,8 @@ def test_where_epochs_end_a_run_no_clock_changes_it(tmp_path: Path, command: str
 def test_a_run_that_the_clock_ended_repeats_from_its_recipe(tmp_path: Path, command: str) -> None:
     """The recipe repeats the run under another clock, without further options."""
     options, first, second = minutes_options(command, tmp_path, 0.2), tmp_path / "1", tmp_path / "2"
-    told = by_clock(0, 1, *options, "--out", str(first))
-    assert "the clock decided this run" in told
+    output = by_clock(0, 1, *options, "--out", str(first))
+    assert "the clock decided this run" in output
     recipe = tomllib.loads((tmp_path / "1.run" / "recipe.toml").read_text())
     assert len(recipe["pace"]) == PACE_PARTS
     assert load_artifact(first).manifest.provenance["recipe"]["pace"] == recipe["pace"]  # type: ignore[index]
@@ -73,16 +73,16 @@ def test_a_run_that_the_clock_ended_repeats_from_its_recipe(tmp_path: Path, comm
 def test_another_clock_alone_gives_another_run(tmp_path: Path) -> None:
     """Another clock gives another pace, so the test above would find a clock that is read."""
     options = minutes_options("lm", tmp_path, 0.2)
-    found = []
+    weights = []
     for seed in (1, 2):
         out = tmp_path / str(seed)
         by_clock(0, seed, *options, "--out", str(out))
         recipe = tomllib.loads((tmp_path / f"{seed}.run" / "recipe.toml").read_text())
-        found.append(recipe["pace"])
-    assert found[0] != found[1]
+        weights.append(recipe["pace"])
+    assert weights[0] != weights[1]
 
 
-def test_a_pace_is_the_same_for_a_step_however_often_it_is_asked() -> None:
+def test_a_pace_is_the_same_for_a_step_at_every_call() -> None:
     """The clock counts once per step, also after the run is resumed there."""
     pace = ReplayableClock()
     assert pace.progress(0, counted=0.0, timed=0.0) == 0.0
@@ -181,7 +181,7 @@ CLOCKS = {
 }
 
 
-def test_no_other_module_asks_a_clock() -> None:
+def test_no_other_module_reads_a_clock() -> None:
     """Every module that reads a clock is in the table, with the purpose."""
     asking = {
         source.name.removeprefix("training.")

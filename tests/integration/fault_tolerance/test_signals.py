@@ -24,10 +24,10 @@ def start(options: list[str], out: Path) -> ForkedCommand:
     return ForkedCommand(*options, "--out", str(out))
 
 
-def wait_for(found: Callable[[], bool]) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
     """Waits until the condition holds."""
     deadline = time.monotonic() + 600
-    while not found():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -55,10 +55,10 @@ def test_before_the_first_checkpoint_nothing_is_left(tmp_path: Path, number: int
     process = start(options, out)
     wait_for((tmp_path / "m.run.draft").exists)
     process.send_signal(number)
-    _, told = process.communicate(timeout=600)
+    _, stderr = process.communicate(timeout=600)
     assert process.returncode == 128 + number
-    assert "nothing is kept of it, start the command again" in told
-    assert "Traceback" not in told
+    assert "nothing is kept of it, start the command again" in stderr
+    assert "Traceback" not in stderr
     assert not list(tmp_path.glob("m*"))
 
 
@@ -68,9 +68,9 @@ def test_a_closed_terminal_saves_the_run(tmp_path: Path, command: str) -> None:
     process = start(endless(command, tmp_path), tmp_path / "m")
     wait_for(lambda: evaluations(tmp_path) > 0)
     process.send_signal(signal.SIGHUP)
-    _, told = process.communicate(timeout=600)
+    _, stderr = process.communicate(timeout=600)
     assert process.returncode == 128 + signal.SIGHUP
-    assert "stopped; continue with --resume" in told
+    assert "stopped; continue with --resume" in stderr
 
 
 def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
@@ -133,16 +133,14 @@ def test_a_table_that_nobody_reads_is_no_traceback(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        told = process.stderr.read()
-        assert process.wait(timeout=600) == 128 + signal.SIGPIPE, told
-    assert "Traceback" not in told
+        stderr = process.stderr.read()
+        assert process.wait(timeout=600) == 128 + signal.SIGPIPE, stderr
+    assert "Traceback" not in stderr
     assert figures.exists()
 
 
 @pytest.mark.parametrize("option", ["--json", "--out"])
-def test_a_place_that_cannot_be_written_is_told_before_the_work(
-    tmp_path: Path, option: str
-) -> None:
+def test_an_unwritable_output_is_reported_before_the_work(tmp_path: Path, option: str) -> None:
     """An output that cannot be written is refused before the data are read."""
     options, out = arguments("lm", tmp_path), tmp_path / "m"
     assert main([*options, "--out", str(out)]) == 0

@@ -55,7 +55,7 @@ HOSTILE: dict[str, tuple[str, bytes]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_refused_costs_others_nothing(service: RunningService, name: str) -> None:
+def test_refused_requests_do_not_delay_others(service: RunningService, name: str) -> None:
     """Eight concurrent requests are refused with the one error shape. Meanwhile the service
     answers others, and afterwards it has about as much memory as before.
     """
@@ -124,7 +124,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("path", EXAMPLES)
-def test_schema_tells_the_bounds_that_hold(small_service: RunningService, path: str) -> None:
+def test_schema_has_the_configured_bounds(small_service: RunningService, path: str) -> None:
     """Each bounded field of the schema is accepted at its bounds and refused beyond them."""
     schema = small_service.client.get("/openapi.json").json()
     body = schema["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
@@ -157,7 +157,7 @@ def _edges(kind: dict[str, Any]) -> Iterator[tuple[object, object]]:
             yield member * kind[keyword], member * (kind[keyword] + step)
 
 
-def test_bounds_of_the_operator_are_told(small_service: RunningService) -> None:
+def test_bounds_of_the_operator_are_reported(small_service: RunningService) -> None:
     """The schema states the bounds of this service's settings."""
     schemas = small_service.client.get("/openapi.json").json()["components"]["schemas"]
     generate = schemas["GenerateRequest"]["properties"]

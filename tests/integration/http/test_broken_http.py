@@ -265,7 +265,7 @@ def test_the_body_of_an_offer_is_no_request(
     assert is_probe(second)
 
 
-def test_continue_is_told_when_the_body_is_awaited(service: RunningService) -> None:
+def test_continue_is_sent_when_the_body_is_read(service: RunningService) -> None:
     """A client that expects 100-continue gets it before it sends the body, then the response."""
     interim, first, second = ask(service, post(LENGTH, b"Expect: 100-continue"), BODY)
     assert (interim.status, first.status) == (100, 200)
@@ -284,21 +284,21 @@ def test_an_expected_body_that_is_refused_ends_the_connection(service: RunningSe
 def test_pipelined_requests_are_answered_in_order(service: RunningService) -> None:
     """Pipelined requests are answered one after the other, bodies included."""
     sent = get() + post(LENGTH, body=BODY) + get(target=b"/nothing") + chunked(CHUNK + b"0\r\n\r\n")
-    found = ask(service, sent * 3)
-    assert [answer.status for answer in found] == [200, 200, 404, 200] * 3 + [200]
-    assert is_probe(found[-1])
+    responses = ask(service, sent * 3)
+    assert [answer.status for answer in responses] == [200, 200, 404, 200] * 3 + [200]
+    assert is_probe(responses[-1])
 
 
 def test_an_error_ends_the_pipeline(service: RunningService) -> None:
     """Requests before a broken one are answered, later ones are not."""
-    found = ask(service, get() + get() + get(b"A : b") + get())
-    assert [answer.status for answer in found] == [200, 200, 400]
+    responses = ask(service, get() + get() + get(b"A : b") + get())
+    assert [answer.status for answer in responses] == [200, 200, 400]
 
 
 def test_a_thousand_pipelined_requests(service: RunningService) -> None:
     """Each of a thousand pipelined requests is answered."""
-    found = ask(service, get() * 1000)
-    assert [answer.status for answer in found] == [200] * 1001
+    responses = ask(service, get() * 1000)
+    assert [answer.status for answer in responses] == [200] * 1001
 
 
 def test_old_clients(service: RunningService) -> None:
@@ -338,6 +338,6 @@ def test_close_is_heard(service: RunningService) -> None:
 def test_a_client_that_only_reads_on_is_answered(service: RunningService) -> None:
     """A client that closes its writing side after the request still gets its response."""
     request = get() + get(target=b"/nothing")
-    found = answers(received(service, request, half_close=True))
-    assert [answer.status for answer in found] == [200, 404]
+    responses = answers(received(service, request, half_close=True))
+    assert [answer.status for answer in responses] == [200, 404]
     assert received(service, PROBE[:30], half_close=True) == b""

@@ -45,7 +45,7 @@ def impatient(models: Path) -> Iterator[RunningService]:
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """What is sent until the service closes the connection."""
+    """The bytes that arrive until the service closes the connection."""
     data = bytearray()
     with contextlib.suppress(ConnectionResetError):
         while part := connection.recv(1 << 16):
@@ -266,8 +266,8 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_what_never_ends_costs_others_nothing(service: RunningService, name: str) -> None:
-    """Endless unread data at full speed: others are answered, and memory does not grow."""
+def test_endless_requests_do_not_delay_others(service: RunningService, name: str) -> None:
+    """A client that sends endless data does not delay others, and memory does not grow."""
     begin, again = ENDLESS[name]
     probe = Probe(service)
     with probe.watching(), service.connect() as connection:
@@ -295,7 +295,7 @@ def test_bodies_that_do_not_come_lock_nobody_out(impatient: RunningService) -> N
 
 
 def test_ipv4_clients_of_an_ipv6_socket_keep_their_addresses(models: Path) -> None:
-    """They are distinguished, and match IPv4 networks."""
+    """IPv4 clients of an IPv6 socket are distinguished and match IPv4 networks."""
     with RunningService(models / "words", "--host", "::") as service:
         assert is_live(service)
         eventually(lambda: " 127.0.0.1 GET /health/live" in service.output, "logged")

@@ -206,12 +206,12 @@ def test_web_pages_of_named_origins(models: Path) -> None:
     with RunningService(
         models / "words", "--allow-origins", "https://a.example,http://b:1", UNROLL_API_KEYS=key
     ) as service:
-        wanted = {
+        preflight_headers = {
             **page,
             "Access-Control-Request-Method": "POST",
             "Access-Control-Request-Headers": "content-type, authorization, x-api-key",
         }
-        preflight = service.client.options("/generate", headers=wanted)
+        preflight = service.client.options("/generate", headers=preflight_headers)
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == page["Origin"]
         assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
@@ -231,8 +231,8 @@ def test_no_web_page_by_default(service: RunningService) -> None:
     assert not any(name.startswith("access-control") for name in response.headers)
 
 
-def test_start_says_whether_keys_are_asked_for(service: RunningService, models: Path) -> None:
-    """The banner says whether keys are required, and a short key is warned of; no key is shown."""
+def test_banner_shows_whether_keys_are_required(service: RunningService, models: Path) -> None:
+    """The banner states whether keys are required, warns of a short key and shows no key."""
     assert "API keys: not required" in service.output
     with RunningService(models / "words", UNROLL_API_KEYS="one,two,one") as guarded:
         assert "API keys: one of 2 is required" in guarded.output

@@ -63,7 +63,7 @@ def test_confidence_is_calibrated(service: RunningService, models: Path) -> None
         assert scores[label] == pytest.approx(probability, abs=0.01)
 
 
-def test_what_belongs_to_no_label_is_answered_so(service: RunningService, models: Path) -> None:
+def test_a_text_out_of_scope_gets_its_own_label(service: RunningService, models: Path) -> None:
     """Out of scope is a label with a score, as the manifest defines it, and can be explained."""
     artifact = load_artifact(models / "topics")
     calibration = artifact.manifest.calibration

@@ -220,10 +220,10 @@ def test_refuses_a_classifier(service: RunningService) -> None:
 @pytest.mark.parametrize(
     "fields", [{"stop": "x" * 101}, {"stop": ["x" * 101]}, {"model": "m" * 201}]
 )
-def test_a_text_that_is_too_long_is_told_in_characters(
+def test_a_text_that_is_too_long_is_reported_in_characters(
     service: RunningService, fields: dict[str, object]
 ) -> None:
-    """The message says characters, not items."""
+    """The message counts characters, not items."""
     response = service.post("/generate", {**fields, "max_tokens": 1})
     assert response.status_code == 422
     assert "characters" in error_of(response)["message"]

@@ -23,7 +23,7 @@ from tests.support.service.small_artifacts import LABELS
 TEXT = "The keys to the old cabinet are on the table ."
 
 
-def test_tokens_are_told_with_what_was_expected(service: RunningService) -> None:
+def test_tokens_are_reported_with_what_was_expected(service: RunningService) -> None:
     """Surprisals agree with the log-probabilities of /score as near as int8 comes, and the tokens
     join to the text.
     """
@@ -40,7 +40,7 @@ def test_tokens_are_told_with_what_was_expected(service: RunningService) -> None
 
 
 def test_activations_are_those_of_the_network(service: RunningService, models: Path) -> None:
-    """As JSON for chosen layers and units, and as an array of float16 for all of them."""
+    """Activations of chosen units are JSON; those of all units are an array of float16."""
     inspector = LanguageModelInspector(load_artifact(models / "words"), 100)
     reading = inspector.read(TEXT, inspector.first(), Cancellation(), gates=True)
     chosen = service.ask("/inspect", text=TEXT, layers=[1], units=[3, 5], gates=True)
@@ -190,7 +190,7 @@ def test_a_document_is_read_word_by_word(service: RunningService) -> None:
 def test_bad_requests_name_the_field(
     service: RunningService, path: str, fields: Mapping[str, Any], status: int, param: str | None
 ) -> None:
-    """With a status and a message, and the service goes on."""
+    """A bad request gets a status and a message, and the service continues."""
     response = service.post(path, dict(fields))
     assert response.status_code == status, response.text
     if param is not None:

@@ -27,9 +27,9 @@ def test_next_words_of_a_word_model_are_exact(service: RunningService) -> None:
 def test_next_words_are_ranked(service: RunningService, model: str) -> None:
     """Every kind of model lists whole words, likeliest first, within the mass it covers."""
     answer = service.ask("/next-word", model=model, prompt="The keys to the", top=5)
-    found = [word["probability"] for word in answer["words"]]
-    assert found == sorted(found, reverse=True)
-    assert 0 < sum(found) <= answer["covered"] + 1e-6
+    probabilities = [word["probability"] for word in answer["words"]]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert 0 < sum(probabilities) <= answer["covered"] + 1e-6
     assert answer["covered"] <= 1 + 1e-6
     assert all(word["word"] for word in answer["words"])
 

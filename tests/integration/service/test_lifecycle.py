@@ -21,7 +21,7 @@ from service.backend.settings import Settings
 from tests.support.service.process import PATIENCE, RunningService, error_of, eventually, run_to_end
 
 
-def test_says_what_it_serves_and_what_to_try(service: RunningService) -> None:
+def test_banner_lists_models_and_examples(service: RunningService) -> None:
     """The banner has the address, the playground, each model, and curl commands for the served
     kinds.
     """
@@ -70,7 +70,7 @@ def test_one_artifact_can_be_served_by_itself(models: Path) -> None:
         (["--models", "{models}", "--host", "256.0.0.1"], 1, "256.0.0.1"),
     ],
 )
-def test_says_what_is_wrong(
+def test_start_errors_name_the_problem(
     models: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -164,7 +164,7 @@ def test_a_quiet_connection_outlives_the_pools_of_clients(service: RunningServic
             response.read()
 
 
-def test_a_quiet_connection_ends_when_it_is_told_to(models: Path) -> None:
+def test_an_idle_connection_ends_after_the_configured_time(models: Path) -> None:
     """After --keep-alive-seconds the service closes it."""
     with (
         RunningService(models / "words", "--keep-alive-seconds", "1") as service,
@@ -224,7 +224,7 @@ def test_second_signal_ends_at_once(models: Path) -> None:
         service.wait()
 
 
-def test_threads_are_as_many_as_asked_for() -> None:
+def test_threads_are_as_many_as_configured() -> None:
     """--threads overrides the CPU quota."""
     assert Settings(threads=3).thread_count == 3
 

@@ -242,6 +242,6 @@ def test_signals_end_the_start(number: signal.Signals, seconds: float) -> None:
 def _catches(process: int, *numbers: signal.Signals) -> bool:
     """Whether a process has handlers of its own for all of these signals."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
-    found = re.search(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)
-    assert found is not None
-    return all(int(found[1], 16) >> (number - 1) & 1 for number in numbers)
+    match = re.search(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)
+    assert match is not None
+    return all(int(match[1], 16) >> (number - 1) & 1 for number in numbers)

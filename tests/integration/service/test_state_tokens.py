@@ -56,7 +56,7 @@ def test_states_are_refused_by_name(service: RunningService) -> None:
     assert service.ask("/generate", max_tokens=2, state=token)["choices"]
 
 
-def test_usage_and_metrics_tell_what_was_cached(fresh_service: RunningService) -> None:
+def test_usage_and_metrics_count_cached_tokens(fresh_service: RunningService) -> None:
     """The second time only the last token is read; hits, misses and bytes are exported."""
     service = fresh_service
     fields = {"model": "words", "prompt": PROMPT, "max_tokens": 3, "seed": 1}
@@ -83,14 +83,14 @@ def test_cached_answers_are_the_uncached_ones(
             fields = {"model": model, "prompt": preamble + rest, "seed": 3, "logprobs": 3}
             for n in (1, 2):
                 cached, plain = (
-                    one.ask("/generate", **fields, max_tokens=12, n=n)
-                    for one in (service, uncached)
+                    server.ask("/generate", **fields, max_tokens=12, n=n)
+                    for server in (service, uncached)
                 )
                 assert cached["choices"] == plain["choices"]
                 assert plain["usage"]["cached_tokens"] == 0
             words = [
-                one.ask("/next-word", model=model, prompt=fields["prompt"])
-                for one in (service, uncached)
+                server.ask("/next-word", model=model, prompt=fields["prompt"])
+                for server in (service, uncached)
             ]
             assert words[0] == words[1]
         assert cached["usage"]["cached_tokens"] == cached["usage"]["prompt_tokens"] - 1

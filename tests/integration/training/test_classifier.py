@@ -41,7 +41,7 @@ def files(tmp_path: Path) -> list[str]:
         ["--tokenizer", "bpe", "--vocabulary", "300", "--clip-value", "0.1"],
     ],
 )
-def test_an_artifact_that_tells_the_topics_apart(
+def test_a_classifier_separates_the_topics(
     files: list[str], tmp_path: Path, options: list[str]
 ) -> None:
     """Every cell, tokenizer and pooling learns by itself; metrics and calibration are recorded."""
@@ -65,24 +65,24 @@ def test_an_artifact_that_tells_the_topics_apart(
 def test_a_linear_classifier_joins(
     files: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Beside a network that has learned nothing it tells the topics apart, served as measured."""
+    """Beside a network that has learned nothing it separates the topics, served as measured."""
     idle = ["--epochs", "1", "--learning-rate", "1e-12", "--hidden", "8", "--embedding", "8"]
-    found = {}
+    accuracies = {}
     for longest in ("0", "2"):
         out = tmp_path / longest
         options = [*idle, "--linear-ngrams", longest, "--out", str(out)]
         assert main(["classifier", *files, *options]) == 0
-        told = capfd.readouterr().err
-        assert ("linear over runs of 1 to 2" in told) == (longest == "2")
+        stderr = capfd.readouterr().err
+        assert ("linear over runs of 1 to 2" in stderr) == (longest == "2")
         artifact = load_artifact(out)
         assert isinstance(artifact.network, Classifier)
         assert (artifact.network.linear is None) == (longest == "0")
-        found[longest] = artifact.manifest.metrics["test_accuracy"]
-    assert found["0"] < 0.7
-    assert found["2"] > 0.9
+        accuracies[longest] = artifact.manifest.metrics["test_accuracy"]
+    assert accuracies["0"] < 0.7
+    assert accuracies["2"] > 0.9
 
 
-def test_what_comes_before_the_first_step_is_no_part_of_the_schedule(tmp_path: Path) -> None:
+def test_time_before_the_first_step_is_no_part_of_the_schedule(tmp_path: Path) -> None:
     """A time budget counts from the command's begin, its progress from the first step."""
     file = tmp_path / "texts.csv"
     file.write_text("text,label\n" + "good film,a\nbad film,b\n" * 20)
@@ -134,7 +134,7 @@ def test_the_seed_decides_the_run(files: list[str], tmp_path: Path) -> None:
 
 
 def test_the_recipe_a_run_writes_repeats_it(files: list[str], tmp_path: Path) -> None:
-    """What the run chose by itself stands in the file, too."""
+    """The file contains the values that the run chose by itself."""
     assert main(["classifier", *files, "--epochs", "2", "--out", str(tmp_path / "a")]) == 0
     recipe = str(tmp_path / "a.run" / "recipe.toml")
     assert main(["classifier", "--recipe", recipe, "--out", str(tmp_path / "b")]) == 0
@@ -181,10 +181,10 @@ def test_a_time_budget_ends_a_run_that_epochs_do_not(files: list[str], tmp_path:
     assert load_artifact(out).manifest.metrics["training_epochs"] < 100_000
 
 
-def test_validation_is_held_out_and_told(
+def test_the_validation_split_is_reported(
     files: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Without --valid a tenth of each label validates, and the person is told."""
+    """Without --valid a tenth of each label is held out for validation, which a note reports."""
     without = [*files[:2], *files[6:], "--epochs", "1", "--out", str(tmp_path / "out")]
     assert main(["classifier", *without]) == 0
     assert "no --valid: 10% of each label's examples held out" in capfd.readouterr().err
@@ -208,7 +208,7 @@ def test_frozen_embeddings_stay(files: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         (["--train", "none.jsonl"], "none.jsonl: cannot be read: No such file"),
         (["--train", "one.jsonl"], "one.jsonl: all examples have the label"),
@@ -224,13 +224,13 @@ def test_frozen_embeddings_stay(files: list[str], tmp_path: Path) -> None:
         (["--resume"], "no checkpoint to continue from"),
     ],
 )
-def test_bad_input_is_told_in_one_line(
+def test_bad_input_is_reported_in_one_line(
     files: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     options: list[str],
-    told: str,
+    expected: str,
 ) -> None:
     """Exit status 2, one line on standard error, nothing left behind."""
     monkeypatch.chdir(tmp_path)
@@ -242,7 +242,7 @@ def test_bad_input_is_told_in_one_line(
     assert main(["classifier", *files, *options, "--out", "out"]) == 2
     (line,) = capfd.readouterr().err.strip().split("\n")
     assert line.startswith("error: ")
-    assert told in line
+    assert expected in line
     assert not Path("out").exists()
     assert not Path("out.run").exists()
 

@@ -191,10 +191,10 @@ def test_other_files_are_not_overwritten(
     assert_one_line(capfd.readouterr().err, "holds plots already", "--overwrite")
 
 
-def test_without_matplotlib_one_line_says_what_to_do(
+def test_without_matplotlib_one_line_gives_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The message comes before any training and says how to install it."""
+    """The message comes before any training and has the command that installs it."""
     monkeypatch.setattr("training.reports.plotting.find_spec", lambda _: None)
     assert gradients(tmp_path / "plots") == 2
     assert_one_line(capfd.readouterr().err, "matplotlib", "pip install")

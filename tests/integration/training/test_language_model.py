@@ -52,13 +52,13 @@ def test_training_learns_the_grammar(corpus: list[str], tmp_path: Path, cell: st
 
 @pytest.mark.parametrize("tokenizer", ["char", "bpe"])
 def test_other_tokenizers_train_as_well(corpus: list[str], tmp_path: Path, tokenizer: str) -> None:
-    """By characters and by pieces of words, under a budget of epochs."""
+    """Character and BPE models train with a budget of epochs."""
     out = tmp_path / "model"
     options = ["--tokenizer", tokenizer, "--epochs", "1", "--out", str(out)]
     assert main(["lm", *corpus, *options]) == 0
-    found = load_artifact(out)
-    assert found.tokenizer.kind == tokenizer
-    assert found.manifest.metrics["training_epochs"] == pytest.approx(1.0)
+    artifact = load_artifact(out)
+    assert artifact.tokenizer.kind == tokenizer
+    assert artifact.manifest.metrics["training_epochs"] == pytest.approx(1.0)
 
 
 def test_half_the_bytes_are_what_is_measured(
@@ -80,12 +80,12 @@ def test_half_the_bytes_are_what_is_measured(
     assert rounded == [False, True]
     sizes = [(out / "weights.safetensors").stat().st_size for out in (half, whole)]
     assert sizes[0] < 0.6 * sizes[1]
-    told = tmp_path / "told.json"
+    json_path = tmp_path / "told.json"
     valid = corpus[corpus.index("--valid") + 1]
-    assert main(["evaluate", str(half), "--data", valid, "--json", str(told)]) == 0
-    found = json.loads(told.read_text(encoding="utf-8"))
+    assert main(["evaluate", str(half), "--data", valid, "--json", str(json_path)]) == 0
+    evaluated = json.loads(json_path.read_text(encoding="utf-8"))
     metrics = load_artifact(half).manifest.metrics
-    assert found["perplexity"] == pytest.approx(metrics["validation_perplexity"], rel=1e-4)
+    assert evaluated["perplexity"] == pytest.approx(metrics["validation_perplexity"], rel=1e-4)
 
 
 def test_a_killed_run_ends_as_the_unbroken_one(corpus: list[str], tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_killed_run_ends_as_the_unbroken_one(corpus: list[str], tmp_path: Path
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_the_run_and_tells_how_to_go_on(
+def test_a_signal_saves_the_run_and_names_resume(
     corpus: list[str], tmp_path: Path, number: signal.Signals
 ) -> None:
     """Though no regular checkpoint was due for an hour."""
@@ -122,10 +122,10 @@ def test_a_signal_saves_the_run_and_tells_how_to_go_on(
     child = start(*options, "--evaluations", "10000")
     wait_for_log(tmp_path / "model.run" / "log.jsonl", events=2)
     child.send_signal(number)
-    _, told = child.communicate(timeout=30)
+    _, stderr = child.communicate(timeout=30)
     assert child.returncode == 128 + number
-    assert "--resume" in told
-    assert "Traceback" not in told
+    assert "--resume" in stderr
+    assert "Traceback" not in stderr
 
 
 def test_one_seed_decides_a_run(corpus: list[str], tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_one_seed_decides_a_run(corpus: list[str], tmp_path: Path) -> None:
 
 
 def test_the_recipe_of_a_run_repeats_it(corpus: list[str], tmp_path: Path) -> None:
-    """What a run chose by itself stands in its recipe, too."""
+    """The recipe contains the values that the run chose by itself."""
     one, other = tmp_path / "one", tmp_path / "other"
     assert main(["lm", *corpus, "--steps", "15", "--name", "same", "--out", str(one)]) == 0
     recipe = str(tmp_path / "one.run" / "recipe.toml")
@@ -174,7 +174,7 @@ def test_minutes_too_few_for_one_step_are_refused(
 
 
 def test_a_complete_run_is_left_as_it_is(corpus: list[str], tmp_path: Path) -> None:
-    """Resumed, it only says so; without its artifact it makes that again."""
+    """Resuming a finished run prints a note; a missing artifact is written again."""
     out = tmp_path / "m"
     assert main(["lm", *corpus, "--steps", "4", "--out", str(out)]) == 0
     before = (out / "manifest.json").read_bytes()
@@ -206,7 +206,7 @@ def test_patience_ends_a_run_that_no_longer_gets_better(tmp_path: Path) -> None:
 def test_without_validation_files_a_part_is_held_out(
     corpus: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """And the command says so."""
+    """Without --valid a part of the text is held out, and a note reports it."""
     train_only = [*corpus[:2], *corpus[4:]]
     assert main(["lm", *train_only, "--steps", "3", "--out", str(tmp_path / "m")]) == 0
     assert "no --valid: the last 5% of the text is held out" in capfd.readouterr().err
@@ -250,7 +250,7 @@ def test_many_short_documents_are_learned(tmp_path: Path) -> None:
 
 
 def test_help_needs_no_torch() -> None:
-    """So it comes at once."""
+    """The help is printed without loading torch, so it is printed at once."""
     code = (
         "import sys\nfrom training.commands.cli import main\n"
         "try: main(['lm', '--help'])\n"

@@ -83,7 +83,7 @@ def test_bad_input_gets_one_clear_line(
 
 
 def test_a_process_ends_with_status_2_and_no_traceback(tmp_path: Path) -> None:
-    """As seen from a shell."""
+    """A process that refuses its options has status 2 and prints no traceback."""
     file = file_with(tmp_path, b"fine\n\xff\xfe")
     refused(run("--train", file, "--out", str(tmp_path / "m")), "t.txt, line 2: not UTF-8")
 
@@ -102,7 +102,7 @@ def test_missing_files_are_named(tmp_path: Path, capfd: pytest.CaptureFixture[st
         assert_one_line(capfd.readouterr().err, message)
 
 
-def test_what_is_not_ours_is_not_overwritten(
+def test_foreign_files_are_not_overwritten(
     corpus: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A directory with other files, a file, an earlier run; the last one only when asked."""
@@ -129,7 +129,7 @@ def test_what_is_not_ours_is_not_overwritten(
 def test_resuming_with_other_data_or_options_is_refused(
     corpus: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It would not be the very same run. The message says what differs."""
+    """A run does not resume with other options or data; the message names the difference."""
     out = str(tmp_path / "m")
     endless = [*corpus, "--steps", "100000", "--evaluations", "10000", "--out", out]
     child = start(*endless)
@@ -147,7 +147,7 @@ def test_resuming_with_other_data_or_options_is_refused(
 def test_a_damaged_checkpoint_is_refused(
     corpus: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """By name."""
+    """The error names the damaged checkpoint."""
     out = tmp_path / "m"
     assert main(["lm", *corpus, "--steps", "2", "--out", str(out)]) == 0
     capfd.readouterr()
@@ -159,15 +159,17 @@ def test_a_damaged_checkpoint_is_refused(
     assert_one_line(capfd.readouterr().err, "checkpoint.safetensors: damaged")
 
 
-def test_a_full_disk_is_told_before_training(corpus: list[str], tmp_path: Path) -> None:
-    """Not after an hour of it."""
+def test_a_full_disk_is_reported_before_training(corpus: list[str], tmp_path: Path) -> None:
+    """A full disk is reported before training begins."""
     result = run(*corpus, "--steps", "50", "--out", str(tmp_path / "m"), max_file_bytes=6000)
     assert result.returncode == 2
     assert "checkpoint.safetensors: cannot be written: File too large" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_a_run_that_diverges_says_so_and_keeps_the_best(corpus: list[str], tmp_path: Path) -> None:
+def test_a_run_that_diverges_is_reported_and_keeps_the_best(
+    corpus: list[str], tmp_path: Path
+) -> None:
     """Status 1, one line of advice, an artifact that still loads."""
     out = tmp_path / "m"
     wild = ["--learning-rate", "1e30", "--clip-norm", "0", "--steps", "200", "--weight-decay", "0"]

@@ -104,7 +104,7 @@ def test_words_of_the_data_join_the_vocabulary(
 def test_every_cell_and_tokenizer_can_be_begun_from(
     files: list[str], tmp_path: Path, options: list[str]
 ) -> None:
-    """The classifier is as the language model, reads one way, and tells where it comes from."""
+    """The classifier has the language model's architecture, one direction, and names its origin."""
     source = language_model(tmp_path / "lm", *options, "--hidden", "12", "--embedding", "10")
     out = tmp_path / "out"
     command = ["classifier", *files, "--from", str(source), "--epochs", "2", "--out", str(out)]
@@ -152,7 +152,7 @@ def test_layers_begin_from_the_head_down_and_learn_slower() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         (["--bidirectional"], "--bidirectional: {lm} reads from left to right only"),
         (["--cell", "lstm"], "--cell lstm: the encoder of {lm} has cell gru; leave it out"),
@@ -166,20 +166,20 @@ def test_layers_begin_from_the_head_down_and_learn_slower() -> None:
         (["--unfreezing", "1"], "--unfreezing: expected less than 1"),
     ],
 )
-def test_what_does_not_fit_the_encoder_is_refused(
+def test_options_that_conflict_with_the_encoder_are_refused(
     files: list[str],
     trained: Path,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     options: list[str],
-    told: str,
+    expected: str,
 ) -> None:
     """One line that names the option and what the artifact has; nothing is left behind."""
     out = tmp_path / "out"
     command = ["classifier", *files, "--from", str(trained), *options, "--out", str(out)]
     assert main(command) == 2
     (line,) = capfd.readouterr().err.strip().split("\n")
-    assert told.format(lm=trained) in line
+    assert expected.format(lm=trained) in line
     assert not out.exists()
 
 

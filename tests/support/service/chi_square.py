@@ -14,10 +14,10 @@ def check_fit(counts_V: NDArray[np.integer] | NDArray[np.floating], chances_V: l
     expected_V = np.array(chances_V) * counts_V.sum()
     assert counts_V[expected_V == 0].sum() == 0
     often = expected_V >= FEWEST
-    found = [*counts_V[often], counts_V[~often].sum()]
-    wanted = [*expected_V[often], expected_V[~often].sum()]
-    if wanted[-1] < FEWEST:
-        found, wanted = found[:-1], wanted[:-1]
-        wanted = [value * sum(found) / sum(wanted) for value in wanted]
-    if len(found) > 1:
-        assert stats.chisquare(found, wanted).pvalue > 1e-4
+    observed = [*counts_V[often], counts_V[~often].sum()]
+    merged = [*expected_V[often], expected_V[~often].sum()]
+    if merged[-1] < FEWEST:
+        observed, merged = observed[:-1], merged[:-1]
+        merged = [value * sum(observed) / sum(merged) for value in merged]
+    if len(observed) > 1:
+        assert stats.chisquare(observed, merged).pvalue > 1e-4

@@ -99,9 +99,9 @@ class RunningService:
         with self.process.stdout as lines:
             for line in lines:
                 self._output.append(line)
-                found = _ADDRESS.search(line)
-                if found and line.startswith("Unroll serves at"):
-                    addresses.put(int(found[1]))
+                match = _ADDRESS.search(line)
+                if match and line.startswith("Unroll serves at"):
+                    addresses.put(int(match[1]))
         addresses.put(None)
 
     def signal(self, number: signal.Signals) -> None:
@@ -150,11 +150,14 @@ class RunningService:
 
     def metric(self, name: str, **labels: str) -> float:
         """The value of one series; KeyError if it is not exported."""
-        wanted = {f'{label}="{value}"' for label, value in labels.items()}
+        label_pairs = {f'{label}="{value}"' for label, value in labels.items()}
         for line in self.client.get("/metrics").text.splitlines():
             series, _, value = line.rpartition(" ")
-            found, _, rest = series.partition("{")
-            if found == name and set(filter(None, rest.rstrip("}").split(","))) == wanted:
+            series_name, _, rest = series.partition("{")
+            if (
+                series_name == name
+                and set(filter(None, rest.rstrip("}").split(","))) == label_pairs
+            ):
                 return float(value)
         raise KeyError(name, labels)
 

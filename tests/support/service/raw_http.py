@@ -48,19 +48,19 @@ def received(service: RunningService, *pieces: bytes, half_close: bool = False) 
 
 def answers(data: bytes, *, without_body: tuple[int, ...] = ()) -> list[Answer]:
     """The responses in order; ``without_body`` has the indices of those to HEAD."""
-    found: list[Answer] = []
+    responses: list[Answer] = []
     while data:
         head, end, data = data.partition(b"\r\n\r\n")
         assert end, head
         status, headers = _head(head)
         if status == 100:
-            found.append(Answer(status, headers, b""))
+            responses.append(Answer(status, headers, b""))
             continue
         body = b""
-        if len(found) not in without_body and status != 204:
+        if len(responses) not in without_body and status != 204:
             body, data = _body(headers, data)
-        found.append(Answer(status, headers, body))
-    return found
+        responses.append(Answer(status, headers, body))
+    return responses
 
 
 def ask(service: RunningService, *pieces: bytes) -> list[Answer]:

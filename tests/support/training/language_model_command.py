@@ -54,10 +54,10 @@ def wait_for_log(path: Path, events: int) -> None:
     raise AssertionError("the run did not get so far")
 
 
-def assert_one_line(told: str, *parts: str) -> None:
+def assert_one_line(output: str, *parts: str) -> None:
     """Asserts one line of error without a traceback; warnings about the data may precede it."""
-    lines = [line for line in told.strip().split("\n") if not line.startswith("warning: ")]
-    assert len(lines) == 1, told
+    lines = [line for line in output.strip().split("\n") if not line.startswith("warning: ")]
+    assert len(lines) == 1, output
     assert lines[0].startswith("error: ")
     for part in parts:
         assert part in lines[0]

@@ -50,11 +50,11 @@ def worker(launcher: subprocess.Popen[str], rank: int) -> psutil.Process:
     raise AssertionError(f"there is no process {rank}")
 
 
-def assert_loss_is_told(told: str) -> None:
+def assert_loss_is_reported(output: str) -> None:
     """Asserts that the loss of a process is reported in a sentence, without a traceback of ours."""
-    assert "another process of this run has ended" in told
-    assert "--resume" in told
-    assert "[rank" not in told
+    assert "another process of this run has ended" in output
+    assert "--resume" in output
+    assert "[rank" not in output
 
 
 def log_of(artifact: Path) -> list[dict[str, Any]]:
@@ -64,10 +64,10 @@ def log_of(artifact: Path) -> list[dict[str, Any]]:
 
 def assert_equal_within_rounding(first: Path, second: Path) -> None:
     """Asserts that weights and validation losses of two runs are equal within rounding."""
-    one, two = (load_artifact(artifact).network.state_dict() for artifact in (first, second))
-    assert one.keys() == two.keys()
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5)
+    weights, two = (load_artifact(artifact).network.state_dict() for artifact in (first, second))
+    assert weights.keys() == two.keys()
+    for name in weights:
+        torch.testing.assert_close(weights[name], two[name], rtol=1e-4, atol=1e-5)
     logs = [log_of(artifact) for artifact in (first, second)]
     curves = [[r["loss"] for r in log if r["event"] == "validation"] for log in logs]
     assert curves[0] == pytest.approx(curves[1], rel=1e-4)

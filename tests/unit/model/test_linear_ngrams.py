@@ -51,11 +51,11 @@ def test_logits_are_sums_over_the_features_of_a_document(batch: list[list[int]])
         }
         length = math.hypot(*values.values())
         for label, logit in enumerate(row):
-            wanted = linear.bias_C[label].item() + sum(
+            expected = linear.bias_C[label].item() + sum(
                 value / length * linear.weight_FC[feature, label].item()
                 for feature, value in values.items()
             )
-            assert math.isclose(logit, wanted, rel_tol=1e-4)
+            assert math.isclose(logit, expected, rel_tol=1e-4)
 
 
 @given(documents)

@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from model.ngrams import ngram_buckets
 
-MANY = 2**20  # buckets, so that runs that differ do not meet
+MANY = 2**20  # buckets, so that different n-grams do not collide
 
 
 def buckets_of(tokens: list[int], longest: int, padding: int = 0) -> list[list[int]]:
     """The buckets of one document for each length."""
     tokens_T1 = torch.tensor([*tokens, *[0] * padding]).unsqueeze(1)
-    found_NTB = ngram_buckets(tokens_T1, torch.tensor([len(tokens)]), longest, MANY)
-    return [row[: len(tokens)] for row in found_NTB[:, :, 0].tolist()]
+    buckets_NTB = ngram_buckets(tokens_T1, torch.tensor([len(tokens)]), longest, MANY)
+    return [row[: len(tokens)] for row in buckets_NTB[:, :, 0].tolist()]
 
 
 def test_an_ngram_has_the_same_bucket_at_any_position() -> None:

@@ -17,7 +17,7 @@ def test_of_many_names_the_rest_is_counted() -> None:
     assert format_list(names[:10]) == ", ".join(names[:10])
 
 
-def test_the_nearest_name_is_asked_for() -> None:
+def test_the_nearest_name_is_suggested() -> None:
     """Whatever its case; nothing where nothing is near."""
     assert suggest("Postive", ["negative", "positive"]) == " (did you mean 'positive'?)"
     assert suggest("SPORT", ["sport"]) == " (did you mean 'sport'?)"
@@ -27,7 +27,7 @@ def test_the_nearest_name_is_asked_for() -> None:
 def test_a_foreign_label_is_found_by_its_example(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """File, number, label, the nearest one, and how many labels there are beyond those told."""
+    """The message has file, number, label, the nearest label and the number of labels not shown."""
     rows = [{"text": f"say {i} now", "label": f"label {i % 30:02}"} for i in range(120)]
     data, other, out = tmp_path / "d.jsonl", tmp_path / "o.jsonl", tmp_path / "m"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -38,7 +38,7 @@ def test_a_foreign_label_is_found_by_its_example(
     other.write_text("".join(json.dumps(row) + "\n" for row in wrong))
     capfd.readouterr()
     assert main(["evaluate", str(out), "--data", str(data), str(other)]) == 2
-    told = capfd.readouterr().err
-    assert_one_line(told, f"{other}, example 2: the label 'lable 07' is none of the model's")
-    assert "(nor is 1 other label): label 00, " in told
-    assert "and 20 more (did you mean 'label 07'?); choose" in told
+    stderr = capfd.readouterr().err
+    assert_one_line(stderr, f"{other}, example 2: the label 'lable 07' is none of the model's")
+    assert "(nor is 1 other label): label 00, " in stderr
+    assert "and 20 more (did you mean 'label 07'?); choose" in stderr

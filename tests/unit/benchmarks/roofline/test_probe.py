@@ -33,7 +33,7 @@ def test_weights_are_those_of_the_matrices(cell: Cell) -> None:
     assert weights_per_step(architecture, looked_up=False) == sum(matrices)
 
 
-def test_what_is_looked_up_is_not_multiplied() -> None:
+def test_an_embedding_lookup_counts_no_multiplications() -> None:
     """With a table only the first layer's input matrix is not multiplied."""
     whole = weights_per_step(MEDIUM_PRESET, looked_up=False)
     assert (

@@ -64,16 +64,16 @@ def places(value: object, place: Place = ()) -> Iterator[Place]:
             yield from places(part, (*place, key))
 
 
-def at(file: Any, place: Place) -> Any:
+def value_at(file: Any, place: Place) -> Any:
     """The value at a position."""
     for key in place:
         file = file[key]
     return file
 
 
-def same_json(one: object, other: object) -> bool:
+def same_json(first: object, other: object) -> bool:
     """Whether two values are equal as JSON, where 0 is not false."""
-    return json.dumps(one) == json.dumps(other)
+    return json.dumps(first) == json.dumps(other)
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
@@ -101,19 +101,19 @@ def test_any_changed_field_is_refused(name: str) -> None:
     for place in places(file):
         parent, key = place[:-1], place[-1]
         for other in OTHER_VALUES:
-            if same_json(at(file, place), other):
+            if same_json(value_at(file, place), other):
                 continue
             changed = copy.deepcopy(file)
-            at(changed, parent)[key] = other
+            value_at(changed, parent)[key] = other
             with pytest.raises(ValueError, match=r".: .|expected"):
                 read(changed)
         without = copy.deepcopy(file)
-        del at(without, parent)[key]
+        del value_at(without, parent)[key]
         with pytest.raises(ValueError, match=r".: .|expected"):
             read(without)
-        if isinstance(at(file, place), dict) and key != "vocab":
+        if isinstance(value_at(file, place), dict) and key != "vocab":
             more = copy.deepcopy(file)
-            at(more, place)["more"] = None
+            value_at(more, place)["more"] = None
             with pytest.raises(ValueError, match=r".: .|expected"):
                 read(more)
 
@@ -150,7 +150,7 @@ HOSTILE: list[tuple[str, Place, Any]] = [
 def test_harmful_files_are_refused(name: str, place: Place, value: object) -> None:
     """Files that repeat text, never end, or encode text as a control token are refused."""
     changed = file_of(name)
-    parent = at(changed, place[:-1])
+    parent = value_at(changed, place[:-1])
     parent[place[-1]] = value
     if place[-2:-1] == ("vocab",):  # a vocabulary that has no other fault
         end = changed["added_tokens"][0]["id"]

@@ -83,7 +83,7 @@ def test_a_unit_clamped_where_it_is_changes_nothing(
 def test_a_clamped_unit_stays_and_moves_others(
     inspector: LanguageModelInspector, tokens_T: Tensor, cancellation: Cancellation
 ) -> None:
-    """It has its value after every step; the layer below does not change, the one above does."""
+    """A clamped unit has its value after every step and changes the layer above, not that below."""
     start = inspector.first().state
     free = read_tokens(inspector.network, tokens_T, start, cancellation)
     clamps = [Clamp(0, 2, 0.9), Clamp(1, 4, -0.9)]

@@ -15,18 +15,18 @@ def test_texts_that_are_equal_differ_nowhere(
     inspector: LanguageModelInspector, cancellation: Cancellation
 ) -> None:
     """All distances are 0 and last for no token."""
-    found = inspector.compare_texts(PREFIX, PREFIX, " are", 4, cancellation)
-    assert all(unit.first == unit.second for unit in found.units)
-    assert float(found.divergence.distance_TL.abs().max()) == 0.0
-    assert found.divergence.lasts == 0
+    comparison = inspector.compare_texts(PREFIX, PREFIX, " are", 4, cancellation)
+    assert all(unit.first == unit.second for unit in comparison.units)
+    assert float(comparison.divergence.distance_TL.abs().max()) == 0.0
+    assert comparison.divergence.lasts == 0
 
 
 def test_the_units_that_differ_most_are_found(
     inspector: LanguageModelInspector, cancellation: Cancellation
 ) -> None:
-    """In order, with their values in both states; distances begin before the continuation."""
-    found = inspector.compare_texts(PREFIX, "The dogs", " are on", 5, cancellation)
-    differences = [abs(unit.first - unit.second) for unit in found.units]
+    """Units are sorted by difference; distances begin before the continuation."""
+    comparison = inspector.compare_texts(PREFIX, "The dogs", " are on", 5, cancellation)
+    differences = [abs(unit.first - unit.second) for unit in comparison.units]
     assert differences == sorted(differences, reverse=True)
     states = [
         inspector.read(text, inspector.first(), cancellation) for text in (PREFIX, "The dogs")
@@ -34,15 +34,15 @@ def test_the_units_that_differ_most_are_found(
     hidden = [reading.layers[0].hidden_TH[-1] for reading in states]
     largest = max(
         float((hidden[0] - hidden[1]).abs().max()),
-        *(abs(unit.first - unit.second) for unit in found.units),
+        *(abs(unit.first - unit.second) for unit in comparison.units),
     )
     assert differences[0] == pytest.approx(largest)
     length = (hidden[0].norm() + hidden[1].norm()) / 2
     expected = float((hidden[0] - hidden[1]).norm() / length)
-    assert float(found.divergence.distance_TL[0, 0]) == pytest.approx(expected, rel=1e-5)
-    assert len(found.divergence.divergence_T) == len(found.common) + 1
-    assert (found.divergence.divergence_T >= -1e-6).all()
-    assert (found.divergence.divergence_T <= 1 + 1e-6).all()
+    assert float(comparison.divergence.distance_TL[0, 0]) == pytest.approx(expected, rel=1e-5)
+    assert len(comparison.divergence.divergence_T) == len(comparison.common) + 1
+    assert (comparison.divergence.divergence_T >= -1e-6).all()
+    assert (comparison.divergence.divergence_T <= 1 + 1e-6).all()
 
 
 def test_continuations_are_scored_as_if_read_alone(
@@ -52,10 +52,10 @@ def test_continuations_are_scored_as_if_read_alone(
     from there gives, whatever its length.
     """
     continuations = [" are", " it"]
-    found = inspector.compare_continuations(PREFIX, continuations, cancellation)
-    ids = [piece.id for piece in found.pieces]
+    comparison = inspector.compare_continuations(PREFIX, continuations, cancellation)
+    ids = [piece.id for piece in comparison.pieces]
     network, end = inspector.network, inspector.tokenizer.end
-    for continuation, logprobs in zip(continuations, found.logprobs, strict=True):
+    for continuation, logprobs in zip(continuations, comparison.logprobs, strict=True):
         spelled = inspector.tokenizer.encode(continuation)
         for step in (0, 1, len(ids)):
             read_T = torch.tensor([end, *ids[:step], *spelled])

@@ -84,17 +84,19 @@ def test_contributions_add_up(inspector: ClassifierInspector, cancellation: Canc
     """
     ids = [piece.id for piece in inspector.pieces(TEXT, "text")]
     for label in range(3):
-        found = attribute(inspector.network, ids, label, cancellation)
-        explained = float(found.network_T.sum() + found.linear_T.sum())
-        assert found.total == pytest.approx(found.baseline + explained + found.gap, abs=1e-5)
-        assert abs(found.gap) <= 0.02 * abs(found.total - found.baseline) + 0.02
+        attribution = attribute(inspector.network, ids, label, cancellation)
+        explained = float(attribution.network_T.sum() + attribution.linear_T.sum())
+        assert attribution.total == pytest.approx(
+            attribution.baseline + explained + attribution.gap, abs=1e-5
+        )
+        assert abs(attribution.gap) <= 0.02 * abs(attribution.total - attribution.baseline) + 0.02
         linear = inspector.network.linear
         assert linear is not None
         with torch.no_grad():
             tokens_T1 = torch.tensor(ids).unsqueeze(1)
             logits_C = linear(tokens_T1, torch.tensor([len(ids)]))[0] - linear.bias_C
-        expected = float(logits_C[label] - logits_C[found.other])
-        assert float(found.linear_T.sum()) == pytest.approx(expected, abs=1e-4)
+        expected = float(logits_C[label] - logits_C[attribution.other])
+        assert float(attribution.linear_T.sum()) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_text_out_of_scope_is_explained_by_its_likeliest_label(
@@ -130,7 +132,7 @@ def test_the_nearest_change_changes_the_label(
 def test_a_text_without_tokens_has_an_answer(
     inspector: ClassifierInspector, cancellation: Cancellation
 ) -> None:
-    """It is read as [END] alone."""
+    """An empty text is read as [END] alone."""
     reading = inspector.read("", 4, cancellation)
     assert reading.pieces == []
     assert reading.probability_NA.shape == (1, 4)

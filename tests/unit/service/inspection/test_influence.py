@@ -23,14 +23,14 @@ def logprob(inspector: LanguageModelInspector, ids: list[int], target: int) -> f
 def test_erasure_is_what_the_text_without_the_token_gives(
     inspector: LanguageModelInspector, cancellation: Cancellation
 ) -> None:
-    """For every token, the first and the last included."""
+    """Erasure of any token equals reading the text without it."""
     pieces = inspector.pieces(TEXT, "text")
     target = inspector.first_token_after(TEXT, pieces, " dog")
-    found = inspector.influence(pieces, target, cancellation)
+    influence = inspector.influence(pieces, target, cancellation)
     ids = [piece.id for piece in pieces]
     whole = logprob(inspector, ids, target)
-    assert found.logprob == pytest.approx(whole, abs=1e-5)
-    for index, erasure in enumerate(found.erasure_T.tolist()):
+    assert influence.logprob == pytest.approx(whole, abs=1e-5)
+    for index, erasure in enumerate(influence.erasure_T.tolist()):
         without = logprob(inspector, ids[:index] + ids[index + 1 :], target)
         assert erasure == pytest.approx(whole - without, abs=1e-4)
 
@@ -43,7 +43,7 @@ def test_gradients_agree_with_finite_differences(
     """
     pieces = inspector.pieces(TEXT, "text")
     target = inspector.first_token_after(TEXT, pieces, " dog")
-    found = inspector.influence(pieces, target, cancellation)
+    influence = inspector.influence(pieces, target, cancellation)
     weight_VE = inspector.network.embedding.weight
     unique = [i for i, piece in enumerate(pieces) if [p.id for p in pieces].count(piece.id) == 1]
     for index in unique:
@@ -56,4 +56,4 @@ def test_gradients_agree_with_finite_differences(
                 around.append(logprob(inspector, [piece.id for piece in pieces], target))
             weight_VE[token] = original_E
         slope = (around[0] - around[1]) / (2 * step)
-        assert float(found.contribution_T[index]) == pytest.approx(slope, rel=0.05, abs=2e-3)
+        assert float(influence.contribution_T[index]) == pytest.approx(slope, rel=0.05, abs=2e-3)

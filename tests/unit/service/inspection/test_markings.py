@@ -33,7 +33,7 @@ def test_markings_by_example(name: str, text: str, marks: str) -> None:
 @pytest.mark.parametrize("name", MARKINGS)
 @given(text=st.text(max_size=40))
 def test_there_is_one_number_for_each_character(name: str, text: str) -> None:
-    """And none is negative, whatever the text is."""
+    """Every character has one number, which is not negative."""
     marks = MARKINGS[name](text)
     assert len(marks) == len(text)
     assert (marks >= 0).all()

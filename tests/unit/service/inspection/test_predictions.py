@@ -20,15 +20,15 @@ def test_predictions_are_those_of_the_network(
     with torch.no_grad():
         logits_T1V, _ = network(ids_T.unsqueeze(1), network.initial_state(1))
     p_TV = logits_T1V[:, 0].double().softmax(dim=1)
-    found = reading.predictions
-    assert len(reading.pieces) == len(found.surprisal_T) == len(found.entropy_T) - 1
+    predictions = reading.predictions
+    assert len(reading.pieces) == len(predictions.surprisal_T) == len(predictions.entropy_T) - 1
     rows_T = torch.arange(len(reading.pieces))
     surprisal_T = -p_TV[rows_T, ids_T[1:]].log2()
-    torch.testing.assert_close(found.surprisal_T.double(), surprisal_T, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(predictions.surprisal_T.double(), surprisal_T, rtol=1e-4, atol=1e-4)
     entropy_T = -(p_TV * p_TV.log2()).sum(dim=1)
-    torch.testing.assert_close(found.entropy_T.double(), entropy_T, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(predictions.entropy_T.double(), entropy_T, rtol=1e-4, atol=1e-4)
     likeliest = p_TV.topk(3, dim=1)
-    assert torch.equal(found.token_TK, likeliest.indices)
+    assert torch.equal(predictions.token_TK, likeliest.indices)
     torch.testing.assert_close(
-        found.probability_TK.double(), likeliest.values, rtol=1e-4, atol=1e-6
+        predictions.probability_TK.double(), likeliest.values, rtol=1e-4, atol=1e-6
     )

@@ -33,13 +33,13 @@ class Read:
 def read(pieces: list[bytes]) -> list[Read]:
     """The requests that the parser finds in the pieces."""
     reader = RequestReader(LIMIT)
-    found: list[Read] = []
+    requests: list[Read] = []
     for piece in pieces:
         reader.feed(piece)
         while True:
-            while found and not reader.body_complete:
+            while requests and not reader.body_complete:
                 data, complete = reader.body()
-                found[-1].body += data
+                requests[-1].body += data
                 if not (data or complete):
                     break
             head = reader.head() if reader.body_complete else None
@@ -47,8 +47,8 @@ def read(pieces: list[bytes]) -> list[Read]:
                 break
             line = head.line
             target = line.raw_path + (b"?" + line.query if line.query else b"")
-            found.append(Read(line.method, target, head.headers, b""))
-    return found
+            requests.append(Read(line.method, target, head.headers, b""))
+    return requests
 
 
 def read_by_h11(data: bytes) -> list[Read]:
@@ -57,25 +57,25 @@ def read_by_h11(data: bytes) -> list[Read]:
     while data.startswith(b"\r\n"):  # h11 refuses empty lines before a request
         data = data[2:]
     connection.receive_data(data)
-    found: list[Read] = []
+    requests: list[Read] = []
     while True:
         try:
             event = connection.next_event()
         except h11.RemoteProtocolError:
-            return found
+            return requests
         if isinstance(event, h11.Request):
             headers = [(bytes(name), bytes(value)) for name, value in event.headers]
-            found.append(Read(event.method.decode(), bytes(event.target), headers, b""))
+            requests.append(Read(event.method.decode(), bytes(event.target), headers, b""))
         elif isinstance(event, h11.Data):
-            found[-1].body += event.data
+            requests[-1].body += event.data
         elif isinstance(event, h11.EndOfMessage):
             connection.send(h11.Response(status_code=204, headers=[]))
             connection.send(h11.EndOfMessage())
             if connection.our_state is h11.MUST_CLOSE:
-                return found
+                return requests
             connection.start_next_cycle()
         else:
-            return found
+            return requests
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
@@ -111,7 +111,7 @@ FRAMING = {"host", "content-length", "transfer-encoding", "connection", "expect"
 
 @settings(deadline=None)
 @given(st.lists(requests(), min_size=1, max_size=3), st.lists(st.integers(0, 999), max_size=6))
-def test_what_is_right_is_read_as_h11_reads_it(sent: list[bytes], places: list[int]) -> None:
+def test_valid_requests_are_read_as_by_h11(sent: list[bytes], places: list[int]) -> None:
     """Several requests in any pieces give the methods, targets, headers and bodies of h11."""
     data = b"".join(sent)
     assert read(cut(data, places)) == read_by_h11(data)
@@ -127,13 +127,13 @@ BROKEN = st.builds(
 
 @settings(deadline=None, max_examples=300)
 @given(BROKEN, st.lists(st.integers(0, 999), max_size=4))
-def test_what_is_broken_is_refused_or_read_as_h11_reads_it(data: bytes, places: list[int]) -> None:
+def test_broken_requests_are_refused_or_read_as_by_h11(data: bytes, places: list[int]) -> None:
     """With inserted bytes the parser refuses, or both agree; they never read different requests."""
     try:
-        found = read(cut(data, places))
+        requests = read(cut(data, places))
     except InvalidRequestError:
         return
-    assert found == read_by_h11(data)
+    assert requests == read_by_h11(data)
 
 
 @settings(deadline=None)

@@ -18,7 +18,7 @@ def test_context_lengths_end_with_the_longest() -> None:
 
 
 def test_a_network_without_output_weights_uses_no_context() -> None:
-    """Its loss is equal for all context lengths."""
+    """Without output weights the loss is equal for all context lengths."""
     model = network("elman")
     with torch.no_grad():
         model.output.weight.zero_()

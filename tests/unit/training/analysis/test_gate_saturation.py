@@ -10,7 +10,7 @@ from training.analysis.gate_saturation import gate_saturation
 
 
 def test_gates_that_cannot_move_are_always_shut_or_always_open() -> None:
-    """By their biases alone; torch's order is input, forget, cell, output."""
+    """Extreme biases saturate the gates; torch's order is input, forget, cell, output."""
     model = network(scale=0.0)
     with torch.no_grad():
         bias_G = getattr(model.recurrent, "bias_ih_l1")  # noqa: B009 - made by torch

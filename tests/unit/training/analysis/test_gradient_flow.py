@@ -171,10 +171,10 @@ def test_the_additive_recurrence_has_the_same_gradient_at_every_lag() -> None:
     torch.testing.assert_close(slowly, model.hidden_states(read.inputs_TB))
 
 
-def loss_from(model: LanguageModel, read: Excerpts, step: LayerStep, at: int) -> float:
+def loss_from(model: LanguageModel, read: Excerpts, step: LayerStep, position: int) -> float:
     """The loss of the last token if the layer continues from the state of step ``at``."""
     cell_1BH = None if step.cell_BH is None else step.cell_BH.unsqueeze(0)
-    values_TBF = model.embedding(read.inputs_TB[at + 1 :])
+    values_TBF = model.embedding(read.inputs_TB[position + 1 :])
     state = State(step.hidden_BH.unsqueeze(0), cell_1BH)
     last = run_steps(layer_weights(model.recurrent, model.architecture.cell, 0), values_TBF, state)
     return float(functional.cross_entropy(model.logits(last[-1].hidden_BH), read.targets_TB[-1]))
@@ -186,8 +186,8 @@ def test_gradients_agree_with_finite_differences(cell: str) -> None:
     """The gradients are those of finite differences in single entries of the states."""
     model, read, lag, nudge = network(cell), excerpts(rows=1), 5, 1e-5
     (flow,) = gradient_flow(model, read, lag)
-    at = len(read.inputs_TB) - 1 - lag
-    step = steps_by_layer(model, read.inputs_TB)[0][at]
+    position = len(read.inputs_TB) - 1 - lag
+    step = steps_by_layer(model, read.inputs_TB)[0][position]
     for what, measured in (("hidden_BH", flow.hidden), ("cell_BH", flow.cell)):
         if measured is None:
             continue
@@ -197,7 +197,7 @@ def test_gradients_agree_with_finite_differences(cell: str) -> None:
             move_BH[0, unit] = nudge
             # A change of the cell state also changes the hidden state of its step.
             up, down = (moved(step, what, sign * move_BH) for sign in (1, -1))
-            change = loss_from(model, read, up, at) - loss_from(model, read, down, at)
+            change = loss_from(model, read, up, position) - loss_from(model, read, down, position)
             squares += (change / (2 * nudge)) ** 2
         assert measured[lag] == pytest.approx(math.sqrt(squares), rel=1e-6)
 

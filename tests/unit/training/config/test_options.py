@@ -70,7 +70,7 @@ def test_a_recipe_is_read_as_it_was_written(
     rate: float,
     tied: bool | None,
 ) -> None:
-    """Whatever the values, quotes and control characters included."""
+    """A recipe of any values, with quotes and control characters, is read as it was written."""
     path = tmp_path_factory.mktemp("recipe") / "recipe.toml"
     recipe = Sample(files=files, size=size, rate=rate, kind="fancy", tied=tied)
     write_recipe(path, recipe, heading="Two\nlines")
@@ -132,7 +132,7 @@ def test_help_names_the_default_of_every_option_of_a_command(
 
 
 def test_only_options_that_were_given_count() -> None:
-    """So that a recipe file can stand behind the command line."""
+    """Only given options override those of a recipe file."""
     assert parse() == {}
     assert parse("--files", "a", "b", "--no-tied", "--rate", "1") == {
         "files": ("a", "b"),
@@ -164,14 +164,14 @@ def test_a_wrong_recipe_is_refused_by_name(tmp_path: Path, text: str, message: s
     assert message in str(caught.value)
 
 
-def test_a_missing_recipe_is_told() -> None:
+def test_a_missing_recipe_is_reported() -> None:
     """With its name."""
     with pytest.raises(RecipeError, match=r"nowhere\.toml"):
         read_recipe(Path("nowhere.toml"), Sample)
 
 
 def test_whole_numbers_are_numbers() -> None:
-    """TOML tells 1 from 1.0; people do not."""
+    """An integer in TOML is accepted for an option of a float."""
     assert checked_options(Sample, {"rate": 1}, place="x") == {"rate": 1.0}
 
 
@@ -199,7 +199,7 @@ def test_differences_name_fixed_options_only() -> None:
     ],
 )
 def test_language_model_options_out_of_range_are_refused(values: dict[str, Any]) -> None:
-    """The message names the option as it stands on the command line."""
+    """The message names the option as the command line spells it."""
     with pytest.raises(RecipeError, match="--" + next(iter(values)).replace("_", "-")):
         LanguageModelRecipe(**values)
 
@@ -213,7 +213,7 @@ def test_language_model_options_out_of_range_are_refused(values: dict[str, Any])
 def test_a_completed_recipe_has_all_the_network_needs(
     tokenizer: Any, minutes: float, tokens: int, vocabulary: int
 ) -> None:
-    """And completing it again changes nothing, so that a recorded recipe repeats its run."""
+    """Completing a recipe again changes nothing, so a recorded recipe repeats its run."""
     size = CorpusSize(tokens=tokens, vocabulary=vocabulary)
     recipe = complete_language_model(
         LanguageModelRecipe(tokenizer=tokenizer, minutes=minutes), size
@@ -227,7 +227,7 @@ def test_a_completed_recipe_has_all_the_network_needs(
 
 
 def test_an_adaptive_softmax_is_cut_by_the_size_of_the_vocabulary() -> None:
-    """What is chosen is recorded and stays, and so does what was given."""
+    """Chosen and given cutoffs are recorded and stay."""
     size = CorpusSize(tokens=10**6, vocabulary=6_000)
     recipe = complete_language_model(LanguageModelRecipe(softmax="adaptive"), size)
     assert (recipe.cutoffs, recipe.division) == ((2_000,), 4)
@@ -263,13 +263,13 @@ def test_candidates_grow_with_the_vocabulary() -> None:
         return recipe.softmax, recipe.candidates
 
     assert chosen(5_000)[0] == "full"
-    found = [chosen(vocabulary) for vocabulary in (10_000, 24_000, 33_000, 10**6)]
-    assert found == [("sampled", many) for many in (1_200, 2_000, 2_500, 2_500)]
+    candidates = [chosen(vocabulary) for vocabulary in (10_000, 24_000, 33_000, 10**6)]
+    assert candidates == [("sampled", many) for many in (1_200, 2_000, 2_500, 2_500)]
     assert chosen(10_000, candidates=77)[1] == 77
 
 
 def test_a_slower_machine_trains_a_narrower_network() -> None:
-    """What it reads in its minutes decides; where passes are given speed does not matter."""
+    """The width follows the text read within --minutes; with epochs the speed has no effect."""
     size = CorpusSize(tokens=10**6, vocabulary=10**4)
 
     def width(speed: float, **budget: float) -> int:
@@ -292,7 +292,7 @@ def test_no_projection_survives_the_recipe() -> None:
 
 @pytest.mark.parametrize("kind", [LanguageModelRecipe, ClassifierRecipe, GradientRecipe])
 def test_no_number_is_beyond_what_can_be_computed_with(kind: type[Any]) -> None:
-    """Of every option that takes one: infinite, not a number, or too large for the machine."""
+    """Every number option refuses infinity, NaN and numbers too large for the machine."""
     for field in dataclasses.fields(kind):
         number = type(field.default) is float or "float" in str(field.type)
         whole = type(field.default) is int or str(field.type).startswith("int")
@@ -303,7 +303,7 @@ def test_no_number_is_beyond_what_can_be_computed_with(kind: type[Any]) -> None:
 
 @pytest.mark.parametrize("kind", [LanguageModelRecipe, ClassifierRecipe, GradientRecipe])
 def test_threads_have_one_bound(kind: type[Any]) -> None:
-    """In every command, told by the option."""
+    """Every command refuses too many threads and names the option."""
     assert kind(threads=1024).threads == 1024
     for threads in (1025, 10**11):
         with pytest.raises(RecipeError, match="--threads: expected at most 1024, got"):
@@ -319,6 +319,6 @@ def test_a_path_with_a_nul_is_refused() -> None:
 
 
 def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path: Path) -> None:
-    """As some editors write it."""
+    """A byte order mark, which some editors write, is skipped."""
     (tmp_path / "r.toml").write_bytes(b"\xef\xbb\xbfsteps = 2\n")
     assert read_recipe(tmp_path / "r.toml", LanguageModelRecipe) == {"steps": 2}

@@ -45,7 +45,7 @@ def test_crops_are_windows_of_their_documents(lengths: list[int], window: int) -
 
 
 def test_every_part_of_a_document_is_read_in_some_epoch() -> None:
-    """Its first and its last token, too."""
+    """Every part of a document, with its first and last token, is read in some epoch."""
     document = EncodedDocuments([list(range(20))], [0])
     crops = [crop_documents(document, 5, seed=1, epoch=epoch).tokens[0] for epoch in range(200)]
     assert {token for crop in crops for token in crop} == set(range(20))

@@ -40,7 +40,7 @@ LENGTHS = st.lists(st.integers(0, 40), min_size=1, max_size=12)
 
 @given(lengths=LENGTHS, columns=st.integers(1, 5), length=st.integers(1, 30))
 def test_an_epoch_predicts_every_token_once(lengths: list[int], columns: int, length: int) -> None:
-    """But for the few that do not fill a column."""
+    """Every token is predicted once, except the few that do not fill a column."""
     order = windows(lengths, columns=columns, length=length)
     total = len(order.stream)
     targets = torch.cat([window.targets_TB.flatten() for window in order.epoch(0)]).tolist()
@@ -50,7 +50,7 @@ def test_an_epoch_predicts_every_token_once(lengths: list[int], columns: int, le
 
 
 @given(lengths=LENGTHS, columns=st.integers(1, 5))
-def test_what_follows_a_token_in_its_document_is_its_target(
+def test_the_target_of_a_token_is_the_next_one_of_its_document(
     lengths: list[int], columns: int
 ) -> None:
     """Tokens were numbered in order, so the successor of n is n + 1 or a document's end."""
@@ -64,7 +64,7 @@ def test_what_follows_a_token_in_its_document_is_its_target(
 
 
 def test_columns_continue_from_window_to_window() -> None:
-    """So that the carried state is that of the tokens before."""
+    """Columns continue in the next window, so the carried state belongs to the tokens before."""
     order = windows([500])
     epoch = order.epoch(0)
     for before, after in zip(list(epoch), list(epoch)[1:], strict=False):
@@ -72,11 +72,13 @@ def test_columns_continue_from_window_to_window() -> None:
 
 
 def test_starts_are_where_documents_begin() -> None:
-    """And where an epoch begins, since what was read before lies elsewhere."""
+    """A state is reset where an epoch begins, since its first column continues no other."""
     for window in windows([20] * 10).epoch(3):
         starts = window.starts_TB
-        found = torch.zeros_like(window.inputs_TB, dtype=torch.bool) if starts is None else starts
-        assert torch.equal(found, window.inputs_TB == END)
+        starts_TB = (
+            torch.zeros_like(window.inputs_TB, dtype=torch.bool) if starts is None else starts
+        )
+        assert torch.equal(starts_TB, window.inputs_TB == END)
     first = windows([500]).epoch(0).window(0)
     assert first.starts_TB is not None
     assert first.starts_TB[0].all()
@@ -113,7 +115,7 @@ def test_next_to_nothing_can_be_read(lengths: list[int]) -> None:
     assert epoch.window(len(epoch) - 1).epoch_share == 1.0
 
 
-def test_window_lengths_are_few_and_near_what_was_asked() -> None:
+def test_window_lengths_are_few_and_near_the_option() -> None:
     """Each new length costs memory inside the libraries."""
     epoch = windows([20000], columns=2, length=70).epoch(0)
     lengths = [len(window.inputs_TB) for window in epoch]

@@ -43,7 +43,7 @@ def test_each_label_is_held_out_and_kept(labels: list[str], share: float) -> Non
 
 
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 40), st.booleans())
-def test_truncation_keeps_what_it_says(tokens: list[int], limit: int, ends: bool) -> None:
+def test_truncation_keeps_the_named_part(tokens: list[int], limit: int, ends: bool) -> None:
     """Never more than the limit; short documents whole; long ones from the head or both ends."""
     cut = truncate_tokens(tokens, limit, ends=ends)
     assert len(cut) == min(limit, len(tokens))
@@ -67,7 +67,7 @@ def test_validation_is_held_out_where_none_is_given(tmp_path: Path) -> None:
 
 
 def test_one_label_is_refused(tmp_path: Path) -> None:
-    """There is nothing to tell apart."""
+    """A classifier needs two labels."""
     train = write_examples(tmp_path / "train.jsonl", [("x", "only"), ("y", "only")])
     with pytest.raises(DataError, match=r"train\.jsonl: all examples have the label 'only'"):
         read_splits(ClassifierRecipe(train=(train,)))
@@ -81,7 +81,7 @@ def test_labels_that_training_lacks_are_refused(tmp_path: Path) -> None:
         read_splits(ClassifierRecipe(train=(train,), valid=(train,), test=(test,)))
 
 
-def test_nothing_to_hold_out_is_told(tmp_path: Path) -> None:
+def test_nothing_to_hold_out_is_refused(tmp_path: Path) -> None:
     """With one example of each label there can be no validation split."""
     train = write_examples(tmp_path / "train.jsonl", [("x", "a"), ("y", "b")])
     with pytest.raises(DataError, match="--valid"):
@@ -122,16 +122,16 @@ def test_words_of_the_vector_file_join_the_vocabulary(tmp_path: Path) -> None:
     assert set(vectors) == {"great", "odd", "good"}
     tokenizer = train_classifier_tokenizer(recipe, TEXTS, vectors)
     assert set(tokenizer.vocabulary()) == {"[UNK]", "great", "good", "film", ""}
-    found = initial_embedding(recipe, tokenizer, vectors)
-    assert found is not None
-    matrix_VE, known = found
+    embedding = initial_embedding(recipe, tokenizer, vectors)
+    assert embedding is not None
+    matrix_VE, known = embedding
     assert known == 2
     assert matrix_VE[tokenizer.encode("great")[0]].tolist() == [1, 2, 3]
     assert unknown_share_of_documents([tokenizer.encode("good book")], tokenizer) == 0.5
 
 
 def test_a_matrix_with_its_list_of_words_is_read_too(tmp_path: Path) -> None:
-    """The .npy form, and what is told when the two files do not match."""
+    """The .npy form is read; two files that do not match are refused."""
     path = tmp_path / "vectors.f16.npy"
     np.save(path, np.array([[1, 2], [3, 4]], dtype=np.float16))
     (tmp_path / "vocab.txt").write_text("good\ngreat\n")

@@ -35,7 +35,7 @@ def test_data_is_recorded_by_name_and_digest_but_not_by_place(tmp_path: Path) ->
 
 
 def test_description_and_license_open_the_record() -> None:
-    """What a person reads first on the card is not buried among the options."""
+    """Description and license come before the options on the model card."""
     recipe = {"description": "Knows keys.", "license": "CC0", "hidden": 3}
     record = provenance(sources={}, recipe=recipe, seed=5)
     assert list(record)[:2] == ["description", "license"]
@@ -43,6 +43,6 @@ def test_description_and_license_open_the_record() -> None:
 
 
 @given(st.lists(st.text(max_size=5)), st.lists(st.text(max_size=5)))
-def test_a_digest_tells_lists_of_texts_apart(one: list[str], other: list[str]) -> None:
+def test_different_lists_of_texts_have_different_digests(one: list[str], other: list[str]) -> None:
     """Moving a border between two texts is another list."""
     assert (digest_of_texts(one) == digest_of_texts(other)) == (one == other)

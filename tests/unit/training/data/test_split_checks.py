@@ -1,4 +1,4 @@
-"""What is odd about splits is told before training, and nothing of it is refused."""
+"""Oddities of splits are reported before training; none is refused."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def write(path: Path, rows: Rows) -> str:
 def told_of(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], train: Rows, valid: Rows, test: Rows
 ) -> str:
-    """What reading the splits tells."""
+    """The notes of reading the splits."""
     files = {
         name: (write(tmp_path / f"{name}.jsonl", rows),)
         for name, rows in (("train", train), ("valid", valid), ("test", test))
@@ -46,7 +46,7 @@ def test_splits_without_faults_are_read_without_a_word(
 
 
 @pytest.mark.parametrize(
-    ("train", "valid", "test", "told"),
+    ("train", "valid", "test", "expected"),
     [
         (TRAIN, [("x", "a"), ("y", "b")], [("text 3 ", "b"), ("z", "a")],
          "--test: 1 of 2 texts occur in --train, too"),
@@ -62,24 +62,24 @@ def test_splits_without_faults_are_read_without_a_word(
         ([("same", "a")] * 20 + TRAIN, [], [], "the held-out examples: "),
     ],
 )  # fmt: skip
-def test_what_is_odd_about_examples_is_told(
+def test_oddities_of_examples_are_reported(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     train: Rows,
     valid: Rows,
     test: Rows,
-    told: str,
+    expected: str,
 ) -> None:
     """Duplicates between splits, single, alike and missing labels, contradictions."""
-    assert told in told_of(tmp_path, capfd, train, valid, test)
+    assert expected in told_of(tmp_path, capfd, train, valid, test)
 
 
 @pytest.mark.parametrize("kind", ["same", "link", "copy"])
 @pytest.mark.parametrize("command", ["lm", "classifier"])
-def test_one_file_for_two_splits_is_told(
+def test_one_file_for_two_splits_is_reported(
     tmp_path: Path, kind: str, command: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """By its name, a link, or a copy, by both commands."""
+    """Both commands recognize the same file by name, link or content."""
     file = Path(write(tmp_path / "a.jsonl", TRAIN * 5))
     other = tmp_path / "b.jsonl"
     if kind == "link":
@@ -94,34 +94,34 @@ def test_one_file_for_two_splits_is_told(
     assert f"{other}: is given both for --train and for --valid" in capfd.readouterr().err
 
 
-def test_a_validation_text_that_stands_in_training_is_told(
+def test_a_validation_text_in_the_training_data_is_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Also as a part of a larger document; texts of the same words are not the same."""
+    """A validation text within a training document counts; the same words reordered do not."""
     train, valid = tmp_path / "train.txt", tmp_path / "valid.txt"
     lines = [f"{index} {text(3, seed=index)}".replace("\n", " ") for index in range(99)]
     train.write_text("\n".join(lines))
     small = ["--steps", "1", "--hidden", "4", "--embedding", "4", "--threads", "1"]
-    for part, told in ((lines[50:60], True), ([line[::-1] for line in lines[:9]], False)):
+    for part, warned in ((lines[50:60], True), ([line[::-1] for line in lines[:9]], False)):
         valid.write_text("\n".join(part))
         files = ["--train", str(train), "--valid", str(valid), "--tokenizer", "char"]
         assert main(["lm", *files, *small, "--overwrite", "--out", str(tmp_path / "m")]) == 0
-        assert ("occur in the training text, too" in capfd.readouterr().err) == told
+        assert ("occur in the training text, too" in capfd.readouterr().err) == warned
 
 
-def test_what_a_model_was_trained_on_is_told_by_evaluate(
+def test_evaluate_reports_texts_of_the_training_data(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """By the digest in its manifest, whatever the file is called now."""
+    """The digest in the manifest recognizes the file under any name."""
     train, again, model = tmp_path / "a.txt", tmp_path / "b.txt", str(tmp_path / "m")
     train.write_text(text(100))
     small = ["--steps", "1", "--hidden", "4", "--embedding", "4", "--threads", "1"]
     assert main(["lm", "--train", str(train), *small, "--out", model]) == 0
-    for content, told in ((train.read_text(), True), (text(100, seed=7), False)):
+    for content, warned in ((train.read_text(), True), (text(100, seed=7), False)):
         again.write_text(content)
         capfd.readouterr()
         assert main(["evaluate", model, "--data", str(again)]) == 0
-        assert ("the model was trained on it" in capfd.readouterr().err) == told
+        assert ("the model was trained on it" in capfd.readouterr().err) == warned
 
 
 def test_training_data_out_of_scope_alone_are_refused(tmp_path: Path) -> None:

@@ -47,16 +47,16 @@ def only_folder(cache: Path) -> Path:
 def test_tokens_are_read_as_they_were_written(tmp_path: Path) -> None:
     """The same stream as in memory, from a map, with what tokenized it."""
     write(tmp_path / "tokens")
-    found = read_tokenized_text(tmp_path / "tokens", "key")
-    assert found is not None
+    tokenized = read_tokenized_text(tmp_path / "tokens", "key")
+    assert tokenized is not None
     expected = build_stream(DOCUMENTS, WORDS)
-    stream = found.splits["train"].stream
+    stream = tokenized.splits["train"].stream
     assert stream.tokens_N.tolist() == expected.tokens_N.tolist()
     assert stream.borders_D.tolist() == expected.borders_D.tolist()
     assert stream.end == WORDS.end
     assert isinstance(stream.tokens_N.base, np.memmap)
-    assert found.tokenizer.to_json() == WORDS.to_json()
-    assert found.splits["valid"].characters == len("a dog") + len("a cat")
+    assert tokenized.tokenizer.to_json() == WORDS.to_json()
+    assert tokenized.splits["valid"].characters == len("a dog") + len("a cat")
     assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
 
 
@@ -71,15 +71,15 @@ def test_the_smallest_type_is_taken(tmp_path: Path) -> None:
             {"train": parts([characters])},
         )
         assert (tmp_path / "t" / "train.tokens").stat().st_size == width * (size + 1)
-        found = read_tokenized_text(tmp_path / "t", "key")
-        assert found is not None
-        stream = found.splits["train"].stream
+        tokenized = read_tokenized_text(tmp_path / "t", "key")
+        assert tokenized is not None
+        stream = tokenized.splits["train"].stream
         assert sorted(stream.tokens_N.tolist()) == [*range(1, size + 2)]
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "missing", "half", "index", "other"])
-def test_what_is_damaged_or_of_another_text_is_not_used(tmp_path: Path, damage: str) -> None:
-    """It is as if it were not there, and is written anew."""
+def test_damaged_or_outdated_tokens_are_not_used(tmp_path: Path, damage: str) -> None:
+    """A damaged or outdated directory counts as missing and is written again."""
     folder = tmp_path / "tokens"
     write(folder)
     tokens = folder / "train.tokens"
@@ -110,8 +110,8 @@ write(Path(sys.argv[1]))
 """
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
-    """And what stood there before is kept."""
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
+    """A full disk is reported, and the previous tokens are kept."""
     write(tmp_path / "tokens")
     child = subprocess.run(
         [sys.executable, "-c", FILL, str(tmp_path / "tokens")],
@@ -119,9 +119,9 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    told = child.stderr.strip().split("\n")[-1]
-    assert OutputError.__name__ in told
-    assert "tokens: the tokens cannot be written: File too large; free space" in told
+    stderr = child.stderr.strip().split("\n")[-1]
+    assert OutputError.__name__ in stderr
+    assert "tokens: the tokens cannot be written: File too large; free space" in stderr
     assert read_tokenized_text(tmp_path / "tokens", "key") is not None
     assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
 

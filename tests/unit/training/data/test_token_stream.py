@@ -80,7 +80,7 @@ def test_a_document_that_comes_in_parts_has_the_same_tokens(
 
 
 def test_a_line_without_end_is_read_in_pieces() -> None:
-    """As in corpora that are one line of a hundred megabytes; no token is lost or another."""
+    """A line of any length is read in pieces and gives the same tokens."""
     line = text(4000).replace("\n", " ")
     parts = [DocumentPart(line[i : i + 9000], opens=i == 0) for i in range(0, len(line), 9000)]
     pieces = list(split_pieces(parts))
@@ -99,7 +99,7 @@ def test_tokens_are_counted() -> None:
     assert counts.tolist() == np.bincount(stream.tokens_N, minlength=10).tolist()
 
 
-def test_pretokenized_text_is_told_by_its_punctuation() -> None:
+def test_pretokenized_text_is_recognized_by_its_punctuation() -> None:
     """WikiText puts spaces around marks, prose does not."""
     prose = "He came, saw, and went. Why? Nobody knew; she least of all.\n" * 20
     spaced = prose.replace(",", " ,").replace(".", " . ").replace("?", " ? ").replace(";", " ; ")
@@ -109,7 +109,7 @@ def test_pretokenized_text_is_told_by_its_punctuation() -> None:
 
 
 def test_a_text_that_marks_unknown_words_is_pretokenized() -> None:
-    """The Penn Treebank has no marks to tell it by, and its <unk> is one unknown word."""
+    """The Penn Treebank is recognized without marks, and its <unk> is one unknown word."""
     treebank = " mr. <unk> is chairman of <unk> n.v. \n rudolph <unk> N years old \n"
     tokenizer = train_language_model_tokenizer(LanguageModelRecipe(), [treebank])
     ids = tokenizer.encode(treebank)

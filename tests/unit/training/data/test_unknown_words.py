@@ -21,17 +21,17 @@ SMALL = ["--hidden", "8", "--embedding", "8", "--threads", "1"]
 def sentences(script: str, count: int) -> list[str]:
     """Made up, without spaces between words."""
     chance = random.Random(0)
-    found = (
+    words = (
         "".join(chance.choices(CHARACTERS[script], k=chance.randint(4, 15))) for _ in range(count)
     )
-    return [f"{first}，{first[::-1]}。" for first in found]
+    return [f"{first}，{first[::-1]}。" for first in words]
 
 
 @pytest.mark.parametrize("script", CHARACTERS)
 def test_words_without_spaces_are_refused_before_training(
     tmp_path: Path, script: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """By both commands, with what to choose; characters of the same text are trained on."""
+    """Both commands refuse with a remedy; a character model of the same text is trained."""
     lines = sentences(script, 600)
     document, table = tmp_path / "a.txt", tmp_path / "a.jsonl"
     document.write_text("\n".join(lines))
@@ -40,10 +40,10 @@ def test_words_without_spaces_are_refused_before_training(
     for command, data in (("lm", document), ("classifier", table)):
         out = tmp_path / command
         assert main([command, "--train", str(data), *SMALL, "--out", str(out)]) == 2
-        told = capfd.readouterr().err
-        assert "of the tokens are unknown words ([UNK])" in told
-        assert "100% of the letters are of a script without spaces between words" in told
-        assert "choose --tokenizer char or bpe" in told
+        stderr = capfd.readouterr().err
+        assert "of the tokens are unknown words ([UNK])" in stderr
+        assert "100% of the letters are of a script without spaces between words" in stderr
+        assert "choose --tokenizer char or bpe" in stderr
         assert not out.exists()
     options = ["--tokenizer", "char", "--steps", "1", *SMALL, "--out", str(tmp_path / "c")]
     assert main(["lm", "--train", str(document), *options]) == 0
@@ -52,7 +52,7 @@ def test_words_without_spaces_are_refused_before_training(
 def test_a_validation_text_of_other_words_is_refused(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """In any script; a smaller share is told and trained on."""
+    """Most words unknown are refused in any script; a smaller share is reported."""
     train, valid = tmp_path / "train.txt", tmp_path / "valid.txt"
     train.write_text(english(200))
     files = ["lm", "--train", str(train), "--valid", str(valid), "--steps", "1", *SMALL]
@@ -61,9 +61,9 @@ def test_a_validation_text_of_other_words_is_refused(
     assert "error: --valid: 99% of the tokens are unknown words" in capfd.readouterr().err
     valid.write_text(english(50) + "\n" + "other things " * 65)
     assert main([*files, "--out", str(tmp_path / "b")]) == 0
-    told = capfd.readouterr().err
-    assert "warning: --valid: " in told
-    assert "bits per character" not in told
+    stderr = capfd.readouterr().err
+    assert "warning: --valid: " in stderr
+    assert "bits per character" not in stderr
     metrics = json.loads((tmp_path / "b" / "manifest.json").read_text())["metrics"]
     assert "validation_bits_per_character" not in metrics
     assert 0.2 < metrics["validation_unknown_share"] < 0.5
@@ -87,11 +87,11 @@ def test_figures_of_spelling_are_marked_or_left_out(
         options = ["--data", str(data), "--json", str(figures), "--out", str(page)]
         capfd.readouterr()
         assert main(["evaluate", model, *options]) == 0
-        found, table = json.loads(figures.read_text()), capfd.readouterr().out
-        assert {k: found[k] for k in ("understated", "left_out") if k in found} == (
+        metrics, table = json.loads(figures.read_text()), capfd.readouterr().out
+        assert {k: metrics[k] for k in ("understated", "left_out") if k in metrics} == (
             {} if key is None else {key: names}
         )
-        assert all((name in found) == (key != "left_out") for name in names)
+        assert all((name in metrics) == (key != "left_out") for name in names)
         assert ("* too low, because" in table) == (key == "understated")
         assert ("bits per byte: left out, because" in table) == (key == "left_out")
         written = (page / "index.html").read_text()
@@ -102,6 +102,6 @@ def test_figures_of_spelling_are_marked_or_left_out(
 @pytest.mark.parametrize(
     ("text", "share"), [("我喜 欢 2020", 1.0), ("good film", 0.0), ("한국어 영화", 0.0), ("", 0.0)]
 )
-def test_scripts_are_told_apart(text: str, share: float) -> None:
+def test_scripts_are_distinguished(text: str, share: float) -> None:
     """Korean has spaces; digits and punctuation do not count."""
     assert share_without_spaces([text]) == share

@@ -12,8 +12,8 @@ DOCUMENTS = st.lists(st.text("ab \n", min_size=1, max_size=60), min_size=1, max_
 
 
 @given(documents=DOCUMENTS, share=st.floats(0.01, 0.5))
-def test_what_is_held_out_is_the_end_of_the_text(documents: list[str], share: float) -> None:
-    """Nothing is lost, doubled or moved."""
+def test_the_validation_split_is_the_end_of_the_text(documents: list[str], share: float) -> None:
+    """The split loses, repeats and moves no text."""
     kept, held = split_documents(documents, share)
     assert "".join(kept + held) == "".join(documents)
     if len(documents) > 1 or len(documents[0]) > 1:

@@ -11,7 +11,7 @@ from training.readers.documents import Example
 
 @given(st.integers(1, 40), st.integers(2, 5), st.integers(0, 2**31))
 def test_macro_f1_is_the_mean_over_labels(documents: int, labels: int, seed: int) -> None:
-    """It is the harmonic mean of precision and recall of each label, averaged."""
+    """Macro F1 is the mean over labels of the harmonic mean of precision and recall."""
     generator = torch.Generator().manual_seed(seed)
     logits_BC = torch.randn(documents, labels, generator=generator)
     labels_B = torch.randint(0, labels, (documents,), generator=generator)

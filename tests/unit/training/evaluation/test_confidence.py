@@ -8,7 +8,7 @@ from training.evaluation.confidence import Z_95, standard_error, wilson_interval
 
 @pytest.mark.parametrize(("successes", "count"), [(0, 1), (3, 7), (10, 10), (421, 1000)])
 def test_the_interval_is_that_of_scipy(successes: int, count: int) -> None:
-    """It is the Wilson interval at the level of 1.96 standard errors."""
+    """The result is the Wilson interval at 1.96 standard errors."""
     level = 1 - 2 * norm.sf(Z_95)
     expected = binomtest(successes, count).proportion_ci(level, method="wilson")
     low, high = wilson_interval(successes, count)

@@ -60,7 +60,7 @@ def test_short_documents_are_exact_in_any_number_of_columns(cell: Cell, columns:
 
 
 def test_one_column_is_exact_for_a_long_document() -> None:
-    """And many columns, with a burn-in, come close."""
+    """One column gives the exact loss; many columns with a burn-in are close to it."""
     stream = build_stream([TEXT], TOKENIZER)
     model = network()
     exact = reference_nats(model, stream)

@@ -70,7 +70,7 @@ def test_positions_start_at_1_in_every_document() -> None:
 
 
 def test_few_predictions_have_no_standard_error() -> None:
-    """More have the standard error of their mean."""
+    """A bin of few predictions has no standard error; others have that of their mean."""
     tokenizer = train_word_tokenizer(["a"], vocabulary=None)
     stream = build_stream(["a" for _ in range(8)], tokenizer)
     first, second = by_position(stream, np.tile([1.0, 3.0], 8))

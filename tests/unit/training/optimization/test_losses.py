@@ -34,12 +34,12 @@ def test_value_and_gradients_are_those_of_torch() -> None:
         hidden_NH, weight_VH, bias_V, targets_N = problem()
         inputs = (hidden_NH, weight_VH, bias_V)
         own = cross_entropy(hidden_NH, weight_VH, bias_V, targets_N) * scale
-        found = torch.autograd.grad(own, inputs)
+        gradients = torch.autograd.grad(own, inputs)
         logits_NV = functional.linear(hidden_NH, weight_VH, bias_V)
         expected = functional.cross_entropy(logits_NV, targets_N) * scale
         assert own.item() == pytest.approx(expected.item(), rel=1e-5)
-        for one, other in zip(found, torch.autograd.grad(expected, inputs), strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+        for gradient, other in zip(gradients, torch.autograd.grad(expected, inputs), strict=True):
+            torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-6)
 
 
 def test_offsets_move_all_logits_but_the_targets_own() -> None:
@@ -50,8 +50,8 @@ def test_offsets_move_all_logits_but_the_targets_own() -> None:
     own = torch.arange(20)
     logits_NV = logits_NV.index_put((own, targets_N), -offset_V[targets_N], accumulate=True)
     expected = functional.cross_entropy(logits_NV, targets_N)
-    found = cross_entropy(hidden_NH, weight_VH, bias_V, targets_N, offset_V)
-    torch.testing.assert_close(found, expected)
+    loss = cross_entropy(hidden_NH, weight_VH, bias_V, targets_N, offset_V)
+    torch.testing.assert_close(loss, expected)
 
 
 def test_bfloat16_products_come_near() -> None:
@@ -61,9 +61,9 @@ def test_bfloat16_products_come_near() -> None:
     half_NH = hidden_NH.detach().to(torch.bfloat16).requires_grad_()
     rough = cross_entropy(half_NH, weight_VH, bias_V, targets_N)
     assert rough.item() == pytest.approx(exact.item(), rel=5e-3)
-    one = torch.autograd.grad(exact, weight_VH)[0].flatten()
+    gradient = torch.autograd.grad(exact, weight_VH)[0].flatten()
     other = torch.autograd.grad(rough, weight_VH)[0].flatten()
-    assert float(functional.cosine_similarity(one, other, dim=0)) > 0.999
+    assert float(functional.cosine_similarity(gradient, other, dim=0)) > 0.999
 
 
 def network(
@@ -99,12 +99,12 @@ def test_the_loss_of_a_network_is_that_of_its_logits(
     targets_TB[0] = 299  # [END] stands in the head of an adaptive softmax
     logits_TBV = model.logits(encoded.dropped_TBH)
     expected = functional.cross_entropy(logits_TBV.flatten(0, 1), targets_TB.flatten())
-    found = next_token_loss(model, encoded, targets_TB)
-    torch.testing.assert_close(found, expected)
+    loss = next_token_loss(model, encoded, targets_TB)
+    torch.testing.assert_close(loss, expected)
     parameters = list(model.parameters())
-    gradients = torch.autograd.grad(found, parameters, retain_graph=True)
-    for one, other in zip(gradients, torch.autograd.grad(expected, parameters), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    gradients = torch.autograd.grad(loss, parameters, retain_graph=True)
+    for gradient, other in zip(gradients, torch.autograd.grad(expected, parameters), strict=True):
+        torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-6)
 
 
 def test_an_adaptive_softmax_comes_near_in_bfloat16() -> None:
@@ -124,8 +124,8 @@ def test_a_sample_of_everything_is_the_full_softmax() -> None:
     """With all words as candidates the sampled softmax equals the full one."""
     model, encoded, targets_TB = network()
     sampler = CandidateSampler(torch.ones(300), frequent=300, drawn=1)
-    found = next_token_loss(model, encoded, targets_TB, sampler)
-    torch.testing.assert_close(found, next_token_loss(model, encoded, targets_TB))
+    loss = next_token_loss(model, encoded, targets_TB, sampler)
+    torch.testing.assert_close(loss, next_token_loss(model, encoded, targets_TB))
 
 
 def test_the_sampled_normalizer_is_right_on_average() -> None:
@@ -160,8 +160,8 @@ def test_penalties_follow_their_formulas() -> None:
     """The penalties are mean squares of dropped states and of changes of raw states."""
     dropped_TBH, raw_TBH = torch.randn(5, 2, 3), torch.randn(5, 2, 3)
     encoded = EncoderOutput(dropped_TBH, raw_TBH, State(torch.zeros(1, 2, 3)))
-    found = ActivationPenalties(activation=2.0, temporal=3.0)(encoded)
+    penalty = ActivationPenalties(activation=2.0, temporal=3.0)(encoded)
     change = (raw_TBH[1:] - raw_TBH[:-1]).square().mean()
-    torch.testing.assert_close(found, 2 * dropped_TBH.square().mean() + 3 * change)
+    torch.testing.assert_close(penalty, 2 * dropped_TBH.square().mean() + 3 * change)
     single = EncoderOutput(dropped_TBH[:1], raw_TBH[:1], encoded.state)
     assert torch.isfinite(ActivationPenalties(temporal=1.0)(single))

@@ -26,9 +26,9 @@ def test_momentum_moves_the_other_way() -> None:
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
-def test_the_cycle_has_one_top(one: float, other: float) -> None:
+def test_the_cycle_has_one_top(first: float, other: float) -> None:
     """The learning rate rises up to the end of the warm-up and falls after it."""
-    early, late = sorted((one, other))
+    early, late = sorted((first, other))
     if late <= CYCLE.warm_up:
         assert CYCLE.learning_rate(early) <= CYCLE.learning_rate(late) + 1e-12
     if early >= CYCLE.warm_up:

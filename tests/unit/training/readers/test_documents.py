@@ -1,4 +1,4 @@
-"""Data sources as documents and examples: what is read, and what each kind of damage is told."""
+"""Data sources as documents and examples, and the message of each kind of damage."""
 
 import functools
 import importlib.util
@@ -64,10 +64,10 @@ def test_a_file_is_read_in_blocks(
 
 
 @pytest.mark.parametrize("damage", [b"\xff", b"\xc3", b"\xc3x"])
-def test_what_is_not_unicode_is_told_by_its_line(
+def test_invalid_unicode_is_reported_with_its_line(
     tmp_path: Path, damage: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also in the last half character of a file, and where a block ends."""
+    """The line is right at the last incomplete character of a file and at the end of a block."""
     path = tmp_path / "a.txt"
     path.write_bytes(b"one\ntwo\n\n" + damage)
     for block in (1, 3, 1000):
@@ -108,7 +108,7 @@ def test_labels_may_be_numbers(write: Write) -> None:
 
 
 def test_columns_are_chosen_by_name_or_by_elimination(write: Write) -> None:
-    """The usual names, the only choice left, or what the caller asks for."""
+    """A column has a usual name, is the only one left, or is given by option."""
     path = write("a.csv", "sentence,intent\nx,y\n")
     assert read_examples(path, label_column="intent") == [Example("x", "y")]
     assert read_examples(path, text_column="intent") == [Example("y", "x")]
@@ -119,7 +119,7 @@ def test_columns_are_chosen_by_name_or_by_elimination(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "expected"),
     [
         ("a.csv", "id,sentence,label\n1,x,y\n", "no column 'text'; found: id, sentence, label"),
         ("a.csv", "a,b,text\n1,2,x\n", "no column 'label'; found: a, b, text"),
@@ -142,15 +142,17 @@ def test_columns_are_chosen_by_name_or_by_elimination(write: Write) -> None:
         ("a.txt", "x\n", "holds no labels"),
     ],
 )  # fmt: skip
-def test_bad_examples_are_told_by_name(write: Write, name: str, content: str, told: str) -> None:
+def test_bad_examples_are_reported_by_name(
+    write: Write, name: str, content: str, expected: str
+) -> None:
     """Each kind of damage names the file, the line where there is one, and what was expected."""
     path = write(name, content)
     message = message_of(lambda: read_examples(path))
     assert message.startswith(path)
-    assert told in message
+    assert expected in message
 
 
-def test_a_column_that_was_asked_for_is_never_replaced(write: Write) -> None:
+def test_a_column_given_by_option_is_never_replaced(write: Write) -> None:
     """Asking for a column that is missing names those that are there."""
     path = write("a.csv", "text,label\nx,y\n")
     message = message_of(lambda: read_examples(path, text_column="body"))
@@ -158,20 +160,20 @@ def test_a_column_that_was_asked_for_is_never_replaced(write: Write) -> None:
     assert "'body'" in message_of(lambda: read_documents([path], column="body"))
 
 
-def test_a_column_number_of_many_digits_is_told(write: Write) -> None:
-    """As any other that there is not; in part, not all of its digits."""
+def test_a_column_number_of_many_digits_is_reported(write: Write) -> None:
+    """A column number that does not exist is refused, and its digits are shortened."""
     path, number = write("a.csv", "label,text\nA,x\n"), "9" * 5000
     for read, option in (
         (lambda: read_examples(path, text_column=number), "--text-column"),
         (lambda: read_examples(path, label_column=number), "--label-column"),
         (lambda: read_documents([path], column=number), "--column"),
     ):
-        told = message_of(read)
-        assert f"...'; found: label, text. Choose with {option}, by name" in told
-        assert number not in told
+        message = message_of(read)
+        assert f"...'; found: label, text. Choose with {option}, by name" in message
+        assert number not in message
 
 
-def test_bytes_that_are_not_utf8_are_told_with_their_line(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf8_are_reported_with_their_line(tmp_path: Path) -> None:
     """A file in another encoding is refused at the first line that shows it."""
     path = tmp_path / "latin.txt"
     path.write_bytes(b"plain\ncaf\xe9\n")
@@ -185,8 +187,8 @@ def test_a_file_without_text_is_refused(write: Write, content: str) -> None:
     assert "holds no text" in message_of(lambda: read_documents([path], unit="line"))
 
 
-def test_missing_files_and_directories_are_told(tmp_path: Path) -> None:
-    """What cannot be opened is named with the system's reason."""
+def test_missing_files_and_directories_are_refused(tmp_path: Path) -> None:
+    """The error has the path and the system's reason."""
     assert "No such file" in message_of(lambda: read_documents([str(tmp_path / "none.txt")]))
     assert "directory" in message_of(lambda: read_documents([str(tmp_path)]))
     assert "cannot be read" in message_of(lambda: read_examples(str(tmp_path / "none.csv")))
@@ -198,7 +200,7 @@ def test_plain_json_is_not_taken_for_text(write: Write) -> None:
 
 
 def test_hugging_face_needs_its_extra() -> None:
-    """Without the package the message says how to get it."""
+    """Without the package the message has the command that installs it."""
     if importlib.util.find_spec("datasets") is not None:
         pytest.skip("the optional package is installed")
     assert "pip install datasets" in message_of(lambda: read_examples("hf:owner/name:test"))
@@ -216,7 +218,7 @@ def test_hugging_face_needs_its_extra() -> None:
 def test_any_text_survives_json_lines(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
 ) -> None:
-    """What was written as JSON lines is what is read, whatever characters it holds."""
+    """Texts of any characters are read from JSON lines as they were written."""
     path = tmp_path_factory.mktemp("json") / "a.jsonl"
     lines = [json.dumps({"text": t, "label": lab}, ensure_ascii=False) for t, lab in rows]
     path.write_bytes("\n".join(lines).encode())
@@ -229,7 +231,7 @@ BLANK = ["", " ", "\u00a0", "\u3000", "\u200b", "\ufeff\u2060 ", "\u2800\u3164",
 def test_empty_texts_are_counted_or_left_out(
     write: Write, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """One refusal names the first lines of all; by option they are left out, and that is told."""
+    """One refusal names the first lines of all; by option they are skipped with a note."""
     rows: list[dict[str, str | None]] = [{"text": "x", "label": "A"}]
     rows += [{"text": t, "label": "B"} for t in BLANK]
     rows += [
@@ -244,21 +246,23 @@ def test_empty_texts_are_counted_or_left_out(
     assert "--skip-empty" in message
     with shown_notices():
         assert read_examples(path, skip_empty=True) == [Example("x", "A")]
-    told = capfd.readouterr().err
-    assert "11 of 12 records have no text or no label and are left out, the first in line 2" in told
+    stderr = capfd.readouterr().err
+    assert (
+        "11 of 12 records have no text or no label and are left out, the first in line 2" in stderr
+    )
     nothing = write("b.jsonl", json.dumps(rows[2]) + "\n")
     assert "no records with a text" in message_of(lambda: read_examples(nothing, skip_empty=True))
 
 
-def test_empty_documents_are_left_out_and_told(
+def test_empty_documents_are_skipped_and_reported(
     write: Write, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Of records; blank lines of a text are no documents."""
     path = write("a.csv", 'text\none\n""\n\u3000\ntwo\n')
     with shown_notices():
         assert read_documents([path]) == read_documents([path]) == ["one", "two"]
-    told = capfd.readouterr().err
-    assert told == f"note: {path}: 2 of 4 records have no text and are left out\n"
+    stderr = capfd.readouterr().err
+    assert stderr == f"note: {path}: 2 of 4 records have no text and are left out\n"
     lines = write("a.txt", "one\n\u200b\n \ntwo\n")
     assert read_documents([lines], unit="line") == ["one", "two"]
     assert read_documents([lines], unit="paragraph") == ["one", "two"]
@@ -274,14 +278,14 @@ def test_labels_of_other_types_have_one_name(write: Write, value: str, label: st
 
 
 @pytest.mark.parametrize("value", ["null", "NaN"])
-def test_a_label_that_is_missing_is_told_as_it_is_written(write: Write, value: str) -> None:
+def test_a_wrong_label_is_shown_as_it_is_written(write: Write, value: str) -> None:
     """Whoever looks for it in the file finds it."""
     path = write("a.jsonl", f'{{"text": "x", "label": {value}}}\n')
     assert f"whole number, found {value} (" in message_of(lambda: read_examples(path))
 
 
-def test_json_of_other_forms_is_read_or_told(write: Write) -> None:
-    """Lines in a .json file, files put together; an array and a name that stands twice are told."""
+def test_json_of_other_forms_is_read_or_refused(write: Write) -> None:
+    """JSON lines in .json and concatenated files are read, not arrays and duplicate keys."""
     line = '{"text": "x", "label": "A"}\n'
     assert read_examples(write("a.json", line)) == [Example("x", "A")]
     assert len(read_examples(write("a.jsonl", f"\ufeff{line}\n\ufeff{line}"))) == 2

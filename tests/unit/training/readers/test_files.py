@@ -1,4 +1,4 @@
-"""Files of text: compression and encodings by content, line ends, damage told, memory bounded."""
+"""Text files: compression and encoding by content, line ends, damage, bounded memory."""
 
 import bz2
 import gzip
@@ -55,7 +55,7 @@ def test_compressed_files_are_read(tmp_path: Path, suffix: str, named: bool) -> 
 
 @pytest.mark.parametrize("suffix", COMPRESSIONS)
 def test_a_compressed_file_that_is_cut_off_is_refused(tmp_path: Path, suffix: str) -> None:
-    """By name, as after a download that broke off."""
+    """The error names the incomplete file."""
     path = tmp_path / ("a.txt" + suffix)
     path.write_bytes(COMPRESSIONS[suffix](os.urandom(1000).hex().encode() * 99)[:-9])
     assert "damaged or cut off" in refusal(path)
@@ -63,7 +63,7 @@ def test_a_compressed_file_that_is_cut_off_is_refused(tmp_path: Path, suffix: st
 
 @pytest.mark.parametrize("content", [b"", b"plain\n"])
 def test_a_name_that_promises_compression_is_not_believed(tmp_path: Path, content: bytes) -> None:
-    """The message says that name and content differ."""
+    """The message states that name and content differ."""
     path = tmp_path / "a.txt.gz"
     path.write_bytes(content)
     assert "the name ends in .gz, but the content is not compressed so" in refusal(path)
@@ -92,7 +92,7 @@ print(size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
-def test_what_a_compressed_file_expands_to_is_never_in_memory(tmp_path: Path) -> None:
+def test_an_expanded_file_is_never_in_memory(tmp_path: Path) -> None:
     """Two hundred megabytes from two hundred kilobytes, read in a few."""
     path = tmp_path / "a.txt.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
@@ -115,7 +115,7 @@ def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
-def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path, encoding: str) -> None:
+def test_a_byte_order_mark_selects_the_encoding(tmp_path: Path, encoding: str) -> None:
     """UTF-16 as Windows writes it is read like UTF-8."""
     path = tmp_path / "a.csv"
     path.write_bytes(CONTENT.replace("\n", "\r\n").encode(encoding))
@@ -123,7 +123,7 @@ def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path, encoding: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         ("plain\ncaf\xe9 here\n".encode("cp1252"), "it looks like Windows-1252"),
         ("ok\n你好世界你好世界\n".encode("gb18030"), "find out its encoding"),
@@ -136,13 +136,13 @@ def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path, encoding: str) -> 
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("compressed", [True, False])
-def test_what_is_not_text_is_told(
-    tmp_path: Path, content: bytes, told: str, compressed: bool
+def test_files_that_are_not_text_are_refused(
+    tmp_path: Path, content: bytes, expected: str, compressed: bool
 ) -> None:
-    """By line where there is one, with what it looks like and what to do."""
+    """The error has the line, the probable file type and the remedy."""
     path = tmp_path / "a.txt"
     path.write_bytes(gzip.compress(content) if compressed else content)
-    assert told in refusal(path)
+    assert expected in refusal(path)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -155,7 +155,7 @@ def test_lines_end_as_the_system_that_wrote_them_ends_them(tmp_path: Path, end: 
     assert (second.strip(), third) == ("", '{"text": ""}')
 
 
-def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+def test_paths_that_are_no_files_are_refused(tmp_path: Path) -> None:
     """Directories, pipes that can be read only once, names that no file can have."""
     assert "is a directory; name its files" in refusal(tmp_path)
     with pytest.raises(DataError, match="is a directory"):
@@ -170,10 +170,8 @@ def test_what_is_no_file_is_told(tmp_path: Path) -> None:
     ("name", "suffix"),
     [("a.csv", ".csv"), ("a.CSV.GZ", ".csv"), ("b/a.tar.gz", ".tar"), ("a.gz", ""), ("a", "")],
 )
-def test_the_format_is_told_by_the_suffix_before_that_of_a_compression(
-    name: str, suffix: str
-) -> None:
-    """In upper case as well."""
+def test_the_format_is_the_suffix_before_that_of_a_compression(name: str, suffix: str) -> None:
+    """The suffix, in upper or lower case, before that of the compression gives the format."""
     assert suffix_of(name) == suffix
 
 

@@ -1,4 +1,4 @@
-"""Minimal pairs from files: both forms read, attractors told from names, bad lines named."""
+"""Minimal pairs from files: both formats, attractors from names, bad lines."""
 
 import bz2
 import gzip
@@ -17,7 +17,7 @@ ROW = 'prep_anim\tsing_MS_MV_plur_ES\tthe "x" by the dogs is\tthe "x" by the dog
 @pytest.mark.parametrize("header", ["", "construction\tcondition\tgood\tbad\n"])
 @pytest.mark.parametrize("name", ["pairs.tsv", "pairs.tsv.gz"])
 def test_tables_are_read(tmp_path: Path, name: str, header: str) -> None:
-    """Also packed, with or without names of the columns; quotes are text."""
+    """Tables are read compressed or not, with or without a header; quotes are text."""
     content = (header + ROW + "\n").encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
     (pair,) = read_pairs([str(tmp_path / name)])
@@ -26,7 +26,7 @@ def test_tables_are_read(tmp_path: Path, name: str, header: str) -> None:
 
 
 def test_json_lines_are_read(tmp_path: Path) -> None:
-    """The construction is the UID or else the file's name; attractors can be told in the data."""
+    """The construction is the UID or else the file's name; the data can give attractors."""
     first = {"sentence_good": "A is.", "sentence_bad": "A are.", "UID": "plain"}
     second = {"sentence_good": "B is.", "sentence_bad": "B are.", "attractors": 3}
     path = tmp_path / "distractor_agreement_x.jsonl"
@@ -53,15 +53,15 @@ def test_json_lines_are_read(tmp_path: Path) -> None:
         ("something_else", "", None),
     ],
 )
-def test_attractors_are_told_from_names(
+def test_attractors_are_parsed_from_names(
     construction: str, condition: str, attractors: int | None
 ) -> None:
-    """A noun counts only if it stands between the subject and its verb, with the other number."""
+    """A noun between subject and verb counts if its number is the other one."""
     assert attractors_by_name(construction, condition) == attractors
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "expected"),
     [
         ("p.tsv", "a\tb\tc\n", "line 1: has 3 columns; expected 4"),
         ("p.tsv", "a\tb\tsame\tsame\n", "line 1: the good and the bad sentence are the same"),
@@ -74,16 +74,18 @@ def test_attractors_are_told_from_names(
         ("p.txt", "x", "expected a .tsv or .tsv.gz file with the columns construction"),
     ],
 )
-def test_what_is_no_pair_is_refused(tmp_path: Path, name: str, content: str, told: str) -> None:
-    """By file and line, with what was expected."""
+def test_lines_that_are_no_pair_are_refused(
+    tmp_path: Path, name: str, content: str, expected: str
+) -> None:
+    """The error has file, line and the expected form."""
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=name) as caught:
         read_pairs([str(tmp_path / name)])
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_a_packed_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
-    """As after a download that broke off."""
+    """The error names the incomplete file."""
     (tmp_path / "p.tsv.gz").write_bytes(gzip.compress(ROW.encode() * 99)[:-20])
     with pytest.raises(DataError, match="damaged"):
         read_pairs([str(tmp_path / "p.tsv.gz")])

@@ -1,4 +1,4 @@
-"""Tables: TSV is plain, CSV is quoted, delimiters and missing headers are found and told."""
+"""Tables: plain TSV, quoted CSV, detection of delimiters and of missing headers."""
 
 import csv
 import io
@@ -26,14 +26,14 @@ def read(tmp_path: Path) -> Read:
         path = tmp_path / name
         path.write_bytes(content.encode())
         with shown_notices():
-            found = read_examples(str(path), **options)  # type: ignore[arg-type]
-        return [(example.label, example.text) for example in found]
+            examples = read_examples(str(path), **options)  # type: ignore[arg-type]
+        return [(example.label, example.text) for example in examples]
 
     return read_table
 
 
 def refusal(read: Read, name: str, content: str) -> str:
-    """What the refusal says after the directory."""
+    """The message of the refusal without the directory."""
     with pytest.raises(DataError) as error:
         read(name, content)
     assert "\n" not in str(error.value)
@@ -57,7 +57,7 @@ def test_quotes_are_text_in_tsv(read: Read, text: str) -> None:
 def test_every_line_of_a_plain_tsv_is_an_example(
     tmp_path_factory: pytest.TempPathFactory, rows: Pairs
 ) -> None:
-    """Whatever quotes and delimiters stand in it, in the order of the file."""
+    """Every line is an example, with any quotes and delimiters, in the order of the file."""
     rows = [(label, f"x{text}") for label, text in rows]
     path = tmp_path_factory.mktemp("tsv") / "a.tsv"
     path.write_text("label\ttext\n" + "".join(f"{label}\t{text}\n" for label, text in rows))
@@ -71,7 +71,7 @@ def test_every_line_of_a_plain_tsv_is_an_example(
     ),
     st.sampled_from(",;\t|"),
 )
-def test_what_is_written_as_csv_is_read_back(
+def test_written_csv_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, rows: Pairs, delimiter: str
 ) -> None:
     """With each delimiter, all cells quoted, line ends inside cells; also a .tsv quoted so."""
@@ -85,15 +85,15 @@ def test_what_is_written_as_csv_is_read_back(
         assert [(e.label, e.text) for e in read_examples(str(folder / name))] == rows
 
 
-def test_tsv_that_is_neither_plain_nor_quoted_is_told_by_its_line(read: Read) -> None:
+def test_tsv_that_is_neither_plain_nor_quoted_is_refused_with_its_line(read: Read) -> None:
     """A quote that would join two lines into a row does not."""
-    told = refusal(read, "a.tsv", 'label\ttext\nA\t"hello\nB\nA\tx\n')
-    assert told.startswith("a.tsv, line 3: has 1 columns where the header has 2: label, text")
-    told = refusal(read, "a.tsv", 'label\ttext\nA\t"x\nB\tz\nC"\n')
-    assert told.startswith("a.tsv, line 4: has 1 columns")
-    told = refusal(read, "a.tsv", 'label\ttext\nA\tx\n\nB\t"y\tz\n')
-    assert told.startswith("a.tsv, line 4: has 3 columns")
-    assert "quotes do not join lines in .tsv" in told
+    message = refusal(read, "a.tsv", 'label\ttext\nA\t"hello\nB\nA\tx\n')
+    assert message.startswith("a.tsv, line 3: has 1 columns where the header has 2: label, text")
+    message = refusal(read, "a.tsv", 'label\ttext\nA\t"x\nB\tz\nC"\n')
+    assert message.startswith("a.tsv, line 4: has 1 columns")
+    message = refusal(read, "a.tsv", 'label\ttext\nA\tx\n\nB\t"y\tz\n')
+    assert message.startswith("a.tsv, line 4: has 3 columns")
+    assert "quotes do not join lines in .tsv" in message
 
 
 def test_names_in_quotes_over_plain_rows_join_no_rows(
@@ -108,7 +108,7 @@ def test_names_in_quotes_over_plain_rows_join_no_rows(
     assert read("a.tsv", names + '"A"\t"two\n\trows"\n') == [("A", "two\n\trows")]
 
 
-def test_cells_that_look_quoted_in_a_plain_tsv_are_told(
+def test_cells_that_look_quoted_in_a_plain_tsv_are_reported(
     read: Read, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """With the way to have them read by the rules of CSV, which works."""
@@ -127,30 +127,30 @@ def test_cells_that_look_quoted_in_a_plain_tsv_are_told(
         ('label,text\n"A\nB","x"\nA,"b,"",\n', 4),
     ],
 )
-def test_a_quote_that_is_never_closed_is_told_where_it_opens(
-    read: Read, content: str, line: int
-) -> None:
+def test_an_unclosed_quote_is_reported_where_it_opens(read: Read, content: str, line: int) -> None:
     """Not at the end of the file."""
-    told = refusal(read, "a.csv", content)
-    assert told.startswith(f"a.csv, line {line}: malformed row: a quote opens here")
+    message = refusal(read, "a.csv", content)
+    assert message.startswith(f"a.csv, line {line}: malformed row: a quote opens here")
 
 
-def test_a_quote_that_is_closed_far_away_is_told_at_both_ends(read: Read) -> None:
+def test_a_quote_that_is_closed_far_away_is_reported_at_both_ends(read: Read) -> None:
     """The line of the fault and the line of the quote before it."""
-    told = refusal(read, "a.csv", 'label,text\nA,x\nB,"hello\nB,bye "x" y\nA,x\n')
-    assert told.startswith("a.csv, line 4: malformed row")
-    assert "whose quote opens in line 3" in told
+    message = refusal(read, "a.csv", 'label,text\nA,x\nB,"hello\nB,bye "x" y\nA,x\n')
+    assert message.startswith("a.csv, line 4: malformed row")
+    assert "whose quote opens in line 3" in message
 
 
-def test_a_cell_that_swallows_rows_is_told(read: Read, capfd: pytest.CaptureFixture[str]) -> None:
-    """It may be meant, so it is no fault."""
+def test_a_cell_that_swallows_rows_is_reported(
+    read: Read, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A cell with line ends may be intended, so it is a warning and no error."""
     assert len(read("a.csv", 'label,text\nA,"hello\nB,bye"\nA,x\n')) == 2
     assert "line 2: a cell in quotes spans lines that look like rows" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("delimiter", [";", "|", "\t"])
 @pytest.mark.parametrize("header", ["text{}label\n", ""])
-def test_other_delimiters_are_found_and_told(
+def test_other_delimiters_are_detected_and_reported(
     read: Read, delimiter: str, header: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Commas in the texts do not matter."""
@@ -174,14 +174,14 @@ def test_other_delimiters_are_found_and_told(
 def test_a_missing_header_is_noticed_and_no_example_lost(
     read: Read, content: str, sign: str, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What was seen is told with its line, and which columns are texts and labels."""
+    """A note has the line, the reason, and the columns of texts and labels."""
     content = content.replace(",", "\t") if name == "a.tsv" else content
-    found = read(name, content)
-    assert len(found) == 3
-    assert all(len(text) > len(label) for label, text in found[:2])
-    told = capfd.readouterr().err
-    assert f"{name}, line 1: there are no names of columns: {sign}" in told
-    assert "texts are taken from column" in told
+    examples = read(name, content)
+    assert len(examples) == 3
+    assert all(len(text) > len(label) for label, text in examples[:2])
+    stderr = capfd.readouterr().err
+    assert f"{name}, line 1: there are no names of columns: {sign}" in stderr
+    assert "texts are taken from column" in stderr
 
 
 def test_options_decide_where_a_guess_is_wrong(
@@ -196,8 +196,8 @@ def test_options_decide_where_a_guess_is_wrong(
     assert len(read("a.csv", again, header=True)) == 2
     three = "id,Sentence,Class\n1,x,A\n2,y,B\n"
     for text, label in (("2", "3"), ("sentence", "CLASS"), ("Sentence", "3")):
-        found = read("a.csv", three, text_column=text, label_column=label)
-        assert found == [("A", "x"), ("B", "y")]
+        examples = read("a.csv", three, text_column=text, label_column=label)
+        assert examples == [("A", "x"), ("B", "y")]
     with pytest.raises(DataError, match=r"line 1: no column '7'; found: id, .*--text-column"):
         read("a.csv", three, text_column="7")
     with pytest.raises(DataError, match="'id' would hold both texts and labels"):
@@ -209,7 +209,7 @@ def test_options_decide_where_a_guess_is_wrong(
 def test_usual_names_are_taken_without_a_word(
     read: Read, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """In any case, with spaces around them, in files of every size."""
+    """Usual names are recognized without a note in any case and with spaces around them."""
     rows = "".join(f"x{i},A\n" for i in range(2 * SAMPLE_RECORDS))
     assert len(read("a.csv", " Text,LABEL \n" + rows)) == 2 * SAMPLE_RECORDS
     assert capfd.readouterr().err == ""
@@ -222,13 +222,13 @@ def test_a_cell_may_be_a_long_document(read: Read) -> None:
 
 
 def test_columns_that_spreadsheets_leave_at_the_end_do_not_matter(read: Read) -> None:
-    """They have neither names nor cells."""
+    """Columns without names and cells are ignored."""
     content = "v1,v2,,,\nham,Go on,,,\nspam,Free,,,\nham,ok,,,\n"
     assert read("a.csv", content) == [("ham", "Go on"), ("spam", "Free"), ("ham", "ok")]
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         ("id,sentence,label\n\n1,x,y\n", "line 1: no column 'text'; found: id, sentence, label"),
         ("\n\nid,sentence,label\n1,x,y\n", "line 3: no column 'text'"),
@@ -241,10 +241,12 @@ def test_columns_that_spreadsheets_leave_at_the_end_do_not_matter(read: Read) ->
         ("hello,A\n", "holds no records; give a file with at least one (a table whose only row"),
     ],
 )
-def test_faults_are_told_by_the_line_where_they_are(read: Read, content: str, told: str) -> None:
-    """Also where rows before them have several lines, or none."""
+def test_faults_are_reported_with_their_line(read: Read, content: str, expected: str) -> None:
+    """Line numbers are right after rows of several lines and after empty lines."""
     message = refusal(read, "a.csv", content)
-    assert message.startswith(f"a.csv, {told}" if told.startswith("line") else f"a.csv: {told}")
+    assert message.startswith(
+        f"a.csv, {expected}" if expected.startswith("line") else f"a.csv: {expected}"
+    )
 
 
 def test_a_column_of_texts_alone_may_lack_a_header(tmp_path: Path) -> None:

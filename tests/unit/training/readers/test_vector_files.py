@@ -45,7 +45,7 @@ def test_a_matrix_of_numbers_that_no_model_holds_is_refused(tmp_path: Path) -> N
         read_vectors(tmp_path / "vectors.npy")
 
 
-def test_only_wanted_words_are_kept(tmp_path: Path) -> None:
+def test_only_words_of_the_vocabulary_are_kept(tmp_path: Path) -> None:
     """With a vocabulary given, no other word takes memory."""
     (tmp_path / "glove.txt").write_text(GLOVE, encoding="utf-8")
     assert list(read_vectors(tmp_path / "glove.txt", {"keys", "door"})) == ["keys"]
@@ -76,7 +76,7 @@ def test_damage_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     "lines", [". . . 4 5 6\nthe 1 2 3\nof 1 2 3\n", "3 3\n. . . 4 5 6\nat a@b 1 2 3\n"]
 )
 def test_words_may_hold_spaces(tmp_path: Path, lines: str) -> None:
-    """As in glove.840B: the last fields are the vector, as many as most lines or the header say."""
+    """The last fields are the vector, as many as in most lines or the header."""
     path = tmp_path / "glove.txt"
     path.write_text(lines)
     vectors = read_vectors(path)
@@ -88,7 +88,7 @@ MANY = "".join(f"w{i} {i} 0.5\n" for i in range(3000))
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         ("bad 0.1\n", "different widths: 'bad' has 1 numbers, other lines have 2"),
         ("bad 0.1 0.2 0.3\n", "different widths: 'bad' has 3 numbers"),
@@ -100,8 +100,8 @@ MANY = "".join(f"w{i} {i} 0.5\n" for i in range(3000))
     ],
 )
 @pytest.mark.parametrize("header", ["", "3001 2\n"])
-def test_a_few_broken_lines_are_left_out_and_told(
-    tmp_path: Path, line: str, told: str, header: str, capfd: pytest.CaptureFixture[str]
+def test_a_few_broken_lines_are_skipped_and_reported(
+    tmp_path: Path, line: str, expected: str, header: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """With line and word of the first; a file that has more is refused with the same words."""
     path = tmp_path / "glove.txt"
@@ -110,7 +110,7 @@ def test_a_few_broken_lines_are_left_out_and_told(
     with shown_notices():
         assert len(read_vectors(path)) == 3000
     shown = capfd.readouterr().err
-    assert f"glove.txt, line {number}: {told}" in shown
+    assert f"glove.txt, line {number}: {expected}" in shown
     assert "; 1 such lines are left out" in shown
     path.write_text(header + MANY + 4 * line)
     with pytest.raises(DataError, match=f"line {number}: .*4 broken lines, 3000 whole ones"):
@@ -124,7 +124,7 @@ def test_a_word_that_is_not_utf8_is_a_broken_line(tmp_path: Path) -> None:
     assert len(read_vectors(path)) == 3000
 
 
-def test_what_is_odd_about_a_file_is_told(
+def test_oddities_of_a_vector_file_are_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Words that stand twice, fewer vectors than announced, binary and empty files."""
@@ -132,9 +132,9 @@ def test_what_is_odd_about_a_file_is_told(
     path.write_text("3 2\nthe 1 2\nthe 3 4\n")
     with shown_notices():
         assert read_vectors(path)["the"].tolist() == [1, 2]
-    told = capfd.readouterr().err
-    assert "1 words are repeated" in told
-    assert "announces 3 vectors, the file has 2" in told
+    stderr = capfd.readouterr().err
+    assert "1 words are repeated" in stderr
+    assert "announces 3 vectors, the file has 2" in stderr
     for name, content, reason in (
         ("a.bin", b"3 2\nthe abc", "word2vec's binary format"),
         ("a.txt", b"", "holds no vectors"),

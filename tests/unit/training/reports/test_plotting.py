@@ -79,7 +79,7 @@ def test_axes_of_counts_have_integer_ticks() -> None:
 
 
 def test_missing_matplotlib_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says what to install, and which option can be left out."""
+    """The message names the package to install and the option to omit."""
     monkeypatch.setattr("training.reports.plotting.find_spec", {}.get)
     with pytest.raises(OutputError, match=r"^--out: .*pip install matplotlib.*leave --out out"):
         require_matplotlib("--out")

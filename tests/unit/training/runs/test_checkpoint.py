@@ -35,12 +35,12 @@ SAMPLE = Checkpoint(TENSORS, {"state": {"steps": 3}, "name": "ü", "none": None}
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     """Tensors of every type are read to the bit, and so are the values."""
     save_checkpoint(tmp_path / "c", SAMPLE)
-    found = load_checkpoint(tmp_path / "c")
-    assert found.values == SAMPLE.values
-    assert found.tensors.keys() == TENSORS.keys()
+    checkpoint = load_checkpoint(tmp_path / "c")
+    assert checkpoint.values == SAMPLE.values
+    assert checkpoint.tensors.keys() == TENSORS.keys()
     for name, tensor in TENSORS.items():
-        assert found.tensors[name].dtype == tensor.dtype
-        assert torch.equal(found.tensors[name], tensor)
+        assert checkpoint.tensors[name].dtype == tensor.dtype
+        assert torch.equal(checkpoint.tensors[name], tensor)
 
 
 @given(data=st.data())
@@ -57,15 +57,15 @@ def test_damage_anywhere_is_refused(
         del content[data.draw(st.integers(0, len(content) - 1)) :]
     path.write_bytes(content)
     try:
-        found = load_checkpoint(path)
+        checkpoint = load_checkpoint(path)
     except CheckpointError as error:
         assert str(path) in str(error)  # noqa: PT017 - both outcomes are allowed
     else:
-        assert found.values == SAMPLE.values
-        assert all(torch.equal(found.tensors[name], TENSORS[name]) for name in TENSORS)
+        assert checkpoint.values == SAMPLE.values
+        assert all(torch.equal(checkpoint.tensors[name], TENSORS[name]) for name in TENSORS)
 
 
-def test_a_missing_checkpoint_is_told(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_reported(tmp_path: Path) -> None:
     """The error names the file."""
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         load_checkpoint(tmp_path / "none")
@@ -96,7 +96,7 @@ except CheckpointError as error:
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="needs a limit on file sizes")
 def test_a_disk_that_takes_no_more_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
-    """A failed save says what to do, leaves the earlier checkpoint and no other file."""
+    """A failed save has a remedy and leaves the earlier checkpoint and no other file."""
     path = tmp_path / "c"
     child = subprocess.run(
         [sys.executable, "-c", FILL, str(path)], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""The history of a run: every step once, however often it was killed and resumed."""
+"""The history of a run: every step once, after any number of resumes."""
 
 import json
 from collections import Counter
@@ -13,48 +13,48 @@ from training.runs.history import read_history
 
 
 def run_directory(tmp_path: Path) -> RunDirectory:
-    """A place with an empty log."""
+    """A run directory with an empty log."""
     directory = RunDirectory(tmp_path / "model")
     directory.begin(overwrite=False)
     return directory
 
 
-def told(directory: RunDirectory) -> list[tuple[str, int]]:
+def logged_steps(directory: RunDirectory) -> list[tuple[str, int]]:
     """Event and step of every record."""
     return [(record["event"], record["step"]) for record in read_log(directory.log)]
 
 
-def test_a_resumed_run_tells_no_step_twice(tmp_path: Path) -> None:
-    """What came after the checkpoint is taken out; its own validation stays."""
+def test_a_resumed_run_logs_no_step_twice(tmp_path: Path) -> None:
+    """A resume removes records after the checkpoint and keeps its own validation."""
     directory = run_directory(tmp_path)
     for step in (1, 2, 3):
         for event in ("validation", "training"):
             directory.append({"event": event, "step": step, "loss": 1.0 / step})
     directory.append({"event": "final", "step": 3})
     directory.rewind(2)
-    assert told(directory) == [("validation", 1), ("training", 1), ("validation", 2)]
+    assert logged_steps(directory) == [("validation", 1), ("training", 1), ("validation", 2)]
 
 
 def test_lines_that_were_cut_short_are_left_out(tmp_path: Path) -> None:
-    """A crash in the middle of a line costs that line alone."""
+    """A line that a crash has cut short is skipped alone."""
     directory = run_directory(tmp_path)
     directory.append({"event": "validation", "step": 1, "loss": 2.0})
     with directory.log.open("ab") as file:
         file.write(b'{"event": "validation", "step": 2, "lo\xff\n7\n')
     directory.append({"event": "validation", "step": 3, "loss": None})
-    assert told(directory) == [("validation", 1), ("validation", 3)]
+    assert logged_steps(directory) == [("validation", 1), ("validation", 3)]
     history = read_history(tmp_path / "model")
     assert history is not None
     assert history.validation.steps == (1,)
 
 
-@pytest.mark.parametrize("again", [False, True])
-def test_a_run_tells_its_curves(tmp_path: Path, again: bool) -> None:
-    """Validation loss and learning rate by step, also when it was resumed after its end."""
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_run_has_its_curves(tmp_path: Path, resumed: bool) -> None:
+    """A run has validation loss and learning rate by step, also when resumed after its end."""
     out = tmp_path / "model"
     corpus = corpus_options(tmp_path)
     assert main(["lm", *corpus, "--steps", "40", "--out", str(out)]) == 0
-    if again:
+    if resumed:
         (out / "manifest.json").unlink()
         for file in out.iterdir():
             file.unlink()
@@ -72,5 +72,5 @@ def test_a_run_tells_its_curves(tmp_path: Path, again: bool) -> None:
 
 
 def test_without_a_log_there_is_no_history(tmp_path: Path) -> None:
-    """As for an artifact that came from elsewhere."""
+    """An artifact without a run directory has no history."""
     assert read_history(tmp_path) is None

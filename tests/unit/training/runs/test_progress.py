@@ -8,14 +8,14 @@ from training.runs.progress import Progress, format_duration
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream whose ``isatty`` is true."""
 
     def isatty(self) -> bool:
         return True
 
 
 def test_a_terminal_shows_a_bar_with_time_left_and_figures() -> None:
-    """And notes stay above it."""
+    """Notes are printed above the bar."""
     stream = Terminal()
     with Progress("lm", stream=stream) as bar:
         bar.update(0.25, seconds_left=75, figures={"loss": 4.5, "tokens/s": 12345.6})
@@ -28,7 +28,7 @@ def test_a_terminal_shows_a_bar_with_time_left_and_figures() -> None:
 
 
 def test_elsewhere_a_line_is_written_now_and_then() -> None:
-    """So that a log file does not fill with bars."""
+    """Without a terminal, progress is a line now and then and no bar."""
     stream = io.StringIO()
     with Progress("lm", stream=stream, every_seconds=0.0) as bar:
         bar.update(0.5, seconds_left=9.6, figures={"perplexity": 123.456})
@@ -41,8 +41,9 @@ def test_elsewhere_a_line_is_written_now_and_then() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(0.4, "0 s"), (59, "59 s"), (61, "1:01"), (3723, "1:02:03"), (-5, "0 s")]
+    ("seconds", "expected"),
+    [(0.4, "0 s"), (59, "59 s"), (61, "1:01"), (3723, "1:02:03"), (-5, "0 s")],
 )
-def test_durations_are_told_as_people_tell_them(seconds: float, told: str) -> None:
+def test_format_of_durations(seconds: float, expected: str) -> None:
     """Seconds, minutes, hours."""
-    assert format_duration(seconds) == told
+    assert format_duration(seconds) == expected

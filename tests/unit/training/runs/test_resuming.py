@@ -19,12 +19,12 @@ def test_a_run_of_another_command_is_named(
     other = {"lm": "classifier", "classifier": "lm"}[command]
     capfd.readouterr()
     assert main([other, "--resume", "--out", str(out)]) == 2
-    told = capfd.readouterr().err
-    assert_one_line(told, f"is a run of `{command}`, not of `{other}`")
-    assert f"python -m training {command} --resume --out {out}" in told
+    stderr = capfd.readouterr().err
+    assert_one_line(stderr, f"is a run of `{command}`, not of `{other}`")
+    assert f"python -m training {command} --resume --out {out}" in stderr
 
 
-# What is told, by the file that is there.
+# The message, by the file in the directory.
 FOUND = {
     "m": "is a file",
     "m/manifest.json": "holds an artifact without its run",
@@ -38,10 +38,10 @@ FOUND = {
 
 @pytest.mark.parametrize("file", FOUND)
 @pytest.mark.parametrize("command", ["lm", "classifier"])
-def test_what_is_there_instead_of_a_run_is_told(
+def test_resume_without_a_run_names_the_content_of_the_directory(
     tmp_path: Path, command: str, file: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The error says in one line what the directory holds, and changes nothing."""
+    """The error names in one line the content of the directory, which is unchanged."""
     out = tmp_path / "m"
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text("{}")
@@ -70,9 +70,9 @@ def test_an_option_that_differs_is_named_alone(
     capfd.readouterr()
     options[options.index("--steps") + 1] = "31"
     assert main([*options, "--resume", "--out", str(out)]) == 2
-    told = capfd.readouterr().err
-    assert_one_line(told, "--steps was 30, now 31")
-    assert told.count(" was ") == 1
+    stderr = capfd.readouterr().err
+    assert_one_line(stderr, "--steps was 30, now 31")
+    assert stderr.count(" was ") == 1
 
 
 def test_a_misspelled_option_of_a_recipe_is_answered_briefly(
@@ -82,6 +82,6 @@ def test_a_misspelled_option_of_a_recipe_is_answered_briefly(
     (tmp_path / "r.toml").write_text("epoch = 3\n")
     arguments_ = ["lm", "--recipe", str(tmp_path / "r.toml"), "--out", str(tmp_path / "m")]
     assert main(arguments_) == 2
-    told = capfd.readouterr().err
-    assert_one_line(told, "epoch: no such option (did you mean 'epochs'?)")
-    assert len(told) < 300
+    stderr = capfd.readouterr().err
+    assert_one_line(stderr, "epoch: no such option (did you mean 'epochs'?)")
+    assert len(stderr) < 300

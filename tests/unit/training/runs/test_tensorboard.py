@@ -20,7 +20,7 @@ MEASURES = {"lm": "perplexity", "classifier": "accuracy"}
 
 
 def curves(directory: Path) -> dict[str, dict[int, float]]:
-    """By tag, the values by step."""
+    """The values by step of every tag."""
     events = accumulator.EventAccumulator(str(directory)).Reload()
     tags = events.Tags()["scalars"]
     return {tag: {e.step: e.value for e in events.Scalars(tag)} for tag in tags}
@@ -36,21 +36,21 @@ def test_the_curves_are_those_of_the_log(
     board, out = tmp_path / "board", tmp_path / "m"
     options = [*arguments(command, tmp_path), "--tensorboard", str(board), "--out", str(out)]
     assert main(options) == 0
-    found = curves(board)
+    board_curves = curves(board)
     measured = {"loss", MEASURES[command], "learning_rate"}
-    assert {f"validation/{name}" for name in measured} <= found.keys()
+    assert {f"validation/{name}" for name in measured} <= board_curves.keys()
     measured |= {"gradient_norm", "tokens_per_second"}
-    assert {f"training/{name}" for name in measured} <= found.keys()
+    assert {f"training/{name}" for name in measured} <= board_curves.keys()
     log = read_log(tmp_path / "m.run" / "log.jsonl")
     for event in ("training", "validation"):
-        told = {record["step"]: record["loss"] for record in log if record["event"] == event}
-        assert found[f"{event}/loss"] == pytest.approx(told)
-        assert len(told) > 3
-    assert all(norm > 0 for norm in found["training/gradient_norm"].values())
+        logged = {record["step"]: record["loss"] for record in log if record["event"] == event}
+        assert board_curves[f"{event}/loss"] == pytest.approx(logged)
+        assert len(logged) > 3
+    assert all(norm > 0 for norm in board_curves["training/gradient_norm"].values())
 
 
 def test_a_resumed_run_goes_on_in_its_curves(tmp_path: Path) -> None:
-    """Steps that are taken again are told once."""
+    """Steps that are repeated after a resume are written once."""
     board = tmp_path / "board"
     first = tensorboard.TensorBoardLog(board, 0)
     for step in range(1, 7):
@@ -78,7 +78,7 @@ def test_without_the_package_the_option_is_refused(
 def test_a_disk_that_is_full_for_the_curves_ends_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """They are told once and left out; the model is made."""
+    """A failed write is reported once, and the model is trained."""
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -86,5 +86,5 @@ def test_a_disk_that_is_full_for_the_curves_ends_no_run(
     monkeypatch.setattr(tensorboard, "_writer", lambda *_: SimpleNamespace(add_scalar=full))
     options = [*arguments("lm", tmp_path), "--tensorboard", str(tmp_path / "board")]
     assert main([*options, "--out", str(tmp_path / "m")]) == 0
-    told = capfd.readouterr().err
-    assert told.count("warning: --tensorboard: cannot be written: No space left") == 1
+    stderr = capfd.readouterr().err
+    assert stderr.count("warning: --tensorboard: cannot be written: No space left") == 1

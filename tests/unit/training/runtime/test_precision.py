@@ -25,11 +25,11 @@ def test_a_format_that_the_processor_has_not_is_refused_first(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The error says what to give instead; no file is read and no directory made."""
+    """The error names the alternative; no file is read and no directory made."""
     monkeypatch.setattr(precision, "_runs_bfloat16", lambda: False)
     data = ["--train", str(tmp_path / "absent.jsonl"), "--out", str(tmp_path / "model")]
     assert main([command, *data, "--precision", "bfloat16"]) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "--precision bfloat16: this processor" in told
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1
+    assert "--precision bfloat16: this processor" in stderr
     assert not (tmp_path / "model").exists()

@@ -11,14 +11,14 @@ from training.runtime.throughput import TIMED_STEPS, training_speed
 
 def test_a_plain_loop_finds_a_like_speed() -> None:
     """The throughput is within an order of magnitude of matrix products."""
-    found = training_speed("float32", 60.0)
+    speed = training_speed("float32", 60.0)
     left, right = torch.randn(512, 512), torch.randn(512, 512)
     seconds = []
     for _ in range(10):
         began = time.perf_counter()
         _ = left @ right
         seconds.append(time.perf_counter() - began)
-    assert 0.02 < found / (2 * 512**3 / min(seconds)) < 5
+    assert 0.02 < speed / (2 * 512**3 / min(seconds)) < 5
 
 
 @pytest.mark.parametrize(("patience", "steps"), [(0.0, 2), (600.0, TIMED_STEPS + 1)])

@@ -35,8 +35,8 @@ def made_up(count: int, seed: int, *, telling: bool) -> EncodedDocuments:
     generator = torch.Generator().manual_seed(seed)
 
     def draw(low: int, high: int, many: int = 1) -> list[int]:
-        found: list[int] = torch.randint(low, high, (many,), generator=generator).tolist()
-        return found
+        values: list[int] = torch.randint(low, high, (many,), generator=generator).tolist()
+        return values
 
     labels = draw(0, LABELS, count)
     tokens = [
@@ -96,8 +96,8 @@ def slope_at(linear: LinearNgrams, train: EncodedDocuments) -> Tensor:
     logits = []
     for tokens in train.tokens:
         counts = linear.counts(torch.tensor(tokens)[:, None], tensor([len(tokens)]))
-        found = linear.features(counts, 1)
-        logits.append(found.value_K @ weight_FC[found.feature_K] + linear.bias_C)
+        features = linear.features(counts, 1)
+        logits.append(features.value_K @ weight_FC[features.feature_K] + linear.bias_C)
     loss = functional.cross_entropy(torch.stack(logits), torch.tensor(train.labels))
     (slope_FC,) = torch.autograd.grad(loss, weight_FC)
     return slope_FC
@@ -110,9 +110,9 @@ def strength_of(linear: LinearNgrams, train: EncodedDocuments) -> float:
         strength: (slope_FC + linear.weight_FC / (strength * len(train))).abs().max().item()
         for strength in STRENGTHS
     }
-    found = min(rests, key=lambda strength: rests[strength])
-    assert rests[found] < 0.02 * slope_FC.abs().max().item()
-    return found
+    strongest = min(rests, key=lambda strength: rests[strength])
+    assert rests[strongest] < 0.02 * slope_FC.abs().max().item()
+    return strongest
 
 
 def test_it_ends_in_the_minimum_that_validation_likes() -> None:
@@ -185,7 +185,7 @@ def test_joined_logits_are_a_weighted_mean() -> None:
     assert network.architecture.linear_buckets == 64
 
 
-def test_words_that_tell_the_label_are_believed() -> None:
+def test_words_that_predict_the_label_get_weight() -> None:
     """The linear classifier has the larger share beside an untrained network; out-of-scope texts
     are left out.
     """

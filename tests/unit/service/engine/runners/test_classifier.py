@@ -88,8 +88,8 @@ def test_results_are_those_of_each_text_alone(
     ]
     tickets = [served.submit(task) for task in tasks]
     served.engine.start()
-    found = [result for ticket in tickets for result in results_of(list(served.wait(ticket)))]
-    for text, result in zip(texts, found, strict=True):
+    results = [result for ticket in tickets for result in results_of(list(served.wait(ticket)))]
+    for text, result in zip(texts, results, strict=True):
         assert result.probabilities == pytest.approx(exact(artifact, text), abs=1e-5)
         assert sum(result.probabilities) == pytest.approx(1.0)
         assert (result.token_count, result.truncated) == (
@@ -143,7 +143,7 @@ def test_the_state_is_of_one_text(served: EngineClient) -> None:
         served.submit(Classify(model="c", texts=("keys",), state="forged"))
 
 
-def test_the_queue_is_bounded_and_cancelling_makes_room(served: EngineClient) -> None:
+def test_the_queue_is_bounded_and_cancelling_frees_places(served: EngineClient) -> None:
     """A request gets places for all of its texts or for none."""
     first = served.submit(Classify(model="c", texts=("keys",) * 20))
     with pytest.raises(QueueFull):

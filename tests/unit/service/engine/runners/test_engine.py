@@ -270,7 +270,7 @@ def test_an_engine_that_was_never_started_can_be_stopped(artifact: Artifact) -> 
         assert served.engine.stop(0.0)
 
 
-def test_an_engine_without_threads_says_so(
+def test_an_engine_without_threads_reports_it(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the system allows no more threads, the error names the limit before anything runs."""
@@ -284,7 +284,7 @@ def test_an_engine_without_threads_says_so(
 
 
 def test_the_heartbeat_moves_while_idle_and_while_busy(narrow: EngineClient) -> None:
-    """It reflects the loop, not the load, and stops with the thread."""
+    """The heartbeat follows the loop, not the load, and stops with the thread."""
     _see_beats(narrow, 3)
     narrow.submit(ENDLESS)
     _see_beats(narrow, 3)
@@ -341,8 +341,8 @@ def test_models_run_side_by_side(tmp_path: Path, artifact: Artifact) -> None:
         stream = served.submit(ENDLESS)
         wait_for_tokens(served, stream)
         before = len(served.events[stream])
-        (found,) = served.ask(Classify(model="c", texts=("the keys " * 1000,)))
-        assert isinstance(found, TextsClassified)
+        (results,) = served.ask(Classify(model="c", texts=("the keys " * 1000,)))
+        assert isinstance(results, TextsClassified)
         assert len(served.events[stream]) - before > 100
 
 

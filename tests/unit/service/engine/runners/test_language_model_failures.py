@@ -38,7 +38,7 @@ def test_a_bad_row_fails_alone(
     step continue with the same bits as without it.
     """
     options = dataclasses.replace(OPTIONS, kernel=kernel, precision="float32")
-    found = []
+    texts = []
     for spoilt in (False, True):
         turns = language_turns(artifact, options)
         task = Generate(model="m", prompt="The", max_tokens=60, logprobs=2)
@@ -50,12 +50,12 @@ def test_a_bad_row_fails_alone(
         if spoilt:
             spoil(turns, turns.runner._requests[tickets[2]].sequences[0], broken)
         turns.take(60)
-        found.append([turns.events[ticket] for ticket in tickets])
-    (last,) = found[1][2][-1:]
+        texts.append([turns.events[ticket] for ticket in tickets])
+    (last,) = texts[1][2][-1:]
     assert isinstance(last, Failed)
     assert isinstance(last.error, StepFailed)
-    assert [found[0][place] for place in (0, 1, 3, 4)] == [
-        found[1][place] for place in (0, 1, 3, 4)
+    assert [texts[0][place] for place in (0, 1, 3, 4)] == [
+        texts[1][place] for place in (0, 1, 3, 4)
     ]
 
 

@@ -44,7 +44,7 @@ def _sampled(**options: float) -> Generate:
         (Classify(model="c", texts=("\ud800",)), InvalidTask, "texts"),
     ],
 )
-def test_what_cannot_be_served_is_refused_at_once(
+def test_invalid_tasks_are_refused_at_once(
     tmp_path: Path, task: Generate, error: type[Exception], message: str
 ) -> None:
     """The error names the field; nothing is queued and the engine goes on."""

@@ -35,7 +35,7 @@ def test_a_request_gets_all_of_its_places_or_none() -> None:
     assert admission.used == 5
 
 
-def test_the_time_to_come_back_is_what_the_measured_rate_says() -> None:
+def test_retry_after_follows_the_measured_rate() -> None:
     """At two sequences a second, four slots take two seconds."""
     clock = Clock()
     admission = Admission(10, clock)

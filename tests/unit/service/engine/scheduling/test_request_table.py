@@ -33,7 +33,7 @@ def open_requests() -> Releases:
 
 
 def test_a_cancelled_request_has_no_event(open_requests: Releases) -> None:
-    """It is released once; an unknown or closed ticket is ignored."""
+    """A cancelled request is released once; an unknown or closed ticket is ignored."""
     table = open_requests.table
     for ticket in (1, 1, "unknown"):
         table.cancel(ticket)

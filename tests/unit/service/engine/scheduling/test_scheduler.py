@@ -203,7 +203,7 @@ def test_a_request_without_a_row_goes_before_a_second_row() -> None:
         assert single.phase is Phase.RUNNING
 
 
-def test_slices_are_not_shorter_than_asked_for() -> None:
+def test_slices_have_the_configured_minimum_length() -> None:
     """With more equal requests than rows, each pause comes after a whole slice."""
     scheduler: Scheduler[Member] = Scheduler(ROWS, SLICE)
     for number in range(3 * ROWS):
@@ -216,6 +216,6 @@ def test_slices_are_not_shorter_than_asked_for() -> None:
 
 
 def test_a_scheduler_needs_a_row() -> None:
-    """Without rows, all members would wait forever."""
+    """A scheduler without rows is refused, since all members would wait forever."""
     with pytest.raises(ValueError, match="rows"):
         Scheduler(0)

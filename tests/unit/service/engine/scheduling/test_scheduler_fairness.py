@@ -110,7 +110,9 @@ def test_a_stream_is_not_starved_by_short_requests(artifact: Artifact) -> None:
         while len(pending) < 3 * ROWS:
             pending.append(turns.submit(Generate(model="m", client="a", prompt="T", max_tokens=9)))
         turns.take()
-        pending = [one for one in pending if not any(event.final for event in turns.events[one])]
+        pending = [
+            ticket for ticket in pending if not any(event.final for event in turns.events[ticket])
+        ]
     assert len(turns.events[stream]) > 100
 
 
@@ -149,7 +151,7 @@ def test_a_pause_changes_nothing(
     ]
     tasks += [Score(model="m", texts=("The keys to the cabinet",) * 3)]
     tasks += [NextWord(model="m", prompt="The k", top=10)]
-    found = []
+    outputs = []
     for rows in (32, 2):
         few = dataclasses.replace(options, rows=max(rows, 3), search_rows=3)
         turns = language_turns(artifact, few)
@@ -157,8 +159,8 @@ def test_a_pause_changes_nothing(
         for ticket in tickets:
             if not (turns.events[ticket] and turns.events[ticket][-1].final):
                 turns.until_answered(ticket)
-        found.append([by_choice(turns.events[ticket]) for ticket in tickets])
-    assert found[0] == found[1]
+        outputs.append([by_choice(turns.events[ticket]) for ticket in tickets])
+    assert outputs[0] == outputs[1]
 
 
 def by_choice(events: list[Event]) -> dict[int, list[Event]]:
@@ -171,7 +173,7 @@ def by_choice(events: list[Event]) -> dict[int, list[Event]]:
     return chosen
 
 
-def test_what_is_paused_can_be_cancelled_expire_and_be_abandoned(artifact: Artifact) -> None:
+def test_a_paused_sequence_can_be_cancelled_expire_and_be_abandoned(artifact: Artifact) -> None:
     """A paused sequence frees its places and is counted once, like a running one. A deadline
     ends a request with the text so far, including choices that have not started.
     """
@@ -235,7 +237,7 @@ def test_draining_ends_what_is_paused(artifact: Artifact) -> None:
         ]
         served.engine.drain()
         assert served.engine.stop(60.0)
-        texts = {text_of(served.events[one], index) for one in tickets for index in range(2)}
+        texts = {text_of(served.events[ticket], index) for ticket in tickets for index in range(2)}
         assert len(texts) == 1
 
 
@@ -253,8 +255,8 @@ def test_a_short_text_is_classified_soon(
     texts.take(3)
     short = texts.submit(Classify(model="c", client=client, texts=("the keys",)))
     assert texts.until_answered(short, 30) <= 30
-    (found,) = texts.events[short]
-    assert isinstance(found, TextsClassified)
+    (event,) = texts.events[short]
+    assert isinstance(event, TextsClassified)
     for ticket in greedy:
         if not texts.events[ticket]:
             texts.until_answered(ticket, 20_000)

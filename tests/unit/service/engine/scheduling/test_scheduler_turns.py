@@ -81,7 +81,7 @@ def test_a_first_token_comes_ahead_of_running_streams(turns: Turns) -> None:
 
 
 def test_a_next_word_comes_ahead_of_running_streams(tmp_path: Path) -> None:
-    """Its single answer has the priority of a first token."""
+    """A next-word request has the priority of a first token."""
     turns = Turns(language_model(tmp_path, "word"))
     running(turns)
     asked = turns.submit(NextWord(model="m", prompt="The keys to the", top=3))

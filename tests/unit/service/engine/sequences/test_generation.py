@@ -128,8 +128,11 @@ def test_generation_is_the_naive_loop(artifact: Artifact) -> None:
             crowded = [served.ask(task) for task in tasks]
     assert crowd.submitted > 63
     for events in (alone, crowded):
-        found = [(text_of(one), finished_of(one)[0].reason) for one in events]
-        assert found == expected
+        generated = [
+            (text_of(ticket_events), finished_of(ticket_events)[0].reason)
+            for ticket_events in events
+        ]
+        assert generated == expected
 
 
 @pytest.mark.parametrize("steps", [2, 7])
@@ -146,8 +149,8 @@ def test_bursts_change_nothing(lstm: Artifact, steps: int) -> None:
     def by_choice(events: list[object]) -> list[list[object]]:
         chosen = [[event for event in events if _index(event) == index] for index in range(3)]
         return [
-            [_index(event) if isinstance(event, Finished) else event for event in one]
-            for one in chosen
+            [_index(event) if isinstance(event, Finished) else event for event in ticket_events]
+            for ticket_events in chosen
         ]
 
     assert by_choice(list(burst)) == by_choice(list(single))

@@ -25,12 +25,12 @@ def test_each_token_has_its_exact_logprob(tmp_path: Path, kind: str) -> None:
     stream = Generate(model="m", prompt="The", max_tokens=300)
     with serving({"m": artifact}, EngineOptions(threads=1, rows=3)) as served:
         ticket = served.submit(stream)
-        (found,) = served.ask(Score(model="m", texts=TEXTS))
+        (scored,) = served.ask(Score(model="m", texts=TEXTS))
         served.wait(ticket)
         alone = served.text(stream)
-    assert isinstance(found, TextsScored)
+    assert isinstance(scored, TextsScored)
     assert text_of(served.events[ticket]) == alone
-    for text, score in zip(TEXTS, found.scores, strict=True):
+    for text, score in zip(TEXTS, scored.scores, strict=True):
         assert "".join(token.text for token in score.tokens) == text
         reader = NaiveReader(artifact.network)
         before = artifact.tokenizer.end
@@ -41,7 +41,7 @@ def test_each_token_has_its_exact_logprob(tmp_path: Path, kind: str) -> None:
         encoded = artifact.tokenizer.encode(text)
         assert score.unknown_tokens == sum(one == artifact.tokenizer.unknown for one in encoded)
         assert score.logprob == pytest.approx(sum(token.logprob for token in score.tokens))
-    assert found.prompt_tokens == sum(len(artifact.tokenizer.encode(text)) for text in TEXTS)
+    assert scored.prompt_tokens == sum(len(artifact.tokenizer.encode(text)) for text in TEXTS)
 
 
 def test_too_many_or_too_long_texts_are_refused(tmp_path: Path) -> None:

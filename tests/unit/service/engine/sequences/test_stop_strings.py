@@ -24,8 +24,8 @@ def shown(text: str, stop: list[str]) -> tuple[str, bool]:
 
 
 @given(text=letters, stop=stops, cuts=st.lists(st.integers(0, 25), max_size=8))
-def test_what_is_shown_is_what_the_oracle_says(text: str, stop: list[str], cuts: list[int]) -> None:
-    """For any division of the text into pieces, and without releasing withheld text early."""
+def test_visible_text_is_that_of_the_oracle(text: str, stop: list[str], cuts: list[int]) -> None:
+    """The visible text is that of the oracle for any division into pieces, and never early."""
     matcher = StopMatcher(stop)
     out = ""
     places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
@@ -62,6 +62,6 @@ def test_text_after_a_match_is_dropped() -> None:
 
 
 def test_an_empty_stop_string_is_refused() -> None:
-    """It would match everywhere."""
+    """An empty stop string, which would match everywhere, is refused."""
     with pytest.raises(ValueError, match="empty"):
         StopMatcher(["ok", ""])

@@ -59,14 +59,14 @@ def test_a_generation_out_of_range_is_refused(task: Generate, field: str) -> Non
 
 
 def test_a_generation_within_the_ranges_is_allowed() -> None:
-    """As many choices as rows, no alternatives, and a state of one choice."""
+    """The largest allowed values are as many choices as rows, and a state of one choice."""
     check_generate(replace(TASK, n=4, logprobs=0, stop=("a",)), rows=4)
     check_generate(replace(TASK, return_state=True), rows=4)
     check_generate(replace(TASK, max_tokens=0, echo=True), rows=4)
 
 
 def test_scores_and_next_words_have_bounds() -> None:
-    """At least one text and at most as many as fit; at least one word."""
+    """A score needs one text at least and as many as fit at most; a next word needs one."""
     check_score(Score(model="m", texts=("a", "b")), most_texts=2)
     check_next_word(NextWord(model="m", prompt="", top=1))
     for texts in ((), ("a", "b", "c")):

@@ -101,21 +101,21 @@ class Machine(RuleBasedStateMachine):
     @rule(tenant=TENANTS, text=TEXTS, most=LENGTHS)
     def find(self, tenant: str, text: Tokens, most: int) -> None:
         most = min(most, len(text))
-        found = self.cache.find(PrefixHashes(tenant, text), most)
+        match = self.cache.find(PrefixHashes(tenant, text), most)
         fitting = [
             entry
             for entry in self.plain
             if entry.tenant == tenant and text[:most][: len(entry.tokens)] == entry.tokens
         ]
         if not fitting:
-            assert found is None
+            assert match is None
             return
         longest = max(fitting, key=lambda entry: len(entry.tokens))
         length = len(longest.tokens)
         rest = text[length : length + BLOCK_TOKENS]
-        assert found is not None
-        assert (found.length, float(found.state.hidden_LBH[0, 0, 0])) == (length, longest.number)
-        assert found.divergence == min(length + alike(longest.next, rest), most)
+        assert match is not None
+        assert (match.length, float(match.state.hidden_LBH[0, 0, 0])) == (length, longest.number)
+        assert match.divergence == min(length + alike(longest.next, rest), most)
         self.plain.remove(longest)
         self.plain.append(longest)
         longest.next = rest

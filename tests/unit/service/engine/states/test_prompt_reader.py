@@ -82,14 +82,14 @@ def test_a_crowd_of_related_prompts_is_served_as_each_alone(
     with serving({"m": artifact}, dataclasses.replace(small, state_cache_bytes=0)) as uncached:
         expected = [uncached.ask(task) for task in tasks]
     with serving({"m": artifact}, small) as served:
-        found = [served.wait(ticket) for ticket in [served.submit(task) for task in tasks]]
-    for task, one, other in zip(tasks, found, expected, strict=True):
+        results = [served.wait(ticket) for ticket in [served.submit(task) for task in tasks]]
+    for task, cached, other in zip(tasks, results, expected, strict=True):
         for index in range(task.n):
-            assert text_of(one, index) == text_of(other, index)
-            assert finished_of(one)[index].reason == finished_of(other)[index].reason
+            assert text_of(cached, index) == text_of(other, index)
+            assert finished_of(cached)[index].reason == finished_of(other)[index].reason
 
 
-def test_what_many_prompts_begin_with_is_read_twice_at_most(
+def test_a_common_prefix_is_read_twice_at_most(
     served: EngineClient, uncached: EngineClient, reads: Reads
 ) -> None:
     """The second prompt leaves a state where it diverges from the first; later prompts start
@@ -119,7 +119,7 @@ def test_a_conversation_goes_on_after_a_stop_string(
 ) -> None:
     """The row is past the stop string, but an earlier state within the answer is cached."""
     long = (seeded(seed, 90, PROMPT) for seed in range(500))
-    task = next(one for one in long if last(uncached, one)[1].reason == "length")
+    task = next(cached for cached in long if last(uncached, cached)[1].reason == "length")
     whole, _ = last(uncached, task)
     stop = whole[70:78]
     answer, ended = last(served, dataclasses.replace(task, stop=(stop,)))
@@ -139,13 +139,13 @@ def test_next_words_go_on_from_what_is_known(tmp_path: Path, kind: str) -> None:
     prompts = [TEXT[:length] for length in range(30, 60, 4)]
     forgetful_options = dataclasses.replace(OPTIONS, state_cache_bytes=0)
     with (
-        serving({"m": artifact}, OPTIONS, reads) as one,
+        serving({"m": artifact}, OPTIONS, reads) as cached,
         serving({"m": artifact}, forgetful_options) as two,
     ):
         for prompt in prompts:
             task = NextWord(model="m", prompt=prompt, top=3)
-            assert one.ask(task) == two.ask(task)
-        one.engine.stop(10.0)
+            assert cached.ask(task) == two.ask(task)
+        cached.engine.stop(10.0)
     length = len(artifact.tokenizer.encode(prompts[-1]))
     assert reads.tokens_read <= length + 3 * len(prompts)
 

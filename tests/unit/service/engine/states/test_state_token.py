@@ -38,11 +38,11 @@ def test_two_halves_are_the_whole(
     """A text that is resumed on another engine with the same key equals the uninterrupted text."""
     artifact = language_model(tmp_path, kind, cell)
     with (
-        serving({"m": artifact}, OPTIONS) as one,
+        serving({"m": artifact}, OPTIONS) as client,
         serving({"m": artifact}, OPTIONS) as other,
     ):
-        whole, _ = last(one, ask(max_tokens=30, sampling=sampling))
-        first, ended = last(one, ask(max_tokens=11, sampling=sampling, return_state=True))
+        whole, _ = last(client, ask(max_tokens=30, sampling=sampling))
+        first, ended = last(client, ask(max_tokens=11, sampling=sampling, return_state=True))
         assert ended.state is not None
         if ended.reason == "end":
             assert first == whole
@@ -169,10 +169,12 @@ def test_a_text_goes_on_after_any_end(served: EngineClient, reason: str) -> None
     """After [END] a new text begins; after a deadline the same text continues."""
     if reason == "end":
         ended = next(
-            one
+            finished
             for seed in range(50)
             if (
-                one := last(served, dataclasses.replace(seeded(seed, 2000), return_state=True))[1]
+                finished := last(
+                    served, dataclasses.replace(seeded(seed, 2000), return_state=True)
+                )[1]
             ).reason
             == "end"
         )

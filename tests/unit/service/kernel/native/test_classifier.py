@@ -89,7 +89,7 @@ def classify(kernel: ClassifierKernel, batch: list[list[int]]) -> tuple[FloatArr
 def test_logits_do_not_depend_on_neighbors_or_slices(
     kind: str, cell: Cell, bidirectional: bool, pooling: Pooling, ngrams: int
 ) -> None:
-    """Alone or in a batch, in small slices or whole: within 1e-6; as the network says itself."""
+    """Alone or in a batch, in small slices or whole: within 1e-6 of the network itself."""
     network = random_classifier(cell, bidirectional=bidirectional, pooling=pooling, ngrams=ngrams)
     batch = documents(13)
     kernel = make(network, 70, kind)
@@ -126,7 +126,7 @@ def test_int8_stays_near(cell: Cell, ngrams: int) -> None:
 
 @pytest.mark.parametrize("kind", ["torch", "native"])
 def test_the_linear_classifier_is_added(kind: str) -> None:
-    """Its logits join those of the network, in a batch as alone."""
+    """The logits of the linear classifier are added to the network's, in a batch as alone."""
     network = random_classifier("lstm", linear_ngrams=3)
     kernel, batch = make(network, 70, kind), documents(13)
     logits_BC, _ = classify(kernel, batch)

@@ -62,20 +62,20 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 def distributions(kernel: Kernel, row: int, tokens: list[int]) -> np.ndarray:
     """Log-probabilities after each token (T, V), one call each."""
-    found = []
+    logprobs = []
     for token in tokens:
         result = kernel.run([RowWork(row=row, feed=[token], distribution=True)], 1)[0]
         assert result.logprobs_V is not None
-        found.append(result.logprobs_V)
-    return np.stack(found)
+        logprobs.append(result.logprobs_V)
+    return np.stack(logprobs)
 
 
 def exact_distributions(network: LanguageModel, tokens: list[int]) -> np.ndarray:
     """The same from nn.LSTM, nn.GRU or nn.RNN in float64."""
     reader = NaiveReader(network.double(), torch.float64)
-    found = [torch.log_softmax(reader.read(token), dim=0).numpy() for token in tokens]
+    logprobs = [torch.log_softmax(reader.read(token), dim=0).numpy() for token in tokens]
     network.float()
-    return np.stack(found)
+    return np.stack(logprobs)
 
 
 ADAPTIVE: dict[str, Any] = {"cutoffs": (5, 6, 17), "division": 2}
@@ -103,8 +103,8 @@ def test_numbers_are_those_of_torch_in_float64(
     network = random_network(cell, layers, **HEADS[head])
     kernel = kind.make(network)
     kernel.open(3)
-    found = distributions(kernel, 3, TEXT)
-    np.testing.assert_allclose(found, exact_distributions(network, TEXT), atol=BOUND)
+    logprobs = distributions(kernel, 3, TEXT)
+    np.testing.assert_allclose(logprobs, exact_distributions(network, TEXT), atol=BOUND)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -127,10 +127,10 @@ def test_int8_stays_near(cell: Cell, layers: int, head: str) -> None:
     )
     kernel = INT8.make(network)
     kernel.open(3)
-    found = distributions(kernel, 3, TEXT)
+    logprobs = distributions(kernel, 3, TEXT)
     exact = exact_distributions(network, TEXT)
-    np.testing.assert_allclose(found, exact, atol=INT8_BOUNDS[cell])
-    assert np.abs(found - exact).mean() < INT8_BOUNDS[cell] / 4
+    np.testing.assert_allclose(logprobs, exact, atol=INT8_BOUNDS[cell])
+    assert np.abs(logprobs - exact).mean() < INT8_BOUNDS[cell] / 4
 
 
 @contextmanager
@@ -173,8 +173,8 @@ def test_a_row_has_the_same_bits_among_any_number_of_rows(
         alone = {row: _two_steps(kernel, [row])[0] for row in watched}
         for count in counts:
             rows = generator.permutation(64)[:count].tolist()
-            for row, found in zip(rows, _two_steps(kernel, rows), strict=True):
-                assert row not in alone or np.array_equal(found, alone[row])
+            for row, values in zip(rows, _two_steps(kernel, rows), strict=True):
+                assert row not in alone or np.array_equal(values, alone[row])
 
 
 def _two_steps(kernel: Kernel, rows: list[int]) -> list[np.ndarray]:
@@ -218,14 +218,14 @@ def test_a_burst_is_the_same_as_single_steps(
     steps.
     """
     network = random_network(cell, 2, **softmax)
-    found = [_run_through(kind.make(network), steps) for steps in (1, 3, 50)]
-    assert found[0] == found[1] == found[2]
-    assert all(len(generated) > 0 for generated, _ in found[0])
+    outputs = [_run_through(kind.make(network), steps) for steps in (1, 3, 50)]
+    assert outputs[0] == outputs[1] == outputs[2]
+    assert all(len(generated) > 0 for generated, _ in outputs[0])
 
 
 def _run_through(kernel: Kernel, steps: int) -> list[tuple[list[Scored], list[Scored]]]:
     prompts = [TEXT[:1], TEXT[:4], TEXT]
-    found: list[tuple[list[Scored], list[Scored]]] = [([], []) for _ in prompts]
+    outputs: list[tuple[list[Scored], list[Scored]]] = [([], []) for _ in prompts]
     work = []
     for row, prompt in enumerate(prompts):
         kernel.open(row)
@@ -238,7 +238,7 @@ def _run_through(kernel: Kernel, steps: int) -> list[tuple[list[Scored], list[Sc
     while work:
         results = kernel.run(work, steps)
         for item, result in zip(list(work), results, strict=True):
-            generated, scored = found[item.row]
+            generated, scored = outputs[item.row]
             generated += result.generated
             scored += result.scored
             rest = list(item.feed[result.read :])
@@ -248,7 +248,7 @@ def _run_through(kernel: Kernel, steps: int) -> list[tuple[list[Scored], list[Sc
             item.seen = {*item.seen, *(one.token for one in result.generated)}
             if item.sample == 0 or item.feed == [END]:
                 work.remove(item)
-    return found
+    return outputs
 
 
 @each_kind
@@ -361,7 +361,7 @@ def test_impossible_work_is_refused_before_any_row_moves(
 
 @each_kind
 def test_a_row_whose_logits_overflow_fails_alone(kind: Kind) -> None:
-    """It is marked as failed and stops; other rows continue as without it."""
+    """A row with infinite logits fails and stops; other rows continue as without it."""
     network = LanguageModel(
         LanguageModelArchitecture(
             cell="elman", vocabulary=VOCABULARY, embedding=3, hidden=20, layers=1

@@ -65,20 +65,20 @@ samplings = st.builds(
 
 def check(result: RowResult, vocabulary: int, sampling: Sampling) -> None:
     """Every id exists, every number is finite, every alternative is reported."""
-    for one in (*result.scored, *result.generated):
-        assert 0 <= one.token < vocabulary
-        check_top(one, min(sampling.top_logprobs, vocabulary))
-    assert not {one.token for one in result.generated} & {0}
+    for scored in (*result.scored, *result.generated):
+        assert 0 <= scored.token < vocabulary
+        check_top(scored, min(sampling.top_logprobs, vocabulary))
+    assert not {scored.token for scored in result.generated} & {0}
     if result.logprobs_V is not None:
         assert len(result.logprobs_V) == vocabulary
         assert all(map(math.isfinite, result.logprobs_V.tolist()))
 
 
-def check_top(one: Scored, count: int) -> None:
+def check_top(scored: Scored, count: int) -> None:
     """The likeliest tokens, each once, in order."""
-    assert math.isfinite(one.logprob)
-    assert len({token for token, _ in one.top}) == len(one.top) == count
-    numbers = [logprob for _, logprob in one.top]
+    assert math.isfinite(scored.logprob)
+    assert len({token for token, _ in scored.top}) == len(scored.top) == count
+    numbers = [logprob for _, logprob in scored.top]
     assert numbers == sorted(numbers, reverse=True)
 
 
@@ -193,7 +193,7 @@ def draw(kernel: object) -> list[list[int]]:
     """Tokens of eight rows."""
     work = [RowWork(row=row, feed=[29], sample=8, sampling=Sampling(seed=row)) for row in range(8)]
     results: list[RowResult] = kernel.run(work, 8)  # type: ignore[attr-defined]
-    return [[one.token for one in result.generated] for result in results]
+    return [[scored.token for scored in result.generated] for result in results]
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")

@@ -94,8 +94,8 @@ def test_numbers_are_those_of_torch(cell: Cell, cutoffs: tuple[int, ...]) -> Non
     network = network_of(cell, cutoffs)
     kernel = kernel_of(cell, cutoffs, "float32")
     kernel.open(3)
-    found = distributions(kernel, 3, TEXT)
-    np.testing.assert_allclose(found, exact_distributions(network, TEXT), atol=BOUND)
+    logprobs = distributions(kernel, 3, TEXT)
+    np.testing.assert_allclose(logprobs, exact_distributions(network, TEXT), atol=BOUND)
 
 
 @pytest.mark.usefixtures("instruction_set")

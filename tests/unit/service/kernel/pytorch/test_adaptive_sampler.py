@@ -104,7 +104,7 @@ def test_both_kernels_draw_the_naive_draw(temperature: float, top_k: int) -> Non
         network = random_network(
             "gru", 1, vocabulary=VOCABULARY, cutoffs=CUTOFFS, division=2, scale=scale
         )
-        found = {}
+        sampled = {}
         for name in get_args(KernelName):
             kernel = make(name, network)
             work = [
@@ -114,7 +114,7 @@ def test_both_kernels_draw_the_naive_draw(temperature: float, top_k: int) -> Non
             for item in work:
                 item.sample, item.sampling = 1, sampling
                 kernel.open(item.row)
-            found[name] = [result.generated[0].token for result in kernel.run(work, 2)]
+            sampled[name] = [result.generated[0].token for result in kernel.run(work, 2)]
             for item in work:
                 kernel.open(item.row)
                 item.sample, item.distribution = 0, True
@@ -124,8 +124,8 @@ def test_both_kernels_draw_the_naive_draw(temperature: float, top_k: int) -> Non
             for row, logprobs_V in enumerate(logprobs)
             if logprobs_V is not None
         ]
-        assert found["torch"] == expected
-        assert found["native"] == expected
+        assert sampled["torch"] == expected
+        assert sampled["native"] == expected
 
 
 def naive(logprobs: Sequence[float], sampling: Sampling, position: int) -> int:
@@ -137,9 +137,7 @@ def naive(logprobs: Sequence[float], sampling: Sampling, position: int) -> int:
 
 @each_kernel
 @pytest.mark.parametrize("temperature", [0.0, 0.6, 1.0, 1.7])
-def test_what_is_reported_does_not_change_what_is_drawn(
-    name: KernelName, temperature: float
-) -> None:
+def test_logprobs_do_not_change_the_sample(name: KernelName, temperature: float) -> None:
     """Reports of likeliest tokens, which need all tails, do not change a bit."""
     network = random_network("lstm", 1, vocabulary=VOCABULARY, cutoffs=CUTOFFS, division=2)
     kernel = make(name, network, rows=1)
@@ -150,17 +148,17 @@ def test_what_is_reported_does_not_change_what_is_drawn(
         work = RowWork(row=0, feed=[END, 5, 30, 12, 38], sample=40, sampling=sampling, score=True)
         work.distribution = top > 0
         (result,) = kernel.run([work], 45)
-        reports.append([one[:2] for one in [*result.scored, *result.generated]])
-        for one in result.generated if top else []:
-            assert [logprob for _, logprob in one.top] == sorted(
-                (logprob for _, logprob in one.top), reverse=True
+        reports.append([token[:2] for token in [*result.scored, *result.generated]])
+        for token in result.generated if top else []:
+            assert [logprob for _, logprob in token.top] == sorted(
+                (logprob for _, logprob in token.top), reverse=True
             )
-            assert len(one.top) == 3
+            assert len(token.top) == 3
     assert reports[0] == reports[1]
     assert len(reports[0]) > 4
 
 
-def test_no_tail_is_asked_for_in_vain() -> None:
+def test_no_tail_is_computed_in_vain() -> None:
     """A sharp head needs no tail, a score only its own, a filter all."""
     asked: list[tuple[int, list[int]]] = []
 

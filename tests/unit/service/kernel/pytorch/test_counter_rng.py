@@ -24,27 +24,27 @@ def test_keys_are_as_documented(seed: int, choice: int, position: int) -> None:
 @given(key=unsigned_64, token=st.integers(0, 2**24))
 def test_uniforms_are_as_documented(key: int, token: int) -> None:
     """The vectorized number equals the one computed with Python's integers, to the bit."""
-    found = uniforms(np.array([key], np.uint64), np.array([token], np.uint32))[0, 0]
-    assert min(float(found), 1.0 - 2.0**-33) == naive_uniform(key, token)
+    uniform = uniforms(np.array([key], np.uint64), np.array([token], np.uint32))[0, 0]
+    assert min(float(uniform), 1.0 - 2.0**-33) == naive_uniform(key, token)
 
 
 def test_uniforms_are_uniform_and_never_zero() -> None:
     """A chi-square test over 256 cells sees nothing in a million numbers of neighboring keys."""
     positions = list(range(1000))
-    found = uniforms(
+    values = uniforms(
         keys([7] * 1000, [0] * 1000, positions), np.arange(1000, dtype=np.uint32)
     ).ravel()
-    counts, _ = np.histogram(found, bins=256, range=(0.0, 1.0))
+    counts, _ = np.histogram(values, bins=256, range=(0.0, 1.0))
     assert stats.chisquare(counts).pvalue > 1e-4
-    assert found.min() > 0.0
+    assert values.min() > 0.0
 
 
 def test_small_numbers_are_as_fine_as_their_size() -> None:
     """Numbers near 0 decide races, so they must not be on a coarse grid."""
-    found = uniforms(
+    values = uniforms(
         keys([1] * 400, [0] * 400, list(range(400))), np.arange(10_000, dtype=np.uint32)
     )
-    small = np.unique(found[found < 2.0**-16])
+    small = np.unique(values[values < 2.0**-16])
     assert len(small) > 50
     assert np.diff(small).min() < 2.0**-25
 

@@ -14,7 +14,7 @@ WAYS = [pytest.param(True, marks=pytest.mark.skipif(not has_onednn(), reason="no
 @pytest.mark.parametrize("shape", [(13, 7), (129, 33), (1024, 512)])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_rows_are_exact_and_independent(onednn: bool, shape: tuple[int, int], threads: int) -> None:
-    """For every allowed number of rows: float64's values, and the same bits for each row."""
+    """Rows have the values of float64 and the same bits at every allowed number of rows."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     generator = torch.Generator().manual_seed(0)

@@ -100,7 +100,7 @@ def test_a_draw_is_the_naive_draw(
 @each_drawing
 @pytest.mark.parametrize("temperature", [0.0, 1e-300, 1e-4, 1.0])
 @pytest.mark.parametrize("top_k", [0, 3])
-def test_what_must_not_be_drawn_is_not_drawn(
+def test_suppressed_tokens_are_not_sampled(
     drawing: Drawing, temperature: float, top_k: int
 ) -> None:
     """A suppressed token is not sampled, even with all the probability that float32 can hold."""
