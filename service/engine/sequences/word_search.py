@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +30,7 @@ MAX_BRANCHES = 256  # per node
 MIN_NODE_PROBABILITY = 1e-6  # relative to the required text; smaller nodes are dropped
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A text that may become a word.
 
     ``text`` includes the part of the word from the prompt. ``required`` is the text that the node
@@ -60,8 +58,8 @@ class SearchResult(NamedTuple):
 class WordSearch:
     """One search. Call ``next_node`` and ``expand`` in turn, for one node or several at a time.
 
-    ``known`` and ``required`` are those of :class:`WordStart`, in UTF-8. ``end``: find the
-    probability of [END], which can take more expansions.
+    ``known`` and ``required`` are those of :class:`WordStart`, in UTF-8. ``end``: read each found
+    spelling of the prompt first, since the probability of [END] is the sum over them.
     """
 
     def __init__(
@@ -162,11 +160,15 @@ class WordSearch:
             heapq.heappush(self._frontier, (-priority, self._node_count, child))
 
     def _add(self, word: str, probability: float) -> None:
-        if word and probability > 0.0:
-            self._words[word] = self._words.get(word, 0.0) + probability
+        """Add to a word's probability. Below the threshold it does not change the threshold."""
+        if not word or probability <= 0.0:
+            return
+        total = self._words[word] = self._words.get(word, 0.0) + probability
+        if self._threshold is not None and total > self._threshold:
             self._threshold = None
 
     def _threshold_probability(self) -> float:
+        """The probability of the least likely word asked for, among those found so far."""
         if self._threshold is None:
             best = heapq.nlargest(self._top, self._words.values())
             self._threshold = best[-1] if len(best) == self._top else 0.0

@@ -187,8 +187,8 @@ def test_the_best_words_are_the_same_when_few_are_asked_for(tmp_path: Path) -> N
     assert few == ask(artifact, "a ", 4)
 
 
-def test_the_end_is_exact_when_few_words_are_asked_for(tmp_path: Path) -> None:
-    """P([END]) needs every spelling of the prompt, so the search reads all of them first."""
+def test_the_end_does_not_depend_on_the_number_of_words(tmp_path: Path) -> None:
+    """The search reads the spellings of the prompt first, so that P([END]) is complete."""
     tokenizer = train_bpe_tokenizer(
         ["the keys to the cabinet don't keep the key " * 3], vocabulary=278
     )
