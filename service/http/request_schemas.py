@@ -204,8 +204,12 @@ class NextWordRequest(RequestFields):
         json_schema_extra={"examples": [{"prompt": "The keys to the", "top": 5}]}
     )
 
-    prompt: Text = Field(description="the text so far; empty for the first word of a text")
+    prompt: Text = Field(
+        description="the text so far; empty for the first word of a text. A word at its end is "
+        "completed, except by a word model that has this word in its vocabulary"
+    )
     top: int = Field(default=10, ge=1, le=100, description="number of words to return")
+    end: bool = Field(default=False, description="also return the probability of the end")
 
 
 class ScoreRequest(RequestFields):

@@ -109,6 +109,9 @@ class WordProbability(_Response):
     """A whole word and the probability that it comes next."""
 
     word: str
+    completion: str | None = Field(
+        default=None, description="the rest of the word, if the prompt ends in its beginning"
+    )
     probability: float
 
 
@@ -119,6 +122,10 @@ class NextWordResponse(_Response):
     words: list[WordProbability]
     covered: float = Field(description="the probability mass of all words that were found")
     entropy_bits: float = Field(description="the entropy of the distribution over these words")
+    end: float | None = Field(
+        default=None,
+        description="the probability that the text ends after the prompt, if asked for",
+    )
 
 
 class TextScore(_Response):

@@ -16,7 +16,12 @@ from service.routes.error_responses import WORK_ERRORS
 router = APIRouter(route_class=JsonRoute, tags=["language models"])
 
 
-@router.post("/next-word", responses=WORK_ERRORS, summary="The next word")
+@router.post(
+    "/next-word",
+    responses=WORK_ERRORS,
+    summary="The next word",
+    response_model_exclude_none=True,
+)
 async def next_word(body: NextWordRequest, request: Request, context: Context) -> NextWordResponse:
     """The probabilities of the next whole word. For word models they are exact. For character
     and subword models they are sums over the spellings of a word, found by search: `covered` is
@@ -28,6 +33,7 @@ async def next_word(body: NextWordRequest, request: Request, context: Context) -
         client=client_of(request),
         prompt=body.prompt,
         top=body.top,
+        end=body.end,
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
         tenant=tenant_of(request),
     )
@@ -36,7 +42,13 @@ async def next_word(body: NextWordRequest, request: Request, context: Context) -
         raise TypeError(f"unexpected event for /next-word: {event!r}")
     return NextWordResponse(
         model=task.model,
-        words=[WordProbability(word=w.word, probability=w.probability) for w in event.words],
+        words=[
+            WordProbability(
+                word=word.word, completion=word.completion, probability=word.probability
+            )
+            for word in event.words
+        ],
         covered=event.covered,
         entropy_bits=event.entropy_bits,
+        end=event.end,
     )

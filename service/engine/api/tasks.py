@@ -69,13 +69,14 @@ class Score:
 class NextWord:
     """Find the likeliest next whole words after a prompt. Event: one ``NextWordsFound``.
 
-    ``tenant``: as in ``Generate``.
+    ``end``: also find the probability of [END]. ``tenant``: as in ``Generate``.
     """
 
     model: str
     client: str = ""
     prompt: str
     top: int = 10
+    end: bool = False
     deadline_seconds: float | None = None
     tenant: str = ""
 
@@ -186,10 +187,14 @@ class TextsScored:
 
 
 class Word(NamedTuple):
-    """A whole word, as shown (without spaces), and its probability."""
+    """A whole word, as shown (without spaces), and its probability.
+
+    ``completion``: the rest of the word, if the prompt ends in its beginning.
+    """
 
     word: str
     probability: float
+    completion: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +203,9 @@ class NextWordsFound:
 
     ``covered``: the probability of all words that were found, shown or not. The rest is the end of
     the text, the unknown word, punctuation, and words that the search did not reach. If the prompt
-    ends in a space or inside a word, probabilities are conditional on that (bpe and word
+    ends in a space or in a word to complete, probabilities are conditional on that (bpe and word
     tokenizers). ``entropy_bits``: the entropy of the words found, with probabilities scaled to sum
-    to 1.
+    to 1. ``end``: the probability of [END] after the prompt, if the task asks for it.
     """
 
     final: ClassVar[bool] = True
@@ -208,6 +213,7 @@ class NextWordsFound:
     covered: float
     entropy_bits: float
     prompt_tokens: int
+    end: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

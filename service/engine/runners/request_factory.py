@@ -14,16 +14,12 @@ from service.engine.api.options import EngineOptions
 from service.engine.api.tasks import Classify, Generate, NextWord, Score, Task
 from service.engine.scheduling.sequence import AnswerSize, Request
 from service.engine.sequences.generation import ChoiceSequence, SharedStart
-from service.engine.sequences.next_word import (
-    SearchWorker,
-    SharedSearch,
-    WordQuery,
-    find_word_start,
-)
+from service.engine.sequences.next_word import Question, SearchWorker, SharedSearch, WordQuery
 from service.engine.sequences.scoring import ScoreCollector, ScoreSequence
 from service.engine.sequences.subword_tokens import Spelling
 from service.engine.sequences.task_bounds import check_generate, check_next_word, check_score
 from service.engine.sequences.text_encoder import TextEncoder
+from service.engine.sequences.word_boundaries import WordStart, find_word_start
 from service.engine.sequences.word_search import WordSearch
 from service.engine.sequences.word_tokens import WordVocabulary
 from service.engine.states.prefix_cache import PrefixCache, PrefixHashes
@@ -122,9 +118,10 @@ class RequestFactory:
     def _hashes(self, tenant: str, tokens: Sequence[int]) -> PrefixHashes | None:
         return PrefixHashes(tenant, tokens) if self._cache.enabled else None
 
-    def _context(self, task: NextWord, context: str) -> CachedPrompt:
-        tokens = [self._tokenizer.end, *self._texts.ids("prompt", context)]
-        return CachedPrompt(tokens, self._cache, self._hashes(task.tenant, tokens))
+    def _question(self, task: NextWord, start: WordStart) -> Question:
+        tokens = [self._tokenizer.end, *self._texts.ids("prompt", start.context)]
+        prompt = CachedPrompt(tokens, self._cache, self._hashes(task.tenant, tokens))
+        return Question(task, start, prompt)
 
     def _score(self, task: Score) -> Request:
         check_score(task, self._options.rows + self._options.waiting)
@@ -139,24 +136,24 @@ class RequestFactory:
 
     def _next_word(self, task: NextWord) -> Request:
         check_next_word(task)
-        if isinstance(self._vocabulary, WordVocabulary):
-            start = find_word_start(task.prompt, self._tokenizer)
-            prompt = self._context(task, start.context)
-            query = WordQuery(self._vocabulary, start, prompt, task.top)
-            return Request([query], task.deadline_seconds)
-        return self._search(task, self._vocabulary)
+        start = find_word_start(task.prompt, self._tokenizer.kind)
+        if not isinstance(self._vocabulary, WordVocabulary):
+            return self._search(task, self._vocabulary, start)
+        start = self._vocabulary.half_typed(task.prompt) or start
+        query = WordQuery(self._vocabulary, self._question(task, start))
+        return Request([query], task.deadline_seconds)
 
-    def _search(self, task: NextWord, spelling: Spelling) -> Request:
-        start = find_word_start(task.prompt, self._tokenizer)
+    def _search(self, task: NextWord, spelling: Spelling, start: WordStart) -> Request:
         search = WordSearch(
             spelling,
             task.top,
             start.known.encode(),
             start.required.encode(),
             self._options.search_expansions,
+            end=task.end,
         )
         rows = min(self._options.search_rows, self._options.rows)
-        shared = SharedSearch(search, self._context(task, start.context), task.top, rows)
+        shared = SharedSearch(search, self._question(task, start), rows)
         workers = [SearchWorker(shared, leader=index == 0) for index in range(rows)]
         return Request(workers, task.deadline_seconds)
 

@@ -9,57 +9,65 @@ prompt, then each worker expands one node per turn. An unfinished word is comple
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from model.state import State
-from model.tokenization.tokenizer import Tokenizer
 from service.engine.api.errors import DeadlineExceeded
-from service.engine.api.tasks import Event, Failed, NextWordsFound, Word
+from service.engine.api.tasks import Event, Failed, NextWord, NextWordsFound, Word
 from service.engine.scheduling.sequence import RowSequence
-from service.engine.sequences.word_boundaries import last_run, unfinished_word
-from service.engine.sequences.word_search import Node, SearchResult, WordSearch
+from service.engine.sequences.word_boundaries import WordStart
+from service.engine.sequences.word_search import Node, WordSearch
 from service.engine.sequences.word_tokens import WordVocabulary
-from service.engine.states.prompt_reader import CachedPrompt, PrefillChunk, PromptReader
+from service.engine.states.prompt_reader import CachedPrompt, PrefillChunk
+from service.kernel.api.filters import descending
 from service.kernel.api.interface import FloatArray, RowResult, RowWork
 
-
-class WordStart(NamedTuple):
-    """The parts of a prompt: the context that is read unchanged, the known part of the next
-    word, and the text that the tokens after ``context`` must spell.
-    """
-
-    context: str
-    known: str
-    required: str
+MIN_POSSIBLE = 1e-300  # avoids a division by zero
 
 
-def find_word_start(prompt: str, tokenizer: Tokenizer) -> WordStart:
-    """The parts of a prompt for this kind of tokenizer."""
-    if tokenizer.kind == "char":
-        return WordStart(prompt, unfinished_word(prompt), "")
-    if prompt.endswith(" "):
-        return WordStart(prompt[:-1], "", " ")
-    if tokenizer.kind == "word":
-        return WordStart(prompt, "", "")
-    part = unfinished_word(prompt)
-    run = last_run(part)
-    context = prompt[: len(prompt) - len(run)]
-    if run == part and run and context.endswith(" "):
-        return WordStart(context[:-1], "", " " + run)
-    return WordStart(context, part[: len(part) - len(run)], run)
+class Question:
+    """A NextWord task and its prompt. Makes the answer."""
+
+    def __init__(self, task: NextWord, start: WordStart, prompt: CachedPrompt) -> None:
+        self.start = start
+        self.prompt = prompt
+        self._top = task.top
+        self._wants_end = task.end
+
+    def answer(
+        self, words: Sequence[str], mass_W: NDArray[np.float64], end: float
+    ) -> NextWordsFound:
+        """The likeliest of the words, which are sorted: ties go to the first. ``end``: the
+        probability of [END].
+        """
+        covered = float(mass_W.sum())
+        shares = mass_W[mass_W > 0.0] / max(covered, math.ulp(0.0))
+        typed = self.start.typed
+        best = descending(mass_W, self._top)
+        return NextWordsFound(
+            words=tuple(
+                Word(words[index], probability, words[index][len(typed) :] if typed else None)
+                for index, probability in zip(best.tolist(), mass_W[best].tolist(), strict=True)
+                if probability > 0.0
+            ),
+            covered=min(covered, 1.0),
+            entropy_bits=max(0.0, -float(shares @ np.log2(shares))),
+            prompt_tokens=len(self.prompt.tokens) - 1,
+            end=end if self._wants_end else None,
+        )
 
 
 class WordQuery(RowSequence):
     """Reads a prompt with a word model and returns one distribution."""
 
-    def __init__(
-        self, vocabulary: WordVocabulary, start: WordStart, prompt: CachedPrompt, top: int
-    ) -> None:
+    def __init__(self, vocabulary: WordVocabulary, question: Question) -> None:
         super().__init__()
-        self._start = start
-        self._prompt = prompt
         self._vocabulary = vocabulary
-        self._top = top
+        self._question = question
+        self._prompt = question.prompt
 
     def start(self) -> None:
         """Set the row to the initial state and skip what the cache knows."""
@@ -83,11 +91,11 @@ class WordQuery(RowSequence):
         if result.logprobs_V is None:
             return []
         self.ended_by = "done"
-        start = self._start
-        words = self._vocabulary.probabilities(
-            result.logprobs_V, start.context, after_space=bool(start.required)
-        )
-        return [next_words_event(SearchResult(words, 1.0), self._top, self._prompt)]
+        start = self._question.start
+        mass_W = self._vocabulary.word_mass(result.logprobs_V, start)
+        # A text that goes on with ``required`` does not end here.
+        end = 0.0 if start.required else math.exp(result.logprobs_V[self._vocabulary.end])
+        return [self._question.answer(self._vocabulary.words, mass_W, end)]
 
     def expire(self) -> list[Event]:
         """Fail: there is no partial answer."""
@@ -102,10 +110,10 @@ class SharedSearch:
     read. The result does not depend on the number of workers with a row.
     """
 
-    def __init__(self, search: WordSearch, prompt: CachedPrompt, top: int, width: int) -> None:
+    def __init__(self, search: WordSearch, question: Question, width: int) -> None:
         self.search = search
-        self.prompt = prompt
-        self.top = top
+        self.prompt = question.prompt
+        self._question = question
         self._width = width
         self._round = [search.root]  # the leader reads it with the prompt
         self._taken = 1  # nodes of the round that workers have taken
@@ -136,6 +144,15 @@ class SharedSearch:
     def is_over(self) -> bool:
         """Whether no node is left to read."""
         return not self._round and self.search.is_over
+
+    @property
+    def answer(self) -> NextWordsFound:
+        """The event for the words found."""
+        found, possible, end = self.search.result
+        words = sorted(found)
+        mass_W = np.array([found[word] for word in words])
+        possible = max(possible, MIN_POSSIBLE)
+        return self._question.answer(words, mass_W / possible, end / possible)
 
 
 class SearchWorker(RowSequence):
@@ -190,26 +207,9 @@ class SearchWorker(RowSequence):
         if not shared.is_over:
             return []
         self.ended_by = "done"
-        return [next_words_event(shared.search.result, shared.top, shared.prompt)]
+        return [shared.answer]
 
     def expire(self) -> list[Event]:
         """Fail: the result of an unfinished search is not returned."""
         self.ended_by = "deadline"
         return [Failed(DeadlineExceeded())]
-
-
-def next_words_event(result: SearchResult, top: int, prompt: PromptReader) -> NextWordsFound:
-    """The event for the words found, likeliest first, ties by spelling."""
-    possible = max(result.possible, 1e-300)
-    words = sorted(
-        (Word(word, probability / possible) for word, probability in result.words.items()),
-        key=lambda word: (-word.probability, word.word),
-    )
-    covered = math.fsum(word.probability for word in words)
-    shares = [word.probability / covered for word in words if word.probability > 0.0]
-    return NextWordsFound(
-        words=tuple(words[:top]),
-        covered=min(covered, 1.0),
-        entropy_bits=max(0.0, -math.fsum(share * math.log2(share) for share in shares)),
-        prompt_tokens=len(prompt.tokens) - 1,
-    )

@@ -10,6 +10,8 @@ import unicodedata
 from enum import Enum
 from typing import NamedTuple
 
+from model.tokenization.tokenizer import TokenizerKind
+
 CONNECTORS = "'’-"
 INCOMPLETE_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # stands for incomplete bytes of a character
 LONGEST_PART = 64  # characters of an unfinished word that are considered
@@ -29,6 +31,21 @@ class FirstWord(NamedTuple):
 
     progress: WordProgress
     word: str
+
+
+class WordStart(NamedTuple):
+    """The parts of a prompt: the context that is read unchanged, the known part of the next
+    word, and the text that the tokens after ``context`` must spell.
+    """
+
+    context: str
+    known: str
+    required: str
+
+    @property
+    def typed(self) -> str:
+        """The beginning of the next word that the prompt has; "" if it has none."""
+        return (self.known + self.required).lstrip()
 
 
 def is_word_character(character: str) -> bool:
@@ -72,3 +89,21 @@ def last_run(part: str) -> str:
     while begin > 0 and is_word_character(part[begin - 1]):
         begin -= 1
     return part[begin:]
+
+
+def find_word_start(prompt: str, kind: TokenizerKind) -> WordStart:
+    """The parts of a prompt for this kind of tokenizer. Word models complete no word here, since
+    that depends on the vocabulary.
+    """
+    if kind == "char":
+        return WordStart(prompt, unfinished_word(prompt), "")
+    if prompt.endswith(" "):
+        return WordStart(prompt[:-1], "", " ")
+    if kind == "word":
+        return WordStart(prompt, "", "")
+    part = unfinished_word(prompt)
+    run = last_run(part)
+    context = prompt[: len(prompt) - len(run)]
+    if run == part and run and context.endswith(" "):
+        return WordStart(context[:-1], "", " " + run)
+    return WordStart(context, part[: len(part) - len(run)], run)

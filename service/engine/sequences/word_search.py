@@ -14,7 +14,7 @@ since the finished word may have other tokens. Probabilities are conditional on 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from model.state import State
 from service.engine.sequences.subword_tokens import Spelling
-from service.engine.sequences.word_boundaries import INCOMPLETE_CHARACTER, WordProgress, first_word
+from service.engine.sequences.word_boundaries import WordProgress, first_word
 from service.kernel.api.filters import IdArray, descending
 from service.kernel.api.interface import FloatArray
 
@@ -30,8 +30,7 @@ MAX_BRANCHES = 256  # per node
 MIN_NODE_PROBABILITY = 1e-6  # relative to the required text; smaller nodes are dropped
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A text that may become a word.
 
     ``text`` includes the part of the word from the prompt. ``required`` is the text that the node
@@ -47,22 +46,39 @@ class Node:
 
 
 class SearchResult(NamedTuple):
-    """The words found, and the probability of all texts that agree with the prompt."""
+    """The words found, the probability of all texts that agree with the prompt, and that of the
+    prompt with [END] after it.
+    """
 
     words: dict[str, float]
     possible: float
+    end: float
 
 
 class WordSearch:
-    """One search. Call ``next_node`` and ``expand`` in turn, for one node or several at a time."""
+    """One search. Call ``next_node`` and ``expand`` in turn, for one node or several at a time.
+
+    ``known`` and ``required`` are those of :class:`WordStart`, in UTF-8. ``end``: read each found
+    spelling of the prompt first, since the probability of [END] is the sum over them.
+    """
 
     def __init__(
-        self, spelling: Spelling, top: int, known: bytes, required: bytes, most_expansions: int
+        self,
+        spelling: Spelling,
+        top: int,
+        known: bytes,
+        required: bytes,
+        most_expansions: int,
+        *,
+        end: bool = False,
     ) -> None:
         self._spelling = spelling
         self._top = top
         self._words: dict[str, float] = {}
         self._possible = 0.0 if required else 1.0
+        self._prompted = known + required
+        self._wants_end = end
+        self._end = 0.0
         self._expansions_left = most_expansions
         self._node_count = 0
         self._threshold: float | None = 0.0  # cached; None if outdated
@@ -79,7 +95,7 @@ class WordSearch:
     @property
     def result(self) -> SearchResult:
         """The words found so far."""
-        return SearchResult(self._words, self._possible)
+        return SearchResult(self._words, self._possible, self._end)
 
     def next_node(self) -> Node | None:
         """Take the likeliest node; None if the search is over."""
@@ -91,25 +107,33 @@ class WordSearch:
     def expand(self, node: Node, logprobs_V: FloatArray, state: State) -> None:
         """Expand a node with ``logprobs_V`` and ``state`` after its last token."""
         probabilities_V = self._spelling.probabilities(logprobs_V) * node.probability
-        word = first_word(node.text.decode("utf-8", errors="replace"))
-        if not node.required and word.progress is WordProgress.INSIDE:
-            ending_V = self._spelling.ending(node.text)
-            self._add(word.word, float(probabilities_V[ending_V].sum()))
-            probabilities_V = np.where(ending_V, 0.0, probabilities_V)
-        probabilities_V[self._spelling.end] = 0.0  # [END] has no continuation
-        for token in self._branches(node, probabilities_V):
-            self._branch(node, int(token), float(probabilities_V[token]), state)
-
-    def _branches(self, node: Node, probabilities_V: NDArray[np.float64]) -> IdArray:
-        """The tokens to follow: the likeliest ones, and all that spell part of the required
-        text.
-        """
         if not node.required:
-            return self._likeliest(probabilities_V, np.arange(len(probabilities_V)))
-        completing = self._spelling.completing(node.required)
-        self._possible += float(probabilities_V[completing].sum())
-        beginning = self._spelling.beginning(node.required)
-        return np.concatenate([beginning, self._likeliest(probabilities_V, completing)])
+            self._end_word(node.text, probabilities_V)
+        probabilities_V[self._spelling.end] = 0.0  # [END] has no continuation
+        if node.required:
+            tokens = self._spelling.completing(node.required)
+            self._possible += float(probabilities_V[tokens].sum())
+            beginning = self._spelling.beginning(node.required)
+            self._push(node, beginning, probabilities_V, state)
+        else:
+            tokens = np.arange(len(probabilities_V))
+        tokens = self._likeliest(probabilities_V, tokens)
+        longer, complete = self._spelling.open_and_closing(node.text, tokens)
+        for token in complete.tolist():
+            text = (node.text + self._spelling.bytes_of(token)).decode("utf-8", errors="replace")
+            self._add(first_word(text).word, float(probabilities_V[token]))
+        self._push(node, longer, probabilities_V, state)
+
+    def _end_word(self, spelled: bytes, probabilities_V: NDArray[np.float64]) -> None:
+        """Count the tokens that end the word without adding to it, and clear them."""
+        if spelled == self._prompted:
+            self._end += float(probabilities_V[self._spelling.end])
+        text = spelled.decode("utf-8", errors="replace")
+        word = first_word(text)
+        if word.progress is WordProgress.INSIDE:
+            ending = self._spelling.ending(text)
+            self._add(word.word, float(probabilities_V[ending].sum()))
+            probabilities_V[ending] = 0.0
 
     def _likeliest(self, probabilities_V: NDArray[np.float64], tokens: IdArray) -> IdArray:
         tokens = tokens[probabilities_V[tokens] >= MIN_NODE_PROBABILITY * self._possible]
@@ -117,26 +141,34 @@ class WordSearch:
             return tokens
         return np.sort(tokens[descending(probabilities_V[tokens], MAX_BRANCHES)])
 
-    def _branch(self, node: Node, token: int, probability: float, state: State) -> None:
-        spelled = self._spelling.bytes_of(token)
-        text = node.text + spelled
-        required = node.required[len(spelled) :]
-        decoded = text.decode("utf-8", errors="replace")
-        # an incomplete character decodes to a border, although it may become a letter
-        word = first_word(decoded.rstrip(INCOMPLETE_CHARACTER))
-        if required or word.progress in (WordProgress.BEFORE, WordProgress.INSIDE):
-            self._node_count += 1
+    def _push(
+        self, node: Node, tokens: IdArray, probabilities_V: NDArray[np.float64], state: State
+    ) -> None:
+        """Add the children of a node to the frontier. The threshold only rises, so a child below
+        it is not added.
+        """
+        tokens = tokens[probabilities_V[tokens] >= self._threshold_probability()]
+        for token, probability in zip(
+            tokens.tolist(), probabilities_V[tokens].tolist(), strict=True
+        ):
+            spelled = self._spelling.bytes_of(token)
+            text, required = node.text + spelled, node.required[len(spelled) :]
             child = Node(text, required, probability, token, state)
-            heapq.heappush(self._frontier, (-probability, self._node_count, child))
-        elif word.progress is WordProgress.OVER:
-            self._add(word.word, probability)
+            first = self._wants_end and text == self._prompted
+            priority = math.inf if first else probability
+            self._node_count += 1
+            heapq.heappush(self._frontier, (-priority, self._node_count, child))
 
     def _add(self, word: str, probability: float) -> None:
-        if word and probability > 0.0:
-            self._words[word] = self._words.get(word, 0.0) + probability
+        """Add to a word's probability. Below the threshold it does not change the threshold."""
+        if not word or probability <= 0.0:
+            return
+        total = self._words[word] = self._words.get(word, 0.0) + probability
+        if self._threshold is not None and total > self._threshold:
             self._threshold = None
 
     def _threshold_probability(self) -> float:
+        """The probability of the least likely word asked for, among those found so far."""
         if self._threshold is None:
             best = heapq.nlargest(self._top, self._words.values())
             self._threshold = best[-1] if len(best) == self._top else 0.0

@@ -21,6 +21,7 @@ def test_next_words_of_a_word_model_are_exact(service: RunningService) -> None:
     assert sum(word["probability"] for word in answer["words"]) <= answer["covered"] <= 1 + 1e-6
     assert answer["entropy_bits"] >= 0
     assert answer["model"] == "words"
+    assert all(word.keys() == {"word", "probability"} for word in answer["words"])
 
 
 @pytest.mark.parametrize("model", ["words", "chars", "bpe"])
@@ -32,6 +33,23 @@ def test_next_words_are_ranked(service: RunningService, model: str) -> None:
     assert 0 < sum(probabilities) <= answer["covered"] + 1e-6
     assert answer["covered"] <= 1 + 1e-6
     assert all(word["word"] for word in answer["words"])
+
+
+@pytest.mark.parametrize("model", ["words", "chars", "bpe"])
+def test_half_typed_words_are_completed(service: RunningService, model: str) -> None:
+    """Every kind of model gives whole words that begin as typed, and their missing parts."""
+    answer = service.ask("/next-word", model=model, prompt="The keys to the cab", top=5)
+    assert answer["words"]
+    for word in answer["words"]:
+        assert "cab" + word["completion"] == word["word"]
+
+
+@pytest.mark.parametrize("model", ["words", "chars", "bpe"])
+def test_the_end_is_given_on_request(service: RunningService, model: str) -> None:
+    """`end` is a probability beside those of the words; without the option there is no field."""
+    answer = service.ask("/next-word", model=model, prompt="The keys", end=True)
+    assert 0.0 < answer["end"] < 1.0
+    assert "end" not in service.ask("/next-word", model=model, prompt="The keys")
 
 
 @pytest.mark.parametrize("model", ["words", "chars", "bpe"])
@@ -69,6 +87,7 @@ def test_score_agrees_with_generation(service: RunningService) -> None:
         ("/next-word", {"prompt": "a", "top": 101}, "top"),
         ("/next-word", {"prompt": "\0"}, "prompt"),
         ("/next-word", {"prompt": "a", "n": 2}, "n"),
+        ("/next-word", {"prompt": "a", "end": 2}, "end"),
         ("/score", {}, "texts"),
         ("/score", {"texts": []}, "texts"),
         ("/score", {"texts": [""]}, "texts.0"),

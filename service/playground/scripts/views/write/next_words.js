@@ -25,13 +25,13 @@ export async function nextWords(model, text, signal) {
   const typed = WORD_END.exec(text)?.[0] ?? "";
   if (model.tokenizer !== "word") {
     const words = await ask(model, text, SHOWN, signal);
-    return words.map(({ word, probability }) => {
-      const beginning = typed && sharedBeginning(text, word);
-      return { word, typed: beginning, insertion: word.slice(beginning.length), probability };
+    return words.map(({ word, completion = word, probability }) => {
+      const beginning = word.slice(0, word.length - completion.length);
+      return { word, typed: beginning, insertion: completion, probability };
     });
   }
-  // A word model reads whole words, so a half-typed one is completed from the words after the text
-  // before it. If the typed word is likelier than its completions, the next words are shown.
+  // The service completes a word that the model does not know. A known word that is less likely than
+  // its completions is completed here.
   const started = await wordsAfter(model, text.slice(0, text.length - typed.length), signal);
   const completions = started.filter(({ word }) => word.startsWith(typed) && word !== typed);
   const whole = started.find(({ word }) => word === typed)?.probability ?? 0;
@@ -42,23 +42,29 @@ export async function nextWords(model, text, signal) {
       .map((candidate) => ({ ...candidate, typed, insertion: candidate.word.slice(typed.length) }));
   }
   const following = await wordsAfter(model, text, signal);
-  return following.slice(0, SHOWN).map((candidate) => ({ ...candidate, typed: "", insertion: ` ${candidate.word}` }));
+  return following.slice(0, SHOWN).map((candidate) => {
+    const { word, completion } = candidate;
+    return completion === undefined
+      ? { ...candidate, typed: "", insertion: ` ${word}` }
+      : { ...candidate, typed, insertion: completion };
+  });
 }
 
-/** @type {Map<string, {word: string, probability: number}[]>} */
+/** @typedef {{word: string, completion?: string, probability: number}} NextWord */
+
+/** @type {Map<string, NextWord[]>} */
 const answers = new Map();
 
 /**
- * The likeliest words of a word model after a text, with or without a space at its end. The newest
- * answers are kept, since all letters of a word are completed from the same one.
+ * The likeliest words of a word model after a text. The newest answers are kept, since all letters of
+ * a word are completed from the same one.
  * @param {import("../../api_types.js").Model} model
  * @param {string} text
  * @param {AbortSignal} signal
  */
 async function wordsAfter(model, text, signal) {
-  const prompt = text.replace(/ $/, "");
-  const key = `${model.name}\n${prompt}`;
-  const words = answers.get(key) ?? (await ask(model, prompt, SEARCHED, signal));
+  const key = `${model.name}\n${text}`;
+  const words = answers.get(key) ?? (await ask(model, text, SEARCHED, signal));
   answers.delete(key);
   answers.set(key, words);
   for (const oldest of answers.keys()) {
@@ -78,16 +84,8 @@ export function nextWordsFields(model, text) {
  * @param {string} prompt
  * @param {number} top
  * @param {AbortSignal} signal
- * @returns {Promise<{word: string, probability: number}[]>}
+ * @returns {Promise<NextWord[]>}
  */
 async function ask(model, prompt, top, signal) {
   return (await post("next-word", { ...nextWordsFields(model, prompt), top }, signal)).words;
-}
-
-/** The longest beginning of `word` that `text` ends with. @param {string} text @param {string} word */
-function sharedBeginning(text, word) {
-  for (let length = word.length; length > 0; length -= 1) {
-    if (text.endsWith(word.slice(0, length))) return word.slice(0, length);
-  }
-  return "";
 }

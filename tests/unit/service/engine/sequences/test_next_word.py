@@ -14,7 +14,7 @@ import torch
 
 from model.artifact import Artifact, load_artifact, save_artifact
 from model.networks import LanguageModel
-from model.tokenization.tokenizer import Tokenizer
+from model.tokenization.tokenizer import Tokenizer, TokenizerKind
 from model.tokenization.tokenizer_training import (
     train_bpe_tokenizer,
     train_char_tokenizer,
@@ -22,7 +22,7 @@ from model.tokenization.tokenizer_training import (
 )
 from service.engine.api.tasks import Generate, NextWord, NextWordsFound, Token
 from service.engine.runners.engine import EngineOptions
-from service.engine.sequences.next_word import WordStart, find_word_start
+from service.engine.sequences.word_boundaries import WordStart, find_word_start
 from service.kernel.api.interface import Sampling
 from tests.support.service.engine_client import language_model, serving
 from tests.support.service.reference import NaiveReader, random_network
@@ -45,11 +45,11 @@ def sharp_model(directory: Path, tokenizer: Tokenizer, sharpness: float) -> Arti
     return load_artifact(directory)
 
 
-def ask(artifact: Artifact, prompt: str, top: int) -> NextWordsFound:
+def ask(artifact: Artifact, prompt: str, top: int, *, end: bool = False) -> NextWordsFound:
     """One question to an engine of its own."""
     options = EngineOptions(threads=1, rows=32, search_rows=32, search_expansions=2500)
     with serving({"m": artifact}, options) as served:
-        (found,) = served.ask(NextWord(model="m", prompt=prompt, top=top))
+        (found,) = served.ask(NextWord(model="m", prompt=prompt, top=top, end=end))
     assert isinstance(found, NextWordsFound)
     return found
 
@@ -79,6 +79,13 @@ class BruteForce:
         required = (start.known + start.required).encode()
         begun = self._spell(root, required) if start.required else [root]
         self.possible = sum(path.probability for path in begun)
+        self.end = sum(
+            longer.probability
+            for path in begun
+            if path.text == required
+            for longer in self._longer(path)
+            if longer.ended
+        )
         for path in begun:
             self._settle(path)
 
@@ -128,10 +135,15 @@ def test_a_char_model_finds_the_words_that_brute_force_finds(tmp_path: Path, pro
     """On a tiny vocabulary every word has its exact probability, unfinished words included."""
     tokenizer = train_char_tokenizer(["ab ab-ba. b'a"])
     artifact = sharp_model(tmp_path / "m", tokenizer, 1.0)
-    start = find_word_start(prompt, tokenizer)
+    start = find_word_start(prompt, tokenizer.kind)
     brute = BruteForce(artifact, start)
-    found = ask(artifact, prompt, 10_000)
+    found = ask(artifact, prompt, 10_000, end=True)
     _agree(found, brute.words, brute.possible)
+    assert found.end == pytest.approx(brute.end / brute.possible, rel=1e-3, abs=1e-9)
+    typed = start.typed
+    assert {word.completion for word in found.words} == {
+        word.word[len(typed) :] if typed else None for word in found.words
+    }
 
 
 @pytest.mark.parametrize("prompt", ["the ke", "the ", "don't", ""])
@@ -141,10 +153,15 @@ def test_a_bpe_model_sums_over_the_ways_to_spell(tmp_path: Path, prompt: str) ->
         ["the keys to the cabinet don't keep the key " * 3], vocabulary=278
     )
     artifact = sharp_model(tmp_path / "m", tokenizer, 7.0)
-    start = find_word_start(prompt, tokenizer)
+    start = find_word_start(prompt, tokenizer.kind)
     brute = BruteForce(artifact, start)
-    found = ask(artifact, prompt, 10_000)
+    found = ask(artifact, prompt, 10_000, end=True)
     _agree(found, brute.words, brute.possible)
+    assert found.end == pytest.approx(brute.end / brute.possible, rel=1e-3, abs=1e-9)
+    typed = start.typed
+    assert {word.completion for word in found.words} == {
+        word.word[len(typed) :] if typed else None for word in found.words
+    }
 
 
 def _agree(found: NextWordsFound, exact: dict[str, float], possible: float) -> None:
@@ -168,6 +185,20 @@ def test_the_best_words_are_the_same_when_few_are_asked_for(tmp_path: Path) -> N
     assert [word.word for word in few.words] == [word.word for word in everything.words[:4]]
     assert few.covered < everything.covered
     assert few == ask(artifact, "a ", 4)
+
+
+def test_the_end_does_not_depend_on_the_number_of_words(tmp_path: Path) -> None:
+    """The search reads the spellings of the prompt first, so that P([END]) is complete."""
+    tokenizer = train_bpe_tokenizer(
+        ["the keys to the cabinet don't keep the key " * 3], vocabulary=278
+    )
+    artifact = sharp_model(tmp_path / "m", tokenizer, 7.0)
+    brute = BruteForce(artifact, find_word_start("the ke", tokenizer.kind))
+    found = ask(artifact, "the ke", 1, end=True)
+    assert found.end == pytest.approx(brute.end / brute.possible, rel=1e-3, abs=1e-12)
+    assert found.end is not None
+    assert found.end > 0.0
+    assert ask(artifact, "the ke", 1).end is None
 
 
 @pytest.mark.parametrize(
@@ -205,6 +236,64 @@ def test_a_word_model_gives_the_exact_distribution(
     assert found.prompt_tokens == len(tokenizer.encode(context))
 
 
+WORDS = "The United States, the University and the Union\nUniversity don't see well-known units"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "context", "begun"),
+    [
+        ("The Uni", "The", {"United", "University", "Union"}),
+        ("and the Univ", "and the", {"University"}),
+        ("Uni", "", {"University"}),
+        ("The don'", "The", {"don't"}),
+        ("The well-kn", "The", {"well-known"}),
+    ],
+)
+def test_a_word_model_completes_a_half_typed_word(
+    tmp_path: Path, prompt: str, context: str, begun: set[str]
+) -> None:
+    """The words that begin so, by their probability among these, as a following token."""
+    tokenizer = train_word_tokenizer([WORDS], vocabulary=None)
+    artifact = sharp_model(tmp_path / "m", tokenizer, 1.0)
+    assert isinstance(artifact.network, LanguageModel)
+    reader = NaiveReader(artifact.network)
+    for token in [tokenizer.end, *tokenizer.encode(context)]:
+        logits_V = reader.read(token)
+    probabilities_V = torch.softmax(logits_V.double(), dim=0).tolist()
+    space = " " if context else ""
+    exact = {word: probabilities_V[tokenizer.encode(space + word)[0]] for word in begun}
+    found = ask(artifact, prompt, 100, end=True)
+    total = sum(exact.values())
+    assert {word.word: word.probability for word in found.words} == pytest.approx(
+        {word: probability / total for word, probability in exact.items()}, rel=1e-4
+    )
+    typed = prompt.removeprefix(context).strip()
+    assert all(typed + str(word.completion) == word.word for word in found.words)
+    assert found.covered == pytest.approx(1.0)
+    assert found.end == 0.0
+
+
+@pytest.mark.parametrize("prompt", ["The United", "The Zyz", "the Union and", "The uni", "the."])
+def test_a_word_model_completes_no_other_word(tmp_path: Path, prompt: str) -> None:
+    """After a word of the vocabulary, a word that none begins with, and a mark come next words."""
+    tokenizer = train_word_tokenizer([WORDS.replace(" units", "")], vocabulary=None)
+    found = ask(sharp_model(tmp_path / "m", tokenizer, 1.0), prompt, 100)
+    assert {"the", "United", "don't"} <= {word.word for word in found.words}
+    assert all(word.completion is None for word in found.words)
+
+
+def test_a_word_model_gives_the_probability_of_the_end(tmp_path: Path) -> None:
+    """P([END]) comes from the same softmax, and only if it is asked for."""
+    artifact = sharp_model(tmp_path / "m", train_word_tokenizer([WORDS], vocabulary=None), 1.0)
+    assert isinstance(artifact.network, LanguageModel)
+    reader = NaiveReader(artifact.network)
+    for token in [artifact.tokenizer.end, *artifact.tokenizer.encode("The Union")]:
+        logits_V = reader.read(token)
+    exact = torch.softmax(logits_V.double(), dim=0)[artifact.tokenizer.end].item()
+    assert ask(artifact, "The Union", 3, end=True).end == pytest.approx(exact, rel=1e-4)
+    assert ask(artifact, "The Union", 3).end is None
+
+
 @pytest.mark.parametrize(
     ("kind", "prompt", "start"),
     [
@@ -220,11 +309,9 @@ def test_a_word_model_gives_the_exact_distribution(
         ("bpe", "The keys,", WordStart("The keys,", "", "")),
     ],
 )
-def test_where_the_next_word_starts(
-    kind: str, prompt: str, start: WordStart, tmp_path: Path
-) -> None:
+def test_where_the_next_word_starts(kind: TokenizerKind, prompt: str, start: WordStart) -> None:
     """The context, the known part of the word, and the text to spell again."""
-    assert find_word_start(prompt, language_model(tmp_path, kind).tokenizer) == start
+    assert find_word_start(prompt, kind) == start
 
 
 def test_a_search_is_bounded_and_lets_streams_run(tmp_path: Path) -> None:
