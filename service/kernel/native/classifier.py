@@ -1,55 +1,37 @@
-"""The native encoder of documents: recurrent layers in C++, pooling and MLP in torch.
+"""The native classifier kernel: the whole network in C++, in one call for a short batch.
 
-Documents are sorted by length, longest first, and each is read by one thread. A document's hidden
-states are therefore the same to the bit in any batch. :mod:`service.kernel.pytorch.classifier`
+Each document is computed by one thread in a fixed order, so its logits are the same to the bit in
+any batch. The recurrent layers have the precision of the kernel; word vectors that are pooled, the
+MLP, the output layer and the linear part are float32. :mod:`service.kernel.pytorch.classifier`
 explains the slices.
 
-Shape suffixes: B rows, T positions, D directions, U units padded to 16, H hidden, C labels.
+Shape suffixes: B rows, U units padded to 16, H hidden, L layers, V vocabulary, C labels.
 """
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Generator, Sequence
-from typing import NamedTuple
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.architecture import GATE_BLOCKS
 from model.networks import Classifier
 from model.state import State
 from service.kernel.api import packing
-from service.kernel.api.interface import LogitSlices
+from service.kernel.api.interface import FloatArray, LogitSlices
 from service.kernel.api.packing import KernelPrecision, PackedMatrix
 from service.kernel.native import library
-from service.kernel.pytorch.classifier import ROW_MULTIPLE
 
-
-class _Direction(NamedTuple):
-    """One layer in one direction."""
-
-    input: PackedMatrix
-    hidden: PackedMatrix
-    first_activation_U: Tensor
-    first_U: Tensor
-    first_cell_U: Tensor | None
-
-
-class _Batch(NamedTuple):
-    """Documents, longest first. ``order``: the index of each in the caller's list."""
-
-    tokens_BT: Tensor
-    lengths_B: Tensor
-    order: list[int]
-
-
-class _Values(NamedTuple):
-    """The input of a layer: rows of activations, the scale of one unit, each token's row."""
-
-    activations: Tensor
-    scales: Tensor
-    tokens_BT: Tensor | None
+WORTH_SHARING = 1 << 24
+"""Multiplications of a slice from which several threads compute it: about 0.1 ms of work."""
+QUICK_PRODUCTS = 1 << 25
+"""Multiplications of a batch up to which the interpreter's lock is kept; see ``library``."""
 
 
 class NativeClassifierKernel:
@@ -65,142 +47,148 @@ class NativeClassifierKernel:
         *,
         threads: int = 1,
         precision: KernelPrecision = "int8",
+        worth_sharing: int = WORTH_SHARING,
     ) -> None:
+        """``worth_sharing``: multiplications of a slice from which several threads compute it."""
         self._library = library.load()
-        self._network = network
         self._slice_tokens = slice_tokens
         self._threads = threads
         self._precision = precision
-        architecture = network.architecture
-        first_LH = network.initial_hidden_L1H.detach()[:, 0].view(architecture.layers, -1)
-        self._scales = [packing.state_scale(layer, precision) for layer in first_LH.unbind()]
-        self._layers = [
-            [self._direction(layer, direction) for direction in range(architecture.directions)]
-            for layer in range(architecture.layers)
-        ]
-        self._embedding, self._embedding_scales = packing.quantized_rows(
-            network.embedding.weight, precision
-        )
+        self._kept: list[Any] = []  # tensors and structures that the description points to
+        self._products = 0  # multiplications of one token in the recurrent layers
+        self._description = self._describe(network, worth_sharing)
+        self._labels = network.architecture.labels
 
     def classify(self, documents: Sequence[Sequence[int]]) -> LogitSlices:
         """A generator that yields between slices and returns logits (rows, labels)."""
-        batch = _longest_first(documents)
-        words_BTE = self._token_vectors(batch)
-        values = self._first_values(batch, words_BTE)
-        for layer in range(len(self._layers)):
-            values, hidden_DBTU = yield from self._read(values, layer, batch)
-        with torch.inference_mode():
-            hidden = self._network.architecture.hidden
-            hidden_BTF = torch.cat(list(hidden_DBTU[..., :hidden]), dim=2)
-            logits_BC = self._network.label_logits(
-                hidden_BTF.transpose(0, 1),
-                words_BTE.transpose(0, 1),
-                batch.tokens_BT.T,
-                batch.lengths_B.long(),
-            )
-            index_B = torch.tensor(batch.order).argsort()
-            return logits_BC[index_B][: len(documents)].numpy()
+        logits_BC = np.empty((len(documents), self._labels), dtype=np.float32)
+        tokens = array("i", chain.from_iterable(documents))
+        run = self._library.unroll_run_batch
+        if len(tokens) * self._products <= QUICK_PRODUCTS:
+            run = self._library.unroll_run_short_batch
+        with self._batch(documents, tokens, logits_BC) as batch:
+            while (status := run(batch, self._slice_tokens)) == 0:
+                yield
+        if status != 1:
+            raise MemoryError("the native kernel could not allocate memory for a slice")
+        return logits_BC
 
-    def _token_vectors(self, batch: _Batch) -> Tensor:
-        with torch.inference_mode():
-            vectors_TBE = self._network.token_vectors(batch.tokens_BT.T, batch.lengths_B.long())
-            return vectors_TBE.transpose(0, 1)
+    @contextmanager
+    def _batch(
+        self, documents: Sequence[Sequence[int]], tokens: array[int], logits_BC: FloatArray
+    ) -> Iterator[int]:
+        """The native batch, which writes into ``logits_BC``."""
+        lengths = array("i", map(len, documents))
+        batch = self._library.unroll_create_batch(
+            self._description,
+            tokens.buffer_info()[0],
+            lengths.buffer_info()[0],
+            len(documents),
+            self._threads,
+            logits_BC.ctypes.data,
+            library.requested_instruction_set(),
+        )
+        if not batch:
+            raise MemoryError("the native kernel could not allocate memory for a batch")
+        try:
+            yield batch
+        finally:
+            self._library.unroll_destroy_batch(batch)
 
-    def _first_values(self, batch: _Batch, words_BTE: Tensor) -> _Values:
-        """Rows of the embedding. N-gram embeddings differ by position, so they get a row for each
-        position.
-        """
-        if self._network.architecture.ngrams == 1:
-            return _Values(self._embedding, self._embedding_scales, batch.tokens_BT)
-        rows, scales = packing.quantized_rows(words_BTE.flatten(0, 1), self._precision)
-        indices_BT = torch.arange(len(rows), dtype=torch.int32).view(batch.tokens_BT.shape)
-        return _Values(rows, scales, indices_BT)
+    def _describe(self, network: Classifier, worth_sharing: int) -> library.ClassifierDescription:
+        a, precision = network.architecture, self._precision
+        first_LH = network.initial_hidden_L1H.detach()[:, 0].view(a.layers, -1)
+        scales = [packing.state_scale(layer, precision) for layer in first_LH.unbind()]
+        directions = [
+            self._direction(network, layer, direction, scales[layer])
+            for layer in range(a.layers)
+            for direction in range(a.directions)
+        ]
+        embedding, embedding_scales = packing.quantized_rows(network.embedding.weight, precision)
+        ngrams = None if network.ngram_embedding is None else network.ngram_embedding.weight
+        linear = network.linear
+        return library.ClassifierDescription(
+            cell=library.CELL_CODES[a.cell],
+            precision=library.PRECISION_CODES[precision],
+            layers=a.layers,
+            directions=a.directions,
+            hidden=a.hidden,
+            units=packing.padded(a.hidden),
+            direction=self._keep((library.DirectionDescription * len(directions))(*directions)),
+            scales=self._address(torch.tensor(scales)),
+            embedding=self._address(embedding),
+            embedding_scales=self._address(embedding_scales),
+            embedding_width=embedding.shape[1],
+            width=a.embedding,
+            vocabulary=a.vocabulary,
+            vectors=self._address(network.embedding.weight),
+            ngram_vectors=self._address(ngrams),
+            ngrams=a.ngrams,
+            ngram_buckets=a.ngram_buckets,
+            pools_states=a.pooling != "last",
+            pools_words=a.pools_words,
+            mlp=self._linear(network.mlp),
+            output=self._linear(network.output),
+            labels=a.labels,
+            linear_importance=self._address(None if linear is None else linear.importance_F),
+            linear_weights=self._address(None if linear is None else linear.weight_FC),
+            linear_biases=self._address(None if linear is None else linear.bias_C),
+            linear_ngrams=a.linear_ngrams,
+            linear_buckets=a.linear_buckets,
+            worth_sharing=worth_sharing,
+        )
 
-    def _read(
-        self, values: _Values, layer: int, batch: _Batch
-    ) -> Generator[None, None, tuple[_Values, Tensor]]:
-        """One layer in all its directions: activations for the next layer, and hidden states."""
-        directions = self._layers[layer]
-        rows, positions = batch.tokens_BT.shape
-        units = len(directions[0].first_U)
-        kind = torch.uint8 if self._precision == "int8" else torch.float32
-        outputs_BTF = torch.empty((rows, positions, len(directions) * units), dtype=kind)
-        hidden_DBTU = torch.empty((len(directions), rows, positions, units))
-        for index, direction in enumerate(directions):
-            state_BU = direction.first_U.repeat(rows, 1)
-            first_cell_U = direction.first_cell_U
-            cell_BU = None if first_cell_U is None else first_cell_U.repeat(rows, 1)
-            encoder_slice = library.EncoderSlice(
-                cell=library.CELL_CODES[self._network.architecture.cell],
-                precision=library.PRECISION_CODES[self._precision],
-                input=library.matrix(direction.input),
-                hidden=library.matrix(direction.hidden),
-                tokens=library.address(values.tokens_BT),
-                inputs=values.activations.data_ptr(),
-                input_scales=values.scales.data_ptr(),
-                input_width=values.activations.shape[-1],
-                scale=self._scales[layer],
-                outputs=outputs_BTF.data_ptr(),
-                output_width=outputs_BTF.shape[2],
-                output_offset=index * units,
-                hiddens=hidden_DBTU[index].data_ptr(),
-                first_activation=direction.first_activation_U.data_ptr(),
-                states=state_BU.data_ptr(),
-                cells=library.address(cell_BU),
-                rows=rows,
-                positions=positions,
-                units=units,
-                lengths=batch.lengths_B.data_ptr(),
-                reverse=index,
-                threads=min(self._threads, rows),
-            )
-            yield from self._run(encoder_slice)
-        return _Values(outputs_BTF, torch.tensor([self._scales[layer]]), None), hidden_DBTU
-
-    def _run(self, encoder_slice: library.EncoderSlice) -> Generator[None, None, None]:
-        """Run all steps, a slice at a time."""
-        steps = max(1, self._slice_tokens // encoder_slice.rows)
-        instruction_set = library.requested_instruction_set()
-        for begin in range(0, encoder_slice.positions, steps):
-            encoder_slice.begin = begin
-            encoder_slice.end = min(begin + steps, encoder_slice.positions)
-            if self._library.unroll_encode(ctypes.byref(encoder_slice), instruction_set) != 0:
-                raise MemoryError("the native kernel could not allocate memory for a slice")
-            yield
-
-    def _direction(self, layer: int, direction: int) -> _Direction:
-        network, precision = self._network, self._precision
-        architecture = network.architecture
-        gates, directions = GATE_BLOCKS[architecture.cell], architecture.directions
-        suffix = f"_l{layer}_reverse" if direction else f"_l{layer}"
+    def _direction(
+        self, network: Classifier, layer: int, direction: int, scale: float
+    ) -> library.DirectionDescription:
+        """One layer in one direction."""
+        a = network.architecture
+        gates, suffix = GATE_BLOCKS[a.cell], f"_l{layer}" + ("_reverse" if direction else "")
         input_weight, hidden_weight, input_bias, hidden_bias = (
             getattr(network.recurrent, name + suffix).detach()
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         if layer > 0:  # each direction of the layer below is padded separately
-            input_weight = packing.padded_parts(input_weight, directions)
-        index = layer * directions + direction
-        cell_L1H = network.initial_cell_L1H if architecture.cell == "lstm" else None
-        first = State(network.initial_hidden_L1H, cell_L1H).layer(index).detach()
+            input_weight = packing.padded_parts(input_weight, a.directions)
+        cell_L1H = network.initial_cell_L1H if a.cell == "lstm" else None
+        states = State(network.initial_hidden_L1H, cell_L1H)
+        first = states.layer(layer * a.directions + direction).detach()
         first_U = packing.padded_row(first.hidden_LBH.flatten())
-        blocks = packing.gate_blocks
-        return _Direction(
-            packing.pack(blocks(input_weight, gates), blocks(input_bias, gates), precision),
-            packing.pack(blocks(hidden_weight, gates), blocks(hidden_bias, gates), precision),
-            packing.activations_of(first_U, torch.tensor(self._scales[layer]), precision),
-            first_U,
-            None if first.cell_LBH is None else packing.padded_row(first.cell_LBH.flatten()),
+        first_cell_U = (
+            None if first.cell_LBH is None else packing.padded_row(first.cell_LBH.flatten())
+        )
+        activation_U = packing.activations_of(first_U, torch.tensor(scale), self._precision)
+        return library.DirectionDescription(
+            input=self._gates(input_weight, input_bias, gates),
+            hidden=self._gates(hidden_weight, hidden_bias, gates),
+            first_activation=self._address(activation_U),
+            first_hidden=self._address(first_U),
+            first_cell=self._address(first_cell_U),
         )
 
+    def _gates(self, weight: Tensor, bias: Tensor, gates: int) -> library.Matrix:
+        blocks = packing.gate_blocks
+        packed = packing.pack(blocks(weight, gates), blocks(bias, gates), self._precision)
+        self._products += packed.groups * packed.gates * packing.LANES * packed.inputs
+        return self._matrix(packed)
 
-def _longest_first(documents: Sequence[Sequence[int]]) -> _Batch:
-    """Tokens padded with id 0 in time, and with documents of one token in number."""
-    padding = -len(documents) % ROW_MULTIPLE
-    lengths = [len(document) for document in documents] + [1] * padding
-    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    tokens_BT = torch.zeros((len(lengths), max(lengths)), dtype=torch.int32)
-    for index, row in enumerate(order):
-        if row < len(documents):
-            tokens_BT[index, : lengths[row]] = torch.tensor(documents[row], dtype=torch.int32)
-    lengths_B = torch.tensor([lengths[row] for row in order], dtype=torch.int32)
-    return _Batch(tokens_BT, lengths_B, order)
+    def _linear(self, linear: nn.Linear) -> library.Matrix:
+        """A layer of the MLP, in float32."""
+        blocks = packing.linear_blocks
+        return self._matrix(packing.pack(blocks(linear.weight), blocks(linear.bias), "float32"))
+
+    def _matrix(self, packed: PackedMatrix) -> library.Matrix:
+        return library.matrix(self._keep(packed))
+
+    def _address(self, tensor: Tensor | None) -> int | None:
+        """The address of a tensor, which stays alive with the kernel. float32 is not copied."""
+        if tensor is None:
+            return None
+        kept = tensor.detach()
+        if kept.is_floating_point():
+            kept = kept.float()
+        return library.address(self._keep(kept.contiguous()))
+
+    def _keep(self, value: Any) -> Any:
+        self._kept.append(value)
+        return value

@@ -19,7 +19,7 @@ from torch import Tensor
 from service.kernel.api.packing import PackedMatrix
 
 LIBRARY = Path(__file__).parent / "lib" / "libunroll.so"  # built by setup.py
-INTERFACE_VERSION = 5
+INTERFACE_VERSION = 6
 CELL_CODES = {"elman": 0, "gru": 1, "lstm": 2}
 PRECISION_CODES = {"int8": 0, "float32": 1}
 # Environment variable: the path of another library, for tests with sanitizers.
@@ -104,34 +104,53 @@ class Call(ctypes.Structure):
     )
 
 
-QUICK_FUNCTIONS: dict[str, tuple[Any, ...]] = {
-    "unroll_interrupt": (_ptr,),
-    "unroll_save": (_ptr, _i32, _ptr, _ptr),
-    "unroll_restore": (_ptr, _i32, _ptr, _ptr),
-}
 # The fields of struct Work before its results, as a format of the struct module.
 WORK_FORMAT = "12i4f4Q"
 
 
-class EncoderSlice(ctypes.Structure):
-    """struct EncoderSlice of native/csrc/encoder.h."""
+class DirectionDescription(ctypes.Structure):
+    """struct DirectionDescription of native/csrc/classifier.h."""
 
     _fields_ = (
-        ("cell", _i32),
-        ("precision", _i32),
         ("input", Matrix),
         ("hidden", Matrix),
-        *((name, _ptr) for name in ("tokens", "inputs", "input_scales")),
-        ("input_width", _i32),
-        ("scale", _f32),
-        ("outputs", _ptr),
-        ("output_width", _i32),
-        ("output_offset", _i32),
-        *((name, _ptr) for name in ("hiddens", "first_activation", "states", "cells")),
-        *((name, _i32) for name in ("rows", "positions", "units")),
-        ("lengths", _ptr),
-        *((name, _i32) for name in ("begin", "end", "reverse", "threads")),
+        *((name, _ptr) for name in ("first_activation", "first_hidden", "first_cell")),
     )
+
+
+class ClassifierDescription(ctypes.Structure):
+    """struct ClassifierDescription of native/csrc/classifier.h."""
+
+    _fields_ = (
+        *((name, _i32) for name in ("cell", "precision", "layers", "directions")),
+        *((name, _i32) for name in ("hidden", "units")),
+        ("direction", ctypes.POINTER(DirectionDescription)),
+        *((name, _ptr) for name in ("scales", "embedding", "embedding_scales")),
+        *((name, _i32) for name in ("embedding_width", "width", "vocabulary")),
+        *((name, _ptr) for name in ("vectors", "ngram_vectors")),
+        *((name, _i32) for name in ("ngrams", "ngram_buckets", "pools_states", "pools_words")),
+        ("mlp", Matrix),
+        ("output", Matrix),
+        ("labels", _i32),
+        *((name, _ptr) for name in ("linear_importance", "linear_weights", "linear_biases")),
+        *((name, _i32) for name in ("linear_ngrams", "linear_buckets")),
+        ("worth_sharing", ctypes.c_int64),
+    )
+
+
+# The type of the result and of each argument.
+QUICK_FUNCTIONS: dict[str, tuple[Any, ...]] = {
+    "unroll_interrupt": (None, _ptr),
+    "unroll_save": (None, _ptr, _i32, _ptr, _ptr),
+    "unroll_restore": (None, _ptr, _i32, _ptr, _ptr),
+    "unroll_create_batch": (
+        *(_ptr, ctypes.POINTER(ClassifierDescription)),
+        *(_ptr, _ptr, _i32, _i32, _ptr, ctypes.c_char_p),
+    ),
+    "unroll_destroy_batch": (None, _ptr),
+    "unroll_run_short_batch": (ctypes.c_int, _ptr, ctypes.c_int64),
+}
+SYMBOLS = {"unroll_run_short_batch": "unroll_run_batch"}  # where the name differs
 
 
 @functools.cache
@@ -163,10 +182,10 @@ def load() -> ctypes.CDLL:
     library.unroll_run.argtypes = [_ptr, ctypes.POINTER(Call)]
     library.unroll_run.restype = ctypes.c_int
     for name, arguments in QUICK_FUNCTIONS.items():
-        prototype = ctypes.PYFUNCTYPE(None, *arguments)  # keeps the interpreter's lock
-        setattr(library, name, prototype((name, library)))
-    library.unroll_encode.argtypes = [ctypes.POINTER(EncoderSlice), ctypes.c_char_p]
-    library.unroll_encode.restype = ctypes.c_int
+        prototype = ctypes.PYFUNCTYPE(*arguments)  # keeps the interpreter's lock
+        setattr(library, name, prototype((SYMBOLS.get(name, name), library)))
+    library.unroll_run_batch.argtypes = [_ptr, ctypes.c_int64]
+    library.unroll_run_batch.restype = ctypes.c_int
     return library
 
 

@@ -1,7 +1,7 @@
 // The C interface that library.py calls. Selects the instruction set and catches all exceptions.
 #include <cstring>
 
-#include "encoder.h"
+#include "classifier.h"
 #include "language_model.h"
 
 namespace {
@@ -40,7 +40,7 @@ const Steps* choose_steps(const char* wanted) {
 extern "C" {
 
 // The version of this interface. Python refuses a library with another version.
-int unroll_interface() { return 5; }
+int unroll_interface() { return 6; }
 
 // The name of the selected instruction set; null if `wanted` is not available.
 const char* unroll_instruction_set(const char* wanted) {
@@ -82,13 +82,25 @@ void unroll_restore(void* model, int row, const float* hiddens, const float* cel
 
 void unroll_interrupt(void* model) { static_cast<LanguageModel*>(model)->interrupt(); }
 
-// Returns 0, or 2 if memory cannot be allocated.
-int unroll_encode(const EncoderSlice* slice, const char* wanted) {
+// A batch of documents for `classifier`; see classifier.h. Null if memory cannot be allocated.
+void* unroll_create_batch(
+    const ClassifierDescription* classifier, const int32_t* tokens, const int32_t* lengths,
+    int rows, int threads, float* logits, const char* wanted) {
   const Steps* steps = choose_steps(wanted);
-  if (steps == nullptr) return 2;
+  if (steps == nullptr) return nullptr;
   try {
-    encode(*slice, *steps);
-    return 0;
+    return new DocumentBatch(*classifier, *steps, tokens, lengths, rows, threads, logits);
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+void unroll_destroy_batch(void* batch) { delete static_cast<DocumentBatch*>(batch); }
+
+// Returns 1 if the logits are complete, 0 if not yet, or 2 if memory cannot be allocated.
+int unroll_run_batch(void* batch, int64_t row_steps) {
+  try {
+    return static_cast<DocumentBatch*>(batch)->run(row_steps) ? 1 : 0;
   } catch (...) {
     return 2;
   }

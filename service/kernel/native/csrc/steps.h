@@ -1,6 +1,6 @@
 // The operations of a step for one instruction set: the interface between the bookkeeping
-// (language_model.cpp, encoder.cpp) and the arithmetic (steps.cpp, compiled once per instruction
-// set).
+// (language_model.cpp, classifier.cpp) and the arithmetic (steps.cpp, compiled once per
+// instruction set).
 #pragma once
 
 #include <cstdint>

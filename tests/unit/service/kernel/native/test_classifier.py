@@ -10,7 +10,8 @@ from model.architecture import CELLS, POOLINGS, Cell, ClassifierArchitecture, Po
 from model.networks import Classifier
 from service.kernel.api.interface import ClassifierKernel, FloatArray
 from service.kernel.api.packing import KernelPrecision
-from service.kernel.factory import make_classifier_kernel
+from service.kernel.native.classifier import NativeClassifierKernel
+from service.kernel.pytorch.classifier import TorchClassifierKernel
 
 
 def random_classifier(
@@ -51,13 +52,11 @@ def make(
     kind: str = "native",
     precision: KernelPrecision = "float32",
 ) -> ClassifierKernel:
-    """A kernel with two threads."""
-    return make_classifier_kernel(
-        network,
-        kernel="torch" if kind == "torch" else "native",
-        precision=precision,
-        threads=2,
-        slice_tokens=slice_tokens,
+    """A kernel with two threads, which share even a small slice."""
+    if kind == "torch":
+        return TorchClassifierKernel(network, slice_tokens)
+    return NativeClassifierKernel(
+        network, slice_tokens, threads=2, precision=precision, worth_sharing=0
     )
 
 
@@ -103,6 +102,25 @@ def test_logits_do_not_depend_on_neighbors_or_slices(
         with torch.no_grad():
             exact_C = network(torch.tensor(document)[:, None], torch.tensor([len(document)]))[0]
         np.testing.assert_allclose(logits_BC[row], exact_C, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_native_logits_are_the_same_to_the_bit(precision: KernelPrecision, cell: Cell) -> None:
+    """Neighbors, slices and threads change no bit of a document's logits."""
+    network = random_classifier(cell, ngrams=3, linear_ngrams=3)
+    batch = documents(13)
+    whole = NativeClassifierKernel(network, 10**6, threads=1, precision=precision)
+    logits_BC, _ = classify(make(network, 70, precision=precision), batch)
+    for row, document in enumerate(batch):
+        alone_1C, _ = classify(whole, [document])
+        assert logits_BC[row].tobytes() == alone_1C[0].tobytes()
+
+
+def test_a_short_batch_is_one_slice() -> None:
+    """A batch within the length of a slice is classified in one call."""
+    _, slices = classify(make(random_classifier("lstm"), 512), [[1] * 13])
+    assert slices == 0
 
 
 @pytest.mark.parametrize("ngrams", [1, 4])

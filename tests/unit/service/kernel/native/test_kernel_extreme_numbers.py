@@ -173,7 +173,9 @@ from tests.unit.service.kernel.native.test_kernel_extreme_numbers import draw
 from tests.support.service.reference import random_network
 
 def numbers(threads):
-    kernel = NativeClassifierKernel(random_classifier("lstm"), 64, threads=threads)
+    kernel = NativeClassifierKernel(
+        random_classifier("lstm"), 64, threads=threads, worth_sharing=0
+    )
     language = NativeKernel(
         random_network("lstm", 2), capacity=8, end=29, suppressed=[0], threads=threads,
         worth_sharing=0,
