@@ -9,6 +9,7 @@ from benchmarks.commands import (
     context,
     inspection,
     kernel,
+    next_word,
     quantization,
     serve,
     startup,
@@ -26,6 +27,7 @@ MEASUREMENTS: tuple[BenchmarkCommand, ...] = (
     context,
     classify,
     inspection,
+    next_word,
     kernel,
     serve,
 )
