@@ -81,12 +81,13 @@ def test_a_column_becomes_a_table(
 
 
 def test_a_text_out_of_scope(playground: Playground) -> None:
-    """The label is written out, and no contributions of an earlier text stay."""
+    """The label is written out, and the contributions are those to the likeliest label."""
     section = playground.open("classify", model="user-requests", text="how do i say good morning")
     section.locator(".labels .percent").first.wait_for()
     section.locator("#classify-text").fill("i lost my card, please freeze my account")
     section.locator(".labels li", has_text="out of scope").wait_for()
-    section.locator(".attribution", has_text="are not computed for this label").wait_for()
+    section.locator(".attribution", has_text="speak for").wait_for()
+    assert "out of scope" not in section.locator(".attribution").inner_text()
 
 
 def test_many_labels(playground: Playground) -> None:

@@ -87,7 +87,7 @@ def test_long_answers_are_whole(service: RunningService) -> None:
     text = "The keys to the old cabinet. " * 30
     tokens = service.ask("/inspect", text=text, layers=[], top=1)["tokens"]
     assert len(tokens) > 150
-    assert "".join(token["text"] for token in tokens) == text.rstrip()
+    assert "".join(token["text"] for token in tokens) == text
     assert all(len(token["top"]) == 1 for token in tokens)
 
 
