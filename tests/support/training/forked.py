@@ -13,7 +13,8 @@ import runpy
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -104,10 +105,24 @@ def _run_module(
     os.dup2(stderr.fileno(), 2)
     stderr.close()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    if max_file_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
     sys.argv = [module, *arguments]
-    if module.endswith(".py"):
-        runpy.run_path(module, run_name="__main__")
-    else:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    with limited_files(max_file_bytes):
+        if module.endswith(".py"):
+            runpy.run_path(module, run_name="__main__")
+        else:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+@contextmanager
+def limited_files(max_bytes: int | None) -> Iterator[None]:
+    """Limits the size of each file that the process writes; None is no limit.
+
+    The limit ends with the context, so that a measurement of coverage can be written after it.
+    """
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if max_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -102,11 +102,12 @@ def test_damaged_or_outdated_tokens_are_not_used(tmp_path: Path, damage: str) ->
 
 
 FILL = """
-import resource, sys
+import sys
 from pathlib import Path
+from tests.support.training.forked import limited_files
 from tests.unit.training.data.test_token_store import write
-resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
-write(Path(sys.argv[1]))
+with limited_files(100):
+    write(Path(sys.argv[1]))
 """
 
 

@@ -81,14 +81,15 @@ def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 FILL = """
-import resource, sys, torch
+import sys, torch
 from pathlib import Path
+from tests.support.training.forked import limited_files
 from training.runs.checkpoint import Checkpoint, CheckpointError, save_checkpoint
 path = Path(sys.argv[1])
 save_checkpoint(path, Checkpoint({"x": torch.ones(10)}, {}))
-resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 try:
-    save_checkpoint(path, Checkpoint({"x": torch.ones(100_000)}, {}))
+    with limited_files(10_000):
+        save_checkpoint(path, Checkpoint({"x": torch.ones(100_000)}, {}))
 except CheckpointError as error:
     print(error)
 """
