@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.repository import ROOT
+from training.commands import cli
 from unroll.cli import COMMANDS, Subcommand, main
 
 
@@ -33,6 +34,12 @@ def test_help_lists_every_command(arguments: list[str], capsys: pytest.CaptureFi
     assert main(arguments) == 0
     printed = capsys.readouterr().out
     assert all(command.name in printed and command.help in printed for command in COMMANDS)
+
+
+def test_every_training_command_is_listed() -> None:
+    """Each subcommand of `python -m training` is a command of `unroll` under the same name."""
+    listed = {command.name.split()[-1] for command in COMMANDS if command.package == "training"}
+    assert listed == {subcommand.name for subcommand in cli.TRAINING_COMMANDS}
 
 
 def test_version_is_the_installed_one(capsys: pytest.CaptureFixture[str]) -> None:
