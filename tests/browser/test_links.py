@@ -6,6 +6,8 @@ import pytest
 
 from tests.browser.playground import VIEWS, Playground
 
+expect = pytest.importorskip("playwright.sync_api").expect
+
 
 @pytest.mark.parametrize(
     ("view", "parameters", "selector", "value"),
@@ -22,10 +24,10 @@ def test_a_link_carries_the_state_of_a_view(
 ) -> None:
     """What the link names stands in the view, and is in the link of the view again."""
     section = playground.open(view, **parameters)
-    assert section.locator(selector).input_value() == value
+    expect(section.locator(selector)).to_have_value(value)
     playground.wait_until("location.hash.includes('model=')")
     playground.page.reload()
-    assert section.locator(selector).input_value() == value
+    expect(section.locator(selector)).to_have_value(value)
     assert parameters.items() <= playground.link.items()
 
 

@@ -137,7 +137,10 @@ def test_schema_has_the_configured_bounds(small_service: RunningService, path: s
                 if name == "texts":
                     rest.pop("text", None)
                 accepted = small_service.post(path, {**rest, name: at_bound})
-                assert accepted.status_code in {200, 400, 404, 504}, (name, at_bound, accepted.text)
+                over_bound = accepted.status_code not in {200, 400, 404, 504}
+                if over_bound and name == "state":  # within the bound, and not for this model
+                    over_bound = "both directions" not in accepted.text
+                assert not over_bound, (name, at_bound, accepted.text)
                 refused = small_service.post(path, {**rest, name: beyond})
                 assert refused.status_code == 422, (name, beyond)
                 assert (error_of(refused)["param"] or "").partition(".")[0] == name
