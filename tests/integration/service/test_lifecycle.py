@@ -120,7 +120,8 @@ def test_queue_full_is_a_429_with_a_time(narrow_service: RunningService) -> None
         with service.streaming(max_tokens=1_000_000) as first:
             next(first)  # and the rest is read as it comes, or the stream would end as too slow
             reading = pool.submit(lambda: next((e for e in first if enough.is_set()), None))
-            waiting = pool.submit(service.text, max_tokens=1)
+            # Rows are shared by turns, so a short request would not wait for long.
+            waiting = pool.submit(service.text, max_tokens=10_000)
             eventually(
                 lambda: service.metric("unroll_sequences_waiting", model="words") == 1,
                 "the second request waits",
