@@ -17,13 +17,13 @@ from model.artifact import load_artifact
 from model.networks import Classifier
 
 
-class ClassifyRequest(BaseModel):
+class PeerTextRequest(BaseModel):
     """The body of a request."""
 
     text: str
 
 
-class ClassifyResponse(BaseModel):
+class PeerLabelResponse(BaseModel):
     """The body of a response."""
 
     label: str
@@ -40,13 +40,13 @@ def create_app(directory: Path) -> FastAPI:
     app = FastAPI()
 
     @app.post("/classify")
-    def classify(request: ClassifyRequest) -> ClassifyResponse:
+    def classify(request: PeerTextRequest) -> PeerLabelResponse:
         with torch.inference_mode():
             tokens = tokenizer.encode(request.text) or [tokenizer.end]
             tokens_T1 = torch.tensor(tokens).unsqueeze(1)
             logits_1C = network(tokens_T1, torch.tensor([len(tokens)]))
             confidence, label = torch.softmax(logits_1C[0] / temperature, dim=0).max(dim=0)
-        return ClassifyResponse(label=manifest.labels[int(label)], confidence=float(confidence))
+        return PeerLabelResponse(label=manifest.labels[int(label)], confidence=float(confidence))
 
     @app.get("/health")
     def health() -> dict[str, bool]:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 
-class NextWordRequest(BaseModel):
+class EmptyRouteRequest(BaseModel):
     """The body of a request."""
 
     model: str
@@ -20,18 +20,18 @@ class NextWordRequest(BaseModel):
     top: int = 10
 
 
-class WordProbability(BaseModel):
+class EmptyRouteWord(BaseModel):
     """A word of a response."""
 
     word: str
     probability: float
 
 
-class NextWordResponse(BaseModel):
+class EmptyRouteResponse(BaseModel):
     """The body of a response."""
 
     model: str
-    words: list[WordProbability]
+    words: list[EmptyRouteWord]
     covered: float
     entropy_bits: float
 
@@ -41,9 +41,9 @@ def create_app() -> FastAPI:
     app = FastAPI()
 
     @app.post("/next-word")
-    async def next_word(request: NextWordRequest) -> NextWordResponse:
-        words = [WordProbability(word="keys", probability=0.01)] * request.top
-        return NextWordResponse(model=request.model, words=words, covered=0.1, entropy_bits=1.0)
+    async def next_word(request: EmptyRouteRequest) -> EmptyRouteResponse:
+        words = [EmptyRouteWord(word="keys", probability=0.01)] * request.top
+        return EmptyRouteResponse(model=request.model, words=words, covered=0.1, entropy_bits=1.0)
 
     @app.get("/health")
     async def health() -> dict[str, bool]:

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from benchmarks.peers.network import load_plain
 
 
-class GenerateRequest(BaseModel):
+class LoopRequest(BaseModel):
     """The body of a request."""
 
     prompt: str
@@ -30,7 +30,7 @@ def create_app(directory: Path) -> FastAPI:
     network, tokenizer = load_plain(directory)
     app = FastAPI()
 
-    def tokens(request: GenerateRequest) -> Iterator[str]:
+    def tokens(request: LoopRequest) -> Iterator[str]:
         prompt_T1 = torch.tensor(tokenizer.encode(request.prompt)).unsqueeze(1)
         _, state = network(prompt_T1[:-1]) if len(prompt_T1) > 1 else (None, None)
         token_B = prompt_T1[-1]
@@ -39,7 +39,7 @@ def create_app(directory: Path) -> FastAPI:
             yield f'data: {{"text": "{tokenizer.text_of(int(token_B))}"}}\n\n'
 
     @app.post("/generate")
-    def generate(request: GenerateRequest) -> StreamingResponse:
+    def generate(request: LoopRequest) -> StreamingResponse:
         return StreamingResponse(tokens(request), media_type="text/event-stream")
 
     @app.get("/health")
