@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Self
 
 from service.backend.answer_memory import AnswerMemoryBudget
 from service.backend.workers import WorkerPool
+from service.clients.rate_limits import RateLimits, TokenCharge
 from service.engine.api.errors import SlowReaderError
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import (
     Classify,
     Event,
     Failed,
+    Finished,
     Generate,
     NextWord,
     Score,
@@ -57,16 +59,18 @@ class AsyncEngine:
         workers: WorkerPool,
         stream_bytes: int,
         answers_bytes: int,
+        rates: RateLimits,
         on_slow_reader: Callable[[], None],
     ) -> None:
         """``stream_bytes``: buffer for a client that reads slowly; ``on_slow_reader`` is called
         when it is exceeded. ``answers_bytes``: memory of all answers that are incomplete or not
-        yet read.
+        yet read. ``rates``: charges the tokens of each task to its client.
         """
         self._engine = Engine(models, self._deliver, options=options, observer=observer)
         self._workers = workers
         self._stream_bytes = stream_bytes
         self._answers = AnswerMemoryBudget(answers_bytes)
+        self._rates = rates
         self._on_slow_reader = on_slow_reader
         self._tickets = itertools.count()
         self._replies: dict[Ticket, Reply] = {}
@@ -93,6 +97,7 @@ class AsyncEngine:
                 await self._submit_in_thread(task, ticket, reply)
             else:
                 self._submit(task, ticket, reply)
+            reply.admitted = True
         except BaseException:
             reply.cancel()
             raise
@@ -102,6 +107,7 @@ class AsyncEngine:
         def admit(size: AnswerSize) -> None:
             count = size.tokens * _EVENT_BYTES + size.logprobs * _LOGPROB_BYTES
             reply.admit(self._answers, count, task.client)
+            reply.charge(self._rates, size, task.client)
 
         self._engine.submit(task, ticket, admit)
 
@@ -190,6 +196,9 @@ class Reply:
         self._unread_bytes = 0
         self._reading = True  # whether a reader takes new events at once, of any size
         self._reserved: tuple[AnswerMemoryBudget, int, str] | None = None
+        self._charge: TokenCharge | None = None
+        self._shown = self._finished = 0  # tokens of events, and of choices that have ended
+        self.admitted = False
         self._ended = False
         self.cancelled = False
         self._waiter: asyncio.Future[None] | None = None
@@ -213,6 +222,9 @@ class Reply:
             budget, count, client = self._reserved
             self._reserved = None
             budget.release(count, client)
+        if self._charge is not None:
+            self._charge.settle(max(self._shown, self._finished) if self.admitted else None)
+            self._charge = None
         self._wake()
 
     def admit(self, budget: AnswerMemoryBudget, count: int, client: str) -> None:
@@ -220,6 +232,12 @@ class Reply:
         count = count if self._limit is None else min(count, self._limit)
         budget.reserve(count, client)
         self._reserved = budget, count, client
+
+    def charge(self, rates: RateLimits, size: AnswerSize, client: str) -> None:
+        """Charge the most tokens that the task may use; those that it did not use are returned
+        when this reply is left. Raises RateLimited.
+        """
+        self._charge = rates.charge(client, size.read, size.generated)
 
     async def events(self, quiet_seconds: float) -> list[Event]:
         """All events since the last call; waits up to ``quiet_seconds`` for the first one.
@@ -258,6 +276,7 @@ class Reply:
         """Add an event. Returns False if too much is unread and the task is to be cancelled. The
         unread events are then dropped and replaced by an error.
         """
+        self._count(event)
         fits = True
         if self._limit is not None:
             self._unread_bytes += _bytes_of(event)
@@ -270,6 +289,12 @@ class Reply:
         if self._ended or self._limit is not None:
             self._wake()
         return fits
+
+    def _count(self, event: Event) -> None:
+        if isinstance(event, Token):
+            self._shown += 1
+        elif isinstance(event, Finished):
+            self._finished += event.completion_tokens
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -35,7 +35,7 @@ from service.engine.scheduling.admission import Admission
 from service.engine.scheduling.fair_queue import FairQueue
 from service.engine.scheduling.request_table import RequestTable
 from service.engine.scheduling.runner import TicketEvents
-from service.engine.scheduling.sequence import Request, Ticket
+from service.engine.scheduling.sequence import AnswerSize, Request, Ticket
 from service.kernel.api.interface import FloatArray, LogitSlices
 from service.kernel.factory import make_classifier_kernel
 from service.kernel.pytorch.document_reader import DocumentState
@@ -128,6 +128,8 @@ class ClassifierRunner:
         request = ClassificationRequest(task)
         start = self._growing.start(task)
         request.documents = [self._document(request, text, start) for text in task.texts]
+        read = sum(document.token_count for document in request.documents)
+        request.answer = AnswerSize(0, 0, read=read)
         return request
 
     @property

@@ -16,8 +16,16 @@ import torch
 from model.artifact import Artifact
 from model.errors import panics_as_errors
 from model.networks import LanguageModel
-from service.engine.api.errors import Draining, QueueFull, StartError, StepFailed, UnknownModel
-from service.engine.api.observer import Observer
+from service.engine.api.errors import (
+    Draining,
+    EngineError,
+    QueueFull,
+    RateLimited,
+    StartError,
+    StepFailed,
+    UnknownModel,
+)
+from service.engine.api.observer import Observer, RejectReason
 from service.engine.api.options import EngineOptions
 from service.engine.api.tasks import Task
 from service.engine.runners.classifier import ClassifierRunner
@@ -36,6 +44,12 @@ BATCHING_WINDOW_REQUESTS = 2
 BATCHING_WINDOW_GAP_SECONDS = 0.001
 BATCHING_WINDOW_SECONDS = 0.025
 DEFAULT_OPTIONS = EngineOptions()
+_REASONS: dict[type[EngineError], RejectReason] = {
+    QueueFull: "queue_full",
+    RateLimited: "rate_limited",
+    Draining: "draining",
+}
+"""The refusals that are counted, since they depend on the load and not on the task."""
 
 
 class Engine:
@@ -78,9 +92,9 @@ class Engine:
         """Accept a task, or refuse it at once. Thread-safe.
 
         ``ticket`` is any hashable value not in use; events carry it. ``admit`` gets the largest
-        possible size of the answer and may raise QueueFull. Texts are tokenized in the calling
+        possible size of the answer and may raise Overloaded. Texts are tokenized in the calling
         thread, so do not call this from an event loop if texts are long. Raises UnknownModel,
-        WrongKind, InvalidTask, InvalidState, ForeignState, QueueFull, Draining. After a normal
+        WrongKind, InvalidTask, InvalidState, ForeignState, Overloaded, Draining. After a normal
         return the task gets exactly one final event, unless it is cancelled first.
         """
         submitted = time.monotonic()
@@ -100,11 +114,8 @@ class Engine:
                 self._submitted.append((runner, request))
                 self._wake.notify_all()
             self._interrupt()
-        except QueueFull:
-            self._observer.rejected(task.model, "queue_full")
-            raise
-        except Draining:
-            self._observer.rejected(task.model, "draining")
+        except tuple(_REASONS) as error:
+            self._observer.rejected(task.model, _REASONS[type(error)])
             raise
 
     def cancel(self, ticket: Ticket) -> None:

@@ -78,10 +78,15 @@ class RowSequence(Schedulable, ABC):
 
 
 class AnswerSize(NamedTuple):
-    """The largest possible answer of a request, in tokens and in log-probabilities."""
+    """The largest possible answer of a request, in tokens and in log-probabilities.
+
+    ``read`` and ``generated``: the most tokens of texts that it reads, and that it generates.
+    """
 
     tokens: int
     logprobs: int
+    read: int = 0
+    generated: int = 0
 
 
 class Request:
