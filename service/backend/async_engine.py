@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 from service.backend.answer_memory import AnswerMemoryBudget
 from service.backend.workers import WorkerPool
 from service.clients.rate_limits import RateLimits, TokenCharge
-from service.engine.api.errors import SlowReaderError
+from service.engine.api.errors import SlowReaderError, StepFailed
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import (
     Classify,
@@ -152,6 +152,16 @@ class AsyncEngine:
     def draining(self) -> bool:
         """Whether new tasks are refused."""
         return self._engine.draining
+
+    @property
+    def last_turn(self) -> float:
+        """The time of the last turn of the step loop, by the monotonic clock."""
+        return self._engine.last_turn
+
+    def give_up(self) -> None:
+        """Answer all tasks with an error, because the step loop hangs. Callable in any thread."""
+        open_tickets = list(self._replies)
+        self._deliver([(ticket, Failed(StepFailed())) for ticket in open_tickets])
 
     def heartbeat_age(self) -> float:
         """Seconds since the last turn of the step loop."""

@@ -207,6 +207,11 @@ class Settings(BaseSettings):
         gt=0,
         description="time without a turn of the step loop after which /health/live fails",
     )
+    hang_seconds: Seconds = Field(
+        default=30,
+        description="time without a turn of the step loop or the event loop after which requests "
+        "get an error and the process ends with status 1; 0 turns this off",
+    )
     keep_alive_seconds: int = Field(
         default=75,
         ge=1,

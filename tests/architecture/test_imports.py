@@ -48,7 +48,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "backend",
         "http",
         "protocol routes",
-        "banner warm_up",
+        "banner warm_up watchdog",
         "app",
         "server",
         "__main__",

@@ -159,6 +159,11 @@ class Engine:
         """Whether new tasks are refused."""
         return self._draining
 
+    @property
+    def last_turn(self) -> float:
+        """The time of the last turn of the loop, by the monotonic clock."""
+        return self._heartbeat
+
     def heartbeat_age(self) -> float:
         """Seconds since the last turn of the loop.
 
