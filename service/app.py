@@ -201,6 +201,7 @@ def _engine(
         observer=metrics,
         workers=workers,
         stream_bytes=settings.stream_buffer_bytes,
+        pause_seconds=settings.pause_seconds,
         answers_bytes=settings.max_answers_bytes,
         rates=rates,
         on_slow_reader=lambda: metrics.slow_reader("buffer_full"),

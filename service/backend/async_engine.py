@@ -58,17 +58,20 @@ class AsyncEngine:
         observer: Observer,
         workers: WorkerPool,
         stream_bytes: int,
+        pause_seconds: float,
         answers_bytes: int,
         rates: RateLimits,
         on_slow_reader: Callable[[], None],
     ) -> None:
-        """``stream_bytes``: buffer for a client that reads slowly; ``on_slow_reader`` is called
-        when it is exceeded. ``answers_bytes``: memory of all answers that are incomplete or not
-        yet read. ``rates``: charges the tokens of each task to its client.
+        """``stream_bytes``: buffer of a stream; a task whose buffer is full is held, and after
+        ``pause_seconds`` it is cancelled and ``on_slow_reader`` is called. ``answers_bytes``:
+        memory of all answers that are incomplete or not yet read. ``rates``: charges the tokens of
+        each task to its client.
         """
         self._engine = Engine(models, self._deliver, options=options, observer=observer)
         self._workers = workers
         self._stream_bytes = stream_bytes
+        self._pause_seconds = pause_seconds
         self._answers = AnswerMemoryBudget(answers_bytes)
         self._rates = rates
         self._on_slow_reader = on_slow_reader
@@ -189,10 +192,23 @@ class AsyncEngine:
                 continue
             if event.final:
                 self._forget(ticket)
-            if not reply.put(event):
-                logger.warning("a stream was cancelled: its client reads too slowly")
-                self._on_slow_reader()
-                self.release(ticket)
+            reply.put(event)
+
+    def hold(self, ticket: Ticket, reply: Reply) -> asyncio.TimerHandle:
+        """Hold a task until :meth:`resume`. It fails if that takes too long."""
+        self._engine.hold(ticket, held=True)
+        loop = asyncio.get_running_loop()
+        return loop.call_later(self._pause_seconds, self._cut, ticket, reply)
+
+    def resume(self, ticket: Ticket) -> None:
+        """Let a task go on."""
+        self._engine.hold(ticket, held=False)
+
+    def _cut(self, ticket: Ticket, reply: Reply) -> None:
+        logger.warning("a stream was cancelled: its client reads too slowly")
+        self._on_slow_reader()
+        self.release(ticket)
+        reply.cut(SlowReaderError(self._stream_bytes, self._pause_seconds))
 
 
 class Reply:
@@ -205,6 +221,7 @@ class Reply:
         self._events: list[Event] = []
         self._unread_bytes = 0
         self._reading = True  # whether a reader takes new events at once, of any size
+        self._hold: asyncio.TimerHandle | None = None  # while the task is held
         self._reserved: tuple[AnswerMemoryBudget, int, str] | None = None
         self._charge: TokenCharge | None = None
         self._shown = self._finished = 0  # tokens of events, and of choices that have ended
@@ -227,6 +244,7 @@ class Reply:
     def cancel(self) -> None:
         """End the task before its next step; a waiting reader gets no events."""
         self._engine.release(self._ticket)
+        self._stop_timer()
         self._ended = self.cancelled = True
         if self._reserved is not None:
             budget, count, client = self._reserved
@@ -267,6 +285,8 @@ class Reply:
         events, self._events = self._events, []
         self._unread_bytes = 0
         self._reading = False
+        if self._stop_timer() and not self._ended:
+            self._engine.resume(self._ticket)
         return events
 
     async def answer(self) -> list[Event]:
@@ -282,23 +302,31 @@ class Reply:
             raise last.error
         return self._events
 
-    def put(self, event: Event) -> bool:
-        """Add an event. Returns False if too much is unread and the task is to be cancelled. The
-        unread events are then dropped and replaced by an error.
-        """
+    def put(self, event: Event) -> None:
+        """Add an event. The task is held while too much is unread."""
         self._count(event)
-        fits = True
-        if self._limit is not None:
-            self._unread_bytes += _bytes_of(event)
-            fits = self._reading or self._unread_bytes <= self._limit
-        if not fits and self._limit is not None:
-            event = Failed(SlowReaderError(self._limit))
-            self._events.clear()
         self._events.append(event)
         self._ended = event.final
+        if self._limit is not None:
+            self._unread_bytes += _bytes_of(event)
+            full = self._unread_bytes > self._limit and not self._reading
+            if full and self._hold is None and not self._ended:
+                self._hold = self._engine.hold(self._ticket, self)
         if self._ended or self._limit is not None:
             self._wake()
-        return fits
+
+    def cut(self, error: SlowReaderError) -> None:
+        """Replace the unread events by an error."""
+        self._events = [Failed(error)]
+        self._ended = True
+        self._wake()
+
+    def _stop_timer(self) -> bool:
+        """Returns whether the task was held."""
+        held, self._hold = self._hold, None
+        if held is not None:
+            held.cancel()
+        return held is not None
 
     def _count(self, event: Event) -> None:
         if isinstance(event, Token):

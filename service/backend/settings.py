@@ -194,7 +194,13 @@ class Settings(BaseSettings):
         default=1 << 22,
         ge=1 << 14,
         description="approximate memory of the unread part of a stream, in bytes; beyond it the "
-        "client gets an error instead of the rest",
+        "generation pauses until the client has read",
+    )
+    pause_seconds: Seconds = Field(
+        default=120,
+        gt=0,
+        description="longest pause of a generation whose client does not read; then the client "
+        "gets an error instead of the rest",
     )
 
     ping_seconds: Seconds = Field(

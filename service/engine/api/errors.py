@@ -130,9 +130,10 @@ class StepFailed(EngineError):
 
 
 class SlowReaderError(EngineError):
-    """The client reads so slowly that its events exceed the buffer."""
+    """The client reads so slowly that its buffer was full for too long."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, seconds: float) -> None:
         super().__init__(
-            f"the stream was read too slowly: more than {limit} unread bytes were dropped"
+            f"the stream was read too slowly: more than {limit} bytes were unread for {seconds:g} "
+            "seconds and were dropped"
         )

@@ -137,6 +137,11 @@ class ClassifierRunner:
         """Whether there are open requests."""
         return bool(self._requests)
 
+    @property
+    def ready(self) -> bool:
+        """Whether there are open requests: none is held."""
+        return self.busy
+
     def accept(self, request: Request) -> None:
         """Queue a prepared request."""
         if not isinstance(request, ClassificationRequest):
@@ -148,6 +153,9 @@ class ClassifierRunner:
     def cancel(self, ticket: Ticket) -> None:
         """Drop a request and its results."""
         self._requests.cancel(ticket)
+
+    def hold(self, ticket: Ticket, *, held: bool) -> None:
+        """Do nothing: an answer has one event."""
 
     def abandon(self, error: EngineError) -> TicketEvents:
         """Fail all requests."""

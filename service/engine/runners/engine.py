@@ -73,9 +73,10 @@ class Engine:
         self._deliver = deliver
         self._runners = _runners(models, options, self._observer)
         _start(threading.Thread(target=lambda: None))  # raises now if there are no threads
-        self._wake = threading.Condition()  # guards the four fields below
+        self._wake = threading.Condition()  # guards the five fields below
         self._submitted: list[tuple[Runner, Request]] = []
         self._cancelled: list[Ticket] = []
+        self._held: list[tuple[Ticket, bool]] = []
         self._draining = False
         self._stopping = False
         self._busy = False  # written by the loop, read by stop()
@@ -128,6 +129,16 @@ class Engine:
             self._cancelled.append(ticket)
             self._wake.notify_all()
         self._interrupt()
+
+    def hold(self, ticket: Ticket, *, held: bool) -> None:
+        """Stop a task whose client does not read, or let it go on. Thread-safe.
+
+        Events of the current turn may follow. A held task has no row, keeps its place in the queue
+        and its deadline, and may be cancelled.
+        """
+        with self._wake:
+            self._held.append((ticket, held))
+            self._wake.notify_all()
 
     def drain(self) -> None:
         """Refuse new tasks from now on; accepted tasks continue. Thread-safe."""
@@ -186,7 +197,7 @@ class Engine:
     def _loop(self) -> None:
         torch.set_num_threads(self._options.threads)
         while True:
-            submitted, cancelled = self._collect()
+            submitted, cancelled, holds = self._collect()
             self._heartbeat = time.monotonic()
             if self._stopping:
                 break
@@ -196,22 +207,31 @@ class Engine:
             for ticket in cancelled:
                 for runner in runners:
                     runner.cancel(ticket)
+            for ticket, held in holds:
+                for runner in runners:
+                    runner.hold(ticket, held=held)
             self._deliver_events([event for runner in runners for event in _step(runner)])
         self._abandon(submitted)
 
-    def _collect(self) -> tuple[list[tuple[Runner, Request]], list[Ticket]]:
-        """Take the submissions and cancellations since the last turn; wait if there is no work."""
+    def _collect(
+        self,
+    ) -> tuple[list[tuple[Runner, Request]], list[Ticket], list[tuple[Ticket, bool]]]:
+        """Take what was asked for since the last turn; wait if there is no work."""
         with self._wake:
-            self._busy = any(runner.busy for runner in self._runners.values())
-            if not (self._busy or self._submitted or self._cancelled or self._stopping):
-                self._wake.notify_all()  # for stop(), which waits for this
+            runners = self._runners.values()
+            self._busy = any(runner.busy for runner in runners)
+            asked = self._submitted or self._cancelled or self._held or self._stopping
+            if not (asked or any(runner.ready for runner in runners)):
+                if not self._busy:
+                    self._wake.notify_all()  # for stop(), which waits for this
                 self._wake.wait(IDLE_POLL_SECONDS)
             if len(self._submitted) >= BATCHING_WINDOW_REQUESTS:
                 self._collect_batch()
             submitted, self._submitted = self._submitted, []
             cancelled, self._cancelled = self._cancelled, []
+            holds, self._held = self._held, []
             self._busy = self._busy or bool(submitted)
-        return submitted, cancelled
+        return submitted, cancelled, holds
 
     def _collect_batch(self) -> None:
         """Wait for further submissions within the batching window. The caller holds the lock,

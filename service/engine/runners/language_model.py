@@ -80,6 +80,11 @@ class LanguageModelRunner:
         """Whether there are open requests."""
         return bool(self._requests)
 
+    @property
+    def ready(self) -> bool:
+        """Whether any sequence has a row or waits for one."""
+        return self._scheduler.running_count + self._scheduler.waiting_count > 0
+
     def accept(self, request: Request) -> None:
         """Queue a prepared request."""
         self._requests.add(request)
@@ -90,6 +95,21 @@ class LanguageModelRunner:
     def cancel(self, ticket: Ticket) -> None:
         """Drop a request and free its rows."""
         self._requests.cancel(ticket)
+
+    def hold(self, ticket: Ticket, *, held: bool) -> None:
+        """Stop a request, which then has no row, or let it go on."""
+        request = self._requests.get(ticket)
+        if request is None or request.held == held:
+            return
+        request.held = held
+        for sequence in request.live:
+            if not held:
+                self._scheduler.release(sequence)
+                continue
+            if sequence.phase is Phase.RUNNING:
+                sequence.pause()
+            self._scheduler.hold(sequence)
+        self._report_load()
 
     def abandon(self, error: EngineError) -> TicketEvents:
         """Fail all requests."""

@@ -104,6 +104,7 @@ class Request:
         self.sequences = sequences
         self.answer = answer
         self.deadline_seconds = deadline
+        self.held = False  # because its client does not read
         self.ticket: Ticket = None
         self.client = ""
         self.submitted = 0.0
@@ -115,7 +116,7 @@ class Request:
 
     @property
     def live(self) -> list[RowSequence]:
-        """The sequences that wait, run or are paused."""
+        """The sequences that have not ended."""
         return [sequence for sequence in self.sequences if sequence.live]
 
     @property
