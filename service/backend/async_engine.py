@@ -115,7 +115,8 @@ class AsyncEngine:
         self._engine.submit(task, ticket, admit)
 
     async def _submit_in_thread(self, task: Task, ticket: Ticket, reply: Reply) -> None:
-        submission = self._workers.start(self._submit, task, ticket, reply)
+        cost = float(_text_length(task))
+        submission = self._workers.start(task.client, cost, self._submit, task, ticket, reply)
         try:
             await asyncio.shield(submission)
         except asyncio.CancelledError:  # the thread continues: cancel its submission afterwards

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse
 
 from service.engine.api.errors import (
     DeadlineExceeded,
+    DeadlineUnreachable,
     Draining,
     EngineError,
     ForeignState,
@@ -46,6 +47,7 @@ _STATUS_AND_TYPE: dict[type[EngineError], tuple[int, str]] = {
     RateLimited: (429, "rate_limited"),
     Draining: (503, "draining"),
     DeadlineExceeded: (504, "deadline_exceeded"),
+    DeadlineUnreachable: (504, "deadline_exceeded"),
     StepFailed: (500, "internal_error"),
     SlowReaderError: (408, "slow_reader"),
 }

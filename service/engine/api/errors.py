@@ -12,6 +12,7 @@
     │   └── RateLimited     the client has used its rate of requests or tokens
     ├── Draining            the engine takes no new work
     ├── DeadlineExceeded    the deadline passed before there was a result
+    │   └── DeadlineUnreachable it would; raised by ``Engine.submit``
     ├── StepFailed          an internal failure; the log has the cause
     └── SlowReaderError     the client did not read its events
 
@@ -120,6 +121,16 @@ class DeadlineExceeded(EngineError):
 
     def __init__(self) -> None:
         super().__init__("the deadline passed before there was a result")
+
+
+class DeadlineUnreachable(DeadlineExceeded):
+    """The queue is so long that there would be no result within the deadline."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        EngineError.__init__(
+            self,
+            f"the deadline cannot be met: requests of this client wait {wait_seconds:.1f} seconds",
+        )
 
 
 class StepFailed(EngineError):

@@ -97,7 +97,7 @@ class ClassifierRunner:
         if not isinstance(artifact.network, Classifier):
             raise TypeError(f"{name} is not a classifier")
         self.name = name
-        self.admission = Admission(options.rows + options.waiting)
+        self.admission = Admission(options.rows + options.waiting, rows=options.rows)
         self._tokenizer = artifact.tokenizer
         self._longest = options.classifier_tokens
         self._batch_tokens = options.classifier_batch_tokens
@@ -245,6 +245,7 @@ class ClassifierRunner:
             self._waiting.take(document.request, document, len(document.tokens))
         for document in chosen:
             self._observer.queued(self.name, now - document.request.submitted)
+            self.admission.started(document.request.client, now - document.request.submitted)
         self._report_load()
         return self._batch(chosen)
 
@@ -287,6 +288,7 @@ class ClassifierRunner:
                 self._state_token(document),
             )
             self._observer.tokens(self.name, document.token_count, 0)
+            self.admission.progress(document.token_count)
             results = [
                 sibling.result
                 for sibling in document.request.documents
@@ -309,7 +311,8 @@ class ClassifierRunner:
 
     def _release(self, request: ClassificationRequest, reason: EndReason) -> None:
         self._waiting.discard(request)
-        self.admission.release(request.size, request.client)
+        unread = sum(document.token_count for document in request.documents if not document.result)
+        self.admission.release(request.size, request.client, unread)
         for _ in request.documents:
             self._observer.finished(self.name, reason)
         self._report_load()

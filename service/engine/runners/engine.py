@@ -17,6 +17,7 @@ from model.artifact import Artifact
 from model.errors import panics_as_errors
 from model.networks import LanguageModel
 from service.engine.api.errors import (
+    DeadlineUnreachable,
     Draining,
     EngineError,
     QueueFull,
@@ -47,6 +48,7 @@ DEFAULT_OPTIONS = EngineOptions()
 _REASONS: dict[type[EngineError], RejectReason] = {
     QueueFull: "queue_full",
     RateLimited: "rate_limited",
+    DeadlineUnreachable: "deadline",
     Draining: "draining",
 }
 """The refusals that are counted, since they depend on the load and not on the task."""
@@ -105,13 +107,14 @@ class Engine:
         try:
             self._refuse_if_draining()
             runner.admission.check(1, task.client)  # before tokenizing
+            _check_deadline(task, runner)
             request = runner.prepare(task)
             request.ticket, request.client, request.submitted = ticket, task.client, submitted
             if admit is not None:
                 admit(request.answer)
             with self._wake:
                 self._refuse_if_draining()
-                runner.admission.take(request.size, request.client)
+                runner.admission.take(request.size, request.client, request.answer.work)
                 self._submitted.append((runner, request))
                 self._wake.notify_all()
             self._interrupt()
@@ -254,6 +257,13 @@ class Engine:
             runner.accept(request)
         runners = self._runners.values()
         self._deliver_events([event for runner in runners for event in runner.abandon(Draining())])
+
+
+def _check_deadline(task: Task, runner: Runner) -> None:
+    """Raises DeadlineUnreachable if the deadline is shorter than the wait for a row."""
+    wait = runner.admission.shortest_wait(task.client)
+    if task.deadline_seconds is not None and task.deadline_seconds < wait:
+        raise DeadlineUnreachable(wait)
 
 
 def _runners(

@@ -88,6 +88,11 @@ class AnswerSize(NamedTuple):
     read: int = 0
     generated: int = 0
 
+    @property
+    def work(self) -> int:
+        """Tokens that it reads and generates."""
+        return self.read + self.generated
+
 
 class Request:
     """The sequences of one task, with its ticket, client, time of submission and deadline.
