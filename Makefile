@@ -124,12 +124,13 @@ sanitize: $(VENV)/.dev.stamp ## run the kernel's tests under sanitizers (g++)
 	  ASAN_OPTIONS=detect_leaks=0 UNROLL_NATIVE_LIBRARY=$(SANITIZED)/service/kernel/native/lib/libunroll.so \
 	  $(RUN) -m pytest tests/unit/service/kernel -k "not torch and not Sampler-"
 
-# The long forms of tests/integration/load. The tests of `make test` contain the short ones.
+# The long forms of two tests. The tests of `make test` contain the short ones.
 SOAK_SECONDS ?= 1800
 STORM_STREAMS ?= 10000
 soak: $(VENV)/.dev.stamp ## half an hour of mixed load and 10,000 streams that are cut
 	UNROLL_SOAK_SECONDS=$(SOAK_SECONDS) UNROLL_STORM_STREAMS=$(STORM_STREAMS) \
-	  $(RUN) -m pytest --override-ini=log_cli=true --log-cli-level=INFO tests/integration/load
+	  $(RUN) -m pytest --override-ini=log_cli=true --log-cli-level=INFO tests/integration/load/test_soak.py \
+	  tests/integration/load/test_disconnect_storm.py
 
 # The wheel is built from the unpacked sdist, so it also shows that the sdist is complete. The tests
 # install it into an empty environment.

@@ -1,1 +1,1 @@
-"""Load over time: what a service holds returns to what it was. `make soak` runs the long forms."""
+"""Clients, their limits, and load: refusals, and what the service holds over time."""
