@@ -21,7 +21,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install native serve test coverage check format sanitize package readme openapi docs screenshots bench \
+.PHONY: help install native serve test soak coverage check format sanitize package readme openapi docs screenshots bench \
   models image image-test compose-up compose-down lock clean
 
 help: ## list the targets
@@ -123,6 +123,14 @@ sanitize: $(VENV)/.dev.stamp ## run the kernel's tests under sanitizers (g++)
 	LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libstdc++.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UNROLL_NATIVE_LIBRARY=$(SANITIZED)/service/kernel/native/lib/libunroll.so \
 	  $(RUN) -m pytest tests/unit/service/kernel -k "not torch and not Sampler-"
+
+# The long forms of two tests. The tests of `make test` contain the short ones.
+SOAK_SECONDS ?= 1800
+STORM_STREAMS ?= 10000
+soak: $(VENV)/.dev.stamp ## half an hour of mixed load and 10,000 streams that are cut
+	UNROLL_SOAK_SECONDS=$(SOAK_SECONDS) UNROLL_STORM_STREAMS=$(STORM_STREAMS) \
+	  $(RUN) -m pytest --override-ini=log_cli=true --log-cli-level=INFO tests/integration/load/test_soak.py \
+	  tests/integration/load/test_disconnect_storm.py
 
 # The wheel is built from the unpacked sdist, so it also shows that the sdist is complete. The tests
 # install it into an empty environment.

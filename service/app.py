@@ -25,10 +25,13 @@ from service.backend.metrics import Metrics, version
 from service.backend.registry import ModelRegistry, info_labels, load_registry, restrict_registry
 from service.backend.settings import Settings
 from service.backend.workers import WorkerPool
+from service.clients.key_file import ClientRates
+from service.clients.keyring import Keyring
+from service.clients.rate_limits import RateLimits
 from service.engine.api.errors import EngineError
 from service.engine.runners.engine import EngineOptions
 from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
-from service.http.api_keys import ApiKeyMiddleware, add_security_to_schema
+from service.http.api_keys import ApiKeyMiddleware, RateLimitMiddleware, add_security_to_schema
 from service.http.dependencies import ServiceContext
 from service.http.errors import ApiError, from_engine, from_framework, from_validation
 from service.http.request_body import BodyLimitMiddleware
@@ -91,7 +94,7 @@ class DescribedApp(FastAPI):
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """A complete service. Raises RegistryError if no model can be served."""
+    """A complete service. Raises RegistryError if no model can be served, and KeyFileError."""
     registry = load_registry(settings)
     labels = RouteLabels(["/openapi.json", *_paths()])
     infos = {name: info_labels(artifact) for name, artifact in registry.artifacts.items()}
@@ -99,12 +102,14 @@ def create_app(settings: Settings) -> FastAPI:
     limits = RequestLimits(settings)
     # As many texts may wait as requests.
     workers = WorkerPool(threads=WORKER_THREADS, waiting=settings.max_waiting)
+    keys = _keyring(settings)
+    rates = RateLimits(keys.rates)
     state_key = _state_key(settings)
-    engine = _engine(settings, state_key, registry, metrics, workers)
+    engine = _engine(settings, state_key, registry, metrics, workers, rates)
     registry = restrict_registry(registry, engine.models, settings)
     app = DescribedApp(
         limits=limits,
-        requires_key=bool(settings.api_keys),
+        requires_key=keys.requires_key,
         title="Unroll",
         version=version(),
         description=DESCRIPTION,
@@ -118,6 +123,7 @@ def create_app(settings: Settings) -> FastAPI:
         registry,
         metrics,
         limits,
+        keys,
         workers,
         engine,
         Inspections(settings.max_waiting_inspections),
@@ -131,23 +137,25 @@ def create_app(settings: Settings) -> FastAPI:
     for module in _ROUTERS:
         app.include_router(module.router)
     _map_errors(app)
-    _add_middleware(app, settings, metrics, labels)
+    _add_middleware(app, settings, metrics, labels, keys, rates)
     return app
 
 
 def _add_middleware(
-    app: FastAPI, settings: Settings, metrics: Metrics, labels: RouteLabels
+    app: FastAPI,
+    settings: Settings,
+    metrics: Metrics,
+    labels: RouteLabels,
+    keys: Keyring,
+    rates: RateLimits,
 ) -> None:
     """Add the middleware; the last one added is outermost."""
     app.add_middleware(
         BodyLimitMiddleware, limit=settings.max_body_bytes, seconds=settings.body_seconds
     )
-    if settings.api_keys:
-        if any(len(key.get_secret_value()) < _SHORT_KEY for key in settings.api_keys):
-            logger.warning("an API key has fewer than %d characters and can be guessed", _SHORT_KEY)
-        app.add_middleware(
-            ApiKeyMiddleware, keys=[key.get_secret_value() for key in settings.api_keys]
-        )
+    app.add_middleware(RateLimitMiddleware, rates=rates, on_refusal=metrics.rate_limited)
+    if keys.requires_key:
+        app.add_middleware(ApiKeyMiddleware, keys=keys)
     app.add_middleware(HeadAndOptionsMiddleware)
     app.add_middleware(InternalErrorMiddleware)
     if (
@@ -172,6 +180,7 @@ def _engine(
     registry: ModelRegistry,
     metrics: Metrics,
     workers: WorkerPool,
+    rates: RateLimits,
 ) -> AsyncEngine:
     options = EngineOptions(
         rows=settings.max_rows,
@@ -192,8 +201,21 @@ def _engine(
         observer=metrics,
         workers=workers,
         stream_bytes=settings.stream_buffer_bytes,
+        pause_seconds=settings.pause_seconds,
         answers_bytes=settings.max_answers_bytes,
+        rates=rates,
         on_slow_reader=lambda: metrics.slow_reader("buffer_full"),
+    )
+
+
+def _keyring(settings: Settings) -> Keyring:
+    keys = [key.get_secret_value() for key in settings.api_keys]
+    if any(len(key) < _SHORT_KEY for key in keys):
+        logger.warning("an API key has fewer than %d characters and can be guessed", _SHORT_KEY)
+    return Keyring(
+        keys,
+        settings.api_keys_file,
+        default_rates=ClientRates(settings.requests_per_second, settings.tokens_per_second),
     )
 
 

@@ -20,7 +20,7 @@ def startup_banner(context: ServiceContext, host: str, port: int) -> str:
         manifest = artifact.manifest
         default = "  (default)" if context.registry.is_default(name) else ""
         lines.append(f"  {name:<{width}}  {manifest.kind}, {manifest.architecture.cell}{default}")
-    lines += ["", _keys(len(context.settings.api_keys)), "", "Try:", ""]
+    lines += ["", _keys(len(context.keys)), "", "Try:", ""]
     if "language-model" in context.registry.defaults:
         lines.append(_curl(address, "next-word", {"prompt": _PROMPT, "top": 5}))
         lines.append(
@@ -34,7 +34,7 @@ def startup_banner(context: ServiceContext, host: str, port: int) -> str:
 
 def _keys(count: int) -> str:
     if not count:
-        return "API keys: not required; UNROLL_API_KEYS sets them"
+        return "API keys: not required; UNROLL_API_KEYS or --api-keys-file sets them"
     return f"API keys: one of {count} is required"
 
 

@@ -26,6 +26,7 @@ from service.banner import startup_banner
 from service.http.dependencies import ServiceContext
 from service.protocol.connection import ConnectionLimits, HttpConnection
 from service.protocol.connection_gate import ConnectionGate, connection_limit
+from service.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +48,17 @@ class DrainingServer(uvicorn.Server):
         self._output = output
         self._signals = 0
         self._drain: asyncio.Task[None] | None = None
+        self._watchdog = Watchdog(
+            context.settings.hang_seconds,
+            last_turn=lambda: context.engine.last_turn,
+            give_up=context.engine.give_up,
+        )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Called by uvicorn. Prints the banner once requests are accepted."""
         await super().startup(sockets)
+        if self._context.settings.hang_seconds:
+            self._watchdog.start()
         gc.collect()
         gc.freeze()  # exempts models and modules from later collections
         for listener in sockets or ():
@@ -74,6 +82,7 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second. Returns True to end the server."""
+        self._watchdog.beat()
         if self._signals and self._drain is None:
             self._drain = asyncio.create_task(self._drain_then_exit())
         return await super().on_tick(counter)
@@ -82,6 +91,7 @@ class DrainingServer(uvicorn.Server):
         seconds = self._context.settings.drain_seconds
         logger.info("draining: running requests have %g seconds to end", seconds)
         ended = await self._context.engine.stop(seconds)
+        self._watchdog.stop()
         logger.info("drained" if ended else "drained: some requests were cut short")
         self.should_exit = True
 

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Self
 
 from service.backend.answer_memory import AnswerMemoryBudget
 from service.backend.workers import WorkerPool
-from service.engine.api.errors import SlowReaderError
+from service.clients.rate_limits import RateLimits, TokenCharge
+from service.engine.api.errors import SlowReaderError, StepFailed
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import (
     Classify,
     Event,
     Failed,
+    Finished,
     Generate,
     NextWord,
     Score,
@@ -56,17 +58,22 @@ class AsyncEngine:
         observer: Observer,
         workers: WorkerPool,
         stream_bytes: int,
+        pause_seconds: float,
         answers_bytes: int,
+        rates: RateLimits,
         on_slow_reader: Callable[[], None],
     ) -> None:
-        """``stream_bytes``: buffer for a client that reads slowly; ``on_slow_reader`` is called
-        when it is exceeded. ``answers_bytes``: memory of all answers that are incomplete or not
-        yet read.
+        """``stream_bytes``: buffer of a stream; a task whose buffer is full is held, and after
+        ``pause_seconds`` it is cancelled and ``on_slow_reader`` is called. ``answers_bytes``:
+        memory of all answers that are incomplete or not yet read. ``rates``: charges the tokens of
+        each task to its client.
         """
         self._engine = Engine(models, self._deliver, options=options, observer=observer)
         self._workers = workers
         self._stream_bytes = stream_bytes
+        self._pause_seconds = pause_seconds
         self._answers = AnswerMemoryBudget(answers_bytes)
+        self._rates = rates
         self._on_slow_reader = on_slow_reader
         self._tickets = itertools.count()
         self._replies: dict[Ticket, Reply] = {}
@@ -93,6 +100,7 @@ class AsyncEngine:
                 await self._submit_in_thread(task, ticket, reply)
             else:
                 self._submit(task, ticket, reply)
+            reply.admitted = True
         except BaseException:
             reply.cancel()
             raise
@@ -102,11 +110,13 @@ class AsyncEngine:
         def admit(size: AnswerSize) -> None:
             count = size.tokens * _EVENT_BYTES + size.logprobs * _LOGPROB_BYTES
             reply.admit(self._answers, count, task.client)
+            reply.charge(self._rates, size, task.client)
 
         self._engine.submit(task, ticket, admit)
 
     async def _submit_in_thread(self, task: Task, ticket: Ticket, reply: Reply) -> None:
-        submission = self._workers.start(self._submit, task, ticket, reply)
+        cost = float(_text_length(task))
+        submission = self._workers.start(task.client, cost, self._submit, task, ticket, reply)
         try:
             await asyncio.shield(submission)
         except asyncio.CancelledError:  # the thread continues: cancel its submission afterwards
@@ -147,6 +157,16 @@ class AsyncEngine:
         """Whether new tasks are refused."""
         return self._engine.draining
 
+    @property
+    def last_turn(self) -> float:
+        """The time of the last turn of the step loop, by the monotonic clock."""
+        return self._engine.last_turn
+
+    def give_up(self) -> None:
+        """Answer all tasks with an error, because the step loop hangs. Callable in any thread."""
+        open_tickets = list(self._replies)
+        self._deliver([(ticket, Failed(StepFailed())) for ticket in open_tickets])
+
     def heartbeat_age(self) -> float:
         """Seconds since the last turn of the step loop."""
         return self._engine.heartbeat_age()
@@ -173,10 +193,23 @@ class AsyncEngine:
                 continue
             if event.final:
                 self._forget(ticket)
-            if not reply.put(event):
-                logger.warning("a stream was cancelled: its client reads too slowly")
-                self._on_slow_reader()
-                self.release(ticket)
+            reply.put(event)
+
+    def hold(self, ticket: Ticket, reply: Reply) -> asyncio.TimerHandle:
+        """Hold a task until :meth:`resume`. It fails if that takes too long."""
+        self._engine.hold(ticket, held=True)
+        loop = asyncio.get_running_loop()
+        return loop.call_later(self._pause_seconds, self._cut, ticket, reply)
+
+    def resume(self, ticket: Ticket) -> None:
+        """Let a task go on."""
+        self._engine.hold(ticket, held=False)
+
+    def _cut(self, ticket: Ticket, reply: Reply) -> None:
+        logger.warning("a stream was cancelled: its client reads too slowly")
+        self._on_slow_reader()
+        self.release(ticket)
+        reply.cut(SlowReaderError(self._stream_bytes, self._pause_seconds))
 
 
 class Reply:
@@ -189,7 +222,11 @@ class Reply:
         self._events: list[Event] = []
         self._unread_bytes = 0
         self._reading = True  # whether a reader takes new events at once, of any size
+        self._hold: asyncio.TimerHandle | None = None  # while the task is held
         self._reserved: tuple[AnswerMemoryBudget, int, str] | None = None
+        self._charge: TokenCharge | None = None
+        self._shown = self._finished = 0  # tokens of events, and of choices that have ended
+        self.admitted = False
         self._ended = False
         self.cancelled = False
         self._waiter: asyncio.Future[None] | None = None
@@ -208,11 +245,15 @@ class Reply:
     def cancel(self) -> None:
         """End the task before its next step; a waiting reader gets no events."""
         self._engine.release(self._ticket)
+        self._stop_timer()
         self._ended = self.cancelled = True
         if self._reserved is not None:
             budget, count, client = self._reserved
             self._reserved = None
             budget.release(count, client)
+        if self._charge is not None:
+            self._charge.settle(max(self._shown, self._finished) if self.admitted else None)
+            self._charge = None
         self._wake()
 
     def admit(self, budget: AnswerMemoryBudget, count: int, client: str) -> None:
@@ -220,6 +261,12 @@ class Reply:
         count = count if self._limit is None else min(count, self._limit)
         budget.reserve(count, client)
         self._reserved = budget, count, client
+
+    def charge(self, rates: RateLimits, size: AnswerSize, client: str) -> None:
+        """Charge the most tokens that the task may use; those that it did not use are returned
+        when this reply is left. Raises RateLimited.
+        """
+        self._charge = rates.charge(client, size.read, size.generated)
 
     async def events(self, quiet_seconds: float) -> list[Event]:
         """All events since the last call; waits up to ``quiet_seconds`` for the first one.
@@ -239,6 +286,8 @@ class Reply:
         events, self._events = self._events, []
         self._unread_bytes = 0
         self._reading = False
+        if self._stop_timer() and not self._ended:
+            self._engine.resume(self._ticket)
         return events
 
     async def answer(self) -> list[Event]:
@@ -254,22 +303,37 @@ class Reply:
             raise last.error
         return self._events
 
-    def put(self, event: Event) -> bool:
-        """Add an event. Returns False if too much is unread and the task is to be cancelled. The
-        unread events are then dropped and replaced by an error.
-        """
-        fits = True
-        if self._limit is not None:
-            self._unread_bytes += _bytes_of(event)
-            fits = self._reading or self._unread_bytes <= self._limit
-        if not fits and self._limit is not None:
-            event = Failed(SlowReaderError(self._limit))
-            self._events.clear()
+    def put(self, event: Event) -> None:
+        """Add an event. The task is held while too much is unread."""
+        self._count(event)
         self._events.append(event)
         self._ended = event.final
+        if self._limit is not None:
+            self._unread_bytes += _bytes_of(event)
+            full = self._unread_bytes > self._limit and not self._reading
+            if full and self._hold is None and not self._ended:
+                self._hold = self._engine.hold(self._ticket, self)
         if self._ended or self._limit is not None:
             self._wake()
-        return fits
+
+    def cut(self, error: SlowReaderError) -> None:
+        """Replace the unread events by an error."""
+        self._events = [Failed(error)]
+        self._ended = True
+        self._wake()
+
+    def _stop_timer(self) -> bool:
+        """Returns whether the task was held."""
+        held, self._hold = self._hold, None
+        if held is not None:
+            held.cancel()
+        return held is not None
+
+    def _count(self, event: Event) -> None:
+        if isinstance(event, Token):
+            self._shown += 1
+        elif isinstance(event, Finished):
+            self._finished += event.completion_tokens
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

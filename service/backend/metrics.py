@@ -67,6 +67,10 @@ class Metrics(Observer):
         self._requests.labels(route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
 
+    def rate_limited(self) -> None:
+        """A request was refused before its model was known."""
+        self._rejected.labels("", "rate_limited").inc()
+
     def slow_reader(self, reason: SlowReason) -> None:
         """A client was cut off because it did not read its answer."""
         self._slow_readers.labels(reason).inc()
@@ -163,6 +167,7 @@ class Metrics(Observer):
                 self._requests.labels(route, str(status))
         for reason in get_args(SlowReason):
             self._slow_readers.labels(reason)
+        self._rejected.labels("", "rate_limited")  # before the model is known
         for model in self._models:
             self._cache_bytes.labels(model)
             for reason in get_args(EndReason):

@@ -15,11 +15,14 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
 
 from model.system.cpu_quota import granted_cpus
+from service.clients.key_file import LARGEST_RATE
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, le=LARGEST_RATE)]
 
 _KEY = re.compile(r"[\x21-\x7e]+")
+_PATHS = ("models", "api_keys_file")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/\s?#@]+")
 MIN_STATE_KEY_BYTES = 32  # bytes
 MIN_DISTINCT_CHARACTERS = 8  # fewer different ones are a repeated word
@@ -53,6 +56,21 @@ class Settings(BaseSettings):
         default=(),
         description="comma-separated keys; a client must send one of them. /, /health, /metrics "
         "and /docs need no key, and /metrics counts cache hits",
+    )
+    api_keys_file: Path | None = Field(
+        default=None,
+        description="file of API keys, as NAME sha256:DIGEST LIMITS on each line; it is read again "
+        "when it changes",
+    )
+    requests_per_second: Rate | None = Field(
+        default=None,
+        description="requests of one client (key or address) per second; more get 429. A key of "
+        "the file may have its own limit",
+    )
+    tokens_per_second: Rate | None = Field(
+        default=None,
+        description="tokens of one client per second, read and generated; more get 429. A request "
+        "is charged its max_tokens, and what it did not use is returned at its end",
     )
     default_language_model: str | None = Field(
         default=None, description="language model of requests that name none (first by name)"
@@ -176,7 +194,13 @@ class Settings(BaseSettings):
         default=1 << 22,
         ge=1 << 14,
         description="approximate memory of the unread part of a stream, in bytes; beyond it the "
-        "client gets an error instead of the rest",
+        "generation pauses until the client has read",
+    )
+    pause_seconds: Seconds = Field(
+        default=120,
+        gt=0,
+        description="longest pause of a generation whose client does not read; then the client "
+        "gets an error instead of the rest",
     )
 
     ping_seconds: Seconds = Field(
@@ -188,6 +212,11 @@ class Settings(BaseSettings):
         default=10,
         gt=0,
         description="time without a turn of the step loop after which /health/live fails",
+    )
+    hang_seconds: Seconds = Field(
+        default=30,
+        description="time without a turn of the step loop or the event loop after which requests "
+        "get an error and the process ends with status 1; 0 turns this off",
     )
     keep_alive_seconds: int = Field(
         default=75,
@@ -262,7 +291,7 @@ class Settings(BaseSettings):
 
         Defined last, so that it runs first.
         """
-        if isinstance(value, str) and info.field_name != "models" and not _is_text(value):
+        if isinstance(value, str) and info.field_name not in _PATHS and not _is_text(value):
             raise ValueError("must be text in UTF-8")
         return value
 

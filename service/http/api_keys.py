@@ -1,18 +1,19 @@
-"""Authentication by API keys, if the operator has set any."""
+"""Authentication by API keys and limits on the rate of requests, if the operator has set any."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.http.errors import ApiError
+from service.clients.keyring import Keyring
+from service.clients.rate_limits import RateLimits
+from service.engine.api.errors import RateLimited
+from service.http.errors import ApiError, from_engine
 
 OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json"})
 OPEN_PREFIX = "/playground/"  # the files of the pages for browsers
@@ -24,29 +25,55 @@ class ApiKeyMiddleware:
     Health and metrics are open for probes and scrapers, and so is the documentation.
     """
 
-    def __init__(self, app: ASGIApp, *, keys: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, *, keys: Keyring) -> None:
         self._app = app
-        self._keys = [key.encode() for key in keys]
+        self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not _is_open(scope["path"]):
-            error = self._refusal(Headers(scope=scope))
-            if error is not None:
+            try:
+                tenant = self._tenant(Headers(scope=scope))
+            except ApiError as error:
                 await error.response()(scope, receive, send)
                 return
-            scope.setdefault("state", {})["tenant"] = _tenant(Headers(scope=scope))
+            scope.setdefault("state", {})["tenant"] = tenant
         await self._app(scope, receive, send)
 
-    def _refusal(self, headers: Headers) -> ApiError | None:
+    def _tenant(self, headers: Headers) -> str:
         offered = _offered_key(headers)
         if offered is None:
-            message = "this service requires an API key: send it as Authorization: Bearer KEY"
-        elif not any([hmac.compare_digest(offered, key) for key in self._keys]):  # noqa: C419
-            message = "the API key is not valid"
-        else:
-            return None
-        challenge = {"WWW-Authenticate": "Bearer"}
-        return ApiError(401, "unauthorized", message, headers=challenge)
+            raise _unauthorized(
+                "this service requires an API key: send it as Authorization: Bearer KEY"
+            )
+        owner = self._keys.owner(offered)
+        if owner is None:
+            raise _unauthorized("the API key is not valid")
+        return owner.tenant
+
+
+class RateLimitMiddleware:
+    """Answers 429 to a client that sends requests faster than it may. Paths that need no key are
+    not limited.
+    """
+
+    def __init__(self, app: ASGIApp, *, rates: RateLimits, on_refusal: Callable[[], None]) -> None:
+        self._app = app
+        self._rates = rates
+        self._on_refusal = on_refusal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not _is_open(scope["path"]):
+            try:
+                self._rates.count_request(client_of(Request(scope)))
+            except RateLimited as error:
+                self._on_refusal()
+                await from_engine(error).response()(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _unauthorized(message: str) -> ApiError:
+    return ApiError(401, "unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
 
 
 def add_security_to_schema(schema: dict[str, Any]) -> None:
@@ -84,10 +111,6 @@ def client_of(request: Request) -> str:
     if not is_ipv6:
         return address
     return str(ipaddress.ip_network((request.client.host.partition("%")[0], 64), strict=False))
-
-
-def _tenant(headers: Headers) -> str:
-    return hashlib.sha256(_offered_key(headers) or b"").hexdigest()
 
 
 def _offered_key(headers: Headers) -> bytes | None:

@@ -15,6 +15,7 @@ from service.backend.metrics import Metrics
 from service.backend.registry import ModelKind, ModelRegistry
 from service.backend.settings import Settings
 from service.backend.workers import WorkerPool
+from service.clients.keyring import Keyring
 from service.http.errors import ApiError
 from service.http.request_limits import RequestLimits
 
@@ -27,6 +28,7 @@ class ServiceContext:
     registry: ModelRegistry
     metrics: Metrics
     limits: RequestLimits
+    keys: Keyring
     workers: WorkerPool
     engine: AsyncEngine
     inspections: Inspections

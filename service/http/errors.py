@@ -17,12 +17,15 @@ from starlette.responses import JSONResponse
 
 from service.engine.api.errors import (
     DeadlineExceeded,
+    DeadlineUnreachable,
     Draining,
     EngineError,
     ForeignState,
     InvalidState,
     InvalidTask,
+    Overloaded,
     QueueFull,
+    RateLimited,
     SlowReaderError,
     StepFailed,
     UnknownModel,
@@ -41,8 +44,10 @@ _STATUS_AND_TYPE: dict[type[EngineError], tuple[int, str]] = {
     InvalidState: (400, "invalid_state"),
     ForeignState: (409, "foreign_state"),
     QueueFull: (429, "queue_full"),
+    RateLimited: (429, "rate_limited"),
     Draining: (503, "draining"),
     DeadlineExceeded: (504, "deadline_exceeded"),
+    DeadlineUnreachable: (504, "deadline_exceeded"),
     StepFailed: (500, "internal_error"),
     SlowReaderError: (408, "slow_reader"),
 }
@@ -90,7 +95,7 @@ def from_engine(error: EngineError) -> ApiError:
         param = "state"
     elif isinstance(error, UnknownModel | WrongKind):
         param = "model"
-    elif isinstance(error, QueueFull):
+    elif isinstance(error, Overloaded):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_seconds)))
     return ApiError(status, name, str(error), param, headers)
 

@@ -17,6 +17,7 @@ MAX_VALUES = 10_000  # more than any valid request has
 MAX_FIELDS = 100
 MAX_DEPTH = 100
 MAX_NUMBER_LENGTH = 1_000
+_EXACT = 2.0**53  # whole numbers below it are exact as floats
 SHORT_BYTES = 1 << 12  # shorter bodies are parsed without counting
 _SPACE = b" \t\r\n:"
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]|[^\[\]{},"]+', re.DOTALL)
@@ -35,7 +36,12 @@ def parse_json(body: bytes) -> Any:
     if len(body) > SHORT_BYTES:
         _check_bounds(body)
     try:
-        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        return json.loads(
+            text,
+            object_pairs_hook=_unique_keys,
+            parse_constant=_refuse_constant,
+            parse_float=_number,
+        )
     except json.JSONDecodeError as error:
         message = f"the body is not JSON: {error.msg}, at character {error.pos}"
         raise bad_json(message) from error
@@ -78,6 +84,12 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         raise bad_json("an object in the body has the same key twice")
     return fields
+
+
+def _number(text: str) -> float | int:
+    """1.0 and 1e3 are whole numbers in JSON, and some languages write them so."""
+    number = float(text)
+    return int(number) if abs(number) < _EXACT and number.is_integer() else number
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.backend.workers import WorkerPool
+from service.http.api_keys import client_of
 from service.http.errors import ApiError, ClientGoneError
 from service.http.json_bounds import parse_json
 
@@ -97,7 +98,7 @@ class JsonRequest(Request):
         if len(body) <= QUICK_BYTES:
             return parse_json(body)
         workers: WorkerPool = self.app.state.context.workers
-        return await workers.start(parse_json, body)
+        return await workers.start(client_of(self), float(len(body)), parse_json, body)
 
 
 class JsonRoute(APIRoute):

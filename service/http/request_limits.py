@@ -6,24 +6,18 @@ A field of a request names its bound with ``AtMost``. Fixed bounds are in the sc
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from service.backend.settings import Settings
 from service.http.errors import ApiError
-from service.http.request_schemas import (
-    AtMost,
-    ClassifyRequest,
-    GenerateRequest,
-    NextWordRequest,
-    RequestFields,
-    ScoreRequest,
-)
+from service.http.request_schemas import AtMost, RequestFields
 
-_REQUESTS = (GenerateRequest, NextWordRequest, ScoreRequest, ClassifyRequest)
+_REFERENCE = "#/components/schemas/{model}"
 _KEYWORDS = {"integer": "maximum", "string": "maxLength", "array": "maxItems"}
+Fields = TypeVar("Fields", bound=RequestFields)
 
 
 class RequestLimits:
@@ -39,9 +33,25 @@ class RequestLimits:
             "state_characters": settings.max_state_characters,
         }
 
+    def applied(self, request: Fields) -> Fields:
+        """The request, with defaults reduced to their bounds. Raises ApiError 422 if a field that
+        was given is above its bound.
+        """
+        self.check(request)
+        reduced = {
+            name: self.values[limit]
+            for name, limit in _bounded_fields(type(request))
+            if name not in request.model_fields_set
+            and isinstance(value := getattr(request, name), int)
+            and value > self.values[limit]
+        }
+        return request.model_copy(update=reduced) if reduced else request
+
     def check(self, request: RequestFields) -> None:
-        """Raises ApiError 422 if a field is above its bound."""
+        """Raises ApiError 422 if a field that was given is above its bound."""
         for name, limit in _bounded_fields(type(request)):
+            if name not in request.model_fields_set:
+                continue
             value = getattr(request, name)
             most = self.values[limit]
             size = value if isinstance(value, int | None) else len(value)
@@ -50,17 +60,23 @@ class RequestLimits:
                 raise ApiError(422, "invalid_request", message, name)
 
     def add_to_schema(self, schema: Mapping[str, Any]) -> None:
-        """Add the bounds to an OpenAPI schema."""
-        for request in _REQUESTS:
-            properties = request.model_json_schema()[
-                "properties"
-            ]  # FastAPI rounds the numbers in its own
-            schema["components"]["schemas"][request.__name__]["properties"] = properties
-            for name, limit in _bounded_fields(request):
-                for kind in properties[name].get("anyOf", [properties[name]]):
-                    keyword = _KEYWORDS.get(kind["type"])
-                    if keyword:
-                        kind[keyword] = self.values[limit]
+        """Add the bounds to the requests of an OpenAPI schema."""
+        described = schema["components"]["schemas"]
+        for request in RequestFields.__subclasses__():
+            if request.__name__ in described:  # FastAPI rounds the numbers in its own
+                properties = request.model_json_schema(ref_template=_REFERENCE)["properties"]
+                described[request.__name__]["properties"] = properties
+                self._bound(request, properties)
+
+    def _bound(self, request: type[RequestFields], properties: Mapping[str, Any]) -> None:
+        for name, limit in _bounded_fields(request):
+            field, most = properties[name], self.values[limit]
+            for kind in field.get("anyOf", [field]):
+                keyword = _KEYWORDS.get(kind.get("type"))
+                if keyword:
+                    kind[keyword] = most
+            if isinstance(field.get("default"), int):
+                field["default"] = min(field["default"], most)
 
 
 def _bounded_fields(request: type[BaseModel]) -> Iterator[tuple[str, str]]:

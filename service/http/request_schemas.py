@@ -6,6 +6,7 @@ Bounds that the operator sets are marked and applied in :mod:`service.http.reque
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import (
@@ -35,15 +36,28 @@ def _valid_text(text: str) -> str:
 
 
 def _not_blank(text: str) -> str:
-    if not text.strip():
+    if not _INK.search(text):
         raise ValueError("the text is empty")
     return text
 
 
-Text = Annotated[str, AfterValidator(_valid_text)]
-FullText = Annotated[Text, AfterValidator(_not_blank)]
-_NonEmpty = Annotated[str, Field(min_length=1), AfterValidator(_valid_text)]
-StopString = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_valid_text)]
+_WITHOUT_NUL = r"^[^\u0000]*$"
+# White space and control characters, spelled out because languages differ in \s.
+_BLANK = r"\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+_INK = re.compile(f"[^{_BLANK}]")
+_NOT_BLANK = rf"^[^\u0000]*[^{_BLANK}][^\u0000]*$"
+
+Text = Annotated[
+    str, AfterValidator(_valid_text), Field(json_schema_extra={"pattern": _WITHOUT_NUL})
+]
+FullText = Annotated[
+    str,
+    AfterValidator(_valid_text),
+    AfterValidator(_not_blank),
+    Field(json_schema_extra={"pattern": _NOT_BLANK}),
+]
+_NonEmpty = Annotated[Text, Field(min_length=1)]
+StopString = Annotated[Text, Field(min_length=1, max_length=100)]
 
 
 class AtMost(NamedTuple):
@@ -64,9 +78,7 @@ class RequestFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
-    model: (
-        Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_valid_text)] | None
-    ) = Field(
+    model: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         default=None,
         description="name of the model, as in GET /models; the default model if it is left out",
     )
@@ -119,7 +131,9 @@ class GenerateRequest(RequestFields):
         json_schema_extra={
             "examples": [
                 {"prompt": "The keys to the", "max_tokens": 40, "temperature": 0.8, "seed": 1}
-            ]
+            ],
+            "if": {"properties": {"max_tokens": {"const": 0}}, "required": ["max_tokens"]},
+            "then": {"properties": {"echo": {"const": True}}, "required": ["echo"]},
         }
     )
 
@@ -230,7 +244,13 @@ class ClassifyRequest(RequestFields):
     """The label of a text."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"text": "A warm and funny film.", "explain": True}]}
+        json_schema_extra={
+            "examples": [{"text": "A warm and funny film.", "explain": True}],
+            "oneOf": [
+                {"properties": {"text": {"type": "string"}}, "required": ["text"]},
+                {"properties": {"texts": {"type": "array"}}, "required": ["texts"]},
+            ],
+        }
     )
 
     text: FullText | None = Field(default=None, description="one text; an alternative to texts")

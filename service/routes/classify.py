@@ -38,7 +38,7 @@ async def classify(body: ClassifyRequest, request: Request, context: Context) ->
         _check_whole_documents(body)
     texts = body.all_texts
     name = context.model_name(body.model, "classifier")
-    occlusions = await _occlusions(texts, name, context) if body.explain else []
+    occlusions = await _occlusions(texts, name, request, context) if body.explain else []
     variants = [variant for text in occlusions for variant in text.variants]
     task = Classify(
         model=name,
@@ -95,7 +95,9 @@ def _result(
     )
 
 
-async def _occlusions(texts: Sequence[str], name: str, context: ServiceContext) -> list[Occlusions]:
+async def _occlusions(
+    texts: Sequence[str], name: str, request: Request, context: ServiceContext
+) -> list[Occlusions]:
     """The occlusions of each text. Raises ApiError 422 if they exceed the limits."""
     settings = context.settings
     slots = settings.max_rows + settings.max_waiting - len(texts)  # all variants are one task
@@ -103,7 +105,10 @@ async def _occlusions(texts: Sequence[str], name: str, context: ServiceContext) 
     tokenizer = context.artifact(name).tokenizer
     if sum(map(len, texts)) > most * 64:  # too long for any tokenizer: do not encode it
         raise _too_long(most)
-    occlusions = await context.workers.start(all_occlusions, tokenizer, texts, most)
+    cost = float(sum(map(len, texts)))
+    occlusions = await context.workers.start(
+        client_of(request), cost, all_occlusions, tokenizer, texts, most
+    )
     if sum(len(text.tokens) for text in occlusions) > most:
         raise _too_long(most)
     work = sum(sum(map(len, text.variants)) for text in occlusions)

@@ -41,7 +41,16 @@ _EXAMPLE = (
 )
 _DOCUMENTED = {
     "description": _STREAM,
-    "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+    "content": {
+        "text/event-stream": {
+            "itemSchema": {  # of one event, as OpenAPI 3.2 describes streams
+                "type": "object",
+                "properties": {"data": {"type": "string"}},
+                "required": ["data"],
+            },
+            "example": _EXAMPLE,
+        }
+    },
 }
 
 
@@ -56,7 +65,7 @@ async def generate(body: GenerateRequest, request: Request, context: Context) ->
     or there are `max_tokens`. The same request with the same seed gives the same text,
     independently of other requests.
     """
-    context.limits.check(body)
+    body = context.limits.applied(body)
     task = _task(body, context.model_name(body.model, "language-model"), request)
     if body.stream:
         reply = await context.engine.submit(task)

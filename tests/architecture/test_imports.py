@@ -44,11 +44,11 @@ ORDER: dict[str, tuple[str, ...]] = {
     "service": (
         "kernel playground",
         "engine",
-        "inspection",
+        "inspection clients",
         "backend",
         "http",
         "protocol routes",
-        "banner warm_up",
+        "banner warm_up watchdog",
         "app",
         "server",
         "__main__",
@@ -74,8 +74,10 @@ GRANTED: dict[str, tuple[str, ...]] = {
     "service.kernel": ("model",),
     "service.engine": ("service.kernel", "model"),
     "service.inspection": ("service.kernel", "service.engine.api.errors", "model"),
-    # A default of the settings depends on the machine.
-    "service.backend.settings": ("model.system.cpu_quota",),
+    # Keys and rates of clients; a refusal is an error of the engine, which counts it.
+    "service.clients": ("service.engine.api.errors",),
+    # A default of the settings depends on the machine. A file of keys has the same bound on rates.
+    "service.backend.settings": ("model.system.cpu_quota", "service.clients.key_file"),
     "service.http.schemas": (),
     "service.http.request_schemas": (),
     # The only module that maps the engine's errors to statuses.
@@ -99,6 +101,7 @@ REFUSED: dict[str, set[str]] = {
     "service.kernel": {*WEB, "asyncio"},
     "service.engine": {*WEB, "asyncio"},
     "service.inspection": {*WEB, "asyncio"},
+    "service.clients": {*WEB, "asyncio", "torch"},
     "service.engine.scheduling.scheduler": {*WEB, *CLOCKS, "asyncio", "torch", "numpy"},
     "service.protocol": {"fastapi", "pydantic", "torch", "threading"},
     "service.routes": {"torch", "threading"},

@@ -7,14 +7,17 @@
     ├── InvalidTask         a field of the task is out of range; ``field`` names it
     ├── InvalidState        the state token is damaged or was not made by this service
     ├── ForeignState        the state token belongs to another model or format version
-    ├── QueueFull           the waiting queue is full; retry after ``retry_after_seconds``
+    ├── Overloaded          retry after ``retry_after_seconds``
+    │   ├── QueueFull       the waiting queue is full
+    │   └── RateLimited     the client has used its rate of requests or tokens
     ├── Draining            the engine takes no new work
     ├── DeadlineExceeded    the deadline passed before there was a result
+    │   └── DeadlineUnreachable it would; raised by ``Engine.submit``
     ├── StepFailed          an internal failure; the log has the cause
     └── SlowReaderError     the client did not read its events
 
-``Engine.submit`` raises the first seven. ``Failed`` events carry the last four. They also carry
-Draining when the engine stops during a task.
+``Engine.submit`` raises those down to Draining. ``Failed`` events carry the last three. They also
+carry Draining when the engine stops during a task.
 """
 
 # Names without the suffix Error follow the names of HTTP statuses.
@@ -80,16 +83,30 @@ class ForeignState(EngineError):
         super().__init__(f"state: {why}")
 
 
-class QueueFull(EngineError):
+class Overloaded(EngineError):
+    """The task is refused for now; the same one may be accepted after ``retry_after_seconds``."""
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(f"{message}; try again in {retry_after_seconds:.1f} seconds")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class QueueFull(Overloaded):
     """The waiting queue is full. ``retry_after_seconds`` is estimated from the measured
     throughput.
     """
 
     def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__("the waiting queue is full", retry_after_seconds)
+
+
+class RateLimited(Overloaded):
+    """The client has used its rate. ``retry_after_seconds`` is exact."""
+
+    def __init__(self, rate: float, unit: str, retry_after_seconds: float) -> None:
         super().__init__(
-            f"the waiting queue is full; try again in {retry_after_seconds:.1f} seconds"
+            f"this client may use {rate:g} {unit} a second and has used them", retry_after_seconds
         )
-        self.retry_after_seconds = retry_after_seconds
 
 
 class Draining(EngineError):
@@ -106,6 +123,16 @@ class DeadlineExceeded(EngineError):
         super().__init__("the deadline passed before there was a result")
 
 
+class DeadlineUnreachable(DeadlineExceeded):
+    """The queue is so long that there would be no result within the deadline."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        EngineError.__init__(
+            self,
+            f"the deadline cannot be met: requests of this client wait {wait_seconds:.1f} seconds",
+        )
+
+
 class StepFailed(EngineError):
     """A step of the model failed. Only the requests in it are affected."""
 
@@ -114,9 +141,10 @@ class StepFailed(EngineError):
 
 
 class SlowReaderError(EngineError):
-    """The client reads so slowly that its events exceed the buffer."""
+    """The client reads so slowly that its buffer was full for too long."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, seconds: float) -> None:
         super().__init__(
-            f"the stream was read too slowly: more than {limit} unread bytes were dropped"
+            f"the stream was read too slowly: more than {limit} bytes were unread for {seconds:g} "
+            "seconds and were dropped"
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-RejectReason = Literal["queue_full", "draining"]
+RejectReason = Literal["queue_full", "rate_limited", "deadline", "draining"]
 EndReason = Literal["end", "length", "stop", "deadline", "cancelled", "error", "done"]
 
 

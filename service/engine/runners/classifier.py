@@ -35,7 +35,7 @@ from service.engine.scheduling.admission import Admission
 from service.engine.scheduling.fair_queue import FairQueue
 from service.engine.scheduling.request_table import RequestTable
 from service.engine.scheduling.runner import TicketEvents
-from service.engine.scheduling.sequence import Request, Ticket
+from service.engine.scheduling.sequence import AnswerSize, Request, Ticket
 from service.kernel.api.interface import FloatArray, LogitSlices
 from service.kernel.factory import make_classifier_kernel
 from service.kernel.pytorch.document_reader import DocumentState
@@ -97,7 +97,7 @@ class ClassifierRunner:
         if not isinstance(artifact.network, Classifier):
             raise TypeError(f"{name} is not a classifier")
         self.name = name
-        self.admission = Admission(options.rows + options.waiting)
+        self.admission = Admission(options.rows + options.waiting, rows=options.rows)
         self._tokenizer = artifact.tokenizer
         self._longest = options.classifier_tokens
         self._batch_tokens = options.classifier_batch_tokens
@@ -128,12 +128,19 @@ class ClassifierRunner:
         request = ClassificationRequest(task)
         start = self._growing.start(task)
         request.documents = [self._document(request, text, start) for text in task.texts]
+        read = sum(document.token_count for document in request.documents)
+        request.answer = AnswerSize(0, 0, read=read)
         return request
 
     @property
     def busy(self) -> bool:
         """Whether there are open requests."""
         return bool(self._requests)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are open requests: none is held."""
+        return self.busy
 
     def accept(self, request: Request) -> None:
         """Queue a prepared request."""
@@ -146,6 +153,9 @@ class ClassifierRunner:
     def cancel(self, ticket: Ticket) -> None:
         """Drop a request and its results."""
         self._requests.cancel(ticket)
+
+    def hold(self, ticket: Ticket, *, held: bool) -> None:
+        """Do nothing: an answer has one event."""
 
     def abandon(self, error: EngineError) -> TicketEvents:
         """Fail all requests."""
@@ -235,6 +245,7 @@ class ClassifierRunner:
             self._waiting.take(document.request, document, len(document.tokens))
         for document in chosen:
             self._observer.queued(self.name, now - document.request.submitted)
+            self.admission.started(document.request.client, now - document.request.submitted)
         self._report_load()
         return self._batch(chosen)
 
@@ -277,6 +288,7 @@ class ClassifierRunner:
                 self._state_token(document),
             )
             self._observer.tokens(self.name, document.token_count, 0)
+            self.admission.progress(document.token_count)
             results = [
                 sibling.result
                 for sibling in document.request.documents
@@ -299,7 +311,8 @@ class ClassifierRunner:
 
     def _release(self, request: ClassificationRequest, reason: EndReason) -> None:
         self._waiting.discard(request)
-        self.admission.release(request.size, request.client)
+        unread = sum(document.token_count for document in request.documents if not document.result)
+        self.admission.release(request.size, request.client, unread)
         for _ in request.documents:
             self._observer.finished(self.name, reason)
         self._report_load()

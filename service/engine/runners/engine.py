@@ -16,8 +16,17 @@ import torch
 from model.artifact import Artifact
 from model.errors import panics_as_errors
 from model.networks import LanguageModel
-from service.engine.api.errors import Draining, QueueFull, StartError, StepFailed, UnknownModel
-from service.engine.api.observer import Observer
+from service.engine.api.errors import (
+    DeadlineUnreachable,
+    Draining,
+    EngineError,
+    QueueFull,
+    RateLimited,
+    StartError,
+    StepFailed,
+    UnknownModel,
+)
+from service.engine.api.observer import Observer, RejectReason
 from service.engine.api.options import EngineOptions
 from service.engine.api.tasks import Task
 from service.engine.runners.classifier import ClassifierRunner
@@ -36,6 +45,13 @@ BATCHING_WINDOW_REQUESTS = 2
 BATCHING_WINDOW_GAP_SECONDS = 0.001
 BATCHING_WINDOW_SECONDS = 0.025
 DEFAULT_OPTIONS = EngineOptions()
+_REASONS: dict[type[EngineError], RejectReason] = {
+    QueueFull: "queue_full",
+    RateLimited: "rate_limited",
+    DeadlineUnreachable: "deadline",
+    Draining: "draining",
+}
+"""The refusals that are counted, since they depend on the load and not on the task."""
 
 
 class Engine:
@@ -59,9 +75,10 @@ class Engine:
         self._deliver = deliver
         self._runners = _runners(models, options, self._observer)
         _start(threading.Thread(target=lambda: None))  # raises now if there are no threads
-        self._wake = threading.Condition()  # guards the four fields below
+        self._wake = threading.Condition()  # guards the five fields below
         self._submitted: list[tuple[Runner, Request]] = []
         self._cancelled: list[Ticket] = []
+        self._held: list[tuple[Ticket, bool]] = []
         self._draining = False
         self._stopping = False
         self._busy = False  # written by the loop, read by stop()
@@ -78,9 +95,9 @@ class Engine:
         """Accept a task, or refuse it at once. Thread-safe.
 
         ``ticket`` is any hashable value not in use; events carry it. ``admit`` gets the largest
-        possible size of the answer and may raise QueueFull. Texts are tokenized in the calling
+        possible size of the answer and may raise Overloaded. Texts are tokenized in the calling
         thread, so do not call this from an event loop if texts are long. Raises UnknownModel,
-        WrongKind, InvalidTask, InvalidState, ForeignState, QueueFull, Draining. After a normal
+        WrongKind, InvalidTask, InvalidState, ForeignState, Overloaded, Draining. After a normal
         return the task gets exactly one final event, unless it is cancelled first.
         """
         submitted = time.monotonic()
@@ -90,21 +107,19 @@ class Engine:
         try:
             self._refuse_if_draining()
             runner.admission.check(1, task.client)  # before tokenizing
+            _check_deadline(task, runner)
             request = runner.prepare(task)
             request.ticket, request.client, request.submitted = ticket, task.client, submitted
             if admit is not None:
                 admit(request.answer)
             with self._wake:
                 self._refuse_if_draining()
-                runner.admission.take(request.size, request.client)
+                runner.admission.take(request.size, request.client, request.answer.work)
                 self._submitted.append((runner, request))
                 self._wake.notify_all()
             self._interrupt()
-        except QueueFull:
-            self._observer.rejected(task.model, "queue_full")
-            raise
-        except Draining:
-            self._observer.rejected(task.model, "draining")
+        except tuple(_REASONS) as error:
+            self._observer.rejected(task.model, _REASONS[type(error)])
             raise
 
     def cancel(self, ticket: Ticket) -> None:
@@ -117,6 +132,16 @@ class Engine:
             self._cancelled.append(ticket)
             self._wake.notify_all()
         self._interrupt()
+
+    def hold(self, ticket: Ticket, *, held: bool) -> None:
+        """Stop a task whose client does not read, or let it go on. Thread-safe.
+
+        Events of the current turn may follow. A held task has no row, keeps its place in the queue
+        and its deadline, and may be cancelled.
+        """
+        with self._wake:
+            self._held.append((ticket, held))
+            self._wake.notify_all()
 
     def drain(self) -> None:
         """Refuse new tasks from now on; accepted tasks continue. Thread-safe."""
@@ -148,6 +173,11 @@ class Engine:
         """Whether new tasks are refused."""
         return self._draining
 
+    @property
+    def last_turn(self) -> float:
+        """The time of the last turn of the loop, by the monotonic clock."""
+        return self._heartbeat
+
     def heartbeat_age(self) -> float:
         """Seconds since the last turn of the loop.
 
@@ -170,7 +200,7 @@ class Engine:
     def _loop(self) -> None:
         torch.set_num_threads(self._options.threads)
         while True:
-            submitted, cancelled = self._collect()
+            submitted, cancelled, holds = self._collect()
             self._heartbeat = time.monotonic()
             if self._stopping:
                 break
@@ -180,22 +210,31 @@ class Engine:
             for ticket in cancelled:
                 for runner in runners:
                     runner.cancel(ticket)
+            for ticket, held in holds:
+                for runner in runners:
+                    runner.hold(ticket, held=held)
             self._deliver_events([event for runner in runners for event in _step(runner)])
         self._abandon(submitted)
 
-    def _collect(self) -> tuple[list[tuple[Runner, Request]], list[Ticket]]:
-        """Take the submissions and cancellations since the last turn; wait if there is no work."""
+    def _collect(
+        self,
+    ) -> tuple[list[tuple[Runner, Request]], list[Ticket], list[tuple[Ticket, bool]]]:
+        """Take what was asked for since the last turn; wait if there is no work."""
         with self._wake:
-            self._busy = any(runner.busy for runner in self._runners.values())
-            if not (self._busy or self._submitted or self._cancelled or self._stopping):
-                self._wake.notify_all()  # for stop(), which waits for this
+            runners = self._runners.values()
+            self._busy = any(runner.busy for runner in runners)
+            asked = self._submitted or self._cancelled or self._held or self._stopping
+            if not (asked or any(runner.ready for runner in runners)):
+                if not self._busy:
+                    self._wake.notify_all()  # for stop(), which waits for this
                 self._wake.wait(IDLE_POLL_SECONDS)
             if len(self._submitted) >= BATCHING_WINDOW_REQUESTS:
                 self._collect_batch()
             submitted, self._submitted = self._submitted, []
             cancelled, self._cancelled = self._cancelled, []
+            holds, self._held = self._held, []
             self._busy = self._busy or bool(submitted)
-        return submitted, cancelled
+        return submitted, cancelled, holds
 
     def _collect_batch(self) -> None:
         """Wait for further submissions within the batching window. The caller holds the lock,
@@ -218,6 +257,13 @@ class Engine:
             runner.accept(request)
         runners = self._runners.values()
         self._deliver_events([event for runner in runners for event in runner.abandon(Draining())])
+
+
+def _check_deadline(task: Task, runner: Runner) -> None:
+    """Raises DeadlineUnreachable if the deadline is shorter than the wait for a row."""
+    wait = runner.admission.shortest_wait(task.client)
+    if task.deadline_seconds is not None and task.deadline_seconds < wait:
+        raise DeadlineUnreachable(wait)
 
 
 def _runners(

@@ -44,7 +44,7 @@ class LanguageModelRunner:
         if not isinstance(artifact.network, LanguageModel):
             raise TypeError(f"{name} is not a language model")
         self.name = name
-        self.admission = Admission(options.rows + options.waiting)
+        self.admission = Admission(options.rows + options.waiting, rows=options.rows)
         self._factory = RequestFactory(
             name,
             artifact.tokenizer,
@@ -80,6 +80,11 @@ class LanguageModelRunner:
         """Whether there are open requests."""
         return bool(self._requests)
 
+    @property
+    def ready(self) -> bool:
+        """Whether any sequence has a row or waits for one."""
+        return self._scheduler.running_count + self._scheduler.waiting_count > 0
+
     def accept(self, request: Request) -> None:
         """Queue a prepared request."""
         self._requests.add(request)
@@ -90,6 +95,21 @@ class LanguageModelRunner:
     def cancel(self, ticket: Ticket) -> None:
         """Drop a request and free its rows."""
         self._requests.cancel(ticket)
+
+    def hold(self, ticket: Ticket, *, held: bool) -> None:
+        """Stop a request, which then has no row, or let it go on."""
+        request = self._requests.get(ticket)
+        if request is None or request.held == held:
+            return
+        request.held = held
+        for sequence in request.live:
+            if not held:
+                self._scheduler.release(sequence)
+                continue
+            if sequence.phase is Phase.RUNNING:
+                sequence.pause()
+            self._scheduler.hold(sequence)
+        self._report_load()
 
     def abandon(self, error: EngineError) -> TicketEvents:
         """Fail all requests."""
@@ -162,6 +182,7 @@ class LanguageModelRunner:
 
         if begins and sequence.counts:
             self._observer.queued(self.name, now - request.submitted)
+            self.admission.started(request.client, now - request.submitted)
         events += self._attempt(request, sequence, enter)
         self._report_load()
         return begins
@@ -205,11 +226,10 @@ class LanguageModelRunner:
         for (sequence, _), result in zip(jobs, results, strict=True):
             if sequence.phase is Phase.RUNNING:  # otherwise its request ended in this turn
                 events += self._take(sequence, result, now)
-        self._observer.tokens(
-            self.name,
-            sum(sequence.prompt_read for sequence, _ in jobs) - read_before,
-            sum(sequence.generated for sequence, _ in jobs) - generated_before,
-        )
+        read = sum(sequence.prompt_read for sequence, _ in jobs) - read_before
+        generated = sum(sequence.generated for sequence, _ in jobs) - generated_before
+        self._observer.tokens(self.name, read, generated)
+        self.admission.progress(read + generated)
         return events
 
     def _take(self, sequence: RowSequence, result: RowResult | None, now: float) -> TicketEvents:
@@ -249,7 +269,10 @@ class LanguageModelRunner:
 
     def _end(self, sequence: RowSequence, reason: EndReason) -> None:
         self._scheduler.end(sequence)
-        self.admission.release(1, self._request_of.pop(sequence).client)
+        request = self._request_of.pop(sequence)
+        share = request.answer.work // request.size
+        unused = max(0, share - sequence.prompt_read - sequence.generated)
+        self.admission.release(1, request.client, unused)
         if sequence.counts:
             self._observer.finished(self.name, reason)
         self._report_load()

@@ -132,7 +132,7 @@ class RequestFactory:
             ScoreSequence(self._tokenizer, pieces, collector, index)
             for index, pieces in enumerate(texts)
         ]
-        return Request(sequences, task.deadline_seconds, AnswerSize(tokens, tokens))
+        return Request(sequences, task.deadline_seconds, AnswerSize(tokens, tokens, read=tokens))
 
     def _next_word(self, task: NextWord) -> Request:
         check_next_word(task)
@@ -140,8 +140,9 @@ class RequestFactory:
         if not isinstance(self._vocabulary, WordVocabulary):
             return self._search(task, self._vocabulary, start)
         start = self._vocabulary.half_typed(task.prompt) or start
-        query = WordQuery(self._vocabulary, self._question(task, start))
-        return Request([query], task.deadline_seconds)
+        question = self._question(task, start)
+        query = WordQuery(self._vocabulary, question)
+        return Request([query], task.deadline_seconds, _reading(question))
 
     def _search(self, task: NextWord, spelling: Spelling, start: WordStart) -> Request:
         search = WordSearch(
@@ -153,12 +154,18 @@ class RequestFactory:
             end=task.end,
         )
         rows = min(self._options.search_rows, self._options.rows)
-        shared = SharedSearch(search, self._question(task, start), rows)
+        question = self._question(task, start)
+        shared = SharedSearch(search, question, rows)
         workers = [SearchWorker(shared, leader=index == 0) for index in range(rows)]
-        return Request(workers, task.deadline_seconds)
+        return Request(workers, task.deadline_seconds, _reading(question))
+
+
+def _reading(question: Question) -> AnswerSize:
+    """The size for a task that reads its prompt and has a short answer."""
+    return AnswerSize(0, 0, read=len(question.prompt.tokens))
 
 
 def _answer_size(task: Generate, prompt_tokens: int) -> AnswerSize:
     tokens = task.n * (task.max_tokens + prompt_tokens * (task.echo and task.logprobs is not None))
     logprobs = 0 if task.logprobs is None else tokens * (1 + task.logprobs)
-    return AnswerSize(tokens, logprobs)
+    return AnswerSize(tokens, logprobs, prompt_tokens, task.n * task.max_tokens)

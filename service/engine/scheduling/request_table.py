@@ -30,6 +30,10 @@ class RequestTable(Generic[OpenRequest]):
     def __getitem__(self, ticket: Ticket) -> OpenRequest:
         return self._requests[ticket]
 
+    def get(self, ticket: Ticket) -> OpenRequest | None:
+        """The open request of a ticket; None if there is none."""
+        return self._requests.get(ticket)
+
     @property
     def sequence_count(self) -> int:
         """The number of slots that the open requests take."""

@@ -27,6 +27,10 @@ class Runner(Protocol):
     def busy(self) -> bool:
         """Whether there are open requests."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether :meth:`step` has work now: some open request is not held."""
+
     def prepare(self, task: Task) -> Request:
         """Check and tokenize a task. Raises InvalidTask and WrongKind."""
 
@@ -35,6 +39,9 @@ class Runner(Protocol):
 
     def cancel(self, ticket: Ticket) -> None:
         """Drop a request and free what it holds. Unknown tickets are ignored."""
+
+    def hold(self, ticket: Ticket, *, held: bool) -> None:
+        """Stop or resume the work on a request. Unknown tickets are ignored."""
 
     def abandon(self, error: EngineError) -> TicketEvents:
         """Fail all requests with this error."""

@@ -22,10 +22,16 @@ others wait for, is never preempted before them.
     WAITING   admit     RUNNING   takes a row
     PAUSED    admit     RUNNING   takes a row
     RUNNING   pause     PAUSED    gives the row back
+    WAITING   hold      HELD
+    PAUSED    hold      HELD
+    RUNNING   hold      HELD      gives the row back
+    HELD      release   PAUSED
     WAITING   end       ENDED
     PAUSED    end       ENDED
     RUNNING   end       ENDED     gives the row back
+    HELD      end       ENDED
 
+Held members get no row: their client does not read. All members of a request are held together.
 Any other move raises IllegalTransition, so a row cannot be released twice.
 """
 
@@ -50,21 +56,27 @@ class Phase(Enum):
     WAITING = "waiting"
     RUNNING = "running"
     PAUSED = "paused"
+    HELD = "held"
     ENDED = "ended"
 
 
-Move = Literal["enqueue", "admit", "pause", "end"]
+Move = Literal["enqueue", "admit", "pause", "hold", "release", "end"]
 
 TRANSITIONS: dict[tuple[Phase, Move], Phase] = {
     (Phase.NEW, "enqueue"): Phase.WAITING,
     (Phase.WAITING, "admit"): Phase.RUNNING,
     (Phase.PAUSED, "admit"): Phase.RUNNING,
     (Phase.RUNNING, "pause"): Phase.PAUSED,
+    (Phase.WAITING, "hold"): Phase.HELD,
+    (Phase.PAUSED, "hold"): Phase.HELD,
+    (Phase.RUNNING, "hold"): Phase.HELD,
+    (Phase.HELD, "release"): Phase.PAUSED,
     (Phase.WAITING, "end"): Phase.ENDED,
     (Phase.PAUSED, "end"): Phase.ENDED,
     (Phase.RUNNING, "end"): Phase.ENDED,
+    (Phase.HELD, "end"): Phase.ENDED,
 }
-LIVE = (Phase.WAITING, Phase.RUNNING, Phase.PAUSED)
+LIVE = (Phase.WAITING, Phase.RUNNING, Phase.PAUSED, Phase.HELD)
 
 
 class IllegalTransition(RuntimeError):  # noqa: N818
@@ -81,7 +93,7 @@ class Schedulable:
 
     @property
     def live(self) -> bool:
-        """Whether it waits, runs or is paused."""
+        """Whether it waits, runs, is paused or is held."""
         return self.phase in LIVE
 
 
@@ -114,6 +126,7 @@ class _Group(_Holder[Member]):
 
     def __init__(self, client: _Client[Member], members: Sequence[Member]) -> None:
         self.client = client
+        self.order = {member: index for index, member in enumerate(members)}
         self.waiting = deque(members)
         self.running: list[Member] = []
 
@@ -135,7 +148,8 @@ class _Client(_Holder[Member]):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.held = 0
+        self.held = 0  # rows
+        self.members = 0  # live ones
         self.waiting_requests: Ranking[_Group[Member]] = Ranking()  # requests with waiting members
         self.running_requests: Ranking[_Group[Member]] = Ranking()  # requests with running members
 
@@ -176,6 +190,7 @@ class Scheduler(Generic[Member]):
         self._running: dict[int, Member] = {}
         self._group_of: dict[Member, _Group[Member]] = {}  # of all live members
         self._clients: dict[str, _Client[Member]] = {}
+        self._held_count = 0
         self._waiting_clients: Ranking[_Client[Member]] = Ranking()
         self._running_clients: Ranking[_Client[Member]] = Ranking()
 
@@ -191,14 +206,15 @@ class Scheduler(Generic[Member]):
 
     @property
     def waiting_count(self) -> int:
-        """The number of members without a row, paused ones included."""
-        return len(self._group_of) - len(self._running)
+        """The number of members that wait for a row, paused ones included."""
+        return len(self._group_of) - len(self._running) - self._held_count
 
     def enqueue(self, client: str, members: Sequence[Member]) -> None:
         """Add the members of a new request of a client."""
         for member in members:
             _move(member, "enqueue")
         group = _Group(self._clients.setdefault(client, _Client(client)), members)
+        group.client.members += len(members)
         self._group_of.update(dict.fromkeys(members, group))
         self._rank(group)
 
@@ -240,16 +256,39 @@ class Scheduler(Generic[Member]):
         self._rank(group)
         self._rank(gained)
 
+    def hold(self, member: Member) -> None:
+        """Take a live member out of the queue and free its row, whose state was saved."""
+        was = member.phase
+        _move(member, "hold")
+        group = self._group_of[member]
+        self._withdraw(group, member, was)
+        self._held_count += 1
+        self._rank(group)
+
+    def release(self, member: Member) -> None:
+        """Put a held member back into the queue, at its place among those of its request."""
+        _move(member, "release")
+        group = self._group_of[member]
+        self._held_count -= 1
+        group.waiting = deque(sorted([*group.waiting, member], key=group.order.__getitem__))
+        self._rank(group)
+
     def end(self, member: Member) -> None:
         """End a live member and free its row, if it has one."""
         was = member.phase
         _move(member, "end")
         group = self._group_of.pop(member)
+        group.client.members -= 1
+        self._withdraw(group, member, was)
+        self._rank(group)
+
+    def _withdraw(self, group: _Group[Member], member: Member, was: Phase) -> None:
         if was is Phase.RUNNING:
             self._vacate(group, member)
+        elif was is Phase.HELD:
+            self._held_count -= 1
         else:
             group.waiting.remove(member)
-        self._rank(group)
 
     def _between(
         self, poorest: _Holder[Member] | None, richest: _Holder[Member] | None
@@ -296,7 +335,7 @@ class Scheduler(Generic[Member]):
         client.running_requests.put(group, rows or None)
         self._waiting_clients.put(client, client.rows if client.waiting_requests else None)
         self._running_clients.put(client, client.rows or None)
-        if client not in self._waiting_clients and client not in self._running_clients:
+        if not client.members:
             self._clients.pop(client.name, None)
 
 

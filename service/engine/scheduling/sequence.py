@@ -78,10 +78,20 @@ class RowSequence(Schedulable, ABC):
 
 
 class AnswerSize(NamedTuple):
-    """The largest possible answer of a request, in tokens and in log-probabilities."""
+    """The largest possible answer of a request, in tokens and in log-probabilities.
+
+    ``read`` and ``generated``: the most tokens of texts that it reads, and that it generates.
+    """
 
     tokens: int
     logprobs: int
+    read: int = 0
+    generated: int = 0
+
+    @property
+    def work(self) -> int:
+        """Tokens that it reads and generates."""
+        return self.read + self.generated
 
 
 class Request:
@@ -99,6 +109,7 @@ class Request:
         self.sequences = sequences
         self.answer = answer
         self.deadline_seconds = deadline
+        self.held = False  # because its client does not read
         self.ticket: Ticket = None
         self.client = ""
         self.submitted = 0.0
@@ -110,7 +121,7 @@ class Request:
 
     @property
     def live(self) -> list[RowSequence]:
-        """The sequences that wait, run or are paused."""
+        """The sequences that have not ended."""
         return [sequence for sequence in self.sequences if sequence.live]
 
     @property

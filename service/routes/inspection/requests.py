@@ -26,8 +26,10 @@ MarkingName = Literal[
     "sentence_position",
     "speaker",
 ]
+MOST_NUMBERS = 9_000  # in a list: a body may have a thousand values more
 _Index = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 _Kept = Annotated[str, AtMost("state_characters")]
+_Numbers = Annotated[list[float], Field(min_length=1, max_length=MOST_NUMBERS)]
 _STATE = "state of an earlier answer to go on from; the beginning of a text if it is left out"
 
 
@@ -60,7 +62,7 @@ class InspectRequest(RequestFields):
     layers: Annotated[list[_Index], Field(max_length=64)] | None = Field(
         default=None, description="layers whose activations are wanted (all); [] for none"
     )
-    units: Annotated[list[_Index], Field(max_length=10_000)] | None = Field(
+    units: Annotated[list[_Index], Field(max_length=MOST_NUMBERS)] | None = Field(
         default=None, description="units of these layers (all)"
     )
     gates: bool = Field(default=False, description="the gates as well")
@@ -94,7 +96,7 @@ class UnitSearchRequest(RequestFields):
 
     text: FullText = Field(description="the text that is read")
     state: _Kept | None = Field(default=None, min_length=1, description=_STATE)
-    marking: MarkingName | Literal["all"] | Annotated[list[float], Field(min_length=1)] = Field(
+    marking: MarkingName | Literal["all"] | _Numbers = Field(
         description="what the units should follow: a name, a number for each character, or all: "
         "each named marking that the text has"
     )

@@ -171,8 +171,9 @@ class StateComparisonResponse(_Part):
     units: list[UnitDifferenceFields]
     steps: list[DivergenceStep]
     lasts_tokens: int | None = Field(
+        default=None,
         description="common tokens until every layer's distance stays below a tenth of the first; "
-        "null: it lasts beyond the continuation"
+        "left out: it lasts beyond the continuation",
     )
 
 

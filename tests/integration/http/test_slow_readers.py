@@ -98,10 +98,11 @@ def test_slow_client_gets_all_of_its_stream(service: RunningService) -> None:
 
 
 def test_stream_that_falls_behind_ends_with_an_error(models: Path) -> None:
-    """The buffer of a client is bounded in bytes. Beyond it the unread events are replaced by an
-    error, and the task is cancelled and counted.
+    """The buffer of a client is bounded in bytes and its pause in time. After that the unread
+    events are replaced by an error, and the task is cancelled and counted.
     """
-    with RunningService(models, "--stream-buffer-bytes", str(1 << 16)) as service:
+    options = ("--stream-buffer-bytes", str(1 << 16), "--pause-seconds", "1")
+    with RunningService(models, *options) as service:
         body = {**HEAVY, "stream": True}
         with ask_and_never_read(service, "/generate", body) as connection:
             name = "unroll_slow_readers_total"
@@ -113,3 +114,57 @@ def test_stream_that_falls_behind_ends_with_an_error(models: Path) -> None:
                 received += part
         assert b'"slow_reader"' in received.rpartition(b"data: ")[2]
         assert received.count(b'"token":') < 8_000
+
+
+def test_generation_pauses_while_its_client_does_not_read(models: Path) -> None:
+    """With a full buffer the sequence has no row, and others run. Once the client reads, it gets
+    the same text as without a pause, of any length, and nothing counts as slow.
+    """
+    options = ("--stream-buffer-bytes", str(1 << 16), "--max-tokens", "40000")
+    with RunningService(models, "--default-language-model", "words", *options) as service:
+        body = {"model": "words", "max_tokens": 40_000, "stream": True, "seed": 3}
+        expected = service.text(**{**body, "stream": False})
+        with ask_and_never_read(service, "/generate", body) as connection:
+
+            def paused() -> bool:
+                generated = service.metric("unroll_generated_tokens_total", model="words")
+                running = service.metric("unroll_sequences_running", model="words")
+                return running == 0 and 40_000 < generated < 80_000
+
+            eventually(paused, "the sequence has no row and is not complete")
+            assert service.post("/generate", {"max_tokens": 5}).status_code == 200
+            received = bytearray()
+            while not received.endswith(b"0\r\n\r\n"):
+                part = connection.recv(1 << 16)
+                assert part, received[-200:]
+                received += part
+        events = [json.loads(line[6:]) for line in received.split(b"\n") if line[:6] == b"data: "]
+        assert "".join(event.get("text", "") for event in events) == expected
+        assert events[-1]["usage"]["completion_tokens"] == 40_000
+        assert service.metric("unroll_slow_readers_total", reason="buffer_full") == 0
+
+
+def test_clients_of_paused_generations_leave_nothing_behind(models: Path) -> None:
+    """A crowd of clients that never read takes no rows. When they leave, every place is free."""
+    options = ("--stream-buffer-bytes", str(1 << 14), "--max-rows", "8", "--max-waiting", "56")
+    with RunningService(models, "--default-language-model", "words", *options) as service:
+        body = {"model": "words", "max_tokens": 8_000, "stream": True, "logprobs": 20}
+        crowd = [ask_and_never_read(service, "/generate", body) for _ in range(64)]
+
+        def loads() -> list[float]:
+            names = ("unroll_sequences_running", "unroll_sequences_waiting")
+            return [service.metric(name, model="words") for name in names]
+
+        def all_paused() -> bool:
+            generated = service.metric("unroll_generated_tokens_total", model="words")
+            return loads() == [0, 0] and generated > 64
+
+        eventually(all_paused, "all are paused")
+        assert service.post("/generate", {"max_tokens": 1}).status_code == 429
+        for connection in crowd:
+            connection.close()
+        name = "unroll_sequences_finished_total"
+        eventually(
+            lambda: service.metric(name, model="words", reason="cancelled") == 64, "all have left"
+        )
+        assert service.post("/generate", {"max_tokens": 1}).status_code == 200

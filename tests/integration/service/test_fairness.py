@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,3 +91,49 @@ def test_the_greedy_client_is_refused_and_no_other(models: Path) -> None:
         transport = httpx.HTTPTransport(local_address="127.0.0.2")
         with httpx.Client(base_url=running.client.base_url, transport=transport) as other:
             assert other.post("/generate", json={"max_tokens": 1}).status_code == 200
+
+
+LONG = "the keys to the cabinet are on the old table . " * 40
+FLOODS: list[tuple[str, dict[str, object]]] = [
+    ("/generate", {"prompt": LONG * 5, "max_tokens": 50}),
+    ("/score", {"texts": [LONG * 3]}),
+    ("/next-word", {"model": "bpe", "prompt": LONG}),
+    ("/classify", {"texts": [LONG] * 4}),
+    ("/inspect", {"text": LONG[:2000]}),
+]
+
+
+@pytest.fixture(scope="module")
+def flooded(models: Path) -> Iterator[RunningService]:
+    """A service that computes slowly and takes in many requests."""
+    options = ("--max-waiting", "1000", "--max-waiting-inspections", "100", "--max-rows", "8")
+    with RunningService(models, *SLOWLY, *options) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("path", "fields"), FLOODS, ids=[path for path, _ in FLOODS])
+def test_a_flood_of_one_client_does_not_delay_another(
+    flooded: RunningService, path: str, fields: dict[str, object]
+) -> None:
+    """While one client has many requests, an equal one of another client is answered before half
+    of them.
+    """
+    count = 60
+    body = json.dumps(fields).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        flood = [stack.enter_context(flooded.connect()) for _ in range(count)]
+        for connection in flood:
+            connection.sendall(head + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        transport = httpx.HTTPTransport(local_address="127.0.0.2")
+        base = flooded.client.base_url
+        with httpx.Client(base_url=base, transport=transport, timeout=PATIENCE) as other:
+            before = answered(flood)
+            response = other.post(path, json=fields)
+        assert response.status_code == 200, response.text
+        assert answered(flood) - before < count / 2
+
+
+def answered(connections: list[socket.socket]) -> int:
+    """The number of connections with an answer."""
+    return len(select.select(connections, [], [], 0)[0])

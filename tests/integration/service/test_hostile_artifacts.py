@@ -16,7 +16,7 @@ import pytest
 import tokenizers
 from starlette.types import Receive, Scope, Send
 
-from model.artifact import load_artifact
+from model.artifact import ArtifactError, load_artifact
 from service.backend.metrics import Metrics
 from service.backend.registry import load_registry
 from service.backend.settings import Settings
@@ -138,3 +138,12 @@ def test_a_name_belongs_to_the_directory_of_that_name(models: Path, tmp_path: Pa
         shutil.copytree(models / "chars", tmp_path / directory)
     registry = load_registry(Settings(models=tmp_path))
     assert [one.directory for one in registry.artifacts.values()] == [tmp_path / "chars"]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "tokenizer.json", "weights.safetensors"])
+def test_a_file_of_another_artifact_is_refused(models: Path, tmp_path: Path, name: str) -> None:
+    """A valid file that belongs to another model is refused by its digest."""
+    shutil.copytree(models / "words", tmp_path / "words")
+    shutil.copyfile(models / "chars" / name, tmp_path / "words" / name)
+    with pytest.raises(ArtifactError):
+        load_artifact(tmp_path / "words")

@@ -47,17 +47,22 @@ def test_a_value_above_its_bound_is_refused(
     above: int | str | list[str],
 ) -> None:
     """The bound itself is allowed; the error names the field, the bound and the value's size."""
-    others = (
-        {"max_tokens": 1} if request_type is GenerateRequest else {}
-    )  # its default is too large
-    LIMITS.check(request_type.model_validate({**others, field: within}))
+    LIMITS.check(request_type.model_validate({field: within}))
     with pytest.raises(ApiError) as refusal:
-        LIMITS.check(request_type.model_validate({**others, field: above}))
+        LIMITS.check(request_type.model_validate({field: above}))
     size = above if isinstance(above, int) else len(above)
     assert refusal.value.status_code == 422
     assert refusal.value.body["error"]["param"] == field
     assert refusal.value.body["error"]["message"].startswith(f"{field}: expected at most ")
     assert refusal.value.body["error"]["message"].endswith(f"got {size}")
+
+
+def test_a_default_above_its_bound_is_reduced() -> None:
+    """A request without max_tokens is accepted where the default exceeds the bound."""
+    assert LIMITS.applied(GenerateRequest(prompt="a")).max_tokens == 5
+    assert LIMITS.applied(GenerateRequest(prompt="a", max_tokens=3)).max_tokens == 3
+    with pytest.raises(ApiError):
+        LIMITS.applied(GenerateRequest(prompt="a", max_tokens=6))
 
 
 def test_fields_without_a_value_have_no_bound() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.engine.api.errors import QueueFull
-from service.engine.scheduling.admission import Admission
+from service.engine.scheduling.admission import RECENT_WAITS, Admission
 
 
 class Clock:
@@ -123,3 +123,47 @@ def test_the_time_to_come_back_depends_on_whose_sequences_end() -> None:
         with pytest.raises(QueueFull) as refused:
             admission.take(4, "greedy")
         assert refused.value.retry_after_seconds == pytest.approx(seconds)
+
+
+def test_before_sequences_finish_the_time_follows_their_tokens() -> None:
+    """Equal sequences that take turns end together: after 3 of 12 seconds of work, 9 are left."""
+    clock = Clock()
+    admission = Admission(4, clock)
+    for _ in range(4):
+        admission.take(1, "a", tokens=300)
+    clock.now += 3.0
+    admission.progress(300)
+    with pytest.raises(QueueFull) as refused:
+        admission.check(1, "a")
+    assert refused.value.retry_after_seconds == pytest.approx(9.0)
+    admission.release(1, "a", unused=100)
+    admission.take(1, "a", tokens=100)
+    with pytest.raises(QueueFull) as refused:
+        admission.check(1, "a")
+    assert refused.value.retry_after_seconds == pytest.approx(9.0)
+
+
+def test_a_wait_is_expected_only_of_a_client_with_a_backlog() -> None:
+    """The shortest of a client's latest waits counts, as long as it has more sequences than
+    rows; other clients are not affected.
+    """
+    admission = Admission(100, rows=2)
+    admission.take(20, "a")
+    for wait in [0.0, *range(5, 5 + RECENT_WAITS - 1)]:
+        admission.started("a", wait)
+    assert admission.shortest_wait("a") == 0.0
+    admission.started("a", 9.0)
+    assert admission.shortest_wait("a") == 5.0
+    assert admission.shortest_wait("b") == 0.0
+    admission.release(18, "a")
+    admission.take(18, "a")
+    assert admission.shortest_wait("a") == 0.0
+
+
+def test_clients_without_a_backlog_have_no_waits() -> None:
+    """Waits of a client whose sequences all have rows say nothing about a queue."""
+    admission = Admission(100, rows=2)
+    admission.take(2, "a")
+    for _ in range(2 * RECENT_WAITS):
+        admission.started("a", 1.0)
+    assert admission.shortest_wait("a") == 0.0

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from service.engine.scheduling.scheduler import IllegalTransition, Phase, Schedulable, Scheduler
+from service.engine.scheduling.scheduler import (
+    LIVE,
+    IllegalTransition,
+    Phase,
+    Schedulable,
+    Scheduler,
+)
 
 ROWS = 5
 SLICE = 3
@@ -76,12 +82,21 @@ class SchedulerMachine(RuleBasedStateMachine):
             own = [by_request[other.request] for other in running if other.client == one.client]
             assert max(own, default=0) - by_request[one.request] <= 1
 
-    @precondition(lambda self: self.members(Phase.RUNNING, Phase.WAITING, Phase.PAUSED))
+    @precondition(lambda self: self.members(*LIVE))
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:
         """A live member ends."""
-        live = self.members(Phase.RUNNING, Phase.WAITING, Phase.PAUSED)
-        self.scheduler.end(data.draw(st.sampled_from(live)))
+        self.scheduler.end(data.draw(st.sampled_from(self.members(*LIVE))))
+
+    @precondition(lambda self: self.members(*LIVE))
+    @rule(data=st.data())
+    def hold_or_release(self, data: st.DataObject) -> None:
+        """A request is held, or goes on if it is held."""
+        member = data.draw(st.sampled_from(self.members(*LIVE)))
+        move = self.scheduler.release if member.phase is Phase.HELD else self.scheduler.hold
+        for one in self.requests[member.request]:
+            if one.live:
+                move(one)
 
     @precondition(lambda self: self.members(Phase.ENDED))
     @rule(data=st.data())
@@ -101,7 +116,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         rows = [member.row for member in self.members(Phase.RUNNING)]
         assert len(set(rows)) == len(rows) <= ROWS
         assert set(rows) <= set(range(ROWS))
-        others = self.members(Phase.WAITING, Phase.PAUSED, Phase.ENDED)
+        others = self.members(Phase.WAITING, Phase.PAUSED, Phase.HELD, Phase.ENDED)
         assert all(member.row == -1 for member in others)
 
     @invariant()
@@ -122,10 +137,12 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """All remaining members get a row in the end."""
-        waited = self.members(Phase.WAITING)
+        for member in self.members(Phase.HELD):
+            self.scheduler.release(member)
+        waited = self.members(Phase.WAITING, Phase.PAUSED)
         for _ in range(100 * len(self.requests) * ROWS):
             settle(self.scheduler)
-            waited = [one for one in waited if one.phase is Phase.WAITING]
+            waited = [one for one in waited if one.phase in (Phase.WAITING, Phase.PAUSED)]
             running = self.scheduler.running
             if not running:
                 break

@@ -1,0 +1,1 @@
+"""Clients: their API keys and their rate limits."""
