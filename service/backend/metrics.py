@@ -7,7 +7,8 @@ from the start, with the value 0. The engine reports to it through ``Observer``.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Literal, get_args
 
@@ -15,7 +16,6 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     Info,
     ProcessCollector,
     disable_created_metrics,
@@ -23,6 +23,7 @@ from prometheus_client import (
 )
 
 from service.engine.api.observer import EndReason, Observer, RejectReason
+from service.telemetry.histogram import BurstHistogram, HistogramSeries
 
 DURATION_BUCKETS = (
     *(50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3),
@@ -43,7 +44,7 @@ class Metrics(Observer):
         self.registry = CollectorRegistry()
         self._models = tuple(models)
         self._routes = (*routes, OTHER_ROUTE)
-        self._instruments: list[Counter | Gauge | Histogram] = []
+        self._instruments: list[Counter | Gauge | BurstHistogram] = []
         self._define_http()
         self._define_engine()
         self._define_infos(models)
@@ -77,17 +78,19 @@ class Metrics(Observer):
         self._rejected.labels(model, reason).inc()
 
     def queued(self, model: str, seconds: float) -> None:
-        self._queue_seconds_of[model](seconds)
+        self._queue_seconds_of[model].observe(seconds)
 
     def first_token(self, model: str, seconds: float) -> None:
-        self._first_token_of[model](seconds)
+        self._first_token_of[model].observe(seconds)
 
-    def inter_token(self, model: str, seconds: float) -> None:
-        self._inter_token_of[model](seconds)
+    def inter_token(self, model: str, seconds: float, count: int) -> None:
+        self._inter_token_of[model].observe(seconds, count)
 
-    def step(self, model: str, seconds: float, rows: int) -> None:
-        self._step_seconds_of[model](seconds)
-        self._batch_rows_of[model](rows)
+    def steps(self, model: str, seconds: float, rows: Sequence[int]) -> None:
+        self._step_seconds_of[model].observe(seconds / len(rows), len(rows))
+        batch_rows = self._batch_rows_of[model]
+        for row_count, steps in Tally(rows).items():
+            batch_rows.observe(row_count, steps)
 
     def tokens(self, model: str, prompt: int, generated: int) -> None:
         self._prompt_tokens_of[model](prompt)
@@ -125,7 +128,7 @@ class Metrics(Observer):
         )
         self._inter_token = seconds("inter_token_seconds", "Between two tokens of a choice.")
         self._step_seconds = seconds(
-            "step_seconds", "A step (the mean of its burst), or a classifier batch."
+            "step_seconds", "A step (the mean of its burst), or a slice of a classifier batch."
         )
         self._batch_rows = self._histogram("batch_rows", "Rows in a step.", "model", ROW_BUCKETS)
         self._prompt_tokens = counter("prompt_tokens", "Tokens of prompts and texts read.")
@@ -171,15 +174,18 @@ class Metrics(Observer):
                 self._rejected.labels(model, reason)
             for result in ("hit", "miss"):
                 self._cache_lookups.labels(model, result)
-        self._queue_seconds_of = self._each(lambda m: self._queue_seconds.labels(m).observe)
-        self._first_token_of = self._each(lambda m: self._first_token.labels(m).observe)
-        self._inter_token_of = self._each(lambda m: self._inter_token.labels(m).observe)
-        self._step_seconds_of = self._each(lambda m: self._step_seconds.labels(m).observe)
-        self._batch_rows_of = self._each(lambda m: self._batch_rows.labels(m).observe)
+        self._queue_seconds_of = self._histograms(self._queue_seconds)
+        self._first_token_of = self._histograms(self._first_token)
+        self._inter_token_of = self._histograms(self._inter_token)
+        self._step_seconds_of = self._histograms(self._step_seconds)
+        self._batch_rows_of = self._histograms(self._batch_rows)
         self._prompt_tokens_of = self._each(lambda m: self._prompt_tokens.labels(m).inc)
         self._generated_tokens_of = self._each(lambda m: self._generated_tokens.labels(m).inc)
         self._running_of = self._each(lambda m: self._running.labels(m).set)
         self._waiting_of = self._each(lambda m: self._waiting.labels(m).set)
+
+    def _histograms(self, histogram: BurstHistogram) -> dict[str, HistogramSeries]:
+        return {model: histogram.labels(model) for model in self._models}
 
     def _each(self, record: Callable[[str], Callable[[float], None]]) -> dict[str, _Record]:
         return {model: record(model) for model in self._models}
@@ -194,12 +200,13 @@ class Metrics(Observer):
         self._instruments.append(gauge)
         return gauge
 
-    def _seconds(self, name: str, text: str, label: str = "model") -> Histogram:
+    def _seconds(self, name: str, text: str, label: str = "model") -> BurstHistogram:
         return self._histogram(name, text, label, DURATION_BUCKETS)
 
-    def _histogram(self, name: str, text: str, label: str, buckets: tuple[float, ...]) -> Histogram:
-        full_name = f"unroll_{name}"
-        histogram = Histogram(full_name, text, (label,), buckets=buckets, registry=self.registry)
+    def _histogram(
+        self, name: str, text: str, label: str, buckets: tuple[float, ...]
+    ) -> BurstHistogram:
+        histogram = BurstHistogram(f"unroll_{name}", text, label, buckets, self.registry)
         self._instruments.append(histogram)
         return histogram
 

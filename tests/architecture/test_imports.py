@@ -44,7 +44,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "service": (
         "kernel playground",
         "engine",
-        "inspection",
+        "inspection telemetry",
         "backend",
         "http",
         "protocol routes",
@@ -76,13 +76,18 @@ GRANTED: dict[str, tuple[str, ...]] = {
     "service.inspection": ("service.kernel", "service.engine.api.errors", "model"),
     # A default of the settings depends on the machine.
     "service.backend.settings": ("model.system.cpu_quota",),
+    "service.telemetry": (),
     "service.http.schemas": (),
     "service.http.request_schemas": (),
     # The only module that maps the engine's errors to statuses.
     "service.http.errors": ("service.engine.api.errors",),
     "service.protocol": ("service.http.errors",),
     # Implements the observer interface of the engine.
-    "service.backend.metrics": ("service.engine.api.observer", "service.engine.api.tasks"),
+    "service.backend.metrics": (
+        "service.engine.api.observer",
+        "service.engine.api.tasks",
+        "service.telemetry.histogram",
+    ),
     # The kernels are also measured without the service.
     "benchmarks": ("model", "service.kernel"),
 }

@@ -187,10 +187,11 @@ class LanguageModelRunner:
         except Exception:
             logger.exception("a step of %s failed over %d rows", self.name, len(jobs))
             return [None] * len(jobs)
-        taken = max(result.read + max(len(result.generated) - 1, 0) for result in results)
+        seconds = time.monotonic() - begun
+        rows = _rows_in_steps(results)
         if not self._ran_urgent_only:
-            self._scheduler.advance(taken)
-        self._observer.step(self.name, (time.monotonic() - begun) / max(taken, 1), len(jobs))
+            self._scheduler.advance(len(rows))
+        self._observer.steps(self.name, seconds, rows)
         return list(results)
 
     def _is_awaited(self, jobs: Sequence[Job]) -> bool:
@@ -263,13 +264,21 @@ class LanguageModelRunner:
             self._observer.first_token(self.name, now - request.submitted)
             generated -= 1
         since = now if sequence.last_token_at is None else sequence.last_token_at
-        for _ in range(generated):
-            self._observer.inter_token(self.name, (now - since) / generated)
+        if generated:
+            self._observer.inter_token(self.name, (now - since) / generated, generated)
         sequence.last_token_at = now
 
     def _report_load(self) -> None:
         running, waiting = self._scheduler.running_count, self._scheduler.waiting_count
         self._observer.load(self.name, running, waiting)
+
+
+def _rows_in_steps(results: Sequence[RowResult]) -> list[int]:
+    """The number of rows that took part in each step of a burst. The token sampled last is not
+    read, so it takes no step of its own.
+    """
+    steps = [result.read + max(len(result.generated) - 1, 0) for result in results]
+    return [sum(taken > step for taken in steps) for step in range(max(*steps, 1))]
 
 
 def _jobs(sequences: Sequence[RowSequence], steps: int, max_samples: int) -> list[Job]:
