@@ -95,13 +95,15 @@ def create_app(settings: Settings) -> FastAPI:
     registry = load_registry(settings)
     labels = RouteLabels(["/openapi.json", *_paths()])
     infos = {name: info_labels(artifact) for name, artifact in registry.artifacts.items()}
-    metrics = Metrics(infos, labels.labels)
+    metrics = Metrics(infos, labels.labels, waiting_limit=settings.max_waiting)
     limits = RequestLimits(settings)
     # As many texts may wait as requests.
     workers = WorkerPool(threads=WORKER_THREADS, waiting=settings.max_waiting)
     state_key = _state_key(settings)
     engine = _engine(settings, state_key, registry, metrics, workers)
     registry = restrict_registry(registry, engine.models, settings)
+    metrics.refused_models(registry.refused)
+    _publish_health(metrics, engine, settings)
     app = DescribedApp(
         limits=limits,
         requires_key=bool(settings.api_keys),
@@ -194,6 +196,19 @@ def _engine(
         stream_bytes=settings.stream_buffer_bytes,
         answers_bytes=settings.max_answers_bytes,
         on_slow_reader=lambda: metrics.slow_reader("buffer_full"),
+    )
+
+
+def _publish_health(metrics: Metrics, engine: AsyncEngine, settings: Settings) -> None:
+    """The conditions of /health/live and /health/ready, as metrics."""
+
+    def live() -> bool:
+        return engine.heartbeat_age() <= settings.heartbeat_seconds
+
+    metrics.watch(
+        live=live,
+        ready=lambda: live() and bool(engine.models) and not engine.draining,
+        draining=lambda: engine.draining,
     )
 
 

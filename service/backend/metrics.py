@@ -36,9 +36,17 @@ _STATUSES = (200, 400, 401, 404, 405, 408, 409, 413, 415, 422, 429, 499, 500, 50
 
 
 class Metrics(Observer):
-    """The metrics of the service. ``models`` maps names to the labels of unroll_model_info."""
+    """The metrics of the service. ``models`` maps names to the labels of unroll_model_info.
+    ``waiting_limit``: sequences of one client that may wait for a model.
+    """
 
-    def __init__(self, models: Mapping[str, Mapping[str, str]], routes: Iterable[str]) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Mapping[str, str]],
+        routes: Iterable[str],
+        *,
+        waiting_limit: int = 0,
+    ) -> None:
         # A creation time for each series would double their number.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -48,12 +56,26 @@ class Metrics(Observer):
         self._define_http()
         self._define_engine()
         self._define_infos(models)
+        self._define_health()
+        self._define_limits(waiting_limit)
         ProcessCollector(registry=self.registry)
         self._create_series()
 
     def exposition(self) -> bytes:
         """All series in the Prometheus text format."""
         return generate_latest(self.registry)
+
+    def watch(
+        self, *, live: Callable[[], bool], ready: Callable[[], bool], draining: Callable[[], bool]
+    ) -> None:
+        """Publish the health of the service, asked at every scrape."""
+        self._live.set_function(lambda: float(live()))
+        self._ready.set_function(lambda: float(ready()))
+        self._draining.set_function(lambda: float(draining()))
+
+    def refused_models(self, count: int) -> None:
+        """Publish how many artifacts of the directory are not served."""
+        self._refused_models.set(count)
 
     def start_from_zero(self) -> None:
         """Reset all series, so that the warm-up is not counted."""
@@ -155,6 +177,25 @@ class Metrics(Observer):
             model_info.labels(model=name, **facts).set(1)
         build = Info("unroll_build", "What is running.", registry=self.registry)
         build.info({"version": version(), "python": platform.python_version()})
+
+    def _define_health(self) -> None:
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"unroll_{name}", text, registry=self.registry)
+
+        self._live = gauge("live", "1 while the step loop moves, as /health/live.")
+        self._ready = gauge("ready", "1 while new requests are accepted, as /health/ready.")
+        self._draining = gauge("draining", "1 while the process shuts down.")
+        self._refused_models = gauge("refused_models", "Artifacts that are not served.")
+
+    def _define_limits(self, waiting: int) -> None:
+        limit = Gauge(
+            "unroll_sequences_waiting_limit",
+            "Sequences of one client that may wait (max_waiting).",
+            ("model",),
+            registry=self.registry,
+        )
+        for model in self._models:
+            limit.labels(model).set(waiting)
 
     def _create_series(self) -> None:
         """Create every series, and keep references to those that the engine updates in every

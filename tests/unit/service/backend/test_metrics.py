@@ -54,6 +54,20 @@ def test_starting_from_zero_keeps_every_series(metrics: Metrics) -> None:
     assert {line.rpartition(" ")[2] for line in after if "_info" not in line} == {"0.0"}
 
 
+def test_health_is_asked_at_every_scrape(metrics: Metrics) -> None:
+    """The gauges follow the functions that they were given."""
+    state = {"live": True, "ready": True, "draining": False}
+    metrics.watch(
+        live=lambda: state["live"],
+        ready=lambda: state["ready"],
+        draining=lambda: state["draining"],
+    )
+    shown = metrics.registry.get_sample_value
+    assert [shown(f"unroll_{name}") for name in state] == [1, 1, 0]
+    state.update(live=False, ready=False, draining=True)
+    assert [shown(f"unroll_{name}") for name in state] == [0, 0, 1]
+
+
 def _series(metrics: Metrics) -> list[str]:
     lines = metrics.exposition().decode().splitlines()
     return [line for line in lines if line.startswith("unroll_")]
