@@ -70,6 +70,7 @@ class LanguageModelRunner:
         self._request_of: dict[RowSequence, Request] = {}
         self._ran_urgent_only = False  # whether only urgent sequences ran in the last turn
         self._last_full_turn = 0.0  # time of the last turn of all sequences
+        self._full_turn_seconds = 0.0  # duration of that turn
 
     def prepare(self, task: Task) -> Request:
         """Check and tokenize a task. Thread-safe."""
@@ -107,12 +108,14 @@ class LanguageModelRunner:
         running = self._scheduler.running
         may_prioritize = self._may_prioritize(started, now)
         urgent = [sequence for sequence in running if sequence.urgent] if may_prioritize else []
-        jobs = _jobs(urgent, PRIORITY_STEPS, 1)
-        self._ran_urgent_only = bool(jobs)
-        if jobs:
-            return events + self._move(jobs, PRIORITY_STEPS)
+        self._ran_urgent_only = False
+        events += self._move_urgent(urgent, self._urgent_steps(len(urgent)))
+        if self._ran_urgent_only:
+            return events
+        begun = time.monotonic()
         events += self._move(_jobs(running, self._steps, self._steps), self._steps)
         self._last_full_turn = time.monotonic()
+        self._full_turn_seconds = self._last_full_turn - begun
         return events
 
     def _may_prioritize(self, started: bool, now: float) -> bool:
@@ -122,6 +125,28 @@ class LanguageModelRunner:
         return not self._ran_urgent_only or (
             started and now - self._last_full_turn < PRIORITY_SECONDS
         )
+
+    def _urgent_steps(self, urgent: int) -> int:
+        """The steps of a turn of urgent sequences: not more work than a burst of a full batch, so
+        that the others keep half of the time.
+        """
+        return min(PRIORITY_STEPS, self._steps * self._kernel.capacity // max(urgent, 1))
+
+    def _move_urgent(self, urgent: Sequence[RowSequence], steps: int) -> TicketEvents:
+        """One call of the kernel, and further ones for searches, of which a call expands one node
+        a row. They end after the steps, or after as long as the last turn of all sequences took.
+        """
+        events: TicketEvents = []
+        jobs = _jobs(urgent, steps, 1)
+        self._ran_urgent_only = bool(jobs)
+        latest = time.monotonic() + self._full_turn_seconds
+        while jobs:
+            events += self._move(jobs, steps)
+            steps -= max(len(work.feed) for _, work in jobs)
+            if steps <= 0 or time.monotonic() > latest:
+                break
+            jobs = _jobs([s for s in urgent if s.live and s.searches], steps, 1)
+        return events
 
     def _move(self, jobs: Sequence[Job], steps: int) -> TicketEvents:
         return self._settle(jobs, self._run(jobs, steps)) if jobs else []

@@ -60,6 +60,11 @@ class RowSequence(Schedulable, ABC):
         """Whether a client waits for its first result, so that it may run before others."""
         return False
 
+    @property
+    def searches(self) -> bool:
+        """Whether it needs many calls of one step each, with decisions between them."""
+        return False
+
     @abstractmethod
     def work(self, steps: int, max_samples: int) -> RowWork | None:
         """The work of the next call of up to ``steps`` steps and ``max_samples`` sampled tokens.
