@@ -47,6 +47,7 @@ from service.routes import (
     score,
 )
 from service.routes.inspection import language_models, texts
+from service.telemetry.tracing import Tracing
 from service.warm_up import warm_up
 
 DESCRIPTION = """Recurrent language models and classifiers.
@@ -91,7 +92,9 @@ class DescribedApp(FastAPI):
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """A complete service. Raises RegistryError if no model can be served."""
+    """A complete service. Raises RegistryError if no model can be served, TracingError if the
+    packages for traces are missing.
+    """
     registry = load_registry(settings)
     labels = RouteLabels(["/openapi.json", *_paths()])
     infos = {name: info_labels(artifact) for name, artifact in registry.artifacts.items()}
@@ -133,12 +136,18 @@ def create_app(settings: Settings) -> FastAPI:
     for module in _ROUTERS:
         app.include_router(module.router)
     _map_errors(app)
-    _add_middleware(app, settings, metrics, labels)
+    tracing = _tracing(settings)
+    app.state.tracing = tracing
+    _add_middleware(app, settings, metrics, labels, tracing)
     return app
 
 
 def _add_middleware(
-    app: FastAPI, settings: Settings, metrics: Metrics, labels: RouteLabels
+    app: FastAPI,
+    settings: Settings,
+    metrics: Metrics,
+    labels: RouteLabels,
+    tracing: Tracing | None,
 ) -> None:
     """Add the middleware; the last one added is outermost."""
     app.add_middleware(
@@ -160,10 +169,15 @@ def _add_middleware(
             allow_origins=settings.allow_origins,
             allow_methods=("GET", "HEAD", "POST"),
             allow_headers=("*",),
-            expose_headers=("Retry-After",),
+            expose_headers=("Retry-After", "X-Request-ID"),
         )
     app.add_middleware(
-        AccessLogMiddleware, metrics=metrics, routes=labels, access_log=settings.access_log
+        AccessLogMiddleware,
+        metrics=metrics,
+        routes=labels,
+        tracing=tracing,
+        access_log=settings.access_log,
+        log_texts=settings.log_texts,
     )
     app.add_middleware(TrailingSlashMiddleware)
 
@@ -199,6 +213,12 @@ def _engine(
     )
 
 
+def _tracing(settings: Settings) -> Tracing | None:
+    if settings.otlp_endpoint is None:
+        return None
+    return Tracing(settings.otlp_endpoint, settings.trace_ratio, version())
+
+
 def _publish_health(metrics: Metrics, engine: AsyncEngine, settings: Settings) -> None:
     """The conditions of /health/live and /health/ready, as metrics."""
 
@@ -231,6 +251,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     context.inspections.stop()
     await context.engine.stop(context.settings.drain_seconds)
+    if app.state.tracing is not None:
+        await app.state.tracing.stop()
 
 
 def _paths() -> list[str]:

@@ -30,6 +30,8 @@ from service.engine.api.tasks import (
     Token,
 )
 from service.engine.runners.engine import AnswerSize, Engine, EngineOptions, Ticket
+from service.telemetry.request_record import CURRENT
+from service.telemetry.tracing import TaskTrace
 
 if TYPE_CHECKING:
     from model.artifact import Artifact
@@ -87,6 +89,9 @@ class AsyncEngine:
         ticket = next(self._tickets)
         reply = Reply(self, ticket, limit=None if whole else self._stream_bytes)
         self._replies[ticket] = reply
+        record = CURRENT.get()
+        if record is not None and record.trace is not None:
+            reply.trace = TaskTrace(record.trace, task.model)
         self._idle.clear()
         try:
             if _text_length(task) > _LONG_TEXT:
@@ -94,8 +99,11 @@ class AsyncEngine:
             else:
                 self._submit(task, ticket, reply)
         except BaseException:
+            reply.trace = None
             reply.cancel()
             raise
+        if record is not None:
+            record.model = task.model
         return reply
 
     def _submit(self, task: Task, ticket: Ticket, reply: Reply) -> None:
@@ -103,7 +111,8 @@ class AsyncEngine:
             count = size.tokens * _EVENT_BYTES + size.logprobs * _LOGPROB_BYTES
             reply.admit(self._answers, count, task.client)
 
-        self._engine.submit(task, ticket, admit)
+        on_start = None if reply.trace is None else reply.trace.start
+        self._engine.submit(task, ticket, admit, on_start)
 
     async def _submit_in_thread(self, task: Task, ticket: Ticket, reply: Reply) -> None:
         submission = self._workers.start(self._submit, task, ticket, reply)
@@ -192,6 +201,7 @@ class Reply:
         self._reserved: tuple[AnswerMemoryBudget, int, str] | None = None
         self._ended = False
         self.cancelled = False
+        self.trace: TaskTrace | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -209,6 +219,8 @@ class Reply:
         """End the task before its next step; a waiting reader gets no events."""
         self._engine.release(self._ticket)
         self._ended = self.cancelled = True
+        if self.trace is not None:
+            self.trace.end()
         if self._reserved is not None:
             budget, count, client = self._reserved
             self._reserved = None
@@ -259,6 +271,8 @@ class Reply:
         unread events are then dropped and replaced by an error.
         """
         fits = True
+        if self.trace is not None:
+            self.trace.event(final=event.final)
         if self._limit is not None:
             self._unread_bytes += _bytes_of(event)
             fits = self._reading or self._unread_bytes <= self._limit

@@ -236,6 +236,7 @@ class ClassifierRunner:
             self._waiting.take(document.request, document, len(document.tokens))
         for document in chosen:
             self._observer.queued(self.name, now - document.request.submitted)
+            document.request.start()
         self._report_load()
         return self._batch(chosen)
 

@@ -187,6 +187,7 @@ class LanguageModelRunner:
 
         if begins and sequence.counts:
             self._observer.queued(self.name, now - request.submitted)
+            request.start()
         events += self._attempt(request, sequence, enter)
         self._report_load()
         return begins
