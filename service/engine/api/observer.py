@@ -26,7 +26,7 @@ class Observer:
         """A choice sampled its first token this long after submission."""
 
     def inter_token(self, model: str, seconds: float, count: int) -> None:
-        """A choice sampled ``count`` further tokens, each this long after the one before."""
+        """Choices sampled ``count`` further tokens, each this long after the one before it."""
 
     def steps(self, model: str, seconds: float, rows: Sequence[int]) -> None:
         """A burst of steps, or a slice of a classifier batch, took this long in all.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from model.artifact import Artifact
@@ -71,6 +72,7 @@ class LanguageModelRunner:
         self._ran_urgent_only = False  # whether only urgent sequences ran in the last turn
         self._last_full_turn = 0.0  # time of the last turn of all sequences
         self._full_turn_seconds = 0.0  # duration of that turn
+        self._gaps: Counter[float] = Counter()  # time between tokens in this turn; most are equal
 
     def prepare(self, task: Task) -> Request:
         """Check and tokenize a task. Thread-safe."""
@@ -237,6 +239,9 @@ class LanguageModelRunner:
             sum(sequence.prompt_read for sequence, _ in jobs) - read_before,
             sum(sequence.generated for sequence, _ in jobs) - generated_before,
         )
+        for seconds, count in self._gaps.items():
+            self._observer.inter_token(self.name, seconds, count)
+        self._gaps.clear()
         return events
 
     def _take(self, sequence: RowSequence, result: RowResult | None, now: float) -> TicketEvents:
@@ -291,7 +296,7 @@ class LanguageModelRunner:
             generated -= 1
         since = now if sequence.last_token_at is None else sequence.last_token_at
         if generated:
-            self._observer.inter_token(self.name, (now - since) / generated, generated)
+            self._gaps[(now - since) / generated] += generated
         sequence.last_token_at = now
 
     def _report_load(self) -> None:
