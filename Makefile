@@ -21,7 +21,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install native serve test soak coverage check format sanitize package readme openapi docs screenshots bench \
+.PHONY: help install native serve test soak coverage check format sanitize package readme openapi dashboard docs screenshots bench \
   models image image-test compose-up compose-down lock clean
 
 help: ## list the targets
@@ -144,6 +144,9 @@ readme: $(VENV)/.dev.stamp ## write the answers in README.md and docs/ again, as
 
 openapi: $(VENV)/.dev.stamp ## write docs/openapi.json and docs/images/packages.svg again
 	$(RUN) -m docs.generate
+
+dashboard: ## write docker/grafana/dashboards/unroll.json again
+	$(if $(wildcard $(RUN)),$(RUN),$(PYTHON)) -m docker.grafana.dashboard
 
 docs: $(VENV)/.docs.stamp ## build the documentation into build/site, strictly and offline
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet

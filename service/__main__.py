@@ -79,19 +79,21 @@ def _settings(arguments: list[str], program: str) -> Settings | None:
 
 def _serve(settings: Settings) -> int:
     from service.http.log_lines import LineFormatter  # noqa: PLC0415
+    from service.telemetry.log_format import JsonFormatter  # noqa: PLC0415
 
     handler = logging.StreamHandler()
-    handler.setFormatter(LineFormatter())
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else LineFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.root.level))
 
     from service.backend.registry import RegistryError  # noqa: PLC0415
     from service.engine.api.errors import StartError  # noqa: PLC0415
     from service.server import BindError, serve  # noqa: PLC0415
+    from service.telemetry.tracing import TracingError  # noqa: PLC0415
 
     try:
         serve(settings)
-    except (BindError, RegistryError, StartError) as error:
+    except (BindError, RegistryError, StartError, TracingError) as error:
         print(f"unroll: {error}", file=sys.stderr)
         return EXIT_FAILED
     return 0

@@ -50,6 +50,7 @@ from service.routes import (
     score,
 )
 from service.routes.inspection import language_models, texts
+from service.telemetry.tracing import Tracing
 from service.warm_up import warm_up
 
 DESCRIPTION = """Recurrent language models and classifiers.
@@ -94,11 +95,13 @@ class DescribedApp(FastAPI):
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """A complete service. Raises RegistryError if no model can be served, and KeyFileError."""
+    """A complete service. Raises RegistryError if no model can be served, KeyFileError, and
+    TracingError if the packages for traces are missing.
+    """
     registry = load_registry(settings)
     labels = RouteLabels(["/openapi.json", *_paths()])
     infos = {name: info_labels(artifact) for name, artifact in registry.artifacts.items()}
-    metrics = Metrics(infos, labels.labels)
+    metrics = Metrics(infos, labels.labels, waiting_limit=settings.max_waiting)
     limits = RequestLimits(settings)
     # As many texts may wait as requests.
     workers = WorkerPool(threads=WORKER_THREADS, waiting=settings.max_waiting)
@@ -107,6 +110,8 @@ def create_app(settings: Settings) -> FastAPI:
     state_key = _state_key(settings)
     engine = _engine(settings, state_key, registry, metrics, workers, rates)
     registry = restrict_registry(registry, engine.models, settings)
+    metrics.refused_models(registry.refused)
+    _publish_health(metrics, engine, settings)
     app = DescribedApp(
         limits=limits,
         requires_key=keys.requires_key,
@@ -137,7 +142,9 @@ def create_app(settings: Settings) -> FastAPI:
     for module in _ROUTERS:
         app.include_router(module.router)
     _map_errors(app)
-    _add_middleware(app, settings, metrics, labels, keys, rates)
+    tracing = _tracing(settings)
+    app.state.tracing = tracing
+    _add_middleware(app, settings, metrics, labels, keys, rates, tracing)
     return app
 
 
@@ -148,6 +155,7 @@ def _add_middleware(
     labels: RouteLabels,
     keys: Keyring,
     rates: RateLimits,
+    tracing: Tracing | None,
 ) -> None:
     """Add the middleware; the last one added is outermost."""
     app.add_middleware(
@@ -166,10 +174,15 @@ def _add_middleware(
             allow_origins=settings.allow_origins,
             allow_methods=("GET", "HEAD", "POST"),
             allow_headers=("*",),
-            expose_headers=("Retry-After",),
+            expose_headers=("Retry-After", "X-Request-ID"),
         )
     app.add_middleware(
-        AccessLogMiddleware, metrics=metrics, routes=labels, access_log=settings.access_log
+        AccessLogMiddleware,
+        metrics=metrics,
+        routes=labels,
+        tracing=tracing,
+        access_log=settings.access_log,
+        log_texts=settings.log_texts,
     )
     app.add_middleware(TrailingSlashMiddleware)
 
@@ -219,6 +232,25 @@ def _keyring(settings: Settings) -> Keyring:
     )
 
 
+def _tracing(settings: Settings) -> Tracing | None:
+    if settings.otlp_endpoint is None:
+        return None
+    return Tracing(settings.otlp_endpoint, settings.trace_ratio, version())
+
+
+def _publish_health(metrics: Metrics, engine: AsyncEngine, settings: Settings) -> None:
+    """The conditions of /health/live and /health/ready, as metrics."""
+
+    def live() -> bool:
+        return engine.heartbeat_age() <= settings.heartbeat_seconds
+
+    metrics.watch(
+        live=live,
+        ready=lambda: live() and bool(engine.models) and not engine.draining,
+        draining=lambda: engine.draining,
+    )
+
+
 def _state_key(settings: Settings) -> bytes:
     key = settings.state_key.get_secret_value().encode()
     if not key:
@@ -238,6 +270,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     context.inspections.stop()
     await context.engine.stop(context.settings.drain_seconds)
+    if app.state.tracing is not None:
+        await app.state.tracing.stop()
 
 
 def _paths() -> list[str]:

@@ -14,7 +14,7 @@ def startup_banner(context: ServiceContext, host: str, port: int) -> str:
     """The lines for the terminal."""
     address = f"http://{_reachable(host)}:{port}"
     artifacts = context.registry.artifacts
-    width = max(map(len, artifacts))
+    width = max(map(len, artifacts), default=0)
     lines = [f"Unroll serves at {address}", "Open it in a browser for the playground.", ""]
     for name, artifact in artifacts.items():
         manifest = artifact.manifest

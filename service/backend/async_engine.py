@@ -32,6 +32,8 @@ from service.engine.api.tasks import (
     Token,
 )
 from service.engine.runners.engine import AnswerSize, Engine, EngineOptions, Ticket
+from service.telemetry.request_record import CURRENT
+from service.telemetry.tracing import TaskTrace
 
 if TYPE_CHECKING:
     from model.artifact import Artifact
@@ -94,6 +96,9 @@ class AsyncEngine:
         ticket = next(self._tickets)
         reply = Reply(self, ticket, limit=None if whole else self._stream_bytes)
         self._replies[ticket] = reply
+        record = CURRENT.get()
+        if record is not None and record.trace is not None:
+            reply.trace = TaskTrace(record.trace, task.model)
         self._idle.clear()
         try:
             if _text_length(task) > _LONG_TEXT:
@@ -102,8 +107,11 @@ class AsyncEngine:
                 self._submit(task, ticket, reply)
             reply.admitted = True
         except BaseException:
+            reply.trace = None
             reply.cancel()
             raise
+        if record is not None:
+            record.model = task.model
         return reply
 
     def _submit(self, task: Task, ticket: Ticket, reply: Reply) -> None:
@@ -112,7 +120,8 @@ class AsyncEngine:
             reply.admit(self._answers, count, task.client)
             reply.charge(self._rates, size, task.client)
 
-        self._engine.submit(task, ticket, admit)
+        on_start = None if reply.trace is None else reply.trace.start
+        self._engine.submit(task, ticket, admit, on_start)
 
     async def _submit_in_thread(self, task: Task, ticket: Ticket, reply: Reply) -> None:
         cost = float(_text_length(task))
@@ -229,6 +238,7 @@ class Reply:
         self.admitted = False
         self._ended = False
         self.cancelled = False
+        self.trace: TaskTrace | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -247,6 +257,8 @@ class Reply:
         self._engine.release(self._ticket)
         self._stop_timer()
         self._ended = self.cancelled = True
+        if self.trace is not None:
+            self.trace.end()
         if self._reserved is not None:
             budget, count, client = self._reserved
             self._reserved = None
@@ -306,6 +318,8 @@ class Reply:
     def put(self, event: Event) -> None:
         """Add an event. The task is held while too much is unread."""
         self._count(event)
+        if self.trace is not None:
+            self.trace.event(final=event.final)
         self._events.append(event)
         self._ended = event.final
         if self._limit is not None:

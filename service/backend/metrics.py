@@ -7,7 +7,8 @@ from the start, with the value 0. The engine reports to it through ``Observer``.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Literal, get_args
 
@@ -15,7 +16,6 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     Info,
     ProcessCollector,
     disable_created_metrics,
@@ -23,6 +23,7 @@ from prometheus_client import (
 )
 
 from service.engine.api.observer import EndReason, Observer, RejectReason
+from service.telemetry.histogram import BurstHistogram, HistogramSeries
 
 DURATION_BUCKETS = (
     *(50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3),
@@ -35,24 +36,46 @@ _STATUSES = (200, 400, 401, 404, 405, 408, 409, 413, 415, 422, 429, 499, 500, 50
 
 
 class Metrics(Observer):
-    """The metrics of the service. ``models`` maps names to the labels of unroll_model_info."""
+    """The metrics of the service. ``models`` maps names to the labels of unroll_model_info.
+    ``waiting_limit``: sequences of one client that may wait for a model.
+    """
 
-    def __init__(self, models: Mapping[str, Mapping[str, str]], routes: Iterable[str]) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Mapping[str, str]],
+        routes: Iterable[str],
+        *,
+        waiting_limit: int = 0,
+    ) -> None:
         # A creation time for each series would double their number.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._models = tuple(models)
         self._routes = (*routes, OTHER_ROUTE)
-        self._instruments: list[Counter | Gauge | Histogram] = []
+        self._instruments: list[Counter | Gauge | BurstHistogram] = []
         self._define_http()
         self._define_engine()
         self._define_infos(models)
+        self._define_health()
+        self._define_limits(waiting_limit)
         ProcessCollector(registry=self.registry)
         self._create_series()
 
     def exposition(self) -> bytes:
         """All series in the Prometheus text format."""
         return generate_latest(self.registry)
+
+    def watch(
+        self, *, live: Callable[[], bool], ready: Callable[[], bool], draining: Callable[[], bool]
+    ) -> None:
+        """Publish the health of the service, asked at every scrape."""
+        self._live.set_function(lambda: float(live()))
+        self._ready.set_function(lambda: float(ready()))
+        self._draining.set_function(lambda: float(draining()))
+
+    def refused_models(self, count: int) -> None:
+        """Publish how many artifacts of the directory are not served."""
+        self._refused_models.set(count)
 
     def start_from_zero(self) -> None:
         """Reset all series, so that the warm-up is not counted."""
@@ -81,17 +104,19 @@ class Metrics(Observer):
         self._rejected.labels(model, reason).inc()
 
     def queued(self, model: str, seconds: float) -> None:
-        self._queue_seconds_of[model](seconds)
+        self._queue_seconds_of[model].observe(seconds)
 
     def first_token(self, model: str, seconds: float) -> None:
-        self._first_token_of[model](seconds)
+        self._first_token_of[model].observe(seconds)
 
-    def inter_token(self, model: str, seconds: float) -> None:
-        self._inter_token_of[model](seconds)
+    def inter_token(self, model: str, seconds: float, count: int) -> None:
+        self._inter_token_of[model].observe(seconds, count)
 
-    def step(self, model: str, seconds: float, rows: int) -> None:
-        self._step_seconds_of[model](seconds)
-        self._batch_rows_of[model](rows)
+    def steps(self, model: str, seconds: float, rows: Sequence[int]) -> None:
+        self._step_seconds_of[model].observe(seconds / len(rows), len(rows))
+        batch_rows = self._batch_rows_of[model]
+        for row_count, steps in Tally(rows).items():
+            batch_rows.observe(row_count, steps)
 
     def tokens(self, model: str, prompt: int, generated: int) -> None:
         self._prompt_tokens_of[model](prompt)
@@ -129,7 +154,7 @@ class Metrics(Observer):
         )
         self._inter_token = seconds("inter_token_seconds", "Between two tokens of a choice.")
         self._step_seconds = seconds(
-            "step_seconds", "A step (the mean of its burst), or a classifier batch."
+            "step_seconds", "A step (the mean of its burst), or a slice of a classifier batch."
         )
         self._batch_rows = self._histogram("batch_rows", "Rows in a step.", "model", ROW_BUCKETS)
         self._prompt_tokens = counter("prompt_tokens", "Tokens of prompts and texts read.")
@@ -157,6 +182,25 @@ class Metrics(Observer):
         build = Info("unroll_build", "What is running.", registry=self.registry)
         build.info({"version": version(), "python": platform.python_version()})
 
+    def _define_health(self) -> None:
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"unroll_{name}", text, registry=self.registry)
+
+        self._live = gauge("live", "1 while the step loop moves, as /health/live.")
+        self._ready = gauge("ready", "1 while new requests are accepted, as /health/ready.")
+        self._draining = gauge("draining", "1 while the process shuts down.")
+        self._refused_models = gauge("refused_models", "Artifacts that are not served.")
+
+    def _define_limits(self, waiting: int) -> None:
+        limit = Gauge(
+            "unroll_sequences_waiting_limit",
+            "Sequences of one client that may wait (max_waiting).",
+            ("model",),
+            registry=self.registry,
+        )
+        for model in self._models:
+            limit.labels(model).set(waiting)
+
     def _create_series(self) -> None:
         """Create every series, and keep references to those that the engine updates in every
         step.
@@ -176,15 +220,18 @@ class Metrics(Observer):
                 self._rejected.labels(model, reason)
             for result in ("hit", "miss"):
                 self._cache_lookups.labels(model, result)
-        self._queue_seconds_of = self._each(lambda m: self._queue_seconds.labels(m).observe)
-        self._first_token_of = self._each(lambda m: self._first_token.labels(m).observe)
-        self._inter_token_of = self._each(lambda m: self._inter_token.labels(m).observe)
-        self._step_seconds_of = self._each(lambda m: self._step_seconds.labels(m).observe)
-        self._batch_rows_of = self._each(lambda m: self._batch_rows.labels(m).observe)
+        self._queue_seconds_of = self._histograms(self._queue_seconds)
+        self._first_token_of = self._histograms(self._first_token)
+        self._inter_token_of = self._histograms(self._inter_token)
+        self._step_seconds_of = self._histograms(self._step_seconds)
+        self._batch_rows_of = self._histograms(self._batch_rows)
         self._prompt_tokens_of = self._each(lambda m: self._prompt_tokens.labels(m).inc)
         self._generated_tokens_of = self._each(lambda m: self._generated_tokens.labels(m).inc)
         self._running_of = self._each(lambda m: self._running.labels(m).set)
         self._waiting_of = self._each(lambda m: self._waiting.labels(m).set)
+
+    def _histograms(self, histogram: BurstHistogram) -> dict[str, HistogramSeries]:
+        return {model: histogram.labels(model) for model in self._models}
 
     def _each(self, record: Callable[[str], Callable[[float], None]]) -> dict[str, _Record]:
         return {model: record(model) for model in self._models}
@@ -199,12 +246,13 @@ class Metrics(Observer):
         self._instruments.append(gauge)
         return gauge
 
-    def _seconds(self, name: str, text: str, label: str = "model") -> Histogram:
+    def _seconds(self, name: str, text: str, label: str = "model") -> BurstHistogram:
         return self._histogram(name, text, label, DURATION_BUCKETS)
 
-    def _histogram(self, name: str, text: str, label: str, buckets: tuple[float, ...]) -> Histogram:
-        full_name = f"unroll_{name}"
-        histogram = Histogram(full_name, text, (label,), buckets=buckets, registry=self.registry)
+    def _histogram(
+        self, name: str, text: str, label: str, buckets: tuple[float, ...]
+    ) -> BurstHistogram:
+        histogram = BurstHistogram(f"unroll_{name}", text, label, buckets, self.registry)
         self._instruments.append(histogram)
         return histogram
 

@@ -29,10 +29,13 @@ class RegistryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ModelRegistry:
-    """Artifacts by name, in alphabetical order, and the default of each kind."""
+    """Artifacts by name, in alphabetical order, and the default of each kind. ``refused``: the
+    number of directories whose artifact is not served.
+    """
 
     artifacts: Mapping[str, Artifact]
     defaults: Mapping[str, str]
+    refused: int = 0
 
     def is_default(self, name: str) -> bool:
         """Whether this model is used if a request names none."""
@@ -48,7 +51,8 @@ def load_registry(settings: Settings) -> ModelRegistry:
             f"none of the {len(directories)} artifacts in {settings.models} can be served; "
             "see the messages above"
         )
-    return ModelRegistry(artifacts, _choose_defaults(artifacts, settings))
+    refused = len(directories) - len(artifacts)
+    return ModelRegistry(artifacts, _choose_defaults(artifacts, settings), refused)
 
 
 def restrict_registry(
@@ -58,7 +62,8 @@ def restrict_registry(
     artifacts = {name: artifact for name, artifact in registry.artifacts.items() if name in served}
     if not artifacts:
         raise RegistryError("no model could be set up; see the messages above")
-    return ModelRegistry(artifacts, _choose_defaults(artifacts, settings))
+    refused = registry.refused + len(registry.artifacts) - len(artifacts)
+    return ModelRegistry(artifacts, _choose_defaults(artifacts, settings), refused)
 
 
 def info_labels(artifact: Artifact) -> dict[str, str]:

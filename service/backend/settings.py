@@ -52,6 +52,27 @@ class Settings(BaseSettings):
         default="info", description="least severe messages to log"
     )
     access_log: bool = Field(default=True, description="log a line for each request")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="format of the log; json: one object a line"
+    )
+    log_texts: bool = Field(
+        default=False,
+        description="add the beginning of the request's body to its line in the log, which has "
+        "texts of clients",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s]+(/\S*)?$",
+        description="address of an OpenTelemetry collector (OTLP over HTTP, such as "
+        "http://localhost:4318) that gets traces; needs unroll[otel]. None are made by default",
+    )
+    trace_ratio: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="share of requests that are traced; the decision of a client's traceparent "
+        "comes first",
+    )
     api_keys: CliSuppress[Annotated[tuple[SecretStr, ...], NoDecode]] = Field(
         default=(),
         description="comma-separated keys; a client must send one of them. /, /health, /metrics "

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.repository import ROOT
 
-PACKAGES = ("model", "training", "service", "unroll", "benchmarks", "tests")
+PACKAGES = ("model", "training", "service", "unroll", "benchmarks", "docker", "tests")
 SHIPPED = ("model", "training", "service", "unroll")
 
 

@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
-from service.backend.metrics import Metrics
+from docker.grafana.dashboard.__main__ import text
+from docker.grafana.dashboard.queries import WORK
+from service.app import _ROUTERS
+from service.backend.metrics import OTHER_ROUTE, Metrics
 from tests.support.repository import ROOT
 
 ALERTS = ROOT / "docker" / "prometheus" / "alerts.yml"
 DASHBOARD = ROOT / "docker" / "grafana" / "dashboards" / "unroll.json"
 PUBLISHED = re.compile(r"^# TYPE (?P<name>\w+) (?P<kind>\w+)$", re.MULTILINE)
-USED = re.compile(r"\b(?:unroll|process|python)_[a-z0-9_]+\b")
+USED = re.compile(r"(?<![:\w])(?:unroll|process|python)_[a-z0-9_]+\b")
 LABELS = re.compile(r"(?P<metric>\bunroll_\w+)\{(?P<labels>[^}]*)\}")
 
 
@@ -44,10 +47,15 @@ def published_names() -> set[str]:
     return names
 
 
-def alert_rules() -> list[dict[str, Any]]:
-    """The rules of the alert file."""
+def rules() -> list[dict[str, Any]]:
+    """The rules of the alert file, with the recorded series."""
     groups = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"]
     return [rule for group in groups for rule in group["rules"]]
+
+
+def alert_rules() -> list[dict[str, Any]]:
+    """The alerts."""
+    return [rule for rule in rules() if "alert" in rule]
 
 
 def dashboard_queries() -> Iterator[str]:
@@ -61,7 +69,25 @@ def dashboard_queries() -> Iterator[str]:
 
 def queries() -> list[str]:
     """All Prometheus queries of the repository."""
-    return [*(rule["expr"] for rule in alert_rules()), *dashboard_queries()]
+    return [*(rule["expr"] for rule in rules()), *dashboard_queries()]
+
+
+def test_the_dashboard_is_up_to_date() -> None:
+    """dashboards/unroll.json is what the script writes."""
+    assert DASHBOARD.read_text(encoding="utf-8") == text(), "make dashboard"
+
+
+def test_ratios_count_requests_for_work_only() -> None:
+    """The pattern of routes in alerts and panels keeps every POST of the service, and drops every
+    GET: scrapes, probes, pages.
+    """
+    assert WORK in ALERTS.read_text(encoding="utf-8")
+    pattern = re.compile(WORK.removeprefix('route!~"').removesuffix('"'))
+    assert pattern.fullmatch(OTHER_ROUTE)
+    for module in _ROUTERS:
+        for route in module.router.routes:
+            is_work = pattern.fullmatch(route.path) is None
+            assert is_work == ("POST" in route.methods), route.path
 
 
 def test_queries_use_only_published_metrics() -> None:
@@ -70,6 +96,7 @@ def test_queries_use_only_published_metrics() -> None:
     assert len(used) > 10
     # The process collector publishes on Linux only.
     known = published_names() | {
+        "process_open_fds",
         "process_cpu_seconds_total",
         "process_resident_memory_bytes",
         "process_start_time_seconds",
@@ -98,9 +125,9 @@ def test_queries_use_only_labels_that_exist() -> None:
     for query in queries():
         for match in LABELS.finditer(query):
             metric = match["metric"]
-            line = re.search(rf"^{metric}\{{([^}}]*)\}}", series, re.MULTILINE)
+            line = re.search(rf"^{metric}(?:\{{([^}}]*)\}})? ", series, re.MULTILINE)
             assert line is not None, f"{metric} is not published at the start"
-            existing = set(re.findall(r"(\w+)=", line[1])) | {"instance", "job"}
+            existing = set(re.findall(r"(\w+)=", line[1] or "")) | {"instance", "job"}
             selected = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", match["labels"]))
             violations += [f"{metric}: {label}" for label in selected - existing]
     assert violations == []
@@ -110,8 +137,17 @@ def test_alerts_have_severity_and_annotations() -> None:
     """Every alert has a known severity, a summary, a description and an action."""
     for rule in alert_rules():
         assert rule["labels"]["severity"] in {"page", "ticket"}, rule["alert"]
-        assert set(rule["annotations"]) == {"summary", "description", "action"}, rule["alert"]
-        assert all(len(text) > 20 for text in rule["annotations"].values()), rule["alert"]
+        texts = dict(rule["annotations"])
+        assert texts.pop("runbook_url").endswith(f"operations.md#{rule['alert'].lower()}")
+        assert set(texts) == {"summary", "description", "action"}, rule["alert"]
+        assert all(len(text) > 20 for text in texts.values()), rule["alert"]
+
+
+def test_every_alert_has_a_runbook() -> None:
+    """docs/guide/operations.md has a section for each alert, whose anchor is in its annotations."""
+    guide = (ROOT / "docs" / "guide" / "operations.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^### (Unroll\w+)$", guide, re.MULTILINE)
+    assert sections == [rule["alert"] for rule in alert_rules()]
 
 
 def test_every_alert_has_a_rule_test() -> None:

@@ -44,7 +44,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "service": (
         "kernel playground",
         "engine",
-        "inspection clients",
+        "inspection clients telemetry",
         "backend",
         "http",
         "protocol routes",
@@ -78,13 +78,18 @@ GRANTED: dict[str, tuple[str, ...]] = {
     "service.clients": ("service.engine.api.errors",),
     # A default of the settings depends on the machine. A file of keys has the same bound on rates.
     "service.backend.settings": ("model.system.cpu_quota", "service.clients.key_file"),
+    "service.telemetry": (),
     "service.http.schemas": (),
     "service.http.request_schemas": (),
     # The only module that maps the engine's errors to statuses.
     "service.http.errors": ("service.engine.api.errors",),
     "service.protocol": ("service.http.errors",),
     # Implements the observer interface of the engine.
-    "service.backend.metrics": ("service.engine.api.observer", "service.engine.api.tasks"),
+    "service.backend.metrics": (
+        "service.engine.api.observer",
+        "service.engine.api.tasks",
+        "service.telemetry.histogram",
+    ),
     # The kernels are also measured without the service.
     "benchmarks": ("model", "service.kernel"),
 }

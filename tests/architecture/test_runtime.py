@@ -53,6 +53,13 @@ def test_importing_a_package_loads_no_refused_package(package: str, refused: set
     assert loaded_by(package) & refused == set()
 
 
+def test_the_service_does_not_load_the_sdk_of_traces() -> None:
+    """Traces are off by default: the packages of the extra `otel` are loaded when they start."""
+    program = "import sys, service.server; print(*sys.modules)"
+    loaded = [name for name in stdout_of(program) if name.startswith("opentelemetry")]
+    assert not [name for name in loaded if ".sdk" in name or ".exporter" in name]
+
+
 LOADS = """
 import sys
 from pathlib import Path

@@ -6,6 +6,7 @@ must return quickly. Durations are in seconds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 RejectReason = Literal["queue_full", "rate_limited", "deadline", "draining"]
@@ -24,13 +25,13 @@ class Observer:
     def first_token(self, model: str, seconds: float) -> None:
         """A choice sampled its first token this long after submission."""
 
-    def inter_token(self, model: str, seconds: float) -> None:
-        """A choice sampled a further token this long after the one before."""
+    def inter_token(self, model: str, seconds: float, count: int) -> None:
+        """Choices sampled ``count`` further tokens, each this long after the one before it."""
 
-    def step(self, model: str, seconds: float, rows: int) -> None:
-        """A step, or a classifier batch, over ``rows`` rows took this long.
+    def steps(self, model: str, seconds: float, rows: Sequence[int]) -> None:
+        """A burst of steps, or a slice of a classifier batch, took this long in all.
 
-        Called once for each burst of steps, with their mean duration.
+        ``rows``: for each step, the number of rows that took part; at least one step.
         """
 
     def tokens(self, model: str, prompt: int, generated: int) -> None:

@@ -85,7 +85,6 @@ class DocumentBatch:
 
     documents: Sequence[PendingDocument]
     slices: LogitSlices
-    seconds: float = 0.0
 
 
 class ClassifierRunner:
@@ -201,16 +200,18 @@ class ClassifierRunner:
         try:
             next(batch.slices)
         except StopIteration as finished:
-            seconds = batch.seconds + time.monotonic() - begun
-            self._observer.step(self.name, seconds, len(batch.documents))
+            self._count_slice(batch, begun)
             return self._settle(batch.documents, finished.value)
         except Exception:
             logger.exception("a batch of %d texts failed in %s", len(batch.documents), self.name)
             return self._divide(batch.documents)
-        batch.seconds += time.monotonic() - begun
+        self._count_slice(batch, begun)
         if any(document.request in self._requests for document in batch.documents):
             self._batches.append(batch)
         return []
+
+    def _count_slice(self, batch: DocumentBatch, begun: float) -> None:
+        self._observer.steps(self.name, time.monotonic() - begun, [len(batch.documents)])
 
     def _divide(self, documents: Sequence[PendingDocument]) -> TicketEvents:
         """After a failure: retry each half separately, so that only the failing text fails."""
@@ -246,6 +247,7 @@ class ClassifierRunner:
         for document in chosen:
             self._observer.queued(self.name, now - document.request.submitted)
             self.admission.started(document.request.client, now - document.request.submitted)
+            document.request.start()
         self._report_load()
         return self._batch(chosen)
 

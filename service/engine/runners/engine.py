@@ -90,12 +90,17 @@ class Engine:
         _start(self._thread)
 
     def submit(
-        self, task: Task, ticket: Ticket, admit: Callable[[AnswerSize], None] | None = None
+        self,
+        task: Task,
+        ticket: Ticket,
+        admit: Callable[[AnswerSize], None] | None = None,
+        on_start: Callable[[], None] | None = None,
     ) -> None:
         """Accept a task, or refuse it at once. Thread-safe.
 
         ``ticket`` is any hashable value not in use; events carry it. ``admit`` gets the largest
-        possible size of the answer and may raise Overloaded. Texts are tokenized in the calling
+        possible size of the answer and may raise Overloaded. ``on_start`` is called in the engine's
+        thread for each sequence that gets its first row. Texts are tokenized in the calling
         thread, so do not call this from an event loop if texts are long. Raises UnknownModel,
         WrongKind, InvalidTask, InvalidState, ForeignState, Overloaded, Draining. After a normal
         return the task gets exactly one final event, unless it is cancelled first.
@@ -110,6 +115,7 @@ class Engine:
             _check_deadline(task, runner)
             request = runner.prepare(task)
             request.ticket, request.client, request.submitted = ticket, task.client, submitted
+            request.on_start = on_start
             if admit is not None:
                 admit(request.answer)
             with self._wake:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from model.artifact import Artifact
@@ -70,6 +71,8 @@ class LanguageModelRunner:
         self._request_of: dict[RowSequence, Request] = {}
         self._ran_urgent_only = False  # whether only urgent sequences ran in the last turn
         self._last_full_turn = 0.0  # time of the last turn of all sequences
+        self._full_turn_seconds = 0.0  # duration of that turn
+        self._gaps: Counter[float] = Counter()  # time between tokens in this turn; most are equal
 
     def prepare(self, task: Task) -> Request:
         """Check and tokenize a task. Thread-safe."""
@@ -127,12 +130,14 @@ class LanguageModelRunner:
         running = self._scheduler.running
         may_prioritize = self._may_prioritize(started, now)
         urgent = [sequence for sequence in running if sequence.urgent] if may_prioritize else []
-        jobs = _jobs(urgent, PRIORITY_STEPS, 1)
-        self._ran_urgent_only = bool(jobs)
-        if jobs:
-            return events + self._move(jobs, PRIORITY_STEPS)
+        self._ran_urgent_only = False
+        events += self._move_urgent(urgent, self._urgent_steps(len(urgent)))
+        if self._ran_urgent_only:
+            return events
+        begun = time.monotonic()
         events += self._move(_jobs(running, self._steps, self._steps), self._steps)
         self._last_full_turn = time.monotonic()
+        self._full_turn_seconds = self._last_full_turn - begun
         return events
 
     def _may_prioritize(self, started: bool, now: float) -> bool:
@@ -142,6 +147,28 @@ class LanguageModelRunner:
         return not self._ran_urgent_only or (
             started and now - self._last_full_turn < PRIORITY_SECONDS
         )
+
+    def _urgent_steps(self, urgent: int) -> int:
+        """The steps of a turn of urgent sequences: not more work than a burst of a full batch, so
+        that the others keep half of the time.
+        """
+        return min(PRIORITY_STEPS, self._steps * self._kernel.capacity // max(urgent, 1))
+
+    def _move_urgent(self, urgent: Sequence[RowSequence], steps: int) -> TicketEvents:
+        """One call of the kernel, and further ones for searches, of which a call expands one node
+        a row. They end after the steps, or after as long as the last turn of all sequences took.
+        """
+        events: TicketEvents = []
+        jobs = _jobs(urgent, steps, 1)
+        self._ran_urgent_only = bool(jobs)
+        latest = time.monotonic() + self._full_turn_seconds
+        while jobs:
+            events += self._move(jobs, steps)
+            steps -= max(len(work.feed) for _, work in jobs)
+            if steps <= 0 or time.monotonic() > latest:
+                break
+            jobs = _jobs([s for s in urgent if s.live and s.searches], steps, 1)
+        return events
 
     def _move(self, jobs: Sequence[Job], steps: int) -> TicketEvents:
         return self._settle(jobs, self._run(jobs, steps)) if jobs else []
@@ -183,6 +210,7 @@ class LanguageModelRunner:
         if begins and sequence.counts:
             self._observer.queued(self.name, now - request.submitted)
             self.admission.started(request.client, now - request.submitted)
+            request.start()
         events += self._attempt(request, sequence, enter)
         self._report_load()
         return begins
@@ -208,10 +236,11 @@ class LanguageModelRunner:
         except Exception:
             logger.exception("a step of %s failed over %d rows", self.name, len(jobs))
             return [None] * len(jobs)
-        taken = max(result.read + max(len(result.generated) - 1, 0) for result in results)
+        seconds = time.monotonic() - begun
+        rows = _rows_in_steps(results)
         if not self._ran_urgent_only:
-            self._scheduler.advance(taken)
-        self._observer.step(self.name, (time.monotonic() - begun) / max(taken, 1), len(jobs))
+            self._scheduler.advance(len(rows))
+        self._observer.steps(self.name, seconds, rows)
         return list(results)
 
     def _is_awaited(self, jobs: Sequence[Job]) -> bool:
@@ -230,6 +259,9 @@ class LanguageModelRunner:
         generated = sum(sequence.generated for sequence, _ in jobs) - generated_before
         self._observer.tokens(self.name, read, generated)
         self.admission.progress(read + generated)
+        for seconds, count in self._gaps.items():
+            self._observer.inter_token(self.name, seconds, count)
+        self._gaps.clear()
         return events
 
     def _take(self, sequence: RowSequence, result: RowResult | None, now: float) -> TicketEvents:
@@ -286,13 +318,21 @@ class LanguageModelRunner:
             self._observer.first_token(self.name, now - request.submitted)
             generated -= 1
         since = now if sequence.last_token_at is None else sequence.last_token_at
-        for _ in range(generated):
-            self._observer.inter_token(self.name, (now - since) / generated)
+        if generated:
+            self._gaps[(now - since) / generated] += generated
         sequence.last_token_at = now
 
     def _report_load(self) -> None:
         running, waiting = self._scheduler.running_count, self._scheduler.waiting_count
         self._observer.load(self.name, running, waiting)
+
+
+def _rows_in_steps(results: Sequence[RowResult]) -> list[int]:
+    """The number of rows that took part in each step of a burst. The token sampled last is not
+    read, so it takes no step of its own.
+    """
+    steps = [result.read + max(len(result.generated) - 1, 0) for result in results]
+    return [sum(taken > step for taken in steps) for step in range(max(*steps, 1))]
 
 
 def _jobs(sequences: Sequence[RowSequence], steps: int, max_samples: int) -> list[Job]:

@@ -7,7 +7,7 @@ any row. It defines its own work and turns results into events.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 from model.state import State
@@ -58,6 +58,11 @@ class RowSequence(Schedulable, ABC):
     @property
     def urgent(self) -> bool:
         """Whether a client waits for its first result, so that it may run before others."""
+        return False
+
+    @property
+    def searches(self) -> bool:
+        """Whether it needs many calls of one step each, with decisions between them."""
         return False
 
     @abstractmethod
@@ -113,11 +118,17 @@ class Request:
         self.ticket: Ticket = None
         self.client = ""
         self.submitted = 0.0
+        self.on_start: Callable[[], None] | None = None  # called when a member gets its first row
 
     @property
     def size(self) -> int:
         """The number of slots it takes."""
         return len(self.sequences)
+
+    def start(self) -> None:
+        """A member gets its first row."""
+        if self.on_start is not None:
+            self.on_start()
 
     @property
     def live(self) -> list[RowSequence]:

@@ -173,8 +173,13 @@ class SearchWorker(RowSequence):
 
     @property
     def urgent(self) -> bool:
-        """Until the prompt is read; the search itself is not urgent."""
-        return self._leader and not self._shared.prompt.done
+        """While it has work: the task has one answer."""
+        return self._leader or self._shared.prompt.done
+
+    @property
+    def searches(self) -> bool:
+        """Once the prompt is read."""
+        return self._shared.prompt.done
 
     def work(self, steps: int, max_samples: int) -> RowWork | None:  # noqa: ARG002
         """The next tokens of the prompt, or the next node of the round."""

@@ -39,6 +39,9 @@ class ScoreCollector:
         return [TextsScored(tuple(complete), sum(map(len, self._texts)))]
 
 
+URGENT_TOKENS = 256  # of a text; the rest of a longer one is read with the other sequences
+
+
 class ScoreSequence(RowSequence):
     """Scores text ``index`` of the task."""
 
@@ -50,6 +53,11 @@ class ScoreSequence(RowSequence):
         self._collector = collector
         self._index = index
         self._scored: list[Scored] = []
+
+    @property
+    def urgent(self) -> bool:
+        """At the beginning, so that the answer for a short text is as fast as a first token."""
+        return len(self._scored) < URGENT_TOKENS
 
     def work(self, steps: int, max_samples: int) -> RowWork | None:  # noqa: ARG002
         """The next tokens of the text."""

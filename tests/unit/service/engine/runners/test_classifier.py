@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,23 @@ WORDS = ["the", "keys", "to", "cabinet", "are", "on", "table", "don't", "forget"
 
 
 class BatchSizes(Observer):
-    """How many rows each batch had."""
+    """How many texts each batch had: their times in the queue are reported together."""
 
     def __init__(self) -> None:
         self.rows: list[int] = []
+        self.slices: list[int] = []
+        self._queued = 0
 
-    def step(self, model: str, seconds: float, rows: int) -> None:
-        self.rows.append(rows)
+    def queued(self, model: str, seconds: float) -> None:
+        self._queued += 1
+
+    def load(self, model: str, running: int, waiting: int) -> None:
+        if self._queued:
+            self.rows.append(self._queued)
+        self._queued = 0
+
+    def steps(self, model: str, seconds: float, rows: Sequence[int]) -> None:
+        self.slices += rows
 
 
 @pytest.fixture
@@ -98,6 +108,7 @@ def test_results_are_those_of_each_text_alone(
         )
     assert sum(sizes.rows) == 30
     assert 3 < len(sizes.rows) < 15
+    assert set(sizes.slices) == set(sizes.rows)
 
 
 def test_long_and_empty_texts(served: EngineClient, artifact: Artifact) -> None:

@@ -59,7 +59,7 @@ class Recorder(Observer):
     def __init__(self) -> None:
         self.ends: Counter[EndReason] = Counter()
         self.loads: list[tuple[int, int]] = []
-        self.prompt = self.generated = self.steps = 0
+        self.prompt = self.generated = 0
         self.first_tokens: list[float] = []
         self.gaps: list[float] = []
         self.queue_times: list[float] = []
@@ -75,15 +75,14 @@ class Recorder(Observer):
         self.prompt += prompt
         self.generated += generated
 
-    def step(self, model: str, seconds: float, rows: int) -> None:
-        assert rows > 0
-        self.steps += 1
+    def steps(self, model: str, seconds: float, rows: Sequence[int]) -> None:
+        assert all(rows)
 
     def first_token(self, model: str, seconds: float) -> None:
         self.first_tokens.append(seconds)
 
-    def inter_token(self, model: str, seconds: float) -> None:
-        self.gaps.append(seconds)
+    def inter_token(self, model: str, seconds: float, count: int) -> None:
+        self.gaps += [seconds] * count
 
     def queued(self, model: str, seconds: float) -> None:
         self.queue_times.append(seconds)

@@ -260,3 +260,24 @@ def test_a_short_text_is_classified_soon(
     for ticket in greedy:
         if not texts.events[ticket]:
             texts.until_answered(ticket, 20_000)
+
+
+@pytest.mark.parametrize("client", ["flood", "other"])
+def test_short_tasks_take_as_long_as_a_first_token(tmp_path: Path, client: str) -> None:
+    """Beside many streams of the same client or of another one, the score of a text and a search
+    for the next word take a few times as many turns as the first token after that text.
+    """
+    text = "The keys to the cabinet are on the table, " * 3
+    turns = language_turns(language_model(tmp_path, "char"))
+    for _ in range(5 * ROWS):
+        turns.submit(endless("flood"))
+    turns.take(50)
+
+    def waiting(task: Task) -> int:
+        return turns.until_answered(turns.submit(task))
+
+    token = waiting(Generate(model="m", client=client, prompt=text, max_tokens=1))
+    score = waiting(Score(model="m", client=client, texts=(text,)))
+    word = waiting(NextWord(model="m", client=client, prompt=text, top=5))
+    assert score <= 3 * token
+    assert word <= 8 * token

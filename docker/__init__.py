@@ -1,0 +1,1 @@
+"""What the containers read, and the scripts that write it."""

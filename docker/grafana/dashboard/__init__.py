@@ -1,0 +1,1 @@
+"""Writes dashboards/unroll.json: `make dashboard`."""

@@ -1,0 +1,1 @@
+"""What the service tells about itself: histograms, log lines, request ids and traces."""

@@ -1,0 +1,1 @@
+"""Metrics, dashboard, alerts, logs and traces of a real service."""
