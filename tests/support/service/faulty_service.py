@@ -55,7 +55,7 @@ if __name__ == "__main__":
     with ExitStack() as patches:
         patches.enter_context(patch.object(NativeKernel, "run", run))
         patches.enter_context(patch.object(LanguageModelRunner, "_assign_rows", assign_rows))
-        if is_on("no-model"):
+        if is_on("no-model") and hasattr(app, "load_registry"):
             empty = ModelRegistry({}, {})
             patches.enter_context(patch.object(app, "load_registry", lambda _: empty))
             patches.enter_context(patch.object(app, "restrict_registry", lambda *_: empty))
