@@ -110,7 +110,7 @@ def create_app(settings: Settings) -> FastAPI:
     state_key = _state_key(settings)
     engine = _engine(settings, state_key, registry, metrics, workers, rates)
     registry = restrict_registry(registry, engine.models, settings)
-    metrics.refused_models(registry.refused)
+    metrics.models_refused(registry.refused)
     _publish_health(metrics, engine, settings)
     app = DescribedApp(
         limits=limits,

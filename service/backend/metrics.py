@@ -23,7 +23,7 @@ from prometheus_client import (
 )
 
 from service.engine.api.observer import EndReason, Observer, RejectReason
-from service.telemetry.histogram import BurstHistogram, HistogramSeries
+from service.telemetry.histogram import BurstHistogram
 
 DURATION_BUCKETS = (
     *(50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3),
@@ -73,9 +73,9 @@ class Metrics(Observer):
         self._ready.set_function(lambda: float(ready()))
         self._draining.set_function(lambda: float(draining()))
 
-    def refused_models(self, count: int) -> None:
+    def models_refused(self, count: int) -> None:
         """Publish how many artifacts of the directory are not served."""
-        self._refused_models.set(count)
+        self._models_refused.set(count)
 
     def start_from_zero(self) -> None:
         """Reset all series, so that the warm-up is not counted."""
@@ -104,17 +104,17 @@ class Metrics(Observer):
         self._rejected.labels(model, reason).inc()
 
     def queued(self, model: str, seconds: float) -> None:
-        self._queue_seconds_of[model].observe(seconds)
+        self._queue_seconds.labels(model).observe(seconds)
 
     def first_token(self, model: str, seconds: float) -> None:
-        self._first_token_of[model].observe(seconds)
+        self._first_token.labels(model).observe(seconds)
 
     def inter_token(self, model: str, seconds: float, count: int) -> None:
-        self._inter_token_of[model].observe(seconds, count)
+        self._inter_token.labels(model).observe(seconds, count)
 
     def steps(self, model: str, seconds: float, rows: Sequence[int]) -> None:
-        self._step_seconds_of[model].observe(seconds / len(rows), len(rows))
-        batch_rows = self._batch_rows_of[model]
+        self._step_seconds.labels(model).observe(seconds / len(rows), len(rows))
+        batch_rows = self._batch_rows.labels(model)
         for row_count, steps in Tally(rows).items():
             batch_rows.observe(row_count, steps)
 
@@ -189,7 +189,7 @@ class Metrics(Observer):
         self._live = gauge("live", "1 while the step loop moves, as /health/live.")
         self._ready = gauge("ready", "1 while new requests are accepted, as /health/ready.")
         self._draining = gauge("draining", "1 while the process shuts down.")
-        self._refused_models = gauge("refused_models", "Artifacts that are not served.")
+        self._models_refused = gauge("models_refused", "Artifacts that are not served.")
 
     def _define_limits(self, waiting: int) -> None:
         limit = Gauge(
@@ -214,24 +214,24 @@ class Metrics(Observer):
         self._rejected.labels("", "rate_limited")  # before the model is known
         for model in self._models:
             self._cache_bytes.labels(model)
+            for histogram in (
+                self._queue_seconds,
+                self._first_token,
+                self._inter_token,
+                self._step_seconds,
+                self._batch_rows,
+            ):
+                histogram.labels(model)
             for reason in get_args(EndReason):
                 self._finished.labels(model, reason)
             for reason in get_args(RejectReason):
                 self._rejected.labels(model, reason)
             for result in ("hit", "miss"):
                 self._cache_lookups.labels(model, result)
-        self._queue_seconds_of = self._histograms(self._queue_seconds)
-        self._first_token_of = self._histograms(self._first_token)
-        self._inter_token_of = self._histograms(self._inter_token)
-        self._step_seconds_of = self._histograms(self._step_seconds)
-        self._batch_rows_of = self._histograms(self._batch_rows)
         self._prompt_tokens_of = self._each(lambda m: self._prompt_tokens.labels(m).inc)
         self._generated_tokens_of = self._each(lambda m: self._generated_tokens.labels(m).inc)
         self._running_of = self._each(lambda m: self._running.labels(m).set)
         self._waiting_of = self._each(lambda m: self._waiting.labels(m).set)
-
-    def _histograms(self, histogram: BurstHistogram) -> dict[str, HistogramSeries]:
-        return {model: histogram.labels(model) for model in self._models}
 
     def _each(self, record: Callable[[str], Callable[[float], None]]) -> dict[str, _Record]:
         return {model: record(model) for model in self._models}

@@ -61,9 +61,10 @@ class BurstHistogram(Collector):
 
     def labels(self, value: str) -> HistogramSeries:
         """The series of a label value, created at the first call."""
-        if value not in self._series:
-            self._series[value] = HistogramSeries(self._bounds)
-        return self._series[value]
+        series = self._series.get(value)
+        if series is None:
+            series = self._series[value] = HistogramSeries(self._bounds)
+        return series
 
     def remove(self, value: str) -> None:
         """Drop the series of a label value, if there is one."""

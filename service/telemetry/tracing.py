@@ -30,13 +30,21 @@ class TracingError(Exception):
 
 
 class RequestTrace:
-    """The span of one request. ``trace_id`` is written into the log."""
+    """The span of one request, which began at ``begin``, in nanoseconds since 1970. ``trace_id`` is
+    written into the log.
+    """
 
-    def __init__(self, tracer: Tracer, span: Span, context: Context) -> None:
+    def __init__(self, tracer: Tracer, span: Span, context: Context, begin: int) -> None:
+        # The clock of the system may go back; times within a request must not.
+        self._offset = begin - time.monotonic_ns()
         self._tracer = tracer
         self._span = span
         self._context = context
         self.trace_id = f"{span.get_span_context().trace_id:032x}"
+
+    def now(self) -> int:
+        """Nanoseconds since 1970, never less than before."""
+        return self._offset + time.monotonic_ns()
 
     def stage(self, name: str, begin: int, end: int, model: str) -> None:
         """Add a part of the request. Times are in nanoseconds since 1970."""
@@ -53,7 +61,7 @@ class RequestTrace:
         self._span.set_attribute("unroll.request_id", request_id)
         if status >= 500:
             self._span.set_status(StatusCode.ERROR)
-        self._span.end()
+        self._span.end(self.now())
 
 
 class TaskTrace:
@@ -62,7 +70,7 @@ class TaskTrace:
     def __init__(self, request: RequestTrace, model: str) -> None:
         self._request = request
         self._model = model
-        self._submitted = time.time_ns()
+        self._submitted = request.now()
         self._started: int | None = None
         self._first: int | None = None
         self._ended = False
@@ -70,12 +78,12 @@ class TaskTrace:
     def start(self) -> None:
         """A sequence of the task got its first row. Called in the engine's thread."""
         if self._started is None:
-            self._started = time.time_ns()
+            self._started = self._request.now()
 
     def event(self, *, final: bool) -> None:
         """An event of the task arrived."""
         if self._first is None:
-            self._first = time.time_ns()
+            self._first = self._request.now()
         if final:
             self.end()
 
@@ -84,11 +92,11 @@ class TaskTrace:
         if self._ended:
             return
         self._ended = True
-        now = time.time_ns()
+        now = self._request.now()
         started = self._started or self._first or now
         self._request.stage("queue", self._submitted, started, self._model)
         if self._started is not None:
-            first = self._first or now
+            first = max(self._first or now, started)
             self._request.stage("first token", started, first, self._model)
             if self._first is not None:
                 self._request.stage("rest", first, now, self._model)
@@ -140,15 +148,17 @@ class Tracing:
             return None
         parent = self._propagator.extract(_context_fields(headers))
         method = method if method in METHODS else "_OTHER"
+        begin = time.time_ns()
         span = self._tracer.start_span(
             f"{method} {route}",
             context=parent,
             kind=SpanKind.SERVER,
+            start_time=begin,
             attributes={"http.request.method": method, "http.route": route},
         )
         if not span.is_recording():
             return None
-        return RequestTrace(self._tracer, span, set_span_in_context(span, parent))
+        return RequestTrace(self._tracer, span, set_span_in_context(span, parent), begin)
 
     async def stop(self) -> None:
         """Send the spans that are left, within the timeout of the exporter."""

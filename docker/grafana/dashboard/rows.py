@@ -31,7 +31,7 @@ QUEUE, STEP = "unroll_queue_seconds", "unroll_step_seconds"
 def at_a_glance() -> list[Panel]:
     """The numbers that tell whether anything is wrong."""
     first_token = rate(f"{FIRST_TOKEN}_bucket{{{MODEL}}}")
-    refused = f"sum(unroll_refused_models{{{INSTANCE}}})"
+    refused = f"sum(unroll_models_refused{{{INSTANCE}}})"
     return [
         stat(
             "Ready",

@@ -167,9 +167,10 @@ def fired(
     (some / "broken" / "manifest.json").write_text("{}")
     faults, none = tmp_path_factory.mktemp("faults"), tmp_path_factory.mktemp("no-model")
     (none / "no-model").touch()
+    no_models = tmp_path_factory.mktemp("no-models")
     with (
         FaultyService(some, faults) as faulty,
-        FaultyService(some, none) as empty,
+        FaultyService(no_models, none) as empty,
         Prometheus(
             tmp_path_factory.mktemp("prometheus"), [service.port, faulty.port, empty.port]
         ) as prometheus,
@@ -177,7 +178,7 @@ def fired(
         scenario = Scenario(prometheus, faulty)
         with ThreadPoolExecutor(1) as beside:
             port = str(empty.port)
-            again = partial(FaultyService, some, none, "--port", port)
+            again = partial(FaultyService, no_models, none, "--port", port)
             scenario.wait_for(empty.port, "UnrollNoModel")
             restarts = beside.submit(restart, prometheus, empty, again)
             scenario.run()

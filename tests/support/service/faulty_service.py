@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from service import app
 from service.__main__ import main
 from service.backend.registry import ModelRegistry
 from service.engine.runners.language_model import LanguageModelRunner
-from service.kernel.api.interface import RowResult, RowWork
+from service.kernel.api.interface import RowResult
 from service.kernel.native.kernel import NativeKernel
 
 FAULTS = Path(os.environ.get("FAULTS", ""))
@@ -35,15 +34,13 @@ def is_on(fault: str) -> bool:
     return (FAULTS / fault).exists()
 
 
-def run(
-    kernel: NativeKernel, work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
-) -> list[RowResult]:
+def run(kernel: NativeKernel, *arguments: Any, **options: Any) -> list[RowResult]:
     """Steps that hang or fail."""
     while is_on("hang"):
         time.sleep(0.02)
     if is_on("fail"):
         raise FloatingPointError("a fault of the test")
-    return _run(kernel, work, steps, cut_at_end=cut_at_end)
+    return _run(kernel, *arguments, **options)
 
 
 def assign_rows(runner: LanguageModelRunner, *arguments: Any) -> bool:
@@ -55,7 +52,7 @@ if __name__ == "__main__":
     with ExitStack() as patches:
         patches.enter_context(patch.object(NativeKernel, "run", run))
         patches.enter_context(patch.object(LanguageModelRunner, "_assign_rows", assign_rows))
-        if is_on("no-model"):
+        if is_on("no-model") and hasattr(app, "load_registry"):
             empty = ModelRegistry({}, {})
             patches.enter_context(patch.object(app, "load_registry", lambda _: empty))
             patches.enter_context(patch.object(app, "restrict_registry", lambda *_: empty))

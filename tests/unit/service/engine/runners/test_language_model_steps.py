@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from model.artifact import Artifact
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import Generate
-from service.kernel.api.interface import GREEDY, RowResult, RowWork
+from service.kernel.api.interface import GREEDY, RowResult
 from tests.support.service.engine_client import language_model
 from tests.support.service.turns import OPTIONS, Turns, endless, language_turns
 
@@ -64,9 +65,9 @@ def test_the_reported_time_is_the_time_in_the_kernel(turns: Turns, bursts: Burst
     kernel = turns.runner._kernel
     run, inside = kernel.run, []  # type: ignore[union-attr]
 
-    def timed(work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False) -> list[RowResult]:
+    def timed(*arguments: Any, **options: Any) -> list[RowResult]:
         begun = time.monotonic()
-        results = run(work, steps, cut_at_end=cut_at_end)
+        results = run(*arguments, **options)
         time.sleep(0.002)
         inside.append(time.monotonic() - begun)
         return results
