@@ -56,8 +56,22 @@ FullText = Annotated[
     AfterValidator(_not_blank),
     Field(json_schema_extra={"pattern": _NOT_BLANK}),
 ]
-_NonEmpty = Annotated[Text, Field(min_length=1)]
-StopString = Annotated[Text, Field(min_length=1, max_length=100)]
+_NonEmpty = Annotated[
+    str,
+    Field(min_length=1, json_schema_extra={"pattern": _WITHOUT_NUL}),
+    AfterValidator(_valid_text),
+]
+# Lengths come before the validator: after it, messages count items in place of characters.
+StopString = Annotated[
+    str,
+    Field(min_length=1, max_length=100, json_schema_extra={"pattern": _WITHOUT_NUL}),
+    AfterValidator(_valid_text),
+]
+_ModelName = Annotated[
+    str,
+    Field(min_length=1, max_length=200, json_schema_extra={"pattern": _WITHOUT_NUL}),
+    AfterValidator(_valid_text),
+]
 
 
 class AtMost(NamedTuple):
@@ -78,7 +92,7 @@ class RequestFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
-    model: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
+    model: _ModelName | None = Field(
         default=None,
         description="name of the model, as in GET /models; the default model if it is left out",
     )

@@ -1,1 +1,1 @@
-"""Training that is killed, interrupted, distributed or out of disk."""
+"""Processes that are killed, interrupted, distributed, out of disk, or hang."""

@@ -151,7 +151,7 @@ def test_unknown_word_is_never_drawn(service: RunningService) -> None:
         ("max_tokens", -1),
         ("max_tokens", 8193),
         ("max_tokens", 10**30),
-        ("max_tokens", 5.0),
+        ("max_tokens", 5.5),
         ("max_tokens", "5"),
         ("max_tokens", True),
         ("temperature", -0.1),
