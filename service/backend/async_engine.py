@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Self
 
 from service.backend.answer_memory import AnswerMemoryBudget
 from service.backend.workers import WorkerPool
-from service.engine.api.errors import SlowReaderError
+from service.engine.api.errors import Draining, SlowReaderError
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import (
     Classify,
     Event,
     Failed,
+    Finished,
     Generate,
     NextWord,
     Score,
@@ -252,6 +253,8 @@ class Reply:
         last = self._events[-1] if self._events else None
         if isinstance(last, Failed):
             raise last.error
+        if any(isinstance(event, Finished) and event.reason == "drained" for event in self._events):
+            raise Draining  # a part of an answer is of no use to its reader
         return self._events
 
     def put(self, event: Event) -> bool:

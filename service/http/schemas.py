@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FinishReasonField = Literal["end", "stop", "length", "deadline"]
+FinishReasonField = Literal["end", "stop", "length", "deadline", "drained"]
 
 
 class _Response(BaseModel):

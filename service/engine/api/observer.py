@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 RejectReason = Literal["queue_full", "draining"]
-EndReason = Literal["end", "length", "stop", "deadline", "cancelled", "error", "done"]
+EndReason = Literal["end", "length", "stop", "deadline", "drained", "cancelled", "error", "done"]
 
 
 class Observer:

@@ -22,6 +22,7 @@ from model.calibration import UNCALIBRATED, log_probabilities
 from model.networks import Classifier
 from service.engine.api.errors import (
     DeadlineExceeded,
+    Draining,
     EngineError,
     InvalidTask,
     StepFailed,
@@ -150,6 +151,10 @@ class ClassifierRunner:
     def abandon(self, error: EngineError) -> TicketEvents:
         """Fail all requests."""
         return self._requests.abandon(error)
+
+    def drain(self) -> TicketEvents:
+        """Fail all requests: there is no partial answer."""
+        return self.abandon(Draining())
 
     def interrupt(self) -> None:
         """Do nothing: slices are short."""

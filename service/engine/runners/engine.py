@@ -126,7 +126,8 @@ class Engine:
     def stop(self, timeout: float) -> bool:
         """Drain, wait up to ``timeout`` seconds, then end the thread.
 
-        Tasks that are still open get ``Failed(Draining())``. Returns True if there were none. May
+        Tasks that are still open are drained: generations end with the state that continues them,
+        other tasks with ``Failed(Draining())``. Returns True if there were none. May
         be called more than once, and before ``start``.
         """
         with self._wake:
@@ -181,7 +182,7 @@ class Engine:
                 for runner in runners:
                     runner.cancel(ticket)
             self._deliver_events([event for runner in runners for event in _step(runner)])
-        self._abandon(submitted)
+        self._drain(submitted)
 
     def _collect(self) -> tuple[list[tuple[Runner, Request]], list[Ticket]]:
         """Take the submissions and cancellations since the last turn; wait if there is no work."""
@@ -213,11 +214,11 @@ class Engine:
         except Exception:
             logger.exception("%d events could not be delivered", len(events))
 
-    def _abandon(self, submitted: list[tuple[Runner, Request]]) -> None:
+    def _drain(self, submitted: list[tuple[Runner, Request]]) -> None:
         for runner, request in submitted:
             runner.accept(request)
         runners = self._runners.values()
-        self._deliver_events([event for runner in runners for event in runner.abandon(Draining())])
+        self._deliver_events([event for runner in runners for event in runner.drain()])
 
 
 def _runners(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from model.artifact import Artifact
 from model.networks import LanguageModel
-from service.engine.api.errors import DeadlineExceeded, EngineError, StepFailed
+from service.engine.api.errors import DeadlineExceeded, Draining, EngineError, StepFailed
 from service.engine.api.observer import EndReason, Observer
 from service.engine.api.options import EngineOptions
 from service.engine.api.tasks import Event, Task
@@ -94,6 +94,18 @@ class LanguageModelRunner:
     def abandon(self, error: EngineError) -> TicketEvents:
         """Fail all requests."""
         return self._requests.abandon(error)
+
+    def drain(self) -> TicketEvents:
+        """End generations whose text has begun where they stand; fail the other requests."""
+        events: TicketEvents = []
+        for request in self._requests.open:
+            if not any(sequence.resumable for sequence in request.live):
+                events += self._requests.fail(request, Draining())
+                continue
+            for sequence in request.live:
+                if sequence.live:  # draining another one may have failed the request
+                    events += self._attempt(request, sequence, sequence.drain)
+        return events
 
     def interrupt(self) -> None:
         """End the current burst of steps, or the next one, early. Thread-safe."""

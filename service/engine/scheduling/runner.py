@@ -39,6 +39,11 @@ class Runner(Protocol):
     def abandon(self, error: EngineError) -> TicketEvents:
         """Fail all requests with this error."""
 
+    def drain(self) -> TicketEvents:
+        """End all requests because the service is shutting down: generations where they stand,
+        with the state that continues them, the others with Draining.
+        """
+
     def interrupt(self) -> None:
         """End the current turn, or the next one, early. Thread-safe."""
 
