@@ -6,6 +6,7 @@ errors are reported at once. The engine starts and stops with the app's lifespan
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator
@@ -22,12 +23,14 @@ from service.backend.async_engine import AsyncEngine
 from service.backend.inspections import Inspections
 from service.backend.inspectors import Inspectors
 from service.backend.metrics import Metrics, version
-from service.backend.registry import ModelRegistry, info_labels, load_registry, restrict_registry
+from service.backend.model_updates import ModelUpdates
+from service.backend.registry import ServedModels
 from service.backend.settings import Settings
 from service.backend.workers import WorkerPool
 from service.engine.api.errors import EngineError
-from service.engine.runners.engine import EngineOptions
+from service.engine.api.options import EngineOptions
 from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
+from service.http.admin_access import AdminAccess, AdminPortMiddleware
 from service.http.api_keys import ApiKeyMiddleware, add_security_to_schema
 from service.http.dependencies import ServiceContext
 from service.http.errors import ApiError, from_engine, from_framework, from_validation
@@ -36,15 +39,18 @@ from service.http.request_limits import RequestLimits
 from service.http.request_line import HeadAndOptionsMiddleware, TrailingSlashMiddleware
 from service.kernel.factory import resolve_kernel
 from service.routes import (
+    admin,
     classify,
     docs,
     generate,
     health,
     index,
-    models,
     next_word,
     playground,
     score,
+)
+from service.routes import (
+    models as models_routes,
 )
 from service.routes.inspection import language_models, texts
 from service.warm_up import warm_up
@@ -65,8 +71,9 @@ _ROUTERS = (
     classify,
     texts,
     language_models,
-    models,
+    models_routes,
     health,
+    admin,
     docs,
     playground,
     index,
@@ -91,17 +98,26 @@ class DescribedApp(FastAPI):
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """A complete service. Raises RegistryError if no model can be served."""
-    registry = load_registry(settings)
+    """A complete service. Raises RegistryError if the folder of models cannot be read, or a default
+    model is missing.
+    """
     labels = RouteLabels(["/openapi.json", *_paths()])
-    infos = {name: info_labels(artifact) for name, artifact in registry.artifacts.items()}
-    metrics = Metrics(infos, labels.labels)
+    metrics = Metrics({}, labels.labels)
     limits = RequestLimits(settings)
     # As many texts may wait as requests.
     workers = WorkerPool(threads=WORKER_THREADS, waiting=settings.max_waiting)
     state_key = _state_key(settings)
-    engine = _engine(settings, state_key, registry, metrics, workers)
-    registry = restrict_registry(registry, engine.models, settings)
+    engine = _engine(settings, state_key, metrics, workers)
+    models = ServedModels(
+        Inspectors(
+            {},
+            state_key,
+            bind_states_to_keys=settings.bind_states_to_keys,
+            most_tokens=settings.max_inspected_tokens,
+        )
+    )
+    updates = ModelUpdates(settings, engine, metrics, models)
+    updates.load_first()
     app = DescribedApp(
         limits=limits,
         requires_key=bool(settings.api_keys),
@@ -115,23 +131,20 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.context = ServiceContext(
         settings,
-        registry,
+        models,
         metrics,
         limits,
         workers,
         engine,
         Inspections(settings.max_waiting_inspections),
-        Inspectors(
-            registry.artifacts,
-            state_key,
-            bind_states_to_keys=settings.bind_states_to_keys,
-            most_tokens=settings.max_inspected_tokens,
-        ),
+        updates,
+        AdminAccess(settings.admin_key.get_secret_value()),
     )
     for module in _ROUTERS:
         app.include_router(module.router)
     _map_errors(app)
     _add_middleware(app, settings, metrics, labels)
+    app.add_middleware(AdminPortMiddleware, access=app.state.context.admin)
     return app
 
 
@@ -169,7 +182,6 @@ def _add_middleware(
 def _engine(
     settings: Settings,
     state_key: bytes,
-    registry: ModelRegistry,
     metrics: Metrics,
     workers: WorkerPool,
 ) -> AsyncEngine:
@@ -187,7 +199,6 @@ def _engine(
         answer_logprobs=settings.max_logprobs,
     )
     return AsyncEngine(
-        registry.artifacts,
         options=options,
         observer=metrics,
         workers=workers,
@@ -213,9 +224,21 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context.inspections.start()
     await warm_up(context)
     context.metrics.start_from_zero()
-    yield
+    async with _watching(context):
+        yield
     context.inspections.stop()
     await context.engine.stop(context.settings.drain_seconds)
+
+
+@asynccontextmanager
+async def _watching(context: ServiceContext) -> AsyncIterator[None]:
+    """Watch the folder of models, if that is configured."""
+    seconds = context.settings.watch_seconds
+    watch = asyncio.create_task(context.updates.watch(seconds)) if seconds else None
+    yield
+    if watch is not None:
+        watch.cancel()
+    context.updates.stop()
 
 
 def _paths() -> list[str]:

@@ -14,12 +14,14 @@ def startup_banner(context: ServiceContext, host: str, port: int) -> str:
     """The lines for the terminal."""
     address = f"http://{_reachable(host)}:{port}"
     artifacts = context.registry.artifacts
-    width = max(map(len, artifacts))
+    width = max(map(len, artifacts), default=0)
     lines = [f"Unroll serves at {address}", "Open it in a browser for the playground.", ""]
     for name, artifact in artifacts.items():
         manifest = artifact.manifest
         default = "  (default)" if context.registry.is_default(name) else ""
         lines.append(f"  {name:<{width}}  {manifest.kind}, {manifest.architecture.cell}{default}")
+    if not artifacts:
+        lines.append(f"  no model yet: waiting for one in {context.settings.models}")
     lines += ["", _keys(len(context.settings.api_keys)), "", "Try:", ""]
     if "language-model" in context.registry.defaults:
         lines.append(_curl(address, "next-word", {"prompt": _PROMPT, "top": 5}))

@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from service.backend.answer_memory import AnswerMemoryBudget
 from service.backend.workers import WorkerPool
-from service.engine.api.errors import Draining, SlowReaderError
+from service.engine.api.errors import Draining, EngineError, SlowReaderError
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import (
     Classify,
@@ -34,6 +34,7 @@ from service.engine.runners.engine import AnswerSize, Engine, EngineOptions, Tic
 
 if TYPE_CHECKING:
     from model.artifact import Artifact
+    from service.engine.scheduling.runner import Runner
 
 logger = logging.getLogger(__name__)
 _LONG_TEXT = 4_000
@@ -51,7 +52,6 @@ class AsyncEngine:
 
     def __init__(
         self,
-        models: Mapping[str, Artifact],
         *,
         options: EngineOptions,
         observer: Observer,
@@ -64,7 +64,7 @@ class AsyncEngine:
         when it is exceeded. ``answers_bytes``: memory of all answers that are incomplete or not
         yet read.
         """
-        self._engine = Engine(models, self._deliver, options=options, observer=observer)
+        self._engine = Engine({}, self._deliver, options=options, observer=observer)
         self._workers = workers
         self._stream_bytes = stream_bytes
         self._answers = AnswerMemoryBudget(answers_bytes)
@@ -74,6 +74,7 @@ class AsyncEngine:
         self._idle = asyncio.Event()
         self._idle.set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._failure: EngineError | None = None
 
     def start(self) -> None:
         """Start the engine; its events go to the running event loop."""
@@ -85,6 +86,8 @@ class AsyncEngine:
 
         ``whole``: the caller will read the reply with :meth:`Reply.answer`.
         """
+        if self._failure is not None:
+            raise self._failure
         ticket = next(self._tickets)
         reply = Reply(self, ticket, limit=None if whole else self._stream_bytes)
         self._replies[ticket] = reply
@@ -123,6 +126,32 @@ class AsyncEngine:
         if self._forget(ticket):
             self._engine.cancel(ticket)
 
+    def build(self, name: str, artifact: Artifact) -> Runner:
+        """A runner for a model, which is not served yet. Takes seconds; call it in a thread."""
+        return self._engine.build(name, artifact)
+
+    def serve(self, runner: Runner) -> None:
+        """Give new requests for the model to this runner; open ones end where they began."""
+        self._engine.serve(runner)
+
+    def remove(self, name: str) -> None:
+        """Serve no new requests for a model; open ones end normally."""
+        self._engine.remove(name)
+
+    @property
+    def retiring(self) -> Collection[str]:
+        """The names of replaced and removed models that still have open requests."""
+        return self._engine.retiring
+
+    def fail(self, error: EngineError) -> None:
+        """End all open requests with this error and refuse new ones with it: the engine no longer
+        works.
+        """
+        self._failure = error
+        for ticket, reply in list(self._replies.items()):
+            self._forget(ticket)
+            reply.put(Failed(error))
+
     async def stop(self, grace_seconds: float) -> bool:
         """Refuse new tasks, let the others end within the time, then end the engine.
 
@@ -136,12 +165,9 @@ class AsyncEngine:
         ended = self._idle.is_set()
         self._workers.stop()
         await asyncio.to_thread(self._engine.stop, _LAST_TURN_SECONDS if ended else 0.0)
+        await asyncio.sleep(0)  # the last events of the engine are dispatched
+        self.fail(Draining())  # there are requests left only if its thread hangs
         return ended
-
-    @property
-    def models(self) -> Collection[str]:
-        """The names of the models that the engine could set up."""
-        return self._engine.models
 
     @property
     def draining(self) -> bool:

@@ -234,10 +234,11 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class TextsClassified:
-    """The result of ``Classify``, in the order of the texts."""
+    """The result of ``Classify``, in the order of the texts. ``labels``: of the probabilities."""
 
     final: ClassVar[bool] = True
     results: tuple[Classification, ...]
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

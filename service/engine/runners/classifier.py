@@ -40,6 +40,7 @@ from service.engine.scheduling.sequence import Request, Ticket
 from service.kernel.api.interface import FloatArray, LogitSlices
 from service.kernel.factory import make_classifier_kernel
 from service.kernel.pytorch.document_reader import DocumentState
+from service.kernel.self_test import check_classifier
 
 logger = logging.getLogger(__name__)
 MAX_BATCHES = 4  # current at the same time
@@ -105,6 +106,9 @@ class ClassifierRunner:
         self._slice_tokens = options.classifier_slice_tokens
         self._batch_rows = options.rows
         self._calibration = artifact.manifest.calibration or UNCALIBRATED
+        self._labels = artifact.manifest.answers
+        self._network = artifact.network
+        self._exact = options.kernel == "torch" or options.precision == "float32"
         self._observer = observer
         self._kernel = make_classifier_kernel(
             artifact.network,
@@ -117,6 +121,10 @@ class ClassifierRunner:
         self._requests: RequestTable[ClassificationRequest] = RequestTable(self._release)
         self._waiting: FairQueue[PendingDocument] = FairQueue()
         self._batches: deque[DocumentBatch] = deque()  # the next to be worked on first
+
+    def self_test(self) -> None:
+        """Compare the kernel with the network, before the first request. Raises SelfTestError."""
+        check_classifier(self._kernel, self._network, exact=self._exact)
 
     def prepare(self, task: Task) -> ClassificationRequest:
         """Check and tokenize a task. Thread-safe."""
@@ -289,7 +297,8 @@ class ClassifierRunner:
             ]
             if document.request in self._requests and len(results) == document.request.size:
                 self._requests.close(document.request, "done")
-                events.append((document.request.ticket, TextsClassified(tuple(results))))
+                classified = TextsClassified(tuple(results), self._labels)
+                events.append((document.request.ticket, classified))
         return events
 
     def _state_token(self, document: PendingDocument) -> str | None:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Mapping
 import torch
 
 from model.artifact import Artifact
-from model.errors import panics_as_errors
 from model.networks import LanguageModel
 from service.engine.api.errors import Draining, QueueFull, StartError, StepFailed, UnknownModel
 from service.engine.api.observer import Observer
@@ -35,6 +34,7 @@ IDLE_POLL_SECONDS = 0.2  # an idle loop updates its heartbeat this often
 BATCHING_WINDOW_REQUESTS = 2
 BATCHING_WINDOW_GAP_SECONDS = 0.001
 BATCHING_WINDOW_SECONDS = 0.025
+JOIN_SECONDS = 5.0
 DEFAULT_OPTIONS = EngineOptions()
 
 
@@ -49,17 +49,17 @@ class Engine:
         options: EngineOptions = DEFAULT_OPTIONS,
         observer: Observer | None = None,
     ) -> None:
-        """Pack the weights. ``deliver`` must be quick and must not raise.
+        """Serve the models; :meth:`serve` adds more. ``deliver`` must be quick and must not raise.
 
-        A model that cannot be set up is logged and is missing in :attr:`models`. Raises StartError
-        if the system provides no thread.
+        Raises StartError if the system provides no thread.
         """
         self._options = options
         self._observer = observer or Observer()
         self._deliver = deliver
-        self._runners = _runners(models, options, self._observer)
+        self._runners = {name: self.build(name, artifact) for name, artifact in models.items()}
+        self._retiring: tuple[Runner, ...] = ()  # replaced or removed, with open requests
         _start(threading.Thread(target=lambda: None))  # raises now if there are no threads
-        self._wake = threading.Condition()  # guards the four fields below
+        self._wake = threading.Condition()  # guards the fields below, and runners
         self._submitted: list[tuple[Runner, Request]] = []
         self._cancelled: list[Ticket] = []
         self._draining = False
@@ -71,6 +71,28 @@ class Engine:
     def start(self) -> None:
         """Start the thread, once. Raises StartError."""
         _start(self._thread)
+
+    def build(self, name: str, artifact: Artifact) -> Runner:
+        """A runner for a model, which is not served yet: packs the weights. Thread-safe."""
+        if isinstance(artifact.network, LanguageModel):
+            return LanguageModelRunner(name, artifact, self._options, self._observer)
+        return ClassifierRunner(name, artifact, self._options, self._observer)
+
+    def serve(self, runner: Runner) -> None:
+        """Give new requests for the model to this runner. Thread-safe.
+
+        A runner that had them before keeps its open requests until they end.
+        """
+        self._replace({**self._runners, runner.name: runner})
+
+    def remove(self, name: str) -> None:
+        """Serve no new requests for a model; its open requests end normally. Thread-safe."""
+        self._replace({other: self._runners[other] for other in self._runners if other != name})
+
+    @property
+    def retiring(self) -> Collection[str]:
+        """The names of replaced and removed models that still have open requests."""
+        return [runner.name for runner in self._retiring]
 
     def submit(
         self, task: Task, ticket: Ticket, admit: Callable[[AnswerSize], None] | None = None
@@ -98,6 +120,8 @@ class Engine:
                 self._refuse_if_draining()
                 runner.admission.take(request.size, request.client)
                 self._submitted.append((runner, request))
+                if runner not in self._active:  # it was replaced in the meantime
+                    self._retiring = (*self._retiring, runner)
                 self._wake.notify_all()
             self._interrupt()
         except QueueFull:
@@ -136,7 +160,7 @@ class Engine:
             self._stopping = True
             self._wake.notify_all()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(JOIN_SECONDS)  # a thread that hangs must not keep the process
         return idle
 
     @property
@@ -158,8 +182,21 @@ class Engine:
 
     def _interrupt(self) -> None:
         """Interrupt the current burst so that submissions are handled after this step."""
-        for runner in self._runners.values():
+        for runner in self._active:
             runner.interrupt()
+
+    @property
+    def _active(self) -> tuple[Runner, ...]:
+        """All runners that have, or may get, requests."""
+        return (*self._runners.values(), *self._retiring)
+
+    def _replace(self, runners: dict[str, Runner]) -> None:
+        with self._wake:
+            served = [*runners.values()]
+            left = [runner for runner in self._runners.values() if runner not in served]
+            self._runners = runners
+            self._retiring = (*self._retiring, *left)
+            self._wake.notify_all()
 
     def _refuse_if_draining(self) -> None:
         if self._draining:
@@ -175,19 +212,23 @@ class Engine:
             self._heartbeat = time.monotonic()
             if self._stopping:
                 break
-            for runner, request in submitted:
-                runner.accept(request)
-            runners = self._runners.values()
-            for ticket in cancelled:
-                for runner in runners:
-                    runner.cancel(ticket)
-            self._deliver_events([event for runner in runners for event in _step(runner)])
+            self._turn(submitted, cancelled)
+            del submitted  # an idle loop must not keep a runner that has retired
         self._drain(submitted)
+
+    def _turn(self, submitted: list[tuple[Runner, Request]], cancelled: list[Ticket]) -> None:
+        for runner, request in submitted:
+            runner.accept(request)
+        for ticket in cancelled:
+            for runner in self._active:
+                runner.cancel(ticket)
+        self._deliver_events([event for runner in self._active for event in _step(runner)])
 
     def _collect(self) -> tuple[list[tuple[Runner, Request]], list[Ticket]]:
         """Take the submissions and cancellations since the last turn; wait if there is no work."""
         with self._wake:
-            self._busy = any(runner.busy for runner in self._runners.values())
+            self._retire()
+            self._busy = any(runner.busy for runner in self._active)
             if not (self._busy or self._submitted or self._cancelled or self._stopping):
                 self._wake.notify_all()  # for stop(), which waits for this
                 self._wake.wait(IDLE_POLL_SECONDS)
@@ -197,6 +238,14 @@ class Engine:
             cancelled, self._cancelled = self._cancelled, []
             self._busy = self._busy or bool(submitted)
         return submitted, cancelled
+
+    def _retire(self) -> None:
+        """Drop replaced runners whose last request has ended. The caller holds the lock."""
+        if self._retiring:
+            expected = [runner for runner, _ in self._submitted]
+            self._retiring = tuple(
+                runner for runner in self._retiring if runner.busy or runner in expected
+            )
 
     def _collect_batch(self) -> None:
         """Wait for further submissions within the batching window. The caller holds the lock,
@@ -217,21 +266,7 @@ class Engine:
     def _drain(self, submitted: list[tuple[Runner, Request]]) -> None:
         for runner, request in submitted:
             runner.accept(request)
-        runners = self._runners.values()
-        self._deliver_events([event for runner in runners for event in runner.drain()])
-
-
-def _runners(
-    models: Mapping[str, Artifact], options: EngineOptions, observer: Observer
-) -> dict[str, Runner]:
-    runners: dict[str, Runner] = {}
-    for name, artifact in models.items():
-        try:
-            with panics_as_errors():
-                runners[name] = _runner(name, artifact, options, observer)
-        except Exception:
-            logger.exception("refused a model: %s: it cannot be set up", name)
-    return runners
+        self._deliver_events([event for runner in self._active for event in runner.drain()])
 
 
 def _start(thread: threading.Thread) -> None:
@@ -239,12 +274,6 @@ def _start(thread: threading.Thread) -> None:
         thread.start()
     except RuntimeError as error:
         raise StartError(error) from error
-
-
-def _runner(name: str, artifact: Artifact, options: EngineOptions, observer: Observer) -> Runner:
-    if isinstance(artifact.network, LanguageModel):
-        return LanguageModelRunner(name, artifact, options, observer)
-    return ClassifierRunner(name, artifact, options, observer)
 
 
 def _step(runner: Runner) -> TicketEvents:

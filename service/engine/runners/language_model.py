@@ -26,6 +26,7 @@ from service.engine.states.prefix_cache import PrefixCache
 from service.engine.states.state_token import StateTokenCodec
 from service.kernel.api.interface import InvalidWork, Kernel, RowResult, RowWork
 from service.kernel.factory import make_kernel
+from service.kernel.self_test import check_language_model
 
 logger = logging.getLogger(__name__)
 Job = tuple[RowSequence, RowWork]
@@ -54,6 +55,9 @@ class LanguageModelRunner:
                 options.state_key, artifact, artifact.network, bound=options.bind_states_to_keys
             ),
         )
+        self._network = artifact.network
+        self._end_token = artifact.tokenizer.end
+        self._exact = options.kernel == "torch" or options.precision == "float32"
         self._steps = options.burst_steps
         self._observer = observer
         self._scheduler: Scheduler[RowSequence] = Scheduler(options.rows, options.slice_steps)
@@ -70,6 +74,10 @@ class LanguageModelRunner:
         self._request_of: dict[RowSequence, Request] = {}
         self._ran_urgent_only = False  # whether only urgent sequences ran in the last turn
         self._last_full_turn = 0.0  # time of the last turn of all sequences
+
+    def self_test(self) -> None:
+        """Compare the kernel with the network, before the first request. Raises SelfTestError."""
+        check_language_model(self._kernel, self._network, self._end_token, exact=self._exact)
 
     def prepare(self, task: Task) -> Request:
         """Check and tokenize a task. Thread-safe."""
