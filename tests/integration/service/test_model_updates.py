@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import torch
 
 from model.networks import LanguageModel
 from tests.support.service.process import PATIENCE, RunningService, error_of, eventually
@@ -218,7 +219,7 @@ def test_removed_models_end_their_requests_and_free_their_memory(folder: Path) -
         for cycle in range(4):
             shutil.copytree(spare / "large", folder / "large")
             eventually(lambda: "large" in listed(service)["models"], "it is served")
-            with service.streaming(model="large", max_tokens=40, seed=1) as events:
+            with service.streaming(model="large", max_tokens=300, seed=1) as events:
                 next(events)
                 shutil.rmtree(folder / "large")
                 eventually(lambda: "large" not in listed(service)["models"], "it is removed")
@@ -238,8 +239,11 @@ def test_removed_models_end_their_requests_and_free_their_memory(folder: Path) -
 
 
 def _wide(like: LanguageModel) -> LanguageModel:
-    """A network of 8 million weights with the vocabulary of another."""
-    return LanguageModel(dataclasses.replace(like.architecture, hidden=1400))
+    """A network of 8 million weights with the vocabulary of another, whose texts do not end."""
+    network = LanguageModel(dataclasses.replace(like.architecture, hidden=1400))
+    with torch.no_grad():
+        network.output.bias.copy_(like.output.bias)
+    return network
 
 
 @pytest.mark.parametrize("how", ["signal", "request"])
