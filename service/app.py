@@ -29,8 +29,8 @@ from service.backend.settings import Settings
 from service.backend.workers import WorkerPool
 from service.engine.api.errors import EngineError
 from service.engine.api.options import EngineOptions
+from service.http.access.admin_access import AdminAccess, AdminPortMiddleware
 from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
-from service.http.admin_access import AdminAccess, AdminPortMiddleware
 from service.http.api_keys import ApiKeyMiddleware, add_security_to_schema
 from service.http.dependencies import ServiceContext
 from service.http.errors import ApiError, from_engine, from_framework, from_validation

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.http.admin_access import ADMIN_PREFIX
+from service.http.access.admin_access import ADMIN_PREFIX
 from service.http.errors import ApiError
 
 OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json"})

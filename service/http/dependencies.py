@@ -16,7 +16,7 @@ from service.backend.model_updates import ModelUpdates
 from service.backend.registry import ModelKind, ModelRegistry, ServedModels
 from service.backend.settings import Settings
 from service.backend.workers import WorkerPool
-from service.http.admin_access import AdminAccess
+from service.http.access.admin_access import AdminAccess
 from service.http.errors import ApiError
 from service.http.request_limits import RequestLimits
 
