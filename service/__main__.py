@@ -111,13 +111,15 @@ def _describe(error: Exception) -> str:
 
 
 def exit_on_signals() -> None:
-    """Let SIGTERM and SIGINT end the process until the server installs its own handlers.
+    """Let SIGTERM and SIGINT end the process, and ignore SIGHUP, until the server installs its own
+    handlers.
 
     The first process of a container ignores SIGTERM otherwise. There is nothing to clean up yet,
     and a library that is being imported could swallow an exception.
     """
     signal.signal(signal.SIGINT, lambda *_: os._exit(EXIT_INTERRUPTED))
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # all models are about to be loaded
 
 
 if __name__ == "__main__":

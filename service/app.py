@@ -6,6 +6,7 @@ errors are reported at once. The engine starts and stops with the app's lifespan
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator
@@ -22,14 +23,16 @@ from service.backend.async_engine import AsyncEngine
 from service.backend.inspections import Inspections
 from service.backend.inspectors import Inspectors
 from service.backend.metrics import Metrics, version
-from service.backend.registry import ModelRegistry, info_labels, load_registry, restrict_registry
+from service.backend.model_updates import ModelUpdates
+from service.backend.registry import ServedModels
 from service.backend.settings import Settings
 from service.backend.workers import WorkerPool
 from service.clients.key_file import ClientRates
 from service.clients.keyring import Keyring
 from service.clients.rate_limits import RateLimits
 from service.engine.api.errors import EngineError
-from service.engine.runners.engine import EngineOptions
+from service.engine.api.options import EngineOptions
+from service.http.access.admin_access import AdminAccess, AdminPortMiddleware
 from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
 from service.http.api_keys import ApiKeyMiddleware, RateLimitMiddleware, add_security_to_schema
 from service.http.dependencies import ServiceContext
@@ -39,15 +42,18 @@ from service.http.request_limits import RequestLimits
 from service.http.request_line import HeadAndOptionsMiddleware, TrailingSlashMiddleware
 from service.kernel.factory import resolve_kernel
 from service.routes import (
+    admin,
     classify,
     docs,
     generate,
     health,
     index,
-    models,
     next_word,
     playground,
     score,
+)
+from service.routes import (
+    models as models_routes,
 )
 from service.routes.inspection import language_models, texts
 from service.telemetry.tracing import Tracing
@@ -69,8 +75,9 @@ _ROUTERS = (
     classify,
     texts,
     language_models,
-    models,
+    models_routes,
     health,
+    admin,
     docs,
     playground,
     index,
@@ -95,23 +102,29 @@ class DescribedApp(FastAPI):
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """A complete service. Raises RegistryError if no model can be served, KeyFileError, and
-    TracingError if the packages for traces are missing.
+    """A complete service. Raises RegistryError if the folder of models cannot be read or a default
+    model is missing, KeyFileError, and TracingError if the packages for traces are missing.
     """
-    registry = load_registry(settings)
     labels = RouteLabels(["/openapi.json", *_paths()])
-    infos = {name: info_labels(artifact) for name, artifact in registry.artifacts.items()}
-    metrics = Metrics(infos, labels.labels, waiting_limit=settings.max_waiting)
+    metrics = Metrics({}, labels.labels, waiting_limit=settings.max_waiting)
     limits = RequestLimits(settings)
     # As many texts may wait as requests.
     workers = WorkerPool(threads=WORKER_THREADS, waiting=settings.max_waiting)
     keys = _keyring(settings)
     rates = RateLimits(keys.rates)
     state_key = _state_key(settings)
-    engine = _engine(settings, state_key, registry, metrics, workers, rates)
-    registry = restrict_registry(registry, engine.models, settings)
-    metrics.models_refused(registry.refused)
-    _publish_health(metrics, engine, settings)
+    engine = _engine(settings, state_key, metrics, workers, rates)
+    models = ServedModels(
+        Inspectors(
+            {},
+            state_key,
+            bind_states_to_keys=settings.bind_states_to_keys,
+            most_tokens=settings.max_inspected_tokens,
+        )
+    )
+    updates = ModelUpdates(settings, engine, metrics, models)
+    updates.load_first()
+    _publish_health(metrics, engine, models, settings)
     app = DescribedApp(
         limits=limits,
         requires_key=keys.requires_key,
@@ -125,19 +138,15 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.context = ServiceContext(
         settings,
-        registry,
+        models,
         metrics,
         limits,
         keys,
         workers,
         engine,
         Inspections(settings.max_waiting_inspections),
-        Inspectors(
-            registry.artifacts,
-            state_key,
-            bind_states_to_keys=settings.bind_states_to_keys,
-            most_tokens=settings.max_inspected_tokens,
-        ),
+        updates,
+        AdminAccess(settings.admin_key.get_secret_value()),
     )
     for module in _ROUTERS:
         app.include_router(module.router)
@@ -145,6 +154,7 @@ def create_app(settings: Settings) -> FastAPI:
     tracing = _tracing(settings)
     app.state.tracing = tracing
     _add_middleware(app, settings, metrics, labels, keys, rates, tracing)
+    app.add_middleware(AdminPortMiddleware, access=app.state.context.admin)
     return app
 
 
@@ -190,7 +200,6 @@ def _add_middleware(
 def _engine(
     settings: Settings,
     state_key: bytes,
-    registry: ModelRegistry,
     metrics: Metrics,
     workers: WorkerPool,
     rates: RateLimits,
@@ -209,7 +218,6 @@ def _engine(
         answer_logprobs=settings.max_logprobs,
     )
     return AsyncEngine(
-        registry.artifacts,
         options=options,
         observer=metrics,
         workers=workers,
@@ -238,7 +246,9 @@ def _tracing(settings: Settings) -> Tracing | None:
     return Tracing(settings.otlp_endpoint, settings.trace_ratio, version())
 
 
-def _publish_health(metrics: Metrics, engine: AsyncEngine, settings: Settings) -> None:
+def _publish_health(
+    metrics: Metrics, engine: AsyncEngine, models: ServedModels, settings: Settings
+) -> None:
     """The conditions of /health/live and /health/ready, as metrics."""
 
     def live() -> bool:
@@ -246,7 +256,7 @@ def _publish_health(metrics: Metrics, engine: AsyncEngine, settings: Settings) -
 
     metrics.watch(
         live=live,
-        ready=lambda: live() and bool(engine.models) and not engine.draining,
+        ready=lambda: live() and bool(models.registry.artifacts) and not engine.draining,
         draining=lambda: engine.draining,
     )
 
@@ -267,11 +277,23 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context.inspections.start()
     await warm_up(context)
     context.metrics.start_from_zero()
-    yield
+    async with _watching(context):
+        yield
     context.inspections.stop()
     await context.engine.stop(context.settings.drain_seconds)
     if app.state.tracing is not None:
         await app.state.tracing.stop()
+
+
+@asynccontextmanager
+async def _watching(context: ServiceContext) -> AsyncIterator[None]:
+    """Watch the folder of models, if that is configured."""
+    seconds = context.settings.watch_seconds
+    watch = asyncio.create_task(context.updates.watch(seconds)) if seconds else None
+    yield
+    if watch is not None:
+        watch.cancel()
+    context.updates.stop()
 
 
 def _paths() -> list[str]:

@@ -20,6 +20,8 @@ def startup_banner(context: ServiceContext, host: str, port: int) -> str:
         manifest = artifact.manifest
         default = "  (default)" if context.registry.is_default(name) else ""
         lines.append(f"  {name:<{width}}  {manifest.kind}, {manifest.architecture.cell}{default}")
+    if not artifacts:
+        lines.append(f"  no model yet: waiting for one in {context.settings.models}")
     lines += ["", _keys(len(context.keys)), "", "Try:", ""]
     if "language-model" in context.registry.defaults:
         lines.append(_curl(address, "next-word", {"prompt": _PROMPT, "top": 5}))

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import gc
 import logging
+import signal
 import socket
 import sys
 from types import FrameType
@@ -21,6 +22,7 @@ import uvicorn
 
 from model.system.standard_streams import discard_unwritten
 from service.app import create_app
+from service.backend.model_updates import UpdateReport
 from service.backend.settings import Settings
 from service.banner import startup_banner
 from service.http.dependencies import ServiceContext
@@ -30,6 +32,7 @@ from service.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
+_LOCAL = "127.0.0.1"
 _SEND_BUFFER_BYTES = 1 << 18
 _FLUSH_SECONDS = 5
 """Time for clients to receive sent data after the last request has ended."""
@@ -47,23 +50,28 @@ class DrainingServer(uvicorn.Server):
         self._context = context
         self._output = output
         self._signals = 0
+        self._watchdog: Watchdog | None = None
+        self._reload: asyncio.Task[UpdateReport] | None = None
         self._drain: asyncio.Task[None] | None = None
-        self._watchdog = Watchdog(
-            context.settings.hang_seconds,
-            last_turn=lambda: context.engine.last_turn,
-            give_up=context.engine.give_up,
-        )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Called by uvicorn. Prints the banner once requests are accepted."""
         await super().startup(sockets)
-        if self._context.settings.hang_seconds:
-            self._watchdog.start()
-        gc.collect()
-        gc.freeze()  # exempts models and modules from later collections
-        for listener in sockets or ():
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._reload_models)
+        settings = self._context.settings
+        self._watchdog = Watchdog(self._context.engine, loop, settings.heartbeat_seconds)
+        self._watchdog.start()
+        for listener in (sockets or [])[:1]:
             host, port = listener.getsockname()[:2]
             self._announce(startup_banner(self._context, host, port))
+        if self._context.admin.port is not None:
+            logger.info("POST /admin/reload is served at 127.0.0.1:%d", self._context.admin.port)
+
+    def _reload_models(self) -> None:
+        """Called on SIGHUP."""
+        logger.info("SIGHUP: comparing the folder of models")
+        self._reload = asyncio.create_task(self._context.updates.update(at_once=True))
 
     def _announce(self, text: str) -> None:
         """Print the text. If standard output cannot be written, the server continues."""
@@ -82,7 +90,6 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second. Returns True to end the server."""
-        self._watchdog.beat()
         if self._signals and self._drain is None:
             self._drain = asyncio.create_task(self._drain_then_exit())
         return await super().on_tick(counter)
@@ -91,8 +98,9 @@ class DrainingServer(uvicorn.Server):
         seconds = self._context.settings.drain_seconds
         logger.info("draining: running requests have %g seconds to end", seconds)
         ended = await self._context.engine.stop(seconds)
-        self._watchdog.stop()
         logger.info("drained" if ended else "drained: some requests were cut short")
+        if self._watchdog is not None:
+            self._watchdog.expect_end()
         self.should_exit = True
 
 
@@ -100,7 +108,12 @@ def serve(settings: Settings) -> None:
     """Serve until a signal. Raises BindError or RegistryError if it cannot start, OSError or
     RuntimeError if the system lacks resources.
     """
-    with bind_socket(settings.host, settings.port) as listener:
+    with contextlib.ExitStack() as opened:
+        listeners = [opened.enter_context(bind_socket(settings.host, settings.port))]
+        if settings.admin_port is not None:
+            listeners.append(opened.enter_context(bind_socket(_LOCAL, settings.admin_port)))
+        gc.collect()
+        gc.freeze()  # exempts modules, and not models, from later collections
         app = create_app(settings)
         context: ServiceContext = app.state.context
         config = uvicorn.Config(
@@ -117,10 +130,13 @@ def serve(settings: Settings) -> None:
             timeout_keep_alive=settings.keep_alive_seconds,
             timeout_graceful_shutdown=_FLUSH_SECONDS,
         )
-        listen(listener, config.backlog)
+        for listener in listeners:
+            listen(listener, config.backlog)
+        if settings.admin_port is not None:
+            context.admin.port = listeners[1].getsockname()[1]
         server = DrainingServer(config, context, sys.stdout)
         with contextlib.suppress(KeyboardInterrupt, SystemExit):
-            server.run(sockets=[listener])
+            server.run(sockets=listeners)
         if not server.started:
             raise RuntimeError("the server did not start; see the messages above")
 

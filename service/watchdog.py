@@ -1,17 +1,13 @@
-"""Ends a process that hangs, so that its supervisor restarts it.
+"""Ends the process when it no longer works, so that it is restarted.
 
-A thread checks twice a second that the step loop and the event loop have moved. It counts its own
-checks and does not compare times, so a process that was suspended (a paused container, a migrated
-machine) is not taken for a hanging one.
-
-A hanging step loop cannot answer its requests: they get an error from the event loop, and then the
-process ends with status 1. A hanging event loop cannot answer anything, and the process ends at
-once. Both print the stack of every thread. The watchdog needs the interpreter's lock; a probe of
-/health/live from outside also sees a hang that keeps it.
+A thread looks at the heartbeat of the step loop and at the event loop. If one of them has not moved
+for ``heartbeat_seconds``, all requests get an error, the stacks of all threads are printed, and the
+process ends with EXIT_STALLED. It also ends a process whose shutdown hangs.
 """
 
 from __future__ import annotations
 
+import asyncio
 import faulthandler
 import logging
 import os
@@ -19,75 +15,85 @@ import threading
 import time
 from collections.abc import Callable
 
+from service.backend.async_engine import AsyncEngine
+from service.engine.api.errors import EngineStalled
+
+EXIT_STALLED = 3
+FAREWELL_SECONDS = 2.0  # for clients to receive the error, and for probes to see the failure
+SHUTDOWN_SECONDS = 20.0  # for what is left after draining
+_LONGEST_INTERVAL = 1.0
+
 logger = logging.getLogger(__name__)
-CHECK_SECONDS = 0.5
-LAST_ANSWER_SECONDS = 1.0
-"""Time in which clients receive their errors."""
-EXIT_HUNG = 1
 
 
 class Watchdog:
-    """Watches until it is stopped.
-
-    Args:
-        seconds: time without a move after which the process ends.
-        last_turn: the time of the last turn of the step loop, in any unit.
-        give_up: answers all requests with an error. The watchdog's thread calls it.
-        end: ends the process with a status.
-    """
+    """``end`` ends the process at once with a status."""
 
     def __init__(
         self,
+        engine: AsyncEngine,
+        loop: asyncio.AbstractEventLoop,
         seconds: float,
-        *,
-        last_turn: Callable[[], float],
-        give_up: Callable[[], None],
         end: Callable[[int], object] = os._exit,
     ) -> None:
-        self._most_checks = max(1, round(seconds / CHECK_SECONDS))
-        self._last_turn = last_turn
-        self._give_up = give_up
+        self._engine = engine
+        self._loop = loop
+        self._seconds = seconds
         self._end = end
-        self._beats = 0
-        self._stopped = threading.Event()
+        self._loop_moved = time.monotonic()
+        self._shutting_down = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Start watching. The event loop must call :meth:`beat` from now on."""
+        """Start the thread."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop watching, before the loops end."""
-        self._stopped.set()
-
-    def beat(self) -> None:
-        """The event loop has moved."""
-        self._beats += 1
+    def expect_end(self) -> None:
+        """The process is shutting down: end it if that takes longer than SHUTDOWN_SECONDS."""
+        self._shutting_down.set()
 
     def _watch(self) -> None:
-        moved: dict[str, Callable[[], float]] = {
-            "step loop": self._last_turn,
-            "event loop": lambda: self._beats,
-        }
-        seen = {name: position() for name, position in moved.items()}
-        missed = dict.fromkeys(moved, 0)
-        while not self._stopped.wait(CHECK_SECONDS):
-            for name, position in moved.items():
-                missed[name] = missed[name] + 1 if position() == seen[name] else 0
-                seen[name] = position()
-            hanging = [name for name, count in missed.items() if count >= self._most_checks]
-            if hanging:
-                self._end_process(hanging[-1])
+        interval = min(_LONGEST_INTERVAL, self._seconds / 4)
+        trusted_from = looked = time.monotonic()
+        while not self._shutting_down.wait(interval):
+            now = time.monotonic()
+            if now - looked > interval + self._seconds / 2:  # the process itself was suspended
+                trusted_from = now + self._seconds
+            looked = now
+            if not self._tick():
                 return
+            stalled = self._stalled(now)
+            if stalled is not None and now > trusted_from:
+                self._give_up(stalled)
+                return
+        time.sleep(SHUTDOWN_SECONDS)
+        logger.error("the shutdown hangs: the process ends without it")
+        self._end(0)
 
-    def _end_process(self, name: str) -> None:
-        seconds = self._most_checks * CHECK_SECONDS
-        logger.critical("the %s has not moved for %g seconds: the process ends", name, seconds)
+    def _tick(self) -> bool:
+        """Ask the event loop to move. Returns False once it is closed."""
         try:
-            faulthandler.dump_traceback()
-        except (OSError, RuntimeError, ValueError) as error:  # no standard error
-            logger.error("the stacks cannot be printed: %s", error)
-        if name == "step loop":
-            self._give_up()
-            time.sleep(LAST_ANSWER_SECONDS)
-        self._end(EXIT_HUNG)
+            self._loop.call_soon_threadsafe(self._loop_moves)
+        except RuntimeError:
+            return False
+        return True
+
+    def _loop_moves(self) -> None:
+        self._loop_moved = time.monotonic()
+
+    def _stalled(self, now: float) -> str | None:
+        if self._engine.heartbeat_age() > self._seconds:
+            return "the step loop"
+        return "the event loop" if now - self._loop_moved > self._seconds else None
+
+    def _give_up(self, stalled: str) -> None:
+        logger.critical(
+            "%s has not moved for %g seconds: the process ends with status %d",
+            stalled,
+            self._seconds,
+            EXIT_STALLED,
+        )
+        faulthandler.dump_traceback(all_threads=True)
+        self._loop.call_soon_threadsafe(self._engine.fail, EngineStalled())
+        time.sleep(FAREWELL_SECONDS)
+        self._end(EXIT_STALLED)

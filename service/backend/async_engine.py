@@ -11,14 +11,14 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from service.backend.answer_memory import AnswerMemoryBudget
 from service.backend.workers import WorkerPool
 from service.clients.rate_limits import RateLimits, TokenCharge
-from service.engine.api.errors import SlowReaderError, StepFailed
+from service.engine.api.errors import Draining, EngineError, SlowReaderError
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import (
     Classify,
@@ -37,6 +37,7 @@ from service.telemetry.tracing import TaskTrace
 
 if TYPE_CHECKING:
     from model.artifact import Artifact
+    from service.engine.scheduling.runner import Runner
 
 logger = logging.getLogger(__name__)
 _LONG_TEXT = 4_000
@@ -54,7 +55,6 @@ class AsyncEngine:
 
     def __init__(
         self,
-        models: Mapping[str, Artifact],
         *,
         options: EngineOptions,
         observer: Observer,
@@ -70,7 +70,7 @@ class AsyncEngine:
         memory of all answers that are incomplete or not yet read. ``rates``: charges the tokens of
         each task to its client.
         """
-        self._engine = Engine(models, self._deliver, options=options, observer=observer)
+        self._engine = Engine({}, self._deliver, options=options, observer=observer)
         self._workers = workers
         self._stream_bytes = stream_bytes
         self._pause_seconds = pause_seconds
@@ -82,6 +82,7 @@ class AsyncEngine:
         self._idle = asyncio.Event()
         self._idle.set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._failure: EngineError | None = None
 
     def start(self) -> None:
         """Start the engine; its events go to the running event loop."""
@@ -93,6 +94,8 @@ class AsyncEngine:
 
         ``whole``: the caller will read the reply with :meth:`Reply.answer`.
         """
+        if self._failure is not None:
+            raise self._failure
         ticket = next(self._tickets)
         reply = Reply(self, ticket, limit=None if whole else self._stream_bytes)
         self._replies[ticket] = reply
@@ -141,6 +144,32 @@ class AsyncEngine:
         if self._forget(ticket):
             self._engine.cancel(ticket)
 
+    def build(self, name: str, artifact: Artifact) -> Runner:
+        """A runner for a model, which is not served yet. Takes seconds; call it in a thread."""
+        return self._engine.build(name, artifact)
+
+    def serve(self, runner: Runner) -> None:
+        """Give new requests for the model to this runner; open ones end where they began."""
+        self._engine.serve(runner)
+
+    def remove(self, name: str) -> None:
+        """Serve no new requests for a model; open ones end normally."""
+        self._engine.remove(name)
+
+    @property
+    def retiring(self) -> Collection[str]:
+        """The names of replaced and removed models that still have open requests."""
+        return self._engine.retiring
+
+    def fail(self, error: EngineError) -> None:
+        """End all open requests with this error and refuse new ones with it: the engine no longer
+        works.
+        """
+        self._failure = error
+        for ticket, reply in list(self._replies.items()):
+            self._forget(ticket)
+            reply.put(Failed(error))
+
     async def stop(self, grace_seconds: float) -> bool:
         """Refuse new tasks, let the others end within the time, then end the engine.
 
@@ -154,27 +183,14 @@ class AsyncEngine:
         ended = self._idle.is_set()
         self._workers.stop()
         await asyncio.to_thread(self._engine.stop, _LAST_TURN_SECONDS if ended else 0.0)
+        await asyncio.sleep(0)  # the last events of the engine are dispatched
+        self.fail(Draining())  # there are requests left only if its thread hangs
         return ended
-
-    @property
-    def models(self) -> Collection[str]:
-        """The names of the models that the engine could set up."""
-        return self._engine.models
 
     @property
     def draining(self) -> bool:
         """Whether new tasks are refused."""
         return self._engine.draining
-
-    @property
-    def last_turn(self) -> float:
-        """The time of the last turn of the step loop, by the monotonic clock."""
-        return self._engine.last_turn
-
-    def give_up(self) -> None:
-        """Answer all tasks with an error, because the step loop hangs. Callable in any thread."""
-        open_tickets = list(self._replies)
-        self._deliver([(ticket, Failed(StepFailed())) for ticket in open_tickets])
 
     def heartbeat_age(self) -> float:
         """Seconds since the last turn of the step loop."""
@@ -313,6 +329,8 @@ class Reply:
         last = self._events[-1] if self._events else None
         if isinstance(last, Failed):
             raise last.error
+        if any(isinstance(event, Finished) and event.reason == "drained" for event in self._events):
+            raise Draining  # a part of an answer is of no use to its reader
         return self._events
 
     def put(self, event: Event) -> None:

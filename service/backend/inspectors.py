@@ -36,6 +36,21 @@ class Inspectors:
         self._language_models: dict[str, LanguageModelInspector] = {}
         self._classifiers: dict[str, ClassifierInspector] = {}
 
+    def for_artifacts(self, artifacts: Mapping[str, Artifact]) -> Inspectors:
+        """Inspectors of other artifacts, with those of unchanged models. Running inspections keep
+        the earlier ones.
+        """
+        changed = Inspectors(
+            artifacts, self._key, bind_states_to_keys=self._bound, most_tokens=self._most_tokens
+        )
+        for name, artifact in artifacts.items():
+            if artifact is self._artifacts.get(name):
+                if (language_model := self._language_models.get(name)) is not None:
+                    changed._language_models[name] = language_model
+                if (classifier := self._classifiers.get(name)) is not None:
+                    changed._classifiers[name] = classifier
+        return changed
+
     def is_classifier(self, name: str) -> bool:
         """Whether the model is one. Raises UnknownModel."""
         return self._artifact(name).manifest.kind == "classifier"

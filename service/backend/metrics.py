@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Literal, get_args
 
@@ -32,7 +32,12 @@ DURATION_BUCKETS = (
 ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 OTHER_ROUTE = "other"
 SlowReason = Literal["buffer_full", "no_progress"]
+LoadResult = Literal["loaded", "refused"]
+INFO_LABELS = ("model", "version", "kind", "cell", "tokenizer")
 _STATUSES = (200, 400, 401, 404, 405, 408, 409, 413, 415, 422, 429, 499, 500, 503, 504)
+
+
+Instrument = Counter | Gauge | BurstHistogram
 
 
 class Metrics(Observer):
@@ -50,16 +55,18 @@ class Metrics(Observer):
         # A creation time for each series would double their number.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self._models = tuple(models)
+        self._models: list[str] = []
+        self._most_waiting = waiting_limit
         self._routes = (*routes, OTHER_ROUTE)
-        self._instruments: list[Counter | Gauge | BurstHistogram] = []
+        self._instruments: list[Instrument] = []
         self._define_http()
+        of_http = len(self._instruments)
         self._define_engine()
+        self._model_instruments = self._instruments[of_http:]  # their first label is the model
+        self._create_series()
         self._define_infos(models)
         self._define_health()
-        self._define_limits(waiting_limit)
         ProcessCollector(registry=self.registry)
-        self._create_series()
 
     def exposition(self) -> bytes:
         """All series in the Prometheus text format."""
@@ -93,6 +100,31 @@ class Metrics(Observer):
     def rate_limited(self) -> None:
         """A request was refused before its model was known."""
         self._rejected.labels("", "rate_limited").inc()
+
+    def model_load(self, result: LoadResult) -> None:
+        """An artifact was loaded and serves, or was refused."""
+        self._model_loads.labels(result).inc()
+
+    def add_model(self, name: str, facts: Mapping[str, str]) -> None:
+        """A model is served from now on, or another version of it."""
+        for labels in list(self._info_of.pop(name, ())):
+            self._model_info.remove(*labels)
+        labels = (name, *(facts[label] for label in INFO_LABELS[1:]))
+        self._model_info.labels(*labels).set(1)
+        self._info_of[name] = [labels]
+        if name not in self._models:
+            self._models.append(name)
+            self._create_series()
+
+    def keep_models(self, names: Collection[str]) -> None:
+        """Drop the series of all other models, which have no requests left."""
+        for model in [model for model in self._models if model not in names]:
+            self._models.remove(model)
+            for labels in self._info_of.pop(model, ()):
+                self._model_info.remove(*labels)
+            for instrument, values in self._labels_of(model):
+                instrument.remove(*values)
+        self._create_series()
 
     def slow_reader(self, reason: SlowReason) -> None:
         """A client was cut off because it did not read its answer."""
@@ -145,6 +177,9 @@ class Metrics(Observer):
         self._slow_readers = self._counter(
             "slow_readers", "Clients disconnected because they did not read their answer.", "reason"
         )
+        self._model_loads = self._counter(
+            "model_loads", "Artifacts that were loaded while running, or refused.", "result"
+        )
 
     def _define_engine(self) -> None:
         seconds, counter, gauge = self._seconds, self._counter, self._gauge
@@ -165,20 +200,24 @@ class Metrics(Observer):
             "sequences_finished", "Sequences that ended, by reason.", "model", "reason"
         )
         self._rejected = counter("rejected", "Requests that were refused.", "model", "reason")
+        self._waiting_limit = gauge(
+            "sequences_waiting_limit", "Sequences of one client that may wait (max_waiting)."
+        )
         self._cache_bytes = gauge("state_cache_bytes", "Memory held by the state cache.")
         self._cache_lookups = counter(
             "state_cache_lookups", "Prompts looked up, by hit or miss.", "model", "result"
         )
 
     def _define_infos(self, models: Mapping[str, Mapping[str, str]]) -> None:
-        model_info = Gauge(
+        self._model_info = Gauge(
             "unroll_model_info",
             "Models being served; always 1.",
-            ["model", "version", "kind", "cell", "tokenizer"],
+            INFO_LABELS,
             registry=self.registry,
         )
+        self._info_of: dict[str, list[tuple[str, ...]]] = {}
         for name, facts in models.items():
-            model_info.labels(model=name, **facts).set(1)
+            self.add_model(name, facts)
         build = Info("unroll_build", "What is running.", registry=self.registry)
         build.info({"version": version(), "python": platform.python_version()})
 
@@ -191,16 +230,6 @@ class Metrics(Observer):
         self._draining = gauge("draining", "1 while the process shuts down.")
         self._models_refused = gauge("models_refused", "Artifacts that are not served.")
 
-    def _define_limits(self, waiting: int) -> None:
-        limit = Gauge(
-            "unroll_sequences_waiting_limit",
-            "Sequences of one client that may wait (max_waiting).",
-            ("model",),
-            registry=self.registry,
-        )
-        for model in self._models:
-            limit.labels(model).set(waiting)
-
     def _create_series(self) -> None:
         """Create every series, and keep references to those that the engine updates in every
         step.
@@ -209,32 +238,33 @@ class Metrics(Observer):
             self._request_seconds.labels(route)
             for status in _STATUSES:
                 self._requests.labels(route, str(status))
+        for result in get_args(LoadResult):
+            self._model_loads.labels(result)
         for reason in get_args(SlowReason):
             self._slow_readers.labels(reason)
         self._rejected.labels("", "rate_limited")  # before the model is known
         for model in self._models:
-            self._cache_bytes.labels(model)
-            for histogram in (
-                self._queue_seconds,
-                self._first_token,
-                self._inter_token,
-                self._step_seconds,
-                self._batch_rows,
-            ):
-                histogram.labels(model)
-            for reason in get_args(EndReason):
-                self._finished.labels(model, reason)
-            for reason in get_args(RejectReason):
-                self._rejected.labels(model, reason)
-            for result in ("hit", "miss"):
-                self._cache_lookups.labels(model, result)
+            for instrument, values in self._labels_of(model):
+                instrument.labels(*values)
+            self._waiting_limit.labels(model).set(self._most_waiting)
         self._prompt_tokens_of = self._each(lambda m: self._prompt_tokens.labels(m).inc)
         self._generated_tokens_of = self._each(lambda m: self._generated_tokens.labels(m).inc)
         self._running_of = self._each(lambda m: self._running.labels(m).set)
         self._waiting_of = self._each(lambda m: self._waiting.labels(m).set)
 
-    def _each(self, record: Callable[[str], Callable[[float], None]]) -> dict[str, _Record]:
-        return {model: record(model) for model in self._models}
+    def _labels_of(self, model: str) -> Iterator[tuple[Instrument, list[str]]]:
+        """All series of a model."""
+        further: dict[Instrument, tuple[str, ...]] = {
+            self._finished: get_args(EndReason),
+            self._rejected: get_args(RejectReason),
+            self._cache_lookups: ("hit", "miss"),
+        }
+        for instrument in self._model_instruments:
+            for value in further.get(instrument, ("",)):
+                yield instrument, [model, value] if value else [model]
+
+    def _each(self, record: Callable[[str], Callable[[float], None]]) -> _Recorders:
+        return _Recorders(record, self._models)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         counter = Counter(f"unroll_{name}", text, labels or ("model",), registry=self.registry)
@@ -258,6 +288,19 @@ class Metrics(Observer):
 
 
 _Record = Callable[[float], None]
+
+
+class _Recorders(dict[str, _Record]):
+    """The functions that record values of each model. A model that was removed gets its series
+    again if a late request records one.
+    """
+
+    def __init__(self, record: Callable[[str], _Record], models: Iterable[str]) -> None:
+        super().__init__({model: record(model) for model in models})
+        self._record = record
+
+    def __missing__(self, model: str) -> _Record:
+        return self._record(model)
 
 
 def version() -> str:

@@ -25,6 +25,7 @@ _KEY = re.compile(r"[\x21-\x7e]+")
 _PATHS = ("models", "api_keys_file")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/\s?#@]+")
 MIN_STATE_KEY_BYTES = 32  # bytes
+MIN_ADMIN_KEY = 16  # characters
 MIN_DISTINCT_CHARACTERS = 8  # fewer different ones are a repeated word
 
 
@@ -45,6 +46,11 @@ class Settings(BaseSettings):
     models: Path = Field(
         default=Path("pretrained"),
         description="directory of artifacts, one in each subdirectory",
+    )
+    watch_seconds: Seconds = Field(
+        default=2,
+        description="time between two looks at the directory of models; new, changed and removed "
+        "artifacts are taken over; 0 looks only after SIGHUP and POST /admin/reload",
     )
     host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = Field(default=8000, ge=0, le=65535, description="port; 0 takes a free one")
@@ -92,6 +98,18 @@ class Settings(BaseSettings):
         default=None,
         description="tokens of one client per second, read and generated; more get 429. A request "
         "is charged its max_tokens, and what it did not use is returned at its end",
+    )
+    admin_key: CliSuppress[SecretStr] = Field(
+        default=SecretStr(""),
+        description="key for POST /admin/reload, at least 16 characters; without it and without "
+        "--admin-port there is no such route",
+    )
+    admin_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="port on 127.0.0.1 for POST /admin/reload, health and metrics, with which that "
+        "route is not on the other port; 0 takes a free one",
     )
     default_language_model: str | None = Field(
         default=None, description="language model of requests that name none (first by name)"
@@ -232,12 +250,8 @@ class Settings(BaseSettings):
     heartbeat_seconds: Seconds = Field(
         default=10,
         gt=0,
-        description="time without a turn of the step loop after which /health/live fails",
-    )
-    hang_seconds: Seconds = Field(
-        default=30,
-        description="time without a turn of the step loop or the event loop after which requests "
-        "get an error and the process ends with status 1; 0 turns this off",
+        description="time without a turn of the step loop after which /health/live fails and, 2 "
+        "seconds later, the process ends with status 3",
     )
     keep_alive_seconds: int = Field(
         default=75,
@@ -260,6 +274,19 @@ class Settings(BaseSettings):
                 "key can be found from one state token; make one with: "
                 "openssl rand -hex 32"
             )
+        return key
+
+    @field_validator("admin_key")
+    @classmethod
+    def _check_admin_key(cls, key: SecretStr, info: ValidationInfo) -> SecretStr:
+        text = key.get_secret_value()
+        if text and (len(text) < MIN_ADMIN_KEY or not _KEY.fullmatch(text)):
+            raise ValueError(
+                f"expected at least {MIN_ADMIN_KEY} visible ASCII characters; make one with: "
+                "openssl rand -hex 32"
+            )
+        if text and key in info.data.get("api_keys", ()):
+            raise ValueError("expected a key that is not one of UNROLL_API_KEYS")
         return key
 
     @field_validator("api_keys", mode="before")

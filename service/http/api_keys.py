@@ -13,10 +13,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.clients.keyring import Keyring
 from service.clients.rate_limits import RateLimits
 from service.engine.api.errors import RateLimited
+from service.http.access.admin_access import ADMIN_PREFIX
 from service.http.errors import ApiError, from_engine
 
 OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json"})
-OPEN_PREFIX = "/playground/"  # the files of the pages for browsers
+OPEN_PREFIXES = (
+    "/playground/",  # the files of the pages for browsers
+    ADMIN_PREFIX,  # has a key of its own
+)
 
 
 class ApiKeyMiddleware:
@@ -91,7 +95,7 @@ def add_security_to_schema(schema: dict[str, Any]) -> None:
 
 
 def _is_open(path: str) -> bool:
-    return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)
 
 
 def tenant_of(request: Request) -> str:

@@ -12,10 +12,12 @@ from service.backend.async_engine import AsyncEngine
 from service.backend.inspections import Inspections
 from service.backend.inspectors import Inspectors
 from service.backend.metrics import Metrics
-from service.backend.registry import ModelKind, ModelRegistry
+from service.backend.model_updates import ModelUpdates
+from service.backend.registry import ModelKind, ModelRegistry, ServedModels
 from service.backend.settings import Settings
 from service.backend.workers import WorkerPool
 from service.clients.keyring import Keyring
+from service.http.access.admin_access import AdminAccess
 from service.http.errors import ApiError
 from service.http.request_limits import RequestLimits
 
@@ -25,17 +27,32 @@ class ServiceContext:
     """The parts of a running service."""
 
     settings: Settings
-    registry: ModelRegistry
+    models: ServedModels
     metrics: Metrics
     limits: RequestLimits
     keys: Keyring
     workers: WorkerPool
     engine: AsyncEngine
     inspections: Inspections
-    inspectors: Inspectors
+    updates: ModelUpdates
+    admin: AdminAccess
+
+    @property
+    def registry(self) -> ModelRegistry:
+        """The models of the moment."""
+        return self.models.registry
+
+    @property
+    def inspectors(self) -> Inspectors:
+        """The inspectors of the moment."""
+        return self.models.inspectors
 
     def model_name(self, asked: str | None, kind: ModelKind) -> str:
-        """The requested model, or the default one of that kind. ApiError 404 if there is none."""
+        """The requested model, or the default one of that kind. ApiError 404 if there is none,
+        503 if no model is loaded yet.
+        """
+        if not self.registry.artifacts:
+            raise no_model()
         name = asked or self.registry.defaults.get(kind)
         if name is None:
             message = f"this service has no {kind}; GET /models lists its models"
@@ -49,6 +66,11 @@ class ServiceContext:
             message = f"no model is named {name!r}; GET /models lists the models"
             raise ApiError(404, "model_not_found", message, "model")
         return artifact
+
+
+def no_model() -> ApiError:
+    """The response while the folder of models has none that can be served."""
+    return ApiError(503, "no_model", "no model is loaded yet; GET /models lists refused ones")
 
 
 async def _context_of(

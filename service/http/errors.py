@@ -20,6 +20,7 @@ from service.engine.api.errors import (
     DeadlineUnreachable,
     Draining,
     EngineError,
+    EngineStalled,
     ForeignState,
     InvalidState,
     InvalidTask,
@@ -48,6 +49,7 @@ _STATUS_AND_TYPE: dict[type[EngineError], tuple[int, str]] = {
     Draining: (503, "draining"),
     DeadlineExceeded: (504, "deadline_exceeded"),
     DeadlineUnreachable: (504, "deadline_exceeded"),
+    EngineStalled: (503, "not_live"),
     StepFailed: (500, "internal_error"),
     SlowReaderError: (408, "slow_reader"),
 }
@@ -97,6 +99,8 @@ def from_engine(error: EngineError) -> ApiError:
         param = "model"
     elif isinstance(error, Overloaded):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_seconds)))
+    elif isinstance(error, Draining | EngineStalled):  # the client connects to another replica
+        headers["Connection"] = "close"
     return ApiError(status, name, str(error), param, headers)
 
 

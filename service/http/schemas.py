@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FinishReasonField = Literal["end", "stop", "length", "deadline"]
+FinishReasonField = Literal["end", "stop", "length", "deadline", "drained"]
 
 
 class _Response(BaseModel):
@@ -208,10 +208,20 @@ class ModelResponse(_Response):
     limits: dict[str, int]
 
 
+class RefusedModel(_Response):
+    """An artifact that is not served. If the model has an earlier version, that one is served."""
+
+    name: str = Field(description="the directory of the artifact")
+    reason: str
+
+
 class ModelsResponse(_Response):
     """All models, by name."""
 
     models: list[ModelResponse]
+    refused: list[RefusedModel] = Field(
+        description="artifacts in the folder of models that cannot be served"
+    )
 
 
 class HealthResponse(_Response):

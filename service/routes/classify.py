@@ -49,17 +49,14 @@ async def classify(body: ClassifyRequest, request: Request, context: Context) ->
         return_state=body.return_state,
         state=body.state,
     )
-    labels = context.artifact(name).manifest.answers
+    context.artifact(name)  # a 404 if there is none
     reply = await context.engine.submit(task, whole=True)
-    return TaskResponse(
-        reply, lambda events: _body(events, name, labels, len(texts), body, occlusions)
-    )
+    return TaskResponse(reply, lambda events: _body(events, name, len(texts), body, occlusions))
 
 
 def _body(
     events: Sequence[Event],
     model: str,
-    labels: Sequence[str],
     texts: int,
     body: ClassifyRequest,
     occlusions: Sequence[Occlusions],
@@ -68,6 +65,7 @@ def _body(
     (classified,) = events
     if not isinstance(classified, TextsClassified):
         raise TypeError(f"unexpected event for /classify: {classified!r}")
+    labels = classified.labels  # of the version of the model that has classified
     without = iter(classified.results[texts:])
     yield b'{"model":' + to_json(model) + b',"results":['
     for index, classification in enumerate(classified.results[:texts]):
@@ -109,6 +107,8 @@ async def _occlusions(
     occlusions = await context.workers.start(
         client_of(request), cost, all_occlusions, tokenizer, texts, most
     )
+    if context.artifact(name).tokenizer is not tokenizer:  # another version has taken over
+        return await _occlusions(texts, name, request, context)
     if sum(len(text.tokens) for text in occlusions) > most:
         raise _too_long(most)
     work = sum(sum(map(len, text.variants)) for text in occlusions)

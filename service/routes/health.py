@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from service.http.dependencies import Context
+from service.http.dependencies import Context, no_model
 from service.http.errors import ApiError
 from service.http.schemas import HealthResponse
 from service.routes.error_responses import errors
@@ -29,6 +29,8 @@ async def ready(context: Context) -> HealthResponse:
     """Models are loaded and new work is accepted. Route requests here only while this succeeds."""
     if context.engine.draining:
         raise ApiError(503, "draining", "the service is shutting down and takes no new work")
+    if not context.registry.artifacts:
+        raise no_model()
     await live(context)
     return HealthResponse(status="ready")
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from service.backend.registry import architecture_of
 from service.http.dependencies import Context, ServiceContext
-from service.http.schemas import ModelResponse, ModelsResponse
+from service.http.schemas import ModelResponse, ModelsResponse, RefusedModel
 from service.routes.error_responses import errors
 
 router = APIRouter(tags=["models"])
@@ -16,8 +16,14 @@ router = APIRouter(tags=["models"])
 
 @router.get("/models", responses=errors(401), response_model_exclude_none=True)
 async def models(context: Context) -> ModelsResponse:
-    """All models, in alphabetical order."""
-    return ModelsResponse(models=[_model(name, context) for name in context.registry.artifacts])
+    """All models, in alphabetical order, and the artifacts that were refused."""
+    registry = context.registry
+    return ModelsResponse(
+        models=[_model(name, context) for name in registry.artifacts],
+        refused=[
+            RefusedModel(name=name, reason=reason) for name, reason in registry.refused.items()
+        ],
+    )
 
 
 @router.get("/models/{name}", responses=errors(401, 404, 422), response_model_exclude_none=True)

@@ -53,7 +53,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "server",
         "__main__",
     ),
-    "service.kernel": ("api", "pytorch", "native", "factory"),
+    "service.kernel": ("api", "pytorch", "native", "factory self_test"),
     "service.engine": ("api", "scheduling", "states", "sequences", "runners"),
     "unroll": ("cli", "__main__"),
     "benchmarks": (

@@ -254,6 +254,15 @@ def engine_and_process() -> list[Panel]:
             "Descriptors of the process; each connection has one.",
             Query(f"process_open_fds{{{INSTANCE}}}", "{{instance}}"),
         ),
+        lines(
+            "Artifacts loaded and refused",
+            "Loads in the last hour by result.",
+            Query(
+                f"sum by (instance, result) (increase(unroll_model_loads_total{{{INSTANCE}}}[1h]))",
+                "{{instance}} {{result}}",
+            ),
+            width=24,
+        ),
     ]
 
 

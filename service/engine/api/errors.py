@@ -14,6 +14,7 @@
     ├── DeadlineExceeded    the deadline passed before there was a result
     │   └── DeadlineUnreachable it would; raised by ``Engine.submit``
     ├── StepFailed          an internal failure; the log has the cause
+    ├── EngineStalled       the step loop no longer moves; the process is about to end
     └── SlowReaderError     the client did not read its events
 
 ``Engine.submit`` raises those down to Draining. ``Failed`` events carry the last three. They also
@@ -138,6 +139,13 @@ class StepFailed(EngineError):
 
     def __init__(self) -> None:
         super().__init__("the model failed while working on this request; the log has the cause")
+
+
+class EngineStalled(EngineError):
+    """The step loop no longer moves, and the process is about to end."""
+
+    def __init__(self) -> None:
+        super().__init__("the model no longer answers and the service restarts; try again")
 
 
 class SlowReaderError(EngineError):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 RejectReason = Literal["queue_full", "rate_limited", "deadline", "draining"]
-EndReason = Literal["end", "length", "stop", "deadline", "cancelled", "error", "done"]
+EndReason = Literal["end", "length", "stop", "deadline", "drained", "cancelled", "error", "done"]
 
 
 class Observer:

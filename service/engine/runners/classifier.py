@@ -22,6 +22,7 @@ from model.calibration import UNCALIBRATED, log_probabilities
 from model.networks import Classifier
 from service.engine.api.errors import (
     DeadlineExceeded,
+    Draining,
     EngineError,
     InvalidTask,
     StepFailed,
@@ -39,6 +40,7 @@ from service.engine.scheduling.sequence import AnswerSize, Request, Ticket
 from service.kernel.api.interface import FloatArray, LogitSlices
 from service.kernel.factory import make_classifier_kernel
 from service.kernel.pytorch.document_reader import DocumentState
+from service.kernel.self_test import check_classifier
 
 logger = logging.getLogger(__name__)
 MAX_BATCHES = 4  # current at the same time
@@ -103,6 +105,9 @@ class ClassifierRunner:
         self._slice_tokens = options.classifier_slice_tokens
         self._batch_rows = options.rows
         self._calibration = artifact.manifest.calibration or UNCALIBRATED
+        self._labels = artifact.manifest.answers
+        self._network = artifact.network
+        self._exact = options.kernel == "torch" or options.precision == "float32"
         self._observer = observer
         self._kernel = make_classifier_kernel(
             artifact.network,
@@ -115,6 +120,10 @@ class ClassifierRunner:
         self._requests: RequestTable[ClassificationRequest] = RequestTable(self._release)
         self._waiting: FairQueue[PendingDocument] = FairQueue()
         self._batches: deque[DocumentBatch] = deque()  # the next to be worked on first
+
+    def self_test(self) -> None:
+        """Compare the kernel with the network, before the first request. Raises SelfTestError."""
+        check_classifier(self._kernel, self._network, exact=self._exact)
 
     def prepare(self, task: Task) -> ClassificationRequest:
         """Check and tokenize a task. Thread-safe."""
@@ -159,6 +168,10 @@ class ClassifierRunner:
     def abandon(self, error: EngineError) -> TicketEvents:
         """Fail all requests."""
         return self._requests.abandon(error)
+
+    def drain(self) -> TicketEvents:
+        """Fail all requests: there is no partial answer."""
+        return self.abandon(Draining())
 
     def interrupt(self) -> None:
         """Do nothing: slices are short."""
@@ -298,7 +311,8 @@ class ClassifierRunner:
             ]
             if document.request in self._requests and len(results) == document.request.size:
                 self._requests.close(document.request, "done")
-                events.append((document.request.ticket, TextsClassified(tuple(results))))
+                classified = TextsClassified(tuple(results), self._labels)
+                events.append((document.request.ticket, classified))
         return events
 
     def _state_token(self, document: PendingDocument) -> str | None:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Mapping
 import torch
 
 from model.artifact import Artifact
-from model.errors import panics_as_errors
 from model.networks import LanguageModel
 from service.engine.api.errors import (
     DeadlineUnreachable,
@@ -44,6 +43,7 @@ IDLE_POLL_SECONDS = 0.2  # an idle loop updates its heartbeat this often
 BATCHING_WINDOW_REQUESTS = 2
 BATCHING_WINDOW_GAP_SECONDS = 0.001
 BATCHING_WINDOW_SECONDS = 0.025
+JOIN_SECONDS = 5.0
 DEFAULT_OPTIONS = EngineOptions()
 _REASONS: dict[type[EngineError], RejectReason] = {
     QueueFull: "queue_full",
@@ -65,17 +65,17 @@ class Engine:
         options: EngineOptions = DEFAULT_OPTIONS,
         observer: Observer | None = None,
     ) -> None:
-        """Pack the weights. ``deliver`` must be quick and must not raise.
+        """Serve the models; :meth:`serve` adds more. ``deliver`` must be quick and must not raise.
 
-        A model that cannot be set up is logged and is missing in :attr:`models`. Raises StartError
-        if the system provides no thread.
+        Raises StartError if the system provides no thread.
         """
         self._options = options
         self._observer = observer or Observer()
         self._deliver = deliver
-        self._runners = _runners(models, options, self._observer)
+        self._runners = {name: self.build(name, artifact) for name, artifact in models.items()}
+        self._retiring: tuple[Runner, ...] = ()  # replaced or removed, with open requests
         _start(threading.Thread(target=lambda: None))  # raises now if there are no threads
-        self._wake = threading.Condition()  # guards the five fields below
+        self._wake = threading.Condition()  # guards the fields below, and runners
         self._submitted: list[tuple[Runner, Request]] = []
         self._cancelled: list[Ticket] = []
         self._held: list[tuple[Ticket, bool]] = []
@@ -88,6 +88,28 @@ class Engine:
     def start(self) -> None:
         """Start the thread, once. Raises StartError."""
         _start(self._thread)
+
+    def build(self, name: str, artifact: Artifact) -> Runner:
+        """A runner for a model, which is not served yet: packs the weights. Thread-safe."""
+        if isinstance(artifact.network, LanguageModel):
+            return LanguageModelRunner(name, artifact, self._options, self._observer)
+        return ClassifierRunner(name, artifact, self._options, self._observer)
+
+    def serve(self, runner: Runner) -> None:
+        """Give new requests for the model to this runner. Thread-safe.
+
+        A runner that had them before keeps its open requests until they end.
+        """
+        self._replace({**self._runners, runner.name: runner})
+
+    def remove(self, name: str) -> None:
+        """Serve no new requests for a model; its open requests end normally. Thread-safe."""
+        self._replace({other: self._runners[other] for other in self._runners if other != name})
+
+    @property
+    def retiring(self) -> Collection[str]:
+        """The names of replaced and removed models that still have open requests."""
+        return [runner.name for runner in self._retiring]
 
     def submit(
         self,
@@ -122,6 +144,8 @@ class Engine:
                 self._refuse_if_draining()
                 runner.admission.take(request.size, request.client, request.answer.work)
                 self._submitted.append((runner, request))
+                if runner not in self._active:  # it was replaced in the meantime
+                    self._retiring = (*self._retiring, runner)
                 self._wake.notify_all()
             self._interrupt()
         except tuple(_REASONS) as error:
@@ -157,7 +181,8 @@ class Engine:
     def stop(self, timeout: float) -> bool:
         """Drain, wait up to ``timeout`` seconds, then end the thread.
 
-        Tasks that are still open get ``Failed(Draining())``. Returns True if there were none. May
+        Tasks that are still open are drained: generations end with the state that continues them,
+        other tasks with ``Failed(Draining())``. Returns True if there were none. May
         be called more than once, and before ``start``.
         """
         with self._wake:
@@ -166,7 +191,7 @@ class Engine:
             self._stopping = True
             self._wake.notify_all()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(JOIN_SECONDS)  # a thread that hangs must not keep the process
         return idle
 
     @property
@@ -179,11 +204,6 @@ class Engine:
         """Whether new tasks are refused."""
         return self._draining
 
-    @property
-    def last_turn(self) -> float:
-        """The time of the last turn of the loop, by the monotonic clock."""
-        return self._heartbeat
-
     def heartbeat_age(self) -> float:
         """Seconds since the last turn of the loop.
 
@@ -193,8 +213,21 @@ class Engine:
 
     def _interrupt(self) -> None:
         """Interrupt the current burst so that submissions are handled after this step."""
-        for runner in self._runners.values():
+        for runner in self._active:
             runner.interrupt()
+
+    @property
+    def _active(self) -> tuple[Runner, ...]:
+        """All runners that have, or may get, requests."""
+        return (*self._runners.values(), *self._retiring)
+
+    def _replace(self, runners: dict[str, Runner]) -> None:
+        with self._wake:
+            served = [*runners.values()]
+            left = [runner for runner in self._runners.values() if runner not in served]
+            self._runners = runners
+            self._retiring = (*self._retiring, *left)
+            self._wake.notify_all()
 
     def _refuse_if_draining(self) -> None:
         if self._draining:
@@ -210,27 +243,35 @@ class Engine:
             self._heartbeat = time.monotonic()
             if self._stopping:
                 break
-            for runner, request in submitted:
-                runner.accept(request)
-            runners = self._runners.values()
-            for ticket in cancelled:
-                for runner in runners:
-                    runner.cancel(ticket)
-            for ticket, held in holds:
-                for runner in runners:
-                    runner.hold(ticket, held=held)
-            self._deliver_events([event for runner in runners for event in _step(runner)])
-        self._abandon(submitted)
+            self._turn(submitted, cancelled, holds)
+            del submitted  # an idle loop must not keep a runner that has retired
+        self._drain(submitted)
+
+    def _turn(
+        self,
+        submitted: list[tuple[Runner, Request]],
+        cancelled: list[Ticket],
+        holds: list[tuple[Ticket, bool]],
+    ) -> None:
+        for runner, request in submitted:
+            runner.accept(request)
+        for ticket in cancelled:
+            for runner in self._active:
+                runner.cancel(ticket)
+        for ticket, held in holds:
+            for runner in self._active:
+                runner.hold(ticket, held=held)
+        self._deliver_events([event for runner in self._active for event in _step(runner)])
 
     def _collect(
         self,
     ) -> tuple[list[tuple[Runner, Request]], list[Ticket], list[tuple[Ticket, bool]]]:
         """Take what was asked for since the last turn; wait if there is no work."""
         with self._wake:
-            runners = self._runners.values()
-            self._busy = any(runner.busy for runner in runners)
+            self._retire()
+            self._busy = any(runner.busy for runner in self._active)
             asked = self._submitted or self._cancelled or self._held or self._stopping
-            if not (asked or any(runner.ready for runner in runners)):
+            if not (asked or any(runner.ready for runner in self._active)):
                 if not self._busy:
                     self._wake.notify_all()  # for stop(), which waits for this
                 self._wake.wait(IDLE_POLL_SECONDS)
@@ -241,6 +282,14 @@ class Engine:
             holds, self._held = self._held, []
             self._busy = self._busy or bool(submitted)
         return submitted, cancelled, holds
+
+    def _retire(self) -> None:
+        """Drop replaced runners whose last request has ended. The caller holds the lock."""
+        if self._retiring:
+            expected = [runner for runner, _ in self._submitted]
+            self._retiring = tuple(
+                runner for runner in self._retiring if runner.busy or runner in expected
+            )
 
     def _collect_batch(self) -> None:
         """Wait for further submissions within the batching window. The caller holds the lock,
@@ -258,11 +307,10 @@ class Engine:
         except Exception:
             logger.exception("%d events could not be delivered", len(events))
 
-    def _abandon(self, submitted: list[tuple[Runner, Request]]) -> None:
+    def _drain(self, submitted: list[tuple[Runner, Request]]) -> None:
         for runner, request in submitted:
             runner.accept(request)
-        runners = self._runners.values()
-        self._deliver_events([event for runner in runners for event in runner.abandon(Draining())])
+        self._deliver_events([event for runner in self._active for event in runner.drain()])
 
 
 def _check_deadline(task: Task, runner: Runner) -> None:
@@ -272,30 +320,11 @@ def _check_deadline(task: Task, runner: Runner) -> None:
         raise DeadlineUnreachable(wait)
 
 
-def _runners(
-    models: Mapping[str, Artifact], options: EngineOptions, observer: Observer
-) -> dict[str, Runner]:
-    runners: dict[str, Runner] = {}
-    for name, artifact in models.items():
-        try:
-            with panics_as_errors():
-                runners[name] = _runner(name, artifact, options, observer)
-        except Exception:
-            logger.exception("refused a model: %s: it cannot be set up", name)
-    return runners
-
-
 def _start(thread: threading.Thread) -> None:
     try:
         thread.start()
     except RuntimeError as error:
         raise StartError(error) from error
-
-
-def _runner(name: str, artifact: Artifact, options: EngineOptions, observer: Observer) -> Runner:
-    if isinstance(artifact.network, LanguageModel):
-        return LanguageModelRunner(name, artifact, options, observer)
-    return ClassifierRunner(name, artifact, options, observer)
 
 
 def _step(runner: Runner) -> TicketEvents:

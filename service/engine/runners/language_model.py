@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from model.artifact import Artifact
 from model.networks import LanguageModel
-from service.engine.api.errors import DeadlineExceeded, EngineError, StepFailed
+from service.engine.api.errors import DeadlineExceeded, Draining, EngineError, StepFailed
 from service.engine.api.observer import EndReason, Observer
 from service.engine.api.options import EngineOptions
 from service.engine.api.tasks import Event, Task
@@ -27,6 +27,7 @@ from service.engine.states.prefix_cache import PrefixCache
 from service.engine.states.state_token import StateTokenCodec
 from service.kernel.api.interface import InvalidWork, Kernel, RowResult, RowWork
 from service.kernel.factory import make_kernel
+from service.kernel.self_test import check_language_model
 
 logger = logging.getLogger(__name__)
 Job = tuple[RowSequence, RowWork]
@@ -55,6 +56,9 @@ class LanguageModelRunner:
                 options.state_key, artifact, artifact.network, bound=options.bind_states_to_keys
             ),
         )
+        self._network = artifact.network
+        self._end_token = artifact.tokenizer.end
+        self._exact = options.kernel == "torch" or options.precision == "float32"
         self._steps = options.burst_steps
         self._observer = observer
         self._scheduler: Scheduler[RowSequence] = Scheduler(options.rows, options.slice_steps)
@@ -73,6 +77,10 @@ class LanguageModelRunner:
         self._last_full_turn = 0.0  # time of the last turn of all sequences
         self._full_turn_seconds = 0.0  # duration of that turn
         self._gaps: Counter[float] = Counter()  # time between tokens in this turn; most are equal
+
+    def self_test(self) -> None:
+        """Compare the kernel with the network, before the first request. Raises SelfTestError."""
+        check_language_model(self._kernel, self._network, self._end_token, exact=self._exact)
 
     def prepare(self, task: Task) -> Request:
         """Check and tokenize a task. Thread-safe."""
@@ -117,6 +125,18 @@ class LanguageModelRunner:
     def abandon(self, error: EngineError) -> TicketEvents:
         """Fail all requests."""
         return self._requests.abandon(error)
+
+    def drain(self) -> TicketEvents:
+        """End generations whose text has begun where they stand; fail the other requests."""
+        events: TicketEvents = []
+        for request in self._requests.open:
+            if not any(sequence.resumable for sequence in request.live):
+                events += self._requests.fail(request, Draining())
+                continue
+            for sequence in request.live:
+                if sequence.live:  # draining another one may have failed the request
+                    events += self._attempt(request, sequence, sequence.drain)
+        return events
 
     def interrupt(self) -> None:
         """End the current burst of steps, or the next one, early. Thread-safe."""

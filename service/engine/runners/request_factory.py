@@ -13,7 +13,7 @@ from service.engine.api.errors import WrongKind
 from service.engine.api.options import EngineOptions
 from service.engine.api.tasks import Classify, Generate, NextWord, Score, Task
 from service.engine.scheduling.sequence import AnswerSize, Request
-from service.engine.sequences.generation import ChoiceSequence, SharedStart
+from service.engine.sequences.generation import ChoiceSequence
 from service.engine.sequences.next_word import Question, SearchWorker, SharedSearch, WordQuery
 from service.engine.sequences.scoring import ScoreCollector, ScoreSequence
 from service.engine.sequences.subword_tokens import Spelling
@@ -24,7 +24,8 @@ from service.engine.sequences.word_search import WordSearch
 from service.engine.sequences.word_tokens import WordVocabulary
 from service.engine.states.prefix_cache import PrefixCache, PrefixHashes
 from service.engine.states.prompt_reader import CachedPrompt
-from service.engine.states.state_token import Snapshot, StateTokenCodec
+from service.engine.states.shared_start import SharedStart, withholds
+from service.engine.states.state_token import LARGEST_CHOICE_INDEX, Snapshot, StateTokenCodec
 
 
 class RequestFactory:
@@ -70,9 +71,16 @@ class RequestFactory:
             sampling = replace(sampling, seed=resumed.seed)
         prompts = self._prompts(task, resumed, [piece.id for piece in pieces])
         shared = SharedStart(task, prompts[0], self._codec, resumed)
+        # The random numbers of a choice go on when it is continued.
+        first = 0 if resumed is None else resumed.choice_index
         choices = [
             ChoiceSequence(
-                shared, replace(sampling, choice_index=index), self._tokenizer, pieces, prompt
+                shared,
+                replace(sampling, choice_index=(first + index) % LARGEST_CHOICE_INDEX),
+                self._tokenizer,
+                pieces,
+                prompt,
+                index,
             )
             for index, prompt in enumerate(prompts)
         ]
@@ -91,9 +99,11 @@ class RequestFactory:
         else:
             tokens = [self._tokenizer.end, *tokens]
         hashes = self._hashes(task.tenant, tokens) if cached else None
-        leads = (task.n > 1 and not scores) or (task.return_state and bool(task.stop))
+        leads = task.n > 1 and not scores
         return [
-            CachedPrompt(tokens, self._cache, hashes, leads=leads and index == 0)
+            CachedPrompt(
+                tokens, self._cache, hashes, leads=(leads and index == 0) or withholds(task)
+            )
             for index in range(task.n)
         ]
 
@@ -104,12 +114,19 @@ class RequestFactory:
         """
         if resumed is None or not resumed.shown or not task.prompt:
             return self._texts.prompt(task)
-        decoder = self._tokenizer.decoder(resumed.pending)
-        shown = "".join(map(decoder.push, resumed.unread))[: resumed.shown]
+        decoder, left = self._tokenizer.decoder(resumed.pending), resumed.shown
+        texts = list(map(decoder.push, resumed.unread))
+        pieces = list[Piece]()
+        while texts and left >= len(texts[0]) and left:  # tokens that are shown as a whole
+            pieces.append(Piece(resumed.unread[len(pieces)], ""))
+            left -= len(texts.pop(0))
+        shown = "".join(texts)[:left]
         if not isinstance(task.prompt, str):
-            parts = [Piece(token, "") for token in self._texts.ids("prompt", shown)]
-            return parts + self._texts.prompt(task)
-        pieces, skip = [], len(shown)
+            parts = (
+                [Piece(token, "") for token in self._texts.ids("prompt", shown)] if shown else []
+            )
+            return pieces + parts + self._texts.prompt(task)
+        skip = len(shown)
         for piece in self._texts.prompt(replace(task, prompt=shown + task.prompt)):
             pieces.append(Piece(piece.id, piece.text[skip:]))
             skip = max(0, skip - len(piece.text))

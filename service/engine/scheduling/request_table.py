@@ -39,6 +39,11 @@ class RequestTable(Generic[OpenRequest]):
         """The number of slots that the open requests take."""
         return sum(request.size for request in self._requests.values())
 
+    @property
+    def open(self) -> list[OpenRequest]:
+        """All requests."""
+        return list(self._requests.values())
+
     def add(self, request: OpenRequest) -> None:
         """Adds a request under its ticket."""
         self._requests[request.ticket] = request
@@ -67,8 +72,4 @@ class RequestTable(Generic[OpenRequest]):
 
     def abandon(self, error: EngineError) -> TicketEvents:
         """Fails all requests."""
-        return [
-            event
-            for request in list(self._requests.values())
-            for event in self.fail(request, error)
-        ]
+        return [event for request in self.open for event in self.fail(request, error)]

@@ -17,7 +17,11 @@ TicketEvents = list[tuple[Ticket, Event]]
 
 
 class Runner(Protocol):
-    """The queue and the rows of one model."""
+    """The queue and the rows of one model, until the last reference to it is dropped."""
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
 
     @property
     def admission(self) -> Admission:
@@ -46,8 +50,16 @@ class Runner(Protocol):
     def abandon(self, error: EngineError) -> TicketEvents:
         """Fail all requests with this error."""
 
+    def drain(self) -> TicketEvents:
+        """End all requests because the service is shutting down: generations where they stand,
+        with the state that continues them, the others with Draining.
+        """
+
     def interrupt(self) -> None:
         """End the current turn, or the next one, early. Thread-safe."""
+
+    def self_test(self) -> None:
+        """Compare the kernel with the network, before the first request. Raises SelfTestError."""
 
     def step(self) -> TicketEvents:
         """One turn of work, short enough that other models can wait for it."""

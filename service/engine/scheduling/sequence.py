@@ -81,6 +81,15 @@ class RowSequence(Schedulable, ABC):
         while others of its request have. Sets ``ended_by``.
         """
 
+    @property
+    def resumable(self) -> bool:
+        """Whether :meth:`drain` can end it with something of use to its client."""
+        return False
+
+    def drain(self) -> list[Event]:
+        """End because the service is shutting down. Sets ``ended_by``."""
+        raise NotImplementedError
+
 
 class AnswerSize(NamedTuple):
     """The largest possible answer of a request, in tokens and in log-probabilities.

@@ -18,50 +18,24 @@ from service.engine.api.tasks import (
     Event,
     Finished,
     FinishReason,
-    Generate,
     Token,
     TokenLogprob,
 )
 from service.engine.scheduling.sequence import RowSequence
 from service.engine.sequences.stop_strings import StopMatcher
-from service.engine.sequences.withheld_tokens import GeneratedToken, PriorState, WithheldTokens
+from service.engine.sequences.withheld_tokens import GeneratedToken, WithheldTokens, report_of
 from service.engine.states.prompt_reader import CachedPrompt, PrefillChunk
-from service.engine.states.state_token import Snapshot, StateTokenCodec
+from service.engine.states.shared_start import SharedStart
+from service.engine.states.state_token import Snapshot
+from service.engine.states.trail import PriorState, Shown, Trail
 from service.kernel.api.interface import RowResult, RowWork, Sampling, Scored
 
 TOKENS_BETWEEN_STATES = 16  # between two copies of the state, for a text that a stop string ends
 
 
-class SharedStart:
-    """The common start of the choices of one task, and the number of open choices.
-
-    ``resumed``: the decoded state token of the client. ``prompt``: the prompt that the first choice
-    reads. The other choices wait for the state before its last token, unless the prompt is scored
-    (``scores``), which each choice does for itself. ``replayed``: tokens at the end of ``prompt``
-    that were generated earlier and whose text a stop string cut off; without a new prompt their
-    text comes first.
-    """
-
-    def __init__(
-        self, task: Generate, prompt: CachedPrompt, codec: StateTokenCodec, resumed: Snapshot | None
-    ) -> None:
-        self.task = task
-        self.prompt = prompt
-        self.codec = codec
-        self.resumed = resumed
-        self.replayed = () if resumed is None or task.prompt else resumed.unread
-        self.scores = task.logprobs is not None and (task.echo or bool(self.replayed))
-        self._open = task.n
-
-    def close(self) -> bool:
-        """Count one choice as finished. Returns whether it was the last."""
-        self._open -= 1
-        return self._open == 0
-
-
 class ChoiceSequence(RowSequence):
-    """One choice. ``pieces``: the prompt's token ids and texts. ``sampling``: has the choice's
-    index.
+    """Choice ``index``. ``pieces``: the prompt's token ids and texts. ``sampling``: has the index
+    of its random numbers, which differs from ``index`` where another choice is continued.
 
     ``prompt`` is the shared one for the first choice.
     """
@@ -73,8 +47,10 @@ class ChoiceSequence(RowSequence):
         tokenizer: Tokenizer,
         pieces: Sequence[tuple[int, str]],
         prompt: CachedPrompt,
+        index: int = 0,
     ) -> None:
         super().__init__()
+        self._index = index
         self._task = shared.task
         self._shared = shared
         self._sampling = sampling
@@ -92,7 +68,7 @@ class ChoiceSequence(RowSequence):
             self._position = shared.resumed.position
             if not self._task.prompt:  # a prompt in between leaves no character to complete
                 pending = shared.resumed.pending
-        self._generated_tokens: list[int] = []
+        self._trail = Trail()
         self._last = prompt.tokens[0]
         self._decoder = tokenizer.decoder(pending)
         self._matcher = StopMatcher(self._task.stop)
@@ -110,7 +86,7 @@ class ChoiceSequence(RowSequence):
             self._kernel.open(self.row)
         else:
             self._kernel.restore(self.row, self._shared.resumed.state)
-        if self._task.return_state:
+        if self._task.return_state or self._shared.keeps_states:
             self._first = self._kernel.save(self.row)
         if not self._waits:
             self._prompt.begin(self._kernel, self.row)
@@ -126,16 +102,20 @@ class ChoiceSequence(RowSequence):
             return None
         if self._prompt.done:
             self._copy_shown_state()
+            if self._trail.due:
+                prior = PriorState(self._kernel.save(self.row), self._last)
+                self._trail.mark(prior, self._decoder.pending, self._shown_so_far)
             if self._rewinds:
                 self._before = PriorState(self._kernel.save(self.row), self._last)
             chunk = PrefillChunk([self._last], keep=0, cut=False)
         else:
             chunk = self._prompt.chunk(steps)
+        most = 1 if self._rewinds else max_samples  # the state before each token is kept
         penalized = self._sampling.repetition_penalty != 1.0
         return RowWork(
             row=self.row,
             feed=chunk.feed,
-            sample=0 if chunk.cut else min(max_samples, self._most_samples()),
+            sample=0 if chunk.cut else min(most, self._task.max_tokens - self.generated),
             sampling=self._sampling,
             position=self._position + self.generated,
             seen=self._seen if penalized else (),
@@ -146,21 +126,36 @@ class ChoiceSequence(RowSequence):
     def take(self, result: RowResult) -> list[Event]:
         """Events of the generated tokens; Finished when the choice is complete."""
         events = [] if self._prompt.done else self._read(result)
-        if self._first is not None and self._before is None and result.generated:
-            self._before = PriorState(
-                self._prompt.before_last or self._first, self._prompt.tokens[-1]
-            )
-        for scored in result.generated:
+        generated = [] if self.ended_by else result.generated  # by text that comes again
+        if self._first is not None and self._before is None and generated:
+            first = self._prompt.before_last or self._first
+            self._before = PriorState(first, self._prompt.tokens[-1])
+        for scored in generated:
             events += self._add(scored)
             if self.ended_by is not None:
                 return events
-        if self._prompt.done and self.generated == self._task.max_tokens:
+        if not self.ended_by and self._prompt.done and self.generated == self._task.max_tokens:
             events += self._finish("length")
         return events
 
     def expire(self) -> list[Event]:
         """End with the text generated so far."""
         return self._finish("deadline")
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a state can stand for what was sent: the prompt was read."""
+        return self._prompt.done
+
+    def drain(self) -> list[Event]:
+        """End where the text stands, with the state that continues it.
+
+        Withheld text stays withheld: it comes first in the continuation. A choice that has not
+        read its prompt has no state and no text.
+        """
+        self.ended_by = "drained"
+        state = self._shared.token(self._drained()) if self.resumable else None
+        return [self._finished("drained", "", state)]
 
     def _follow(self) -> bool:
         """Take over the state of the first choice, once it has read the prompt."""
@@ -171,10 +166,6 @@ class ChoiceSequence(RowSequence):
         self._prompt.skip(len(lead.tokens) - 1, lead.before_last, self._kernel, self.row)
         return True
 
-    def _most_samples(self) -> int:
-        left = self._task.max_tokens - self.generated
-        return min(left, 1) if self._rewinds else left  # the state before each token is kept
-
     def _copy_shown_state(self) -> None:
         """Copy the state from time to time while all generated text is shown. If a stop string
         ends the text, the row is past the end of the text, and a conversation continues from
@@ -182,7 +173,7 @@ class ChoiceSequence(RowSequence):
         """
         if not (self._task.stop and self._prompt.remembers) or self._matcher.holding:
             return
-        read = len(self._generated_tokens) - 1
+        read = len(self._trail.tokens) - 1
         if read - (self._shown[0] if self._shown else 0) >= TOKENS_BETWEEN_STATES:
             self._shown = (read, self._kernel.save(self.row))
 
@@ -192,18 +183,42 @@ class ChoiceSequence(RowSequence):
         self._prompt_scores += result.scored
         if not self._prompt.done:
             return []
-        return [*(self._echo() if self._task.echo else []), *self._replay()]
+        events = self._echo() if self._task.echo else []
+        resumed = self._shared.resumed
+        if resumed is not None and self._shared.replayed and resumed.reported is not None:
+            self._trail.mark(PriorState(resumed.state, resumed.last), resumed.pending, Shown(0, 0))
+            return events + self._replay(resumed, resumed.reported, searched=True)
+        if resumed is not None:
+            events += self._replay(resumed, 0, searched=False)
+        first = self._prompt.before_last or self._first
+        if self._shared.keeps_states and first is not None:
+            prior = PriorState(first, self._prompt.tokens[-1])
+            self._trail.mark(prior, self._decoder.pending, Shown(0, 0))
+        return events
 
-    def _replay(self) -> list[Event]:
-        """The text that an earlier stop string cut off. It is not searched for stop strings."""
-        resumed, events = self._shared.resumed, list[Event]()
-        shown = 0 if resumed is None else resumed.shown
+    def _replay(self, resumed: Snapshot, reported: int, *, searched: bool) -> list[Event]:
+        """The text of tokens that were generated earlier, except what was shown of it.
+
+        ``reported``: tokens that were reported with log-probabilities. ``searched``: the text is
+        searched for stop strings, which was not completed before; the text that a stop string cut
+        off is not.
+        """
+        hidden, events = resumed.shown, list[Event]()
         for index, token in enumerate(self._shared.replayed):
-            text = self._decoder.push(token)
-            rest, shown = text[shown:], max(0, shown - len(text))
-            if rest or not text:
-                reported = self._report(self._prompt_scores[index], None) if self._logs else None
-                events.append(Token(self._sampling.choice_index, rest, reported))
+            pending, text = self._decoder.pending, self._decoder.push(token)
+            was_shown = hidden > 0 and len(text) <= hidden
+            rest, hidden = text[hidden:], max(0, hidden - len(text))
+            if searched:
+                self._trail.add(token, text)
+            if was_shown or index < reported:
+                continue
+            scored = self._prompt_scores[index] if self._logs else Scored(token, 0.0)
+            if searched:
+                events += self._show(scored, rest, pending, is_new=False)
+                if self.ended_by is not None:
+                    break
+            else:
+                events.append(Token(self._index, rest, self._report(scored)))
         return events
 
     def _add(self, scored: Scored) -> list[Event]:
@@ -214,17 +229,25 @@ class ChoiceSequence(RowSequence):
         is_new = token not in self._seen
         self._last = token
         self._seen.add(token)
-        self._generated_tokens.append(token)
         self.generated += 1
         text = self._decoder.push(token)
+        self._trail.add(token, text)
+        return self._show(scored, text, pending, is_new=is_new)
+
+    def _show(self, scored: Scored, text: str, pending: bytes, *, is_new: bool) -> list[Event]:
+        """The events of a token whose ``text`` is not shown yet. ``pending``: the bytes of an
+        incomplete character before it.
+        """
         shown = self._matcher.push(text)
         events: list[Event] = []
         if self._tracks:
-            reported = self._report(scored, None) if self._logs else None
-            self._withheld.add(GeneratedToken(token, text, pending, is_new, reported, self._before))
+            report = self._report(scored)
+            self._withheld.add(
+                GeneratedToken(scored.token, text, pending, is_new, report, self._before)
+            )
             events += self._settled(len(shown))
         if not self._logs:
-            events.append(Token(self._sampling.choice_index, shown))
+            events.append(Token(self._index, shown))
         return [*events, *self._finish("stop")] if self._matcher.stopped else events
 
     def _settled(self, characters: int, *, ends: bool = False) -> list[Event]:
@@ -237,10 +260,7 @@ class ChoiceSequence(RowSequence):
             settled += self._withheld.cut()
         if not self._logs:
             return []
-        return [
-            Token(self._sampling.choice_index, generated.text, generated.report)
-            for generated in settled
-        ]
+        return [Token(self._index, generated.text, generated.report) for generated in settled]
 
     def _finish(self, reason: FinishReason) -> list[Event]:
         """The last events: tokens whose text was withheld (with logprobs), then Finished."""
@@ -254,12 +274,15 @@ class ChoiceSequence(RowSequence):
             reason = "stop"
         self.ended_by = reason
         self._remember(reason)
-        state = self._state_token(reason, pending) if returns else None
+        state = self._shared.token(self._snapshot(reason, pending)) if returns else None
         token_events = self._settled(len(text), ends=True) if self._tracks else []
-        finished = Finished(
-            index=self._sampling.choice_index,
+        return [*token_events, self._finished(reason, "" if token_events else text, state)]
+
+    def _finished(self, reason: FinishReason, text: str, state: str | None) -> Finished:
+        return Finished(
+            index=self._index,
             reason=reason,
-            text="" if token_events else text,
+            text=text,
             prompt_tokens=len(self._pieces),
             completion_tokens=self.generated,
             cached_tokens=self._prompt.cached,
@@ -267,7 +290,6 @@ class ChoiceSequence(RowSequence):
             state=state,
             final=self._shared.close(),
         )
-        return [*token_events, finished]
 
     def _remember(self, reason: FinishReason) -> None:
         """Cache the state after the whole text, for a conversation that continues it."""
@@ -276,28 +298,63 @@ class ChoiceSequence(RowSequence):
         if reason == "stop":
             if self._shown is not None:
                 read, state = self._shown
-                self._prompt.remember(self._generated_tokens[:read], state)
+                self._prompt.remember(self._trail.tokens[:read], state)
         elif self.generated:
             read = self.generated if reason == "end" else self.generated - 1
-            self._prompt.remember(self._generated_tokens[:read], self.state)
-
-    def _state_token(self, reason: FinishReason, pending: bytes) -> str:
-        return self._shared.codec.encode(self._snapshot(reason, pending), self._task.tenant)
+            self._prompt.remember(self._trail.tokens[:read], self.state)
 
     def _snapshot(self, reason: FinishReason, pending: bytes) -> Snapshot:
         if not self._prompt.done:
             return self._before_prompt()
         if reason == "stop":
             return self._before_cut()
-        ended = reason == "end"
+        return self._at_end(pending, ended=reason == "end")
+
+    def _at_end(self, pending: bytes, *, ended: bool = False) -> Snapshot:
+        """After all tokens; ``ended``: with [END] after them."""
+        snapshot = self._at(PriorState(self.state, self._tokenizer.end if ended else self._last))
+        return replace(snapshot, pending=pending, position=snapshot.position + ended)
+
+    def _at(self, prior: PriorState) -> Snapshot:
+        """A snapshot with this state that samples on after the generated tokens."""
         return Snapshot(
-            state=self.state,
-            last=self._tokenizer.end if ended else self._last,
-            position=self._position + self.generated + ended,
+            state=prior.state,
+            last=prior.last,
+            position=self._position + self.generated,
             seed=self._sampling.seed,
             choice_index=self._sampling.choice_index,
             seen=frozenset(self._seen),
-            pending=pending,
+        )
+
+    @property
+    def _shown_so_far(self) -> Shown:
+        """What was sent of the trail. With logprobs, a token is sent as a whole."""
+        tokens = len(self._trail.tokens)
+        if not self._logs:
+            return Shown(self._trail.characters - self._matcher.held, tokens)
+        return Shown(
+            self._trail.characters - self._withheld.characters, tokens - len(self._withheld.tokens)
+        )
+
+    def _drained(self) -> Snapshot:
+        """After the shown text; tokens that were not shown are ``unread``."""
+        shown = self._shown_so_far
+        if shown == (self._trail.characters, len(self._trail.tokens)):
+            return self._at_end(self._decoder.pending)
+        return self._since_waypoint(shown, shown.tokens if self._logs else 0)
+
+    def _since_waypoint(self, shown: Shown, reported: int | None) -> Snapshot:
+        """The state of the last waypoint before the end of the shown text, and the tokens after
+        it as ``unread``. ``reported``: as in the snapshot, from the beginning of the trail.
+        """
+        waypoint = self._trail.latest(shown)
+        assert waypoint is not None, "a waypoint precedes all withheld text"
+        return replace(
+            self._at(waypoint.prior),
+            pending=waypoint.pending,
+            unread=tuple(self._trail.tokens[waypoint.tokens :]),
+            shown=shown.characters - waypoint.characters,
+            reported=None if reported is None else max(0, reported - waypoint.tokens),
         )
 
     def _before_cut(self) -> Snapshot:
@@ -306,13 +363,12 @@ class ChoiceSequence(RowSequence):
         """
         cut = self._withheld.tokens
         before = cut[0].before
-        assert before is not None, "the state before each token is kept"
-        return Snapshot(
-            state=before.state,
-            last=before.last,
-            position=self._position + self.generated,
-            seed=self._sampling.seed,
-            choice_index=self._sampling.choice_index,
+        if before is None:  # it was generated before the service was drained
+            withheld = self._withheld.characters - self._withheld.shown
+            shown = Shown(self._trail.characters - withheld, len(self._trail.tokens) - len(cut))
+            return self._since_waypoint(shown, None)
+        return replace(
+            self._at(before),
             seen=frozenset(self._seen - {generated.token for generated in cut if generated.is_new}),
             pending=cut[0].pending,
             unread=tuple(generated.token for generated in cut),
@@ -323,30 +379,22 @@ class ChoiceSequence(RowSequence):
         """The state at the start, for a deadline that passes before the prompt is read. The same
         prompt with this state gives the whole answer.
         """
-        seed, choice_index = self._sampling.seed, self._sampling.choice_index
         if self._shared.resumed is not None:
-            return replace(self._shared.resumed, seed=seed, choice_index=choice_index)
+            sampling = self._sampling
+            return replace(
+                self._shared.resumed, seed=sampling.seed, choice_index=sampling.choice_index
+            )
         assert self._first is not None, "a state is returned"
-        return Snapshot(
-            state=self._first,
-            last=self._tokenizer.end,
-            position=0,
-            seed=seed,
-            choice_index=choice_index,
-            seen=frozenset(),
-        )
+        return replace(self._at(PriorState(self._first, self._tokenizer.end)), seen=frozenset())
 
     def _echo(self) -> list[Event]:
         prompt = self._task.prompt
         text = prompt if isinstance(prompt, str) else self._tokenizer.decode(prompt)
         scores = zip(self._prompt_scores, self._pieces, strict=False)
-        tokens = tuple(self._report(scored, piece) for scored, (_, piece) in scores)
-        return [Echo(self._sampling.choice_index, text, tokens)]
-
-    def _report(self, scored: Scored, text: str | None) -> TokenLogprob:
         text_of = self._tokenizer.text_of
-        return TokenLogprob(
-            text_of(scored.token) if text is None else text,
-            scored.logprob,
-            tuple((text_of(token), logprob) for token, logprob in scored.top),
-        )
+        tokens = tuple(report_of(scored, piece, text_of) for scored, (_, piece) in scores)
+        return [Echo(self._index, text, tokens)]
+
+    def _report(self, scored: Scored) -> TokenLogprob | None:
+        text_of = self._tokenizer.text_of
+        return report_of(scored, text_of(scored.token), text_of) if self._logs else None

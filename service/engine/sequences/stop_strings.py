@@ -46,6 +46,11 @@ class StopMatcher:
         """Whether some text is held back."""
         return bool(self._held)
 
+    @property
+    def held(self) -> int:
+        """The number of characters that are held back."""
+        return len(self._held)
+
     def flush(self) -> str:
         """The text that was held back, when no more text comes."""
         held, self._held = self._held, ""

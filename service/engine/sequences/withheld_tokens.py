@@ -8,19 +8,12 @@ that ends inside a token can be continued from there.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from model.state import State
 from service.engine.api.tasks import TokenLogprob
-
-
-class PriorState(NamedTuple):
-    """The state of a sequence before a token, and the token that it reads next."""
-
-    state: State
-    last: int
+from service.engine.states.trail import PriorState
+from service.kernel.api.interface import Scored
 
 
 @dataclass(slots=True)
@@ -39,12 +32,24 @@ class GeneratedToken:
     before: PriorState | None
 
 
+def report_of(scored: Scored, text: str, text_of: Callable[[int], str]) -> TokenLogprob:
+    """A token with its text, and the alternatives with theirs."""
+    return TokenLogprob(
+        text, scored.logprob, tuple((text_of(token), logprob) for token, logprob in scored.top)
+    )
+
+
 class WithheldTokens:
     """Tokens in order; ``shown`` characters of the first one are shown."""
 
     def __init__(self) -> None:
         self.tokens: deque[GeneratedToken] = deque()
         self.shown = 0
+
+    @property
+    def characters(self) -> int:
+        """The length of the text of these tokens, with the shown part of the first one."""
+        return sum(len(generated.text) for generated in self.tokens)
 
     def add(self, generated: GeneratedToken) -> None:
         """Add a token without visible text."""

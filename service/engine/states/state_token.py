@@ -4,11 +4,11 @@
 
 ``fingerprint`` identifies the model's files. ``last`` is the generated token that was not read yet.
 ``position`` is the number of tokens sampled so far. The compressed body holds the incomplete
-character that was not shown yet, the tokens after ``last`` that a stop string has cut, a bit for
-each token under the repetition penalty, and the state in float32. The signature is HMAC-SHA256 over
-all of it, and over the API key's digest if states are bound to keys. It is checked before any
-field. Every field is then checked as if there were no signature, so that a stolen key cannot harm
-other requests. The size does not depend on the number of tokens read.
+character that was not shown yet, the tokens after ``last`` that were not shown, a bit for each
+token under the repetition penalty, and the state in float32. The signature is HMAC-SHA256 over all
+of it, and over the API key's digest if states are bound to keys. It is checked before any field.
+Every field is then checked as if there were no signature, so that a stolen key cannot harm other
+requests. The size does not depend on the number of tokens read.
 """
 
 from __future__ import annotations
@@ -32,15 +32,17 @@ from service.engine.api.errors import InvalidState
 from service.engine.states.signed_token import TokenSigner, check_origin, expand, fingerprint_of
 
 STATE_TOKEN_VERSION = 2
+DRAINED_VERSION = 3  # tokens follow that were withheld when the service was drained
 LONGEST_PENDING = 3  # bytes of an incomplete character
-MAX_UNREAD = 1024  # tokens cut by a stop string of at most 100 characters
-LONGEST_SHOWN = 1 << 12  # characters of the first cut token
+MAX_UNREAD = 1024  # tokens that hold a stop string of at most 100 characters
+LONGEST_SHOWN = 1 << 16  # characters of these tokens
 LARGEST_POSITION = 2**53
 LARGEST_CHOICE_INDEX = 2**16
 ROUNDING = 1e-3  # tolerance on the bound of a hidden state
 LARGEST_CELL = 2.0**26  # it grows by 1 per step; float32 counts up to 2^24
 _HEAD = struct.Struct("<B16sIQQQ")
 _PENDING = struct.Struct("<BHI")  # sizes: pending, unread, shown
+_REPORTED = struct.Struct("<H")  # follows the sizes in a token of the version DRAINED_VERSION
 _TOKEN = np.dtype("<u4")
 
 
@@ -49,7 +51,9 @@ class Snapshot:
     """The position of a sequence at its end.
 
     ``pending``: the bytes of an incomplete character. ``unread``: tokens generated after ``last``
-    of whose text only the first ``shown`` characters were shown, because of a stop string.
+    of whose text only the first ``shown`` characters were shown, because of a stop string, or
+    because the service was drained. ``reported``: in the second case, how many of them were
+    reported with log-probabilities; otherwise None.
     """
 
     state: State
@@ -61,6 +65,7 @@ class Snapshot:
     pending: bytes = b""
     unread: tuple[int, ...] = ()
     shown: int = 0
+    reported: int | None = None
 
 
 class _Body(NamedTuple):
@@ -69,6 +74,7 @@ class _Body(NamedTuple):
     pending: bytes
     unread: tuple[int, ...]
     shown: int
+    reported: int | None
     seen: bytes
     numbers: bytes
 
@@ -91,15 +97,18 @@ class StateTokenCodec:
         self._shape = (self._parts, architecture.layers, 1, architecture.hidden)
         self._seen_bytes = (self._vocabulary + 7) // 8
         self._fixed_bytes = self._seen_bytes + 4 * math.prod(self._shape)
-        self._longest_body = _PENDING.size + LONGEST_PENDING + MAX_UNREAD * _TOKEN.itemsize
+        self._longest_body = (
+            _PENDING.size + _REPORTED.size + LONGEST_PENDING + MAX_UNREAD * _TOKEN.itemsize
+        )
         self._longest_body += self._fixed_bytes
         first = network.initial_state(1).hidden_LBH  # states stay within it or 1
         self._largest_hidden = max(1.0, float(first.detach().abs().max())) + ROUNDING
 
     def encode(self, snapshot: Snapshot, tenant: str = "") -> str:
         """The state token of a snapshot."""
+        reported = snapshot.reported if snapshot.unread else None
         head = _HEAD.pack(
-            STATE_TOKEN_VERSION,
+            STATE_TOKEN_VERSION if reported is None else DRAINED_VERSION,
             self._fingerprint,
             snapshot.last,
             snapshot.position,
@@ -110,6 +119,7 @@ class StateTokenCodec:
         body = b"".join(
             (
                 _PENDING.pack(len(snapshot.pending), len(snapshot.unread), snapshot.shown),
+                b"" if reported is None else _REPORTED.pack(reported),
                 snapshot.pending,
                 np.array(snapshot.unread, dtype=_TOKEN).tobytes(),
                 _bits(snapshot.seen, self._vocabulary),
@@ -130,14 +140,16 @@ class StateTokenCodec:
         if len(content) < _HEAD.size:
             raise InvalidState
         version, fingerprint, last, position, seed, choice_index = _HEAD.unpack_from(content)
-        check_origin(version, STATE_TOKEN_VERSION, fingerprint, self._fingerprint)
+        drained = version == DRAINED_VERSION
+        expected = DRAINED_VERSION if drained else STATE_TOKEN_VERSION
+        check_origin(version, expected, fingerprint, self._fingerprint)
         if (
             last >= self._vocabulary
             or position > LARGEST_POSITION
             or choice_index > LARGEST_CHOICE_INDEX
         ):
             raise InvalidState
-        body = self._body_of(expand(content[_HEAD.size :], self._longest_body))
+        body = self._body_of(expand(content[_HEAD.size :], self._longest_body), drained=drained)
         return Snapshot(
             state=self._state(body.numbers),
             last=last,
@@ -148,25 +160,31 @@ class StateTokenCodec:
             pending=body.pending,
             unread=body.unread,
             shown=body.shown,
+            reported=body.reported,
         )
 
-    def _body_of(self, raw: bytes) -> _Body:
+    def _body_of(self, raw: bytes, *, drained: bool) -> _Body:
         """The fields of the body, whose lengths must add up to its own."""
-        if len(raw) < _PENDING.size:
+        begin = _PENDING.size + (_REPORTED.size if drained else 0)
+        if len(raw) < begin:
             raise InvalidState
         pending, cut, shown = _PENDING.unpack_from(raw)
-        unread = _PENDING.size + pending
+        reported = _REPORTED.unpack_from(raw, _PENDING.size)[0] if drained else None
+        unread = begin + pending
         seen = unread + cut * _TOKEN.itemsize
         if len(raw) != seen + self._fixed_bytes:
             raise InvalidState
         body = _Body(
-            pending=raw[_PENDING.size : unread],
+            pending=raw[begin:unread],
             unread=tuple(np.frombuffer(raw[unread:seen], dtype=_TOKEN).tolist()),
             shown=shown,
+            reported=reported,
             seen=raw[seen : seen + self._seen_bytes],
             numbers=raw[seen + self._seen_bytes :],
         )
         longest = LONGEST_SHOWN if cut else 0
+        if (reported or 0) > cut or (drained and not cut):
+            raise InvalidState
         if cut > MAX_UNREAD or shown > longest or not self._may_be_generated(body.unread):
             raise InvalidState
         if not _is_incomplete_character(body.pending):

@@ -60,8 +60,9 @@ async def search_units(body: UnitSearchRequest, request: Request, context: Conte
     tenant = tenant_of(request)
 
     def compute(cancellation: Cancellation) -> dict[str, Any]:
-        inspector = context.inspectors.language_model(name)
-        start = context.inspectors.start(name, body.state, tenant)
+        inspectors = context.inspectors  # they change when models are loaded
+        inspector = inspectors.language_model(name)
+        start = inspectors.start(name, body.state, tenant)
         inspector.pieces(body.text, "text")
         units = inspector.search_units(
             body.text, _markings(body), start, body.top, cancellation, by=body.by
@@ -101,8 +102,9 @@ async def generate(body: ClampedGenerationRequest, request: Request, context: Co
     seed = secrets.randbits(63) if body.seed is None else body.seed
 
     def compute(cancellation: Cancellation) -> dict[str, Any]:
-        inspector = context.inspectors.language_model(name)
-        start = context.inspectors.start(name, body.state, tenant)
+        inspectors = context.inspectors  # they change when models are loaded
+        inspector = inspectors.language_model(name)
+        start = inspectors.start(name, body.state, tenant)
         inspector.pieces(body.prompt, "prompt")
         sampling = Sampling(temperature=body.temperature, seed=seed)
         texts = {}

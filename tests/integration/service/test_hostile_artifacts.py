@@ -16,13 +16,16 @@ import pytest
 import tokenizers
 from starlette.types import Receive, Scope, Send
 
-from model.artifact import ArtifactError, load_artifact
+from model.artifact import Artifact, ArtifactError, load_artifact
+from service.app import create_app
 from service.backend.metrics import Metrics
-from service.backend.registry import load_registry
+from service.backend.model_loader import RefusedError, load_model
 from service.backend.settings import Settings
-from service.engine.runners.engine import EngineOptions
+from service.engine.api.observer import Observer
+from service.engine.api.options import EngineOptions
+from service.engine.runners.language_model import LanguageModelRunner
+from service.engine.scheduling.runner import Runner
 from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
-from tests.support.service.engine_client import EngineClient
 from tests.support.service.process import RunningService, error_of
 from tests.unit.model.test_artifact import change_manifest, digests_of
 
@@ -90,17 +93,21 @@ def test_bad_artifacts_are_refused_one_by_one(models: Path, tmp_path: Path) -> N
     assert not re.search(r"^2026-01-01", log, re.MULTILINE)
 
 
-def test_a_model_that_cannot_be_set_up_leaves_the_others(
+def test_a_model_that_cannot_be_set_up_is_refused(
     models: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The engine serves the models that it can set up and logs the others."""
-    good, bad = load_artifact(models / "chars"), load_artifact(models / "words")
-    bad.network.load_state_dict(
-        {name: tensor * float("inf") for name, tensor in bad.network.state_dict().items()}
-    )
-    desk = EngineClient({"bad": bad, "good": good}, EngineOptions(threads=1, kernel="native"))
-    assert list(desk.engine.models) == ["good"]
-    assert "refused a model: bad" in caplog.text
+    """A kernel that cannot be made for a model is logged; the client learns no details."""
+
+    def build(name: str, artifact: Artifact) -> Runner:
+        artifact.network.load_state_dict(
+            {key: tensor * float("inf") for key, tensor in artifact.network.state_dict().items()}
+        )
+        options = EngineOptions(threads=1, kernel="native")
+        return LanguageModelRunner(name, artifact, options, Observer())
+
+    with pytest.raises(RefusedError, match="the log has the cause"):
+        load_model(models / "words", build)
+    assert f"refused a model: {models / 'words'}" in caplog.text
 
 
 def test_a_panic_in_a_request_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
@@ -136,8 +143,9 @@ def test_a_name_belongs_to_the_directory_of_that_name(models: Path, tmp_path: Pa
     """An artifact that calls itself as another does not take its place, whatever the order."""
     for directory in ("aaa", "chars", "zzz"):
         shutil.copytree(models / "chars", tmp_path / directory)
-    registry = load_registry(Settings(models=tmp_path))
+    registry = create_app(Settings(models=tmp_path)).state.context.registry
     assert [one.directory for one in registry.artifacts.values()] == [tmp_path / "chars"]
+    assert set(registry.refused) == {"aaa", "zzz"}
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "tokenizer.json", "weights.safetensors"])

@@ -60,8 +60,9 @@ def test_one_artifact_can_be_served_by_itself(models: Path) -> None:
     ("arguments", "status", "expected"),
     [
         (["--models", "{tmp}/nowhere"], 1, "does not exist"),
-        (["--models", "{tmp}/empty"], 1, "contains no models"),
-        (["--models", "{tmp}/broken"], 1, "can be served"),
+        (["--models", "{tmp}/file"], 1, "does not exist"),
+        (["--admin-port", "65536"], 2, "--admin-port"),
+        (["--watch-seconds", "-1"], 2, "--watch-seconds"),
         (["--port", "70000"], 2, "--port"),
         (["--threads", "0"], 2, "--threads"),
         (["--threads", "1025"], 2, "--threads"),
@@ -79,9 +80,7 @@ def test_start_errors_name_the_problem(
     expected: str,
 ) -> None:
     """The error is printed in one line, with the right exit status."""
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "broken" / "model").mkdir(parents=True)
-    (tmp_path / "broken" / "model" / "manifest.json").write_text("{}")
+    (tmp_path / "file").touch()
     formatted = [word.format(tmp=tmp_path, models=models) for word in arguments]
     assert main(["--port", "0", *formatted]) == status
     assert expected in capsys.readouterr().err
@@ -193,6 +192,7 @@ def test_drain_lets_streams_end(models: Path) -> None:
             response = service.post("/generate", {"max_tokens": 1})
             assert response.status_code == 503
             assert error_of(response)["type"] == "draining"
+            assert response.headers["connection"] == "close"
             rest = list(events)
         assert rest[-1]["finish_reason"] == "length"
         assert text + "".join(event["text"] for event in rest[:-1]) == expected
@@ -201,14 +201,25 @@ def test_drain_lets_streams_end(models: Path) -> None:
 
 
 def test_drain_cuts_short_what_takes_too_long(models: Path) -> None:
-    """After the drain time, a stream ends with an error event and the process ends."""
+    """After the drain time, a stream ends with the state that continues it, a whole answer fails
+    as draining, and the process ends.
+    """
     slow = ("--kernel", "torch", "--burst-steps", "1", "--max-tokens", "1000000")
     with RunningService(models, "--drain-seconds", "0.2", *slow) as service:
-        with service.streaming(model="words", max_tokens=1_000_000) as events:
-            next(events)
+        fields = {"model": "words", "max_tokens": 1_000_000}
+        with ThreadPoolExecutor(1) as pool, service.streaming(**fields) as events:
+            whole = pool.submit(service.post, "/generate", fields)
+            eventually(
+                lambda: service.metric("unroll_sequences_running", model="words") == 2, "both run"
+            )
             service.signal(signal.SIGINT)
             last = _last(events)
-        assert last["error"]["type"] == "draining"
+            refused = whole.result(timeout=60)
+        assert last["finish_reason"] == "drained"
+        assert last["state"]
+        assert refused.status_code == 503
+        assert error_of(refused)["type"] == "draining"
+        assert refused.headers["connection"] == "close"
         assert service.wait() == 0
         assert "Traceback" not in service.output
 

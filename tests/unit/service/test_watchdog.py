@@ -1,70 +1,88 @@
-"""The watchdog."""
+"""The watchdog's decisions, with an engine and an event loop that only pretend."""
 
 from __future__ import annotations
 
-import itertools
+import asyncio
+import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
 from service import watchdog
-from service.watchdog import EXIT_HUNG, Watchdog
-
-PATIENCE = 30.0
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "CHECK_SECONDS", 0.01)
-    monkeypatch.setattr(watchdog, "LAST_ANSWER_SECONDS", 0.0)
-    monkeypatch.setattr("faulthandler.dump_traceback", lambda: None)
+from service.backend.async_engine import AsyncEngine
+from service.engine.api.errors import EngineError, EngineStalled
+from service.watchdog import EXIT_STALLED, Watchdog
+from tests.support.service.process import PATIENCE
 
 
-class Ending:
-    """Records what the watchdog does."""
+class PretendedEngine:
+    """An engine whose heartbeat has an age that the test sets."""
 
-    def __init__(self, last_turn: Callable[[], float]) -> None:
-        self.calls: list[str] = []
-        self.ended = threading.Event()
-        self.dog = Watchdog(
-            0.05,
-            last_turn=last_turn,
-            give_up=lambda: self.calls.append("give up"),
-            end=self._end,
-        )
+    def __init__(self) -> None:
+        self.age = 0.0
+        self.failures: list[EngineError] = []
 
-    def _end(self, status: int) -> None:
-        self.calls.append(f"end {status}")
-        self.ended.set()
+    def heartbeat_age(self) -> float:
+        """Seconds."""
+        return self.age
+
+    def fail(self, error: EngineError) -> None:
+        """Record the error."""
+        self.failures.append(error)
 
 
-def test_a_step_loop_that_hangs_ends_the_process() -> None:
-    """Requests get their error first."""
-    ending = Ending(lambda: 7.0)
-    ending.dog.start()
-    while not ending.ended.wait(0.001):
-        ending.dog.beat()
-    assert ending.calls == ["give up", f"end {EXIT_HUNG}"]
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop that runs in a thread."""
+    running = asyncio.new_event_loop()
+    thread = threading.Thread(target=running.run_forever)
+    thread.start()
+    yield running
+    running.call_soon_threadsafe(running.stop)
+    thread.join()
+    running.close()
 
 
-def test_an_event_loop_that_hangs_ends_the_process() -> None:
-    """Nobody could deliver an error, so there is none."""
-    turns = itertools.count()
-    ending = Ending(lambda: float(next(turns)))
-    ending.dog.start()
-    assert ending.ended.wait(PATIENCE)
-    assert ending.calls == [f"end {EXIT_HUNG}"]
+def start(
+    loop: asyncio.AbstractEventLoop, engine: PretendedEngine, seconds: float
+) -> tuple[Watchdog, queue.Queue[int]]:
+    """A running watchdog, and the statuses with which it ends the process."""
+    ends: queue.Queue[int] = queue.Queue()
+    guard = Watchdog(cast("AsyncEngine", engine), loop, seconds, ends.put)
+    guard.start()
+    return guard, ends
 
 
-def test_nothing_happens_while_both_move_or_after_the_stop() -> None:
-    """Moving loops are left alone, and so are loops that end after the watchdog has stopped."""
-    turns = itertools.count()
-    ending = Ending(lambda: float(next(turns)))
-    ending.dog.start()
-    for _ in range(200):
-        ending.dog.beat()
-        assert not ending.ended.wait(0.001)
-    ending.dog.stop()
-    assert not ending.ended.wait(0.3)
-    assert ending.calls == []
+def test_an_old_heartbeat_fails_requests_and_then_ends_the_process(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients get the error before the process ends with its own status."""
+    monkeypatch.setattr(watchdog, "FAREWELL_SECONDS", 0.2)
+    engine = PretendedEngine()
+    _, ends = start(loop, engine, 60.0)
+    monkeypatch.setattr(watchdog, "_LONGEST_INTERVAL", 0.01)
+    engine.age = 61.0
+    assert ends.get(timeout=PATIENCE) == EXIT_STALLED
+    assert isinstance(engine.failures[0], EngineStalled)
+
+
+def test_a_healthy_process_is_left_alone(loop: asyncio.AbstractEventLoop) -> None:
+    """Nothing ends while engine and event loop move; a shutdown ends the watching."""
+    guard, ends = start(loop, PretendedEngine(), 30.0)
+    time.sleep(0.2)
+    assert ends.empty()
+    guard.expect_end()
+    assert ends.empty()
+
+
+def test_a_shutdown_that_hangs_ends_the_process(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process ends with status 0 some seconds after it should have."""
+    monkeypatch.setattr(watchdog, "SHUTDOWN_SECONDS", 0.05)
+    guard, ends = start(loop, PretendedEngine(), 30.0)
+    guard.expect_end()
+    assert ends.get(timeout=PATIENCE) == 0

@@ -19,7 +19,7 @@ from model.artifact import Artifact
 from model.networks import LanguageModel
 from service.engine.api.errors import ForeignState, InvalidState
 from service.engine.states.signed_token import fingerprint_of
-from service.engine.states.state_token import STATE_TOKEN_VERSION
+from service.engine.states.state_token import DRAINED_VERSION, STATE_TOKEN_VERSION
 from service.kernel.api.interface import Sampling
 from tests.support.service.continuing import OPTIONS, ask, last
 from tests.support.service.engine_client import EngineClient, text_of
@@ -50,12 +50,15 @@ class Token:
     numbers: np.ndarray
     unread: tuple[int, ...] = ()
     shown: int = 0
+    reported: int | None = None
 
     @property
     def body(self) -> bytes:
         """The compressed part."""
         lengths = LENGTHS.pack(len(self.pending), len(self.unread), self.shown)
         unread = np.array(self.unread, dtype="<u4").tobytes()
+        if self.reported is not None:
+            lengths += struct.pack("<H", self.reported)
         return b"".join((lengths, self.pending, unread, self.seen, self.numbers.tobytes()))
 
     @property
@@ -95,6 +98,12 @@ def test_a_whole_token_is_taken(served: EngineClient, token: Token) -> None:
     for unread, shown in (((3,), 0), ((3, 4), 2)):  # tokens that a stop string has cut
         cut = dataclasses.replace(token, unread=unread, shown=shown, pending=b"")
         assert last(served, ask("", max_tokens=3, state=cut.signed()))[0]
+    drained = dataclasses.replace(token, version=DRAINED_VERSION, unread=(3, 4), pending=b"")
+    for shown, reported in ((0, 0), (1, 1), (2, 2), (99, 0), (0, 2)):  # text withheld in a drain
+        cut = dataclasses.replace(drained, shown=shown, reported=reported)
+        for logprobs in (None, 1):
+            task = ask("", max_tokens=3, state=cut.signed(), logprobs=logprobs, stop=("zz",))
+            assert last(served, task)[1].completion_tokens in {1, 2, 3}
     unknown = dataclasses.replace(token, last=0, pending=b"")  # [UNK] of a prompt, still to be read
     assert last(served, ask("", max_tokens=3, state=unknown.signed()))[0]
     token.numbers[1] = 1e6  # a cell state after long counting
@@ -116,6 +125,11 @@ def forgeries(token: Token, vocabulary: int) -> Iterator[tuple[str, str]]:
     for field, values in fields.items():
         for value in values:
             yield f"{field} {value!r:.40}", dataclasses.replace(token, **{field: value}).signed()
+    for unread, reported in (((), 0), ((3, 4), 3), ((3, 4), 2**16 - 1), ((3, 4), None)):
+        changed = dataclasses.replace(
+            token, version=DRAINED_VERSION, unread=unread, reported=reported
+        )
+        yield f"reported {unread} {reported}", changed.signed()
     for part in (0, 1):
         for number in (np.nan, np.inf, -np.inf, 3.4e38, -1e9):
             changed = dataclasses.replace(token, numbers=token.numbers.copy())

@@ -1,0 +1,98 @@
+"""Loading of one artifact into a runner that could serve it, away from the event loop.
+
+One thread of low priority loads one artifact at a time, so that loading takes little time from
+running requests and the memory of one further model at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import torch
+
+from model.artifact import Artifact, load_artifact
+from model.errors import ArtifactError, panics_as_errors
+from service.engine.scheduling.runner import Runner
+from service.kernel.self_test import SelfTestError
+
+logger = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+PRIORITY = 10  # added to the niceness of the thread
+Build = Callable[[str, Artifact], Runner]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """An artifact, and a runner that has passed its self-test."""
+
+    artifact: Artifact
+    runner: Runner
+
+
+class RefusedError(Exception):
+    """The artifact cannot be served. The message is for clients: it has no path of the machine."""
+
+
+class LoaderThread:
+    """Runs one job after the other."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=_lower_priority)
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of a function that the thread calls."""
+        return await asyncio.wrap_future(self._pool.submit(work, *args, **kwargs))
+
+    def stop(self) -> None:
+        """Start no more jobs. A running one does not keep the process."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def load_model(directory: Path, build: Build) -> LoadedModel:
+    """Load, check and test an artifact. Logs a failure and raises RefusedError."""
+    try:
+        with panics_as_errors():
+            # A link to the directory may be exchanged while its files are read.
+            artifact = load_artifact(directory.resolve() if directory.is_symlink() else directory)
+            runner = build(artifact.manifest.name, artifact)
+            runner.self_test()
+    except ArtifactError as error:
+        logger.error("refused a model: %s", error)
+        raise RefusedError(f"{error.path.name}: {error.reason}") from error
+    except SelfTestError as error:
+        logger.error("refused a model: %s: %s", directory, error)
+        raise RefusedError(str(error)) from error
+    except MemoryError as error:
+        logger.error("refused a model: %s: there is not enough memory for it", directory)
+        raise RefusedError("there is not enough memory for it") from error
+    except Exception as error:  # a defect in loading must not affect the other models
+        logger.exception("refused a model: %s: it cannot be loaded", directory)
+        raise RefusedError("it cannot be loaded; the log has the cause") from error
+    return LoadedModel(artifact, runner)
+
+
+def return_memory() -> None:
+    """Give the memory of models that are no longer served back to the system."""
+    gc.collect()  # a runner and its table of requests refer to each other
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:  # glibc
+            trim(0)
+
+
+def _lower_priority() -> None:
+    torch.set_num_threads(1)  # of this thread alone
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PRIORITY)

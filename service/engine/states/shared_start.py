@@ -1,0 +1,45 @@
+"""The common start of the choices of one Generate task."""
+
+from __future__ import annotations
+
+from service.engine.api.tasks import Generate
+from service.engine.states.prompt_reader import CachedPrompt
+from service.engine.states.state_token import Snapshot, StateTokenCodec
+
+
+class SharedStart:
+    """The common start of the choices of one task, and the number of open choices.
+
+    ``resumed``: the decoded state token of the client. ``prompt``: the prompt that the first choice
+    reads. The other choices wait for the state before its last token, unless the prompt is scored
+    (``scores``), which each choice does for itself. ``replayed``: tokens at the end of ``prompt``
+    that were generated earlier and whose text was not shown, because of a stop string or because
+    the service was drained; without a new prompt their text comes first. ``keeps_states``: text may
+    be withheld, so states are kept from which a cut text can be continued.
+    """
+
+    def __init__(
+        self, task: Generate, prompt: CachedPrompt, codec: StateTokenCodec, resumed: Snapshot | None
+    ) -> None:
+        self.task = task
+        self.prompt = prompt
+        self.codec = codec
+        self.resumed = resumed
+        self.replayed = () if resumed is None or task.prompt else resumed.unread
+        self.scores = task.logprobs is not None and (task.echo or bool(self.replayed))
+        self.keeps_states = withholds(task)
+        self._open = task.n
+
+    def token(self, snapshot: Snapshot) -> str:
+        """The state token of a choice."""
+        return self.codec.encode(snapshot, self.task.tenant)
+
+    def close(self) -> bool:
+        """Count one choice as finished. Returns whether it was the last."""
+        self._open -= 1
+        return self._open == 0
+
+
+def withholds(task: Generate) -> bool:
+    """Whether a token of the task may be generated long before its text is shown."""
+    return bool(task.stop) or task.logprobs is not None

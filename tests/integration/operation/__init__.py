@@ -1,0 +1,1 @@
+"""Tests of the operation of a running service: updates, restarts, failures."""
