@@ -18,6 +18,7 @@ from training.reports.plotting import (
     GREEN,
     PURPLE,
     RED,
+    Plot,
     draw_plot,
     format_powers,
 )
@@ -51,7 +52,7 @@ def network_label(name: str) -> str:
     return NETWORK_LABELS.get(name, name)
 
 
-def flow_plot(results: GradientResults) -> bytes:
+def flow_plot(results: GradientResults) -> Plot:
     """G(k) of all networks before and after training, or of all layers of an artifact."""
     networks = results.networks
     if all(network.initial is not None for network in networks):
@@ -64,7 +65,7 @@ def flow_plot(results: GradientResults) -> bytes:
     return _lag_plot("Gradient flow", panels)
 
 
-def theory_plot(network: NetworkResults) -> bytes:
+def theory_plot(network: NetworkResults) -> Plot:
     """The measured flow and the theory: before and after training, or of the last two layers."""
     if network.initial is not None:
         panels = [
@@ -79,7 +80,7 @@ def theory_plot(network: NetworkResults) -> bytes:
     return _lag_plot(f"{network_label(network.name)}: measured gradient and theory", panels)
 
 
-def context_plot(networks: Sequence[NetworkResults]) -> bytes:
+def context_plot(networks: Sequence[NetworkResults]) -> Plot:
     """The loss given n tokens minus the loss given the longest context."""
     longest = networks[0].context.tokens[-1]
     shown = [network for network in networks if network.name != "additive"]
@@ -108,7 +109,7 @@ def context_plot(networks: Sequence[NetworkResults]) -> bytes:
     return draw_plot("Effective context", paint)
 
 
-def clipping_plot(results: GradientResults) -> bytes:
+def clipping_plot(results: GradientResults) -> Plot:
     """Training loss and gradient norm of the Elman network with exploding gradients."""
 
     def paint(figure: Figure) -> None:
@@ -131,7 +132,7 @@ def clipping_plot(results: GradientResults) -> bytes:
     return draw_plot("Exploding gradients, with and without clipping", paint)
 
 
-def gate_plot(network: NetworkResults) -> bytes:
+def gate_plot(network: NetworkResults) -> Plot:
     """For every unit the share of steps with its gate open and shut, one panel per gate."""
     names = list(network.gates[0])
 
@@ -216,7 +217,7 @@ def _theory_line(cell: str, name: str, values: Sequence[float]) -> LaggedLine:
     return LaggedLine(f"{GATE_LABELS[cell]}, maximum", values, PURPLE, "--")
 
 
-def _lag_plot(title: str, panels: Sequence[tuple[str, Sequence[LaggedLine]]]) -> bytes:
+def _lag_plot(title: str, panels: Sequence[tuple[str, Sequence[LaggedLine]]]) -> Plot:
     """Panels side by side over the lag, with one logarithmic scale."""
     values = [value for _, lines in panels for line in lines for value in line.values]
     bottom = max(SMALLEST_RATIO, min(values)) / 2

@@ -58,7 +58,7 @@ def test_all_files_are_written(plots: Path) -> None:
     names = ["flow", "theory-elman", "theory-gru", "theory-lstm"]
     names += ["clipping", "context", "gates-gru", "gates-lstm"]
     written = {path.name for path in plots.iterdir()}
-    assert written == {f"{name}.png" for name in names} | {
+    assert written == {f"{name}.{kind}" for name in names for kind in ("png", "svg")} | {
         "index.html",
         "numbers.json",
         "recipe.toml",
@@ -66,11 +66,13 @@ def test_all_files_are_written(plots: Path) -> None:
     for name in names:
         assert (plots / f"{name}.png").read_bytes().startswith(PNG)
     page = (plots / "index.html").read_text()
-    sections = re.findall(r'<section id="(.+)">\n<h2>.+</h2>\n<p>.+</p>\n<img src=".+">', page)
+    sections = re.findall(
+        r'<section id="(.+)">\n<h2>.+</h2>\n<p>.+</p>\n<picture>\n<source .+>\n<img ', page
+    )
     assert sections == names
     assert page.count("<img ") == len(names)
-    assert page.count('src="data:image/png;base64,') == len(names)
-    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert page.count('src="data:image/svg+xml;base64,') == len(names)
+    assert re.findall(r'(?:src|srcset|href)="(?!data:)', page) == []
     assert "://" not in page
     assert "default-src 'none'" in page
     assert "<script" not in page
