@@ -97,6 +97,8 @@ class ChoiceSequence(RowSequence):
         self._decoder = tokenizer.decoder(pending)
         self._matcher = StopMatcher(self._task.stop)
         self._logs = self._task.logprobs is not None
+        self._ends = self._logs and self._task.end  # whether P([END]) is reported
+        self._end_logprob: float | None = None  # in the place of the token of the current call
         self._rewinds = self._task.return_state and bool(self._task.stop)
         self._tracks = self._logs or self._rewinds  # whether text is attributed to tokens
         self._before: PriorState | None = None  # before the token of the current call
@@ -134,6 +136,7 @@ class ChoiceSequence(RowSequence):
         penalized = self._sampling.repetition_penalty != 1.0
         return RowWork(
             row=self.row,
+            distribution=self._ends and not chunk.cut,
             feed=chunk.feed,
             sample=0 if chunk.cut else min(max_samples, self._most_samples()),
             sampling=self._sampling,
@@ -146,6 +149,8 @@ class ChoiceSequence(RowSequence):
     def take(self, result: RowResult) -> list[Event]:
         """Events of the generated tokens; Finished when the choice is complete."""
         events = [] if self._prompt.done else self._read(result)
+        if result.logprobs_V is not None:
+            self._end_logprob = float(result.logprobs_V[self._tokenizer.end])
         if self._first is not None and self._before is None and result.generated:
             self._before = PriorState(
                 self._prompt.before_last or self._first, self._prompt.tokens[-1]
@@ -173,7 +178,8 @@ class ChoiceSequence(RowSequence):
 
     def _most_samples(self) -> int:
         left = self._task.max_tokens - self.generated
-        return min(left, 1) if self._rewinds else left  # the state before each token is kept
+        # The state before each token is kept, or the whole distribution is needed for each.
+        return min(left, 1) if self._rewinds or self._ends else left
 
     def _copy_shown_state(self) -> None:
         """Copy the state from time to time while all generated text is shown. If a stop string
@@ -220,7 +226,7 @@ class ChoiceSequence(RowSequence):
         shown = self._matcher.push(text)
         events: list[Event] = []
         if self._tracks:
-            reported = self._report(scored, None) if self._logs else None
+            reported = self._report(scored, None, self._end_logprob) if self._logs else None
             self._withheld.add(GeneratedToken(token, text, pending, is_new, reported, self._before))
             events += self._settled(len(shown))
         if not self._logs:
@@ -343,10 +349,11 @@ class ChoiceSequence(RowSequence):
         tokens = tuple(self._report(scored, piece) for scored, (_, piece) in scores)
         return [Echo(self._sampling.choice_index, text, tokens)]
 
-    def _report(self, scored: Scored, text: str | None) -> TokenLogprob:
+    def _report(self, scored: Scored, text: str | None, end: float | None = None) -> TokenLogprob:
         text_of = self._tokenizer.text_of
         return TokenLogprob(
             text_of(scored.token) if text is None else text,
             scored.logprob,
             tuple((text_of(token), logprob) for token, logprob in scored.top),
+            end,
         )
