@@ -36,6 +36,7 @@ from training.analysis.short_training import (
 )
 from training.analysis.step_factors import StepFactor, has_step_factors, step_factors
 from training.config.gradients import INITIALIZATIONS, GradientRecipe
+from training.data.provenance import unique_names
 from training.errors import DivergedError
 from training.runs.progress import Progress
 
@@ -246,19 +247,6 @@ def analyze_artifacts(
         analysis = GradientAnalysis(recipe, corpus, progress)
         results.networks.append(analysis.artifact(name, artifact.network))
     results.complete = True
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """The names; a later one that is equal to an earlier one gets a number.
-
-    >>> unique_names(["a", "b", "a"])
-    ['a', 'b', 'a-2']
-    """
-    unique = list[str]()
-    for name in names:
-        candidates = (name, *(f"{name}-{number}" for number in range(2, len(names) + 2)))
-        unique.append(next(candidate for candidate in candidates if candidate not in unique))
-    return unique
 
 
 def summary(results: NetworkResults) -> str:

@@ -204,6 +204,7 @@ async def measure_influence(body: InfluenceRequest, request: Request, context: C
             found.gradient_T.tolist(),
             found.contribution_T.tolist(),
             found.erasure_T.tolist(),
+            found.factor_T.tolist(),
             strict=True,
         )
         return {
@@ -215,8 +216,9 @@ async def measure_influence(body: InfluenceRequest, request: Request, context: C
                     "gradient": gradient,
                     "contribution": contribution,
                     "erasure": erasure,
+                    "factor": factor,
                 }
-                for piece, gradient, contribution, erasure in rows
+                for piece, gradient, contribution, erasure, factor in rows
             ],
         }
 
