@@ -21,7 +21,7 @@ from tests.architecture.sources import (
 # each other.
 ORDER: dict[str, tuple[str, ...]] = {
     "model": (
-        "errors calibration ngrams regularization",
+        "errors calibration ngrams regularization units",
         "architecture system linear_ngrams",
         "tokenization manifest state output_layer",
         "model_card recurrent embeddings",

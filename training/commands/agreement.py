@@ -30,7 +30,6 @@ from training.reports.agreement import (
     left_out_note,
     trace_table,
 )
-from training.reports.html import ReportTable
 from training.reports.output import (
     PAGE_FILE,
     RESULTS_FILE,
@@ -161,28 +160,15 @@ def _print(
     gradients: Sequence[TracedGradients],
 ) -> None:
     if results is not None:
-        print("\n".join(_aligned(accuracy_table(results))))
+        print("\n".join(accuracy_table(results).lines()))
         print(left_out_note(results))
     if trace is not None:
-        print("\n".join(_aligned(trace_table(trace))))
+        print("\n".join(trace_table(trace).lines()))
         if trace.unknown:
             print(f"unknown words of the sentence: {', '.join(trace.unknown)}")
     if gradients:
         print(f"gradient of -log p({gradients[0].target.strip()}) at each word:")
-        print("\n".join(_aligned(word_gradients_table(gradients))))
-
-
-def _aligned(table: ReportTable) -> list[str]:
-    """Lines with the first column aligned on the left, the others on the right."""
-    rows = [table.header, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [f"  {_line(row, widths)}" for row in rows]
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    first = f"{row[0]:<{widths[0]}}"
-    rest = (f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
-    return "  ".join([first, *rest]).rstrip()
+        print("\n".join(word_gradients_table(gradients).lines()))
 
 
 def _write_page(

@@ -11,7 +11,6 @@ from training.evaluation.parameters import (
 )
 from training.reports.html import ReportTable
 from training.reports.output import reserved_output, write_json
-from training.reports.tables import aligned_lines
 
 LENGTHS = (1, 10, 1_000)  # words of a text, for the comparison with a window
 
@@ -31,7 +30,7 @@ def run(request: DescribeRequest) -> int:
             record = {"artifact": artifact.manifest.name, "parameters": total}
             write_json(request.json, {**record, "groups": [group.record() for group in groups]})
         print(f"{artifact.manifest.name}: {artifact.network.architecture.cell}")
-        print("\n".join(aligned_lines(_table(groups))))
+        print("\n".join(_table(groups).lines()))
         print(f"{total:,} parameters, whatever the length of the text.")
         windows = ", ".join(
             f"{window_parameters(artifact.network, length):,} for {length:,}" for length in LENGTHS

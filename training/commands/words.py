@@ -25,7 +25,6 @@ from training.reports.output import (
     write_report,
 )
 from training.reports.plotting import require_matplotlib
-from training.reports.tables import aligned_lines
 from training.reports.word_map import word_map_section, word_table
 from training.runtime.threads import set_threads
 
@@ -58,7 +57,7 @@ def run(request: WordsRequest) -> int:
                 files={RESULTS_FILE: to_json(record)},
             )
             print(f"page and plots are in {request.out / PAGE_FILE}", file=sys.stderr)
-        print("\n".join(aligned_lines(word_table(maps))))
+        print("\n".join(word_table(maps).lines()))
     return 0
 
 

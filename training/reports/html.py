@@ -54,6 +54,24 @@ class ReportTable:
             for name, column in zip(self.header, cells, strict=True)
         ]
 
+    def lines(self) -> list[str]:
+        """The table for a terminal: numbers are aligned on the right, the first column on the left.
+
+        >>> ReportTable(("name", "n"), [("a", "1"), ("bc", "10")]).lines()
+        ['  name   n', '  a      1', '  bc    10']
+        """
+        rows = [self.header, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        marks = ["<", *(">" if column.numeric else "<" for column in self.columns[1:])]
+        layout = list(zip(marks, widths, strict=True))
+        return [
+            "  "
+            + "  ".join(
+                f"{cell:{mark}{width}}" for cell, (mark, width) in zip(row, layout, strict=True)
+            ).rstrip()
+            for row in rows
+        ]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:

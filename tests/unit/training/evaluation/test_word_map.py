@@ -50,7 +50,7 @@ def test_a_plane_is_mapped_as_it_is() -> None:
 
 def test_words_outside_the_vocabulary_are_refused() -> None:
     """The message suggests a similar word; a character model has letters only."""
-    with pytest.raises(RecipeError, match="'kings' is not a token of the model.*king"):
+    with pytest.raises(RecipeError, match=r"'kings' is not a token of the model.*king"):
         token_of("kings", TOKENIZER)
     with pytest.raises(RecipeError, match="is not a token"):
         token_of("the", train_char_tokenizer(["the end"]))
