@@ -41,6 +41,9 @@ COMMANDS = (
     Subcommand(
         "describe", "training", "list the parameters of a model in the letters of the formulas"
     ),
+    Subcommand(
+        "units", "training", "find units of a language model that follow something in a text"
+    ),
 )
 
 USAGE = "usage: unroll COMMAND [OPTIONS]"

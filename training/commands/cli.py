@@ -19,7 +19,7 @@ from model.system.standard_streams import FAILURE_STATUS
 from training.config.classifier import ClassifierRecipe
 from training.config.evaluation import AgreementRequest, EvaluationRequest
 from training.config.gradients import GradientRecipe
-from training.config.inspection import DescribeRequest, WordsRequest
+from training.config.inspection import DescribeRequest, UnitsRequest, WordsRequest
 from training.config.language_model import LanguageModelRecipe
 from training.config.options import add_options, given_options
 from training.readers.notices import shown_notices
@@ -97,6 +97,12 @@ TRAINING_COMMANDS = (
         help="list the parameters of a model in the letters of the formulas",
         module="training.commands.describe",
         options=DescribeRequest,
+    ),
+    TrainingCommand(
+        name="units",
+        help="find units of a language model that follow something in a text",
+        module="training.commands.units",
+        options=UnitsRequest,
     ),
 )
 
