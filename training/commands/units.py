@@ -12,8 +12,8 @@ from model.tokenization.tokenizer import Tokenizer
 from model.units.markings import MARKINGS
 from training.config.inspection import UnitsRequest
 from training.errors import DataError
-from training.evaluation.unit_plate import unit_plate
-from training.evaluation.unit_search import UnitSearch, search_units
+from training.evaluation.units.plate import unit_plate
+from training.evaluation.units.search import UnitSearch, search_units
 from training.readers.documents import read_documents
 from training.readers.sources import expand_sources
 from training.reports.html import Section

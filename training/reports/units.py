@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from training.evaluation.unit_plate import PlateToken
-from training.evaluation.unit_search import UnitScore, UnitSearch
+from training.evaluation.units.plate import PlateToken
+from training.evaluation.units.search import UnitScore, UnitSearch
 from training.reports.html import ReportTable, Section
 from training.reports.plotting import Plot, draw_plot
 

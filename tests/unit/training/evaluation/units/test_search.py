@@ -10,8 +10,8 @@ from model.architecture import LanguageModelArchitecture
 from model.networks import LanguageModel
 from model.tokenization.tokenizer_training import train_char_tokenizer
 from training.errors import DataError
-from training.evaluation.unit_plate import unit_plate
-from training.evaluation.unit_search import search_units
+from training.evaluation.units.plate import unit_plate
+from training.evaluation.units.search import search_units
 
 TEXTS = ("ab AB cd. " * 40, "Ba dC. ab " * 40)
 TOKENIZER = train_char_tokenizer(TEXTS)
