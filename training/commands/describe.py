@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from model.artifact import load_artifact
 from training.config.inspection import DescribeRequest
-from training.evaluation.parameters import (
+from training.reports.html import ReportTable
+from training.reports.output import reserved_output, write_json
+from training.reports.parameters import (
     ParameterGroup,
     describe_parameters,
     window_parameters,
 )
-from training.reports.html import ReportTable
-from training.reports.output import reserved_output, write_json
 
 LENGTHS = (1, 10, 1_000)  # words of a text, for the comparison with a window
 

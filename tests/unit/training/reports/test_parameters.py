@@ -6,7 +6,7 @@ import pytest
 
 from model.architecture import CELLS, LanguageModelArchitecture
 from model.networks import LanguageModel
-from training.evaluation.parameters import describe_parameters, window_parameters
+from training.reports.parameters import describe_parameters, window_parameters
 
 GATES = {"elman": 1, "gru": 3, "lstm": 4}
 
