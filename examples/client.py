@@ -43,7 +43,7 @@ def post(client: httpx.Client, route: str, **request: Any) -> Any:
 
 def main() -> None:
     """Sends three kinds of requests and prints the answers."""
-    prompt = "My fellow Americans, the state of"
+    prompt = "To my fellow Americans, the state of"
     with httpx.Client(base_url=URL, timeout=30) as client:
         print(prompt, end="", flush=True)
         for text in stream(client, prompt=prompt, max_tokens=24, temperature=0.6, seed=4):

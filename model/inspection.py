@@ -77,6 +77,89 @@ def run_steps(weights: LayerWeights, values_TBF: Tensor, state: State) -> list[L
     return steps
 
 
+class WordGradients(NamedTuple):
+    """The gradient of the loss of one prediction, along the T tokens that were read before it.
+
+    ``loss``: -log p of the predicted token, in nats. ``vectors_T``: norms of the gradient with
+    respect to the vector of each token. ``states_S``: norms of the gradient with respect to the
+    whole recurrent state (all layers, cell states included) before the first token and after each
+    of the T tokens, T + 1 numbers. ``factors_T``: the norm before a token divided by the norm after
+    it, which is what ds_t / ds_(t-1) does to the gradient. Their product from the last token back
+    to token t is the share of the gradient that reaches the state before t; with one Elman unit
+    each is the absolute value of tanh' W_h.
+    """
+
+    loss: float
+    vectors_T: Tensor
+    states_S: Tensor
+    factors_T: Tensor
+
+
+def word_gradients(
+    network: LanguageModel, tokens_T: Tensor, target: int, state: State
+) -> WordGradients:
+    """The gradient of -log p(target | tokens), read from a state of one row.
+
+    Args:
+        network: the language model, without dropout.
+        tokens_T: token ids, at least one.
+        target: the id of the token that is predicted after them.
+        state: before the first token.
+    """
+    with torch.enable_grad():
+        vectors_TE = network.embedding(tokens_T).detach().requires_grad_()
+        carried = [_carried(network, state)]
+        for vector_E in vectors_TE:
+            carried.append(_next_carried(network, vector_E.unsqueeze(0), carried[-1]))
+        logits_1V = network.logits(carried[-1][-1].hidden_BH)
+        loss = -logits_1V.log_softmax(dim=1)[0, target]
+        parts = [_tensors(steps) for steps in carried]
+        wanted = [vectors_TE, *(tensor for step in parts for tensor in step)]
+        gradient_TE, *rest = torch.autograd.grad(loss, wanted, materialize_grads=True)
+    width = len(parts[0])
+    states = [rest[at : at + width] for at in range(0, len(rest), width)]
+    states_S = torch.stack([torch.cat(parts, dim=1).norm() for parts in states])
+    factors_T = (states_S[:-1] / states_S[1:]).nan_to_num(0.0, posinf=0.0)
+    return WordGradients(float(loss.detach()), gradient_TE.norm(dim=1), states_S, factors_T)
+
+
+def _carried(network: LanguageModel, state: State) -> list[LayerStep]:
+    """The state before the first token, as leaves of the graph."""
+    steps = []
+    for layer in range(network.architecture.layers):
+        one = state.layer(layer)
+        cell_BH = None if one.cell_LBH is None else one.cell_LBH[0].detach().requires_grad_()
+        steps.append(LayerStep(one.hidden_LBH[0].detach().requires_grad_(), cell_BH, {}))
+    return steps
+
+
+def _next_carried(
+    network: LanguageModel, values_BF: Tensor, before: list[LayerStep]
+) -> list[LayerStep]:
+    """The state of all layers after one token.
+
+    It is a copy: the gradient with respect to it is that of what is read later, without the way
+    from a layer to the one above it in the same step.
+    """
+    after = []
+    for layer, previous in enumerate(before):
+        cell = network.architecture.cell
+        input_weight, hidden_weight, input_bias, hidden_bias = layer_weights(
+            network.recurrent, cell, layer
+        ).tensors
+        input_BG = functional.linear(values_BF, input_weight, input_bias)
+        recurrent_BG = functional.linear(previous.hidden_BH, hidden_weight, hidden_bias)
+        step = CELL_FUNCTIONS[cell](input_BG, recurrent_BG, previous)
+        values_BF = step.hidden_BH
+        cell_BH = None if step.cell_BH is None else step.cell_BH.clone()
+        after.append(LayerStep(step.hidden_BH.clone(), cell_BH, {}))
+    return after
+
+
+def _tensors(steps: list[LayerStep]) -> list[Tensor]:
+    return [part for step in steps for part in (step.hidden_BH, step.cell_BH) if part is not None]
+
+
 def _elman(input_BH: Tensor, recurrent_BH: Tensor, previous: LayerStep) -> LayerStep:
     return LayerStep(torch.tanh(input_BH + recurrent_BH), previous.cell_BH, {})
 

@@ -37,6 +37,13 @@ COMMANDS = (
     Subcommand("evaluate", "training", "measure a model on data"),
     Subcommand("agreement", "training", "measure a language model on minimal pairs"),
     Subcommand("gradients", "training", "analyze and plot gradients through time"),
+    Subcommand("words", "training", "show vectors of words, their nearest words and a map"),
+    Subcommand(
+        "describe", "training", "list the parameters of a model in the letters of the formulas"
+    ),
+    Subcommand(
+        "units", "training", "find units of a language model that follow something in a text"
+    ),
 )
 
 USAGE = "usage: unroll COMMAND [OPTIONS]"

@@ -144,7 +144,7 @@ class GenerateRequest(RequestFields):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"prompt": "The keys to the", "max_tokens": 40, "temperature": 0.8, "seed": 1}
+                {"prompt": "The laws of the", "max_tokens": 40, "temperature": 0.8, "seed": 1}
             ],
             "if": {"properties": {"max_tokens": {"const": 0}}, "required": ["max_tokens"]},
             "then": {"properties": {"echo": {"const": True}}, "required": ["echo"]},
@@ -199,6 +199,11 @@ class GenerateRequest(RequestFields):
         "GET /models has the largest number of log-probabilities in an answer",
     )
     echo: bool = Field(default=False, description="put the prompt before the continuation")
+    end: bool = Field(
+        default=False,
+        description="with logprobs: report for each generated token the log-probability that the "
+        "text ends there instead",
+    )
     return_state: bool = Field(
         default=False,
         description="return the state at the end of the shown text as `state`, to continue there "
@@ -222,6 +227,8 @@ class GenerateRequest(RequestFields):
     def _asks_for_something(self) -> GenerateRequest:
         if self.max_tokens == 0 and not self.echo:
             raise ValueError("max_tokens may be 0 only with echo")
+        if self.end and self.logprobs is None:
+            raise ValueError("end is reported with log-probabilities: set logprobs, 0 is enough")
         return self
 
 
@@ -229,7 +236,7 @@ class NextWordRequest(RequestFields):
     """The next whole word."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"prompt": "The keys to the", "top": 5}]}
+        json_schema_extra={"examples": [{"prompt": "The laws of the", "top": 5}]}
     )
 
     prompt: Text = Field(
@@ -244,13 +251,16 @@ class ScoreRequest(RequestFields):
     """The likelihood of texts."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"texts": ["The keys are on the table.", "The keys is on the table."]}]
-        }
+        json_schema_extra={"examples": [{"texts": ["The laws are good.", "The laws is good."]}]}
     )
 
     texts: Annotated[list[_NonEmpty], AtMost("texts")] = Field(
         min_length=1, max_length=1024, description="each text is scored from its beginning"
+    )
+    end: bool = Field(
+        default=False,
+        description="also score the end of each text, so that logprob is that of the whole text "
+        "and not of all texts that begin with it",
     )
 
 

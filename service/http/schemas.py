@@ -26,6 +26,14 @@ class ScoredToken(_Response):
     text: str
     logprob: float
     top: list[Alternative] | None = Field(default=None, description="the likeliest tokens there")
+    end_logprob: float | None = Field(
+        default=None, description="/generate with end: that the text ends in place of this token"
+    )
+    unknown: bool | None = Field(
+        default=None,
+        description="/score: true for a word outside the vocabulary. Its log-probability is that "
+        "of any such word, not of this one",
+    )
 
 
 class Choice(_Response):
@@ -83,6 +91,7 @@ class TokenEvent(_Response):
     token: str | None = Field(default=None, description="with logprobs: the token as generated")
     logprob: float | None = None
     top: list[Alternative] | None = None
+    end_logprob: float | None = None
 
 
 class EchoEvent(_Response):
@@ -129,9 +138,12 @@ class NextWordResponse(_Response):
 
 
 class TextScore(_Response):
-    """One text, token by token. The end of the text is not counted."""
+    """One text, token by token. The end of the text is counted only if it was asked for."""
 
     tokens: list[ScoredToken]
+    end_logprob: float | None = Field(
+        default=None, description="with end: log-probability that the text ends here"
+    )
     logprob: float = Field(description="natural logarithm of the text's probability")
     perplexity: float = Field(description="per token")
     bits_per_byte: float = Field(
@@ -139,6 +151,9 @@ class TextScore(_Response):
     )
     unknown_tokens: int = Field(
         description="words outside the vocabulary; each is scored as the unknown token"
+    )
+    note: str | None = Field(
+        default=None, description="with unknown tokens: why the score is too high"
     )
 
 

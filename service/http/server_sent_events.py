@@ -145,6 +145,8 @@ def scored_token(token: TokenLogprob) -> dict[str, Any]:
     fields: dict[str, Any] = {"text": token.text, "logprob": token.logprob}
     if token.top:
         fields["top"] = [{"text": text, "logprob": logprob} for text, logprob in token.top]
+    if token.end is not None:
+        fields["end_logprob"] = token.end
     return fields
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from model.inspection import word_gradients
 from model.networks import LanguageModel
 from model.recurrent import layer_weights
 from model.state import State
@@ -26,12 +27,15 @@ class Influence(NamedTuple):
 
     ``gradient_T``: length of the gradient with respect to its vector; ``contribution_T``: gradient
     times vector; ``erasure_T``: the log-probability minus the one without this token. In nats.
+    ``factor_T``: what the step that reads this token does to the norm of the gradient with respect
+    to the state; see ``WordGradients``.
     """
 
     logprob: float
     gradient_T: Tensor
     contribution_T: Tensor
     erasure_T: Tensor
+    factor_T: Tensor
 
 
 def influence_of(
@@ -54,6 +58,7 @@ def influence_of(
         gradient_TE.norm(dim=1),
         (gradient_TE * vectors_TE).sum(dim=1),
         logprob - erased_T,
+        word_gradients(network, tokens_T, target, state).factors_T,
     )
 
 

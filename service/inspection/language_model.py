@@ -19,6 +19,8 @@ from model.artifact import Artifact
 from model.networks import LanguageModel
 from model.state import State
 from model.tokenization.tokenizer import Piece
+from model.units.markings import Marking, marking_of_tokens
+from model.units.unit_search import UnitScores, average_ranks, score_units
 from service.engine.api.errors import InvalidTask
 from service.inspection import comparison, generation, influence
 from service.inspection.activations import (
@@ -30,9 +32,7 @@ from service.inspection.activations import (
 )
 from service.inspection.cancellation import Cancellation
 from service.inspection.checks import bounded_pieces, check_index
-from service.inspection.markings import Marking
 from service.inspection.predictions import TokenPredictions, predict
-from service.inspection.unit_search import UnitScores, average_ranks, score_units
 from service.kernel.api.interface import Sampling
 from service.kernel.pytorch.sampler import Sampler
 
@@ -324,13 +324,3 @@ def _closest(units: list[FollowingUnit], count: int, by: UnitOrder) -> list[Foll
     if by == "separation":
         return sorted(units, key=lambda unit: -abs(unit.separation - 0.5))[:count]
     return sorted(units, key=lambda unit: -abs(unit.correlation))[:count]
-
-
-def marking_of_tokens(pieces: Sequence[Piece], marking: Marking) -> Marking:
-    """The marking of each token: that of its last character.
-
-    A token without characters of its own (part of one that several tokens spell) has that of the
-    character before it.
-    """
-    ends = np.cumsum([len(piece.text) for piece in pieces])
-    return np.asarray(marking[np.maximum(ends - 1, 0)])

@@ -92,6 +92,7 @@ def _task(body: GenerateRequest, model: str, request: Request) -> Generate:
         stop=tuple(body.stop),
         logprobs=body.logprobs,
         echo=body.echo,
+        end=body.end,
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
         tenant=tenant_of(request),
         return_state=body.return_state,

@@ -29,13 +29,15 @@ router = APIRouter(route_class=JsonRoute, tags=["language models"])
 )
 async def score(body: ScoreRequest, request: Request, context: Context) -> Response:
     """The log-probability of each token given the tokens before it, from the beginning of the
-    text. The end of the text is not counted: a text may be the beginning of a longer one.
+    text. The end of the text is not counted, since a text may be the beginning of a longer one,
+    unless `end` is set.
     """
     context.limits.check(body)
     task = Score(
         model=context.model_name(body.model, "language-model"),
         client=client_of(request),
         texts=tuple(body.texts),
+        end=body.end,
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
     )
     reply = await context.engine.submit(task, whole=True)
@@ -59,15 +61,33 @@ def _result(text: str, scored: TextLogprobs) -> Iterator[bytes]:
     nats = -scored.logprob
     yield b'{"tokens":'
     yield from array(scored.tokens, _tokens)
+    predictions = len(scored.tokens) + (scored.end is not None)
     metrics = {
+        **({} if scored.end is None else {"end_logprob": scored.end}),
         "logprob": scored.logprob,
-        "perplexity": math.exp(min(nats / max(1, len(scored.tokens)), 700.0)),
+        "perplexity": math.exp(min(nats / max(1, predictions), 700.0)),
         "bits_per_byte": nats / math.log(2) / len(text.encode("utf-8")),
         "unknown_tokens": scored.unknown_tokens,
+        **({"note": _unknown_note(scored.unknown_tokens)} if scored.unknown_tokens else {}),
     }
     yield b"," + to_json(metrics, inf_nan_mode="null")[1:]
 
 
 def _tokens(tokens: Sequence[TokenLogprob]) -> bytes:
-    fields = [{"text": token.text, "logprob": token.logprob} for token in tokens]
+    fields = [
+        {
+            "text": token.text,
+            "logprob": token.logprob,
+            **({"unknown": True} if token.unknown else {}),
+        }
+        for token in tokens
+    ]
     return to_json(fields, inf_nan_mode="null")
+
+
+def _unknown_note(count: int) -> str:
+    words = "1 word is" if count == 1 else f"{count} words are"
+    return (
+        f"{words} outside the vocabulary and scored as any unknown word would be, so the text "
+        "looks too likely: compare it only with texts that have the same unknown words"
+    )

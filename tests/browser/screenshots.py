@@ -32,7 +32,9 @@ def write(playground: Playground) -> None:
 
 def alternatives(playground: Playground) -> None:
     """A continuation, and the tokens that one of its tokens was drawn from."""
-    section = playground.open("write", model="english-word", text="My fellow citizens, the United")
+    section = playground.open(
+        "write", model="english-word", text="To my fellow citizens, the United"
+    )
     section.locator("button.continue").click()
     playground.wait_until_written()
     section.locator(".generated .token").nth(6).hover()

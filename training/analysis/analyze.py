@@ -7,7 +7,7 @@ analyzed without training.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,7 +21,12 @@ from training.analysis.effective_context import ContextLosses, effective_context
 from training.analysis.excerpts import Excerpts
 from training.analysis.gate_saturation import gate_saturation
 from training.analysis.gradient_flow import GradientFlow, gradient_flow
-from training.analysis.networks import ADDITIVE, InspectedNetwork, build_small_network
+from training.analysis.initial_flow import (
+    InitialFlow,
+    flow_by_initialization,
+    flow_by_radius,
+)
+from training.analysis.networks import InspectedNetwork, build_small_network
 from training.analysis.results import GradientResults, NetworkResults
 from training.analysis.short_training import (
     ShortTrainingSettings,
@@ -29,7 +34,9 @@ from training.analysis.short_training import (
     mean_loss,
     train_short,
 )
-from training.config.gradients import GradientRecipe
+from training.analysis.step_factors import StepFactor, has_step_factors, step_factors
+from training.config.gradients import INITIALIZATIONS, GradientRecipe
+from training.data.provenance import unique_names
 from training.errors import DivergedError
 from training.runs.progress import Progress
 
@@ -92,16 +99,30 @@ class GradientAnalysis:
             clip_norm=recipe.clip_norm,
             seed=recipe.seed,
         )
-        train_short(network, self.corpus.training_excerpts(recipe), settings, self.progress.step)
+        source = self.corpus.training_excerpts(recipe)
+        curve = train_short(network, source, settings, self.progress.step)
         if not math.isfinite(self._loss(network)):
             raise DivergedError(
                 f"{name}: the loss after training is not finite; give a lower --learning-rate"
             )
-        return self._measure(network, name, initial=initial, initial_loss=initial_loss)
+        return self._measure(
+            network, name, initial=initial, initial_loss=initial_loss, training=curve
+        )
 
-    def artifact(self, artifact: Artifact, network: LanguageModel) -> NetworkResults:
+    def artifact(self, name: str, network: LanguageModel) -> NetworkResults:
         """Analyzes the network of an artifact without training."""
-        return self._measure(network, artifact.manifest.name, initial=None, initial_loss=None)
+        return self._measure(network, name, initial=None, initial_loss=None)
+
+    def radii(self) -> list[InitialFlow]:
+        """The flow through untrained Elman networks by spectral radius."""
+        on_flow = self._on_flow()
+        return flow_by_radius(self.recipe, self.corpus.vocabulary, self._flow_excerpts(), on_flow)
+
+    def initializations(self) -> list[InitialFlow]:
+        """The flow through untrained networks by initialization."""
+        return flow_by_initialization(
+            self.recipe, self.corpus.vocabulary, self._flow_excerpts(), self._on_flow()
+        )
 
     def clipping(self) -> dict[str, TrainingCurve]:
         """Trains an Elman network with exploding gradients with three ways of clipping."""
@@ -119,7 +140,15 @@ class GradientAnalysis:
             seed=recipe.seed,
         )
         source = self.corpus.training_excerpts(recipe)
-        return compare_clipping(network, source, settings, self.progress.step)
+        curves = compare_clipping(network, source, settings, self.progress.step)
+        self.progress.bar.note(clipping_summary(curves))
+        return curves
+
+    def _on_flow(self) -> Callable[[], None]:
+        def report() -> None:
+            self.progress.measurement(FLOW_COST)(1.0)
+
+        return report
 
     def _measure(
         self,
@@ -128,11 +157,12 @@ class GradientAnalysis:
         *,
         initial: list[GradientFlow] | None,
         initial_loss: float | None,
+        training: TrainingCurve | None = None,
     ) -> NetworkResults:
         model = network if isinstance(network, LanguageModel) else None
         results = NetworkResults(
             name=name,
-            cell=ADDITIVE if model is None else model.architecture.cell,
+            cell=name if model is None else model.architecture.cell,
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             initial_loss=initial_loss,
             loss=self._loss(network),
@@ -140,9 +170,16 @@ class GradientAnalysis:
             flow=self._flow(network),
             gates=[] if model is None else gate_saturation(model, self._flow_excerpts()),
             context=self._context(network),
+            training=training,
+            factors=self._factors(network),
         )
         self.progress.bar.note(summary(results))
         return results
+
+    def _factors(self, network: InspectedNetwork) -> list[StepFactor]:
+        if not isinstance(network, LanguageModel) or not has_step_factors(network):
+            return []
+        return step_factors(network, self._flow_excerpts(), self.corpus.tokenizer)
 
     def _flow_excerpts(self) -> Excerpts:
         """Excerpts of twice the lags: the state at the longest lag has a past as long as that."""
@@ -164,43 +201,79 @@ class GradientAnalysis:
         return effective_context(network, excerpts, self.progress.measurement(CONTEXT_COST))
 
 
-def analyze_gradients(
-    recipe: GradientRecipe, corpus: AnalysisCorpus, artifact: Artifact | None, bar: Progress
-) -> GradientResults:
-    """Analyzes the recipe's cells and the additive recurrence, or the artifact alone.
-
-    Args:
-        recipe: of the run.
-        corpus: the text.
-        artifact: of a language model, or None.
-        bar: shows the progress.
+def analyze_cells(
+    recipe: GradientRecipe, corpus: AnalysisCorpus, results: GradientResults, bar: Progress
+) -> None:
+    """Analyzes small networks of the recipe's cells; each finished part is added to ``results``.
 
     Raises:
         DataError: the documents are too short.
         DivergedError: a network diverged in training.
     """
-    names = (*recipe.chosen_cells, ADDITIVE)
-    total = FLOW_COST + CONTEXT_COST
-    if artifact is None:
-        cost = 2 * FLOW_COST + recipe.steps + CONTEXT_COST
-        total = len(names) * cost + 3 * recipe.explosion_steps
+    names = recipe.chosen_cells
+    initial_flows = len(set(recipe.radii)) + len(INITIALIZATIONS) * len(recipe.initialized_cells)
+    cost = 2 * FLOW_COST + recipe.steps + CONTEXT_COST
+    total = len(names) * cost + initial_flows * FLOW_COST + 3 * recipe.explosion_steps
     analysis = GradientAnalysis(recipe, corpus, WorkProgress(bar, total))
-    if artifact is not None:
+    results.clip_norm, results.clip_value = recipe.clip_norm, recipe.clip_value
+    for name in names:
+        results.networks.append(analysis.small_network(name))
+    results.radii += analysis.radii()
+    results.initializations += analysis.initializations()
+    results.clipping.update(analysis.clipping())
+    results.complete = True
+
+
+def analyze_artifacts(
+    recipe: GradientRecipe,
+    artifacts: Sequence[tuple[Artifact, AnalysisCorpus]],
+    results: GradientResults,
+    bar: Progress,
+) -> None:
+    """Analyzes artifacts, each with the text in its own tokens; adds them to ``results``.
+
+    All are read from the same places of the text where their tokens are the same, in float64 for
+    gradients and in float32 for losses, whatever the precision of their training.
+
+    Raises:
+        DataError: the documents are too short.
+    """
+    vocabularies = {corpus.tokenizer.to_json() for _, corpus in artifacts}
+    results.tokens_differ = len(vocabularies) > 1
+    progress = WorkProgress(bar, len(artifacts) * (FLOW_COST + CONTEXT_COST))
+    names = unique_names([artifact.manifest.name for artifact, _ in artifacts])
+    for name, (artifact, corpus) in zip(names, artifacts, strict=True):
         assert isinstance(artifact.network, LanguageModel)
-        results = analysis.artifact(artifact, artifact.network)
-        return GradientResults(text=corpus.title, networks=[results])
-    networks = [analysis.small_network(name) for name in names]
-    return GradientResults(text=corpus.title, networks=networks, clipping=analysis.clipping())
+        analysis = GradientAnalysis(recipe, corpus, progress)
+        results.networks.append(analysis.artifact(name, artifact.network))
+    results.complete = True
 
 
 def summary(results: NetworkResults) -> str:
     """One line on a network."""
-    flow = results.flow[-1]
+    flow, context = results.flow[-1], results.context
     lag = min(20, len(flow.hidden) - 1)
     norms = flow.cell or flow.hidden
     before = "" if results.initial_loss is None else f"{results.initial_loss:.3f} -> "
+    best = context.best
+    used = (
+        f"effective context {context.needed(0.01)} tokens"
+        if best is None
+        else f"the loss rises with context: {context.losses[best]:.2f} given "
+        f"{context.tokens[best]} tokens, {context.losses[-1]:.2f} given {context.tokens[-1]}"
+    )
     return (
         f"{results.name}: loss {before}{results.loss:.3f}; gradient at lag {lag} "
-        f"{norms[lag] / norms[0]:.2g} of that at lag 0; effective context "
-        f"{results.context.needed(0.01)} tokens"
+        f"{norms[lag] / norms[0]:.2g} of that at lag 0; {used}"
     )
+
+
+def clipping_summary(curves: Mapping[str, TrainingCurve]) -> str:
+    """One line on the training runs with exploding gradients."""
+    parts = [
+        f"{name} {curve.losses[-1]:.2f} (at most {max(curve.losses):.2f})"
+        if curve.losses
+        else f"{name} not finite"
+        for name, curve in curves.items()
+    ]
+    return f"exploding gradients, final loss by clipping: {', '.join(parts)}"

@@ -45,14 +45,19 @@ class AnalysisCorpus:
     Attributes:
         train: what small networks are trained on; None for an artifact.
         held_out: what networks are analyzed on.
-        vocabulary: number of tokens.
+        tokenizer: of the streams.
         name: the files or "the synthetic corpus", for messages.
     """
 
     train: TokenStream | None
     held_out: TokenStream
-    vocabulary: int
+    tokenizer: Tokenizer
     name: str
+
+    @property
+    def vocabulary(self) -> int:
+        """The number of tokens."""
+        return self.tokenizer.size
 
     @property
     def title(self) -> str:
@@ -98,7 +103,7 @@ def read_corpus(recipe: GradientRecipe, tokenizer: Tokenizer | None) -> Analysis
     )
     name = ", ".join(recipe.data)
     if tokenizer is not None:
-        return AnalysisCorpus(None, build_stream(documents, tokenizer), tokenizer.size, name)
+        return AnalysisCorpus(None, build_stream(documents, tokenizer), tokenizer, name)
     train, held_out = split_documents(documents, HELD_OUT_SHARE)
     characters = train_char_tokenizer(
         [line for text in train for line in split_lines(text)], vocabulary=None, minimum_count=1
@@ -127,7 +132,7 @@ def _encoded(
     train: list[str], held_out: list[str], tokenizer: Tokenizer, name: str
 ) -> AnalysisCorpus:
     streams = build_stream(train, tokenizer), build_stream(held_out, tokenizer)
-    return AnalysisCorpus(*streams, tokenizer.size, name)
+    return AnalysisCorpus(*streams, tokenizer, name)
 
 
 def _speech(generator: random.Random) -> str:

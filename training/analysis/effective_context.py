@@ -17,6 +17,7 @@ from torch.nn import functional
 from training.analysis.excerpts import Excerpts
 from training.analysis.networks import InspectedNetwork, hidden_states
 
+HARMFUL_NATS = 0.02  # by which the loss may rise with context
 CONTEXT_ROWS = 64  # in a batch
 LENGTHS_OF_A_DECADE = (1, 1.5, 2, 3, 5, 7)
 
@@ -45,6 +46,17 @@ class ContextLosses:
                 break
             needed = tokens
         return needed
+
+    @property
+    def best(self) -> int | None:
+        """The index of the context length with the lowest loss, where a longer context is harmful.
+
+        The network is no worse there by chance: the loss given the longest context is higher by
+        more than ``HARMFUL_NATS`` and by more than three standard errors. Otherwise None.
+        """
+        best = min(range(len(self.losses)), key=self.losses.__getitem__)
+        harm = -self.excesses[best]
+        return best if harm > max(HARMFUL_NATS, 3 * self.errors[best]) else None
 
 
 def context_lengths(longest: int) -> list[int]:

@@ -5,7 +5,8 @@ LSTM also the same with respect to the cell state c_(T-k), which is its memory.
 
 The theory for an Elman layer (Pascanu et al., 2013): the spectral norm of dh_T / dh_(T-k), which is
 the product of the Jacobians diag(1 - h_t^2) W_h; the powers of the largest singular value of W_h,
-which bound it; and the powers of its spectral radius. For an LSTM the product of the forget gates
+which bound it; and the powers of its spectral radius. For an additive layer h + g(h, x) the product
+of the Jacobians 1 + dg/dh. For an LSTM the product of the forget gates
 and for a GRU that of the update gates: the share of its value that a unit keeps over k steps.
 
 Shapes: K lags, B excerpts, H hidden units, V vocabulary.
@@ -14,8 +15,9 @@ Shapes: K lags, B excerpts, H hidden units, V vocabulary.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -25,7 +27,11 @@ from torch.nn import functional
 from model.inspection import LayerStep
 from model.networks import LanguageModel
 from training.analysis.excerpts import Excerpts
-from training.analysis.networks import InspectedNetwork, steps_by_layer
+from training.analysis.networks import (
+    AdditiveLanguageModel,
+    InspectedNetwork,
+    steps_by_layer,
+)
 
 KEEP_GATES = ("update", "forget")  # the gates that keep the value of a unit in a GRU and an LSTM
 FLOW_ROWS = 32  # excerpts in a batch
@@ -40,8 +46,8 @@ class GradientFlow:
         hidden: G(k) of the hidden state.
         cell: G(k) of the cell state of an LSTM.
         theory: "jacobian_product", "singular_value_power" and "spectral_radius_power" of an Elman
-            layer; "gate_product" (mean of all units) and "best_gate_product" (maximum) of a GRU or
-            an LSTM.
+            layer; "jacobian_product" of an additive layer; "gate_product" (mean of all units) and
+            "best_gate_product" (maximum) of a GRU or an LSTM.
         scalars: "largest_singular_value" and "spectral_radius" of an Elman layer.
     """
 
@@ -84,22 +90,35 @@ def spectral_radius(weight_HH: Tensor) -> float:
     return float(torch.linalg.eigvals(weight_HH.detach().double()).abs().max())
 
 
-def jacobian_products(weight_HH: Tensor, hidden: Sequence[Tensor]) -> list[Tensor]:
-    """dh_T / dh_(T-k) of an Elman layer, (B, H, H) for each k from 0.
+def jacobian_products(jacobians: Iterable[Tensor]) -> Iterator[Tensor]:
+    """dh_T / dh_(T-k), (B, H, H) for each k from 0. Only one is in memory at a time.
 
     Args:
-        weight_HH: hidden-to-hidden weights.
-        hidden: states (B, H), h_T first.
-
-    Returns:
-        Matrices with one row per output and one column per input.
+        jacobians: dh_T / dh_(T-1), dh_(T-1) / dh_(T-2), ..., at least one, each (B, H, H) with one
+            row per output and one column per input.
     """
-    rows, width = hidden[0].shape
-    products = [torch.eye(width, dtype=weight_HH.dtype).expand(rows, -1, -1)]
+    product_BHH: Tensor | None = None
+    for jacobian_BHH in jacobians:
+        if product_BHH is None:
+            product_BHH = torch.eye(jacobian_BHH.shape[1], dtype=jacobian_BHH.dtype)
+            product_BHH = product_BHH.expand_as(jacobian_BHH)
+            yield product_BHH
+        product_BHH = product_BHH @ jacobian_BHH
+        yield product_BHH
+
+
+def elman_jacobians(weight_HH: Tensor, hidden: Sequence[Tensor]) -> Iterator[Tensor]:
+    """diag(1 - h_t^2) W_h of an Elman layer, from the states (B, H), h_T first."""
     for hidden_BH in hidden[:-1]:
-        slope_BH1 = (1 - hidden_BH.square()).unsqueeze(2)
-        products.append(products[-1] @ (slope_BH1 * weight_HH))
-    return products
+        yield (1 - hidden_BH.square()).unsqueeze(2) * weight_HH
+
+
+def additive_jacobians(weight_HH: Tensor, hidden: Sequence[Tensor]) -> Iterator[Tensor]:
+    """1 + diag(1 - g_t^2) W_h of an additive layer, from the states (B, H), h_T first."""
+    identity_HH = torch.eye(len(weight_HH), dtype=weight_HH.dtype)
+    for hidden_BH, before_BH in pairwise(hidden):
+        slope_BH = 1 - (hidden_BH - before_BH).square()
+        yield identity_HH + slope_BH.unsqueeze(2) * weight_HH
 
 
 class _LayerGradients(NamedTuple):
@@ -160,7 +179,11 @@ def _flow(
     cells = [batch.cell_KB for batch in batches if batch.cell_KB is not None]
     cell = torch.cat(cells, dim=1).mean(dim=1).tolist() if cells else None
     theory, scalars = dict[str, list[float]](), dict[str, float]()
-    if isinstance(network, LanguageModel) and network.architecture.cell == "elman":
+    if isinstance(network, AdditiveLanguageModel):
+        if network.weight_HH is not None:
+            norms = _product_norms(additive_jacobians, network.weight_HH, batches)
+            theory["jacobian_product"] = norms
+    elif network.architecture.cell == "elman":
         theory, scalars = _elman_theory(network, layer, batches)
     elif batches[0].kept_KH is not None:
         weighted = [b.kept_KH * b.hidden_KB.shape[1] for b in batches if b.kept_KH is not None]
@@ -178,14 +201,18 @@ def _elman_theory(
     largest = float(torch.linalg.matrix_norm(weight_HH, 2))
     radius, lags = spectral_radius(weight_HH), len(batches[0].states) - 1
     theory = {
-        "jacobian_product": _product_norms(weight_HH, batches),
+        "jacobian_product": _product_norms(elman_jacobians, weight_HH, batches),
         "singular_value_power": powers(largest, lags),
         "spectral_radius_power": powers(radius, lags),
     }
     return theory, {"largest_singular_value": largest, "spectral_radius": radius}
 
 
-def _product_norms(weight_HH: Tensor, batches: Sequence[_LayerGradients]) -> list[float]:
+def _product_norms(
+    jacobians: Callable[[Tensor, Sequence[Tensor]], Iterable[Tensor]],
+    weight_HH: Tensor,
+    batches: Sequence[_LayerGradients],
+) -> list[float]:
     """Mean norms of the products, weighted by the gradients at lag 0, so that they bound G(k)/G(0).
 
     Wide layers use the first batches alone, because a product takes H^3 multiplications.
@@ -195,7 +222,7 @@ def _product_norms(weight_HH: Tensor, batches: Sequence[_LayerGradients]) -> lis
     total_K, weight = torch.zeros(lags, dtype=torch.float64), 0.0
     for batch in batches[: max(1, affordable)]:
         gradients_B = batch.hidden_KB[0]
-        products = jacobian_products(weight_HH, batch.states)
+        products = jacobian_products(jacobians(weight_HH, batch.states))
         total_K += torch.stack([torch.linalg.matrix_norm(p, 2) @ gradients_B for p in products])
         weight += float(gradients_B.sum())
     return (total_K / weight).tolist()

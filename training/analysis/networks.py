@@ -1,4 +1,4 @@
-"""The networks of `gradients`: language models of any cell, and an additive recurrence.
+"""The networks of `gradients`: language models of any cell, and additive recurrences.
 
 The functions of this module give one interface to both. Shapes: T time steps, B rows, E embedding,
 H hidden units, V vocabulary.
@@ -10,24 +10,25 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.architecture import Cell, LanguageModelArchitecture
 from model.inspection import LayerStep, inspect
 from model.networks import LanguageModel
 from model.state import State
-from training.config.gradients import GradientRecipe
-
-ADDITIVE = "additive"
+from training.config.gradients import ADDITIVE, SUM, GradientRecipe
 
 
 class AdditiveLanguageModel(nn.Module):
-    """A language model with the recurrence h_t = h_(t-1) + tanh(W x_t + b).
+    """A language model with the recurrence h_t = h_(t-1) + g(h_(t-1), x_t).
 
-    Its gradient with respect to the state is equal at every lag for any weights, so it is the
-    reference for the other cells. It cannot be saved as an artifact.
+    With ``recurrent``, g(h, x) = tanh(W_h h + W_x x + b), so dh_t / dh_(t-1) = 1 + dg/dh; W_h
+    starts at 0. Without
+    it, g(x) = tanh(W_x x + b), and the gradient with respect to the state is the same at every lag
+    for any weights. Neither can be saved as an artifact.
     """
 
-    def __init__(self, *, vocabulary: int, embedding: int, hidden: int) -> None:
+    def __init__(self, *, vocabulary: int, embedding: int, hidden: int, recurrent: bool) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, embedding)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
@@ -35,16 +36,28 @@ class AdditiveLanguageModel(nn.Module):
         self.initial_hidden_H = nn.Parameter(torch.zeros(hidden))
         self.output = nn.Linear(hidden, vocabulary)
         nn.init.zeros_(self.output.bias)
+        self.weight_HH: nn.Parameter | None = None
+        if recurrent:
+            # The derivative is exactly 1 at first. With torch's weights 1 + dg/dh would multiply
+            # the state by up to 1.6 at every step, and the network hardly learns.
+            self.weight_HH = nn.Parameter(torch.zeros(hidden, hidden))
 
     def hidden_states(self, tokens_TB: Tensor) -> Tensor:
         """States (T, B, H) from the learned initial state."""
-        return self.initial_hidden_H + self._features(tokens_TB).cumsum(dim=0)
+        if self.weight_HH is None:
+            inputs_TBH = torch.tanh(self.feature(self.embedding(tokens_TB)))
+            return self.initial_hidden_H + inputs_TBH.cumsum(dim=0)
+        initial_BH = self.initial_hidden_H.expand(tokens_TB.shape[1], -1)
+        return torch.stack([step.hidden_BH for step in self.steps(tokens_TB, initial_BH)])
 
     def steps(self, tokens_TB: Tensor, hidden_BH: Tensor) -> list[LayerStep]:
         """States from a given one, each a separate tensor, so that autograd gives its gradient."""
         steps = []
-        for feature_BH in self._features(tokens_TB):
-            hidden_BH = hidden_BH + feature_BH
+        for input_BH in self.feature(self.embedding(tokens_TB)):
+            change_BH = input_BH
+            if self.weight_HH is not None:
+                change_BH = change_BH + functional.linear(hidden_BH, self.weight_HH)
+            hidden_BH = hidden_BH + torch.tanh(change_BH)
             steps.append(LayerStep(hidden_BH, None, {}))
         return steps
 
@@ -52,25 +65,25 @@ class AdditiveLanguageModel(nn.Module):
         """Unnormalized log-probabilities (..., V) of the next token."""
         return self.output(hidden_TBH)  # type: ignore[no-any-return]
 
-    def _features(self, tokens_TB: Tensor) -> Tensor:
-        return torch.tanh(self.feature(self.embedding(tokens_TB)))
-
 
 InspectedNetwork = LanguageModel | AdditiveLanguageModel
 
 
 def build_small_network(name: str, vocabulary: int, recipe: GradientRecipe) -> InspectedNetwork:
-    """A network with one recurrent layer, of the cell ``name`` or ``ADDITIVE``.
+    """A network with one recurrent layer, of the cell ``name``, of ``ADDITIVE`` or of ``SUM``.
 
     With ``initialization="torch"``, recurrent weights and biases are uniform between -1/sqrt(H) and
     1/sqrt(H), as torch initializes them.
     """
     torch.manual_seed(recipe.seed)
-    if name == ADDITIVE:
+    if name in (ADDITIVE, SUM):
         return AdditiveLanguageModel(
-            vocabulary=vocabulary, embedding=recipe.embedding, hidden=recipe.hidden
+            vocabulary=vocabulary,
+            embedding=recipe.embedding,
+            hidden=recipe.hidden,
+            recurrent=name == ADDITIVE,
         )
-    network = LanguageModel(
+    model = LanguageModel(
         LanguageModelArchitecture(
             cell=cast("Cell", name),
             vocabulary=vocabulary,
@@ -80,8 +93,8 @@ def build_small_network(name: str, vocabulary: int, recipe: GradientRecipe) -> I
         )
     )
     if recipe.initialization == "torch":
-        network.recurrent.reset_parameters()
-    return network
+        model.recurrent.reset_parameters()
+    return model
 
 
 def hidden_states(network: InspectedNetwork, tokens_TB: Tensor) -> Tensor:

@@ -16,10 +16,11 @@ from model.artifact import Artifact, load_artifact
 from model.errors import ArtifactError
 from model.networks import LanguageModel
 from training.config.evaluation import AgreementRequest
-from training.data.provenance import source_name
+from training.data.provenance import source_name, unique_names
 from training.errors import RecipeError
 from training.evaluation.agreement_results import AgreementResults, evaluate_agreement
 from training.evaluation.sentence_scores import SentenceForm, is_pretokenized
+from training.evaluation.word_gradients import TracedGradients, trace_gradients
 from training.evaluation.word_probabilities import WordProbabilities, trace_words
 from training.readers.minimal_pairs import read_pairs
 from training.readers.sources import expand_sources, is_unicode
@@ -29,7 +30,6 @@ from training.reports.agreement import (
     left_out_note,
     trace_table,
 )
-from training.reports.html import ReportTable
 from training.reports.output import (
     PAGE_FILE,
     RESULTS_FILE,
@@ -39,6 +39,7 @@ from training.reports.output import (
     write_report,
 )
 from training.reports.plotting import require_matplotlib
+from training.reports.word_gradients import word_gradients_section, word_gradients_table
 from training.runs.progress import Progress
 from training.runtime.threads import set_threads
 
@@ -61,9 +62,10 @@ def _evaluate(request: AgreementRequest, words: Sequence[str]) -> int:
     set_threads(request.threads)
     artifact, network = _language_model(request.artifact)
     form = _form(artifact, request)
-    trace = None
+    trace, gradients = None, list[TracedGradients]()
     if request.trace is not None:
         trace = trace_words(network, artifact.tokenizer, request.trace, words, form)
+        gradients = _gradients(request, artifact, network, words[0])
     results = _pair_results(artifact, network, request, form) if request.pairs else None
     record = {
         "artifact": artifact.manifest.name,
@@ -71,13 +73,14 @@ def _evaluate(request: AgreementRequest, words: Sequence[str]) -> int:
         "sentence_form": asdict(form),
         **({} if results is None else results.record()),
         **({} if trace is None else {"trace": trace.record()}),
+        **({"gradients": [one.record() for one in gradients]} if gradients else {}),
     }
     if request.json is not None:
         write_json(request.json, record)
     if request.out is not None:
-        _write_page(request, artifact, form, results, trace, record)
+        _write_page(request, artifact, form, results, trace, gradients, record)
     print(f"{artifact.manifest.name}: {_form_note(form)}")
-    _print(results, trace)
+    _print(results, trace, gradients)
     return 0
 
 
@@ -92,6 +95,8 @@ def _check(request: AgreementRequest) -> list[str]:
         raise RecipeError("--words: give the words to follow along --trace, as in --words are,is")
     if request.trace is None and request.words is not None:
         raise RecipeError("--words: needs a sentence to follow the words along; give --trace")
+    if request.trace is None and request.compare:
+        raise RecipeError("--compare: needs a sentence to compare the models on; give --trace")
     if not request.pairs and request.trace is None:
         raise RecipeError("--pairs: give files of minimal pairs, or a sentence to --trace")
     if request.out is not None:
@@ -104,6 +109,19 @@ def _language_model(directory: Path) -> tuple[Artifact, LanguageModel]:
     if not isinstance(artifact.network, LanguageModel):
         raise ArtifactError(directory, "is a classifier; agreement is measured on language models")
     return artifact, artifact.network
+
+
+def _gradients(
+    request: AgreementRequest, artifact: Artifact, network: LanguageModel, word: str
+) -> list[TracedGradients]:
+    """The gradient at each word of --trace, of the artifact and of those of --compare."""
+    assert request.trace is not None
+    models = [(artifact, network), *(_language_model(Path(name)) for name in request.compare)]
+    names = unique_names([model.manifest.name for model, _ in models])
+    return [
+        trace_gradients(name, one, model.tokenizer, request.trace, word, _form(model, request))
+        for name, (model, one) in zip(names, models, strict=True)
+    ]
 
 
 def _form(artifact: Artifact, request: AgreementRequest) -> SentenceForm:
@@ -136,27 +154,21 @@ def _form_note(form: SentenceForm) -> str:
     return f"sentences are read {context}, {capital}{full_stop}"
 
 
-def _print(results: AgreementResults | None, trace: WordProbabilities | None) -> None:
+def _print(
+    results: AgreementResults | None,
+    trace: WordProbabilities | None,
+    gradients: Sequence[TracedGradients],
+) -> None:
     if results is not None:
-        print("\n".join(_aligned(accuracy_table(results))))
+        print("\n".join(accuracy_table(results).lines()))
         print(left_out_note(results))
     if trace is not None:
-        print("\n".join(_aligned(trace_table(trace))))
+        print("\n".join(trace_table(trace).lines()))
         if trace.unknown:
             print(f"unknown words of the sentence: {', '.join(trace.unknown)}")
-
-
-def _aligned(table: ReportTable) -> list[str]:
-    """Lines with the first column aligned on the left, the others on the right."""
-    rows = [table.header, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [f"  {_line(row, widths)}" for row in rows]
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    first = f"{row[0]:<{widths[0]}}"
-    rest = (f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
-    return "  ".join([first, *rest]).rstrip()
+    if gradients:
+        print(f"gradient of -log p({gradients[0].target.strip()}) at each word:")
+        print("\n".join(word_gradients_table(gradients).lines()))
 
 
 def _write_page(
@@ -165,6 +177,7 @@ def _write_page(
     form: SentenceForm,
     results: AgreementResults | None,
     trace: WordProbabilities | None,
+    gradients: Sequence[TracedGradients],
     record: dict[str, Any],
 ) -> None:
     assert request.out is not None
@@ -174,7 +187,10 @@ def _write_page(
         request.out,
         title=f"{artifact.manifest.name}: agreement",
         introduction=introduction[:1].upper() + introduction[1:],
-        sections=agreement_sections(results, trace),
+        sections=[
+            *agreement_sections(results, trace),
+            *([word_gradients_section(gradients)] if gradients else []),
+        ],
         files={RESULTS_FILE: to_json(record)},
     )
     print(f"page and plots are in {request.out / PAGE_FILE}", file=sys.stderr)

@@ -19,6 +19,7 @@ from model.system.standard_streams import FAILURE_STATUS
 from training.config.classifier import ClassifierRecipe
 from training.config.evaluation import AgreementRequest, EvaluationRequest
 from training.config.gradients import GradientRecipe
+from training.config.inspection import DescribeRequest, UnitsRequest, WordsRequest
 from training.config.language_model import LanguageModelRecipe
 from training.config.options import add_options, given_options
 from training.readers.notices import shown_notices
@@ -84,6 +85,24 @@ TRAINING_COMMANDS = (
         help="measure a language model on minimal pairs of sentences",
         module="training.commands.agreement",
         options=AgreementRequest,
+    ),
+    TrainingCommand(
+        name="words",
+        help="show vectors of words, their nearest words and a map",
+        module="training.commands.words",
+        options=WordsRequest,
+    ),
+    TrainingCommand(
+        name="describe",
+        help="list the parameters of a model in the letters of the formulas",
+        module="training.commands.describe",
+        options=DescribeRequest,
+    ),
+    TrainingCommand(
+        name="units",
+        help="find units of a language model that follow something in a text",
+        module="training.commands.units",
+        options=UnitsRequest,
     ),
 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from model.artifact import Artifact, load_artifact
 from model.errors import ArtifactError
 from model.networks import LanguageModel
-from training.analysis.analyze import analyze_gradients
+from training.analysis.analyze import analyze_artifacts, analyze_cells
 from training.analysis.corpus import read_corpus
 from training.analysis.results import GradientResults
 from training.config.gradients import GradientRecipe
@@ -20,7 +20,7 @@ from training.config.options import recipe_text, recipe_values
 from training.data.provenance import git_commit, library_versions, source_record
 from training.errors import OutputError
 from training.readers.sources import expand_sources
-from training.reports.gradients import gradients_sections, page_introduction, page_title
+from training.reports.gradients.page import gradients_sections, page_introduction, page_title
 from training.reports.output import PAGE_FILE, require_writable, to_json, write_report
 from training.reports.plotting import require_matplotlib
 from training.runs.directory import Invocation
@@ -54,12 +54,22 @@ def run(invocation: Invocation) -> int:
 
 def _analyze(invocation: Invocation, recipe: GradientRecipe) -> int:
     set_threads(recipe.threads)
-    artifact = None if recipe.artifact is None else _language_model(Path(recipe.artifact))
-    corpus = read_corpus(recipe, artifact.tokenizer if artifact else None)
-    with Progress("gradients") as bar:
-        results = analyze_gradients(recipe, corpus, artifact, bar)
-    _write(invocation.out, recipe, results)
-    print(f"the plots are in {invocation.out / PAGE_FILE}", file=sys.stderr)
+    artifacts = [_language_model(Path(directory)) for directory in recipe.artifact]
+    corpora = [read_corpus(recipe, artifact.tokenizer) for artifact in artifacts]
+    corpus = corpora[0] if corpora else read_corpus(recipe, None)
+    results = GradientResults(text=corpus.title)
+    try:
+        with Progress("gradients") as bar:
+            if artifacts:
+                pairs = list(zip(artifacts, corpora, strict=True))
+                analyze_artifacts(recipe, pairs, results, bar)
+            else:
+                analyze_cells(recipe, corpus, results, bar)
+    finally:
+        # A run that is stopped, or that a network ends which diverges, keeps its finished networks.
+        if results.networks:
+            _write(invocation.out, recipe, results)
+            print(f"the plots are in {invocation.out / PAGE_FILE}", file=sys.stderr)
     return 0
 
 

@@ -119,7 +119,7 @@ class ClassifierRecipe:
         None,
         "longest n-gram of a linear classifier that joins the network; 0: no such classifier",
         metavar="N",
-        unset="2; 4 for characters; 0 with more than 300 labels",
+        unset="2; 4 for characters; 0 with more than 300 labels or --preset lecture",
         at_least=0,
     )
     linear_buckets: int | None = count_option(
@@ -128,6 +128,11 @@ class ClassifierRecipe:
         unset="131,072, fewer for many labels",
     )
 
+    preset: Literal["lecture"] | None = option(
+        None,
+        "defaults for --pooling, --bidirectional and --linear-ngrams; lecture: the final hidden "
+        "state of one direction goes into the MLP, and no linear classifier joins",
+    )
     cell: Literal["lstm", "gru", "elman"] | None = option(None, "recurrent cell", unset="lstm")
     layers: int | None = count_option(None, "number of recurrent layers", unset="1")
     hidden: int | None = count_option(
@@ -137,12 +142,15 @@ class ClassifierRecipe:
         None, "size of the embedding", unset="that of --vectors; 64 for characters, else 100"
     )
     bidirectional: bool | None = option(
-        None, "read documents in both directions", unset="yes; with --from as the language model"
+        None,
+        "read documents in both directions",
+        unset="yes; with --from as the language model; no with --preset lecture",
     )
-    pooling: Literal["last", "last_max_mean", "last_max_mean_words"] = option(
-        "last_max_mean_words",
+    pooling: Literal["last", "last_max_mean", "last_max_mean_words"] | None = option(
+        None,
         "input of the head: the final state; with maximum and mean over time; with those of the "
         "word vectors",
+        unset="last_max_mean_words; last with --preset lecture",
     )
     mlp: int | None = count_option(
         None, "size of the hidden layer of the head", unset="128; 256 with more than 20 labels"
@@ -180,7 +188,7 @@ class ClassifierRecipe:
         None,
         "peak learning rate",
         metavar="X",
-        unset="0.002; 0.004 for characters; 0.005 with --from",
+        unset="0.002; 0.004 for characters; 0.005 with --from; half as much for elman",
         above=0,
     )
     layer_decay: float | None = option(
@@ -232,6 +240,10 @@ class ClassifierRecipe:
         check_pace(self.pace, self.minutes)
 
 
+# Encoders as they are taught: an RNN reads the words, and an MLP reads its final hidden state.
+PRESETS: dict[str, dict[str, Any]] = {
+    "lecture": {"pooling": "last", "bidirectional": False, "linear_ngrams": 0},
+}
 LAYER_DECAY = 2.6  # of Howard and Ruder (2018)
 UNFREEZING = 0.3
 MAX_LINEAR_WEIGHTS, MAX_LINEAR_BUCKETS = 1 << 20, 1 << 17
@@ -265,12 +277,13 @@ def complete_classifier(recipe: ClassifierRecipe, size: DatasetSize) -> Classifi
         "layers": 1,
         "hidden": 128,
         "bidirectional": not pretrained,
+        "pooling": "last_max_mean_words",
         "layer_decay": LAYER_DECAY if pretrained else 1.0,
         "unfreezing": UNFREEZING if pretrained else 0.0,
         "epochs": _epochs(size, cropped=cropped, characters=characters),
         "ngrams": 4 if characters and not pretrained else 1,
         "linear_ngrams": 0 if size.labels > MAX_LINEAR_LABELS else 4 if characters else 2,
-        "learning_rate": 5e-3 if pretrained else 4e-3 if characters else 2e-3,
+        "learning_rate": _learning_rate(recipe),
         "dropout_output": 0.5 if characters else 0.3,
         "dropout_mlp": 0.5 if characters else 0.2,
         "minimum_count": 2 if size.documents >= SMALL_DATASET else 1,
@@ -280,12 +293,20 @@ def complete_classifier(recipe: ClassifierRecipe, size: DatasetSize) -> Classifi
         "dropout_input": 0.1 if characters else 0.3,
         "dropout_word": 0.0 if characters else 0.1,
     }
+    if recipe.preset is not None:
+        defaults |= PRESETS[recipe.preset]
     given = {name: getattr(recipe, name) for name in defaults}
     recipe = replace(recipe, **{n: defaults[n] if v is None else v for n, v in given.items()})
     recipe = replace(recipe, linear_buckets=recipe.linear_buckets or _buckets(recipe, size))
     if cropped:
         recipe = replace(recipe, crop=recipe.crop or CROP)
     return replace(recipe, precision=recipe.precision or _precision(recipe, size))
+
+
+def _learning_rate(recipe: ClassifierRecipe) -> float:
+    """Half as high for an Elman cell: no gate bounds what a step does to its state."""
+    rate = 5e-3 if recipe.from_ is not None else 4e-3 if recipe.tokenizer == "char" else 2e-3
+    return rate / 2 if recipe.cell == "elman" else rate
 
 
 def _epochs(size: DatasetSize, *, cropped: bool, characters: bool) -> float:

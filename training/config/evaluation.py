@@ -69,11 +69,15 @@ class AgreementRequest:
     )
     trace: str | None = option(
         None,
-        "beginning of a sentence along which the probabilities of --words are plotted",
+        "beginning of a sentence along which the probabilities of --words are plotted, and the "
+        "gradient of the first of them at each word",
         metavar="SENTENCE",
     )
     words: str | None = option(
         None, "words of --trace with commas between, as in are,is", metavar="WORD,WORD"
+    )
+    compare: tuple[str, ...] = option(
+        (), "further language models to --trace beside ARTIFACT", metavar="DIR"
     )
     before: str = option(
         ".", 'text before each sentence, which is not scored; "" for none', metavar="TEXT"

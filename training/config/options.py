@@ -272,6 +272,8 @@ def _help_text(field: dataclasses.Field[Any]) -> str:
         text = "yes" if default else "no"
     elif default in (None, ()):
         text = field.metadata["unset"] or "none"
+    elif isinstance(default, tuple):
+        text = " ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in default)
     else:
         text = f"{default:,}" if isinstance(default, int) else str(default)
     return f"{field.metadata['help']} (default: {text})"
@@ -297,7 +299,10 @@ def _check_number(field: dataclasses.Field[Any], value: float) -> None:
 def _checked_value(recipe: type[Any], name: str, value: Any, place: str) -> Any:
     kind, several, choices = option_type(recipe, name)
     if several:
-        if not isinstance(value, list | tuple) or any(type(part) is not kind for part in value):
+        value = value if isinstance(value, list | tuple) else [value]
+        if kind is float:
+            value = [float(part) if type(part) is int else part for part in value]
+        if any(type(part) is not kind for part in value):
             raise RecipeError(f"{place}: {name}: expected a list of {TYPE_NAMES[kind]}s")
         return tuple(value)
     if kind is float and type(value) is int and abs(value) <= 2**1000:

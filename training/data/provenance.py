@@ -108,3 +108,16 @@ def _without_directories(name: str, value: Any) -> Any:
 def source_name(source: str) -> str:
     """A data source without its directory."""
     return source if source.startswith(HUGGING_FACE_PREFIX) else Path(source).name
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """The names; a later one that is equal to an earlier one gets a number.
+
+    >>> unique_names(["a", "b", "a"])
+    ['a', 'b', 'a-2']
+    """
+    unique = list[str]()
+    for name in names:
+        candidates = (name, *(f"{name}-{number}" for number in range(2, len(names) + 2)))
+        unique.append(next(candidate for candidate in candidates if candidate not in unique))
+    return unique

@@ -20,6 +20,7 @@ from training.reports.plotting import (
     COLOR_CYCLE,
     GRAY,
     RED,
+    Plot,
     draw_plot,
     format_powers,
     grid_along,
@@ -165,7 +166,7 @@ def _format_share(accuracy: float | None) -> str:
     return NO_VALUE if accuracy is None else f"{accuracy:.3f}"
 
 
-def _accuracy_plot(results: AgreementResults) -> bytes:
+def _accuracy_plot(results: AgreementResults) -> Plot:
     """A bar for each construction, or for each number of attractors in it."""
     shown = {name: part for name, part in results.constructions.items() if part.total.pairs}
 
@@ -186,7 +187,7 @@ def _accuracy_plot(results: AgreementResults) -> bytes:
     return draw_plot("Agreement by construction", paint, size=(10.0, height))
 
 
-def _trace_plot(trace: WordProbabilities) -> bytes:
+def _trace_plot(trace: WordProbabilities) -> Plot:
     """The probability of each word after every prefix of the sentence, on a logarithmic scale."""
 
     def paint(figure: Figure) -> None:

@@ -15,6 +15,7 @@ from training.reports.plotting import (
     GRAY,
     PALE_BLUE,
     RED,
+    Plot,
     draw_plot,
     format_integers,
     grid_along,
@@ -70,7 +71,7 @@ def _confusions(results: ClassifierResults) -> Section:
     totals = [documents[pair.truth] for pair in pairs[:MAX_PAIRS]]
     text = f"{wrong:,} of {results.metrics['documents']:,} documents have a wrong answer. "
     if _has_matrix(results):
-        plot: bytes | None = _matrix_plot(results.labels, results.confusions)
+        plot: Plot | None = _matrix_plot(results.labels, results.confusions)
         table = None
     else:
         text += _pairs_note(results, len(pairs))
@@ -161,7 +162,7 @@ def _top_errors(results: ClassifierResults) -> Section:
     )
 
 
-def _matrix_plot(labels: Sequence[LabelMetrics], confusions: Sequence[Confusion]) -> bytes:
+def _matrix_plot(labels: Sequence[LabelMetrics], confusions: Sequence[Confusion]) -> Plot:
     names = sorted(label.label for label in labels)
     index = {name: place for place, name in enumerate(names)}
     counts = [[0] * len(names) for _ in names]
@@ -174,7 +175,7 @@ def _matrix_plot(labels: Sequence[LabelMetrics], confusions: Sequence[Confusion]
     def paint(figure: Figure) -> None:
         _paint_matrix(figure, names, counts)
 
-    return draw_plot("Confusion matrix", paint, size=(width, 0.78 * width))
+    return draw_plot("Confusion matrix", paint, size=(width, 0.78 * width), dark=False)
 
 
 def _paint_matrix(figure: Figure, names: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
@@ -205,7 +206,7 @@ def _rotation(labels: int) -> dict[str, Any]:
     return {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
 
 
-def _pairs_plot(pairs: Sequence[Confusion], totals: Sequence[int]) -> bytes:
+def _pairs_plot(pairs: Sequence[Confusion], totals: Sequence[int]) -> Plot:
     """Bars of confused documents; ``totals`` are the numbers of documents with each truth."""
 
     def paint(figure: Figure) -> None:
@@ -226,7 +227,7 @@ def _pairs_plot(pairs: Sequence[Confusion], totals: Sequence[int]) -> bytes:
     return draw_plot("Most frequent confusions", paint, size=(10.0, height))
 
 
-def _reliability_plot(results: ClassifierResults) -> bytes:
+def _reliability_plot(results: ClassifierResults) -> Plot:
     """Accuracy over confidence without and with the temperature, and the number of documents."""
     errors = [results.metrics[f"calibration_error{suffix}"] for suffix in ("_before", "")]
     titles = ("as trained", f"temperature {results.calibration.temperature:.2f}")

@@ -10,7 +10,7 @@ from training.evaluation.confidence import Z_95
 from training.evaluation.language_model import LanguageModelResults
 from training.evaluation.token_losses import MIN_PREDICTIONS, FrequencyBins, LossBin
 from training.reports.html import ReportTable, Section
-from training.reports.plotting import BLACK, BLUE, GRAY, PALE_BLUE, RED, draw_plot, grid_along
+from training.reports.plotting import BLACK, BLUE, GRAY, PALE_BLUE, RED, Plot, draw_plot, grid_along
 from training.reports.training_curves import training_curves_section
 from training.runs.history import History
 
@@ -106,7 +106,7 @@ def _with_error(bins: Sequence[LossBin]) -> Sequence[LossBin]:
     return [bin_ for bin_ in bins if bin_.error is not None] or bins
 
 
-def _frequency_plot(frequency: FrequencyBins, mean: float) -> bytes:
+def _frequency_plot(frequency: FrequencyBins, mean: float) -> Plot:
     """The mean loss of each bin, and its share of the tokens and of the loss."""
     bins = _with_error(frequency.bins)
 
@@ -120,7 +120,7 @@ def _frequency_plot(frequency: FrequencyBins, mean: float) -> bytes:
     return draw_plot(FREQUENCY_TITLE, paint)
 
 
-def _position_plot(bins: Sequence[LossBin], mean: float) -> bytes:
+def _position_plot(bins: Sequence[LossBin], mean: float) -> Plot:
     """The mean loss at each position, with its confidence interval."""
 
     def paint(figure: Figure) -> None:

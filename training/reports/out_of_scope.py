@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from training.evaluation.classifier import TopError
 from training.evaluation.out_of_scope_results import OutOfScopeResults
 from training.reports.html import ReportTable, Section
-from training.reports.plotting import BLUE, DARK_GRAY, GRAY, PALE_BLUE, RED, draw_plot
+from training.reports.plotting import BLUE, DARK_GRAY, GRAY, PALE_BLUE, RED, Plot, draw_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +91,7 @@ def _count(errors: Sequence[TopError], kind: str) -> str:
     return f"The {len(errors)} {kind} with the highest confidence."
 
 
-def _threshold_plot(results: OutOfScopeResults) -> bytes:
+def _threshold_plot(results: OutOfScopeResults) -> Plot:
     """Both error rates over the threshold, and one against the other."""
 
     def paint(figure: Figure) -> None:

@@ -1,7 +1,7 @@
 """Output of the measuring commands: a report directory (``--out``) and a JSON file (``--json``).
 
 Both are checked and locked before the work begins. A report directory holds the page, the results
-as JSON and the plots as PNG files.
+as JSON and the plots as PNG and SVG files.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def write_report(
         out: the directory; it is created if needed. Plots of an earlier report are removed.
         title: of the page.
         introduction: the first paragraph of the page.
-        sections: of the page; plots are also written as ``NAME.png``.
+        sections: of the page; plots are also written as ``NAME.png`` and
+            ``NAME.svg``.
         files: content by name, such as the results as JSON. They are written first: by them the
             directory is recognized as a report, so an interrupted command can be repeated.
 
@@ -98,11 +99,12 @@ def write_report(
         out.mkdir(parents=True, exist_ok=True)
         for name, content in {**files, PAGE_FILE: page}.items():
             write_atomically(out / name, content)
-        for earlier_plot in out.glob("*.png"):
+        for earlier_plot in (*out.glob("*.png"), *out.glob("*.svg")):
             earlier_plot.unlink()
         for section in sections:
             if section.plot is not None:
-                write_atomically(out / f"{section.name}.png", section.plot)
+                write_atomically(out / f"{section.name}.png", section.plot.png)
+                write_atomically(out / f"{section.name}.svg", section.plot.svg)
 
 
 def write_json(path: Path, results: Mapping[str, Any]) -> None:

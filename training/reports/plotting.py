@@ -1,4 +1,4 @@
-"""Style of all plots, and rendering to PNG.
+"""Style of all plots, and rendering to PNG and SVG.
 
 Matplotlib is an optional dependency. It is imported when the first plot is drawn, and renders in
 memory (Agg), so no display is needed.
@@ -7,8 +7,10 @@ memory (Agg), so no display is needed.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,23 @@ BLUE, RED, GREEN, AMBER, PURPLE = "#1d6fa5", "#c93a4d", "#1e8449", "#a86400", "#
 BLACK, DARK_GRAY, GRAY = "#222222", "#5a5a5a", "#767676"
 PALE_BLUE = "#a9c6da"
 COLOR_CYCLE = (BLUE, RED, GREEN, AMBER, PURPLE, DARK_GRAY)
+# The same hues for a dark background, by the color that they replace in an SVG file.
+DARK_BACKGROUND = "#16181d"
+DARK_COLORS = {
+    BLUE: "#6db3e3",
+    RED: "#f07f8d",
+    GREEN: "#5cc98a",
+    AMBER: "#e0a048",
+    PURPLE: "#b791dd",
+    BLACK: "#e6e6e6",
+    DARK_GRAY: "#b4b4b4",
+    GRAY: "#999999",
+    PALE_BLUE: "#3d5c73",
+    "#e2e2e2": "#363a42",  # grid
+    "#cccccc": "#565b66",  # frames of legends
+    "#000000": "#e6e6e6",
+    "#ffffff": DARK_BACKGROUND,
+}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 PLOT_SIZE = (10.0, 5.625)  # inches; 16:9, as slides are
 DOTS_PER_INCH = 160
@@ -39,7 +58,18 @@ PLOT_STYLE: dict[Any, Any] = {  # matplotlib's rc parameters
     "legend.frameon": False,
     "lines.linewidth": 2.0,
     "text.parse_math": False,  # "$" in a label is a dollar sign
+    "svg.fonttype": "path",  # the file looks the same where the font is missing
+    "svg.hashsalt": "unroll",  # the same plot gives the same bytes
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A drawn plot: as PNG, as SVG, and as SVG with the colors of a dark page."""
+
+    png: bytes
+    svg: bytes
+    dark_svg: bytes
 
 
 def require_matplotlib(optional: str | None = None) -> None:
@@ -62,21 +92,26 @@ def require_matplotlib(optional: str | None = None) -> None:
 
 
 def draw_plot(
-    title: str, paint: Callable[[Figure], None], *, size: tuple[float, float] = PLOT_SIZE
-) -> bytes:
-    """Draws a plot and returns it as PNG.
+    title: str,
+    paint: Callable[[Figure], None],
+    *,
+    size: tuple[float, float] = PLOT_SIZE,
+    dark: bool = True,
+) -> Plot:
+    """Draws a plot.
 
     Args:
         title: above the plot.
         paint: adds the content to an empty figure in the shared style.
         size: width and height in inches.
+        dark: whether the plot has a dark variant. Plots with shaded cells keep their white ground.
     """
     from matplotlib import rc_context  # noqa: PLC0415 - only plots need it
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
     from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
 
-    content = io.BytesIO()
+    png, svg = io.BytesIO(), io.BytesIO()
     with rc_context(PLOT_STYLE), warnings.catch_warnings():
         # Labels are words of any language; a letter that the font lacks is drawn as a box.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
@@ -85,8 +120,22 @@ def draw_plot(
         FigureCanvasAgg(figure)
         figure.suptitle(title, fontsize=16)
         paint(figure)
-        figure.savefig(content, format="png")
-    return content.getvalue()
+        figure.savefig(png, format="png")
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    drawing = svg.getvalue()
+    return Plot(png.getvalue(), drawing, on_dark_ground(drawing) if dark else drawing)
+
+
+def on_dark_ground(svg: bytes) -> bytes:
+    """The SVG with each color of the light style replaced by that of the dark one."""
+
+    def dark_color(match: re.Match[bytes]) -> bytes:
+        color = match.group().decode().lower()
+        return DARK_COLORS.get(color, color).encode()
+
+    # Text without a color is black by default.
+    svg = svg.replace(b"<svg ", b'<svg fill="#000000" ', 1)
+    return re.sub(rb"#[0-9a-fA-F]{6}\b", dark_color, svg)
 
 
 def grid_along(axes: Axes, direction: str) -> None:

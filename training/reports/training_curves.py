@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from training.reports.html import Section
-from training.reports.plotting import AMBER, BLUE, GRAY, draw_plot, format_integers
+from training.reports.plotting import AMBER, BLUE, GRAY, Plot, draw_plot, format_integers
 from training.runs.history import Curve, History
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def training_curves_section(history: History, text: str) -> Section:
     )
 
 
-def _curves_plot(history: History) -> bytes:
+def _curves_plot(history: History) -> Plot:
     """Training and validation loss, with the learning rate below."""
 
     def paint(figure: Figure) -> None:

@@ -55,6 +55,7 @@ from training.trainers.task import Evaluation, MeasuredModel, StepLoss, Task, Tr
 
 CONFUSIONS = 5  # pairs of labels in the summary
 MOMENTUM = 0.9
+CHANCE_ERRORS = 2.0  # standard errors by which a model has to be better than a guess
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,13 +277,7 @@ class ClassifierTask(Task[PaddedBatch, ClassifierEvaluation]):
             for split in ("validation", "test")
             if f"{split}_accuracy" in metrics
         ]
-        label, share = _most_frequent_label(self._setup.valid)
-        if round(metrics["validation_accuracy"], 6) <= round(share, 6):
-            lines.append(
-                "warning: the model is no better than the answer "
-                f"{self._setup.splits.labels[label]!r} to every document (accuracy {share:.4f}); "
-                "train for longer, with more examples, or with another --learning-rate"
-            )
+        lines += self._guessing_warning(metrics["validation_accuracy"])
         answers = self._setup.answers
         mistakes = [
             f"{answers[truth]} for {answers[answer]} ({count})"
@@ -291,6 +286,31 @@ class ClassifierTask(Task[PaddedBatch, ClassifierEvaluation]):
         if mistakes:
             lines.append(f"most often mistaken, truth for answer: {', '.join(mistakes)}")
         return lines
+
+    def _guessing_warning(self, accuracy: float) -> list[str]:
+        """A warning, if the accuracy is that of one answer to every document, or so by chance."""
+        label, share = _most_frequent_label(self._setup.valid)
+        documents = sum(one != OUT_OF_SCOPE_INDEX for one in self._setup.valid.labels)
+        if accuracy > share + CHANCE_ERRORS * standard_error(share, documents):
+            return []
+        better = "" if accuracy <= share else " beyond chance (two standard errors)"
+        return [
+            f"warning: the model is no better{better} than the answer "
+            f"{self._setup.splits.labels[label]!r} to every document (accuracy {share:.4f}); "
+            + _remedies(self.recipe)
+        ]
+
+
+def _remedies(recipe: ClassifierRecipe) -> str:
+    """What to try with a model that has not learned, the most promising first."""
+    remedies = ["train for longer", "with more examples"]
+    if recipe.cell == "elman":
+        remedies.append("with --cell lstm or gru, which keep words for longer")
+    if recipe.pooling == "last":
+        remedies.append("with --pooling last_max_mean, which shows the head every state")
+    rate = recipe.learning_rate or 0.0
+    remedies.append(f"with another --learning-rate, such as {rate / 4:.2g} instead of {rate:g}")
+    return f"{', '.join(remedies[:-1])}, or {remedies[-1]}"
 
 
 def _batch_tokens(setup: ClassifierSetup) -> int:

@@ -231,13 +231,13 @@ def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Cla
         hidden=recipe.hidden or 0,
         layers=recipe.layers or 0,
         bidirectional=bool(recipe.bidirectional),
-        pooling=recipe.pooling,
+        pooling=recipe.pooling or "last",
         ngrams=recipe.ngrams or 1,
         ngram_buckets=recipe.ngram_buckets,
         mlp=recipe.mlp or 0,
         labels=labels,
     )
-    return Classifier(
+    network = Classifier(
         architecture,
         Regularization(
             input=recipe.dropout_input or 0.0,
@@ -250,6 +250,22 @@ def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Cla
             mlp=recipe.dropout_mlp or 0.0,
         ),
     )
+    if architecture.cell == "elman":
+        _start_as_sum(network)
+    return network
+
+
+@torch.no_grad()
+def _start_as_sum(network: Classifier) -> None:
+    """Sets the hidden-to-hidden weights to the identity (Le, Jaitly and Hinton, 2015).
+
+    The final state is then nearly a sum over the words, whose order the network learns to use. With
+    random orthogonal weights every position of a word is another rotation of its vector, and a
+    classifier of the final state did not get beyond chance (docs/experiments/classifiers.md).
+    """
+    for name, parameter in network.recurrent.named_parameters():
+        if name.startswith("weight_hh"):
+            torch.nn.init.eye_(parameter)
 
 
 def guessing_loss(setup: ClassifierSetup) -> float:

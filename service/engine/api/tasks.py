@@ -30,6 +30,7 @@ class Generate:
     ``logprobs``. ``logprobs``: None for none, else the number of alternatives to report with each
     token (0: the token alone). ``echo``: the prompt comes first, as an ``Echo`` event, with
     log-probabilities if ``logprobs`` is set. ``max_tokens`` 0 is allowed with ``echo``.
+    ``end``: with logprobs, each generated token carries the log-probability of [END] in its place.
     ``deadline_seconds`` counts from submission.
 
     ``tenant``: the owner of cached prefixes; prefixes of other tenants are never used.
@@ -48,6 +49,7 @@ class Generate:
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
     echo: bool = False
+    end: bool = False
     deadline_seconds: float | None = None
     tenant: str = ""
     return_state: bool = False
@@ -57,11 +59,15 @@ class Generate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """Compute the log-probability of every token of each text. Event: one ``TextsScored``."""
+    """Compute the log-probability of every token of each text. Event: one ``TextsScored``.
+
+    ``end``: also that of [END] after each text.
+    """
 
     model: str
     client: str = ""
     texts: tuple[str, ...]
+    end: bool = False
     deadline_seconds: float | None = None
 
 
@@ -106,11 +112,17 @@ Task = Generate | Score | NextWord | Classify
 
 
 class TokenLogprob(NamedTuple):
-    """A token's text, its log-probability under the model, and the likeliest alternatives."""
+    """A token's text, its log-probability under the model, and the likeliest alternatives.
+
+    ``end``: the log-probability of [END] in its place, if the task asks for it. ``unknown``:
+    whether a scored token is [UNK].
+    """
 
     text: str
     logprob: float
     top: tuple[tuple[str, float], ...] = ()
+    end: float | None = None
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +182,14 @@ class TextLogprobs:
     """The tokens of one text. Their texts join to the text, or to the part that the tokenizer
     keeps.
 
+    ``logprob``: of the whole text, with its end if ``end`` is set: the log-probability of [END].
     ``unknown_tokens``: the number of tokens that are [UNK].
     """
 
     tokens: tuple[TokenLogprob, ...]
     logprob: float
     unknown_tokens: int
+    end: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

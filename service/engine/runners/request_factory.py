@@ -146,7 +146,7 @@ class RequestFactory:
         tokens = sum(map(len, texts))
         collector = ScoreCollector(texts, self._tokenizer.unknown)
         sequences = [
-            ScoreSequence(self._tokenizer, pieces, collector, index)
+            ScoreSequence(self._tokenizer, pieces, collector, index, end=task.end)
             for index, pieces in enumerate(texts)
         ]
         return Request(sequences, task.deadline_seconds, AnswerSize(tokens, tokens, read=tokens))

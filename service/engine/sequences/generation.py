@@ -73,6 +73,8 @@ class ChoiceSequence(RowSequence):
         self._decoder = tokenizer.decoder(pending)
         self._matcher = StopMatcher(self._task.stop)
         self._logs = self._task.logprobs is not None
+        self._ends = self._logs and self._task.end  # whether P([END]) is reported
+        self._end_logprob: float | None = None  # in the place of the token of the current call
         self._rewinds = self._task.return_state and bool(self._task.stop)
         self._tracks = self._logs or self._rewinds  # whether text is attributed to tokens
         self._before: PriorState | None = None  # before the token of the current call
@@ -110,10 +112,12 @@ class ChoiceSequence(RowSequence):
             chunk = PrefillChunk([self._last], keep=0, cut=False)
         else:
             chunk = self._prompt.chunk(steps)
-        most = 1 if self._rewinds else max_samples  # the state before each token is kept
+        # The state before each token is kept, or the whole distribution is needed for each.
+        most = 1 if self._rewinds or self._ends else max_samples
         penalized = self._sampling.repetition_penalty != 1.0
         return RowWork(
             row=self.row,
+            distribution=self._ends and not chunk.cut,
             feed=chunk.feed,
             sample=0 if chunk.cut else min(most, self._task.max_tokens - self.generated),
             sampling=self._sampling,
@@ -126,6 +130,8 @@ class ChoiceSequence(RowSequence):
     def take(self, result: RowResult) -> list[Event]:
         """Events of the generated tokens; Finished when the choice is complete."""
         events = [] if self._prompt.done else self._read(result)
+        if result.logprobs_V is not None:
+            self._end_logprob = float(result.logprobs_V[self._tokenizer.end])
         generated = [] if self.ended_by else result.generated  # by text that comes again
         if self._first is not None and self._before is None and generated:
             first = self._prompt.before_last or self._first
@@ -397,4 +403,6 @@ class ChoiceSequence(RowSequence):
 
     def _report(self, scored: Scored) -> TokenLogprob | None:
         text_of = self._tokenizer.text_of
-        return report_of(scored, text_of(scored.token), text_of) if self._logs else None
+        if not self._logs:
+            return None
+        return report_of(scored, text_of(scored.token), text_of, self._end_logprob)

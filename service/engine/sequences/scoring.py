@@ -1,7 +1,7 @@
 """One text of a Score task: the log-probability of each token, given the tokens before it.
 
-The text is read after [END], so its first token has a probability too. The closing [END] is not
-counted. Scoring rows and sampling rows share the steps.
+The text is read after [END], so its first token has a probability too. The closing [END] is scored
+only if the task asks for it. Scoring rows and sampling rows share the steps.
 """
 
 from __future__ import annotations
@@ -28,11 +28,16 @@ class ScoreCollector:
         """Store the scores of one text. Returns the answer after the last one."""
         pieces = self._texts[index]
         tokens = tuple(
-            TokenLogprob(piece.text, score.logprob)
-            for piece, score in zip(pieces, scored, strict=True)
+            TokenLogprob(piece.text, score.logprob, unknown=piece.id == self._unknown)
+            for piece, score in zip(pieces, scored, strict=False)
         )
-        unknown = sum(piece.id == self._unknown for piece in pieces)
-        self._scores[index] = TextLogprobs(tokens, sum(token.logprob for token in tokens), unknown)
+        end = scored[len(pieces)].logprob if len(scored) > len(pieces) else None
+        self._scores[index] = TextLogprobs(
+            tokens,
+            logprob=sum(score.logprob for score in scored),
+            unknown_tokens=sum(token.unknown for token in tokens),
+            end=end,
+        )
         complete = [score for score in self._scores if score is not None]
         if len(complete) < len(self._scores):
             return []
@@ -43,13 +48,21 @@ URGENT_TOKENS = 256  # of a text; the rest of a longer one is read with the othe
 
 
 class ScoreSequence(RowSequence):
-    """Scores text ``index`` of the task."""
+    """Scores text ``index`` of the task, with [END] after it if ``end`` is true."""
 
     def __init__(
-        self, tokenizer: Tokenizer, pieces: Sequence[Piece], collector: ScoreCollector, index: int
+        self,
+        tokenizer: Tokenizer,
+        pieces: Sequence[Piece],
+        collector: ScoreCollector,
+        index: int,
+        *,
+        end: bool = False,
     ) -> None:
         super().__init__()
-        self._prompt = PromptReader([tokenizer.end, *(piece.id for piece in pieces)])
+        closing = [tokenizer.end] if end else []
+        ids = [piece.id for piece in pieces]
+        self._prompt = PromptReader([tokenizer.end, *ids, *closing])
         self._collector = collector
         self._index = index
         self._scored: list[Scored] = []

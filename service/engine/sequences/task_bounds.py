@@ -31,6 +31,8 @@ def check_generate(task: Generate, rows: int) -> None:
     check_sampling(task.sampling)
     if task.logprobs is not None and task.logprobs < 0:
         raise InvalidTask("logprobs", f"expected 0 or more, got {task.logprobs}")
+    if task.end and task.logprobs is None:
+        raise InvalidTask("end", "needs logprobs")
     if task.return_state and (task.n > 1 or task.max_tokens == 0):
         raise InvalidTask("return_state", "expected n of 1 and max_tokens of 1 or more")
 

@@ -32,11 +32,14 @@ class GeneratedToken:
     before: PriorState | None
 
 
-def report_of(scored: Scored, text: str, text_of: Callable[[int], str]) -> TokenLogprob:
-    """A token with its text, and the alternatives with theirs."""
-    return TokenLogprob(
-        text, scored.logprob, tuple((text_of(token), logprob) for token, logprob in scored.top)
-    )
+def report_of(
+    scored: Scored, text: str, text_of: Callable[[int], str], end: float | None = None
+) -> TokenLogprob:
+    """A token with its text, and the alternatives with theirs. ``end``: the log-probability of
+    [END] in its place.
+    """
+    top = tuple((text_of(token), logprob) for token, logprob in scored.top)
+    return TokenLogprob(text, scored.logprob, top, end)
 
 
 class WithheldTokens:

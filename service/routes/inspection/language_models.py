@@ -11,6 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from model.units.markings import MARKINGS, Marking
 from service.http.api_keys import tenant_of
 from service.http.dependencies import Context
 from service.http.errors import ApiError
@@ -18,7 +19,6 @@ from service.http.request_body import JsonRoute
 from service.inspection.cancellation import Cancellation
 from service.inspection.generation import ClampedToken
 from service.inspection.language_model import LanguageModelInspector
-from service.inspection.markings import MARKINGS, Marking
 from service.kernel.api.interface import Sampling
 from service.routes.error_responses import WORK_ERRORS
 from service.routes.inspection.requests import (
@@ -206,6 +206,7 @@ async def measure_influence(body: InfluenceRequest, request: Request, context: C
             found.gradient_T.tolist(),
             found.contribution_T.tolist(),
             found.erasure_T.tolist(),
+            found.factor_T.tolist(),
             strict=True,
         )
         return {
@@ -217,8 +218,9 @@ async def measure_influence(body: InfluenceRequest, request: Request, context: C
                     "gradient": gradient,
                     "contribution": contribution,
                     "erasure": erasure,
+                    "factor": factor,
                 }
-                for piece, gradient, contribution, erasure in rows
+                for piece, gradient, contribution, erasure, factor in rows
             ],
         }
 

@@ -52,7 +52,7 @@ class InspectRequest(RequestFields):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"text": "The keys to the cabinet", "layers": [1], "units": [3, 7]}]
+            "examples": [{"text": "The laws of the country", "layers": [1], "units": [3, 7]}]
         }
     )
 
@@ -90,7 +90,7 @@ class UnitSearchRequest(RequestFields):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"text": "First line,\nsecond line.\n", "marking": "line_position"}]
+            "examples": [{"text": "The line,\nthe next line.\n", "marking": "line_position"}]
         }
     )
 
@@ -122,7 +122,7 @@ class ClampedGenerationRequest(RequestFields):
         json_schema_extra={
             "examples": [
                 {
-                    "prompt": "The keys to the",
+                    "prompt": "The laws of the",
                     "clamp": [{"layer": 1, "unit": 3, "value": 1.0}],
                     "seed": 1,
                 }
@@ -148,7 +148,7 @@ class StateComparisonRequest(RequestFields):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"first": "The keys", "second": "The key", "continuation": " to the cabinet"}
+                {"first": "The laws", "second": "The law", "continuation": " of the country"}
             ]
         }
     )
@@ -165,7 +165,7 @@ class InfluenceRequest(RequestFields):
     """What each token of a text does to a prediction after it."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"text": "The keys to the cabinet", "target": " are"}]}
+        json_schema_extra={"examples": [{"text": "The laws of the country", "target": " are"}]}
     )
 
     text: FullText = Field(description="the text whose tokens are weighed")
@@ -181,7 +181,7 @@ class ContinuationsRequest(RequestFields):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"prefix": "The keys to the cabinet", "continuations": [" is", " are"]}]
+            "examples": [{"prefix": "The laws of the country", "continuations": [" is", " are"]}]
         }
     )
 

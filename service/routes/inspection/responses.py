@@ -184,6 +184,11 @@ class InfluentialToken(_Part):
     gradient: float = Field(description="length of the gradient with respect to its vector")
     contribution: float = Field(description="gradient times vector")
     erasure: float = Field(description="the log-probability minus that without this token")
+    factor: float = Field(
+        description="norm of the gradient with respect to the state before this token, divided by "
+        "that after it: the factors from the last token back to the one after this token multiply "
+        "to the share of the gradient that reaches this token's step"
+    )
 
 
 class InfluenceResponse(_Part):

@@ -56,6 +56,7 @@ def test_a_classifier_that_has_learned_nothing_is_reported(
     stderr = capfd.readouterr().err
     assert "warning: the model is no better than the answer" in stderr
     assert "to every document" in stderr
+    assert "such as 2.5e-13 instead of 1e-12" in stderr
 
 
 def test_a_language_model_that_only_guesses_is_reported(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -68,6 +69,49 @@ def test_scores_agree_with_themselves(service: RunningService, model: str) -> No
         )
         bits = -result["logprob"] / math.log(2)
         assert result["bits_per_byte"] == pytest.approx(bits / len(text.encode()), rel=1e-5)
+
+
+def test_scores_mark_unknown_words(service: RunningService) -> None:
+    """The tokens and the result say so, and neither does where all words are known."""
+    texts = ["The keys to the zyzzyva", "The keys"]
+    unknown, known = service.ask("/score", model="words", texts=texts)["results"]
+    assert [t["text"] for t in unknown["tokens"] if t.get("unknown")] == [" zyzzyva"]
+    assert unknown["unknown_tokens"] == 1
+    assert "1 word is outside the vocabulary" in unknown["note"]
+    assert "note" not in known
+    assert not any("unknown" in token for token in known["tokens"])
+
+
+@pytest.mark.parametrize("model", ["words", "chars", "bpe"])
+def test_the_end_of_a_text_is_scored_on_request(service: RunningService, model: str) -> None:
+    """`end_logprob` is that of /next-word; log-probability and perplexity include it."""
+    text = "The keys"
+    (plain,) = service.ask("/score", model=model, texts=[text])["results"]
+    (ended,) = service.ask("/score", model=model, texts=[text], end=True)["results"]
+    assert "end_logprob" not in plain
+    assert ended["tokens"] == plain["tokens"]
+    total = plain["logprob"] + ended["end_logprob"]
+    assert ended["logprob"] == pytest.approx(total, rel=1e-5)
+    predictions = len(plain["tokens"]) + 1
+    assert ended["perplexity"] == pytest.approx(math.exp(-total / predictions), rel=1e-4)
+    probability = service.ask("/next-word", model=model, prompt=text, end=True)["end"]
+    assert math.exp(ended["end_logprob"]) == pytest.approx(probability, rel=1e-3)
+
+
+def test_generation_reports_the_end_on_request(service: RunningService) -> None:
+    """Every generated token has the log-probability of the end in its place, in streams too."""
+    body = {"prompt": "The keys", "max_tokens": 5, "seed": 3, "logprobs": 0, "end": True}
+    (choice,) = service.ask("/generate", **body)["choices"]
+    (scored,) = service.ask("/score", texts=["The keys"], end=True)["results"]
+    assert choice["tokens"][0]["end_logprob"] == pytest.approx(scored["end_logprob"], abs=1e-3)
+    assert all(token["end_logprob"] < 0 for token in choice["tokens"])
+    streamed = service.client.post("/generate", json={**body, "stream": True}).text
+    events = [json.loads(line[6:]) for line in streamed.split("\n") if line.startswith("data: ")]
+    ends = [event["end_logprob"] for event in events if "token" in event]
+    assert ends == [token["end_logprob"] for token in choice["tokens"]]
+    refused = service.post("/generate", {**body, "logprobs": None})
+    assert refused.status_code == 422
+    assert "set logprobs" in refused.text
 
 
 def test_score_agrees_with_generation(service: RunningService) -> None:

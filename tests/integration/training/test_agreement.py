@@ -87,8 +87,31 @@ def test_a_model_that_learned_agreement_passes(
     assert "zebra (1)" in output
     assert "are : is" in output
     assert json.loads((out / "figures.json").read_text()) == results
-    assert {path.name for path in out.glob("*.png")} == {"accuracy.png", "trace.png"}
+    assert {path.name for path in out.glob("*.png")} == {
+        "accuracy.png",
+        "trace.png",
+        "word-gradients.png",
+    }
     assert "zebra (1)" in (out / "index.html").read_text()
+
+
+def test_gradients_of_several_models_are_traced_together(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One row of bars for each model, in its own tokens; equal names are told apart."""
+    figures, trace = tmp_path / "f.json", ["--trace", "the dogs in the house", "--words", "are,is"]
+    compare = ["--compare", str(models / "word"), str(models / "char")]
+    options = [*trace, *compare, "--json", str(figures)]
+    assert main(["agreement", str(models / "word"), *options]) == 0
+    first, again, letters = json.loads(figures.read_text())["gradients"]
+    assert [first["artifact"], again["artifact"], letters["artifact"]] == ["word", "word-2", "char"]
+    assert first["gradients"] == again["gradients"]
+    assert first["target"] == " are"
+    assert letters["target"] == "a"
+    assert len(letters["tokens"]) > len(first["tokens"]) == 7
+    assert "gradient of -log p(are) at each word" in capsys.readouterr().out
+    assert main(["agreement", str(models / "word"), "--pairs", "x.tsv", *compare]) == 2
+    assert "--compare: needs a sentence" in capsys.readouterr().err
 
 
 def test_a_character_model_judges_whole_sentences(models: Path, tmp_path: Path) -> None:

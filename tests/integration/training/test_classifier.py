@@ -36,6 +36,8 @@ def files(tmp_path: Path) -> list[str]:
         [],
         ["--cell", "elman"],
         ["--pooling", "last"],
+        ["--preset", "lecture", "--cell", "elman"],
+        ["--preset", "lecture", "--cell", "gru"],
         ["--cell", "gru", "--no-bidirectional", "--layers", "2"],
         ["--tokenizer", "char", "--cell", "gru", "--max-tokens", "60"],
         ["--tokenizer", "bpe", "--vocabulary", "300", "--clip-value", "0.1"],

@@ -86,7 +86,7 @@ def test_the_page_of_a_language_model(language_model: Path, tmp_path: Path) -> N
     plots = {path.stem for path in out.glob("*.png")}
     assert plots == {"loss-by-frequency", "loss-by-position", "training-curves"}
     page = (out / "index.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count('<img src="data:image/svg+xml;base64,') == 3
     assert "<script" not in page
     assert "://" not in page
     assert "bits per byte" in page

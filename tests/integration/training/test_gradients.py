@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,12 +16,16 @@ import pytest
 
 from tests.support.training.language_model_command import EXACT, assert_one_line
 from tests.support.training.synthetic_corpus import text
+from training.analysis.analyze import GradientAnalysis
+from training.analysis.results import NetworkResults
 from training.commands.cli import main
-from training.reports.gradients_plots import spread_apart
+from training.reports.gradients.lag_plot import spread_apart
+from training.runtime.signals import Interrupted
 
 TINY = [
     *("--hidden", "6", "--embedding", "5", "--steps", "4", "--batch", "4", "--length", "12"),
     *("--lags", "6", "--context", "12", "--excerpts", "8", "--explosion-steps", "3"),
+    *("--radii", "0.5", "2"),
 ]
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -39,7 +44,7 @@ def numbers(out: Path) -> Any:
 def plots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on the synthetic corpus."""
     out = tmp_path_factory.mktemp("gradients") / "plots"
-    assert gradients(out, "--cells", "elman,gru,lstm", *TINY) == 0
+    assert gradients(out, "--cells", "elman,gru,lstm,additive,sum", *TINY) == 0
     return out
 
 
@@ -55,10 +60,11 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_all_files_are_written(plots: Path) -> None:
     """Plots, a page with all of them and no reference to other files, numbers, and the recipe."""
-    names = ["flow", "theory-elman", "theory-gru", "theory-lstm"]
-    names += ["clipping", "context", "gates-gru", "gates-lstm"]
+    names = ["flow", "radii", "initializations"]
+    names += ["theory-elman", "theory-gru", "theory-lstm", "theory-additive", "updates"]
+    names += ["clipping", "clipping-direction", "context", "gates-gru", "gates-lstm"]
     written = {path.name for path in plots.iterdir()}
-    assert written == {f"{name}.png" for name in names} | {
+    assert written == {f"{name}.{kind}" for name in names for kind in ("png", "svg")} | {
         "index.html",
         "numbers.json",
         "recipe.toml",
@@ -66,11 +72,13 @@ def test_all_files_are_written(plots: Path) -> None:
     for name in names:
         assert (plots / f"{name}.png").read_bytes().startswith(PNG)
     page = (plots / "index.html").read_text()
-    sections = re.findall(r'<section id="(.+)">\n<h2>.+</h2>\n<p>.+</p>\n<img src=".+">', page)
+    sections = re.findall(
+        r'<section id="(.+)">\n<h2>.+</h2>\n<p>.+</p>\n<picture>\n<source .+>\n<img ', page
+    )
     assert sections == names
     assert page.count("<img ") == len(names)
-    assert page.count('src="data:image/png;base64,') == len(names)
-    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert page.count('src="data:image/svg+xml;base64,') == len(names)
+    assert re.findall(r'(?:src|srcset|href)="(?!data:)', page) == []
     assert "://" not in page
     assert "default-src 'none'" in page
     assert "<script" not in page
@@ -81,7 +89,7 @@ def test_numbers_are_complete_and_finite(plots: Path) -> None:
     """Flow before and after, theory of each cell, context, gates, clipping."""
     results = numbers(plots)
     networks = {network["name"]: network for network in results["networks"]}
-    assert list(networks) == ["elman", "gru", "lstm", "additive"]
+    assert list(networks) == ["elman", "gru", "lstm", "additive", "sum"]
     for network in networks.values():
         for flow in (*network["initial"], *network["flow"]):
             assert len(flow["hidden"]) == 7
@@ -91,7 +99,19 @@ def test_numbers_are_complete_and_finite(plots: Path) -> None:
     assert networks["lstm"]["flow"][0]["cell"] is not None
     assert set(networks["gru"]["gates"][0]) == {"reset", "update"}
     assert len(networks["lstm"]["gates"][0]["forget"]["open"]) == 6
-    assert networks["additive"]["flow"][0]["theory"] == {}
+    assert set(networks["additive"]["flow"][0]["theory"]) == {"jacobian_product"}
+    assert networks["sum"]["flow"][0]["theory"] == {}
+    groups = networks["lstm"]["training"]["groups"]
+    assert set(groups) == {"word vectors", "W_x", "W_h", "b", "h_0", "output layer"}
+    norms = networks["lstm"]["training"]["norms"]
+    for step, norm in enumerate(norms):
+        squares = sum(values[step] ** 2 for values in groups.values())
+        assert math.sqrt(squares) == pytest.approx(norm)
+    assert [flow["radius"] for flow in results["radii"]] == [0.5, 2.0]
+    starts = [(flow["cell"], flow["initialization"]) for flow in results["initializations"]]
+    assert starts == [(c, i) for i in ("torch", "orthogonal") for c in ("elman", "gru", "lstm")]
+    assert results["initializations"][0]["flow"] == networks["elman"]["initial"][0]
+    assert results["complete"]
     assert [len(curve["losses"]) for curve in results["clipping"].values()] == [3, 3, 3]
     assert results["recipe"]["seed"] == 1
 
@@ -103,7 +123,7 @@ def test_the_seed_decides_the_numbers(plots: Path, tmp_path: Path) -> None:
     assert gradients(tmp_path / "other", *recipe, "--seed", "2", "--cells", "elman") == 0
     assert numbers(tmp_path / "again") == numbers(plots)
     other = numbers(tmp_path / "other")["networks"]
-    assert [network["name"] for network in other] == ["elman", "additive"]
+    assert [network["name"] for network in other] == ["elman"]
     assert other[0]["flow"] != numbers(plots)["networks"][0]["flow"]
 
 
@@ -123,6 +143,61 @@ def test_an_artifact_is_looked_into_as_it_is(
     assert "index.html" in capfd.readouterr().err
 
 
+def test_several_artifacts_are_compared_on_the_same_text(artifact: Path, tmp_path: Path) -> None:
+    """One plot for all; an artifact beside itself has the same numbers under another name."""
+    data = ["--data", str(artifact.parent / "t.txt")]
+    small = ["--lags", "6", "--context", "12", "--excerpts", "8"]
+    asked = ["--artifact", str(artifact), str(artifact), *data, *small]
+    assert gradients(tmp_path / "plots", *asked) == 0
+    results = numbers(tmp_path / "plots")
+    one, other = results["networks"]
+    assert (one.pop("name"), other.pop("name")) == ("model", "model-2")
+    assert one == other
+    assert not results["tokens_differ"]
+    written = {path.stem for path in (tmp_path / "plots").glob("*.svg")}
+    assert {"flow", "context", "theory-model", "theory-model-2"} <= written
+
+
+def test_a_stopped_run_keeps_its_plots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The networks that were finished are written, and the page says that others are missing."""
+    analyzed = GradientAnalysis.small_network
+
+    def stops_at_gru(self: GradientAnalysis, name: str) -> NetworkResults:
+        if name == "gru":
+            raise Interrupted(signal.SIGTERM)
+        return analyzed(self, name)
+
+    monkeypatch.setattr(GradientAnalysis, "small_network", stops_at_gru)
+    out = tmp_path / "plots"
+    assert gradients(out, "--cells", "elman,gru,lstm", *TINY) == 128 + signal.SIGTERM
+    assert [network["name"] for network in numbers(out)["networks"]] == ["elman"]
+    assert {path.stem for path in out.glob("*.png")} == {
+        "flow",
+        "theory-elman",
+        "updates",
+        "context",
+    }
+    assert "stopped before its end" in (out / "index.html").read_text()
+    assert capfd.readouterr().err.strip().endswith("interrupted")
+
+
+def test_a_network_of_one_unit_has_a_table_of_factors(tmp_path: Path) -> None:
+    """Each factor is tanh' W_h, and each product that of the factors from its row on."""
+    options = ["--cells", "elman", *TINY, "--hidden", "1"]
+    assert gradients(tmp_path / "plots", *options) == 0
+    (network,) = numbers(tmp_path / "plots")["networks"]
+    product = 1.0
+    for step in reversed(network["factors"]):
+        assert step["slope"] == pytest.approx(1 - step["hidden"] ** 2)
+        assert step["factor"] == pytest.approx(step["slope"] * step["weight"])
+        product *= step["factor"]
+        assert step["product"] == pytest.approx(product)
+    assert len(network["factors"]) == 12
+    assert '<section id="factors">' in (tmp_path / "plots" / "index.html").read_text()
+
+
 def test_small_networks_read_files_by_characters(tmp_path: Path) -> None:
     """With ``--data``; the report has the name of the file and not its directory."""
     (tmp_path / "t.txt").write_text(text(60))
@@ -135,8 +210,9 @@ def test_small_networks_read_files_by_characters(tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Sequence[str], str]] = {
-    "a cell": (["--cells", "elman,mlp"], "--cells: expected some of elman,gru,lstm"),
+    "a cell": (["--cells", "elman,mlp"], "--cells: expected some of elman,gru,lstm,additive,sum"),
     "no cell": (["--cells", ""], "--cells: expected some of"),
+    "a radius": (["--radii", "1", "0"], "--radii: expected at most 12 numbers from 0.001"),
     "a size": (["--hidden", "0"], "--hidden: expected more than 0"),
     "a rate": (["--learning-rate", "nan"], "--learning-rate: expected a number, got nan"),
     "a seed": (["--seed", "-1"], "--seed: expected 0 or more"),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.architecture import CELLS, Cell, LanguageModelArchitecture
-from model.inspection import CELL_FUNCTIONS, GATE_NAMES, inspect, run_steps
+from model.inspection import CELL_FUNCTIONS, GATE_NAMES, inspect, run_steps, word_gradients
 from model.networks import LanguageModel
 from model.recurrent import TORCH_MODULES, layer_weights
 from model.regularization import Regularization
@@ -128,3 +128,48 @@ def test_an_lstm_refuses_a_state_without_cell() -> None:
     state = State(torch.zeros(1, 1, 7, dtype=torch.float64))
     with pytest.raises(ValueError, match="expected an LSTM state with cell states"):
         run_steps(weights, torch.zeros(1, 1, 5, dtype=torch.float64), state)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_word_gradients_are_those_of_torch_modules(cell: str, layers: int) -> None:
+    """Of the vectors, and of the state at every cut of the text, which torch reads on from."""
+    model, target = network(cell, layers).eval(), 3
+    reference = TORCH_MODULES[cell](5, 7, layers).double()
+    reference.load_state_dict(model.recurrent.state_dict())
+    tokens_T, state = torch.randint(13, (6,)), model.initial_state(1)
+    found = word_gradients(model, tokens_T, target, state)
+    vectors_T1E = model.embedding(tokens_T).detach().unsqueeze(1).requires_grad_()
+    for cut in range(6):
+        with torch.no_grad():
+            start = model.encode(tokens_T[:cut].unsqueeze(1), state).state if cut else state
+        parts = (start.hidden_LBH, start.cell_LBH)
+        leaves = [part.detach().requires_grad_() for part in parts if part is not None]
+        initial = (leaves[0], leaves[1]) if cell == "lstm" else leaves[0]
+        top_TBH, _ = reference(vectors_T1E[cut:], initial)
+        loss = -model.logits(top_TBH[-1]).log_softmax(dim=1)[0, target]
+        gradients = torch.autograd.grad(loss, leaves)
+        assert_exact(found.states_S[cut], torch.cat(gradients).norm())
+        assert found.loss == pytest.approx(float(loss.detach()))
+    top_TBH, _ = reference(vectors_T1E, torch_state(state))
+    loss = -model.logits(top_TBH[-1]).log_softmax(dim=1)[0, target]
+    (gradient_T1E,) = torch.autograd.grad(loss, vectors_T1E)
+    assert_exact(found.vectors_T, gradient_T1E.norm(dim=(1, 2)))
+    assert_exact(found.factors_T.prod() * found.states_S[-1], found.states_S[0])
+
+
+def test_the_factor_of_one_elman_unit_is_that_of_the_derivation() -> None:
+    """The absolute value of tanh' W_h, with tanh' = 1 - h^2, at every step."""
+    torch.manual_seed(1)
+    architecture = LanguageModelArchitecture(
+        cell="elman", vocabulary=13, embedding=5, hidden=1, layers=1
+    )
+    model = LanguageModel(architecture).double()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.7)
+    tokens_T, state = torch.arange(8), model.initial_state(1)
+    found = word_gradients(model, tokens_T, 2, state)
+    hidden_T = model.encode(tokens_T.unsqueeze(1), state).raw_TBH.detach()[:, 0, 0]
+    weight = model.recurrent.weight_hh_l0
+    assert isinstance(weight, Tensor)
+    assert_exact(found.factors_T, ((1 - hidden_T.square()) * weight.detach()).abs()[0])

@@ -57,3 +57,14 @@ def test_gradients_agree_with_finite_differences(
             weight_VE[token] = original_E
         slope = (around[0] - around[1]) / (2 * step)
         assert float(influence.contribution_T[index]) == pytest.approx(slope, rel=0.05, abs=2e-3)
+
+
+def test_factors_multiply_to_the_share_of_the_gradient(
+    inspector: LanguageModelInspector, cancellation: Cancellation
+) -> None:
+    """One positive factor for each token: what its step does to the gradient."""
+    pieces = inspector.pieces(TEXT, "text")
+    target = inspector.first_token_after(TEXT, pieces, " dog")
+    influence = inspector.influence(pieces, target, cancellation)
+    assert len(influence.factor_T) == len(pieces)
+    assert bool((influence.factor_T > 0).all())

@@ -56,3 +56,13 @@ def test_the_context_needed_is_where_the_loss_stays_low() -> None:
     assert context.needed(0.01) == 10
     assert context.needed(0.03) == 2
     assert context.needed(1.0) == 1
+
+
+def test_context_that_does_harm_is_found() -> None:
+    """Where the loss given the longest context is higher by more than chance, and only there."""
+    rising = ContextLosses([1, 2, 5], [1.9, 1.7, 2.3], [-0.4, -0.6, 0.0], [0.1, 0.1, 0.0])
+    assert rising.best == 1
+    by_chance = ContextLosses([1, 2, 5], [1.9, 1.7, 2.3], [-0.4, -0.6, 0.0], [0.1, 0.3, 0.0])
+    assert by_chance.best is None
+    falling = ContextLosses([1, 2, 5], [2.3, 1.9, 1.7], [0.6, 0.2, 0.0], [0.1, 0.1, 0.0])
+    assert falling.best is None

@@ -17,7 +17,13 @@ from model.recurrent import layer_weights
 from model.state import State
 from training.analysis.clipping_comparison import scale_to_radius
 from training.analysis.excerpts import Excerpts
-from training.analysis.gradient_flow import gradient_flow, jacobian_products, spectral_radius
+from training.analysis.gradient_flow import (
+    additive_jacobians,
+    elman_jacobians,
+    gradient_flow,
+    jacobian_products,
+    spectral_radius,
+)
 from training.analysis.networks import AdditiveLanguageModel, steps_by_layer
 
 LAGS, WIDTH = 12, 6
@@ -108,12 +114,51 @@ def test_products_of_jacobians_are_those_of_autograd() -> None:
     model, read = network("elman"), excerpts(rows=1)
     steps = steps_by_layer(model, read.inputs_TB)[0]
     recent = steps[: -LAGS - 2 : -1]
-    products = jacobian_products(weight(model, "weight_hh"), [s.hidden_BH for s in recent])
-    for row in range(WIDTH):
-        last = steps[-1].hidden_BH[0, row]
-        gradients = torch.autograd.grad(last, [s.hidden_BH for s in recent], retain_graph=True)
+    states = [step.hidden_BH for step in recent]
+    products = list(jacobian_products(elman_jacobians(weight(model, "weight_hh"), states)))
+    assert_products_of_autograd(states, products)
+
+
+def test_products_of_additive_jacobians_are_those_of_autograd() -> None:
+    """dh_t / dh_(t-1) of h + g(h, x) is 1 + dg/dh, and nothing else."""
+    torch.manual_seed(3)
+    model = AdditiveLanguageModel(vocabulary=9, embedding=5, hidden=WIDTH, recurrent=True).double()
+    assert model.weight_HH is not None
+    nn.init.normal_(model.weight_HH, std=0.6)
+    recent = steps_by_layer(model, excerpts(rows=1).inputs_TB)[0][: -LAGS - 2 : -1]
+    states = [step.hidden_BH for step in recent]
+    products = list(jacobian_products(additive_jacobians(model.weight_HH, states)))
+    assert_products_of_autograd(states, products)
+    (flow,) = gradient_flow(model, excerpts(), LAGS)
+    assert set(flow.theory) == {"jacobian_product"}
+    for measured, product in zip(
+        relative(flow.hidden), flow.theory["jacobian_product"], strict=True
+    ):
+        assert measured <= product * (1 + 1e-9)
+
+
+def test_the_additive_recurrence_is_the_formula_of_the_lecture() -> None:
+    """h_t = h_(t-1) + tanh(W_h h_(t-1) + W_x x_t + b), worked out step by step."""
+    torch.manual_seed(3)
+    model = AdditiveLanguageModel(vocabulary=9, embedding=5, hidden=WIDTH, recurrent=True).double()
+    assert model.weight_HH is not None
+    nn.init.normal_(model.weight_HH, std=0.6)
+    read = excerpts(rows=2)
+    hidden_BH = model.initial_hidden_H.expand(2, -1)
+    for tokens_B, state_BH in zip(read.inputs_TB, model.hidden_states(read.inputs_TB), strict=True):
+        input_BE = model.embedding.weight[tokens_B]
+        change_BH = hidden_BH @ model.weight_HH.T + input_BE @ model.feature.weight.T
+        hidden_BH = hidden_BH + torch.tanh(change_BH + model.feature.bias)
+        torch.testing.assert_close(state_BH, hidden_BH)
+
+
+def assert_products_of_autograd(states: list[Tensor], products: list[Tensor]) -> None:
+    """The products are the derivatives of the first state, of one row, by each of the states."""
+    assert len(products) == LAGS + 1
+    for unit in range(WIDTH):
+        gradients = torch.autograd.grad(states[0][0, unit], states, retain_graph=True)
         for gradient_BH, product_BHH in zip(gradients, products, strict=True):
-            torch.testing.assert_close(gradient_BH[0], product_BHH[0, row])
+            torch.testing.assert_close(gradient_BH[0], product_BHH[0, unit])
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -160,9 +205,9 @@ def test_an_update_gate_that_never_moves_gives_its_powers() -> None:
     assert flow.theory["gate_product"] == pytest.approx(expected)
 
 
-def test_the_additive_recurrence_has_the_same_gradient_at_every_lag() -> None:
+def test_a_sum_of_inputs_has_the_same_gradient_at_every_lag() -> None:
     """The gradient does not depend on the weights; both ways of reading give equal states."""
-    model = AdditiveLanguageModel(vocabulary=9, embedding=5, hidden=WIDTH)
+    model = AdditiveLanguageModel(vocabulary=9, embedding=5, hidden=WIDTH, recurrent=False)
     read = excerpts()
     (flow,) = gradient_flow(model, read, LAGS)
     assert flow.hidden == pytest.approx([flow.hidden[0]] * (LAGS + 1))

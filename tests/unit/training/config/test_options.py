@@ -149,7 +149,7 @@ def test_only_options_that_were_given_count() -> None:
         ("size = true", "size: expected a whole number"),
         ("tied = 1", "tied: expected a true or false"),
         ('kind = "odd"', "kind: expected one of plain, fancy"),
-        ('files = "a"', "files: expected a list of strings"),
+        ("files = 5", "files: expected a list of strings"),
         ("size = ", "not a TOML file"),
         ('"\\u0000" = 1', "no such option"),
     ],

@@ -14,7 +14,10 @@ def test_text_is_escaped_and_images_are_embedded() -> None:
     assert "<h2>T &amp; U</h2>\n<p>&lt;b&gt;</p>" in page
     assert "<script" not in page
     assert "&lt;script&gt;" in page
-    assert 'src="data:image/png;base64,iVBORw0KGgo' in page
+    assert '<img src="data:image/svg+xml;base64,' in page
+    dark = '<source media="(prefers-color-scheme: dark)" srcset="data:image/svg+xml;base64,'
+    assert dark in page
+    assert "color-scheme: light dark" in page
     assert 'width="960" height="540"' in page
     assert "://" not in page
     assert '<td class="number">1.25</td>' in page

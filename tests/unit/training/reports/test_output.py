@@ -24,7 +24,12 @@ def test_a_report_is_written_and_replaced(tmp_path: Path) -> None:
             sections=[Section(name=name, title=name, plot=plot)],
             files={"figures.json": to_json({"a": name})},
         )
-    assert {path.name for path in out.iterdir()} == {"figures.json", "index.html", "two.png"}
+    assert {path.name for path in out.iterdir()} == {
+        "figures.json",
+        "index.html",
+        "two.png",
+        "two.svg",
+    }
     assert json.loads((out / "figures.json").read_text()) == {"a": "two"}
     assert '<section id="two">' in (out / "index.html").read_text()
 

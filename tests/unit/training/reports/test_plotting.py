@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -9,6 +10,8 @@ from training.errors import OutputError
 from training.reports.plotting import (
     BLACK,
     COLOR_CYCLE,
+    DARK_BACKGROUND,
+    DARK_COLORS,
     GRAY,
     draw_plot,
     format_integers,
@@ -36,16 +39,35 @@ def label(text: str) -> Callable[["Figure"], None]:
 @pytest.mark.parametrize("text", ["plain", "$5 and $6_", "語言 \N{GRINNING FACE}", "a\\b{c}"])
 def test_any_text_can_be_a_label(text: str) -> None:
     """Dollar signs start no formula, and letters that the font lacks cause no warning."""
-    assert draw_plot(text, label(text)).startswith(PNG)
+    assert draw_plot(text, label(text)).png.startswith(PNG)
+
+
+def luminance(color: str) -> float:
+    """The relative luminance of WCAG 2."""
+    channels = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 @pytest.mark.parametrize("color", [*COLOR_CYCLE, GRAY, BLACK])
-def test_colors_are_legible_on_white(color: str) -> None:
-    """The contrast ratio of WCAG 2 is at least 4.5."""
-    channels = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    assert 1.05 / (luminance + 0.05) >= 4.5
+def test_colors_are_legible_on_both_grounds(color: str) -> None:
+    """The contrast ratio of WCAG 2 is at least 4.5, on white and on the dark ground."""
+    assert 1.05 / (luminance(color) + 0.05) >= 4.5
+    ground = luminance(DARK_BACKGROUND)
+    assert (luminance(DARK_COLORS[color]) + 0.05) / (ground + 0.05) >= 4.5
+
+
+def test_a_plot_is_the_same_bytes_each_time_and_has_a_dark_variant() -> None:
+    """SVG files have no date or random name; the dark variant has no color of the light one."""
+    first, second = (draw_plot("title", label("x")) for _ in range(2))
+    assert first == second
+    ET.fromstring(first.svg)
+    assert b"#ffffff" in first.svg
+    for color in DARK_COLORS:
+        assert color.encode() not in first.dark_svg
+    assert DARK_BACKGROUND.encode() in first.dark_svg
+    plain = draw_plot("title", label("x"), dark=False)
+    assert plain.dark_svg == plain.svg == first.svg
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import torch
 from model.architecture import CELLS, Cell
 from model.artifact import Artifact
 from model.networks import LanguageModel
+from service.engine.api.errors import InvalidTask
 from service.engine.api.tasks import Echo, Finished, Generate, Token
 from service.engine.runners.engine import EngineOptions
 from service.kernel.api.interface import Sampling
@@ -172,6 +173,30 @@ def test_choices_are_those_of_their_index(lstm: Artifact) -> None:
     finished = [event for event in events if isinstance(event, Finished)]
     assert [event.final for event in finished] == [False, False, False, True]
     assert {event.prompt_tokens for event in finished} == {3}
+
+
+@pytest.mark.parametrize("stop", [(), ("zzz", "e")])
+def test_the_probability_of_the_end_is_reported(lstm: Artifact, stop: tuple[str, ...]) -> None:
+    """Each generated token has that of [END] in its place; the text is the same as without."""
+    assert isinstance(lstm.network, LanguageModel)
+    task = Generate(model="m", prompt="The keys", max_tokens=12, logprobs=0, n=2, stop=stop)
+    with serving({"m": lstm}) as served:
+        plain = served.ask(task)
+        events = served.ask(dataclasses.replace(task, end=True))
+        with pytest.raises(InvalidTask, match="end: needs logprobs"):
+            served.submit(dataclasses.replace(task, end=True, logprobs=None))
+    for index in (0, 1):
+        assert text_of(events, index) == text_of(plain, index)
+        tokens = [e.token for e in events if isinstance(e, Token) and e.index == index]
+        assert tokens
+        reader, end = NaiveReader(lstm.network), lstm.tokenizer.end
+        for token_id in [end, *lstm.tokenizer.encode("The keys")]:
+            logits_V = reader.read(token_id)
+        for token in tokens:
+            assert token is not None
+            exact = float(torch.log_softmax(logits_V.double(), dim=0)[end])
+            assert token.end == pytest.approx(exact, abs=2e-5)
+            logits_V = reader.read(*lstm.tokenizer.encode(token.text))
 
 
 def test_logprobs_and_echo_are_the_models_own(lstm: Artifact) -> None:

@@ -44,6 +44,39 @@ def test_each_token_has_its_exact_logprob(tmp_path: Path, kind: str) -> None:
     assert scored.prompt_tokens == sum(len(artifact.tokenizer.encode(text)) for text in TEXTS)
 
 
+def test_unknown_words_are_marked(tmp_path: Path) -> None:
+    """Exactly the tokens that are [UNK] are marked."""
+    artifact = language_model(tmp_path, "word")
+    with serving({"m": artifact}) as served:
+        (scored,) = served.ask(Score(model="m", texts=("The zebra to the gnu", "The keys")))
+    assert isinstance(scored, TextsScored)
+    marked = [[token.text for token in score.tokens if token.unknown] for score in scored.scores]
+    assert marked == [[" zebra", " gnu"], []]
+
+
+@pytest.mark.parametrize("kind", ["word", "char"])
+def test_the_end_is_scored_on_request(tmp_path: Path, kind: str) -> None:
+    """P([END]) after the text is the model's; with it the log-probability is that of the text."""
+    artifact = language_model(tmp_path, kind)
+    assert isinstance(artifact.network, LanguageModel)
+    end = artifact.tokenizer.end
+    with serving({"m": artifact}) as served:
+        (plain,) = served.ask(Score(model="m", texts=TEXTS))
+        (ended,) = served.ask(Score(model="m", texts=TEXTS, end=True))
+    assert isinstance(plain, TextsScored)
+    assert isinstance(ended, TextsScored)
+    assert plain.prompt_tokens == ended.prompt_tokens
+    for text, without, score in zip(TEXTS, plain.scores, ended.scores, strict=True):
+        reader = NaiveReader(artifact.network)
+        for token in [end, *artifact.tokenizer.encode(text)]:
+            logits_V = reader.read(token).double()
+        exact = float(torch.log_softmax(logits_V, dim=0)[end])
+        assert without.end is None
+        assert score.end == pytest.approx(exact, abs=2e-5)
+        assert score.tokens == without.tokens
+        assert score.logprob == pytest.approx(without.logprob + exact, abs=1e-4)
+
+
 def test_too_many_or_too_long_texts_are_refused(tmp_path: Path) -> None:
     """The error names the field and the limit."""
     options = EngineOptions(threads=1, rows=2, waiting=2, prompt_tokens=5)

@@ -6,13 +6,19 @@ from collections.abc import Sequence
 
 from training.analysis.gradient_flow import GradientFlow
 from training.analysis.results import GradientResults, NetworkResults
-from training.reports.gradients_plots import (
-    clipping_plot,
+from training.config.gradients import ADDITIVE, SUM
+from training.reports.gradients.initial_flow import initialization_section, radius_section
+from training.reports.gradients.plots import (
     context_plot,
     flow_plot,
     gate_plot,
     network_label,
     theory_plot,
+)
+from training.reports.gradients.training import (
+    clipping_sections,
+    factors_section,
+    updates_section,
 )
 from training.reports.html import Section
 from training.reports.plotting import power_of_ten
@@ -37,16 +43,24 @@ def page_introduction(results: GradientResults) -> str:
         )
         for network in results.networks
     ]
-    return f"Text: {results.text}. Loss in nats per token: {'; '.join(losses)}."
+    stopped = "" if results.complete else "The analysis was stopped before its end. "
+    return f"{stopped}Text: {results.text}. Loss in nats per token: {'; '.join(losses)}."
 
 
 def gradients_sections(results: GradientResults) -> list[Section]:
-    """One section for each plot."""
+    """One section for each plot of the parts that were analyzed, at least one network."""
     networks = results.networks
     sections = [_flow(results)]
+    if results.radii:
+        sections.append(radius_section(results.radii))
+    if results.initializations:
+        sections.append(initialization_section(results.initializations))
     sections += [_theory(network) for network in networks if network.flow[0].theory]
+    sections += [factors_section(network) for network in networks if network.factors]
+    if not results.of_artifacts:
+        sections.append(updates_section(networks))
     if results.clipping:
-        sections.append(_clipping(results))
+        sections += clipping_sections(results)
     sections.append(_context(networks))
     return sections + [_gates(network) for network in networks if any(network.gates)]
 
@@ -68,10 +82,22 @@ def _flow(results: GradientResults) -> Section:
     remarks = ""
     if any(network.cell == "lstm" for network in results.networks):
         remarks += " For an LSTM the gradient is that of the cell state, which is its memory."
-    if results.network("additive") is not None:
+    if results.network(ADDITIVE) is not None:
         remarks += (
-            " The additive recurrence adds every input to its state and multiplies it by nothing, "
-            "so its gradient neither vanishes nor explodes. It is shown for comparison."
+            " The additive recurrence h + g(h, x) with g = tanh(W_h h + W_x x + b) has the "
+            "derivative 1 + dg/dh: the gradient is also added, so it does not have to vanish. W_h "
+            "starts at 0, which makes the derivative 1 before training. Training may make dg/dh "
+            "negative, which forgets."
+        )
+    if results.network(SUM) is not None:
+        remarks += (
+            " h + f(x) with f = tanh(W_x x + b) has the derivative 1: its gradient neither "
+            "vanishes nor explodes, whatever the weights. It is shown for comparison."
+        )
+    if results.tokens_differ:
+        remarks += (
+            " The models cut the text into different tokens, so a step is not the same length of "
+            "text in each of them."
         )
     return Section(
         name="flow",
@@ -93,6 +119,12 @@ def _theory(network: NetworkResults) -> Section:
             "The norm of the product of the Jacobians diag(1 - h²) W_h is a much closer one: "
             "saturated units (h near 1 or -1) have a small derivative, however large the weights."
         )
+    elif network.cell == ADDITIVE:
+        text = (
+            "The norm of the product of the Jacobians 1 + dg/dh = 1 + diag(1 - g²) W_h is a bound "
+            f"of the gradient. {_lag(flow)} steps back it is "
+            f"{_two_digits(flow.theory['jacobian_product'][_lag(flow)])}."
+        )
     else:
         gate = "forget" if network.cell == "lstm" else "update"
         lag = _lag(flow)
@@ -111,42 +143,44 @@ def _theory(network: NetworkResults) -> Section:
     )
 
 
-def _clipping(results: GradientResults) -> Section:
-    curves = results.clipping
-    steps = max(len(curve.losses) for curve in curves.values())
-    final = {
-        name: f"{curve.losses[-1]:.2f}"
-        if len(curve.losses) == steps > 0
-        else f"not finite after {len(curve.losses)} steps"
-        for name, curve in curves.items()
-    }
-    largest = max((max(curve.norms, default=0.0) for curve in curves.values()), default=0.0)
-    highest = {name: max(curve.losses, default=0.0) for name, curve in curves.items()}
-    return Section(
-        name="clipping",
-        title="Exploding gradients, with and without clipping",
-        text="An Elman network with recurrent weights that are too large is trained by plain "
-        f"gradient descent. The gradient norm reaches {largest:.3g}. The highest loss is "
-        f"{highest['none']:.2f} without clipping, {highest['norm']:.2f} with clipping by norm and "
-        f"{highest['value']:.2f} with clipping by value. The final loss is {final['none']}, "
-        f"{final['norm']} and {final['value']}.",
-        plot=clipping_plot(results),
-    )
-
-
 def _context(networks: Sequence[NetworkResults]) -> Section:
     lengths = [
         f"{network_label(network.name)} {network.context.needed(NEGLIGIBLE_NATS)}"
         for network in networks
-        if network.name != "additive"
+        if network.context.best is None
     ]
+    text = (
+        "The loss of a token when only the n preceding tokens are given, and its increase over the "
+        "loss given the longest context. Bands are one standard error."
+    )
+    if lengths:
+        text += (
+            " The context length from which on the increase is below "
+            f"{NEGLIGIBLE_NATS} nats: {'; '.join(lengths)} tokens."
+        )
+    harmed = " ".join(_harm(network) for network in networks if network.context.best is not None)
     return Section(
         name="context",
         title="Effective context",
-        text="The increase of a token's loss when only the n preceding tokens are given. Bands are "
-        f"one standard error. The context length from which on the increase is below "
-        f"{NEGLIGIBLE_NATS} nats: {'; '.join(lengths)} tokens.",
+        text=f"{text} {harmed}".rstrip(),
         plot=context_plot(networks),
+    )
+
+
+def _harm(network: NetworkResults) -> str:
+    """The sentence on a network that more context makes worse."""
+    context, best = network.context, network.context.best
+    assert best is not None
+    reason = ""
+    if network.cell in (ADDITIVE, SUM):
+        reason = (
+            " It adds to its state at every step and does not forget: old words are as strong in "
+            "the sum as new ones."
+        )
+    return (
+        f"More context makes {network_label(network.name)} worse: its loss is "
+        f"{context.losses[best]:.2f} given {context.tokens[best]} tokens and "
+        f"{context.losses[-1]:.2f} given {context.tokens[-1]}.{reason}"
     )
 
 

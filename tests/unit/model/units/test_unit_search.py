@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.stats import mannwhitneyu, rankdata
 
-from service.inspection.unit_search import average_ranks, score_units
+from model.units.unit_search import average_ranks, score_units
 
 VALUES = arrays.arrays(
     np.float32,

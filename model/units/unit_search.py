@@ -47,10 +47,11 @@ def score_units(
         raise ValueError("the marking is the same at every token, so no unit can follow it")
     marked_T = marking_T > (marking_T.min() + marking_T.max()) / 2
     ranks_TU = average_ranks(values_TU) if ranks_TU is None else ranks_TU
-    return UnitScores(_correlation(values_TU, marking_T), _separation(ranks_TU, marked_T))
+    return UnitScores(correlations(values_TU, marking_T), _separation(ranks_TU, marked_T))
 
 
-def _correlation(values_TU: Values, marking_T: Doubles) -> Doubles:
+def correlations(values_TU: Values, marking_T: Doubles) -> Doubles:
+    """Pearson's r of each unit with a marking; 0 for a unit that does not move."""
     values_TU = values_TU.astype(np.float64)
     values_TU = values_TU - values_TU.mean(axis=0)
     marking_T = marking_T - marking_T.mean()

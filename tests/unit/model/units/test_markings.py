@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.inspection.markings import MARKINGS
+from model.units.markings import MARKINGS
 
 
 @pytest.mark.parametrize(

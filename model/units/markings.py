@@ -6,10 +6,12 @@ alone; the position markings count from 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model.tokenization.tokenizer import Piece
 
 Marking = NDArray[np.float64]
 
@@ -93,6 +95,16 @@ def _since(text: str, is_border: Callable[[str], bool]) -> Marking:
         marks[index] = count
         count = 0 if is_border(character) else count + 1
     return marks
+
+
+def marking_of_tokens(pieces: Sequence[Piece], marking: Marking) -> Marking:
+    """The marking of each token: that of its last character.
+
+    A token without characters of its own (part of one that several tokens spell) has that of the
+    character before it.
+    """
+    ends = np.cumsum([len(piece.text) for piece in pieces])
+    return np.asarray(marking[np.maximum(ends - 1, 0)])
 
 
 MARKINGS: dict[str, Callable[[str], Marking]] = {

@@ -1,0 +1,1 @@
+"""Units of recurrent layers: markings of a text, and the units that follow them."""

@@ -1,0 +1,1 @@
+"""Units of a language model: the search and the data of plates."""

@@ -1,0 +1,1 @@
+"""The report of `gradients`: its plots and the sentences on them."""
