@@ -105,16 +105,11 @@ class Engine:
         self.run("build", *options, str(context), seconds=BUILD_SECONDS)
         return image
 
-    def start(
-        self, image: str, *options: str, network: str = "none", command: Sequence[str] = ()
-    ) -> str:
-        """The name of a container that runs in the background. By default it has no network but
-        loopback.
-        """
-        name = f"unroll-test-{uuid.uuid4().hex[:8]}"
+    def start(self, image: str, *options: str) -> str:
+        """The name of a container that runs in the background with no network but loopback."""
+        name = f"{image}-{uuid.uuid4().hex[:8]}"
         self._containers.append(name)
-        options = ("--detach", "--name", name, "--network", network, *options)
-        self.run("run", *options, image, *command)
+        self.run("run", "--detach", "--name", name, "--network", "none", *options, image)
         return name
 
     def inspect(self, container: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class BaseUnavailableError(Exception):
     """The base image cannot be made here; the message is that of mmdebstrap."""
 
 
-def make_root_file_system(directory: Path, packages: str = PACKAGES) -> Path:
+def make_root_file_system(directory: Path) -> Path:
     """An archive of the base image's files; needs mmdebstrap and root on Debian."""
     archive = directory / "base.tar"
     configuration = directory / "pip.conf"
@@ -33,7 +33,7 @@ def make_root_file_system(directory: Path, packages: str = PACKAGES) -> Path:
     hooks = [f'--customize-hook=mkdir -p "$1"{Path(there).parent}' for there in uploads.values()]
     hooks += [f"--customize-hook=upload {here} {there}" for here, there in uploads.items()]
     sources = [str(path) for path in APT_SOURCES if path.is_file()][:1]
-    options = ("--quiet", "--variant=minbase", f"--include={packages}", *hooks)
+    options = ("--quiet", "--variant=minbase", f"--include={PACKAGES}", *hooks)
     made = subprocess.run(
         ["mmdebstrap", *options, _debian_release(), str(archive), *sources],
         capture_output=True,

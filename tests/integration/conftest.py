@@ -40,6 +40,8 @@ def narrow_service(models: Path) -> Iterator[RunningService]:
             "1000000",
             "--stream-buffer-bytes",
             "65536",
+            "--pause-seconds",
+            "1",
             "--max-logprobs",
             "100000000",
             "--body-seconds",
