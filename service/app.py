@@ -31,6 +31,7 @@ from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware
 from service.http.api_keys import ApiKeyMiddleware, add_security_to_schema
 from service.http.dependencies import ServiceContext
 from service.http.errors import ApiError, from_engine, from_framework, from_validation
+from service.http.openai.errors import OpenAIErrorMiddleware
 from service.http.request_body import BodyLimitMiddleware
 from service.http.request_limits import RequestLimits
 from service.http.request_line import HeadAndOptionsMiddleware, TrailingSlashMiddleware
@@ -47,6 +48,8 @@ from service.routes import (
     score,
 )
 from service.routes.inspection import language_models, texts
+from service.routes.openai import completions
+from service.routes.openai import models as openai_models
 from service.warm_up import warm_up
 
 DESCRIPTION = """Recurrent language models and classifiers.
@@ -65,6 +68,8 @@ _ROUTERS = (
     classify,
     texts,
     language_models,
+    completions,
+    openai_models,
     models,
     health,
     docs,
@@ -150,6 +155,7 @@ def _add_middleware(
         )
     app.add_middleware(HeadAndOptionsMiddleware)
     app.add_middleware(InternalErrorMiddleware)
+    app.add_middleware(OpenAIErrorMiddleware)  # outside the layers whose errors it rewrites
     if (
         settings.allow_origins
     ):  # outside the keys: a preflight has no key, and scripts can read a 401

@@ -286,7 +286,8 @@ def _bytes_of(event: Event) -> int:
 def _text_length(task: Task) -> int:
     match task:
         case Generate():
-            return len(task.prompt) + len(task.state or "") // _STATE_SHARE
+            prompts = sum(map(len, (task.prompt, *task.more_prompts)))
+            return prompts + len(task.state or "") // _STATE_SHARE
         case NextWord():
             return len(task.prompt)
         case Score():

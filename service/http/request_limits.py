@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from service.backend.settings import Settings
 from service.http.errors import ApiError
+from service.http.openai.completion_request import CompletionRequest
 from service.http.request_schemas import (
     AtMost,
     ClassifyRequest,
@@ -22,7 +23,7 @@ from service.http.request_schemas import (
     ScoreRequest,
 )
 
-_REQUESTS = (GenerateRequest, NextWordRequest, ScoreRequest, ClassifyRequest)
+_REQUESTS = (GenerateRequest, NextWordRequest, ScoreRequest, ClassifyRequest, CompletionRequest)
 _KEYWORDS = {"integer": "maximum", "string": "maxLength", "array": "maxItems"}
 
 
@@ -58,7 +59,7 @@ class RequestLimits:
             schema["components"]["schemas"][request.__name__]["properties"] = properties
             for name, limit in _bounded_fields(request):
                 for kind in properties[name].get("anyOf", [properties[name]]):
-                    keyword = _KEYWORDS.get(kind["type"])
+                    keyword = _KEYWORDS.get(kind.get("type", ""))
                     if keyword:
                         kind[keyword] = self.values[limit]
 

@@ -52,11 +52,12 @@ class AtMost(NamedTuple):
     limit: str
 
 
-def _list_of_one(value: object) -> object:
+def list_of_one(value: object) -> object:
+    """A string as a list of one."""
     return [value] if isinstance(value, str) else value
 
 
-_Stops = Annotated[list[StopString], Field(max_length=16)]
+StopStrings = Annotated[list[StopString], Field(max_length=16)]
 
 
 class RequestFields(BaseModel):
@@ -149,7 +150,8 @@ class GenerateRequest(RequestFields):
         default=1.0, ge=0.1, le=10, description="above 1 makes tokens seen before less likely"
     )
     stop: Annotated[
-        _Stops, BeforeValidator(_list_of_one, json_schema_input_type=_Stops | StopString)
+        StopStrings,
+        BeforeValidator(list_of_one, json_schema_input_type=StopStrings | StopString),
     ] = Field(
         default=[], description="strings that end the text and are not shown; a list or one string"
     )

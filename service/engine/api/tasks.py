@@ -15,6 +15,7 @@ from service.engine.api.errors import EngineError
 from service.kernel.api.interface import Sampling
 
 FinishReason = Literal["end", "length", "stop", "deadline"]
+Prompt = str | tuple[int, ...]
 
 
 # ---------------------------------------------------------------- tasks
@@ -25,12 +26,15 @@ class Generate:
     """Continue a prompt. Events: ``Token`` for every token, ``Finished`` for every choice.
 
     The sequence starts from the learned initial state and reads [END], then the prompt. ``prompt``:
-    text, or token ids. ``n``: the number of choices, numbered from 0; all start together. The
-    engine sets ``sampling.choice_index`` to the choice's number and ``sampling.top_logprobs`` to
-    ``logprobs``. ``logprobs``: None for none, else the number of alternatives to report with each
-    token (0: the token alone). ``echo``: the prompt comes first, as an ``Echo`` event, with
-    log-probabilities if ``logprobs`` is set. ``max_tokens`` 0 is allowed with ``echo``.
-    ``deadline_seconds`` counts from submission.
+    text, or token ids, which are read as they are, without [END] before them. ``more_prompts``:
+    further prompts with the same options. ``n``: the number of choices of each prompt, numbered
+    from 0 over all prompts; all start together. The engine sets ``sampling.choice_index`` to the
+    choice's number among those of its prompt, and ``sampling.top_logprobs`` to ``logprobs``.
+    ``logprobs``: None for none, else the number of alternatives to report with each token (0: the
+    token alone). ``echo``: the prompt comes first, as an ``Echo`` event, with log-probabilities if
+    ``logprobs`` is set. ``max_tokens`` 0 is allowed with ``echo``.
+    ``deadline_seconds`` counts from submission. ``detailed``: a ``PromptRead`` event comes first in
+    each choice, tokens have ``names``, and with logprobs a generated [END] has an event.
 
     ``tenant``: the owner of cached prefixes; prefixes of other tenants are never used.
     ``return_state``: ``Finished`` carries the state as a token (n of 1 only). ``state``: such a
@@ -41,13 +45,15 @@ class Generate:
 
     model: str
     client: str = ""
-    prompt: str | tuple[int, ...]
+    prompt: Prompt
+    more_prompts: tuple[Prompt, ...] = ()
     max_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
     n: int = 1
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
     echo: bool = False
+    detailed: bool = False
     deadline_seconds: float | None = None
     tenant: str = ""
     return_state: bool = False
@@ -106,11 +112,27 @@ Task = Generate | Score | NextWord | Classify
 
 
 class TokenLogprob(NamedTuple):
-    """A token's text, its log-probability under the model, and the likeliest alternatives."""
+    """A token's text, its log-probability under the model, and the likeliest alternatives.
+
+    ``names``: of the token and of the alternatives, if the task is detailed. A name identifies the
+    token: it has the bytes of a part of a character, and [END]. ``logprob`` is not a number for the
+    first of given token ids, which has no predecessor.
+    """
 
     text: str
     logprob: float
     top: tuple[tuple[str, float], ...] = ()
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRead:
+    """The prompt of choice ``index`` was read; the numbers are those of ``Finished``."""
+
+    final: ClassVar[bool] = False
+    index: int
+    prompt_tokens: int
+    cached_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,4 +269,6 @@ class Failed:
     error: EngineError
 
 
-Event = Echo | Token | Finished | TextsScored | NextWordsFound | TextsClassified | Failed
+Event = (
+    PromptRead | Echo | Token | Finished | TextsScored | NextWordsFound | TextsClassified | Failed
+)

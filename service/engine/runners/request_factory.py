@@ -13,7 +13,7 @@ from service.engine.api.errors import WrongKind
 from service.engine.api.options import EngineOptions
 from service.engine.api.tasks import Classify, Generate, NextWord, Score, Task
 from service.engine.scheduling.sequence import AnswerSize, Request
-from service.engine.sequences.generation import ChoiceSequence, SharedStart
+from service.engine.sequences.generation import ChoiceSequence, OpenChoices, SharedStart
 from service.engine.sequences.next_word import Question, SearchWorker, SharedSearch, WordQuery
 from service.engine.sequences.scoring import ScoreCollector, ScoreSequence
 from service.engine.sequences.subword_tokens import Spelling
@@ -60,23 +60,47 @@ class RequestFactory:
                 raise WrongKind(self._name, "language-model", "classifier")
 
     def _generate(self, task: Generate) -> Request:
-        check_generate(task, self._options.rows)
+        check_generate(task, self._options.rows, self._options.rows + self._options.waiting)
         resumed = None if task.state is None else self._codec.decode(task.state, task.tenant)
-        pieces = self._continued(task, resumed)
         sampling = replace(
             task.sampling, logprob=task.logprobs is not None, top_logprobs=task.logprobs or 0
         )
         if resumed is not None and not task.seed_is_given:
             sampling = replace(sampling, seed=resumed.seed)
+        opened = OpenChoices(task.n * (1 + len(task.more_prompts)))
+        choices: list[ChoiceSequence] = []
+        tokens = logprobs = 0
+        for prompt in (task.prompt, *task.more_prompts):
+            one = replace(task, prompt=prompt, more_prompts=(), sampling=sampling)
+            pieces = self._continued(one, resumed)
+            size = _answer_size(one, len(pieces))
+            tokens, logprobs = tokens + size.tokens, logprobs + size.logprobs
+            self._texts.check_logprobs(logprobs)
+            choices += self._choices(one, pieces, resumed, opened, len(choices))
+        return Request(choices, task.deadline_seconds, AnswerSize(tokens, logprobs))
+
+    def _choices(
+        self,
+        task: Generate,
+        pieces: list[Piece],
+        resumed: Snapshot | None,
+        opened: OpenChoices,
+        first: int,
+    ) -> list[ChoiceSequence]:
+        """The choices of one prompt, numbered from ``first``."""
         prompts = self._prompts(task, resumed, [piece.id for piece in pieces])
-        shared = SharedStart(task, prompts[0], self._codec, resumed)
-        choices = [
+        shared = SharedStart(task, prompts[0], self._codec, resumed, opened)
+        return [
             ChoiceSequence(
-                shared, replace(sampling, choice_index=index), self._tokenizer, pieces, prompt
+                shared,
+                first + index,
+                replace(task.sampling, choice_index=index),
+                self._tokenizer,
+                pieces,
+                prompt,
             )
             for index, prompt in enumerate(prompts)
         ]
-        return Request(choices, task.deadline_seconds, _answer_size(task, len(pieces)))
 
     def _prompts(
         self, task: Generate, resumed: Snapshot | None, tokens: Sequence[int]
@@ -86,14 +110,15 @@ class RequestFactory:
         """
         scores = task.echo and task.logprobs is not None
         cached = resumed is None and not scores
+        lead = 0 if resumed is None and not isinstance(task.prompt, str) else 1
         if resumed is not None:
             tokens = [resumed.last, *(tokens if task.prompt else resumed.unread)]
-        else:
+        elif lead:
             tokens = [self._tokenizer.end, *tokens]
         hashes = self._hashes(task.tenant, tokens) if cached else None
         leads = (task.n > 1 and not scores) or (task.return_state and bool(task.stop))
         return [
-            CachedPrompt(tokens, self._cache, hashes, leads=leads and index == 0)
+            CachedPrompt(tokens, self._cache, hashes, leads=leads and index == 0, lead=lead)
             for index in range(task.n)
         ]
 

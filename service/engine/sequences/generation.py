@@ -8,22 +8,25 @@ repetition penalty applies to the tokens of the prompt and to generated tokens, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from model.state import State
-from model.tokenization.tokenizer import Tokenizer
+from model.tokenization.tokenizer import Piece, Tokenizer
 from service.engine.api.tasks import (
     Echo,
     Event,
     Finished,
     FinishReason,
     Generate,
+    PromptRead,
     Token,
     TokenLogprob,
 )
 from service.engine.scheduling.sequence import RowSequence
 from service.engine.sequences.stop_strings import StopMatcher
+from service.engine.sequences.token_reports import TokenReports
 from service.engine.sequences.withheld_tokens import GeneratedToken, PriorState, WithheldTokens
 from service.engine.states.prompt_reader import CachedPrompt, PrefillChunk
 from service.engine.states.state_token import Snapshot, StateTokenCodec
@@ -32,8 +35,20 @@ from service.kernel.api.interface import RowResult, RowWork, Sampling, Scored
 TOKENS_BETWEEN_STATES = 16  # between two copies of the state, for a text that a stop string ends
 
 
+class OpenChoices:
+    """The number of unfinished choices of a task."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def close(self) -> bool:
+        """Count one choice as finished. Returns whether it was the last."""
+        self._count -= 1
+        return self._count == 0
+
+
 class SharedStart:
-    """The common start of the choices of one task, and the number of open choices.
+    """The common start of the choices of one prompt.
 
     ``resumed``: the decoded state token of the client. ``prompt``: the prompt that the first choice
     reads. The other choices wait for the state before its last token, unless the prompt is scored
@@ -43,7 +58,12 @@ class SharedStart:
     """
 
     def __init__(
-        self, task: Generate, prompt: CachedPrompt, codec: StateTokenCodec, resumed: Snapshot | None
+        self,
+        task: Generate,
+        prompt: CachedPrompt,
+        codec: StateTokenCodec,
+        resumed: Snapshot | None,
+        opened: OpenChoices,
     ) -> None:
         self.task = task
         self.prompt = prompt
@@ -51,17 +71,12 @@ class SharedStart:
         self.resumed = resumed
         self.replayed = () if resumed is None or task.prompt else resumed.unread
         self.scores = task.logprobs is not None and (task.echo or bool(self.replayed))
-        self._open = task.n
-
-    def close(self) -> bool:
-        """Count one choice as finished. Returns whether it was the last."""
-        self._open -= 1
-        return self._open == 0
+        self.opened = opened
 
 
 class ChoiceSequence(RowSequence):
-    """One choice. ``pieces``: the prompt's token ids and texts. ``sampling``: has the choice's
-    index.
+    """One choice. ``index``: among those of all prompts. ``pieces``: the prompt's token ids and
+    texts. ``sampling``: has the index among the choices of its prompt.
 
     ``prompt`` is the shared one for the first choice.
     """
@@ -69,16 +84,19 @@ class ChoiceSequence(RowSequence):
     def __init__(
         self,
         shared: SharedStart,
+        index: int,
         sampling: Sampling,
         tokenizer: Tokenizer,
-        pieces: Sequence[tuple[int, str]],
+        pieces: Sequence[Piece],
         prompt: CachedPrompt,
     ) -> None:
         super().__init__()
         self._task = shared.task
         self._shared = shared
+        self._index = index
         self._sampling = sampling
         self._tokenizer = tokenizer
+        self._reports = TokenReports(tokenizer, named=shared.task.detailed)
         self._pieces = pieces
         self._prompt = prompt
         follows = prompt is not shared.prompt and not shared.scores
@@ -192,7 +210,12 @@ class ChoiceSequence(RowSequence):
         self._prompt_scores += result.scored
         if not self._prompt.done:
             return []
-        return [*(self._echo() if self._task.echo else []), *self._replay()]
+        events: list[Event] = []
+        if self._task.detailed:
+            events.append(PromptRead(self._index, len(self._pieces), self._prompt.cached))
+        if self._task.echo:
+            events.append(self._echo())
+        return [*events, *self._replay()]
 
     def _replay(self) -> list[Event]:
         """The text that an earlier stop string cut off. It is not searched for stop strings."""
@@ -202,14 +225,14 @@ class ChoiceSequence(RowSequence):
             text = self._decoder.push(token)
             rest, shown = text[shown:], max(0, shown - len(text))
             if rest or not text:
-                reported = self._report(self._prompt_scores[index], None) if self._logs else None
-                events.append(Token(self._sampling.choice_index, rest, reported))
+                reported = self._report(self._prompt_scores[index]) if self._logs else None
+                events.append(Token(self._index, rest, reported))
         return events
 
     def _add(self, scored: Scored) -> list[Event]:
         token = scored.token
         if token == self._tokenizer.end:
-            return self._finish("end")
+            return self._finish("end", scored)
         pending = self._decoder.pending if self._tracks else b""
         is_new = token not in self._seen
         self._last = token
@@ -220,11 +243,11 @@ class ChoiceSequence(RowSequence):
         shown = self._matcher.push(text)
         events: list[Event] = []
         if self._tracks:
-            reported = self._report(scored, None) if self._logs else None
+            reported = self._report(scored)
             self._withheld.add(GeneratedToken(token, text, pending, is_new, reported, self._before))
             events += self._settled(len(shown))
         if not self._logs:
-            events.append(Token(self._sampling.choice_index, shown))
+            events.append(Token(self._index, shown))
         return [*events, *self._finish("stop")] if self._matcher.stopped else events
 
     def _settled(self, characters: int, *, ends: bool = False) -> list[Event]:
@@ -237,13 +260,12 @@ class ChoiceSequence(RowSequence):
             settled += self._withheld.cut()
         if not self._logs:
             return []
-        return [
-            Token(self._sampling.choice_index, generated.text, generated.report)
-            for generated in settled
-        ]
+        return [Token(self._index, generated.text, generated.report) for generated in settled]
 
-    def _finish(self, reason: FinishReason) -> list[Event]:
-        """The last events: tokens whose text was withheld (with logprobs), then Finished."""
+    def _finish(self, reason: FinishReason, end: Scored | None = None) -> list[Event]:
+        """The last events: tokens whose text was withheld (with logprobs), then Finished. ``end``:
+        the sampled [END].
+        """
         returns = self._task.return_state
         # an incomplete character is left for the continuation
         pending = self._decoder.pending if returns and reason not in ("end", "stop") else b""
@@ -257,7 +279,7 @@ class ChoiceSequence(RowSequence):
         state = self._state_token(reason, pending) if returns else None
         token_events = self._settled(len(text), ends=True) if self._tracks else []
         finished = Finished(
-            index=self._sampling.choice_index,
+            index=self._index,
             reason=reason,
             text="" if token_events else text,
             prompt_tokens=len(self._pieces),
@@ -265,8 +287,10 @@ class ChoiceSequence(RowSequence):
             cached_tokens=self._prompt.cached,
             seed=self._sampling.seed,
             state=state,
-            final=self._shared.close(),
+            final=self._shared.opened.close(),
         )
+        if reason == "end" and self._logs and self._task.detailed and end is not None:
+            token_events.append(Token(self._index, "", self._report(end)))
         return [*token_events, finished]
 
     def _remember(self, reason: FinishReason) -> None:
@@ -336,17 +360,13 @@ class ChoiceSequence(RowSequence):
             seen=frozenset(),
         )
 
-    def _echo(self) -> list[Event]:
+    def _echo(self) -> Event:
         prompt = self._task.prompt
         text = prompt if isinstance(prompt, str) else self._tokenizer.decode(prompt)
-        scores = zip(self._prompt_scores, self._pieces, strict=False)
-        tokens = tuple(self._report(scored, piece) for scored, (_, piece) in scores)
-        return [Echo(self._sampling.choice_index, text, tokens)]
+        scores = self._prompt_scores
+        if self._logs and len(scores) < len(self._pieces):  # given ids: nothing precedes the first
+            scores = [Scored(self._pieces[0].id, math.nan), *scores]
+        return Echo(self._index, text, self._reports.echoed(scores, self._pieces))
 
-    def _report(self, scored: Scored, text: str | None) -> TokenLogprob:
-        text_of = self._tokenizer.text_of
-        return TokenLogprob(
-            text_of(scored.token) if text is None else text,
-            scored.logprob,
-            tuple((text_of(token), logprob) for token, logprob in scored.top),
-        )
+    def _report(self, scored: Scored) -> TokenLogprob | None:
+        return self._reports.generated(scored) if self._logs else None

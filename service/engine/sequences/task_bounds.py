@@ -20,10 +20,19 @@ SAMPLING_BOUNDS: dict[str, tuple[float, float]] = {
 }
 
 
-def check_generate(task: Generate, rows: int) -> None:
-    """Raises InvalidTask with the first field that is out of range; n is at most ``rows``."""
+def check_generate(task: Generate, rows: int, most_choices: int) -> None:
+    """Raises InvalidTask with the first field that is out of range; n is at most ``rows``, the
+    choices of all prompts are at most ``most_choices``.
+    """
     if not 1 <= task.n <= rows:
         raise InvalidTask("n", f"expected 1 to {rows}, got {task.n}")
+    choices = task.n * (1 + len(task.more_prompts))
+    if choices > most_choices:
+        raise InvalidTask(
+            "prompt", f"expected at most {most_choices} choices in all, got {choices}"
+        )
+    if task.more_prompts and (task.state is not None or task.return_state):
+        raise InvalidTask("prompt", "expected one prompt with a state")
     if task.max_tokens < 0:
         raise InvalidTask("max_tokens", f"expected 0 or more, got {task.max_tokens}")
     if "" in task.stop:

@@ -54,15 +54,15 @@ def test_both_ends_of_a_sampling_range_are_allowed(field: str) -> None:
 def test_a_generation_out_of_range_is_refused(task: Generate, field: str) -> None:
     """The error has the field's name."""
     with pytest.raises(InvalidTask) as refusal:
-        check_generate(task, rows=4)
+        check_generate(task, rows=4, most_choices=8)
     assert refusal.value.field == field
 
 
 def test_a_generation_within_the_ranges_is_allowed() -> None:
     """The largest allowed values are as many choices as rows, and a state of one choice."""
-    check_generate(replace(TASK, n=4, logprobs=0, stop=("a",)), rows=4)
-    check_generate(replace(TASK, return_state=True), rows=4)
-    check_generate(replace(TASK, max_tokens=0, echo=True), rows=4)
+    check_generate(replace(TASK, n=4, logprobs=0, stop=("a",)), rows=4, most_choices=8)
+    check_generate(replace(TASK, return_state=True), rows=4, most_choices=8)
+    check_generate(replace(TASK, max_tokens=0, echo=True), rows=4, most_choices=8)
 
 
 def test_scores_and_next_words_have_bounds() -> None:
