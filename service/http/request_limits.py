@@ -53,9 +53,9 @@ class RequestLimits:
     def add_to_schema(self, schema: Mapping[str, Any]) -> None:
         """Add the bounds to an OpenAPI schema."""
         for request in _REQUESTS:
-            properties = request.model_json_schema()[
-                "properties"
-            ]  # FastAPI rounds the numbers in its own
+            # FastAPI rounds the numbers in its own schema.
+            described = request.model_json_schema(ref_template="#/components/schemas/{model}")
+            properties = described["properties"]
             schema["components"]["schemas"][request.__name__]["properties"] = properties
             for name, limit in _bounded_fields(request):
                 for kind in properties[name].get("anyOf", [properties[name]]):

@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    PlainValidator,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -22,6 +23,9 @@ from pydantic_core import CoreSchema
 
 LARGEST_CLIENT_SEED = 2**63 - 1  # fits a signed 64-bit integer
 LARGEST_COUNT = 10_000_000
+MOST_BIASES = 300
+LARGEST_BIAS = 100
+_LONGEST_ID = 10  # digits
 
 
 def _valid_text(text: str) -> str:
@@ -58,6 +62,30 @@ def list_of_one(value: object) -> object:
 
 
 StopStrings = Annotated[list[StopString], Field(max_length=16)]
+
+
+def _biases(value: object) -> tuple[tuple[int, float], ...]:
+    """Pairs of an id and a number, from an object whose keys are ids."""
+    if not isinstance(value, dict):
+        raise ValueError('expected an object of token ids and numbers, like {"17": -100}')
+    if len(value) > MOST_BIASES:
+        raise ValueError(f"expected at most {MOST_BIASES} tokens, got {len(value)}")
+    return tuple(_bias(key, number) for key, number in value.items())
+
+
+def _bias(key: str, number: object) -> tuple[int, float]:
+    if not (key.isascii() and key.isdecimal() and key == str(int(key[:_LONGEST_ID]))):
+        raise ValueError(f"expected token ids as keys, got {key[:20]!r}")
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if not is_number or not -LARGEST_BIAS <= number <= LARGEST_BIAS:  # type: ignore[operator]
+        raise ValueError(f"expected numbers from -{LARGEST_BIAS} to {LARGEST_BIAS}")
+    return int(key), float(number)  # type: ignore[arg-type]
+
+
+LogitBias = Annotated[
+    tuple[tuple[int, float], ...],
+    PlainValidator(_biases, json_schema_input_type=dict[str, float]),
+]
 
 
 class RequestFields(BaseModel):
@@ -148,6 +176,23 @@ class GenerateRequest(RequestFields):
     )
     repetition_penalty: float = Field(
         default=1.0, ge=0.1, le=10, description="above 1 makes tokens seen before less likely"
+    )
+    presence_penalty: float = Field(
+        default=0.0,
+        ge=-2,
+        le=2,
+        description="subtracted from the logit of each token that was generated before",
+    )
+    frequency_penalty: float = Field(
+        default=0.0,
+        ge=-2,
+        le=2,
+        description="subtracted from the logit of a token for each time it was generated before",
+    )
+    logit_bias: LogitBias = Field(
+        default=(),
+        description="numbers from -100 to 100 to add to the logits of tokens, by id; -100 bans "
+        "a token in practice. POST /tokenize returns ids",
     )
     stop: Annotated[
         StopStrings,

@@ -17,7 +17,12 @@ from service.engine.sequences.generation import ChoiceSequence, OpenChoices, Sha
 from service.engine.sequences.next_word import Question, SearchWorker, SharedSearch, WordQuery
 from service.engine.sequences.scoring import ScoreCollector, ScoreSequence
 from service.engine.sequences.subword_tokens import Spelling
-from service.engine.sequences.task_bounds import check_generate, check_next_word, check_score
+from service.engine.sequences.task_bounds import (
+    check_bias_ids,
+    check_generate,
+    check_next_word,
+    check_score,
+)
 from service.engine.sequences.text_encoder import TextEncoder
 from service.engine.sequences.word_boundaries import WordStart, find_word_start
 from service.engine.sequences.word_search import WordSearch
@@ -61,6 +66,7 @@ class RequestFactory:
 
     def _generate(self, task: Generate) -> Request:
         check_generate(task, self._options.rows, self._options.rows + self._options.waiting)
+        check_bias_ids(task.sampling, self._tokenizer.size)
         resumed = None if task.state is None else self._codec.decode(task.state, task.tenant)
         sampling = replace(
             task.sampling, logprob=task.logprobs is not None, top_logprobs=task.logprobs or 0

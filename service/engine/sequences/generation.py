@@ -3,12 +3,14 @@
 The sequence starts from the learned initial state, reads [END], then the prompt, then samples until
 [END], a stop string or ``max_tokens``. It skips tokens whose state is known: from the longest
 prefix in the cache, from the first choice of its task, or from the state token of the client. The
-repetition penalty applies to the tokens of the prompt and to generated tokens, except [END].
+repetition penalty applies to the tokens of the prompt and to generated tokens, except [END]; the
+presence and frequency penalties apply to generated tokens.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -103,10 +105,12 @@ class ChoiceSequence(RowSequence):
         self._waits = follows and len(prompt.tokens) > 1
         self._prompt_scores: list[Scored] = []
         self._seen = {token for token, _ in pieces} | set(shared.replayed)
+        self._counts = Counter(shared.replayed if sampling.counts_tokens else ())
         self._position = 0  # of the first sampled token
         pending = b""
         if shared.resumed is not None:
             self._seen |= shared.resumed.seen
+            self._counts.update(shared.resumed.counts)
             self._position = shared.resumed.position
             if not self._task.prompt:  # a prompt in between leaves no character to complete
                 pending = shared.resumed.pending
@@ -157,6 +161,7 @@ class ChoiceSequence(RowSequence):
             sampling=self._sampling,
             position=self._position + self.generated,
             seen=self._seen if penalized else (),
+            counts=dict(self._counts) if self._sampling.counts_tokens else {},
             score=self._shared.scores,
             keep=chunk.keep,
         )
@@ -237,6 +242,8 @@ class ChoiceSequence(RowSequence):
         is_new = token not in self._seen
         self._last = token
         self._seen.add(token)
+        if self._sampling.counts_tokens:
+            self._counts[token] += 1
         self._generated_tokens.append(token)
         self.generated += 1
         text = self._decoder.push(token)
@@ -321,6 +328,7 @@ class ChoiceSequence(RowSequence):
             seed=self._sampling.seed,
             choice_index=self._sampling.choice_index,
             seen=frozenset(self._seen),
+            counts=self._counts,
             pending=pending,
         )
 
@@ -331,6 +339,8 @@ class ChoiceSequence(RowSequence):
         cut = self._withheld.tokens
         before = cut[0].before
         assert before is not None, "the state before each token is kept"
+        cut_tokens = tuple(generated.token for generated in cut)
+        counts = self._counts - Counter(cut_tokens if self._sampling.counts_tokens else ())
         return Snapshot(
             state=before.state,
             last=before.last,
@@ -338,8 +348,9 @@ class ChoiceSequence(RowSequence):
             seed=self._sampling.seed,
             choice_index=self._sampling.choice_index,
             seen=frozenset(self._seen - {generated.token for generated in cut if generated.is_new}),
+            counts=counts,
             pending=cut[0].pending,
-            unread=tuple(generated.token for generated in cut),
+            unread=cut_tokens,
             shown=self._withheld.shown,
         )
 

@@ -16,8 +16,12 @@ SAMPLING_BOUNDS: dict[str, tuple[float, float]] = {
     "top_p": (0.0, 1.0),
     "min_p": (0.0, 1.0),
     "repetition_penalty": (0.01, 100.0),
+    "presence_penalty": (-100.0, 100.0),
+    "frequency_penalty": (-100.0, 100.0),
     "seed": (0, 2**64 - 1),
 }
+MOST_BIASES = 300
+LARGEST_BIAS = 100.0
 
 
 def check_generate(task: Generate, rows: int, most_choices: int) -> None:
@@ -50,6 +54,22 @@ def check_sampling(sampling: Sampling) -> None:
         value = getattr(sampling, field)
         if not lowest <= value <= highest:
             raise InvalidTask(field, f"expected {lowest} to {highest}, got {value}")
+    if len(sampling.logit_bias) > MOST_BIASES:
+        count = len(sampling.logit_bias)
+        raise InvalidTask("logit_bias", f"expected at most {MOST_BIASES} tokens, got {count}")
+    if len({token for token, _ in sampling.logit_bias}) < len(sampling.logit_bias):
+        raise InvalidTask("logit_bias", "expected each token once")
+    if not all(abs(bias) <= LARGEST_BIAS for _, bias in sampling.logit_bias):
+        raise InvalidTask("logit_bias", f"expected -{LARGEST_BIAS:g} to {LARGEST_BIAS:g}")
+
+
+def check_bias_ids(sampling: Sampling, vocabulary: int) -> None:
+    """Raises InvalidTask for ids that the model does not have."""
+    for token, _ in sampling.logit_bias:
+        if not 0 <= token < vocabulary:
+            raise InvalidTask(
+                "logit_bias", f"expected token ids from 0 to {vocabulary - 1}, got {token}"
+            )
 
 
 def check_score(task: Score, most_texts: int) -> None:

@@ -4,8 +4,9 @@
 
 ``fingerprint`` identifies the model's files. ``last`` is the generated token that was not read yet.
 ``position`` is the number of tokens sampled so far. The compressed body holds the incomplete
-character that was not shown yet, the tokens after ``last`` that a stop string has cut, a bit for
-each token under the repetition penalty, and the state in float32. The signature is HMAC-SHA256 over
+character that was not shown yet, the tokens after ``last`` that a stop string has cut, the tokens
+that the presence and frequency penalties have counted, a bit for each token under the repetition
+penalty, and the state in float32. The signature is HMAC-SHA256 over
 all of it, and over the API key's digest if states are bound to keys. It is checked before any
 field. Every field is then checked as if there were no signature, so that a stolen key cannot harm
 other requests. The size does not depend on the number of tokens read.
@@ -17,8 +18,8 @@ import codecs
 import math
 import struct
 import zlib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -31,16 +32,17 @@ from model.state import State
 from service.engine.api.errors import InvalidState
 from service.engine.states.signed_token import TokenSigner, check_origin, expand, fingerprint_of
 
-STATE_TOKEN_VERSION = 2
+STATE_TOKEN_VERSION = 3
 LONGEST_PENDING = 3  # bytes of an incomplete character
 MAX_UNREAD = 1024  # tokens cut by a stop string of at most 100 characters
 LONGEST_SHOWN = 1 << 12  # characters of the first cut token
 LARGEST_POSITION = 2**53
+LARGEST_COUNT = 2**30  # leaves room for the tokens of a continuation
 LARGEST_CHOICE_INDEX = 2**16
 ROUNDING = 1e-3  # tolerance on the bound of a hidden state
 LARGEST_CELL = 2.0**26  # it grows by 1 per step; float32 counts up to 2^24
 _HEAD = struct.Struct("<B16sIQQQ")
-_PENDING = struct.Struct("<BHI")  # sizes: pending, unread, shown
+_SIZES = struct.Struct("<BHII")  # of pending, unread, shown, counts
 _TOKEN = np.dtype("<u4")
 
 
@@ -50,6 +52,7 @@ class Snapshot:
 
     ``pending``: the bytes of an incomplete character. ``unread``: tokens generated after ``last``
     of whose text only the first ``shown`` characters were shown, because of a stop string.
+    ``counts``: how often tokens were generated under a presence or frequency penalty.
     """
 
     state: State
@@ -61,6 +64,7 @@ class Snapshot:
     pending: bytes = b""
     unread: tuple[int, ...] = ()
     shown: int = 0
+    counts: Mapping[int, int] = field(default_factory=dict)
 
 
 class _Body(NamedTuple):
@@ -69,6 +73,7 @@ class _Body(NamedTuple):
     pending: bytes
     unread: tuple[int, ...]
     shown: int
+    counts: dict[int, int]
     seen: bytes
     numbers: bytes
 
@@ -91,8 +96,8 @@ class StateTokenCodec:
         self._shape = (self._parts, architecture.layers, 1, architecture.hidden)
         self._seen_bytes = (self._vocabulary + 7) // 8
         self._fixed_bytes = self._seen_bytes + 4 * math.prod(self._shape)
-        self._longest_body = _PENDING.size + LONGEST_PENDING + MAX_UNREAD * _TOKEN.itemsize
-        self._longest_body += self._fixed_bytes
+        self._longest_body = _SIZES.size + LONGEST_PENDING + MAX_UNREAD * _TOKEN.itemsize
+        self._longest_body += 2 * self._vocabulary * _TOKEN.itemsize + self._fixed_bytes
         first = network.initial_state(1).hidden_LBH  # states stay within it or 1
         self._largest_hidden = max(1.0, float(first.detach().abs().max())) + ROUNDING
 
@@ -109,9 +114,16 @@ class StateTokenCodec:
         parts = [snapshot.state.hidden_LBH, snapshot.state.cell_LBH][: self._parts]
         body = b"".join(
             (
-                _PENDING.pack(len(snapshot.pending), len(snapshot.unread), snapshot.shown),
+                _SIZES.pack(
+                    len(snapshot.pending),
+                    len(snapshot.unread),
+                    snapshot.shown,
+                    len(snapshot.counts),
+                ),
                 snapshot.pending,
                 np.array(snapshot.unread, dtype=_TOKEN).tobytes(),
+                np.array([*snapshot.counts.keys()], dtype=_TOKEN).tobytes(),
+                np.array([*snapshot.counts.values()], dtype=_TOKEN).tobytes(),
                 _bits(snapshot.seen, self._vocabulary),
                 *(part.float().numpy().tobytes() for part in parts if part is not None),
             )
@@ -148,21 +160,24 @@ class StateTokenCodec:
             pending=body.pending,
             unread=body.unread,
             shown=body.shown,
+            counts=body.counts,
         )
 
     def _body_of(self, raw: bytes) -> _Body:
         """The fields of the body, whose lengths must add up to its own."""
-        if len(raw) < _PENDING.size:
+        if len(raw) < _SIZES.size:
             raise InvalidState
-        pending, cut, shown = _PENDING.unpack_from(raw)
-        unread = _PENDING.size + pending
-        seen = unread + cut * _TOKEN.itemsize
+        pending, cut, shown, counted = _SIZES.unpack_from(raw)
+        unread = _SIZES.size + pending
+        counts = unread + cut * _TOKEN.itemsize
+        seen = counts + 2 * counted * _TOKEN.itemsize
         if len(raw) != seen + self._fixed_bytes:
             raise InvalidState
         body = _Body(
-            pending=raw[_PENDING.size : unread],
-            unread=tuple(np.frombuffer(raw[unread:seen], dtype=_TOKEN).tolist()),
+            pending=raw[_SIZES.size : unread],
+            unread=tuple(np.frombuffer(raw[unread:counts], dtype=_TOKEN).tolist()),
             shown=shown,
+            counts=self._counts(np.frombuffer(raw[counts:seen], dtype=_TOKEN).tolist()),
             seen=raw[seen : seen + self._seen_bytes],
             numbers=raw[seen + self._seen_bytes :],
         )
@@ -175,6 +190,15 @@ class StateTokenCodec:
 
     def _may_be_generated(self, tokens: Sequence[int]) -> bool:
         return all(token < self._vocabulary and token not in self._suppressed for token in tokens)
+
+    def _counts(self, numbers: Sequence[int]) -> dict[int, int]:
+        """Counts by token, from the tokens and then their counts."""
+        tokens, counts = numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]
+        if len(set(tokens)) < len(tokens) or not self._may_be_generated(tokens):
+            raise InvalidState
+        if not all(1 <= count <= LARGEST_COUNT for count in counts):
+            raise InvalidState
+        return dict(zip(tokens, counts, strict=True))
 
     def _seen(self, raw: bytes) -> frozenset[int]:
         seen = _from_bits(raw)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from service.http.openai.field_types import TextsOrIds, neutral
-from service.http.request_schemas import AtMost, RequestFields, StopStrings, list_of_one
+from service.http.request_schemas import AtMost, LogitBias, RequestFields, StopStrings, list_of_one
 
 _SMALLEST_SEED, _LARGEST_SEED = -(2**63), 2**63 - 1
 _LARGEST_COUNT = 10_000_000
@@ -68,6 +68,15 @@ class CompletionRequest(RequestFields):
     echo: bool = Field(default=False, description="put the prompt before the text")
     stop: Annotated[StopStrings, BeforeValidator(list_of_one)] = Field(default=[])
     seed: int | None = Field(default=None, ge=_SMALLEST_SEED, le=_LARGEST_SEED)
+    presence_penalty: float = Field(
+        default=0.0, ge=-2, le=2, description="for each token that was generated before"
+    )
+    frequency_penalty: float = Field(
+        default=0.0, ge=-2, le=2, description="for each time that a token was generated before"
+    )
+    logit_bias: LogitBias = Field(
+        default=(), description="numbers from -100 to 100 for tokens, by id, added to their logits"
+    )
     top_k: int = Field(default=0, ge=-1, le=_LARGEST_COUNT, description="0 and -1 are off")
     min_p: float = Field(default=0.0, ge=0, le=1)
     repetition_penalty: float = Field(default=1.0, ge=0.1, le=10)

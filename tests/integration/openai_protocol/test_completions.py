@@ -234,3 +234,64 @@ def test_neutral_values_of_other_fields_change_nothing(client: openai.OpenAI) ->
         extra_body=extra,
     )
     assert texts(full) == plain
+
+
+def test_logit_bias_forces_and_bans(client: openai.OpenAI, tokenize: Any) -> None:
+    """A bias of 100 makes a token certain; a bias of -100 removes it."""
+    (dog,) = tokenize("words", " dog")
+    assert texts(ask(client, max_tokens=4, logit_bias={str(dog): 100})) == [" dog" * 4]
+    (greedy,) = texts(ask(client, max_tokens=1, temperature=0))
+    (token,) = tokenize("words", greedy)
+    (other,) = texts(ask(client, max_tokens=1, temperature=0, logit_bias={str(token): -100}))
+    assert other != greedy
+    assert texts(ask(client, max_tokens=1, temperature=0, logit_bias={})) == [greedy]
+
+
+def test_logprobs_are_those_before_bias_and_penalties(client: openai.OpenAI, tokenize: Any) -> None:
+    """Log-probabilities are the model's own."""
+    (dog,) = tokenize("words", " dog")
+    forced = ask(client, max_tokens=1, logprobs=0, logit_bias={str(dog): 100}).choices[0]
+    scored = ask(client, prompt=f"{PROMPT} dog", echo=True, max_tokens=0, logprobs=0).choices[0]
+    assert forced.logprobs is not None
+    assert scored.logprobs is not None
+    assert forced.logprobs.token_logprobs is not None
+    assert scored.logprobs.token_logprobs is not None
+    assert forced.logprobs.token_logprobs[0] == pytest.approx(scored.logprobs.token_logprobs[2])
+
+
+def test_penalties_count_generated_tokens(client: openai.OpenAI, tokenize: Any) -> None:
+    """A bias that makes a token certain is overcome by a frequency penalty after some repeats, not
+    by a presence penalty; the prompt is not counted.
+    """
+    (dog,) = tokenize("words", " dog")
+    options: dict[str, Any] = {
+        "prompt": "A dog dog dog",
+        "temperature": 0,
+        "max_tokens": 40,
+        "logit_bias": {str(dog): 30},
+    }
+    (plain,) = texts(ask(client, **options))
+    assert plain == " dog" * 40
+    assert texts(ask(client, presence_penalty=2, **options)) == [plain]
+    (fewer,) = texts(ask(client, frequency_penalty=2, **options))
+    assert fewer.startswith(" dog" * 5)
+    assert 5 < fewer.count(" dog") < 25
+
+
+def test_the_sampling_options_are_those_of_generate(
+    service: RunningService, client: openai.OpenAI
+) -> None:
+    """Penalties and biases have the same effect on both routes."""
+    options: dict[str, Any] = {
+        "presence_penalty": 0.6,
+        "frequency_penalty": -0.4,
+        "logit_bias": {"5": 2.5},
+        "max_tokens": 25,
+        "seed": 3,
+        "prompt": PROMPT,
+        "model": "chars",
+    }
+    extra = {"repetition_penalty": 1.2, "top_k": 20, "min_p": 0.01}
+    text = service.text(**options, **extra)
+    assert texts(ask(client, **options, extra_body=extra)) == [text]
+    assert service.text(model="chars", prompt=PROMPT, max_tokens=25, seed=3, **extra) != text

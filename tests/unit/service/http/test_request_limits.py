@@ -8,6 +8,7 @@ import pytest
 
 from service.backend.settings import Settings
 from service.http.errors import ApiError
+from service.http.openai.completion_request import CompletionRequest
 from service.http.request_limits import RequestLimits
 from service.http.request_schemas import (
     ClassifyRequest,
@@ -34,6 +35,7 @@ LIMITS = RequestLimits(SETTINGS)
     [
         (GenerateRequest, "max_tokens", 5, 6),
         (GenerateRequest, "n", 3, 4),
+        (CompletionRequest, "best_of", 3, 4),
         (GenerateRequest, "state", "abcd", "abcde"),
         (GenerateRequest, "deadline_ms", 1000, 1001),
         (ScoreRequest, "texts", ["a"] * 4, ["a"] * 5),
@@ -48,7 +50,7 @@ def test_a_value_above_its_bound_is_refused(
 ) -> None:
     """The bound itself is allowed; the error names the field, the bound and the value's size."""
     others = (
-        {"max_tokens": 1} if request_type is GenerateRequest else {}
+        {"max_tokens": 1} if request_type in (GenerateRequest, CompletionRequest) else {}
     )  # its default is too large
     LIMITS.check(request_type.model_validate({**others, field: within}))
     with pytest.raises(ApiError) as refusal:
@@ -68,7 +70,9 @@ def test_fields_without_a_value_have_no_bound() -> None:
 
 def test_the_schema_states_the_bounds() -> None:
     """Numbers, texts and lists get the JSON schema keyword of their type."""
-    requests = (GenerateRequest, NextWordRequest, ScoreRequest, ClassifyRequest)
+    requests = (
+        *(GenerateRequest, NextWordRequest, ScoreRequest, ClassifyRequest, CompletionRequest),
+    )
     schema: dict[str, Any] = {
         "components": {"schemas": {request.__name__: {} for request in requests}}
     }
