@@ -46,6 +46,7 @@ from service.routes import (
     next_word,
     playground,
     score,
+    tokenizer,
 )
 from service.routes.inspection import language_models, texts
 from service.routes.openai import completions
@@ -70,6 +71,7 @@ _ROUTERS = (
     language_models,
     completions,
     openai_models,
+    tokenizer,
     models,
     health,
     docs,

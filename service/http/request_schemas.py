@@ -317,3 +317,24 @@ class ClassifyRequest(RequestFields):
     def all_texts(self) -> tuple[str, ...]:
         """The texts, from either field."""
         return (self.text,) if self.text is not None else tuple(self.texts or ())
+
+
+class TokenizeRequest(RequestFields):
+    """The token ids of a text."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"prompt": "The keys to the"}]})
+
+    prompt: Text = Field(description='the text; exactly "[END]" is the token [END]')
+    add_special_tokens: bool = Field(
+        default=True,
+        description="put [END] first, so that the ids are read as the text is",
+    )
+    return_token_strs: bool = Field(default=False, description="also return the tokens' texts")
+
+
+class DetokenizeRequest(RequestFields):
+    """The text of token ids."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tokens": [22, 611, 7, 2]}]})
+
+    tokens: list[Annotated[int, Field(ge=0)]] = Field(description="token ids; [END] has no text")

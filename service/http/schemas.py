@@ -214,6 +214,44 @@ class ModelsResponse(_Response):
     models: list[ModelResponse]
 
 
+class TokenizeResponse(_Response):
+    """Token ids."""
+
+    model: str
+    count: int
+    max_model_len: int = Field(description="most tokens of a prompt")
+    tokens: list[int]
+    token_strs: list[str] | None = Field(
+        default=None,
+        description='texts; a part of a character as "bytes:\\xe2", the end as "[END]"',
+    )
+
+
+class DetokenizeResponse(_Response):
+    """A text."""
+
+    model: str
+    prompt: str
+
+
+class TokenizerInfoResponse(_Response):
+    """A tokenizer, with the field names of Hugging Face. [END] opens and closes every text."""
+
+    model: str
+    tokenizer_class: Literal["PreTrainedTokenizerFast"] = "PreTrainedTokenizerFast"
+    kind: Literal["word", "char", "bpe"]
+    vocab_size: int
+    model_max_length: int = Field(description="most tokens of a prompt")
+    bos_token: str
+    bos_token_id: int
+    eos_token: str
+    eos_token_id: int
+    unk_token: str | None
+    unk_token_id: int | None
+    pad_token: None = None
+    chat_template: None = None
+
+
 class HealthResponse(_Response):
     """The service is live, or ready."""
 
