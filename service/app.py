@@ -39,6 +39,7 @@ from service.kernel.factory import resolve_kernel
 from service.routes import (
     classify,
     docs,
+    embed,
     generate,
     health,
     index,
@@ -49,7 +50,7 @@ from service.routes import (
     tokenizer,
 )
 from service.routes.inspection import language_models, texts
-from service.routes.openai import completions
+from service.routes.openai import completions, embeddings
 from service.routes.openai import models as openai_models
 from service.warm_up import warm_up
 
@@ -69,7 +70,9 @@ _ROUTERS = (
     classify,
     texts,
     language_models,
+    embed,
     completions,
+    embeddings,
     openai_models,
     tokenizer,
     models,

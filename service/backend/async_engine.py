@@ -21,6 +21,7 @@ from service.engine.api.errors import SlowReaderError
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import (
     Classify,
+    Embed,
     Event,
     Failed,
     Generate,
@@ -290,7 +291,7 @@ def _text_length(task: Task) -> int:
             return prompts + len(task.state or "") // _STATE_SHARE
         case NextWord():
             return len(task.prompt)
-        case Score():
+        case Score() | Embed():
             return sum(map(len, task.texts))
         case Classify():
             return sum(map(len, task.texts)) + len(task.state or "") // _STATE_SHARE

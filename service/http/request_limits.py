@@ -14,16 +14,30 @@ from pydantic.fields import FieldInfo
 from service.backend.settings import Settings
 from service.http.errors import ApiError
 from service.http.openai.completion_request import CompletionRequest
+from service.http.openai.embeddings_request import EmbeddingsRequest
 from service.http.request_schemas import (
     AtMost,
     ClassifyRequest,
+    DetokenizeRequest,
+    EmbedRequest,
     GenerateRequest,
     NextWordRequest,
     RequestFields,
     ScoreRequest,
+    TokenizeRequest,
 )
 
-_REQUESTS = (GenerateRequest, NextWordRequest, ScoreRequest, ClassifyRequest, CompletionRequest)
+BOUNDED_REQUESTS = (
+    GenerateRequest,
+    NextWordRequest,
+    ScoreRequest,
+    ClassifyRequest,
+    EmbedRequest,
+    TokenizeRequest,
+    DetokenizeRequest,
+    CompletionRequest,
+    EmbeddingsRequest,
+)
 _KEYWORDS = {"integer": "maximum", "string": "maxLength", "array": "maxItems"}
 
 
@@ -52,7 +66,7 @@ class RequestLimits:
 
     def add_to_schema(self, schema: Mapping[str, Any]) -> None:
         """Add the bounds to an OpenAPI schema."""
-        for request in _REQUESTS:
+        for request in BOUNDED_REQUESTS:
             # FastAPI rounds the numbers in its own schema.
             described = request.model_json_schema(ref_template="#/components/schemas/{model}")
             properties = described["properties"]

@@ -338,3 +338,30 @@ class DetokenizeRequest(RequestFields):
     model_config = ConfigDict(json_schema_extra={"examples": [{"tokens": [22, 611, 7, 2]}]})
 
     tokens: list[Annotated[int, Field(ge=0)]] = Field(description="token ids; [END] has no text")
+
+
+class EmbedRequest(RequestFields):
+    """A vector for each text."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"texts": ["play some jazz", "will it rain"]}]}
+    )
+
+    text: FullText | None = Field(default=None, description="one text; an alternative to texts")
+    texts: Annotated[list[FullText], AtMost("texts")] | None = Field(
+        default=None, min_length=1, max_length=1024, description="several texts"
+    )
+    normalize: bool = Field(
+        default=True, description="scale each vector to length 1, so that products are cosines"
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> EmbedRequest:
+        if (self.text is None) == (self.texts is None):
+            raise ValueError("give exactly one of text and texts")
+        return self
+
+    @property
+    def all_texts(self) -> tuple[str, ...]:
+        """The texts, from either field."""
+        return (self.text,) if self.text is not None else tuple(self.texts or ())

@@ -252,6 +252,22 @@ class TokenizerInfoResponse(_Response):
     chat_template: None = None
 
 
+class EmbedResult(_Response):
+    """The vector of one text."""
+
+    embedding: list[float]
+    token_count: int
+    truncated: bool = Field(description="the text was longer than the limit and was truncated")
+
+
+class EmbedResponse(_Response):
+    """Vectors in the order of the texts."""
+
+    model: str
+    dimensions: int
+    results: list[EmbedResult]
+
+
 class HealthResponse(_Response):
     """The service is live, or ready."""
 

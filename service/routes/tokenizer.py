@@ -32,6 +32,7 @@ _QUICK = 4_000  # characters or tokens that take about 1 ms; more go to a thread
 )
 async def tokenize(body: TokenizeRequest, context: Context) -> Response:
     """The token ids of a text, with [END] first unless `add_special_tokens` is false."""
+    context.limits.check(body)
     name = context.model_name(body.model, "language-model")
     tokenizer = context.artifact(name).tokenizer
     most = context.settings.max_prompt_tokens
@@ -60,6 +61,7 @@ async def tokenize(body: TokenizeRequest, context: Context) -> Response:
 )
 async def detokenize(body: DetokenizeRequest, context: Context) -> Response:
     """The text of token ids. [END] has no text."""
+    context.limits.check(body)
     name = context.model_name(body.model, "language-model")
     tokenizer = context.artifact(name).tokenizer
     most = context.settings.max_prompt_tokens

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
 from service.engine.api.errors import EngineError
-from service.kernel.api.interface import Sampling
+from service.kernel.api.interface import FloatArray, Sampling
 
 FinishReason = Literal["end", "length", "stop", "deadline"]
 Prompt = str | tuple[int, ...]
@@ -105,7 +105,23 @@ class Classify:
     state: str | None = None
 
 
-Task = Generate | Score | NextWord | Classify
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embed:
+    """Compute a vector for each text, given as text or as token ids. Event: one ``TextsEmbedded``.
+
+    A classifier returns the inputs of its MLP: the final hidden states, pooled as in training. A
+    language model returns the last layer's hidden state after the text. ``field``: the name of the
+    texts in errors.
+    """
+
+    model: str
+    client: str = ""
+    texts: tuple[Prompt, ...]
+    field: str = "texts"
+    deadline_seconds: float | None = None
+
+
+Task = Generate | Score | NextWord | Classify | Embed
 
 
 # ---------------------------------------------------------------- events
@@ -262,6 +278,25 @@ class TextsClassified:
 
 
 @dataclass(frozen=True, slots=True)
+class Embedding:
+    """A vector of float32. ``token_count``: tokens that were read. ``truncated``: the text had
+    more tokens.
+    """
+
+    values_F: FloatArray
+    token_count: int
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextsEmbedded:
+    """The result of ``Embed``, in the order of the texts."""
+
+    final: ClassVar[bool] = True
+    results: tuple[Embedding, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The task ended without its result, or without the rest of it."""
 
@@ -270,5 +305,13 @@ class Failed:
 
 
 Event = (
-    PromptRead | Echo | Token | Finished | TextsScored | NextWordsFound | TextsClassified | Failed
+    PromptRead
+    | Echo
+    | Token
+    | Finished
+    | TextsScored
+    | NextWordsFound
+    | TextsClassified
+    | TextsEmbedded
+    | Failed
 )

@@ -53,6 +53,7 @@ class LanguageModelRunner:
             StateTokenCodec(
                 options.state_key, artifact, artifact.network, bound=options.bind_states_to_keys
             ),
+            artifact.network.architecture.hidden,
         )
         self._steps = options.burst_steps
         self._observer = observer

@@ -11,8 +11,9 @@ from dataclasses import replace
 from model.tokenization.tokenizer import Piece, Tokenizer
 from service.engine.api.errors import WrongKind
 from service.engine.api.options import EngineOptions
-from service.engine.api.tasks import Classify, Generate, NextWord, Score, Task
-from service.engine.scheduling.sequence import AnswerSize, Request
+from service.engine.api.tasks import Classify, Embed, Generate, NextWord, Score, Task
+from service.engine.scheduling.sequence import AnswerSize, Request, embedding_size
+from service.engine.sequences.embedding import EmbeddingCollector, EmbeddingSequence
 from service.engine.sequences.generation import ChoiceSequence, OpenChoices, SharedStart
 from service.engine.sequences.next_word import Question, SearchWorker, SharedSearch, WordQuery
 from service.engine.sequences.scoring import ScoreCollector, ScoreSequence
@@ -21,7 +22,7 @@ from service.engine.sequences.task_bounds import (
     check_bias_ids,
     check_generate,
     check_next_word,
-    check_score,
+    check_texts,
 )
 from service.engine.sequences.text_encoder import TextEncoder
 from service.engine.sequences.word_boundaries import WordStart, find_word_start
@@ -33,7 +34,7 @@ from service.engine.states.state_token import Snapshot, StateTokenCodec
 
 
 class RequestFactory:
-    """Makes requests for one model."""
+    """Makes requests for one model. ``hidden``: units of its last layer."""
 
     def __init__(
         self,
@@ -42,7 +43,9 @@ class RequestFactory:
         options: EngineOptions,
         cache: PrefixCache,
         codec: StateTokenCodec,
+        hidden: int,
     ) -> None:
+        self._hidden = hidden
         self._name = name
         self._cache = cache
         self._codec = codec
@@ -61,6 +64,8 @@ class RequestFactory:
                 return self._score(task)
             case NextWord():
                 return self._next_word(task)
+            case Embed():
+                return self._embed(task)
             case Classify():
                 raise WrongKind(self._name, "language-model", "classifier")
 
@@ -155,7 +160,7 @@ class RequestFactory:
         return Question(task, start, prompt)
 
     def _score(self, task: Score) -> Request:
-        check_score(task, self._options.rows + self._options.waiting)
+        check_texts(task, self._options.rows + self._options.waiting)
         texts = self._texts.scored(task)
         tokens = sum(map(len, texts))
         collector = ScoreCollector(texts, self._tokenizer.unknown)
@@ -164,6 +169,19 @@ class RequestFactory:
             for index, pieces in enumerate(texts)
         ]
         return Request(sequences, task.deadline_seconds, AnswerSize(tokens, tokens))
+
+    def _embed(self, task: Embed) -> Request:
+        check_texts(task, self._options.rows + self._options.waiting)
+        collector = EmbeddingCollector(len(task.texts))
+        sequences = [
+            EmbeddingSequence(
+                self._texts.embedded(text, task.field), int(isinstance(text, str)), collector, index
+            )
+            for index, text in enumerate(task.texts)
+        ]
+        return Request(
+            sequences, task.deadline_seconds, embedding_size(len(task.texts), self._hidden)
+        )
 
     def _next_word(self, task: NextWord) -> Request:
         check_next_word(task)

@@ -7,7 +7,7 @@ same process.
 from __future__ import annotations
 
 from service.engine.api.errors import InvalidTask
-from service.engine.api.tasks import Generate, NextWord, Score
+from service.engine.api.tasks import Embed, Generate, NextWord, Score
 from service.kernel.api.interface import Sampling
 
 SAMPLING_BOUNDS: dict[str, tuple[float, float]] = {
@@ -72,7 +72,7 @@ def check_bias_ids(sampling: Sampling, vocabulary: int) -> None:
             )
 
 
-def check_score(task: Score, most_texts: int) -> None:
+def check_texts(task: Score | Embed, most_texts: int) -> None:
     """Raises InvalidTask unless there are 1 to ``most_texts`` texts."""
     if not 1 <= len(task.texts) <= most_texts:
         raise InvalidTask("texts", f"expected 1 to {most_texts} texts, got {len(task.texts)}")

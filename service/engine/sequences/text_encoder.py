@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from model.tokenization.tokenizer import Piece, Tokenizer
 from service.engine.api.errors import InvalidTask
 from service.engine.api.options import EngineOptions
-from service.engine.api.tasks import Generate, Score
+from service.engine.api.tasks import Generate, Prompt, Score
 
 
 class TextEncoder:
@@ -53,6 +53,12 @@ class TextEncoder:
         self._check_report(task, len(pieces))
         return pieces
 
+    def embedded(self, text: Prompt, field: str) -> list[int]:
+        """The tokens of a text of an Embed task, with [END] before those of a text."""
+        if isinstance(text, str):
+            return [self._tokenizer.end, *self.ids(field, text)]
+        return [piece.id for piece in self._given(text, field)]
+
     def scored(self, task: Score) -> list[list[Piece]]:
         """The tokens of each text of a Score task."""
         self._check_total(sum(map(self._tokenizer.at_least, task.texts)))
@@ -88,14 +94,14 @@ class TextEncoder:
     def _at_least(self, prompt: str | Sequence[int]) -> int:
         return self._tokenizer.at_least(prompt) if isinstance(prompt, str) else len(prompt)
 
-    def _given(self, tokens: Sequence[int]) -> list[Piece]:
+    def _given(self, tokens: Sequence[int], field: str = "prompt") -> list[Piece]:
         if not tokens:
-            raise InvalidTask("prompt", "expected at least one token id in a list")
-        self._check_count("prompt", len(tokens))
+            raise InvalidTask(field, "expected at least one token id in a list")
+        self._check_count(field, len(tokens))
         last = self._tokenizer.size - 1
         for token in tokens:
             if not 0 <= token <= last:
-                raise InvalidTask("prompt", f"expected token ids from 0 to {last}, got {token}")
+                raise InvalidTask(field, f"expected token ids from 0 to {last}, got {token}")
         decoder = self._tokenizer.decoder()
         return [Piece(token, decoder.push(token)) for token in tokens]
 

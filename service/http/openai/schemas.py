@@ -64,6 +64,30 @@ class CompletionResponse(_Response):
     usage: CompletionUsage
 
 
+class EmbeddingData(_Response):
+    """The vector of one input."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str = Field(description="numbers, or base64 of float32 numbers")
+
+
+class EmbeddingsUsage(_Response):
+    """The number of tokens that were read."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingsResponse(_Response):
+    """Vectors in the order of the inputs."""
+
+    object: Literal["list"]
+    data: list[EmbeddingData]
+    model: str
+    usage: EmbeddingsUsage
+
+
 class OpenAIModelResponse(_Response):
     """A served model."""
 

@@ -135,12 +135,20 @@ class RowResult:
 
 
 LogitSlices = Generator[None, None, FloatArray]
+FeatureSlices = Generator[None, None, FloatArray]
 
 
 class ClassifierKernel(Protocol):
     """Logits of whole documents, computed in short slices so that running streams are not
     delayed.
     """
+
+    @property
+    def features(self) -> int:
+        """The number of pooled features of a document, the inputs of the MLP."""
+
+    def embed(self, documents: Sequence[Sequence[int]]) -> FeatureSlices:
+        """As :meth:`classify`, but returns the pooled features (rows, features), float32."""
 
     def classify(self, documents: Sequence[Sequence[int]]) -> LogitSlices:
         """A generator that yields between slices and returns logits (rows, labels), float32.

@@ -146,7 +146,7 @@ QUICK_FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "unroll_restore": (None, _ptr, _i32, _ptr, _ptr),
     "unroll_create_batch": (
         *(_ptr, ctypes.POINTER(ClassifierDescription)),
-        *(_ptr, _ptr, _i32, _i32, _ptr, ctypes.c_char_p),
+        *(_ptr, _ptr, _i32, _i32, _ptr, _ptr, ctypes.c_char_p),
     ),
     "unroll_destroy_batch": (None, _ptr),
     "unroll_run_short_batch": (ctypes.c_int, _ptr, ctypes.c_int64),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.backend.settings import Settings
+from service.http import request_limits
 from service.http.errors import ApiError
 from service.http.openai.completion_request import CompletionRequest
 from service.http.request_limits import RequestLimits
@@ -70,9 +71,7 @@ def test_fields_without_a_value_have_no_bound() -> None:
 
 def test_the_schema_states_the_bounds() -> None:
     """Numbers, texts and lists get the JSON schema keyword of their type."""
-    requests = (
-        *(GenerateRequest, NextWordRequest, ScoreRequest, ClassifyRequest, CompletionRequest),
-    )
+    requests = request_limits.BOUNDED_REQUESTS
     schema: dict[str, Any] = {
         "components": {"schemas": {request.__name__: {} for request in requests}}
     }

@@ -14,7 +14,7 @@ from service.engine.sequences.task_bounds import (
     check_generate,
     check_next_word,
     check_sampling,
-    check_score,
+    check_texts,
 )
 from service.kernel.api.interface import Sampling
 
@@ -67,10 +67,10 @@ def test_a_generation_within_the_ranges_is_allowed() -> None:
 
 def test_scores_and_next_words_have_bounds() -> None:
     """A score needs one text at least and as many as fit at most; a next word needs one."""
-    check_score(Score(model="m", texts=("a", "b")), most_texts=2)
+    check_texts(Score(model="m", texts=("a", "b")), most_texts=2)
     check_next_word(NextWord(model="m", prompt="", top=1))
     for texts in ((), ("a", "b", "c")):
         with pytest.raises(InvalidTask, match="texts: expected 1 to 2 texts"):
-            check_score(Score(model="m", texts=texts), most_texts=2)
+            check_texts(Score(model="m", texts=texts), most_texts=2)
     with pytest.raises(InvalidTask, match="top: expected 1 or more, got 0"):
         check_next_word(NextWord(model="m", prompt="", top=0))
