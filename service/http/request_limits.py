@@ -13,8 +13,7 @@ from pydantic.fields import FieldInfo
 
 from service.backend.settings import Settings
 from service.http.errors import ApiError
-from service.http.openai.completion_request import CompletionRequest
-from service.http.openai.embeddings_request import EmbeddingsRequest
+from service.http.openai.request_schemas import CompletionRequest, EmbeddingsRequest
 from service.http.request_schemas import (
     AtMost,
     ClassifyRequest,

@@ -8,8 +8,8 @@ from json.encoder import encode_basestring as quoted
 
 from service.engine.api.tasks import Echo, Event, Failed, Finished, Token
 from service.http.errors import from_engine
-from service.http.openai.completion_request import CompletionRequest
 from service.http.openai.errors import openai_error
+from service.http.openai.request_schemas import CompletionRequest
 from service.http.server_sent_events import plain_tokens, to_json_bytes
 from service.routes.openai.completion_format import (
     CompletionHeader,

@@ -11,7 +11,7 @@ from service.http.api_keys import client_of, tenant_of
 from service.http.dependencies import Context, ServiceContext
 from service.http.errors import ApiError
 from service.http.json_response import TaskResponse
-from service.http.openai.completion_request import CompletionRequest
+from service.http.openai.request_schemas import CompletionRequest
 from service.http.openai.schemas import CompletionResponse
 from service.http.request_body import JsonRoute
 from service.http.server_sent_events import EventStream

@@ -15,7 +15,7 @@ from service.http.api_keys import client_of
 from service.http.dependencies import Context, ServiceContext
 from service.http.errors import ApiError
 from service.http.json_response import TaskResponse
-from service.http.openai.embeddings_request import EmbeddingsRequest
+from service.http.openai.request_schemas import EmbeddingsRequest
 from service.http.openai.schemas import EmbeddingsResponse
 from service.http.request_body import JsonRoute
 from service.routes.embed import embedding_model, embeddings_of, vector

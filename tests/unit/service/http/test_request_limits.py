@@ -9,7 +9,7 @@ import pytest
 from service.backend.settings import Settings
 from service.http import request_limits
 from service.http.errors import ApiError
-from service.http.openai.completion_request import CompletionRequest
+from service.http.openai.request_schemas import CompletionRequest
 from service.http.request_limits import RequestLimits
 from service.http.request_schemas import (
     ClassifyRequest,

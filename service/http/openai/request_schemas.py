@@ -1,4 +1,4 @@
-"""The request of POST /v1/completions.
+"""The requests of POST /v1/completions and /v1/embeddings.
 
 Fields of the protocol, and the sampling options by which vLLM extends it. A field that is not
 supported is accepted with a value that changes nothing.
@@ -6,7 +6,7 @@ supported is accepted with a value that changes nothing.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -15,6 +15,7 @@ from service.http.request_schemas import AtMost, LogitBias, RequestFields, StopS
 
 _SMALLEST_SEED, _LARGEST_SEED = -(2**63), 2**63 - 1
 _LARGEST_COUNT = 10_000_000
+_MOST_DIMENSIONS = 1_000_000
 
 
 class StreamOptionsRequest(BaseModel):
@@ -102,3 +103,23 @@ class CompletionRequest(RequestFields):
     return_tokens_as_token_ids: Annotated[Any, neutral(False)] = None
     return_token_ids: Annotated[Any, neutral(False)] = None
     priority: Annotated[Any, neutral(0)] = None
+
+
+class EmbeddingsRequest(RequestFields):
+    """A vector for each input."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"model": "user-requests", "input": ["play some jazz", "will it rain"]}]
+        }
+    )
+
+    input: TextsOrIds = Field(description="a text, texts, token ids, or lists of them")
+    encoding_format: Literal["float", "base64"] = Field(
+        default="float", description="base64: of float32 numbers, least significant byte first"
+    )
+    dimensions: int | None = Field(
+        default=None, ge=1, le=_MOST_DIMENSIONS, description="only the model's own number"
+    )
+    normalize: bool = Field(default=True, description="scale each vector to length 1")
+    user: Any = Field(default=None, description="ignored")
