@@ -24,7 +24,7 @@ KNOWN = (
     "how do you say thank you in french",
     "what is the traffic like on the way to work",
 )
-NEW = ("put on my favorite song", "wake me up at seven", "do i need an umbrella today")
+NEW = ("put on my favorite song", "wake me up at seven", "is it going to be sunny")
 
 
 def embeddings(client: httpx.Client, texts: Sequence[str]) -> np.ndarray:

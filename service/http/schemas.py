@@ -248,8 +248,8 @@ class TokenizerInfoResponse(_Response):
     eos_token_id: int
     unk_token: str | None
     unk_token_id: int | None
-    pad_token: None = None
-    chat_template: None = None
+    pad_token: str | None = None
+    chat_template: str | None = None
 
 
 class EmbedResult(_Response):

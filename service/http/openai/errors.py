@@ -17,10 +17,10 @@ PREFIX = "/v1/"
 _BAD_REQUEST = 400
 _STATUS = {422: _BAD_REQUEST, 409: _BAD_REQUEST}
 _TYPES = {
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    429: "rate_limit_error",
+    "unauthorized": "authentication_error",
+    "not_found": "not_found_error",
+    "model_not_found": "not_found_error",
+    "queue_full": "rate_limit_error",
 }
 _CODES = {"unauthorized": "invalid_api_key", "queue_full": "rate_limit_exceeded"}
 
@@ -30,7 +30,7 @@ def openai_error(status: int, error: Mapping[str, Any]) -> dict[str, Any]:
     default = "server_error" if status >= 500 else "invalid_request_error"
     detail = {
         "message": error["message"],
-        "type": _TYPES.get(status, default),
+        "type": _TYPES.get(error["type"], default),
         "param": error["param"],
         "code": _CODES.get(error["type"], error["type"]),
     }
