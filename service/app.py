@@ -31,7 +31,7 @@ from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware
 from service.http.api_keys import ApiKeyMiddleware, add_security_to_schema
 from service.http.dependencies import ServiceContext
 from service.http.errors import ApiError, from_engine, from_framework, from_validation
-from service.http.openai.errors import OpenAIErrorMiddleware
+from service.http.openai.errors import OpenAIErrorMiddleware, remove_422_from_schema
 from service.http.request_body import BodyLimitMiddleware
 from service.http.request_limits import RequestLimits
 from service.http.request_line import HeadAndOptionsMiddleware, TrailingSlashMiddleware
@@ -95,6 +95,7 @@ class DescribedApp(FastAPI):
         """The OpenAPI schema; FastAPI calls this and caches the result."""
         if self.openapi_schema is None:
             self._limits.add_to_schema(super().openapi())
+            remove_422_from_schema(super().openapi())
             if self._requires_key:
                 add_security_to_schema(super().openapi())
         return super().openapi()

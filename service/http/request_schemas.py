@@ -335,7 +335,7 @@ class TokenizeRequest(RequestFields):
 class DetokenizeRequest(RequestFields):
     """The text of token ids."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"tokens": [22, 611, 7, 2]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tokens": [22, 7, 2]}]})
 
     tokens: list[Annotated[int, Field(ge=0)]] = Field(description="token ids; [END] has no text")
 

@@ -74,7 +74,7 @@ async def detokenize(body: DetokenizeRequest, context: Context) -> Response:
     return Response(to_json({"model": name, "prompt": text}), media_type="application/json")
 
 
-@router.get("/tokenizer_info", responses=errors(401, 404), summary="Describe a tokenizer")
+@router.get("/tokenizer_info", responses=errors(401, 404, 422), summary="Describe a tokenizer")
 async def tokenizer_info(
     context: Context,
     model: Annotated[

@@ -37,6 +37,16 @@ def openai_error(status: int, error: Mapping[str, Any]) -> dict[str, Any]:
     return {"error": detail}
 
 
+def remove_422_from_schema(schema: dict[str, Any]) -> None:
+    """Remove the status that FastAPI documents for invalid fields, and that is 400 below /v1."""
+    for path, operations in schema["paths"].items():
+        if path.startswith(PREFIX):
+            for operation in operations.values():
+                operation["responses"].pop("422", None)
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(name, None)
+
+
 class OpenAIErrorMiddleware:
     """Rewrites the errors of paths below /v1."""
 

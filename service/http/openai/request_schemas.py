@@ -34,11 +34,7 @@ class CompletionRequest(RequestFields):
     """Continue one or several prompts."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"model": "english-word", "prompt": "The keys to the", "max_tokens": 20, "seed": 1}
-            ]
-        }
+        json_schema_extra={"examples": [{"prompt": "The keys to the", "max_tokens": 20, "seed": 1}]}
     )
 
     prompt: TextsOrIds = Field(
@@ -109,9 +105,7 @@ class EmbeddingsRequest(RequestFields):
     """A vector for each input."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"model": "user-requests", "input": ["play some jazz", "will it rain"]}]
-        }
+        json_schema_extra={"examples": [{"input": ["play some jazz", "will it rain"]}]}
     )
 
     input: TextsOrIds = Field(description="a text, texts, token ids, or lists of them")
