@@ -21,6 +21,8 @@ SHORT_MODULES = {
     "service.routes.admin": "each route is a module",
     "service.routes.docs": "each route is a module",
     "service.routes.error_responses": "shared by all routes",
+    "service.routes.openai.error_responses": "shared by all routes below /v1",
+    "service.routes.openai.models": "each route is a module",
     "service.routes.playground": "each route is a module",
     "service.warm_up": "used by the application after loading",
     "training.__main__": "the entry point of `python -m training`",
