@@ -16,6 +16,7 @@ SHORT_MODULES = {
     "benchmarks.harness.presets": "shared by measurements, commands and reports",
     "service.clients.token_bucket": "arithmetic without clients, locks and clocks",
     "service.http.log_lines": "used before the application exists",
+    "service.http.openai.logit_bias": "shared by /generate and /v1/completions",
     "service.inspection.cancellation": "shared by all of inspection and by its queue",
     "service.inspection.checks": "shared by both inspectors",
     "service.routes.admin": "each route is a module",

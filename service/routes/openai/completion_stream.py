@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from json.encoder import encode_basestring as quoted
 
-from service.engine.api.errors import Draining, EngineError
 from service.engine.api.tasks import Echo, Event, Failed, Finished, Token
-from service.http.errors import from_engine
+from service.http.errors import ApiError, draining, from_engine
 from service.http.openai.errors import openai_error
 from service.http.openai.request_schemas import CompletionRequest
 from service.http.server_sent_events import plain_tokens, to_json_bytes
@@ -57,7 +56,7 @@ class CompletionStream:
             elif isinstance(event, Finished):
                 yield from self._finish(event)
             elif isinstance(event, Failed):
-                yield from _error(event.error)
+                yield from _error(from_engine(event.error))
             if event.final:
                 yield _DONE
 
@@ -75,7 +74,7 @@ class CompletionStream:
     def _finish(self, event: Finished) -> Iterator[bytes]:
         if event.reason == "drained":  # the protocol has no state that could continue it
             if event.final:
-                yield from _error(Draining())
+                yield from _error(draining())
             return
         yield from self._chunk(event.index, event.text, (), finish_reason(event))
         if event.final and self._include_usage:
@@ -98,7 +97,6 @@ class CompletionStream:
         return b'],"usage":null}\n\n' if self._include_usage else b"]}\n\n"
 
 
-def _error(failure: EngineError) -> Iterator[bytes]:
-    error = from_engine(failure)
+def _error(error: ApiError) -> Iterator[bytes]:
     body = openai_error(error.status_code, error.body["error"])
     yield b"data: " + to_json_bytes(body) + b"\n\n"
