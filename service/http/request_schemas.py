@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    JsonValue,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -87,7 +88,11 @@ def list_of_one(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-StopStrings = Annotated[list[StopString], Field(max_length=16)]
+_StopList = Annotated[list[StopString], Field(max_length=16)]
+StopStrings = Annotated[
+    _StopList, BeforeValidator(list_of_one, json_schema_input_type=_StopList | StopString)
+]
+"""A list, or one string."""
 
 
 class RequestFields(BaseModel):
@@ -196,10 +201,7 @@ class GenerateRequest(RequestFields):
         description="numbers from -100 to 100 to add to the logits of tokens, by id; -100 bans "
         "a token in practice. POST /tokenize returns ids",
     )
-    stop: Annotated[
-        StopStrings,
-        BeforeValidator(list_of_one, json_schema_input_type=StopStrings | StopString),
-    ] = Field(
+    stop: StopStrings = Field(
         default=[], description="strings that end the text and are not shown; a list or one string"
     )
     seed: int | None = Field(
@@ -285,16 +287,19 @@ class ScoreRequest(RequestFields):
     )
 
 
+_ONE_OR_SEVERAL_TEXTS: list[JsonValue] = [
+    {"properties": {"text": {"type": "string"}}, "required": ["text"]},
+    {"properties": {"texts": {"type": "array"}}, "required": ["texts"]},
+]
+
+
 class ClassifyRequest(RequestFields):
     """The label of a text."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"text": "A warm and funny film.", "explain": True}],
-            "oneOf": [
-                {"properties": {"text": {"type": "string"}}, "required": ["text"]},
-                {"properties": {"texts": {"type": "array"}}, "required": ["texts"]},
-            ],
+            "oneOf": _ONE_OR_SEVERAL_TEXTS,
         }
     )
 
@@ -362,7 +367,10 @@ class EmbedRequest(RequestFields):
     """A vector for each text."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"texts": ["play some jazz", "will it rain"]}]}
+        json_schema_extra={
+            "examples": [{"texts": ["play some jazz", "will it rain"]}],
+            "oneOf": _ONE_OR_SEVERAL_TEXTS,
+        }
     )
 
     text: FullText | None = Field(default=None, description="one text; an alternative to texts")

@@ -32,6 +32,14 @@ _START: Message = {
 }
 
 
+EVENT_SCHEMA = {
+    "type": "object",
+    "properties": {"data": {"type": "string"}},
+    "required": ["data"],
+}
+"""The schema of one event, as OpenAPI 3.2 describes streams."""
+
+
 class EventProtocol(Protocol):
     """Writes events as the lines of a stream."""
 

@@ -16,7 +16,7 @@ from service.http.json_response import TaskResponse, array
 from service.http.request_body import JsonRoute
 from service.http.request_schemas import GenerateRequest
 from service.http.schemas import GenerateResponse
-from service.http.server_sent_events import EventStream, scored_tokens, to_json_bytes
+from service.http.server_sent_events import EVENT_SCHEMA, EventStream, scored_tokens, to_json_bytes
 from service.kernel.api.interface import Sampling
 from service.routes.error_responses import WORK_ERRORS
 
@@ -43,11 +43,7 @@ _DOCUMENTED = {
     "description": _STREAM,
     "content": {
         "text/event-stream": {
-            "itemSchema": {  # of one event, as OpenAPI 3.2 describes streams
-                "type": "object",
-                "properties": {"data": {"type": "string"}},
-                "required": ["data"],
-            },
+            "itemSchema": EVENT_SCHEMA,
             "example": _EXAMPLE,
         }
     },

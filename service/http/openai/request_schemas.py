@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.http.openai.field_types import TextsOrIds, neutral
 from service.http.openai.logit_bias import LogitBias
-from service.http.request_schemas import AtMost, RequestFields, StopStrings, list_of_one
+from service.http.request_schemas import AtMost, RequestFields, StopStrings
 
 _SMALLEST_SEED, _LARGEST_SEED = -(2**63), 2**63 - 1
 _LARGEST_COUNT = 10_000_000
@@ -64,7 +64,7 @@ class CompletionRequest(RequestFields):
         default=None, ge=0, le=20, description="number of likeliest tokens to report"
     )
     echo: bool = Field(default=False, description="put the prompt before the text")
-    stop: Annotated[StopStrings, BeforeValidator(list_of_one)] = Field(default=[])
+    stop: StopStrings = Field(default=[])
     seed: int | None = Field(default=None, ge=_SMALLEST_SEED, le=_LARGEST_SEED)
     presence_penalty: float = Field(
         default=0.0, ge=-2, le=2, description="for each token that was generated before"

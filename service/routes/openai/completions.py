@@ -14,7 +14,7 @@ from service.http.json_response import TaskResponse
 from service.http.openai.request_schemas import CompletionRequest
 from service.http.openai.schemas import CompletionResponse
 from service.http.request_body import JsonRoute
-from service.http.server_sent_events import EventStream
+from service.http.server_sent_events import EVENT_SCHEMA, EventStream
 from service.kernel.api.interface import Sampling
 from service.routes.generate import nearly_greedy, random_seed
 from service.routes.openai.completion_format import CompletionHeader, completion_json
@@ -27,7 +27,7 @@ _SEED_MASK = 2**64 - 1  # negative seeds are the upper half
 _DOCUMENTED = {
     "description": "Continuations. With `stream`, server-sent events: the same object with the "
     "new text, then `data: [DONE]`, also after an error.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {"itemSchema": EVENT_SCHEMA}},
 }
 
 

@@ -165,8 +165,7 @@ def fired(
     shutil.copytree(models / "words", some / "words")
     (some / "broken").mkdir()
     (some / "broken" / "manifest.json").write_text("{}")
-    faults, none = tmp_path_factory.mktemp("faults"), tmp_path_factory.mktemp("no-model")
-    (none / "no-model").touch()
+    faults, none = tmp_path_factory.mktemp("faults"), tmp_path_factory.mktemp("none")
     no_models = tmp_path_factory.mktemp("no-models")
     with (
         FaultyService(some, faults) as faulty,
