@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse
 
 from service.backend.async_engine import AsyncEngine
 from service.backend.inspections import Inspections
-from service.backend.inspectors import Inspectors
+from service.backend.inspectors_on_demand import InspectorsOnDemand
 from service.backend.metrics import Metrics, version
 from service.backend.registry import ModelRegistry, info_labels, load_registry, restrict_registry
 from service.backend.settings import Settings
@@ -121,7 +121,7 @@ def create_app(settings: Settings) -> FastAPI:
         workers,
         engine,
         Inspections(settings.max_waiting_inspections),
-        Inspectors(
+        InspectorsOnDemand(
             registry.artifacts,
             state_key,
             bind_states_to_keys=settings.bind_states_to_keys,

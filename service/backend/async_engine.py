@@ -32,7 +32,7 @@ from service.engine.api.tasks import (
 from service.engine.runners.engine import AnswerSize, Engine, EngineOptions, Ticket
 
 if TYPE_CHECKING:
-    from model.artifact import Artifact
+    from model.storage.stored_artifact import StoredArtifact
 
 logger = logging.getLogger(__name__)
 _LONG_TEXT = 4_000
@@ -50,7 +50,7 @@ class AsyncEngine:
 
     def __init__(
         self,
-        models: Mapping[str, Artifact],
+        models: Mapping[str, StoredArtifact],
         *,
         options: EngineOptions,
         observer: Observer,

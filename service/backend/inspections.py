@@ -16,8 +16,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import torch
-
 from service.engine.api.errors import DeadlineExceeded, Draining
 from service.engine.scheduling.admission import Admission
 from service.engine.scheduling.fair_queue import FairQueue
@@ -105,7 +103,6 @@ class Inspections:
             self._changed.notify()
 
     def _work(self) -> None:
-        torch.set_num_threads(1)  # of this thread alone
         if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PRIORITY)
         while (job := self._next()) is not None:

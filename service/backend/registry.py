@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from model.artifact import Artifact, load_artifact
 from model.errors import ArtifactError, panics_as_errors
+from model.storage.stored_artifact import StoredArtifact, load_stored_artifact
 from service.backend.settings import Settings
 
 ModelKind = Literal["language-model", "classifier"]
@@ -31,7 +31,7 @@ class RegistryError(Exception):
 class ModelRegistry:
     """Artifacts by name, in alphabetical order, and the default of each kind."""
 
-    artifacts: Mapping[str, Artifact]
+    artifacts: Mapping[str, StoredArtifact]
     defaults: Mapping[str, str]
 
     def is_default(self, name: str) -> bool:
@@ -61,7 +61,7 @@ def restrict_registry(
     return ModelRegistry(artifacts, _choose_defaults(artifacts, settings))
 
 
-def info_labels(artifact: Artifact) -> dict[str, str]:
+def info_labels(artifact: StoredArtifact) -> dict[str, str]:
     """The labels of ``unroll_model_info`` for a model."""
     manifest = artifact.manifest
     return {
@@ -72,7 +72,9 @@ def info_labels(artifact: Artifact) -> dict[str, str]:
     }
 
 
-def architecture_of(artifact: Artifact) -> dict[str, int | str | bool | tuple[int, ...] | None]:
+def architecture_of(
+    artifact: StoredArtifact,
+) -> dict[str, int | str | bool | tuple[int, ...] | None]:
     """The architecture's fields, as in the manifest."""
     return dataclasses.asdict(artifact.manifest.architecture)
 
@@ -105,12 +107,12 @@ def _looks_like_artifact(path: Path) -> bool:
     return path.is_dir() and not path.name.startswith(".") and path.suffix != ".run"
 
 
-def _load_all(directories: list[Path]) -> dict[str, Artifact]:
-    artifacts: dict[str, Artifact] = {}
+def _load_all(directories: list[Path]) -> dict[str, StoredArtifact]:
+    artifacts: dict[str, StoredArtifact] = {}
     for directory in directories:
         try:
             with panics_as_errors():
-                artifact = load_artifact(directory)
+                artifact = load_stored_artifact(directory)
         except ArtifactError as error:
             logger.error("refused a model: %s", error)
             continue
@@ -137,7 +139,7 @@ def _load_all(directories: list[Path]) -> dict[str, Artifact]:
     return dict(sorted(artifacts.items()))
 
 
-def _choose_defaults(artifacts: Mapping[str, Artifact], settings: Settings) -> dict[str, str]:
+def _choose_defaults(artifacts: Mapping[str, StoredArtifact], settings: Settings) -> dict[str, str]:
     default_options: dict[ModelKind, str | None] = {
         "language-model": settings.default_language_model,
         "classifier": settings.default_classifier,

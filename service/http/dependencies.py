@@ -7,10 +7,10 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from model.artifact import Artifact
+from model.storage.stored_artifact import StoredArtifact
 from service.backend.async_engine import AsyncEngine
 from service.backend.inspections import Inspections
-from service.backend.inspectors import Inspectors
+from service.backend.inspectors_on_demand import InspectorsOnDemand
 from service.backend.metrics import Metrics
 from service.backend.registry import ModelKind, ModelRegistry
 from service.backend.settings import Settings
@@ -30,7 +30,7 @@ class ServiceContext:
     workers: WorkerPool
     engine: AsyncEngine
     inspections: Inspections
-    inspectors: Inspectors
+    inspectors: InspectorsOnDemand
 
     def model_name(self, asked: str | None, kind: ModelKind) -> str:
         """The requested model, or the default one of that kind. ApiError 404 if there is none."""
@@ -40,7 +40,7 @@ class ServiceContext:
             raise ApiError(404, "model_not_found", message, "model")
         return name
 
-    def artifact(self, name: str) -> Artifact:
+    def artifact(self, name: str) -> StoredArtifact:
         """A model by name. ApiError 404 if there is none."""
         artifact = self.registry.artifacts.get(name)
         if artifact is None:

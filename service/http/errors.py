@@ -20,6 +20,7 @@ from service.engine.api.errors import (
     Draining,
     EngineError,
     ForeignState,
+    InspectionUnavailable,
     InvalidState,
     InvalidTask,
     QueueFull,
@@ -43,6 +44,7 @@ _STATUS_AND_TYPE: dict[type[EngineError], tuple[int, str]] = {
     QueueFull: (429, "queue_full"),
     Draining: (503, "draining"),
     DeadlineExceeded: (504, "deadline_exceeded"),
+    InspectionUnavailable: (503, "inspection_unavailable"),
     StepFailed: (500, "internal_error"),
     SlowReaderError: (408, "slow_reader"),
 }

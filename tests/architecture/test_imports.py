@@ -24,7 +24,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "errors calibration ngrams regularization",
         "architecture system linear_ngrams",
         "tokenization manifest state output_layer",
-        "model_card recurrent embeddings",
+        "model_card recurrent embeddings storage",
         "networks",
         "artifact inspection",
     ),
@@ -53,7 +53,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "server",
         "__main__",
     ),
-    "service.kernel": ("api", "pytorch", "native", "factory"),
+    "service.kernel": ("api", "documents pytorch", "native", "factory"),
     "service.engine": ("api", "scheduling", "states", "sequences", "runners"),
     "unroll": ("cli", "__main__"),
     "benchmarks": (

@@ -10,6 +10,7 @@
     ├── QueueFull           the waiting queue is full; retry after ``retry_after_seconds``
     ├── Draining            the engine takes no new work
     ├── DeadlineExceeded    the deadline passed before there was a result
+    ├── InspectionUnavailable   the model can be used, but not inspected
     ├── StepFailed          an internal failure; the log has the cause
     └── SlowReaderError     the client did not read its events
 
@@ -104,6 +105,13 @@ class DeadlineExceeded(EngineError):
 
     def __init__(self) -> None:
         super().__init__("the deadline passed before there was a result")
+
+
+class InspectionUnavailable(EngineError):
+    """A model cannot be inspected: torch or the model's weights cannot be loaded."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"inspections are not available: {why}")
 
 
 class StepFailed(EngineError):

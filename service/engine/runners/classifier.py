@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.artifact import Artifact
 from model.calibration import UNCALIBRATED, log_probabilities
-from model.networks import Classifier
+from model.storage.stored_artifact import StoredArtifact
+from model.storage.weights import classifier_weights
 from service.engine.api.errors import (
     DeadlineExceeded,
     EngineError,
@@ -37,8 +37,8 @@ from service.engine.scheduling.request_table import RequestTable
 from service.engine.scheduling.runner import TicketEvents
 from service.engine.scheduling.sequence import Request, Ticket
 from service.kernel.api.interface import FloatArray, LogitSlices
+from service.kernel.documents.document_reader import DocumentState
 from service.kernel.factory import make_classifier_kernel
-from service.kernel.pytorch.document_reader import DocumentState
 
 logger = logging.getLogger(__name__)
 MAX_BATCHES = 4  # current at the same time
@@ -92,10 +92,9 @@ class ClassifierRunner:
     """Implements :class:`service.engine.scheduling.runner.Runner`."""
 
     def __init__(
-        self, name: str, artifact: Artifact, options: EngineOptions, observer: Observer
+        self, name: str, artifact: StoredArtifact, options: EngineOptions, observer: Observer
     ) -> None:
-        if not isinstance(artifact.network, Classifier):
-            raise TypeError(f"{name} is not a classifier")
+        weights = classifier_weights(artifact.weights.take())
         self.name = name
         self.admission = Admission(options.rows + options.waiting)
         self._tokenizer = artifact.tokenizer
@@ -106,13 +105,13 @@ class ClassifierRunner:
         self._calibration = artifact.manifest.calibration or UNCALIBRATED
         self._observer = observer
         self._kernel = make_classifier_kernel(
-            artifact.network,
+            weights,
             kernel=options.kernel,
             precision=options.precision,
             threads=options.threads,
             slice_tokens=options.classifier_slice_tokens,
         )
-        self._growing = GrowingDocuments(artifact, artifact.network, options)
+        self._growing = GrowingDocuments(artifact, weights, options)
         self._requests: RequestTable[ClassificationRequest] = RequestTable(self._release)
         self._waiting: FairQueue[PendingDocument] = FairQueue()
         self._batches: deque[DocumentBatch] = deque()  # the next to be worked on first

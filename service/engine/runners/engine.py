@@ -11,11 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 
-import torch
-
-from model.artifact import Artifact
+from model.architecture import LanguageModelArchitecture
 from model.errors import panics_as_errors
-from model.networks import LanguageModel
+from model.storage.stored_artifact import StoredArtifact
 from service.engine.api.errors import Draining, QueueFull, StartError, StepFailed, UnknownModel
 from service.engine.api.observer import Observer
 from service.engine.api.options import EngineOptions
@@ -24,6 +22,7 @@ from service.engine.runners.classifier import ClassifierRunner
 from service.engine.runners.language_model import LanguageModelRunner
 from service.engine.scheduling.runner import Runner, TicketEvents
 from service.engine.scheduling.sequence import AnswerSize, Request, Ticket
+from service.kernel.factory import use_threads
 
 __all__ = ["AnswerSize", "Deliver", "Engine", "EngineOptions", "Ticket"]
 
@@ -43,7 +42,7 @@ class Engine:
 
     def __init__(
         self,
-        models: Mapping[str, Artifact],
+        models: Mapping[str, StoredArtifact],
         deliver: Deliver,
         *,
         options: EngineOptions = DEFAULT_OPTIONS,
@@ -168,7 +167,7 @@ class Engine:
         return not (self._submitted or self._busy)
 
     def _loop(self) -> None:
-        torch.set_num_threads(self._options.threads)
+        use_threads(self._options.kernel, self._options.threads)
         while True:
             submitted, cancelled = self._collect()
             self._heartbeat = time.monotonic()
@@ -221,7 +220,7 @@ class Engine:
 
 
 def _runners(
-    models: Mapping[str, Artifact], options: EngineOptions, observer: Observer
+    models: Mapping[str, StoredArtifact], options: EngineOptions, observer: Observer
 ) -> dict[str, Runner]:
     runners: dict[str, Runner] = {}
     for name, artifact in models.items():
@@ -240,8 +239,10 @@ def _start(thread: threading.Thread) -> None:
         raise StartError(error) from error
 
 
-def _runner(name: str, artifact: Artifact, options: EngineOptions, observer: Observer) -> Runner:
-    if isinstance(artifact.network, LanguageModel):
+def _runner(
+    name: str, artifact: StoredArtifact, options: EngineOptions, observer: Observer
+) -> Runner:
+    if isinstance(artifact.architecture, LanguageModelArchitecture):
         return LanguageModelRunner(name, artifact, options, observer)
     return ClassifierRunner(name, artifact, options, observer)
 

@@ -10,8 +10,8 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from model.artifact import Artifact
-from model.networks import LanguageModel
+from model.storage.stored_artifact import StoredArtifact
+from model.storage.weights import language_model_weights
 from service.engine.api.errors import DeadlineExceeded, EngineError, StepFailed
 from service.engine.api.observer import EndReason, Observer
 from service.engine.api.options import EngineOptions
@@ -39,10 +39,9 @@ class LanguageModelRunner:
     """Implements :class:`service.engine.scheduling.runner.Runner`."""
 
     def __init__(
-        self, name: str, artifact: Artifact, options: EngineOptions, observer: Observer
+        self, name: str, artifact: StoredArtifact, options: EngineOptions, observer: Observer
     ) -> None:
-        if not isinstance(artifact.network, LanguageModel):
-            raise TypeError(f"{name} is not a language model")
+        weights = language_model_weights(artifact.weights.take())
         self.name = name
         self.admission = Admission(options.rows + options.waiting)
         self._factory = RequestFactory(
@@ -51,14 +50,14 @@ class LanguageModelRunner:
             options,
             PrefixCache(name, options.state_cache_bytes, observer),
             StateTokenCodec(
-                options.state_key, artifact, artifact.network, bound=options.bind_states_to_keys
+                options.state_key, artifact, weights.architecture, bound=options.bind_states_to_keys
             ),
         )
         self._steps = options.burst_steps
         self._observer = observer
         self._scheduler: Scheduler[RowSequence] = Scheduler(options.rows, options.slice_steps)
         self._kernel: Kernel = make_kernel(
-            artifact.network,
+            weights,
             kernel=options.kernel,
             precision=options.precision,
             threads=options.threads,

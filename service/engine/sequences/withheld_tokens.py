@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from model.state import State
 from service.engine.api.tasks import TokenLogprob
+from service.kernel.api.row_state import RowState
 
 
 class PriorState(NamedTuple):
     """The state of a sequence before a token, and the token that it reads next."""
 
-    state: State
+    state: RowState
     last: int
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -16,8 +16,6 @@ from service.http.dependencies import Context
 from service.http.errors import ApiError
 from service.http.request_body import JsonRoute
 from service.inspection.cancellation import Cancellation
-from service.inspection.generation import ClampedToken
-from service.inspection.language_model import LanguageModelInspector
 from service.inspection.markings import MARKINGS, Marking
 from service.kernel.api.interface import Sampling
 from service.routes.error_responses import WORK_ERRORS
@@ -37,6 +35,10 @@ from service.routes.inspection.responses import (
 )
 from service.routes.inspection.running import respond
 from service.routes.inspection.texts import clamps_of
+
+if TYPE_CHECKING:
+    from service.inspection.generation import ClampedToken
+    from service.inspection.language_model import LanguageModelInspector
 
 ALL_MARKINGS = "all"
 _GIVEN = "given"
@@ -60,8 +62,8 @@ async def search_units(body: UnitSearchRequest, request: Request, context: Conte
     tenant = tenant_of(request)
 
     def compute(cancellation: Cancellation) -> dict[str, Any]:
-        inspector = context.inspectors.language_model(name)
-        start = context.inspectors.start(name, body.state, tenant)
+        inspector = context.inspectors().language_model(name)
+        start = context.inspectors().start(name, body.state, tenant)
         inspector.pieces(body.text, "text")
         units = inspector.search_units(
             body.text, _markings(body), start, body.top, cancellation, by=body.by
@@ -101,8 +103,8 @@ async def generate(body: ClampedGenerationRequest, request: Request, context: Co
     seed = secrets.randbits(63) if body.seed is None else body.seed
 
     def compute(cancellation: Cancellation) -> dict[str, Any]:
-        inspector = context.inspectors.language_model(name)
-        start = context.inspectors.start(name, body.state, tenant)
+        inspector = context.inspectors().language_model(name)
+        start = context.inspectors().start(name, body.state, tenant)
         inspector.pieces(body.prompt, "prompt")
         sampling = Sampling(temperature=body.temperature, seed=seed)
         texts = {}
@@ -145,7 +147,7 @@ async def compare_states(
     name = context.model_name(body.model, "language-model")
 
     def compute(cancellation: Cancellation) -> dict[str, Any]:
-        inspector = context.inspectors.language_model(name)
+        inspector = context.inspectors().language_model(name)
         for param in ("first", "second", "continuation"):
             inspector.pieces(getattr(body, param), param)
         found = inspector.compare_texts(
@@ -191,7 +193,7 @@ async def measure_influence(body: InfluenceRequest, request: Request, context: C
     name = context.model_name(body.model, "language-model")
 
     def compute(cancellation: Cancellation) -> dict[str, Any]:
-        inspector = context.inspectors.language_model(name)
+        inspector = context.inspectors().language_model(name)
         tokenizer = inspector.tokenizer
         pieces = inspector.pieces(body.text, "text", MOST_INFLUENCES)
         if body.target is None:
@@ -238,7 +240,7 @@ async def compare_continuations(
     name = context.model_name(body.model, "language-model")
 
     def compute(cancellation: Cancellation) -> dict[str, Any]:
-        inspector = context.inspectors.language_model(name)
+        inspector = context.inspectors().language_model(name)
         inspector.pieces(body.prefix, "prefix")
         found = inspector.compare_continuations(body.prefix, body.continuations, cancellation)
         texts = ["", *(piece.text for piece in found.pieces)]
