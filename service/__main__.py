@@ -6,6 +6,7 @@ line, and an early signal is obeyed.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import resource
@@ -31,6 +32,7 @@ def main(arguments: list[str], *, program: str = "python -m service") -> int:
     """Run the command and return its exit status. Errors are printed in one line without a
     traceback. Help and errors show ``program`` as the command.
     """
+    gc.disable()  # until the server has started: imports and models leave no garbage worth a search
     try:
         _check_process()
         settings = _settings(arguments, program)
@@ -40,6 +42,8 @@ def main(arguments: list[str], *, program: str = "python -m service") -> int:
         print(f"unroll: cannot start: {_describe(error)}", file=sys.stderr)
         logger.debug("the failure in full", exc_info=error)
         return EXIT_FAILED
+    finally:
+        gc.enable()
 
 
 def _check_process() -> None:
@@ -85,12 +89,15 @@ def _serve(settings: Settings) -> int:
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.root.level))
 
+    from service.backend.early_loading import start_loading  # noqa: PLC0415
     from service.backend.registry import RegistryError  # noqa: PLC0415
     from service.engine.api.errors import StartError  # noqa: PLC0415
+
+    models = start_loading(settings)
     from service.server import BindError, serve  # noqa: PLC0415
 
     try:
-        serve(settings)
+        serve(settings, models)
     except (BindError, RegistryError, StartError) as error:
         print(f"unroll: {error}", file=sys.stderr)
         return EXIT_FAILED

@@ -90,9 +90,12 @@ class DescribedApp(FastAPI):
         return super().openapi()
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """A complete service. Raises RegistryError if no model can be served."""
-    registry = load_registry(settings)
+def create_app(settings: Settings, registry: ModelRegistry | None = None) -> FastAPI:
+    """A complete service, of the models in the settings' directory or of these.
+
+    Raises RegistryError if no model can be served.
+    """
+    registry = registry or load_registry(settings)
     labels = RouteLabels(["/openapi.json", *_paths()])
     infos = {name: info_labels(artifact) for name, artifact in registry.artifacts.items()}
     metrics = Metrics(infos, labels.labels)

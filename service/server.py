@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import functools
 import gc
 import logging
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import IO, cast
 
@@ -21,6 +23,7 @@ import uvicorn
 
 from model.system.standard_streams import discard_unwritten
 from service.app import create_app
+from service.backend.registry import ModelRegistry
 from service.backend.settings import Settings
 from service.banner import startup_banner
 from service.http.dependencies import ServiceContext
@@ -53,6 +56,8 @@ class DrainingServer(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()  # exempts models and modules from later collections
+        gc.enable()
+        _return_freed_memory()
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]
             self._announce(startup_banner(self._context, host, port))
@@ -86,12 +91,13 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(settings: Settings) -> None:
-    """Serve until a signal. Raises BindError or RegistryError if it cannot start, OSError or
+def serve(settings: Settings, models: Callable[[], ModelRegistry] | None = None) -> None:
+    """Serve until a signal. ``models`` waits for the models of the settings, if they are being
+    loaded. Raises BindError or RegistryError if it cannot start, OSError or
     RuntimeError if the system lacks resources.
     """
     with bind_socket(settings.host, settings.port) as listener:
-        app = create_app(settings)
+        app = create_app(settings, None if models is None else models())
         context: ServiceContext = app.state.context
         config = uvicorn.Config(
             app,
@@ -126,6 +132,15 @@ def listen(listener: socket.socket, backlog: int) -> None:
         raise BindError(
             f"cannot listen on {host}:{port}: {error.strerror}; choose another --port"
         ) from error
+
+
+def _return_freed_memory() -> None:
+    """Gives memory that was needed for loading alone back to the system, where the C library can.
+
+    glibc keeps freed blocks below its heap's end, about 20 MB after the pretrained models.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _protocol(context: ServiceContext) -> type[asyncio.Protocol]:

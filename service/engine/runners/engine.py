@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from model.architecture import LanguageModelArchitecture
 from model.errors import panics_as_errors
@@ -56,8 +57,8 @@ class Engine:
         self._options = options
         self._observer = observer or Observer()
         self._deliver = deliver
-        self._runners = _runners(models, options, self._observer)
         _start(threading.Thread(target=lambda: None))  # raises now if there are no threads
+        self._runners = _runners(models, options, self._observer)
         self._wake = threading.Condition()  # guards the four fields below
         self._submitted: list[tuple[Runner, Request]] = []
         self._cancelled: list[Ticket] = []
@@ -222,14 +223,22 @@ class Engine:
 def _runners(
     models: Mapping[str, StoredArtifact], options: EngineOptions, observer: Observer
 ) -> dict[str, Runner]:
-    runners: dict[str, Runner] = {}
-    for name, artifact in models.items():
+    """A runner for each model, set up in threads: packing weights leaves the interpreter free."""
+
+    def made(name: str) -> Runner | None:
         try:
             with panics_as_errors():
-                runners[name] = _runner(name, artifact, options, observer)
+                return _runner(name, models[name], options, observer)
         except Exception:
             logger.exception("refused a model: %s: it cannot be set up", name)
-    return runners
+            return None
+
+    with ThreadPoolExecutor(options.threads, thread_name_prefix="packing") as pool:
+        try:
+            runners = zip(models, pool.map(made, models), strict=True)
+        except RuntimeError as error:  # no more threads; errors of a model are its own
+            raise StartError(error) from error
+        return {name: runner for name, runner in runners if runner is not None}
 
 
 def _start(thread: threading.Thread) -> None:
