@@ -24,6 +24,7 @@ EXIT_BAD_OPTIONS = 2
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 MIN_DESCRIPTORS = 64
+MIN_ADDRESS_SPACE = 2**28  # bytes; the modules alone take 160 MB of it, and 75 MB of memory
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ def main(arguments: list[str], *, program: str = "python -m service") -> int:
     """Run the command and return its exit status. Errors are printed in one line without a
     traceback. Help and errors show ``program`` as the command.
     """
+    # NumPy multiplies small matrices only, and its threads would each take a buffer.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.disable()  # until the server has started: imports and models leave no garbage worth a search
     try:
         _check_process()
@@ -53,6 +56,13 @@ def _check_process() -> None:
         raise RuntimeError(
             f"the process may open only {granted} files; it needs at least {MIN_DESCRIPTORS}, "
             "and one more for each connection: raise the limit with ulimit -n"
+        )
+    space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if 0 <= space < MIN_ADDRESS_SPACE:
+        raise RuntimeError(
+            f"the process may use only {space >> 20} MB of memory; it needs at least "
+            f"{MIN_ADDRESS_SPACE >> 20} MB, and more for large models: raise the limit with "
+            "ulimit -v"
         )
     try:
         Path.cwd()

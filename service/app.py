@@ -116,6 +116,12 @@ def create_app(settings: Settings, registry: ModelRegistry | None = None) -> Fas
         redirect_slashes=False,
         lifespan=_lifespan,
     )
+    inspectors = InspectorsOnDemand(
+        registry.artifacts,
+        state_key,
+        bind_states_to_keys=settings.bind_states_to_keys,
+        most_tokens=settings.max_inspected_tokens,
+    )
     app.state.context = ServiceContext(
         settings,
         registry,
@@ -123,13 +129,8 @@ def create_app(settings: Settings, registry: ModelRegistry | None = None) -> Fas
         limits,
         workers,
         engine,
-        Inspections(settings.max_waiting_inspections),
-        InspectorsOnDemand(
-            registry.artifacts,
-            state_key,
-            bind_states_to_keys=settings.bind_states_to_keys,
-            most_tokens=settings.max_inspected_tokens,
-        ),
+        Inspections(settings.max_waiting_inspections, load=inspectors),
+        inspectors,
     )
     for module in _ROUTERS:
         app.include_router(module.router)
