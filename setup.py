@@ -58,9 +58,7 @@ class BuildNative(build_ext):
         try:
             target = Path(self.get_ext_fullpath(ext.name))
             target.unlink(missing_ok=True)  # a failed build leaves no older library behind
-            objects = self._compile(
-                ["language_model.cpp", "classifier.cpp", "input_table.cpp", "api.cpp"], more
-            )
+            objects = self._compile(SHARED_SOURCES, more)
             for name, flags in self._instruction_sets().items():
                 define = [f"-DUNROLL_STEPS=STEPS_{name.upper()}", f'-DUNROLL_STEPS_NAME="{name}"']
                 objects += self._compile(["steps.cpp"], [*flags, *define, *more], name)

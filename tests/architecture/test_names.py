@@ -14,6 +14,7 @@ SHORTEST_MODULE = 40  # lines
 SHORT_MODULES = {
     "benchmarks.commands.kernel": "each benchmark command is a module",
     "benchmarks.harness.presets": "shared by measurements, commands and reports",
+    "service.backend.early_loading": "used before the application is imported",
     "service.http.log_lines": "used before the application exists",
     "service.inspection.cancellation": "shared by all of inspection and by its queue",
     "service.inspection.checks": "shared by both inspectors",
