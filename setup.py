@@ -33,6 +33,7 @@ FLAGS = [
     "-Wno-psabi",
     "-pthread",
 ]
+SHARED_SOURCES = ["language_model.cpp", "classifier.cpp", "input_table.cpp", "api.cpp"]
 X86_SETS = {
     "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mfma"],
     "avx2": ["-mavx2", "-mfma"],
@@ -57,7 +58,7 @@ class BuildNative(build_ext):
         try:
             target = Path(self.get_ext_fullpath(ext.name))
             target.unlink(missing_ok=True)  # a failed build leaves no older library behind
-            objects = self._compile(["language_model.cpp", "classifier.cpp", "api.cpp"], more)
+            objects = self._compile(SHARED_SOURCES, more)
             for name, flags in self._instruction_sets().items():
                 define = [f"-DUNROLL_STEPS=STEPS_{name.upper()}", f'-DUNROLL_STEPS_NAME="{name}"']
                 objects += self._compile(["steps.cpp"], [*flags, *define, *more], name)

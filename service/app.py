@@ -20,8 +20,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
 from service.backend.async_engine import AsyncEngine
+from service.backend.early_loading import FirstModels, read_first_models
 from service.backend.inspections import Inspections
-from service.backend.inspectors import Inspectors
+from service.backend.inspectors_on_demand import InspectorsOnDemand
 from service.backend.metrics import Metrics, version
 from service.backend.model_updates import ModelUpdates
 from service.backend.registry import ServedModels
@@ -101,8 +102,10 @@ class DescribedApp(FastAPI):
         return super().openapi()
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """A complete service. Raises RegistryError if the folder of models cannot be read or a default
+def create_app(settings: Settings, first: FirstModels | None = None) -> FastAPI:
+    """A complete service. ``first``: the artifacts of the settings' folder, if they have been read.
+
+    Raises RegistryError if the folder of models cannot be read or a default
     model is missing, KeyFileError, and TracingError if the packages for traces are missing.
     """
     labels = RouteLabels(["/openapi.json", *_paths()])
@@ -115,7 +118,7 @@ def create_app(settings: Settings) -> FastAPI:
     state_key = _state_key(settings)
     engine = _engine(settings, state_key, metrics, workers, rates)
     models = ServedModels(
-        Inspectors(
+        InspectorsOnDemand(
             {},
             state_key,
             bind_states_to_keys=settings.bind_states_to_keys,
@@ -123,7 +126,7 @@ def create_app(settings: Settings) -> FastAPI:
         )
     )
     updates = ModelUpdates(settings, engine, metrics, models)
-    updates.load_first()
+    updates.load_first(first or read_first_models(settings.models))
     _publish_health(metrics, engine, models, settings)
     app = DescribedApp(
         limits=limits,
@@ -144,7 +147,7 @@ def create_app(settings: Settings) -> FastAPI:
         keys,
         workers,
         engine,
-        Inspections(settings.max_waiting_inspections),
+        Inspections(settings.max_waiting_inspections, load=models.load_inspectors),
         updates,
         AdminAccess(settings.admin_key.get_secret_value()),
     )

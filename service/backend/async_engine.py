@@ -36,7 +36,7 @@ from service.telemetry.request_record import CURRENT
 from service.telemetry.tracing import TaskTrace
 
 if TYPE_CHECKING:
-    from model.artifact import Artifact
+    from model.storage.stored_artifact import StoredArtifact
     from service.engine.scheduling.runner import Runner
 
 logger = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class AsyncEngine:
         if self._forget(ticket):
             self._engine.cancel(ticket)
 
-    def build(self, name: str, artifact: Artifact) -> Runner:
+    def build(self, name: str, artifact: StoredArtifact) -> Runner:
         """A runner for a model, which is not served yet. Takes seconds; call it in a thread."""
         return self._engine.build(name, artifact)
 

@@ -134,7 +134,7 @@ class Settings(BaseSettings):
     )
 
     state_cache_bytes: int = Field(
-        default=64 * 2**20,
+        default=16 * 2**20,
         ge=0,
         description="memory of the cache of prompt states, per language model, in bytes",
     )

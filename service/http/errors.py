@@ -22,6 +22,7 @@ from service.engine.api.errors import (
     EngineError,
     EngineStalled,
     ForeignState,
+    InspectionUnavailable,
     InvalidState,
     InvalidTask,
     Overloaded,
@@ -50,6 +51,7 @@ _STATUS_AND_TYPE: dict[type[EngineError], tuple[int, str]] = {
     DeadlineExceeded: (504, "deadline_exceeded"),
     DeadlineUnreachable: (504, "deadline_exceeded"),
     EngineStalled: (503, "not_live"),
+    InspectionUnavailable: (503, "inspection_unavailable"),
     StepFailed: (500, "internal_error"),
     SlowReaderError: (408, "slow_reader"),
 }

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.artifact import Artifact
+from model.architecture import ClassifierArchitecture
 from model.calibration import UNCALIBRATED, log_probabilities
-from model.networks import Classifier
+from model.storage.stored_artifact import StoredArtifact
+from model.storage.weights import Weights, classifier_weights
 from service.engine.api.errors import (
     DeadlineExceeded,
     Draining,
@@ -38,8 +39,8 @@ from service.engine.scheduling.request_table import RequestTable
 from service.engine.scheduling.runner import TicketEvents
 from service.engine.scheduling.sequence import AnswerSize, Request, Ticket
 from service.kernel.api.interface import FloatArray, LogitSlices
+from service.kernel.documents.document_reader import DocumentState
 from service.kernel.factory import make_classifier_kernel
-from service.kernel.pytorch.document_reader import DocumentState
 from service.kernel.self_test import check_classifier
 
 logger = logging.getLogger(__name__)
@@ -93,10 +94,9 @@ class ClassifierRunner:
     """Implements :class:`service.engine.scheduling.runner.Runner`."""
 
     def __init__(
-        self, name: str, artifact: Artifact, options: EngineOptions, observer: Observer
+        self, name: str, artifact: StoredArtifact, options: EngineOptions, observer: Observer
     ) -> None:
-        if not isinstance(artifact.network, Classifier):
-            raise TypeError(f"{name} is not a classifier")
+        weights = classifier_weights(artifact.weights.take())
         self.name = name
         self.admission = Admission(options.rows + options.waiting, rows=options.rows)
         self._tokenizer = artifact.tokenizer
@@ -106,24 +106,28 @@ class ClassifierRunner:
         self._batch_rows = options.rows
         self._calibration = artifact.manifest.calibration or UNCALIBRATED
         self._labels = artifact.manifest.answers
-        self._network = artifact.network
+        self._untested: Weights[ClassifierArchitecture] | None = weights
         self._exact = options.kernel == "torch" or options.precision == "float32"
         self._observer = observer
         self._kernel = make_classifier_kernel(
-            artifact.network,
+            weights,
             kernel=options.kernel,
             precision=options.precision,
             threads=options.threads,
             slice_tokens=options.classifier_slice_tokens,
         )
-        self._growing = GrowingDocuments(artifact, artifact.network, options)
+        self._growing = GrowingDocuments(artifact, weights, options)
         self._requests: RequestTable[ClassificationRequest] = RequestTable(self._release)
         self._waiting: FairQueue[PendingDocument] = FairQueue()
         self._batches: deque[DocumentBatch] = deque()  # the next to be worked on first
 
     def self_test(self) -> None:
-        """Compare the kernel with the network, before the first request. Raises SelfTestError."""
-        check_classifier(self._kernel, self._network, exact=self._exact)
+        """Compare the kernel with the network, once and before the first request. Raises
+        SelfTestError.
+        """
+        weights, self._untested = self._untested, None
+        if weights is not None:
+            check_classifier(self._kernel, weights, exact=self._exact)
 
     def prepare(self, task: Task) -> ClassificationRequest:
         """Check and tokenize a task. Thread-safe."""

@@ -11,10 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 
-import torch
-
-from model.artifact import Artifact
-from model.networks import LanguageModel
+from model.architecture import LanguageModelArchitecture
+from model.storage.stored_artifact import StoredArtifact
 from service.engine.api.errors import (
     DeadlineUnreachable,
     Draining,
@@ -32,6 +30,7 @@ from service.engine.runners.classifier import ClassifierRunner
 from service.engine.runners.language_model import LanguageModelRunner
 from service.engine.scheduling.runner import Runner, TicketEvents
 from service.engine.scheduling.sequence import AnswerSize, Request, Ticket
+from service.kernel.factory import use_threads
 
 __all__ = ["AnswerSize", "Deliver", "Engine", "EngineOptions", "Ticket"]
 
@@ -59,7 +58,7 @@ class Engine:
 
     def __init__(
         self,
-        models: Mapping[str, Artifact],
+        models: Mapping[str, StoredArtifact],
         deliver: Deliver,
         *,
         options: EngineOptions = DEFAULT_OPTIONS,
@@ -89,9 +88,10 @@ class Engine:
         """Start the thread, once. Raises StartError."""
         _start(self._thread)
 
-    def build(self, name: str, artifact: Artifact) -> Runner:
+    def build(self, name: str, artifact: StoredArtifact) -> Runner:
         """A runner for a model, which is not served yet: packs the weights. Thread-safe."""
-        if isinstance(artifact.network, LanguageModel):
+        use_threads(self._options.kernel, 1)  # of the calling thread alone
+        if isinstance(artifact.architecture, LanguageModelArchitecture):
             return LanguageModelRunner(name, artifact, self._options, self._observer)
         return ClassifierRunner(name, artifact, self._options, self._observer)
 
@@ -237,7 +237,7 @@ class Engine:
         return not (self._submitted or self._busy)
 
     def _loop(self) -> None:
-        torch.set_num_threads(self._options.threads)
+        use_threads(self._options.kernel, self._options.threads)
         while True:
             submitted, cancelled, holds = self._collect()
             self._heartbeat = time.monotonic()

@@ -11,8 +11,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from model.artifact import Artifact
-from model.networks import LanguageModel
+from model.architecture import LanguageModelArchitecture
+from model.storage.stored_artifact import StoredArtifact
+from model.storage.weights import Weights, language_model_weights
 from service.engine.api.errors import DeadlineExceeded, Draining, EngineError, StepFailed
 from service.engine.api.observer import EndReason, Observer
 from service.engine.api.options import EngineOptions
@@ -41,10 +42,9 @@ class LanguageModelRunner:
     """Implements :class:`service.engine.scheduling.runner.Runner`."""
 
     def __init__(
-        self, name: str, artifact: Artifact, options: EngineOptions, observer: Observer
+        self, name: str, artifact: StoredArtifact, options: EngineOptions, observer: Observer
     ) -> None:
-        if not isinstance(artifact.network, LanguageModel):
-            raise TypeError(f"{name} is not a language model")
+        weights = language_model_weights(artifact.weights.take())
         self.name = name
         self.admission = Admission(options.rows + options.waiting, rows=options.rows)
         self._factory = RequestFactory(
@@ -53,17 +53,17 @@ class LanguageModelRunner:
             options,
             PrefixCache(name, options.state_cache_bytes, observer),
             StateTokenCodec(
-                options.state_key, artifact, artifact.network, bound=options.bind_states_to_keys
+                options.state_key, artifact, weights.architecture, bound=options.bind_states_to_keys
             ),
         )
-        self._network = artifact.network
+        self._untested: Weights[LanguageModelArchitecture] | None = weights
         self._end_token = artifact.tokenizer.end
         self._exact = options.kernel == "torch" or options.precision == "float32"
         self._steps = options.burst_steps
         self._observer = observer
         self._scheduler: Scheduler[RowSequence] = Scheduler(options.rows, options.slice_steps)
         self._kernel: Kernel = make_kernel(
-            artifact.network,
+            weights,
             kernel=options.kernel,
             precision=options.precision,
             threads=options.threads,
@@ -79,8 +79,12 @@ class LanguageModelRunner:
         self._gaps: Counter[float] = Counter()  # time between tokens in this turn; most are equal
 
     def self_test(self) -> None:
-        """Compare the kernel with the network, before the first request. Raises SelfTestError."""
-        check_language_model(self._kernel, self._network, self._end_token, exact=self._exact)
+        """Compare the kernel with the network, once and before the first request. Raises
+        SelfTestError.
+        """
+        weights, self._untested = self._untested, None
+        if weights is not None:
+            check_language_model(self._kernel, weights, self._end_token, exact=self._exact)
 
     def prepare(self, task: Task) -> Request:
         """Check and tokenize a task. Thread-safe."""

@@ -59,7 +59,9 @@ class Runner(Protocol):
         """End the current turn, or the next one, early. Thread-safe."""
 
     def self_test(self) -> None:
-        """Compare the kernel with the network, before the first request. Raises SelfTestError."""
+        """Compare the kernel with the network, once and before the first request. Raises
+        SelfTestError.
+        """
 
     def step(self) -> TicketEvents:
         """One turn of work, short enough that other models can wait for it."""

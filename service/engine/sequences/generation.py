@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from model.state import State
 from model.tokenization.tokenizer import Tokenizer
 from service.engine.api.tasks import (
     Echo,
@@ -29,6 +28,7 @@ from service.engine.states.shared_start import SharedStart
 from service.engine.states.state_token import Snapshot
 from service.engine.states.trail import PriorState, Shown, Trail
 from service.kernel.api.interface import RowResult, RowWork, Sampling, Scored
+from service.kernel.api.row_state import RowState
 
 TOKENS_BETWEEN_STATES = 16  # between two copies of the state, for a text that a stop string ends
 
@@ -79,8 +79,8 @@ class ChoiceSequence(RowSequence):
         self._tracks = self._logs or self._rewinds  # whether text is attributed to tokens
         self._before: PriorState | None = None  # before the token of the current call
         self._withheld = WithheldTokens()
-        self._shown: tuple[int, State] | None = None  # tokens read, and the state after them
-        self._first: State | None = None  # before the prompt, if a state is returned
+        self._shown: tuple[int, RowState] | None = None  # tokens read, and the state after them
+        self._first: RowState | None = None  # before the prompt, if a state is returned
 
     def start(self) -> None:
         """Set the row to the initial or resumed state, and skip the prefix that the cache has."""

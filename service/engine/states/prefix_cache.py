@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.state import State
 from service.engine.api.observer import Observer
+from service.kernel.api.row_state import RowState
 
 BLOCK_TOKENS = 64
 MAX_STATES_PER_TEXT = 32  # kept at regular distances in one text
@@ -77,7 +77,7 @@ class CachedPrefix(NamedTuple):
     """
 
     length: int
-    state: State
+    state: RowState
     divergence: int
 
 
@@ -88,7 +88,7 @@ class _Key(NamedTuple):
 
 @dataclass(slots=True)
 class _Entry:
-    state: State
+    state: RowState
     next: bytes  # the tokens that followed at the last use
 
 
@@ -127,7 +127,7 @@ class PrefixCache:
         self._grow(change)
         return CachedPrefix(length, entry.state, min(divergence, most))
 
-    def put(self, hashes: PrefixHashes, length: int, state: State) -> None:
+    def put(self, hashes: PrefixHashes, length: int, state: RowState) -> None:
         """Keep the state after the first ``length`` tokens; evict the least recently used
         entries.
         """

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.state import State
+from service.kernel.api.row_state import RowState
 
 FloatArray = NDArray[np.float32]
 
@@ -103,8 +103,8 @@ class RowResult:
 
     ``read``: tokens of ``feed`` that were read. ``scored``: for ``feed[1:]``, in order.
     ``generated``: the sampled tokens in order, [END] included. ``logprobs_V``: natural logarithms,
-    float32, if requested and ``feed`` was read to its end. ``kept``: the copied state, a batch of
-    one, if the call got that far. ``failed``: the row's logits were not finite, so the row cannot
+    float32, if requested and ``feed`` was read to its end. ``kept``: the copied state, if the
+    call got that far. ``failed``: the row's logits were not finite, so the row cannot
     continue; other rows are not affected.
     """
 
@@ -112,7 +112,7 @@ class RowResult:
     scored: list[Scored] = field(default_factory=list)
     generated: list[Scored] = field(default_factory=list)
     logprobs_V: FloatArray | None = None
-    kept: State | None = None
+    kept: RowState | None = None
     failed: bool = False
 
 
@@ -149,11 +149,11 @@ class Kernel(Protocol):
     def fork(self, source: int, target: int) -> None:
         """Copy the state of one row to another."""
 
-    def save(self, row: int) -> State:
-        """A copy of the row's state, as a batch of one."""
+    def save(self, row: int) -> RowState:
+        """A copy of the row's state."""
 
-    def restore(self, row: int, state: State) -> None:
-        """Overwrite the row's state with a batch of one."""
+    def restore(self, row: int, state: RowState) -> None:
+        """Overwrite the row's state."""
 
     def interrupt(self) -> None:
         """End the current call, or the next one, after its current step. Thread-safe."""

@@ -10,19 +10,13 @@ import struct
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
-from model.state import State
-from service.kernel.api.interface import FloatArray, RowResult, RowWork, Scored
+from service.kernel.api.interface import RowResult, RowWork, Scored
+from service.kernel.api.row_state import RowState
 from service.kernel.native import library
 
 _RESULTS = struct.Struct("6i")
 _WORK = struct.Struct(f"{library.WORK_FORMAT}6i")
-
-
-def state_of(state_PLH: FloatArray) -> State:
-    """The state in this array, as a batch of one. Its parts are hidden states and cell states."""
-    return State(*(torch.from_numpy(part_LH)[:, None] for part_LH in state_PLH))
 
 
 class CallBuffers:
@@ -133,7 +127,7 @@ class CallBuffers:
                     answers[:scored],
                     answers[scored:],
                     distribution if whole and not failed else None,
-                    state_of(state) if kept and state is not None else None,
+                    RowState(state) if kept and state is not None else None,
                     bool(failed),
                 )
             )

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from model.networks import LanguageModel
 from model.state import State
 from service.kernel.api.interface import RowResult, RowWork
-from service.kernel.api.validation import check_row, check_work
+from service.kernel.api.row_state import RowState, state_parts
+from service.kernel.api.validation import check_row, check_state, check_work
 from service.kernel.pytorch.cells import CELL_LAYERS, Layer
 from service.kernel.pytorch.cursor import RowCursor
 from service.kernel.pytorch.output import TorchOutput
@@ -47,11 +49,14 @@ class TorchKernel:
         ]
         self._output = TorchOutput(network, suppressed)
         self._multiple = self._output.row_multiple
-        self._first = network.initial_state(1).detach().gather([0])
         # One more row than the capacity: padding reads its state there and never writes it.
         self._pool = State.zeros(architecture, capacity + 1)
         hidden_LRH, cell_LRH = self._pool.hidden_LBH, self._pool.cell_LBH
         self._pool_parts = (hidden_LRH,) if cell_LRH is None else (hidden_LRH, cell_LRH)
+        self._state_shape = (state_parts(architecture), architecture.layers, architecture.hidden)
+        first = network.initial_state(1).detach()
+        parts = [part for part in (first.hidden_LBH, first.cell_LBH) if part is not None]
+        self._first = RowState(np.stack([part[:, 0].numpy() for part in parts]))
 
     def open(self, row: int) -> None:
         """Set the row to the learned initial state."""
@@ -62,16 +67,18 @@ class TorchKernel:
         self.restore(target, self.save(source))
 
     @torch.inference_mode()
-    def save(self, row: int) -> State:
-        """A copy of the row's state, as a batch of one."""
+    def save(self, row: int) -> RowState:
+        """A copy of the row's state."""
         check_row(row, self.capacity)
-        return self._pool.gather([row])
+        return RowState(np.stack([part[:, row].numpy() for part in self._pool_parts]))
 
     @torch.inference_mode()
-    def restore(self, row: int, state: State) -> None:
-        """Overwrite the row's state with a batch of one."""
+    def restore(self, row: int, state: RowState) -> None:
+        """Overwrite the row's state."""
         check_row(row, self.capacity)
-        self._pool.scatter([row], state)
+        check_state(state, self._state_shape)
+        for part_LRH, values_LH in zip(self._pool_parts, state.values_PLH, strict=True):
+            part_LRH[:, row] = torch.from_numpy(values_LH)
 
     def interrupt(self) -> None:
         """End the current call, or the next one, after its current step. Thread-safe."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from model.architecture import CELLS, Cell
+from model.artifact import weights_of
 from model.networks import LanguageModel
 from service.kernel.api.interface import RowResult, RowWork, Sampling
 from service.kernel.api.packing import KernelPrecision
@@ -58,7 +59,7 @@ def kernel_of(
 ) -> NativeKernel:
     """A kernel of it for eight rows, whose threads share even the smallest step."""
     return NativeKernel(
-        network_of(cell, cutoffs),
+        weights_of(network_of(cell, cutoffs)),
         capacity=8,
         end=VOCABULARY - 1,
         suppressed={0},
