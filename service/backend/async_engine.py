@@ -1,8 +1,10 @@
 """The asynchronous interface of the engine; the only file with both the engine's thread and
 asyncio.
 
-The engine delivers all events of a turn in one call, which becomes one call into the event loop for
-any number of requests.
+Tasks that were submitted within one iteration of the event loop are run together at its end, in the
+event loop's thread if the engine is idle and they are short, otherwise in the engine's thread. That
+thread delivers all events of a turn in one call, which becomes one call into the event loop for any
+number of requests.
 """
 
 from __future__ import annotations
@@ -70,6 +72,7 @@ class AsyncEngine:
         self._on_slow_reader = on_slow_reader
         self._tickets = itertools.count()
         self._replies: dict[Ticket, Reply] = {}
+        self._deferred: list[Reply] = []  # submitted in this iteration of the event loop
         self._idle = asyncio.Event()
         self._idle.set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,19 +94,33 @@ class AsyncEngine:
         try:
             if _text_length(task) > _LONG_TEXT:
                 await self._submit_in_thread(task, ticket, reply)
+                reply.end_first_turn()
             else:
-                self._submit(task, ticket, reply)
+                self._submit(task, ticket, reply, deferred=True)
+                self._defer(reply)
         except BaseException:
             reply.cancel()
             raise
         return reply
 
-    def _submit(self, task: Task, ticket: Ticket, reply: Reply) -> None:
+    def _submit(self, task: Task, ticket: Ticket, reply: Reply, *, deferred: bool = False) -> None:
         def admit(size: AnswerSize) -> None:
             count = size.tokens * _EVENT_BYTES + size.logprobs * _LOGPROB_BYTES
             reply.admit(self._answers, count, task.client)
 
-        self._engine.submit(task, ticket, admit)
+        self._engine.submit(task, ticket, admit, deferred=deferred)
+
+    def _defer(self, reply: Reply) -> None:
+        """Run the task at the end of this iteration of the event loop."""
+        if not self._deferred:
+            asyncio.get_running_loop().call_soon(self._run_deferred)
+        self._deferred.append(reply)
+
+    def _run_deferred(self) -> None:
+        deferred, self._deferred = self._deferred, []
+        self._dispatch(self._engine.run_deferred())
+        for reply in deferred:
+            reply.end_first_turn()
 
     async def _submit_in_thread(self, task: Task, ticket: Ticket, reply: Reply) -> None:
         submission = self._workers.start(self._submit, task, ticket, reply)
@@ -191,6 +208,8 @@ class Reply:
         self._reading = True  # whether a reader takes new events at once, of any size
         self._reserved: tuple[AnswerMemoryBudget, int, str] | None = None
         self._ended = False
+        self._first_turn_ended = False
+        self._awaits_first_turn = False
         self.cancelled = False
         self._waiter: asyncio.Future[None] | None = None
 
@@ -244,15 +263,27 @@ class Reply:
     async def answer(self) -> list[Event]:
         """All events up to the final one. Raises the EngineError of a failure."""
         while not self._ended:
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self._next_wake()
         last = self._events[-1] if self._events else None
         if isinstance(last, Failed):
             raise last.error
         return self._events
+
+    async def first_turn(self) -> bool:
+        """Wait until the event loop has run the task, or has left it to the engine's thread.
+        Returns whether the task has ended.
+        """
+        if not (self._ended or self._first_turn_ended):
+            self._awaits_first_turn = True
+            await self._next_wake()
+        return self._ended
+
+    def end_first_turn(self) -> None:
+        """Called when the event loop does nothing more for the task itself."""
+        self._first_turn_ended = True
+        if self._awaits_first_turn:
+            self._awaits_first_turn = False
+            self._wake()
 
     def put(self, event: Event) -> bool:
         """Add an event. Returns False if too much is unread and the task is to be cancelled. The
@@ -270,6 +301,13 @@ class Reply:
         if self._ended or self._limit is not None:
             self._wake()
         return fits
+
+    async def _next_wake(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -9,22 +9,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from starlette.requests import Request
 from starlette.types import Receive
 
-from service.backend.async_engine import AsyncEngine, Reply
-from service.engine.api.tasks import Event, Task
-from service.http.errors import ClientGoneError
-
-
-async def run_task(engine: AsyncEngine, request: Request, task: Task) -> list[Event]:
-    """All events of a task. Raises the engine's refusal, and ClientGoneError after a disconnect."""
-    reply = await engine.submit(task, whole=True)
-    async with reply, cancelled_when_gone(reply, request.receive):
-        events = await reply.answer()
-        if reply.cancelled:  # leaving the block also cancels
-            raise ClientGoneError
-    return events
+from service.backend.async_engine import Reply
 
 
 @asynccontextmanager

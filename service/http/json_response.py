@@ -36,13 +36,21 @@ class TaskResponse(Response):
         self._write = write
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        async with self._reply, cancelled_when_gone(self._reply, receive):
+        async with self._reply:
+            # A task that the event loop runs at once ends before the client can be missed.
+            if not await self._reply.first_turn():
+                await self._finished(receive)
             events = await self._reply.answer()
-            if self._reply.cancelled:  # leaving the block also cancels
-                raise ClientGoneError
             slices = [slice_ async for slice_ in between_turns(slices_of(self._write(events)))]
             events.clear()
             await self._send(slices, send)
+
+    async def _finished(self, receive: Receive) -> None:
+        """Wait for the end of the task. Raises ClientGoneError if the client leaves before."""
+        async with cancelled_when_gone(self._reply, receive):
+            await self._reply.answer()
+            if self._reply.cancelled:
+                raise ClientGoneError
 
     async def _send(self, slices: Sequence[bytes], send: Send) -> None:
         headers = [

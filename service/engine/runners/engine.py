@@ -1,7 +1,9 @@
-"""One thread that serves all models: take submissions, step every runner, deliver the events.
+"""Serves all models in turns: take submissions, step every runner, return the events.
 
-``submit`` and ``cancel`` are thread-safe. The engine's thread passes all events of a turn to the
-``deliver`` function of the constructor in one call.
+``submit`` and ``cancel`` are thread-safe. The engine's thread runs the turns and passes all events
+of one to the ``deliver`` function of the constructor in one call. Waking that thread costs more
+than a short task, so a submitting thread may run such tasks itself (``run_deferred``) while the
+engine is idle. A lock, held during each turn, decides which thread owns the runners.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ IDLE_POLL_SECONDS = 0.2  # an idle loop updates its heartbeat this often
 BATCHING_WINDOW_REQUESTS = 2
 BATCHING_WINDOW_GAP_SECONDS = 0.001
 BATCHING_WINDOW_SECONDS = 0.025
+DEFERRED_SECONDS = 0.002  # most estimated work that a submitting thread does itself
 DEFAULT_OPTIONS = EngineOptions()
 
 
@@ -59,12 +62,13 @@ class Engine:
         self._deliver = deliver
         self._runners = _runners(models, options, self._observer)
         _start(threading.Thread(target=lambda: None))  # raises now if there are no threads
-        self._wake = threading.Condition()  # guards the four fields below
+        self._turn = threading.Lock()  # held by the thread that uses the runners
+        self._wake = threading.Condition()  # guards the fields below; taken after the turn
         self._submitted: list[tuple[Runner, Request]] = []
         self._cancelled: list[Ticket] = []
         self._draining = False
         self._stopping = False
-        self._busy = False  # written by the loop, read by stop()
+        self._busy = False  # whether a runner has open requests, or is about to
         self._heartbeat = time.monotonic()
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
 
@@ -73,7 +77,12 @@ class Engine:
         _start(self._thread)
 
     def submit(
-        self, task: Task, ticket: Ticket, admit: Callable[[AnswerSize], None] | None = None
+        self,
+        task: Task,
+        ticket: Ticket,
+        admit: Callable[[AnswerSize], None] | None = None,
+        *,
+        deferred: bool = False,
     ) -> None:
         """Accept a task, or refuse it at once. Thread-safe.
 
@@ -82,6 +91,8 @@ class Engine:
         thread, so do not call this from an event loop if texts are long. Raises UnknownModel,
         WrongKind, InvalidTask, InvalidState, ForeignState, QueueFull, Draining. After a normal
         return the task gets exactly one final event, unless it is cancelled first.
+
+        ``deferred``: do not wake the engine's thread; the caller will call :meth:`run_deferred`.
         """
         submitted = time.monotonic()
         runner = self._runners.get(task.model)
@@ -98,14 +109,32 @@ class Engine:
                 self._refuse_if_draining()
                 runner.admission.take(request.size, request.client)
                 self._submitted.append((runner, request))
-                self._wake.notify_all()
-            self._interrupt()
+            if not deferred:
+                self._wake_thread()
         except QueueFull:
             self._observer.rejected(task.model, "queue_full")
             raise
         except Draining:
             self._observer.rejected(task.model, "draining")
             raise
+
+    def run_deferred(self) -> TicketEvents:
+        """Run the submitted tasks in the calling thread, if the engine is idle and they are
+        estimated to end within ``DEFERRED_SECONDS``. Returns their events, which are not passed
+        to ``deliver``.
+
+        The engine's thread is woken for tasks that do not fit, or have not ended in that time.
+        """
+        events: TicketEvents = []
+        if self._turn.acquire(blocking=False):
+            try:
+                if self._is_short_work():
+                    events = self._run_turns(time.monotonic() + DEFERRED_SECONDS)
+            finally:
+                self._turn.release()
+        if not self._is_idle():
+            self._wake_thread()
+        return events
 
     def cancel(self, ticket: Ticket) -> None:
         """Free everything the task holds before the next step. Thread-safe.
@@ -115,8 +144,7 @@ class Engine:
         """
         with self._wake:
             self._cancelled.append(ticket)
-            self._wake.notify_all()
-        self._interrupt()
+        self._wake_thread()
 
     def drain(self) -> None:
         """Refuse new tasks from now on; accepted tasks continue. Thread-safe."""
@@ -155,8 +183,12 @@ class Engine:
         """
         return time.monotonic() - self._heartbeat
 
-    def _interrupt(self) -> None:
-        """Interrupt the current burst so that submissions are handled after this step."""
+    def _wake_thread(self) -> None:
+        """Wake the engine's thread, and interrupt the current burst so that submissions are handled
+        after this step.
+        """
+        with self._wake:
+            self._wake.notify_all()
         for runner in self._runners.values():
             runner.interrupt()
 
@@ -167,35 +199,61 @@ class Engine:
     def _is_idle(self) -> bool:
         return not (self._submitted or self._busy)
 
+    def _is_short_work(self) -> bool:
+        """Whether the submitted tasks are all that is open and short. The caller owns the turn."""
+        with self._wake:
+            if self._stopping or any(runner.busy for runner in self._runners.values()):
+                return False
+            by_runner: dict[int, tuple[Runner, list[Request]]] = {}
+            for runner, request in self._submitted:
+                by_runner.setdefault(id(runner), (runner, []))[1].append(request)
+        estimates = (runner.seconds_for(requests) for runner, requests in by_runner.values())
+        return sum(estimates) <= DEFERRED_SECONDS
+
     def _loop(self) -> None:
         torch.set_num_threads(self._options.threads)
         while True:
-            submitted, cancelled = self._collect()
-            self._heartbeat = time.monotonic()
-            if self._stopping:
-                break
-            for runner, request in submitted:
-                runner.accept(request)
-            runners = self._runners.values()
-            for ticket in cancelled:
-                for runner in runners:
-                    runner.cancel(ticket)
-            self._deliver_events([event for runner in runners for event in _step(runner)])
-        self._abandon(submitted)
+            self._wait_for_work()
+            with self._turn:
+                self._heartbeat = time.monotonic()
+                if self._stopping:
+                    break
+                events = self._run_turn()
+            self._deliver_events(events)
+        self._abandon()
 
-    def _collect(self) -> tuple[list[tuple[Runner, Request]], list[Ticket]]:
-        """Take the submissions and cancellations since the last turn; wait if there is no work."""
+    def _wait_for_work(self) -> None:
+        """Return when there is work, at the next heartbeat, or when the engine stops."""
         with self._wake:
-            self._busy = any(runner.busy for runner in self._runners.values())
             if not (self._busy or self._submitted or self._cancelled or self._stopping):
                 self._wake.notify_all()  # for stop(), which waits for this
                 self._wake.wait(IDLE_POLL_SECONDS)
             if len(self._submitted) >= BATCHING_WINDOW_REQUESTS:
                 self._collect_batch()
+
+    def _run_turns(self, until: float) -> TicketEvents:
+        """Turns until nothing is open, or until this time. The caller owns the turn."""
+        events = self._run_turn()
+        while self._busy and time.monotonic() < until:
+            events += self._run_turn()
+        return events
+
+    def _run_turn(self) -> TicketEvents:
+        """Accept submissions and cancellations, and step every runner. The caller owns the turn."""
+        runners = self._runners.values()
+        with self._wake:
             submitted, self._submitted = self._submitted, []
             cancelled, self._cancelled = self._cancelled, []
             self._busy = self._busy or bool(submitted)
-        return submitted, cancelled
+        for runner, request in submitted:
+            runner.accept(request)
+        for ticket in cancelled:
+            for runner in runners:
+                runner.cancel(ticket)
+        events = [event for runner in runners for event in _step(runner)]
+        with self._wake:
+            self._busy = any(runner.busy for runner in runners)
+        return events
 
     def _collect_batch(self) -> None:
         """Wait for further submissions within the batching window. The caller holds the lock,
@@ -213,11 +271,15 @@ class Engine:
         except Exception:
             logger.exception("%d events could not be delivered", len(events))
 
-    def _abandon(self, submitted: list[tuple[Runner, Request]]) -> None:
-        for runner, request in submitted:
-            runner.accept(request)
-        runners = self._runners.values()
-        self._deliver_events([event for runner in runners for event in runner.abandon(Draining())])
+    def _abandon(self) -> None:
+        with self._turn:
+            with self._wake:
+                submitted, self._submitted = self._submitted, []
+            for runner, request in submitted:
+                runner.accept(request)
+            runners = self._runners.values()
+            events = [event for runner in runners for event in runner.abandon(Draining())]
+        self._deliver_events(events)
 
 
 def _runners(

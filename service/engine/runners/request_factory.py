@@ -76,7 +76,9 @@ class RequestFactory:
             )
             for index, prompt in enumerate(prompts)
         ]
-        return Request(choices, task.deadline_seconds, _answer_size(task, len(pieces)))
+        size = _answer_size(task, len(pieces))
+        steps = len(prompts[0].tokens) + task.max_tokens - 1
+        return Request(choices, task.deadline_seconds, size, steps)
 
     def _prompts(
         self, task: Generate, resumed: Snapshot | None, tokens: Sequence[int]
@@ -132,7 +134,8 @@ class RequestFactory:
             ScoreSequence(self._tokenizer, pieces, collector, index)
             for index, pieces in enumerate(texts)
         ]
-        return Request(sequences, task.deadline_seconds, AnswerSize(tokens, tokens))
+        steps = max(map(len, texts), default=0)
+        return Request(sequences, task.deadline_seconds, AnswerSize(tokens, tokens), steps)
 
     def _next_word(self, task: NextWord) -> Request:
         check_next_word(task)
@@ -140,8 +143,9 @@ class RequestFactory:
         if not isinstance(self._vocabulary, WordVocabulary):
             return self._search(task, self._vocabulary, start)
         start = self._vocabulary.half_typed(task.prompt) or start
-        query = WordQuery(self._vocabulary, self._question(task, start))
-        return Request([query], task.deadline_seconds)
+        question = self._question(task, start)
+        query = WordQuery(self._vocabulary, question)
+        return Request([query], task.deadline_seconds, steps=len(question.prompt.tokens))
 
     def _search(self, task: NextWord, spelling: Spelling, start: WordStart) -> Request:
         search = WordSearch(

@@ -1,11 +1,12 @@
 """The interface of a runner, which processes the requests of one model.
 
-``prepare``, ``interrupt`` and ``admission`` are thread-safe. The other methods run in the engine's
-thread.
+``prepare``, ``interrupt`` and ``admission`` are thread-safe. The other methods are called by the
+thread that owns the engine's turn.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from service.engine.api.errors import EngineError
@@ -38,6 +39,11 @@ class Runner(Protocol):
 
     def abandon(self, error: EngineError) -> TicketEvents:
         """Fail all requests with this error."""
+
+    def seconds_for(self, requests: Sequence[Request]) -> float:
+        """The estimated time until all of these are complete, if no others are open. Infinite if
+        it is unknown, or if another thread than the engine's cannot run them.
+        """
 
     def interrupt(self) -> None:
         """End the current turn, or the next one, early. Thread-safe."""
