@@ -64,8 +64,8 @@ class Metrics(Observer):
         """A request was answered, or its client left (status 499). Unknown routes share one
         label.
         """
-        self._requests.labels(route, str(status)).inc()
-        self._request_seconds.labels(route).observe(seconds)
+        self._request_count_of(route, status)()
+        self._request_seconds_of[route](seconds)
 
     def slow_reader(self, reason: SlowReason) -> None:
         """A client was cut off because it did not read its answer."""
@@ -94,17 +94,17 @@ class Metrics(Observer):
         self._generated_tokens_of[model](generated)
 
     def cache_lookup(self, model: str, *, hit: bool) -> None:
-        self._cache_lookups.labels(model, "hit" if hit else "miss").inc()
+        self._cache_lookup_of[model, hit]()
 
     def cache_bytes(self, model: str, nbytes: int) -> None:
-        self._cache_bytes.labels(model).set(nbytes)
+        self._cache_bytes_of[model](nbytes)
 
     def load(self, model: str, running: int, waiting: int) -> None:
         self._running_of[model](running)
         self._waiting_of[model](waiting)
 
     def finished(self, model: str, reason: EndReason) -> None:
-        self._finished.labels(model, reason).inc()
+        self._finished_of[model, reason]()
 
     # ------------------------------------------------------------ definitions
 
@@ -154,23 +154,33 @@ class Metrics(Observer):
         build.info({"version": version(), "python": platform.python_version()})
 
     def _create_series(self) -> None:
-        """Create every series, and keep references to those that the engine updates in every
-        step.
+        """Create every series, and keep references to those that each step or request updates,
+        since looking one up takes longer than updating it.
         """
-        for route in self._routes:
-            self._request_seconds.labels(route)
-            for status in _STATUSES:
-                self._requests.labels(route, str(status))
+        self._request_seconds_of = {
+            route: self._request_seconds.labels(route).observe for route in self._routes
+        }
+        self._request_counts = {
+            (route, status): self._requests.labels(route, str(status)).inc
+            for route in self._routes
+            for status in _STATUSES
+        }
         for reason in get_args(SlowReason):
             self._slow_readers.labels(reason)
         for model in self._models:
-            self._cache_bytes.labels(model)
-            for reason in get_args(EndReason):
-                self._finished.labels(model, reason)
             for reason in get_args(RejectReason):
                 self._rejected.labels(model, reason)
-            for result in ("hit", "miss"):
-                self._cache_lookups.labels(model, result)
+        self._finished_of = {
+            (model, reason): self._finished.labels(model, reason).inc
+            for model in self._models
+            for reason in get_args(EndReason)
+        }
+        self._cache_lookup_of = {
+            (model, hit): self._cache_lookups.labels(model, "hit" if hit else "miss").inc
+            for model in self._models
+            for hit in (True, False)
+        }
+        self._cache_bytes_of = self._each(lambda m: self._cache_bytes.labels(m).set)
         self._queue_seconds_of = self._each(lambda m: self._queue_seconds.labels(m).observe)
         self._first_token_of = self._each(lambda m: self._first_token.labels(m).observe)
         self._inter_token_of = self._each(lambda m: self._inter_token.labels(m).observe)
@@ -180,6 +190,10 @@ class Metrics(Observer):
         self._generated_tokens_of = self._each(lambda m: self._generated_tokens.labels(m).inc)
         self._running_of = self._each(lambda m: self._running.labels(m).set)
         self._waiting_of = self._each(lambda m: self._waiting.labels(m).set)
+
+    def _request_count_of(self, route: str, status: int) -> Callable[[], None]:
+        known = self._request_counts.get((route, status))
+        return self._requests.labels(route, str(status)).inc if known is None else known
 
     def _each(self, record: Callable[[str], Callable[[float], None]]) -> dict[str, _Record]:
         return {model: record(model) for model in self._models}

@@ -57,6 +57,7 @@ class NativeClassifierKernel:
         self._kept: list[Any] = []  # tensors and structures that the description points to
         self._products = 0  # multiplications of one token in the recurrent layers
         self._description = self._describe(network, worth_sharing)
+        self._instruction_set = library.requested_instruction_set()
         self._labels = network.architecture.labels
 
     def classify(self, documents: Sequence[Sequence[int]]) -> LogitSlices:
@@ -86,7 +87,7 @@ class NativeClassifierKernel:
             len(documents),
             self._threads,
             logits_BC.ctypes.data,
-            library.requested_instruction_set(),
+            self._instruction_set,
         )
         if not batch:
             raise MemoryError("the native kernel could not allocate memory for a batch")
