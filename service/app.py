@@ -30,10 +30,17 @@ from service.engine.runners.engine import EngineOptions
 from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
 from service.http.api_keys import ApiKeyMiddleware, add_security_to_schema
 from service.http.dependencies import ServiceContext
-from service.http.errors import ApiError, from_engine, from_framework, from_validation
+from service.http.direct_routes import DirectRoute, DirectRouteMiddleware
+from service.http.errors import ApiError, from_framework, from_validation, response_to
 from service.http.request_body import BodyLimitMiddleware
 from service.http.request_limits import RequestLimits
 from service.http.request_line import HeadAndOptionsMiddleware, TrailingSlashMiddleware
+from service.http.request_schemas import (
+    ClassifyRequest,
+    GenerateRequest,
+    NextWordRequest,
+    ScoreRequest,
+)
 from service.kernel.factory import resolve_kernel
 from service.routes import (
     classify,
@@ -71,6 +78,13 @@ _ROUTERS = (
     playground,
     index,
 )
+
+_DIRECT_ROUTES = {
+    "/generate": DirectRoute(GenerateRequest, generate.generate),
+    "/next-word": DirectRoute(NextWordRequest, next_word.next_word),
+    "/score": DirectRoute(ScoreRequest, score.score),
+    "/classify": DirectRoute(ClassifyRequest, classify.classify),
+}
 
 
 class DescribedApp(FastAPI):
@@ -139,6 +153,7 @@ def _add_middleware(
     app: FastAPI, settings: Settings, metrics: Metrics, labels: RouteLabels
 ) -> None:
     """Add the middleware; the last one added is outermost."""
+    app.add_middleware(DirectRouteMiddleware, routes=_DIRECT_ROUTES, context=app.state.context)
     app.add_middleware(
         BodyLimitMiddleware, limit=settings.max_body_bytes, seconds=settings.body_seconds
     )
@@ -227,7 +242,7 @@ def _map_errors(app: FastAPI) -> None:
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: ApiError) -> JSONResponse:
-        return error.response()
+        return response_to(error)
 
     @app.exception_handler(HTTPException)
     async def routing_error(_: Request, error: HTTPException) -> JSONResponse:
@@ -239,4 +254,4 @@ def _map_errors(app: FastAPI) -> None:
 
     @app.exception_handler(EngineError)
     async def engine_error(_: Request, error: EngineError) -> JSONResponse:
-        return from_engine(error).response()
+        return response_to(error)

@@ -95,6 +95,11 @@ def from_engine(error: EngineError) -> ApiError:
     return ApiError(status, name, str(error), param, headers)
 
 
+def response_to(error: ApiError | EngineError) -> JSONResponse:
+    """The response for a refusal or a failure."""
+    return (error if isinstance(error, ApiError) else from_engine(error)).response()
+
+
 def from_validation(error: RequestValidationError) -> ApiError:
     """The first invalid field of a request, and the number of further ones."""
     problems = error.errors()
