@@ -83,8 +83,14 @@ GRANTED: dict[str, tuple[str, ...]] = {
     "service.protocol": ("service.http.errors",),
     # Implements the observer interface of the engine.
     "service.backend.metrics": ("service.engine.api.observer", "service.engine.api.tasks"),
-    # The kernels are also measured without the service.
-    "benchmarks": ("model", "service.kernel"),
+    # The kernels are also measured without the service. The empty routes of FastAPI validate and
+    # answer with the models of the service.
+    "benchmarks": (
+        "model",
+        "service.kernel",
+        "service.http.request_schemas",
+        "service.http.schemas",
+    ),
 }
 
 WEB = {"fastapi", "starlette", "pydantic", "pydantic_settings", "uvicorn", "prometheus_client"}
