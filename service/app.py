@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.backend.async_engine import AsyncEngine
 from service.backend.inspections import Inspections
@@ -30,7 +31,7 @@ from service.engine.runners.engine import EngineOptions
 from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
 from service.http.api_keys import ApiKeyMiddleware, add_security_to_schema
 from service.http.dependencies import ServiceContext
-from service.http.direct_routes import DirectRoute, DirectRouteMiddleware
+from service.http.direct_routes import DirectApp, DirectRoute, DirectRoutes
 from service.http.errors import ApiError, from_framework, from_validation, response_to
 from service.http.request_body import BodyLimitMiddleware
 from service.http.request_limits import RequestLimits
@@ -88,12 +89,18 @@ _DIRECT_ROUTES = {
 
 
 class DescribedApp(FastAPI):
-    """FastAPI with the bounds of this service, and its API keys, in its OpenAPI schema."""
+    """FastAPI with the bounds of this service, and its API keys, in its OpenAPI schema. Short
+    requests go to ``direct``.
+    """
 
     def __init__(self, *, limits: RequestLimits, requires_key: bool, **options: Any) -> None:
         super().__init__(**options)
         self._limits = limits
         self._requires_key = requires_key
+        self.direct: ASGIApp = super().__call__
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.direct(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI schema; FastAPI calls this and caches the result."""
@@ -146,23 +153,40 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(module.router)
     _map_errors(app)
     _add_middleware(app, settings, metrics, labels)
+    direct = _direct_routes(settings, app.state.context, labels)
+    app.direct = DirectApp(app.direct, direct, _DIRECT_ROUTES)
     return app
+
+
+def _direct_routes(settings: Settings, context: ServiceContext, labels: RouteLabels) -> ASGIApp:
+    """The short way of a request, with the part of the middleware below that applies to it."""
+    app: ASGIApp = DirectRoutes(_DIRECT_ROUTES, context)
+    app = BodyLimitMiddleware(app, limit=settings.max_body_bytes, seconds=settings.body_seconds)
+    if settings.api_keys:
+        app = ApiKeyMiddleware(app, keys=_keys(settings))
+    return AccessLogMiddleware(
+        InternalErrorMiddleware(app),
+        metrics=context.metrics,
+        routes=labels,
+        access_log=settings.access_log,
+    )
+
+
+def _keys(settings: Settings) -> list[str]:
+    return [key.get_secret_value() for key in settings.api_keys]
 
 
 def _add_middleware(
     app: FastAPI, settings: Settings, metrics: Metrics, labels: RouteLabels
 ) -> None:
     """Add the middleware; the last one added is outermost."""
-    app.add_middleware(DirectRouteMiddleware, routes=_DIRECT_ROUTES, context=app.state.context)
     app.add_middleware(
         BodyLimitMiddleware, limit=settings.max_body_bytes, seconds=settings.body_seconds
     )
     if settings.api_keys:
         if any(len(key.get_secret_value()) < _SHORT_KEY for key in settings.api_keys):
             logger.warning("an API key has fewer than %d characters and can be guessed", _SHORT_KEY)
-        app.add_middleware(
-            ApiKeyMiddleware, keys=[key.get_secret_value() for key in settings.api_keys]
-        )
+        app.add_middleware(ApiKeyMiddleware, keys=_keys(settings))
     app.add_middleware(HeadAndOptionsMiddleware)
     app.add_middleware(InternalErrorMiddleware)
     if (

@@ -35,7 +35,7 @@ def parse_json(body: bytes) -> Any:
     if len(body) > SHORT_BYTES:
         _check_bounds(body)
     try:
-        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         message = f"the body is not JSON: {error.msg}, at character {error.pos}"
         raise bad_json(message) from error
@@ -82,3 +82,6 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise bad_json(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from starlette.responses import Response
@@ -11,7 +12,6 @@ from starlette.types import Receive, Scope, Send
 
 from service.backend.async_engine import Reply
 from service.engine.api.tasks import Event
-from service.http.cancellation import cancelled_when_gone
 from service.http.errors import ClientGoneError
 
 SLICE_BYTES = 1 << 15
@@ -99,3 +99,19 @@ async def between_turns(slices: Iterable[bytes]) -> AsyncIterator[bytes]:
         async with _writing:
             await asyncio.sleep(0)
             slice_ = next(remaining, None)
+
+
+@asynccontextmanager
+async def cancelled_when_gone(reply: Reply, receive: Receive) -> AsyncIterator[None]:
+    """Cancel the reply when the client closes the connection within this context."""
+    watcher = asyncio.create_task(_cancel_when_gone(reply, receive))
+    try:
+        yield
+    finally:
+        watcher.cancel()
+
+
+async def _cancel_when_gone(reply: Reply, receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    reply.cancel()

@@ -17,7 +17,6 @@ SHORT_MODULES = {
     "service.http.log_lines": "used before the application exists",
     "service.inspection.cancellation": "shared by all of inspection and by its queue",
     "service.inspection.checks": "shared by both inspectors",
-    "service.http.cancellation": "shared by whole answers and streams",
     "service.routes.docs": "each route is a module",
     "service.routes.error_responses": "shared by all routes",
     "service.routes.health": "each route is a module",

@@ -204,11 +204,11 @@ class Engine:
         with self._wake:
             if self._stopping or any(runner.busy for runner in self._runners.values()):
                 return False
-            by_runner: dict[int, tuple[Runner, list[Request]]] = {}
-            for runner, request in self._submitted:
-                by_runner.setdefault(id(runner), (runner, []))[1].append(request)
-        estimates = (runner.seconds_for(requests) for runner, requests in by_runner.values())
-        return sum(estimates) <= DEFERRED_SECONDS
+            submitted = list(self._submitted)
+        seconds = 0.0
+        for runner in {runner for runner, _ in submitted}:
+            seconds += runner.seconds_for([request for own, request in submitted if own is runner])
+        return seconds <= DEFERRED_SECONDS
 
     def _loop(self) -> None:
         torch.set_num_threads(self._options.threads)

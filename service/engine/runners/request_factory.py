@@ -64,7 +64,10 @@ class RequestFactory:
         resumed = None if task.state is None else self._codec.decode(task.state, task.tenant)
         pieces = self._continued(task, resumed)
         sampling = replace(
-            task.sampling, logprob=task.logprobs is not None, top_logprobs=task.logprobs or 0
+            task.sampling,
+            logprob=task.logprobs is not None,
+            top_logprobs=task.logprobs or 0,
+            choice_index=0,
         )
         if resumed is not None and not task.seed_is_given:
             sampling = replace(sampling, seed=resumed.seed)
@@ -72,7 +75,11 @@ class RequestFactory:
         shared = SharedStart(task, prompts[0], self._codec, resumed)
         choices = [
             ChoiceSequence(
-                shared, replace(sampling, choice_index=index), self._tokenizer, pieces, prompt
+                shared,
+                replace(sampling, choice_index=index) if index else sampling,
+                self._tokenizer,
+                pieces,
+                prompt,
             )
             for index, prompt in enumerate(prompts)
         ]

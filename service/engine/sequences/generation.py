@@ -279,7 +279,7 @@ class ChoiceSequence(RowSequence):
                 self._prompt.remember(self._generated_tokens[:read], state)
         elif self.generated:
             read = self.generated if reason == "end" else self.generated - 1
-            self._prompt.remember(self._generated_tokens[:read], self.state)
+            self._prompt.remember(self._generated_tokens[:read], lambda: self.state)
 
     def _state_token(self, reason: FinishReason, pending: bytes) -> str:
         return self._shared.codec.encode(self._snapshot(reason, pending), self._task.tenant)
