@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.commands.command import PRETRAINED_DIRECTORY, add_result_options
+from benchmarks.harness.command import PRETRAINED_DIRECTORY, add_result_options
 from benchmarks.harness.plots import Panel, bar_charts
 from benchmarks.harness.report import Report, ResultTable, write_report
 from benchmarks.harness.statistics import median

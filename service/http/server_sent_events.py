@@ -15,12 +15,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.backend.async_engine import Reply
 from service.engine.api.tasks import Echo, Event, Failed, Finished, Token, TokenLogprob
-from service.http.cancellation import cancelled_when_gone
 from service.http.errors import ClientGoneError, from_engine
-from service.http.json_response import array, between_turns, slices_of
+from service.http.json_response import array, between_turns, cancelled_when_gone, slices_of
 
 _MAX_PLAIN_EVENTS = 256
 _PING = b": ping\n\n"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _START: Message = {
     "type": "http.response.start",
     "status": 200,
@@ -157,7 +157,7 @@ def scored_tokens(tokens: Sequence[TokenLogprob]) -> bytes:
 
 def to_json_bytes(value: object) -> bytes:
     """Compact JSON."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _line(fields: Mapping[str, Any]) -> bytes:

@@ -91,8 +91,14 @@ GRANTED: dict[str, tuple[str, ...]] = {
         "service.engine.api.tasks",
         "service.telemetry.histogram",
     ),
-    # The kernels are also measured without the service.
-    "benchmarks": ("model", "service.kernel"),
+    # The kernels are also measured without the service. The empty routes of FastAPI validate and
+    # answer with the models of the service.
+    "benchmarks": (
+        "model",
+        "service.kernel",
+        "service.http.request_schemas",
+        "service.http.schemas",
+    ),
 }
 
 WEB = {"fastapi", "starlette", "pydantic", "pydantic_settings", "uvicorn", "prometheus_client"}

@@ -10,6 +10,7 @@ end of these batches: up to MAX_BATCHES take turns, slice by slice. A document t
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ from service.engine.scheduling.fair_queue import FairQueue
 from service.engine.scheduling.request_table import RequestTable
 from service.engine.scheduling.runner import TicketEvents
 from service.engine.scheduling.sequence import AnswerSize, Request, Ticket
+from service.engine.scheduling.turn_times import TurnTimes
 from service.kernel.api.interface import FloatArray, LogitSlices
 from service.kernel.documents.document_reader import DocumentState
 from service.kernel.factory import make_classifier_kernel
@@ -88,6 +90,7 @@ class DocumentBatch:
 
     documents: Sequence[PendingDocument]
     slices: LogitSlices
+    cpu_seconds: float = 0.0
 
 
 class ClassifierRunner:
@@ -120,6 +123,8 @@ class ClassifierRunner:
         self._requests: RequestTable[ClassificationRequest] = RequestTable(self._release)
         self._waiting: FairQueue[PendingDocument] = FairQueue()
         self._batches: deque[DocumentBatch] = deque()  # the next to be worked on first
+        self._times = TurnTimes()  # of a batch, by tokens
+        self._any_thread = options.kernel == "native"  # torch has a number of threads for each
 
     def self_test(self) -> None:
         """Compare the kernel with the network, once and before the first request. Raises
@@ -177,6 +182,19 @@ class ClassifierRunner:
         """Fail all requests: there is no partial answer."""
         return self.abandon(Draining())
 
+    def seconds_for(self, requests: Sequence[Request]) -> float:
+        """The estimated time for these requests alone. Infinite for documents that grow, which
+        are read with NumPy.
+        """
+        tokens = 0
+        for request in requests:
+            if not isinstance(request, ClassificationRequest) or not self._any_thread:
+                return math.inf
+            if any(document.start is not None for document in request.documents):
+                return math.inf
+            tokens += sum(len(document.tokens) for document in request.documents)
+        return self._times.estimate(tokens)
+
     def interrupt(self) -> None:
         """Do nothing: slices are short."""
 
@@ -213,16 +231,20 @@ class ClassifierRunner:
         return len(batch.documents[0].tokens) > self._slice_tokens
 
     def _work(self, batch: DocumentBatch) -> TicketEvents:
-        begun = time.monotonic()
+        begun, cpu_begun = time.monotonic(), time.thread_time()
         try:
             next(batch.slices)
         except StopIteration as finished:
             self._count_slice(batch, begun)
-            return self._settle(batch.documents, finished.value)
+            events = self._settle(batch.documents, finished.value)
+            tokens = sum(len(document.tokens) for document in batch.documents)
+            self._times.record(tokens, batch.cpu_seconds + time.thread_time() - cpu_begun)
+            return events
         except Exception:
             logger.exception("a batch of %d texts failed in %s", len(batch.documents), self.name)
             return self._divide(batch.documents)
         self._count_slice(batch, begun)
+        batch.cpu_seconds += time.thread_time() - cpu_begun
         if any(document.request in self._requests for document in batch.documents):
             self._batches.append(batch)
         return []

@@ -1,12 +1,13 @@
 """The runner of one language model: admit sequences, run one kernel call, process its results.
 
-Prompts, sampling, scoring and searches share the rows and the steps. All methods run in the
-engine's thread, except ``prepare``, ``interrupt`` and those of ``admission``.
+Prompts, sampling, scoring and searches share the rows and the steps. The thread that owns the
+engine's turn calls all methods, except ``prepare``, ``interrupt`` and those of ``admission``.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from service.engine.scheduling.request_table import RequestTable
 from service.engine.scheduling.runner import TicketEvents
 from service.engine.scheduling.scheduler import Phase, Scheduler
 from service.engine.scheduling.sequence import Request, RowSequence, Ticket
+from service.engine.scheduling.turn_times import TurnTimes
 from service.engine.states.prefix_cache import PrefixCache
 from service.engine.states.state_token import StateTokenCodec
 from service.kernel.api.interface import InvalidWork, Kernel, RowResult, RowWork
@@ -77,6 +79,9 @@ class LanguageModelRunner:
         self._last_full_turn = 0.0  # time of the last turn of all sequences
         self._full_turn_seconds = 0.0  # duration of that turn
         self._gaps: Counter[float] = Counter()  # time between tokens in this turn; most are equal
+        self._rows = options.rows
+        self._times = TurnTimes()  # of a step, by rows
+        self._any_thread = options.kernel == "native"  # torch has a number of threads for each
 
     def self_test(self) -> None:
         """Compare the kernel with the network, once and before the first request. Raises
@@ -146,6 +151,16 @@ class LanguageModelRunner:
         """End the current burst of steps, or the next one, early. Thread-safe."""
         self._kernel.interrupt()
 
+    def seconds_for(self, requests: Sequence[Request]) -> float:
+        """The estimated time for these requests alone. Infinite for searches, which read an unknown
+        number of nodes, and if there are too few rows.
+        """
+        rows = sum(request.size for request in requests)
+        steps = [request.steps for request in requests if request.steps is not None]
+        if not self._any_thread or rows > self._rows or len(steps) < len(requests):
+            return math.inf
+        return max(steps, default=0) * self._times.estimate(rows)
+
     def step(self) -> TicketEvents:
         """One turn: expire, admit, run the kernel, process results."""
         now = time.monotonic()
@@ -195,7 +210,13 @@ class LanguageModelRunner:
         return events
 
     def _move(self, jobs: Sequence[Job], steps: int) -> TicketEvents:
-        return self._settle(jobs, self._run(jobs, steps)) if jobs else []
+        if not jobs:
+            return []
+        begun = time.thread_time()  # not the time of other processes
+        results = self._run(jobs, steps)
+        events = self._settle(jobs, results)
+        self._times.record(len(jobs), (time.thread_time() - begun) / _steps_of(results))
+        return events
 
     def _expire(self, now: float) -> TicketEvents:
         events: TicketEvents = []
@@ -357,6 +378,12 @@ def _rows_in_steps(results: Sequence[RowResult]) -> list[int]:
     """
     steps = [result.read + max(len(result.generated) - 1, 0) for result in results]
     return [sum(taken > step for taken in steps) for step in range(max(*steps, 1))]
+
+
+def _steps_of(results: Sequence[RowResult | None]) -> int:
+    """The steps of the call with these results; at least one."""
+    read = (result for result in results if result is not None)
+    return max((result.read + max(len(result.generated) - 1, 0) for result in read), default=1) or 1
 
 
 def _jobs(sequences: Sequence[RowSequence], steps: int, max_samples: int) -> list[Job]:

@@ -26,6 +26,7 @@ from service.engine.states.prefix_cache import PrefixCache, PrefixHashes
 from service.engine.states.prompt_reader import CachedPrompt
 from service.engine.states.shared_start import SharedStart, withholds
 from service.engine.states.state_token import LARGEST_CHOICE_INDEX, Snapshot, StateTokenCodec
+from service.kernel.api.interface import Sampling
 
 
 class RequestFactory:
@@ -65,7 +66,10 @@ class RequestFactory:
         resumed = None if task.state is None else self._codec.decode(task.state, task.tenant)
         pieces = self._continued(task, resumed)
         sampling = replace(
-            task.sampling, logprob=task.logprobs is not None, top_logprobs=task.logprobs or 0
+            task.sampling,
+            logprob=task.logprobs is not None,
+            top_logprobs=task.logprobs or 0,
+            choice_index=0,
         )
         if resumed is not None and not task.seed_is_given:
             sampling = replace(sampling, seed=resumed.seed)
@@ -76,7 +80,7 @@ class RequestFactory:
         choices = [
             ChoiceSequence(
                 shared,
-                replace(sampling, choice_index=(first + index) % LARGEST_CHOICE_INDEX),
+                _of_choice(sampling, (first + index) % LARGEST_CHOICE_INDEX),
                 self._tokenizer,
                 pieces,
                 prompt,
@@ -84,7 +88,9 @@ class RequestFactory:
             )
             for index, prompt in enumerate(prompts)
         ]
-        return Request(choices, task.deadline_seconds, _answer_size(task, len(pieces)))
+        size = _answer_size(task, len(pieces))
+        steps = len(prompts[0].tokens) + task.max_tokens - 1
+        return Request(choices, task.deadline_seconds, size, steps)
 
     def _prompts(
         self, task: Generate, resumed: Snapshot | None, tokens: Sequence[int]
@@ -149,7 +155,10 @@ class RequestFactory:
             ScoreSequence(self._tokenizer, pieces, collector, index, end=task.end)
             for index, pieces in enumerate(texts)
         ]
-        return Request(sequences, task.deadline_seconds, AnswerSize(tokens, tokens, read=tokens))
+        size = AnswerSize(tokens, tokens, read=tokens)
+        return Request(
+            sequences, task.deadline_seconds, size, steps=max(map(len, texts), default=0)
+        )
 
     def _next_word(self, task: NextWord) -> Request:
         check_next_word(task)
@@ -159,7 +168,8 @@ class RequestFactory:
         start = self._vocabulary.half_typed(task.prompt) or start
         question = self._question(task, start)
         query = WordQuery(self._vocabulary, question)
-        return Request([query], task.deadline_seconds, _reading(question))
+        steps = len(question.prompt.tokens)
+        return Request([query], task.deadline_seconds, _reading(question), steps)
 
     def _search(self, task: NextWord, spelling: Spelling, start: WordStart) -> Request:
         search = WordSearch(
@@ -175,6 +185,11 @@ class RequestFactory:
         shared = SharedSearch(search, question, rows)
         workers = [SearchWorker(shared, leader=index == 0) for index in range(rows)]
         return Request(workers, task.deadline_seconds, _reading(question))
+
+
+def _of_choice(sampling: Sampling, choice_index: int) -> Sampling:
+    """The options of a choice, from those of choice 0."""
+    return replace(sampling, choice_index=choice_index) if choice_index else sampling
 
 
 def _reading(question: Question) -> AnswerSize:

@@ -1,11 +1,12 @@
 """The interface of a runner, which processes the requests of one model.
 
-``prepare``, ``interrupt`` and ``admission`` are thread-safe. The other methods run in the engine's
-thread.
+``prepare``, ``interrupt`` and ``admission`` are thread-safe. The other methods are called by the
+thread that owns the engine's turn.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from service.engine.api.errors import EngineError
@@ -53,6 +54,11 @@ class Runner(Protocol):
     def drain(self) -> TicketEvents:
         """End all requests because the service is shutting down: generations where they stand,
         with the state that continues them, the others with Draining.
+        """
+
+    def seconds_for(self, requests: Sequence[Request]) -> float:
+        """The estimated time until all of these are complete, if no others are open. Infinite if
+        it is unknown, or if another thread than the engine's cannot run them.
         """
 
     def interrupt(self) -> None:

@@ -119,8 +119,11 @@ class Request:
         sequences: Sequence[RowSequence],
         deadline: float | None,
         answer: AnswerSize = AnswerSize(0, 0),  # noqa: B008
+        steps: int | None = None,
     ) -> None:
+        """``steps``: most steps that it takes with a row for each sequence; None if unknown."""
         self.sequences = sequences
+        self.steps = steps
         self.answer = answer
         self.deadline_seconds = deadline
         self.held = False  # because its client does not read

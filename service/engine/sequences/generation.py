@@ -307,7 +307,7 @@ class ChoiceSequence(RowSequence):
                 self._prompt.remember(self._trail.tokens[:read], state)
         elif self.generated:
             read = self.generated if reason == "end" else self.generated - 1
-            self._prompt.remember(self._trail.tokens[:read], self.state)
+            self._prompt.remember(self._trail.tokens[:read], lambda: self.state)
 
     def _snapshot(self, reason: FinishReason, pending: bytes) -> Snapshot:
         if not self._prompt.done:

@@ -8,7 +8,7 @@ thread-safe; the caller owns the row.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from service.engine.states.prefix_cache import PrefixCache, PrefixHashes
@@ -139,8 +139,8 @@ class CachedPrompt(PromptReader):
         if self._keeping == len(self.tokens) - 1:
             self.before_last = result.kept
 
-    def remember(self, further: Sequence[int], state: RowState) -> None:
-        """Cache the state after the prompt and ``further`` tokens.
+    def remember(self, further: Sequence[int], state: RowState | Callable[[], RowState]) -> None:
+        """Cache the state after the prompt and ``further`` tokens; see :meth:`PrefixCache.put`.
 
         Does nothing unless :attr:`remembers` is set.
         """

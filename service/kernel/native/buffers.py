@@ -91,7 +91,7 @@ class CallBuffers:
             self._top,
             cut_at_end,
             *(
-                array.ctypes.data
+                array.ctypes.data if array.size else None
                 for array in (
                     self._feed,
                     self._seen,

@@ -56,6 +56,7 @@ class NativeClassifierKernel:
         self._kept: list[Any] = []  # arrays and structures that the description points to
         self._products = 0  # multiplications of one token in the recurrent layers
         self._description = self._describe(weights, worth_sharing)
+        self._instruction_set = library.requested_instruction_set()
         self._labels = weights.architecture.labels
 
     def classify(self, documents: Sequence[Sequence[int]]) -> LogitSlices:
@@ -85,7 +86,7 @@ class NativeClassifierKernel:
             len(documents),
             self._threads,
             logits_BC.ctypes.data,
-            library.requested_instruction_set(),
+            self._instruction_set,
         )
         if not batch:
             raise MemoryError("the native kernel could not allocate memory for a batch")
