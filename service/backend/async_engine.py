@@ -278,9 +278,11 @@ class Reply:
 
 def _bytes_of(event: Event) -> int:
     """The approximate memory of an event. An echo is not counted, since the request bounds it."""
-    if isinstance(event, Token) and event.token is not None:
+    if not isinstance(event, Token):
+        return _EVENT_BYTES
+    if event.token is not None:
         return _EVENT_BYTES + _LOGPROB_BYTES * (1 + len(event.token.top))
-    return _EVENT_BYTES
+    return _EVENT_BYTES * max(1, len(event.texts))
 
 
 def _text_length(task: Task) -> int:

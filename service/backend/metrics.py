@@ -22,6 +22,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from service.backend.weighted_histogram import WeightedHistogram
 from service.engine.api.observer import EndReason, Observer, RejectReason
 
 DURATION_BUCKETS = (
@@ -82,8 +83,8 @@ class Metrics(Observer):
     def first_token(self, model: str, seconds: float) -> None:
         self._first_token_of[model](seconds)
 
-    def inter_token(self, model: str, seconds: float) -> None:
-        self._inter_token_of[model](seconds)
+    def inter_tokens(self, model: str, seconds: float, count: int) -> None:
+        self._inter_token.observe(model, seconds, count)
 
     def step(self, model: str, seconds: float, rows: int) -> None:
         self._step_seconds_of[model](seconds)
@@ -123,7 +124,13 @@ class Metrics(Observer):
         self._first_token = seconds(
             "time_to_first_token_seconds", "From submission to the first token of a choice."
         )
-        self._inter_token = seconds("inter_token_seconds", "Between two tokens of a choice.")
+        self._inter_token = WeightedHistogram(
+            "unroll_inter_token_seconds",
+            "Between two tokens of a choice.",
+            "model",
+            DURATION_BUCKETS,
+        )
+        self.registry.register(self._inter_token)
         self._step_seconds = seconds(
             "step_seconds", "A step (the mean of its burst), or a classifier batch."
         )
@@ -164,6 +171,7 @@ class Metrics(Observer):
         for reason in get_args(SlowReason):
             self._slow_readers.labels(reason)
         for model in self._models:
+            self._inter_token.reset(model)
             self._cache_bytes.labels(model)
             for reason in get_args(EndReason):
                 self._finished.labels(model, reason)
@@ -173,7 +181,6 @@ class Metrics(Observer):
                 self._cache_lookups.labels(model, result)
         self._queue_seconds_of = self._each(lambda m: self._queue_seconds.labels(m).observe)
         self._first_token_of = self._each(lambda m: self._first_token.labels(m).observe)
-        self._inter_token_of = self._each(lambda m: self._inter_token.labels(m).observe)
         self._step_seconds_of = self._each(lambda m: self._step_seconds.labels(m).observe)
         self._batch_rows_of = self._each(lambda m: self._batch_rows.labels(m).observe)
         self._prompt_tokens_of = self._each(lambda m: self._prompt_tokens.labels(m).inc)

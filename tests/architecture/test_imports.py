@@ -81,8 +81,12 @@ GRANTED: dict[str, tuple[str, ...]] = {
     # The only module that maps the engine's errors to statuses.
     "service.http.errors": ("service.engine.api.errors",),
     "service.protocol": ("service.http.errors",),
-    # Implements the observer interface of the engine.
-    "service.backend.metrics": ("service.engine.api.observer", "service.engine.api.tasks"),
+    # Implements the observer interface of the engine, with a histogram of its own.
+    "service.backend.metrics": (
+        "service.backend.weighted_histogram",
+        "service.engine.api.observer",
+        "service.engine.api.tasks",
+    ),
     # The kernels are also measured without the service.
     "benchmarks": ("model", "service.kernel"),
 }

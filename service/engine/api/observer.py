@@ -24,8 +24,8 @@ class Observer:
     def first_token(self, model: str, seconds: float) -> None:
         """A choice sampled its first token this long after submission."""
 
-    def inter_token(self, model: str, seconds: float) -> None:
-        """A choice sampled a further token this long after the one before."""
+    def inter_tokens(self, model: str, seconds: float, count: int) -> None:
+        """A choice sampled ``count`` further tokens, each this long after the one before."""
 
     def step(self, model: str, seconds: float, rows: int) -> None:
         """A step, or a classifier batch, over ``rows`` rows took this long.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import torch
 
@@ -180,7 +180,7 @@ class Engine:
             for ticket in cancelled:
                 for runner in runners:
                     runner.cancel(ticket)
-            self._deliver_events([event for runner in runners for event in _step(runner)])
+            self._deliver_events(_step(runners))
         self._abandon(submitted)
 
     def _collect(self) -> tuple[list[tuple[Runner, Request]], list[Ticket]]:
@@ -246,12 +246,16 @@ def _runner(name: str, artifact: Artifact, options: EngineOptions, observer: Obs
     return ClassifierRunner(name, artifact, options, observer)
 
 
-def _step(runner: Runner) -> TicketEvents:
-    """Step a runner. An exception here is a defect of the runner and fails all its requests."""
-    if not runner.busy:
-        return []
-    try:
-        return runner.step()
-    except Exception:
-        logger.exception("a runner failed outside of a step")
-        return runner.abandon(StepFailed())
+def _step(runners: Iterable[Runner]) -> TicketEvents:
+    """Step each busy runner. An exception here is a defect of the runner and fails all its
+    requests.
+    """
+    busy = [runner for runner in runners if runner.busy]
+    events: TicketEvents = []
+    for runner in busy:
+        try:
+            events += runner.step(alone=len(busy) == 1)
+        except Exception:
+            logger.exception("a runner failed outside of a step")
+            events += runner.abandon(StepFailed())
+    return events

@@ -7,6 +7,7 @@ engine's thread, except ``prepare``, ``interrupt`` and those of ``admission``.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -33,6 +34,10 @@ Job = tuple[RowSequence, RowWork]
 # of all rows, and prompt steps need no output layer.
 PRIORITY_STEPS = 32
 PRIORITY_SECONDS = 0.06  # most time that other sequences wait while new ones arrive
+# A turn costs the engine's thread and the event loop a fixed time for each stream, so it has many
+# steps where they are fast. A new request ends it early.
+TURN_SECONDS = 0.04
+SHORT_BURST = 8  # steps of a turn that other models wait for, or that outlasts a sequence
 
 
 class LanguageModelRunner:
@@ -99,7 +104,7 @@ class LanguageModelRunner:
         """End the current burst of steps, or the next one, early. Thread-safe."""
         self._kernel.interrupt()
 
-    def step(self) -> TicketEvents:
+    def step(self, *, alone: bool = True) -> TicketEvents:
         """One turn: expire, admit, run the kernel, process results."""
         now = time.monotonic()
         events = self._expire(now)
@@ -111,7 +116,9 @@ class LanguageModelRunner:
         self._ran_urgent_only = bool(jobs)
         if jobs:
             return events + self._move(jobs, PRIORITY_STEPS)
-        events += self._move(_jobs(running, self._steps, self._steps), self._steps)
+        limit = self._steps if alone else min(self._steps, SHORT_BURST)
+        jobs = _jobs(running, limit, limit)
+        events += self._move(jobs, self._burst(jobs, limit), TURN_SECONDS)
         self._last_full_turn = time.monotonic()
         return events
 
@@ -123,8 +130,15 @@ class LanguageModelRunner:
             started and now - self._last_full_turn < PRIORITY_SECONDS
         )
 
-    def _move(self, jobs: Sequence[Job], steps: int) -> TicketEvents:
-        return self._settle(jobs, self._run(jobs, steps)) if jobs else []
+    def _burst(self, jobs: Sequence[Job], limit: int) -> int:
+        """The most steps of a turn: until a sequence is complete, so that its client does not wait
+        for the others.
+        """
+        first_end = min((work.sample for _, work in jobs if work.sample), default=limit)
+        return min(max(first_end, SHORT_BURST), limit)
+
+    def _move(self, jobs: Sequence[Job], steps: int, seconds: float = math.inf) -> TicketEvents:
+        return self._settle(jobs, self._run(jobs, steps, seconds)) if jobs else []
 
     def _expire(self, now: float) -> TicketEvents:
         events: TicketEvents = []
@@ -166,7 +180,7 @@ class LanguageModelRunner:
         self._report_load()
         return begins
 
-    def _run(self, jobs: Sequence[Job], steps: int) -> list[RowResult | None]:
+    def _run(self, jobs: Sequence[Job], steps: int, seconds: float) -> list[RowResult | None]:
         """The result of each job; None where it failed. The kernel refuses impossible work
         before any row has moved, so the other jobs can be retried without it. After any other
         failure the rows are in an unknown state.
@@ -177,17 +191,21 @@ class LanguageModelRunner:
                 [work for _, work in jobs],
                 steps,
                 cut_at_end=self._is_awaited(jobs),
+                seconds=seconds,
             )
         except InvalidWork as error:
             if len(jobs) == 1:
                 logger.error("%s cannot do the work of a sequence: %s", self.name, error)
                 return [None]
             half = len(jobs) // 2
-            return [*self._run(jobs[:half], steps), *self._run(jobs[half:], steps)]
+            return [
+                *self._run(jobs[:half], steps, seconds),
+                *self._run(jobs[half:], steps, seconds),
+            ]
         except Exception:
             logger.exception("a step of %s failed over %d rows", self.name, len(jobs))
             return [None] * len(jobs)
-        taken = max(result.read + max(len(result.generated) - 1, 0) for result in results)
+        taken = max(result.read + max(len(result.tokens) - 1, 0) for result in results)
         if not self._ran_urgent_only:
             self._scheduler.advance(taken)
         self._observer.step(self.name, (time.monotonic() - begun) / max(taken, 1), len(jobs))
@@ -263,8 +281,8 @@ class LanguageModelRunner:
             self._observer.first_token(self.name, now - request.submitted)
             generated -= 1
         since = now if sequence.last_token_at is None else sequence.last_token_at
-        for _ in range(generated):
-            self._observer.inter_token(self.name, (now - since) / generated)
+        if generated:
+            self._observer.inter_tokens(self.name, (now - since) / generated, generated)
         sequence.last_token_at = now
 
     def _report_load(self) -> None:

@@ -42,5 +42,7 @@ class Runner(Protocol):
     def interrupt(self) -> None:
         """End the current turn, or the next one, early. Thread-safe."""
 
-    def step(self) -> TicketEvents:
-        """One turn of work, short enough that other models can wait for it."""
+    def step(self, *, alone: bool = True) -> TicketEvents:
+        """One turn of work. Unless it is ``alone``, it is short enough that other models can wait
+        for it.
+        """

@@ -8,6 +8,7 @@ repetition penalty applies to the tokens of the prompt and to generated tokens, 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -99,6 +100,7 @@ class ChoiceSequence(RowSequence):
         self._logs = self._task.logprobs is not None
         self._rewinds = self._task.return_state and bool(self._task.stop)
         self._tracks = self._logs or self._rewinds  # whether text is attributed to tokens
+        self._is_plain = not (self._tracks or self._task.stop)  # whether text is only passed on
         self._before: PriorState | None = None  # before the token of the current call
         self._withheld = WithheldTokens()
         self._shown: tuple[int, State] | None = None  # tokens read, and the state after them
@@ -146,15 +148,19 @@ class ChoiceSequence(RowSequence):
     def take(self, result: RowResult) -> list[Event]:
         """Events of the generated tokens; Finished when the choice is complete."""
         events = [] if self._prompt.done else self._read(result)
-        if self._first is not None and self._before is None and result.generated:
+        if self._first is not None and self._before is None and result.tokens:
             self._before = PriorState(
                 self._prompt.before_last or self._first, self._prompt.tokens[-1]
             )
-        for scored in result.generated:
-            events += self._add(scored)
-            if self.ended_by is not None:
-                return events
-        if self._prompt.done and self.generated == self._task.max_tokens:
+        if self._is_plain:
+            events += self._add_plain(result.tokens)
+        else:
+            for token, scored in itertools.zip_longest(result.tokens, result.generated):
+                events += self._add(token, scored)
+                if self.ended_by is not None:
+                    return events
+        complete = self._prompt.done and self.generated == self._task.max_tokens
+        if complete and self.ended_by is None:
             events += self._finish("length")
         return events
 
@@ -206,8 +212,21 @@ class ChoiceSequence(RowSequence):
                 events.append(Token(self._sampling.choice_index, rest, reported))
         return events
 
-    def _add(self, scored: Scored) -> list[Event]:
-        token = scored.token
+    def _add_plain(self, tokens: list[int]) -> list[Event]:
+        """Add the tokens of one turn, where neither stop strings nor log-probabilities matter."""
+        ends = bool(tokens) and tokens[-1] == self._tokenizer.end
+        added = tokens[:-1] if ends else tokens
+        events: list[Event] = []
+        if added:
+            self._last = added[-1]
+            self._seen.update(added)
+            self._generated_tokens += added
+            self.generated += len(added)
+            texts = tuple(map(self._decoder.push, added))
+            events.append(Token(self._sampling.choice_index, "".join(texts), texts=texts))
+        return [*events, *self._finish("end")] if ends else events
+
+    def _add(self, token: int, scored: Scored | None) -> list[Event]:
         if token == self._tokenizer.end:
             return self._finish("end")
         pending = self._decoder.pending if self._tracks else b""
@@ -220,7 +239,7 @@ class ChoiceSequence(RowSequence):
         shown = self._matcher.push(text)
         events: list[Event] = []
         if self._tracks:
-            reported = self._report(scored, None) if self._logs else None
+            reported = None if scored is None or not self._logs else self._report(scored, None)
             self._withheld.add(GeneratedToken(token, text, pending, is_new, reported, self._before))
             events += self._settled(len(shown))
         if not self._logs:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,8 +83,8 @@ class Recorder(Observer):
     def first_token(self, model: str, seconds: float) -> None:
         self.first_tokens.append(seconds)
 
-    def inter_token(self, model: str, seconds: float) -> None:
-        self.gaps.append(seconds)
+    def inter_tokens(self, model: str, seconds: float, count: int) -> None:
+        self.gaps += [seconds] * count
 
     def queued(self, model: str, seconds: float) -> None:
         self.queue_times.append(seconds)
@@ -217,9 +218,7 @@ def test_a_step_that_fails_fails_only_its_sequences(
     assert isinstance(runner, LanguageModelRunner)
     run = runner._kernel.run
 
-    def explode(
-        work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
-    ) -> list[RowResult]:
+    def explode(work: Sequence[RowWork], steps: int, **limits: Any) -> list[RowResult]:
         runner._kernel.run = run  # type: ignore[method-assign]
         raise FloatingPointError("the weights are on fire")
 
