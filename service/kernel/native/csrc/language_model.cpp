@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "denormals.h"
+
 namespace {
 
 constexpr int LANES = 16;
@@ -82,6 +84,7 @@ void LanguageModel::run(const Call& call) {
 }
 
 void LanguageModel::run_steps(const Call& call) {
+  const FlushDenormals flush;
   typedef std::chrono::steady_clock Clock;
   const auto begun = Clock::now();
   const auto is_over = [&] {
