@@ -130,7 +130,7 @@ class Settings(BaseSettings):
         default="int8", description="precision of the native kernel"
     )
     burst_steps: Count = Field(
-        default=8, le=64, description="most steps before new requests are admitted"
+        default=32, le=64, description="most steps of a turn; a new request ends a turn early"
     )
 
     state_cache_bytes: int = Field(

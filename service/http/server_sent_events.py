@@ -18,7 +18,7 @@ from service.engine.api.tasks import Echo, Event, Failed, Finished, Token, Token
 from service.http.errors import ClientGoneError, from_engine
 from service.http.json_response import array, between_turns, cancelled_when_gone, slices_of
 
-_MAX_PLAIN_EVENTS = 256
+_MAX_PLAIN_TOKENS = 256
 _PING = b": ping\n\n"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _START: Message = {
@@ -58,9 +58,11 @@ class EventStream(Response):
             if self._reply.cancelled:
                 raise ClientGoneError
             ended = bool(events) and events[-1].final
-            quick = _plain_lines(events) if events else _PING
+            quick = _plain_turn(events) if events else _PING
             if quick is not None:
-                await _send_body(send, quick, more=True)
+                await _send_body(send, quick, more=not ended)
+                if ended:
+                    return
             else:
                 async for body in between_turns(slices_of(frames(events))):
                     await _send_body(send, body, more=True)
@@ -91,7 +93,7 @@ def frames(events: Iterable[Event]) -> Iterator[bytes]:
 
 def _token(event: Token) -> bytes:
     if event.token is None:
-        return _line({"index": event.index, "text": event.text})
+        return _plain_lines(event).encode()
     return _line({"index": event.index, "text": event.text, **_token_fields(event.token)})
 
 
@@ -113,18 +115,26 @@ def _finish(event: Finished) -> Iterator[bytes]:
     yield _line(fields)
 
 
-def _plain_lines(events: Sequence[Event]) -> bytes | None:
-    """The lines of tokens without logprobs, of which there are thousands per second; None if
-    there are other events or very many.
+def _plain_turn(events: Sequence[Event]) -> bytes | None:
+    """The lines of tokens without logprobs, of which there are thousands per second, and of ends
+    without a state; None if there are other events or very many.
     """
-    if len(events) > _MAX_PLAIN_EVENTS:
-        return None
-    lines = []
+    parts: list[bytes] = []
+    tokens = 0
     for event in events:
-        if not isinstance(event, Token) or event.token is not None:
+        if isinstance(event, Token) and event.token is None:
+            parts.append(_plain_lines(event).encode())
+            tokens += len(event.texts) or 1
+        elif isinstance(event, Finished) and event.state is None:
+            parts += _finish(event)
+        else:
             return None
-        lines.append(f'data: {{"index":{event.index},"text":{quoted(event.text)}}}\n\n')
-    return "".join(lines).encode()
+    return b"".join(parts) if tokens <= _MAX_PLAIN_TOKENS else None
+
+
+def _plain_lines(event: Token) -> str:
+    begin = f'data: {{"index":{event.index},"text":'
+    return "".join([f"{begin}{quoted(text)}}}\n\n" for text in event.texts or (event.text,)])
 
 
 def _echo(event: Echo) -> Iterator[bytes]:

@@ -37,7 +37,7 @@ class EngineOptions:
     kernel: Literal["native", "torch"] = "torch"
     precision: KernelPrecision = "int8"
     threads: int = 2
-    burst_steps: int = 8
+    burst_steps: int = 32
     slice_steps: int = SLICE_STEPS
     prompt_tokens: int = 100_000
     answer_logprobs: int = 1 << 18

@@ -198,7 +198,7 @@ class ClassifierRunner:
     def interrupt(self) -> None:
         """Do nothing: slices are short."""
 
-    def step(self) -> TicketEvents:
+    def step(self, *, alone: bool = True) -> TicketEvents:  # noqa: ARG002
         """One slice: expire requests, start a batch if one is due, compute, return results."""
         now = time.monotonic()
         events = [

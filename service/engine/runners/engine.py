@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from model.architecture import LanguageModelArchitecture
 from model.storage.stored_artifact import StoredArtifact
@@ -325,7 +325,7 @@ class Engine:
         for ticket, held in holds:
             for runner in self._active:
                 runner.hold(ticket, held=held)
-        events = [event for runner in self._active for event in _step(runner)]
+        events = _step(self._active)
         with self._wake:
             self._retire()
             self._busy = any(runner.busy for runner in self._active)
@@ -382,12 +382,16 @@ def _start(thread: threading.Thread) -> None:
         raise StartError(error) from error
 
 
-def _step(runner: Runner) -> TicketEvents:
-    """Step a runner. An exception here is a defect of the runner and fails all its requests."""
-    if not runner.busy:
-        return []
-    try:
-        return runner.step()
-    except Exception:
-        logger.exception("a runner failed outside of a step")
-        return runner.abandon(StepFailed())
+def _step(runners: Iterable[Runner]) -> TicketEvents:
+    """Step each busy runner. An exception here is a defect of the runner and fails all its
+    requests.
+    """
+    busy = [runner for runner in runners if runner.busy]
+    events: TicketEvents = []
+    for runner in busy:
+        try:
+            events += runner.step(alone=len(busy) == 1)
+        except Exception:
+            logger.exception("a runner failed outside of a step")
+            events += runner.abandon(StepFailed())
+    return events

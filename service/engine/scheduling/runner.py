@@ -69,5 +69,7 @@ class Runner(Protocol):
         SelfTestError.
         """
 
-    def step(self) -> TicketEvents:
-        """One turn of work, short enough that other models can wait for it."""
+    def step(self, *, alone: bool = True) -> TicketEvents:
+        """One turn of work. Unless it is ``alone``, it is short enough that other models can wait
+        for it.
+        """

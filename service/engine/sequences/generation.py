@@ -8,10 +8,8 @@ repetition penalty applies to the tokens of the prompt and to generated tokens, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import itertools
 
-from model.tokenization.tokenizer import Tokenizer
 from service.engine.api.tasks import (
     Echo,
     Event,
@@ -20,67 +18,20 @@ from service.engine.api.tasks import (
     Token,
     TokenLogprob,
 )
-from service.engine.scheduling.sequence import RowSequence
-from service.engine.sequences.stop_strings import StopMatcher
-from service.engine.sequences.withheld_tokens import GeneratedToken, WithheldTokens, report_of
-from service.engine.states.prompt_reader import CachedPrompt, PrefillChunk
-from service.engine.states.shared_start import SharedStart
+from service.engine.sequences.resumable_choice import ResumableChoice
+from service.engine.sequences.withheld_tokens import GeneratedToken, report_of
+from service.engine.states.prompt_reader import PrefillChunk
 from service.engine.states.state_token import Snapshot
-from service.engine.states.trail import PriorState, Shown, Trail
-from service.kernel.api.interface import RowResult, RowWork, Sampling, Scored
-from service.kernel.api.row_state import RowState
+from service.engine.states.trail import PriorState, Shown
+from service.kernel.api.interface import RowResult, RowWork, Scored
 
 TOKENS_BETWEEN_STATES = 16  # between two copies of the state, for a text that a stop string ends
 
 
-class ChoiceSequence(RowSequence):
-    """Choice ``index``. ``pieces``: the prompt's token ids and texts. ``sampling``: has the index
-    of its random numbers, which differs from ``index`` where another choice is continued.
-
-    ``prompt`` is the shared one for the first choice.
+class ChoiceSequence(ResumableChoice):
+    """One choice, from its prompt to its last event; the arguments are those of
+    :class:`service.engine.sequences.resumable_choice.ResumableChoice`.
     """
-
-    def __init__(
-        self,
-        shared: SharedStart,
-        sampling: Sampling,
-        tokenizer: Tokenizer,
-        pieces: Sequence[tuple[int, str]],
-        prompt: CachedPrompt,
-        index: int = 0,
-    ) -> None:
-        super().__init__()
-        self._index = index
-        self._task = shared.task
-        self._shared = shared
-        self._sampling = sampling
-        self._tokenizer = tokenizer
-        self._pieces = pieces
-        self._prompt = prompt
-        follows = prompt is not shared.prompt and not shared.scores
-        self._waits = follows and len(prompt.tokens) > 1
-        self._prompt_scores: list[Scored] = []
-        self._seen = {token for token, _ in pieces} | set(shared.replayed)
-        self._position = 0  # of the first sampled token
-        pending = b""
-        if shared.resumed is not None:
-            self._seen |= shared.resumed.seen
-            self._position = shared.resumed.position
-            if not self._task.prompt:  # a prompt in between leaves no character to complete
-                pending = shared.resumed.pending
-        self._trail = Trail()
-        self._last = prompt.tokens[0]
-        self._decoder = tokenizer.decoder(pending)
-        self._matcher = StopMatcher(self._task.stop)
-        self._logs = self._task.logprobs is not None
-        self._ends = self._logs and self._task.end  # whether P([END]) is reported
-        self._end_logprob: float | None = None  # in the place of the token of the current call
-        self._rewinds = self._task.return_state and bool(self._task.stop)
-        self._tracks = self._logs or self._rewinds  # whether text is attributed to tokens
-        self._before: PriorState | None = None  # before the token of the current call
-        self._withheld = WithheldTokens()
-        self._shown: tuple[int, RowState] | None = None  # tokens read, and the state after them
-        self._first: RowState | None = None  # before the prompt, if a state is returned
 
     def start(self) -> None:
         """Set the row to the initial or resumed state, and skip the prefix that the cache has."""
@@ -132,15 +83,19 @@ class ChoiceSequence(RowSequence):
         events = [] if self._prompt.done else self._read(result)
         if result.logprobs_V is not None:
             self._end_logprob = float(result.logprobs_V[self._tokenizer.end])
-        generated = [] if self.ended_by else result.generated  # by text that comes again
-        if self._first is not None and self._before is None and generated:
+        tokens = [] if self.ended_by else result.tokens  # by text that comes again
+        if self._first is not None and self._before is None and tokens:
             first = self._prompt.before_last or self._first
             self._before = PriorState(first, self._prompt.tokens[-1])
-        for scored in generated:
-            events += self._add(scored)
-            if self.ended_by is not None:
-                return events
-        if not self.ended_by and self._prompt.done and self.generated == self._task.max_tokens:
+        if self._is_plain:
+            events += self._add_plain(tokens)
+        else:
+            for token, scored in itertools.zip_longest(tokens, result.generated[: len(tokens)]):
+                events += self._add(token, scored)
+                if self.ended_by is not None:
+                    return events
+        complete = self._prompt.done and self.generated == self._task.max_tokens
+        if complete and self.ended_by is None:
             events += self._finish("length")
         return events
 
@@ -220,15 +175,29 @@ class ChoiceSequence(RowSequence):
                 continue
             scored = self._prompt_scores[index] if self._logs else Scored(token, 0.0)
             if searched:
-                events += self._show(scored, rest, pending, is_new=False)
+                events += self._show(token, scored, rest, pending, is_new=False)
                 if self.ended_by is not None:
                     break
             else:
                 events.append(Token(self._index, rest, self._report(scored)))
         return events
 
-    def _add(self, scored: Scored) -> list[Event]:
-        token = scored.token
+    def _add_plain(self, tokens: list[int]) -> list[Event]:
+        """Add the tokens of one turn, where neither stop strings nor log-probabilities matter."""
+        ends = bool(tokens) and tokens[-1] == self._tokenizer.end
+        added = tokens[:-1] if ends else tokens
+        events: list[Event] = []
+        if added:
+            self._last = added[-1]
+            self._seen.update(added)
+            self.generated += len(added)
+            texts = tuple(map(self._decoder.push, added))
+            for token, text in zip(added, texts, strict=True):
+                self._trail.add(token, text)
+            events.append(Token(self._index, "".join(texts), texts=texts))
+        return [*events, *self._finish("end")] if ends else events
+
+    def _add(self, token: int, scored: Scored | None) -> list[Event]:
         if token == self._tokenizer.end:
             return self._finish("end")
         pending = self._decoder.pending if self._tracks else b""
@@ -238,19 +207,19 @@ class ChoiceSequence(RowSequence):
         self.generated += 1
         text = self._decoder.push(token)
         self._trail.add(token, text)
-        return self._show(scored, text, pending, is_new=is_new)
+        return self._show(token, scored, text, pending, is_new=is_new)
 
-    def _show(self, scored: Scored, text: str, pending: bytes, *, is_new: bool) -> list[Event]:
+    def _show(
+        self, token: int, scored: Scored | None, text: str, pending: bytes, *, is_new: bool
+    ) -> list[Event]:
         """The events of a token whose ``text`` is not shown yet. ``pending``: the bytes of an
         incomplete character before it.
         """
         shown = self._matcher.push(text)
         events: list[Event] = []
         if self._tracks:
-            report = self._report(scored)
-            self._withheld.add(
-                GeneratedToken(scored.token, text, pending, is_new, report, self._before)
-            )
+            report = None if scored is None else self._report(scored)
+            self._withheld.add(GeneratedToken(token, text, pending, is_new, report, self._before))
             events += self._settled(len(shown))
         if not self._logs:
             events.append(Token(self._index, shown))
@@ -308,90 +277,6 @@ class ChoiceSequence(RowSequence):
         elif self.generated:
             read = self.generated if reason == "end" else self.generated - 1
             self._prompt.remember(self._trail.tokens[:read], lambda: self.state)
-
-    def _snapshot(self, reason: FinishReason, pending: bytes) -> Snapshot:
-        if not self._prompt.done:
-            return self._before_prompt()
-        if reason == "stop":
-            return self._before_cut()
-        return self._at_end(pending, ended=reason == "end")
-
-    def _at_end(self, pending: bytes, *, ended: bool = False) -> Snapshot:
-        """After all tokens; ``ended``: with [END] after them."""
-        snapshot = self._at(PriorState(self.state, self._tokenizer.end if ended else self._last))
-        return replace(snapshot, pending=pending, position=snapshot.position + ended)
-
-    def _at(self, prior: PriorState) -> Snapshot:
-        """A snapshot with this state that samples on after the generated tokens."""
-        return Snapshot(
-            state=prior.state,
-            last=prior.last,
-            position=self._position + self.generated,
-            seed=self._sampling.seed,
-            choice_index=self._sampling.choice_index,
-            seen=frozenset(self._seen),
-        )
-
-    @property
-    def _shown_so_far(self) -> Shown:
-        """What was sent of the trail. With logprobs, a token is sent as a whole."""
-        tokens = len(self._trail.tokens)
-        if not self._logs:
-            return Shown(self._trail.characters - self._matcher.held, tokens)
-        return Shown(
-            self._trail.characters - self._withheld.characters, tokens - len(self._withheld.tokens)
-        )
-
-    def _drained(self) -> Snapshot:
-        """After the shown text; tokens that were not shown are ``unread``."""
-        shown = self._shown_so_far
-        if shown == (self._trail.characters, len(self._trail.tokens)):
-            return self._at_end(self._decoder.pending)
-        return self._since_waypoint(shown, shown.tokens if self._logs else 0)
-
-    def _since_waypoint(self, shown: Shown, reported: int | None) -> Snapshot:
-        """The state of the last waypoint before the end of the shown text, and the tokens after
-        it as ``unread``. ``reported``: as in the snapshot, from the beginning of the trail.
-        """
-        waypoint = self._trail.latest(shown)
-        assert waypoint is not None, "a waypoint precedes all withheld text"
-        return replace(
-            self._at(waypoint.prior),
-            pending=waypoint.pending,
-            unread=tuple(self._trail.tokens[waypoint.tokens :]),
-            shown=shown.characters - waypoint.characters,
-            reported=None if reported is None else max(0, reported - waypoint.tokens),
-        )
-
-    def _before_cut(self) -> Snapshot:
-        """The state after the shown text: before the tokens that a stop string cut, which the
-        snapshot holds as ``unread``.
-        """
-        cut = self._withheld.tokens
-        before = cut[0].before
-        if before is None:  # it was generated before the service was drained
-            withheld = self._withheld.characters - self._withheld.shown
-            shown = Shown(self._trail.characters - withheld, len(self._trail.tokens) - len(cut))
-            return self._since_waypoint(shown, None)
-        return replace(
-            self._at(before),
-            seen=frozenset(self._seen - {generated.token for generated in cut if generated.is_new}),
-            pending=cut[0].pending,
-            unread=tuple(generated.token for generated in cut),
-            shown=self._withheld.shown,
-        )
-
-    def _before_prompt(self) -> Snapshot:
-        """The state at the start, for a deadline that passes before the prompt is read. The same
-        prompt with this state gives the whole answer.
-        """
-        if self._shared.resumed is not None:
-            sampling = self._sampling
-            return replace(
-                self._shared.resumed, seed=sampling.seed, choice_index=sampling.choice_index
-            )
-        assert self._first is not None, "a state is returned"
-        return replace(self._at(PriorState(self._first, self._tokenizer.end)), seen=frozenset())
 
     def _echo(self) -> list[Event]:
         prompt = self._task.prompt

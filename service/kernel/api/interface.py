@@ -8,6 +8,7 @@ tokens fed to it and on its ``Sampling``, never on the row's number or on other 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -34,9 +35,8 @@ class Sampling:
     positive and multiplies negative logits of the tokens already seen. For an adaptive softmax the
     logits are log-probabilities, which are never positive. ``seed`` (unsigned, 64 bits),
     ``choice_index`` and the position alone decide the random numbers. ``logprob``: whether the
-    log-probability of a sampled token is needed. Without it the reported value is undefined and one
-    pass over the vocabulary is saved. ``top_logprobs``: how many of the likeliest tokens to report
-    with each token.
+    log-probability of a sampled token is needed. Without it one pass over the vocabulary is saved.
+    ``top_logprobs``: how many of the likeliest tokens to report with each token.
     """
 
     temperature: float = 1.0
@@ -48,6 +48,11 @@ class Sampling:
     choice_index: int = 0
     logprob: bool = True
     top_logprobs: int = 0
+
+    @property
+    def reports(self) -> bool:
+        """Whether sampled tokens are wanted with log-probabilities."""
+        return self.logprob or self.top_logprobs > 0
 
 
 GREEDY = Sampling(temperature=0.0)
@@ -102,7 +107,8 @@ class RowResult:
     """The result of one :class:`RowWork`.
 
     ``read``: tokens of ``feed`` that were read. ``scored``: for ``feed[1:]``, in order.
-    ``generated``: the sampled tokens in order, [END] included. ``logprobs_V``: natural logarithms,
+    ``tokens``: the sampled tokens in order, [END] included. ``generated``: the same with their
+    log-probabilities; empty if ``Sampling`` asks for none. ``logprobs_V``: natural logarithms,
     float32, if requested and ``feed`` was read to its end. ``kept``: the copied state, if the
     call got that far. ``failed``: the row's logits were not finite, so the row cannot
     continue; other rows are not affected.
@@ -110,6 +116,7 @@ class RowResult:
 
     read: int = 0
     scored: list[Scored] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
     generated: list[Scored] = field(default_factory=list)
     logprobs_V: FloatArray | None = None
     kept: RowState | None = None
@@ -159,11 +166,16 @@ class Kernel(Protocol):
         """End the current call, or the next one, after its current step. Thread-safe."""
 
     def run(
-        self, work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
+        self,
+        work: Sequence[RowWork],
+        steps: int,
+        *,
+        cut_at_end: bool = False,
+        seconds: float = math.inf,
     ) -> list[RowResult]:
         """Advance each row by up to ``steps`` tokens; results are in the order of ``work``.
 
-        A call takes fewer steps after an interrupt and, with ``cut_at_end``, as soon as a row has
-        done its work; it takes at least one. No row may appear twice. Raises InvalidWork on a row,
-        token or count out of range, before any row has moved.
+        A call takes fewer steps after an interrupt, when it has taken ``seconds``, and, with
+        ``cut_at_end``, as soon as a row has done its work; it takes at least one. No row may appear
+        twice. Raises InvalidWork on a row, token or count out of range, before any row has moved.
         """

@@ -81,7 +81,7 @@ class CallBuffers:
         self._top_logprobs = np.empty((count, steps, top), dtype=np.float32)
         self._distributions = np.empty((distributions, vocabulary), dtype=np.float32)
 
-    def call(self, steps: int, *, cut_at_end: bool) -> library.Call:
+    def call(self, steps: int, *, cut_at_end: bool, seconds: float) -> library.Call:
         """The structure with pointers to all buffers."""
         packed = ctypes.c_char * len(self._packed)
         return library.Call(
@@ -102,6 +102,7 @@ class CallBuffers:
                     self._distributions,
                 )
             ),
+            seconds,
         )
 
     def results(self) -> list[RowResult]:
@@ -113,11 +114,10 @@ class CallBuffers:
             read, scored, generated, kept, failed, _ = _RESULTS.unpack_from(
                 self._packed, (index + 1) * _WORK.size - _RESULTS.size
             )
-            tops = self._tops(index, item.sampling.top_logprobs, scored + generated)
-            answers = [
-                Scored(tokens[index][slot], logprobs[index][slot], top)
-                for slot, top in enumerate(tops)
-            ]
+            count = scored + generated
+            reported = count if item.sampling.reports else scored
+            tops = self._tops(index, item.sampling.top_logprobs, reported)
+            answers = list(map(Scored, tokens[index], logprobs[index], tops))
             state = self._states[index]
             distribution = next(distributions) if item.distribution else None
             whole = read == len(item.feed)
@@ -125,6 +125,7 @@ class CallBuffers:
                 RowResult(
                     read,
                     answers[:scored],
+                    tokens[index][scored:count],
                     answers[scored:],
                     distribution if whole and not failed else None,
                     RowState(state) if kept and state is not None else None,

@@ -11,6 +11,7 @@ Shape suffixes: L layers, R rows of the pool, U units padded to 16, V vocabulary
 from __future__ import annotations
 
 import ctypes
+import math
 import weakref
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -108,7 +109,12 @@ class NativeKernel:
         self._library.unroll_interrupt(self._model)
 
     def run(
-        self, work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
+        self,
+        work: Sequence[RowWork],
+        steps: int,
+        *,
+        cut_at_end: bool = False,
+        seconds: float = math.inf,
     ) -> list[RowResult]:
         """Advance each row by up to ``steps`` tokens; see the interface."""
         check_work(work, steps, self.capacity, self.vocabulary)
@@ -116,7 +122,7 @@ class NativeKernel:
         buffers = CallBuffers(
             work, steps, min(top, self.vocabulary), self.vocabulary, self._state_shape
         )
-        call = buffers.call(steps, cut_at_end=cut_at_end)
+        call = buffers.call(steps, cut_at_end=cut_at_end, seconds=seconds)
         if self._library.unroll_run(self._model, ctypes.byref(call)) != 0:
             raise MemoryError("the native kernel could not allocate memory for a step")
         return buffers.results()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from service.kernel.api.packing import PackedMatrix
 
 LIBRARY = Path(__file__).parent / "lib" / "libunroll.so"  # built by setup.py
-INTERFACE_VERSION = 7
+INTERFACE_VERSION = 8
 CELL_CODES = {"elman": 0, "gru": 1, "lstm": 2}
 PRECISION_CODES = {"int8": 0, "float32": 1}
 # Environment variable: the path of another library, for tests with sanitizers.
@@ -101,6 +101,7 @@ class Call(ctypes.Structure):
         *((name, _i32) for name in ("count", "steps", "top", "cut_at_end")),
         *((name, _ptr) for name in ("feed", "seen", "tokens", "logprobs")),
         *((name, _ptr) for name in ("top_tokens", "top_logprobs", "distributions")),
+        ("seconds", ctypes.c_double),
     )
 
 

@@ -11,6 +11,8 @@ Shape suffixes: L layers, R rows of the pool, B rows in a step, H hidden, E embe
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -86,11 +88,17 @@ class TorchKernel:
 
     @torch.inference_mode()
     def run(
-        self, work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
+        self,
+        work: Sequence[RowWork],
+        steps: int,
+        *,
+        cut_at_end: bool = False,
+        seconds: float = math.inf,
     ) -> list[RowResult]:
         """Advance each row by up to ``steps`` tokens; see the interface."""
         check_work(work, steps, self.capacity, self.vocabulary)
         cursors = [RowCursor(item, self._end) for item in work]
+        latest = time.monotonic() + seconds
         for _ in range(steps):
             reading = [(c, token) for c in cursors if (token := c.next_token()) is not None]
             if not reading:
@@ -100,7 +108,7 @@ class TorchKernel:
                 if cursor.keeps_now():
                     cursor.result.kept = self.save(cursor.row)
             ended = any(cursor.next_token() is None for cursor, _ in reading)
-            if self._interrupted or (cut_at_end and ended):
+            if self._interrupted or (cut_at_end and ended) or time.monotonic() >= latest:
                 break
         self._interrupted = False
         return [cursor.result for cursor in cursors]
