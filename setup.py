@@ -33,10 +33,14 @@ FLAGS = [
     "-Wno-psabi",
     "-pthread",
 ]
+SHARED_SOURCES = ["language_model.cpp", "classifier.cpp", "input_table.cpp"]
+# The sets of each processor besides plain code. A compiler that does not know a set leaves it out.
 X86_SETS = {
     "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mfma"],
+    "avxvnni": ["-mavx2", "-mfma", "-mavxvnni"],
     "avx2": ["-mavx2", "-mfma"],
 }
+ARM_SETS = {"dotprod": ["-march=armv8.2-a+dotprod"]}
 
 
 class BuildNative(build_ext):
@@ -57,10 +61,17 @@ class BuildNative(build_ext):
         try:
             target = Path(self.get_ext_fullpath(ext.name))
             target.unlink(missing_ok=True)  # a failed build leaves no older library behind
-            objects = self._compile(["language_model.cpp", "classifier.cpp", "api.cpp"], more)
+            objects = self._compile(SHARED_SOURCES, more)
+            objects += self._compile_steps("plain", more)
+            known = []
             for name, flags in self._instruction_sets().items():
-                define = [f"-DUNROLL_STEPS=STEPS_{name.upper()}", f'-DUNROLL_STEPS_NAME="{name}"']
-                objects += self._compile(["steps.cpp"], [*flags, *define, *more], name)
+                try:
+                    objects += self._compile_steps(name, [*flags, *more])
+                except CCompilerError:
+                    self.warn(f"the compiler does not know the instruction set {name}")
+                else:
+                    known.append(f"-DUNROLL_HAS_{name.upper()}")
+            objects += self._compile(["api.cpp"], [*known, *more])
             target.parent.mkdir(parents=True, exist_ok=True)
             self.compiler.link_shared_object(
                 objects, str(target), target_lang="c++", extra_postargs=["-pthread", *more]
@@ -70,6 +81,10 @@ class BuildNative(build_ext):
                 f"the native kernel was not built ({error}): the service will use the slower "
                 "torch kernel. Install a C++17 compiler (g++ or clang++) and install Unroll again."
             )
+
+    def _compile_steps(self, name: str, flags: list[str]) -> list[str]:
+        define = [f"-DUNROLL_STEPS=STEPS_{name.upper()}", f'-DUNROLL_STEPS_NAME="{name}"']
+        return self._compile(["steps.cpp"], [*flags, *define], name)
 
     def _compile(self, names: list[str], flags: list[str], folder: str = "") -> list[str]:
         compiled: list[str] = self.compiler.compile(
@@ -81,8 +96,10 @@ class BuildNative(build_ext):
 
     @staticmethod
     def _instruction_sets() -> dict[str, list[str]]:
-        x86 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
-        return {**(X86_SETS if x86 else {}), "plain": []}
+        machine = platform.machine().lower() if sys.maxsize > 2**32 else ""
+        if machine in {"x86_64", "amd64"}:
+            return X86_SETS
+        return ARM_SETS if machine in {"aarch64", "arm64"} else {}
 
 
 class PlatformWheel(bdist_wheel):

@@ -11,7 +11,7 @@ from benchmarks.commands import (
     train_classifiers,
     train_language_model,
 )
-from benchmarks.commands.command import BenchmarkCommand
+from benchmarks.harness.command import BenchmarkCommand
 from model.errors import ArchitectureError, ArtifactError
 from model.system.standard_streams import run_command
 

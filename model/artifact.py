@@ -39,15 +39,17 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.architecture import Architecture, LanguageModelArchitecture
 from model.calibration import Calibration
-from model.errors import ArtifactError, ManifestError, panics_as_errors
+from model.errors import ArtifactError
 from model.manifest import (
+    DIGESTED_FILES,
     MANIFEST_FILE,
     MODEL_CARD_FILE,
     TOKENIZER_FILE,
@@ -56,29 +58,27 @@ from model.manifest import (
 )
 from model.model_card import model_card
 from model.networks import Classifier, LanguageModel
-from model.system.regular_files import read_file
-from model.tokenization.tokenizer import MAX_TOKENIZER_BYTES, Tokenizer
+from model.storage.stored_artifact import StoredArtifact, load_stored_artifact
+from model.storage.weights import MAX_WEIGHT, Weights
+from model.tokenization.tokenizer import Tokenizer
 
-__all__ = ["Artifact", "ArtifactError", "Calibration", "Manifest", "load_artifact", "save_artifact"]
-
-DIGESTED_FILES = (TOKENIZER_FILE, WEIGHTS_FILE)  # the manifest holds their SHA-256
-MAX_MANIFEST_BYTES = 2**24
-WEIGHT_DTYPES = (torch.float32, torch.float16)  # in the file; loaded weights are float32
-# The largest float16. Trained weights stay far below it, and with weights up to it no sum of
-# products overflows float32: 2^16 for each weight, 2^24 for each width.
-MAX_WEIGHT = 65504.0
-HEADER_BYTES_PER_TENSOR = 2**10  # name, shape and offsets of a tensor in the weights file
+__all__ = [
+    "MAX_WEIGHT",
+    "Artifact",
+    "ArtifactError",
+    "Calibration",
+    "Manifest",
+    "load_artifact",
+    "save_artifact",
+]
 
 Network = LanguageModel | Classifier
 
 
 @dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(StoredArtifact):
     """A loaded artifact. The network is in evaluation mode; no parameter requires a gradient."""
 
-    directory: Path
-    manifest: Manifest
-    tokenizer: Tokenizer
     network: Network
 
 
@@ -161,16 +161,36 @@ def load_artifact(directory: Path) -> Artifact:
         ArtifactError: a file is missing, damaged or of another format; ``path`` and ``reason`` say
             which and why.
     """
-    manifest = _read_manifest(directory / MANIFEST_FILE)
-    tokenizer = _read_tokenizer(directory / TOKENIZER_FILE, manifest)
-    with torch.device("meta"):  # shapes only: no memory is allocated before the weights are checked
-        network = build_network(manifest.architecture)
-    tensors = _read_weights(directory / WEIGHTS_FILE, manifest, network)
+    stored = load_stored_artifact(directory)
+    network = network_of(stored.weights.take())
+    return Artifact(
+        stored.directory,
+        stored.manifest,
+        stored.tokenizer,
+        stored.weights,
+        stored.initial_hidden_L1H,
+        network,
+    )
+
+
+def network_of(weights: Weights[Architecture]) -> Network:
+    """The network of these weights in evaluation mode; no parameter requires a gradient.
+
+    Stored float32 weights are not copied.
+    """
+    with torch.device("meta"):  # shapes only: no memory is allocated for weights to be replaced
+        network = build_network(weights.architecture)
+    tensors = {name: torch.from_numpy(weights[name]) for name in weights.arrays}
     network.load_state_dict(tensors, strict=False, assign=True)
     if isinstance(network, LanguageModel) and network.architecture.tied:
         network.output.weight = network.embedding.weight
-    network.requires_grad_(False).eval()
-    return Artifact(directory, manifest, tokenizer, network)
+    return network.requires_grad_(False).eval()
+
+
+def weights_of(network: Network) -> Weights[Any]:
+    """The weights of a network as they would be stored in float32, for kernels and tests."""
+    arrays = {name: tensor.numpy() for name, tensor in stored_tensors(network).items()}
+    return Weights(network.architecture, arrays)
 
 
 def stored_tensors(network: Network, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
@@ -185,75 +205,6 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_manifest(path: Path) -> Manifest:
-    try:
-        return Manifest.from_json(read_file(path, MAX_MANIFEST_BYTES).decode())
-    except (UnicodeDecodeError, ManifestError) as error:
-        raise ArtifactError(path, str(error)) from error
-
-
-def _read_digested(path: Path, manifest: Manifest, max_bytes: int) -> bytes:
-    """The bytes of a file; their digest is compared with that in the manifest."""
-    expected = manifest.files.get(path.name)
-    if expected is None:
-        raise ArtifactError(path, f"{MANIFEST_FILE} has no digest of this file")
-    raw = read_file(path, max_bytes)
-    digest = hashlib.sha256(raw).hexdigest()
-    if digest != expected:
-        raise ArtifactError(path, f"damaged: its SHA-256 is {digest}, expected {expected}")
-    return raw
-
-
-def _read_tokenizer(path: Path, manifest: Manifest) -> Tokenizer:
-    raw = _read_digested(path, manifest, MAX_TOKENIZER_BYTES)
-    try:
-        tokenizer = Tokenizer.from_json(raw.decode())
-    except ValueError as error:
-        raise ArtifactError(path, str(error)) from error
-    expected = manifest.architecture.vocabulary
-    if tokenizer.size != expected:
-        raise ArtifactError(
-            path, f"has {tokenizer.size} tokens, expected {expected} as in the architecture"
-        )
-    return tokenizer
-
-
-def _read_weights(path: Path, manifest: Manifest, network: nn.Module) -> dict[str, Tensor]:
-    """The checked tensors by name, as float32."""
-    parameters = dict(network.named_parameters(remove_duplicate=True))
-    data_bytes = 4 * sum(parameter.numel() for parameter in parameters.values())
-    header_bytes = HEADER_BYTES_PER_TENSOR * (1 + len(parameters))
-    raw = _read_digested(path, manifest, data_bytes + header_bytes)
-    try:
-        with panics_as_errors():
-            tensors = safetensors.torch.load(raw)
-    except Exception as error:  # SafetensorError; KeyError or RuntimeError for unknown types
-        raise ArtifactError(path, f"not a safetensors file: {error}") from error
-    for name in sorted(parameters.keys() ^ tensors.keys()):
-        fault = "is missing" if name in parameters else "does not belong to the architecture"
-        raise ArtifactError(path, f"tensor {name} {fault}")
-    for name, parameter in parameters.items():
-        _check_tensor(path, name, tensors[name], parameter)
-    return {name: tensor.float() for name, tensor in tensors.items()}
-
-
-def _check_tensor(path: Path, name: str, tensor: Tensor, parameter: Tensor) -> None:
-    if tensor.shape != parameter.shape:
-        raise ArtifactError(
-            path,
-            f"tensor {name} has shape {tuple(tensor.shape)}, expected {tuple(parameter.shape)}",
-        )
-    if tensor.dtype not in WEIGHT_DTYPES:
-        reason = f"tensor {name} has type {tensor.dtype}, expected float32 or float16"
-        raise ArtifactError(path, reason)
-    minimum, maximum = torch.aminmax(tensor)  # nan if any value is
-    if not (minimum.isfinite() and maximum.isfinite()):
-        raise ArtifactError(path, f"tensor {name} has values that are not finite")
-    if max(abs(minimum.item()), abs(maximum.item())) > MAX_WEIGHT:
-        reason = f"tensor {name} has values beyond {MAX_WEIGHT:g}; the training diverged"
-        raise ArtifactError(path, reason)
 
 
 def _refuse_foreign(directory: Path) -> None:

@@ -26,6 +26,7 @@ from model.errors import CONTROL_CHARACTERS, ArchitectureError, ManifestError
 MANIFEST_FILE = "manifest.json"
 TOKENIZER_FILE = "tokenizer.json"
 WEIGHTS_FILE = "weights.safetensors"
+DIGESTED_FILES = ("tokenizer.json", "weights.safetensors")
 MODEL_CARD_FILE = "README.md"
 FORMAT_VERSION = 1
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

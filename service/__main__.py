@@ -6,6 +6,7 @@ line, and an early signal is obeyed.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import resource
@@ -23,6 +24,7 @@ EXIT_BAD_OPTIONS = 2
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 MIN_DESCRIPTORS = 64
+MIN_ADDRESS_SPACE = 2**28  # bytes; the modules alone take 160 MB of it, and 75 MB of memory
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,9 @@ def main(arguments: list[str], *, program: str = "python -m service") -> int:
     """Run the command and return its exit status. Errors are printed in one line without a
     traceback. Help and errors show ``program`` as the command.
     """
+    # NumPy multiplies small matrices only, and its threads would each take a buffer.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.disable()  # until the server has started: imports and models leave no garbage worth a search
     try:
         _check_process()
         settings = _settings(arguments, program)
@@ -40,6 +45,8 @@ def main(arguments: list[str], *, program: str = "python -m service") -> int:
         print(f"unroll: cannot start: {_describe(error)}", file=sys.stderr)
         logger.debug("the failure in full", exc_info=error)
         return EXIT_FAILED
+    finally:
+        gc.enable()
 
 
 def _check_process() -> None:
@@ -49,6 +56,13 @@ def _check_process() -> None:
         raise RuntimeError(
             f"the process may open only {granted} files; it needs at least {MIN_DESCRIPTORS}, "
             "and one more for each connection: raise the limit with ulimit -n"
+        )
+    space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if 0 <= space < MIN_ADDRESS_SPACE:
+        raise RuntimeError(
+            f"the process may use only {space >> 20} MB of memory; it needs at least "
+            f"{MIN_ADDRESS_SPACE >> 20} MB, and more for large models: raise the limit with "
+            "ulimit -v"
         )
     try:
         Path.cwd()
@@ -81,22 +95,32 @@ def _serve(settings: Settings) -> int:
     from service.http.log_lines import LineFormatter  # noqa: PLC0415
     from service.telemetry.log_format import JsonFormatter  # noqa: PLC0415
 
+    _quicken_logging()
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else LineFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.root.level))
 
+    from service.backend.early_loading import start_loading  # noqa: PLC0415
     from service.backend.registry import RegistryError  # noqa: PLC0415
     from service.engine.api.errors import StartError  # noqa: PLC0415
+
+    models = start_loading(settings.models)
     from service.server import BindError, serve  # noqa: PLC0415
     from service.telemetry.tracing import TracingError  # noqa: PLC0415
 
     try:
-        serve(settings)
+        serve(settings, models)
     except (BindError, RegistryError, StartError, TracingError) as error:
         print(f"unroll: {error}", file=sys.stderr)
         return EXIT_FAILED
     return 0
+
+
+def _quicken_logging() -> None:
+    """Leave out of log records what no line shows; finding it takes longer than writing a line."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # documented: no search for the caller
 
 
 def _describe(error: Exception) -> str:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -18,10 +20,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.backend.async_engine import AsyncEngine
+from service.backend.early_loading import FirstModels, read_first_models
 from service.backend.inspections import Inspections
-from service.backend.inspectors import Inspectors
+from service.backend.inspectors_on_demand import InspectorsOnDemand
 from service.backend.metrics import Metrics, version
 from service.backend.model_updates import ModelUpdates
 from service.backend.registry import ServedModels
@@ -36,11 +40,18 @@ from service.http.access.admin_access import AdminAccess, AdminPortMiddleware
 from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
 from service.http.api_keys import ApiKeyMiddleware, RateLimitMiddleware, add_security_to_schema
 from service.http.dependencies import ServiceContext
-from service.http.errors import ApiError, from_engine, from_framework, from_validation
+from service.http.direct_routes import DirectApp, DirectRoute, DirectRoutes
+from service.http.errors import ApiError, from_framework, from_validation, response_to
 from service.http.openai.errors import OpenAIErrorMiddleware, remove_422_from_schema
 from service.http.request_body import BodyLimitMiddleware
 from service.http.request_limits import RequestLimits
 from service.http.request_line import HeadAndOptionsMiddleware, TrailingSlashMiddleware
+from service.http.request_schemas import (
+    ClassifyRequest,
+    GenerateRequest,
+    NextWordRequest,
+    ScoreRequest,
+)
 from service.kernel.factory import resolve_kernel
 from service.routes import (
     admin,
@@ -71,6 +82,7 @@ may be left out: the default model of that kind answers. Every error has the one
 `{"error": {"type", "message", "param"}}`."""
 
 logger = logging.getLogger(__name__)
+Layer = Callable[[ASGIApp], ASGIApp]
 _SHORT_KEY = 16
 WORKER_THREADS = 2
 _ROUTERS = (
@@ -93,14 +105,27 @@ _ROUTERS = (
     index,
 )
 
+_DIRECT_ROUTES = {
+    "/generate": DirectRoute(GenerateRequest, generate.generate),
+    "/next-word": DirectRoute(NextWordRequest, next_word.next_word),
+    "/score": DirectRoute(ScoreRequest, score.score),
+    "/classify": DirectRoute(ClassifyRequest, classify.classify),
+}
+
 
 class DescribedApp(FastAPI):
-    """FastAPI with the bounds of this service, and its API keys, in its OpenAPI schema."""
+    """FastAPI with the bounds of this service, and its API keys, in its OpenAPI schema. Short
+    requests go to ``direct``.
+    """
 
     def __init__(self, *, limits: RequestLimits, requires_key: bool, **options: Any) -> None:
         super().__init__(**options)
         self._limits = limits
         self._requires_key = requires_key
+        self.direct: ASGIApp = super().__call__
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.direct(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI schema; FastAPI calls this and caches the result."""
@@ -112,8 +137,10 @@ class DescribedApp(FastAPI):
         return super().openapi()
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """A complete service. Raises RegistryError if the folder of models cannot be read or a default
+def create_app(settings: Settings, first: FirstModels | None = None) -> FastAPI:
+    """A complete service. ``first``: the artifacts of the settings' folder, if they have been read.
+
+    Raises RegistryError if the folder of models cannot be read or a default
     model is missing, KeyFileError, and TracingError if the packages for traces are missing.
     """
     labels = RouteLabels(["/openapi.json", *_paths()])
@@ -126,7 +153,7 @@ def create_app(settings: Settings) -> FastAPI:
     state_key = _state_key(settings)
     engine = _engine(settings, state_key, metrics, workers, rates)
     models = ServedModels(
-        Inspectors(
+        InspectorsOnDemand(
             {},
             state_key,
             bind_states_to_keys=settings.bind_states_to_keys,
@@ -134,7 +161,7 @@ def create_app(settings: Settings) -> FastAPI:
         )
     )
     updates = ModelUpdates(settings, engine, metrics, models)
-    updates.load_first()
+    updates.load_first(first or read_first_models(settings.models))
     _publish_health(metrics, engine, models, settings)
     app = DescribedApp(
         limits=limits,
@@ -155,36 +182,71 @@ def create_app(settings: Settings) -> FastAPI:
         keys,
         workers,
         engine,
-        Inspections(settings.max_waiting_inspections),
+        Inspections(settings.max_waiting_inspections, load=models.load_inspectors),
         updates,
         AdminAccess(settings.admin_key.get_secret_value()),
     )
     for module in _ROUTERS:
         app.include_router(module.router)
     _map_errors(app)
-    tracing = _tracing(settings)
-    app.state.tracing = tracing
-    _add_middleware(app, settings, metrics, labels, keys, rates, tracing)
-    app.add_middleware(AdminPortMiddleware, access=app.state.context.admin)
+    app.state.tracing = _tracing(settings)
+    layers = _layers(settings, app.state.context, labels, rates, app.state.tracing)
+    _add_middleware(app, settings, layers)
+    direct = _direct_routes(app.state.context, layers)
+    app.direct = DirectApp(app.direct, direct, _DIRECT_ROUTES)
     return app
 
 
-def _add_middleware(
-    app: FastAPI,
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """The middleware of every request, on the short way and on that of the framework. ``inner``:
+    from the innermost on.
+    """
+
+    inner: tuple[Layer, ...]
+    access_log: Layer
+    admin_port: Layer
+
+
+def _layers(
     settings: Settings,
-    metrics: Metrics,
+    context: ServiceContext,
     labels: RouteLabels,
-    keys: Keyring,
     rates: RateLimits,
     tracing: Tracing | None,
-) -> None:
-    """Add the middleware; the last one added is outermost."""
-    app.add_middleware(
-        BodyLimitMiddleware, limit=settings.max_body_bytes, seconds=settings.body_seconds
-    )
-    app.add_middleware(RateLimitMiddleware, rates=rates, on_refusal=metrics.rate_limited)
+) -> _Layers:
+    metrics, keys = context.metrics, context.keys
+    inner: list[Layer] = [
+        partial(BodyLimitMiddleware, limit=settings.max_body_bytes, seconds=settings.body_seconds),
+        partial(RateLimitMiddleware, rates=rates, on_refusal=metrics.rate_limited),
+    ]
     if keys.requires_key:
-        app.add_middleware(ApiKeyMiddleware, keys=keys)
+        inner.append(partial(ApiKeyMiddleware, keys=keys))
+    access_log = partial(
+        AccessLogMiddleware,
+        metrics=metrics,
+        routes=labels,
+        tracing=tracing,
+        access_log=settings.access_log,
+        log_texts=settings.log_texts,
+    )
+    return _Layers(tuple(inner), access_log, partial(AdminPortMiddleware, access=context.admin))
+
+
+def _direct_routes(context: ServiceContext, layers: _Layers) -> ASGIApp:
+    """The short way of a request. It lacks the middleware for other methods, for paths that end
+    with a slash and for CORS: such requests take the other way.
+    """
+    app: ASGIApp = DirectRoutes(_DIRECT_ROUTES, context)
+    for layer in layers.inner:
+        app = layer(app)
+    return layers.admin_port(layers.access_log(InternalErrorMiddleware(app)))
+
+
+def _add_middleware(app: FastAPI, settings: Settings, layers: _Layers) -> None:
+    """Add the middleware; the last one added is outermost."""
+    for layer in layers.inner:
+        app.add_middleware(layer)
     app.add_middleware(HeadAndOptionsMiddleware)
     app.add_middleware(InternalErrorMiddleware)
     app.add_middleware(OpenAIErrorMiddleware)  # outside the layers whose errors it rewrites
@@ -198,15 +260,9 @@ def _add_middleware(
             allow_headers=("*",),
             expose_headers=("Retry-After", "X-Request-ID"),
         )
-    app.add_middleware(
-        AccessLogMiddleware,
-        metrics=metrics,
-        routes=labels,
-        tracing=tracing,
-        access_log=settings.access_log,
-        log_texts=settings.log_texts,
-    )
+    app.add_middleware(layers.access_log)
     app.add_middleware(TrailingSlashMiddleware)
+    app.add_middleware(layers.admin_port)
 
 
 def _engine(
@@ -317,7 +373,7 @@ def _map_errors(app: FastAPI) -> None:
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: ApiError) -> JSONResponse:
-        return error.response()
+        return response_to(error)
 
     @app.exception_handler(HTTPException)
     async def routing_error(_: Request, error: HTTPException) -> JSONResponse:
@@ -329,4 +385,4 @@ def _map_errors(app: FastAPI) -> None:
 
     @app.exception_handler(EngineError)
     async def engine_error(_: Request, error: EngineError) -> JSONResponse:
-        return from_engine(error).response()
+        return response_to(error)

@@ -15,6 +15,7 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import IO, cast
 
@@ -22,6 +23,8 @@ import uvicorn
 
 from model.system.standard_streams import discard_unwritten
 from service.app import create_app
+from service.backend.early_loading import FirstModels
+from service.backend.model_loader import return_memory
 from service.backend.model_updates import UpdateReport
 from service.backend.settings import Settings
 from service.banner import startup_banner
@@ -57,6 +60,8 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Called by uvicorn. Prints the banner once requests are accepted."""
         await super().startup(sockets)
+        gc.enable()  # see service/__main__.py
+        return_memory()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._reload_models)
         settings = self._context.settings
@@ -104,17 +109,20 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(settings: Settings) -> None:
-    """Serve until a signal. Raises BindError or RegistryError if it cannot start, OSError or
+def serve(settings: Settings, models: Callable[[], FirstModels] | None = None) -> None:
+    """Serve until a signal. ``models`` waits for the artifacts, if they are being read.
+
+    Raises BindError, RegistryError or StartError if it cannot start, OSError or
     RuntimeError if the system lacks resources.
     """
     with contextlib.ExitStack() as opened:
         listeners = [opened.enter_context(bind_socket(settings.host, settings.port))]
         if settings.admin_port is not None:
             listeners.append(opened.enter_context(bind_socket(_LOCAL, settings.admin_port)))
+        first = None if models is None else models()
         gc.collect()
         gc.freeze()  # exempts modules, and not models, from later collections
-        app = create_app(settings)
+        app = create_app(settings, first)
         context: ServiceContext = app.state.context
         config = uvicorn.Config(
             app,

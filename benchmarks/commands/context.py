@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.commands.command import add_result_options
+from benchmarks.harness.command import add_result_options
 from benchmarks.harness.kernels import available_kernels
 from benchmarks.harness.plots import line_chart
 from benchmarks.harness.presets import PRESETS, describe_size

@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import asdict
 
-from benchmarks.commands.command import PRETRAINED_DIRECTORY, add_result_options
+from benchmarks.harness.command import PRETRAINED_DIRECTORY, add_result_options
 from benchmarks.harness.load_client import LoadResult
 from benchmarks.harness.report import Report, ResultTable, write_report
 from benchmarks.harness.statistics import median

@@ -4,7 +4,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.commands.command import add_result_options
+from benchmarks.harness.command import add_result_options
 from benchmarks.harness.presets import PRESETS
 from benchmarks.harness.report import write_report
 from benchmarks.measurements.kernel import KernelPlan, measure_kernels

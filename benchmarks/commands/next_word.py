@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.commands.command import PRETRAINED_DIRECTORY, add_result_options
+from benchmarks.harness.command import PRETRAINED_DIRECTORY, add_result_options
 from benchmarks.harness.report import Report, ResultTable, write_report
 from benchmarks.harness.statistics import medians_of_repeats, ratio
 from benchmarks.measurements.next_word import (

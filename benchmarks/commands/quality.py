@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.commands.command import RESULTS_DIRECTORY
+from benchmarks.harness.command import RESULTS_DIRECTORY
 from benchmarks.harness.report import Report, ResultTable, write_report
 from benchmarks.harness.statistics import group_by
 from benchmarks.measurements.quality import TARGETS, QualityRun, QualityTarget, measure_target

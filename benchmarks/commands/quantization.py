@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.commands.command import PRETRAINED_DIRECTORY, add_result_options
+from benchmarks.harness.command import PRETRAINED_DIRECTORY, add_result_options
 from benchmarks.harness.kernels import NATIVE_INT8, TORCH, available_kernels
 from benchmarks.harness.plots import Panel, bar_charts
 from benchmarks.harness.report import Report, ResultTable, write_report

@@ -12,9 +12,10 @@ from benchmarks.commands import (
     next_word,
     quantization,
     serve,
+    short_requests,
     startup,
 )
-from benchmarks.commands.command import BenchmarkCommand, add_result_options
+from benchmarks.harness.command import BenchmarkCommand, add_result_options
 from benchmarks.harness.report import join_reports
 
 NAME = "all"
@@ -28,6 +29,7 @@ MEASUREMENTS: tuple[BenchmarkCommand, ...] = (
     classify,
     inspection,
     next_word,
+    short_requests,
     kernel,
     serve,
 )

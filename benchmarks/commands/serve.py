@@ -4,7 +4,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.commands.command import add_result_options
+from benchmarks.harness.command import add_result_options
 from benchmarks.harness.kernels import describe_served_kernel
 from benchmarks.harness.presets import PRESETS, describe_size
 from benchmarks.harness.report import write_report

@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import asdict, dataclass, replace
 
-from benchmarks.commands.command import add_result_options
+from benchmarks.harness.command import add_result_options
 from benchmarks.harness.kernels import available_kernels
 from benchmarks.harness.presets import PRESETS, describe_size
 from benchmarks.harness.report import Report, ResultTable, write_report

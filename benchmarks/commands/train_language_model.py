@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks.commands.command import RESULTS_DIRECTORY
+from benchmarks.harness.command import RESULTS_DIRECTORY
 from benchmarks.measurements.language_model_training import (
     LanguageModelPlan,
     compare_language_models,

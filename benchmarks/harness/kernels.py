@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from model.architecture import GATE_BLOCKS, LanguageModelArchitecture
+from model.artifact import weights_of
 from model.networks import LanguageModel
 from service.kernel.api.interface import Kernel
 from service.kernel.api.packing import KernelPrecision, padded
@@ -53,7 +54,7 @@ class KernelVariant:
         """
         torch.set_num_threads(threads)
         return make_kernel(
-            network,
+            weights_of(network),
             kernel=self.kernel,
             precision=self.precision,
             threads=threads,

@@ -109,7 +109,7 @@ class RunningServer:
 
 @contextlib.contextmanager
 def start_server(
-    spec: ServerSpec, placeholders: Mapping[str, object], log: Path
+    spec: ServerSpec, placeholders: Mapping[str, object], log: Path, checkout: Path | None = None
 ) -> Iterator[RunningServer]:
     """Starts a server and waits until it is ready; ends it when the context is left.
 
@@ -117,12 +117,16 @@ def start_server(
         spec: the server.
         placeholders: values of the placeholders in its command, except {port}.
         log: file to which its output is appended.
+        checkout: run the program of another working copy.
     """
     port = free_port()
     arguments = [part.format(port=port, **placeholders) for part in spec.command]
     with log.open("ab") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", *arguments], stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, "-m", *arguments],
+            cwd=checkout,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     process = psutil.Process(child.pid)
     try:

@@ -44,7 +44,7 @@ class KernelStepper:
     def burst(self) -> int:
         """Runs one call of the kernel."""
         for item, result in zip(self._work, self._kernel.run(self._work, BURST), strict=True):
-            item.feed = [result.generated[-1].token]
+            item.feed = [result.tokens[-1]]
             item.position += BURST
         return BURST
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from model.errors import ArtifactError
@@ -29,30 +32,50 @@ def read_file(path: Path, max_bytes: int) -> bytes:
         ArtifactError: the file is missing, not readable, longer than ``max_bytes``, or not regular,
             such as a symbolic link.
     """
+    return RegularFile(path).read(max_bytes)
+
+
+class RegularFile:
+    """A regular file that stays open while this object exists.
+
+    It keeps its content when another file takes its name, as :func:`model.artifact.save_artifact`
+    does. Raises ArtifactError if the file is missing, not readable or not regular.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _errors_of(path):
+            self._descriptor = os.open(path, _FLAGS)
+        weakref.finalize(self, os.close, self._descriptor)
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            raise ArtifactError(path, _NOT_REGULAR)
+
+    def read(self, max_bytes: int) -> bytes:
+        """The whole content. Raises ArtifactError if it is longer or cannot be read."""
+        with _errors_of(self.path):
+            size = os.fstat(self._descriptor).st_size
+            if size > max_bytes:
+                reason = f"has {size} bytes, expected at most {max_bytes}"
+                raise ArtifactError(self.path, reason)
+            return _read(self._descriptor, size)
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """Raises ArtifactError for an OSError."""
     try:
-        descriptor = os.open(path, _FLAGS)
-        try:
-            return _read(descriptor, _checked_size(path, os.fstat(descriptor), max_bytes))
-        finally:
-            os.close(descriptor)
+        yield
     except OSError as error:
         raise ArtifactError(path, _REASONS.get(error.errno or 0) or _unreadable(error)) from error
-
-
-def _checked_size(path: Path, status: os.stat_result, max_bytes: int) -> int:
-    if not stat.S_ISREG(status.st_mode):
-        raise ArtifactError(path, _NOT_REGULAR)
-    if status.st_size > max_bytes:
-        raise ArtifactError(path, f"has {status.st_size} bytes, expected at most {max_bytes}")
-    return status.st_size
 
 
 def _read(descriptor: int, size: int) -> bytes:
     """At most ``size`` bytes, fewer if the file was truncated since its size was checked."""
     parts: list[bytes] = []
-    while size > 0 and (part := os.read(descriptor, size)):
+    begin = 0
+    while begin < size and (part := os.pread(descriptor, size - begin, begin)):
         parts.append(part)
-        size -= len(part)
+        begin += len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -56,6 +56,7 @@ class Tokenizer:
         end: id of [END].
         unknown: id of [UNK], None for bpe.
         suppressed: ids that are never generated.
+        whole_texts: texts of tokens that decoders have met and that split no character.
 
     Example:
         >>> tokenizer = Tokenizer.load(Path("pretrained/english-word/tokenizer.json"))
@@ -77,6 +78,7 @@ class Tokenizer:
         self.unknown = None if self.kind == "bpe" else file.entries.index(UNKNOWN)
         self.suppressed = frozenset(() if self.unknown is None else (self.unknown,))
         self._texts_V = [*map(self._bytes_from, file.entries), b""]
+        self.whole_texts: dict[int, str] = {}
         self._longest_token = max(map(len, self._texts_V))
         self._id_of_character = self._characters() if self._is_plain_char else {}
 
@@ -227,6 +229,7 @@ class Decoder:
         self._tokenizer = tokenizer
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._utf8.decode(pending)
+        self._is_between_characters = not self.pending
 
     @property
     def pending(self) -> bytes:
@@ -235,10 +238,23 @@ class Decoder:
 
     def push(self, token: int) -> str:
         """The characters that this token completes, possibly none."""
-        return self._utf8.decode(self._tokenizer.bytes_of(token))
+        if self._is_between_characters:
+            known = self._tokenizer.whole_texts.get(token)
+            if known is not None:
+                return known
+        return self._decode(token)
+
+    def _decode(self, token: int) -> str:
+        was_between = self._is_between_characters
+        text = self._utf8.decode(self._tokenizer.bytes_of(token))
+        self._is_between_characters = not self.pending
+        if was_between and self._is_between_characters:
+            self._tokenizer.whole_texts[token] = text
+        return text
 
     def flush(self) -> str:
         """A replacement character if a character is incomplete at the end, else ""."""
+        self._is_between_characters = True
         return self._utf8.decode(b"", final=True)
 
 

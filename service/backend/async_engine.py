@@ -1,23 +1,26 @@
 """The asynchronous interface of the engine; the only file with both the engine's thread and
 asyncio.
 
-The engine delivers all events of a turn in one call, which becomes one call into the event loop for
-any number of requests.
+Tasks that were submitted within one iteration of the event loop are run together at its end, in the
+event loop's thread if the engine is idle and they are short, otherwise in the engine's thread. That
+thread delivers all events of a turn in one call, which becomes one call into the event loop for any
+number of requests.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import itertools
 import logging
 from collections.abc import Callable, Collection
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from service.backend.answer_memory import AnswerMemoryBudget
+from service.backend.reply import EVENT_BYTES, LOGPROB_BYTES, Reply
 from service.backend.workers import WorkerPool
-from service.clients.rate_limits import RateLimits, TokenCharge
+from service.clients.rate_limits import RateLimits
 from service.engine.api.errors import Draining, EngineError, SlowReaderError
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import (
@@ -25,20 +28,20 @@ from service.engine.api.tasks import (
     Embed,
     Event,
     Failed,
-    Finished,
     Generate,
     NextWord,
     Score,
     Task,
-    Token,
 )
 from service.engine.runners.engine import AnswerSize, Engine, EngineOptions, Ticket
 from service.telemetry.request_record import CURRENT
 from service.telemetry.tracing import TaskTrace
 
 if TYPE_CHECKING:
-    from model.artifact import Artifact
+    from model.storage.stored_artifact import StoredArtifact
     from service.engine.scheduling.runner import Runner
+
+__all__ = ["AsyncEngine", "Reply"]
 
 logger = logging.getLogger(__name__)
 _LONG_TEXT = 4_000
@@ -46,9 +49,6 @@ _LONG_TEXT = 4_000
 _STATE_SHARE = 16
 """A character of a state costs this many times less than a character of a text."""
 _LAST_TURN_SECONDS = 1.0
-_EVENT_BYTES = 200
-_LOGPROB_BYTES = 150
-"""Approximate memory of an event and of a log-probability until they have been sent."""
 
 
 class AsyncEngine:
@@ -80,6 +80,8 @@ class AsyncEngine:
         self._on_slow_reader = on_slow_reader
         self._tickets = itertools.count()
         self._replies: dict[Ticket, Reply] = {}
+        self._deferred: list[Reply] = []  # submitted in this iteration of the event loop
+        self._no_request = contextvars.Context()  # work for several requests is logged without one
         self._idle = asyncio.Event()
         self._idle.set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -107,6 +109,7 @@ class AsyncEngine:
         try:
             if _text_length(task) > _LONG_TEXT:
                 await self._submit_in_thread(task, ticket, reply)
+                reply.end_first_turn()
             else:
                 self._submit(task, ticket, reply)
             reply.admitted = True
@@ -118,14 +121,25 @@ class AsyncEngine:
             record.model = task.model
         return reply
 
-    def _submit(self, task: Task, ticket: Ticket, reply: Reply) -> None:
+    def _submit(self, task: Task, ticket: Ticket, reply: Reply, *, deferred: bool = False) -> None:
         def admit(size: AnswerSize) -> None:
-            count = size.tokens * _EVENT_BYTES + size.logprobs * _LOGPROB_BYTES
+            count = size.tokens * EVENT_BYTES + size.logprobs * LOGPROB_BYTES
             reply.admit(self._answers, count, task.client)
             reply.charge(self._rates, size, task.client)
 
-        on_start = None if reply.trace is None else reply.trace.start
-        self._engine.submit(task, ticket, admit, on_start)
+        self._engine.submit(task, ticket, admit, deferred=deferred)
+
+    def _defer(self, reply: Reply) -> None:
+        """Run the task at the end of this iteration of the event loop."""
+        if not self._deferred:
+            asyncio.get_running_loop().call_soon(self._run_deferred)
+        self._deferred.append(reply)
+
+    def _run_deferred(self) -> None:
+        deferred, self._deferred = self._deferred, []
+        self._dispatch(self._engine.run_deferred())
+        for reply in deferred:
+            reply.end_first_turn()
 
     async def _submit_in_thread(self, task: Task, ticket: Ticket, reply: Reply) -> None:
         cost = float(_text_length(task))
@@ -145,7 +159,7 @@ class AsyncEngine:
         if self._forget(ticket):
             self._engine.cancel(ticket)
 
-    def build(self, name: str, artifact: Artifact) -> Runner:
+    def build(self, name: str, artifact: StoredArtifact) -> Runner:
         """A runner for a model, which is not served yet. Takes seconds; call it in a thread."""
         return self._engine.build(name, artifact)
 
@@ -236,148 +250,6 @@ class AsyncEngine:
         self._on_slow_reader()
         self.release(ticket)
         reply.cut(SlowReaderError(self._stream_bytes, self._pause_seconds))
-
-
-class Reply:
-    """The events of one task, in order. Leaving its context cancels the task."""
-
-    def __init__(self, engine: AsyncEngine, ticket: Ticket, *, limit: int | None) -> None:
-        self._engine = engine
-        self._ticket = ticket
-        self._limit = limit
-        self._events: list[Event] = []
-        self._unread_bytes = 0
-        self._reading = True  # whether a reader takes new events at once, of any size
-        self._hold: asyncio.TimerHandle | None = None  # while the task is held
-        self._reserved: tuple[AnswerMemoryBudget, int, str] | None = None
-        self._charge: TokenCharge | None = None
-        self._shown = self._finished = 0  # tokens of events, and of choices that have ended
-        self.admitted = False
-        self._ended = False
-        self.cancelled = False
-        self.trace: TaskTrace | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.cancel()
-
-    def cancel(self) -> None:
-        """End the task before its next step; a waiting reader gets no events."""
-        self._engine.release(self._ticket)
-        self._stop_timer()
-        self._ended = self.cancelled = True
-        if self.trace is not None:
-            self.trace.end()
-        if self._reserved is not None:
-            budget, count, client = self._reserved
-            self._reserved = None
-            budget.release(count, client)
-        if self._charge is not None:
-            self._charge.settle(max(self._shown, self._finished) if self.admitted else None)
-            self._charge = None
-        self._wake()
-
-    def admit(self, budget: AnswerMemoryBudget, count: int, client: str) -> None:
-        """Reserve memory for the events until this reply is left. Raises QueueFull."""
-        count = count if self._limit is None else min(count, self._limit)
-        budget.reserve(count, client)
-        self._reserved = budget, count, client
-
-    def charge(self, rates: RateLimits, size: AnswerSize, client: str) -> None:
-        """Charge the most tokens that the task may use; those that it did not use are returned
-        when this reply is left. Raises RateLimited.
-        """
-        self._charge = rates.charge(client, size.read, size.generated)
-
-    async def events(self, quiet_seconds: float) -> list[Event]:
-        """All events since the last call; waits up to ``quiet_seconds`` for the first one.
-
-        Empty if there were none, and after the task was cancelled.
-        """
-        self._reading = True
-        if not self._events and not self._ended:
-            loop = asyncio.get_running_loop()
-            self._waiter = loop.create_future()
-            timer = loop.call_later(quiet_seconds, self._wake)
-            try:
-                await self._waiter
-            finally:
-                timer.cancel()
-                self._waiter = None
-        events, self._events = self._events, []
-        self._unread_bytes = 0
-        self._reading = False
-        if self._stop_timer() and not self._ended:
-            self._engine.resume(self._ticket)
-        return events
-
-    async def answer(self) -> list[Event]:
-        """All events up to the final one. Raises the EngineError of a failure."""
-        while not self._ended:
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        last = self._events[-1] if self._events else None
-        if isinstance(last, Failed):
-            raise last.error
-        if any(isinstance(event, Finished) and event.reason == "drained" for event in self._events):
-            raise Draining  # a part of an answer is of no use to its reader
-        return self._events
-
-    def put(self, event: Event) -> None:
-        """Add an event. The task is held while too much is unread."""
-        self._count(event)
-        if self.trace is not None:
-            self.trace.event(final=event.final)
-        self._events.append(event)
-        self._ended = event.final
-        if self._limit is not None:
-            self._unread_bytes += _bytes_of(event)
-            full = self._unread_bytes > self._limit and not self._reading
-            if full and self._hold is None and not self._ended:
-                self._hold = self._engine.hold(self._ticket, self)
-        if self._ended or self._limit is not None:
-            self._wake()
-
-    def cut(self, error: SlowReaderError) -> None:
-        """Replace the unread events by an error."""
-        self._events = [Failed(error)]
-        self._ended = True
-        self._wake()
-
-    def _stop_timer(self) -> bool:
-        """Returns whether the task was held."""
-        held, self._hold = self._hold, None
-        if held is not None:
-            held.cancel()
-        return held is not None
-
-    def _count(self, event: Event) -> None:
-        if isinstance(event, Token):
-            self._shown += 1
-        elif isinstance(event, Finished):
-            self._finished += event.completion_tokens
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-
-def _bytes_of(event: Event) -> int:
-    """The approximate memory of an event. An echo is not counted, since the request bounds it."""
-    if isinstance(event, Token) and event.token is not None:
-        return _EVENT_BYTES + _LOGPROB_BYTES * (1 + len(event.token.top))
-    return _EVENT_BYTES
 
 
 def _text_length(task: Task) -> int:

@@ -13,12 +13,11 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import torch
-
-from service.engine.api.errors import DeadlineExceeded, Draining
+from service.engine.api.errors import DeadlineExceeded, Draining, EngineError
 from service.engine.scheduling.admission import Admission
 from service.engine.scheduling.fair_queue import FairQueue
 from service.inspection.cancellation import Cancellation, InspectionCancelled
@@ -42,9 +41,12 @@ class Inspections:
 
     Args:
         waiting: inspections of one client that may wait, before it is refused.
+        load: called in the thread before the first inspection, at the priority of the engine:
+            whoever imports torch holds the interpreter's lock, and must not wait for a processor.
     """
 
-    def __init__(self, waiting: int) -> None:
+    def __init__(self, waiting: int, load: Callable[[], object] = lambda: None) -> None:
+        self._load = load
         self._admission = Admission(waiting)
         self._queue: FairQueue[_Job] = FairQueue()
         self._changed = threading.Condition()
@@ -105,11 +107,16 @@ class Inspections:
             self._changed.notify()
 
     def _work(self) -> None:
-        torch.set_num_threads(1)  # of this thread alone
+        job = self._next()
+        if job is None:
+            return
+        with suppress(EngineError):  # the job fails by itself
+            self._load()
         if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PRIORITY)
-        while (job := self._next()) is not None:
+        while job is not None:
             _compute(job)
+            job = self._next()
 
     def _next(self) -> _Job | None:
         """The job whose turn it is; None once the service ends."""

@@ -1,18 +1,34 @@
-"""The inspectors of the models that are served, created at the first request."""
+"""The inspectors of the models that are served, created at the first request of each.
+
+Importing this module loads torch; :mod:`service.backend.inspectors_on_demand` does so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-from model.artifact import Artifact
-from service.engine.api.errors import UnknownModel, WrongKind
+import torch
+
+from model.architecture import LanguageModelArchitecture
+from model.errors import ArtifactError
+from model.state import State
+from model.storage.stored_artifact import StoredArtifact
+from service.engine.api.errors import InspectionUnavailable, UnknownModel, WrongKind
 from service.engine.states.state_token import StateTokenCodec
+from service.inspection.cancellation import Cancellation
 from service.inspection.classifier import ClassifierInspector
+from service.inspection.document_fields import document_fields
 from service.inspection.language_model import LanguageModelInspector, Start
+from service.inspection.queries import DocumentQuery, TextQuery
+from service.inspection.text_fields import text_fields
+from service.kernel.api.row_state import RowState
+
+Inspector = TypeVar("Inspector", LanguageModelInspector, ClassifierInspector)
 
 
 class Inspectors:
-    """Inspectors and kept states by the name of the model. For use in one thread.
+    """Inspectors and kept states by the name of the model, for use in one thread.
 
     Args:
         artifacts: the models that are served.
@@ -23,7 +39,7 @@ class Inspectors:
 
     def __init__(
         self,
-        artifacts: Mapping[str, Artifact],
+        artifacts: Mapping[str, StoredArtifact],
         state_key: bytes,
         *,
         bind_states_to_keys: bool,
@@ -36,7 +52,7 @@ class Inspectors:
         self._language_models: dict[str, LanguageModelInspector] = {}
         self._classifiers: dict[str, ClassifierInspector] = {}
 
-    def for_artifacts(self, artifacts: Mapping[str, Artifact]) -> Inspectors:
+    def for_artifacts(self, artifacts: Mapping[str, StoredArtifact]) -> Inspectors:
         """Inspectors of other artifacts, with those of unchanged models. Running inspections keep
         the earlier ones.
         """
@@ -56,22 +72,32 @@ class Inspectors:
         return self._artifact(name).manifest.kind == "classifier"
 
     def language_model(self, name: str) -> LanguageModelInspector:
-        """Raises UnknownModel, and WrongKind for a classifier."""
+        """Raises UnknownModel, InspectionUnavailable, and WrongKind for a classifier."""
         if self.is_classifier(name):
             raise WrongKind(name, "classifier", "language-model")
         if name not in self._language_models:
-            self._language_models[name] = LanguageModelInspector(
-                self._artifact(name), self._most_tokens
-            )
+            self._language_models[name] = self._created(name, LanguageModelInspector)
         return self._language_models[name]
 
     def classifier(self, name: str) -> ClassifierInspector:
-        """Raises UnknownModel, and WrongKind for a language model."""
+        """Raises UnknownModel, InspectionUnavailable, and WrongKind for a language model."""
         if not self.is_classifier(name):
             raise WrongKind(name, "language-model", "classifier")
         if name not in self._classifiers:
-            self._classifiers[name] = ClassifierInspector(self._artifact(name), self._most_tokens)
+            self._classifiers[name] = self._created(name, ClassifierInspector)
         return self._classifiers[name]
+
+    def text_fields(
+        self, name: str, query: TextQuery, start: Start, cancellation: Cancellation
+    ) -> dict[str, Any]:
+        """See :func:`service.inspection.text_fields.text_fields`."""
+        return text_fields(self.language_model(name), query, start, cancellation)
+
+    def document_fields(
+        self, name: str, query: DocumentQuery, cancellation: Cancellation
+    ) -> dict[str, Any]:
+        """See :func:`service.inspection.document_fields.document_fields`."""
+        return document_fields(self.classifier(name), query, cancellation)
 
     def start(self, name: str, state: str | None, tenant: str) -> Start:
         """Where reading begins: at the beginning of a text, or where a state token stands.
@@ -80,17 +106,34 @@ class Inspectors:
             InvalidState: the token is damaged or was not signed with this key.
             ForeignState: it belongs to another model.
         """
-        inspector = self.language_model(name)
+        inspector, artifact = self.language_model(name), self._artifact(name)
         if state is None:
             return inspector.first()
-        codec = StateTokenCodec(
-            self._key, self._artifact(name), inspector.network, bound=self._bound
-        )
+        architecture = artifact.architecture
+        assert isinstance(architecture, LanguageModelArchitecture)
+        codec = StateTokenCodec(self._key, artifact, architecture, bound=self._bound)
         snapshot = codec.decode(state, tenant)
-        return Start(snapshot.state, snapshot.last)
+        return Start(batch_of(snapshot.state), snapshot.last)
 
-    def _artifact(self, name: str) -> Artifact:
+    def _created(self, name: str, create: Callable[[StoredArtifact, int], Inspector]) -> Inspector:
+        try:
+            return create(self._artifact(name), self._most_tokens)
+        except ArtifactError as error:
+            message = f"the files of {name!r} have changed since it was loaded: {error.reason}"
+            raise InspectionUnavailable(message) from error
+
+    def _artifact(self, name: str) -> StoredArtifact:
         artifact = self._artifacts.get(name)
         if artifact is None:
             raise UnknownModel(name)
         return artifact
+
+
+def compute_with_one_thread() -> None:
+    """Let torch use one thread of the processor for computations of the calling thread."""
+    torch.set_num_threads(1)
+
+
+def batch_of(state: RowState) -> State:
+    """A batch of this state alone."""
+    return State(*(torch.from_numpy(part_LH).unsqueeze(1) for part_LH in state.values_PLH))

@@ -6,11 +6,12 @@ from the start, with the value 0. The engine reports to it through ``Observer``.
 
 from __future__ import annotations
 
+import itertools
 import platform
 from collections import Counter as Tally
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -94,7 +95,7 @@ class Metrics(Observer):
         """A request was answered, or its client left (status 499). Unknown routes share one
         label.
         """
-        self._requests.labels(route, str(status)).inc()
+        self._request_of[route, status](1.0)
         self._request_seconds.labels(route).observe(seconds)
 
     def rate_limited(self) -> None:
@@ -155,17 +156,17 @@ class Metrics(Observer):
         self._generated_tokens_of[model](generated)
 
     def cache_lookup(self, model: str, *, hit: bool) -> None:
-        self._cache_lookups.labels(model, "hit" if hit else "miss").inc()
+        self._cache_lookup_of[model, hit](1.0)
 
     def cache_bytes(self, model: str, nbytes: int) -> None:
-        self._cache_bytes.labels(model).set(nbytes)
+        self._cache_bytes_of[model](nbytes)
 
     def load(self, model: str, running: int, waiting: int) -> None:
         self._running_of[model](running)
         self._waiting_of[model](waiting)
 
     def finished(self, model: str, reason: EndReason) -> None:
-        self._finished.labels(model, reason).inc()
+        self._finished_of[model, reason](1.0)
 
     # ------------------------------------------------------------ definitions
 
@@ -231,13 +232,15 @@ class Metrics(Observer):
         self._models_refused = gauge("models_refused", "Artifacts that are not served.")
 
     def _create_series(self) -> None:
-        """Create every series, and keep references to those that the engine updates in every
-        step.
+        """Create every series, and keep references to those that each step or request updates,
+        since looking one up takes longer than updating it.
         """
         for route in self._routes:
             self._request_seconds.labels(route)
-            for status in _STATUSES:
-                self._requests.labels(route, str(status))
+        self._request_of = _Recorders(
+            lambda key: self._requests.labels(key[0], str(key[1])).inc,
+            itertools.product(self._routes, _STATUSES),
+        )
         for result in get_args(LoadResult):
             self._model_loads.labels(result)
         for reason in get_args(SlowReason):
@@ -247,6 +250,15 @@ class Metrics(Observer):
             for instrument, values in self._labels_of(model):
                 instrument.labels(*values)
             self._waiting_limit.labels(model).set(self._most_waiting)
+        self._finished_of = _Recorders(
+            lambda key: self._finished.labels(*key).inc,
+            itertools.product(self._models, get_args(EndReason)),
+        )
+        self._cache_lookup_of = _Recorders(
+            lambda key: self._cache_lookups.labels(key[0], "hit" if key[1] else "miss").inc,
+            itertools.product(self._models, (True, False)),
+        )
+        self._cache_bytes_of = self._each(lambda m: self._cache_bytes.labels(m).set)
         self._prompt_tokens_of = self._each(lambda m: self._prompt_tokens.labels(m).inc)
         self._generated_tokens_of = self._each(lambda m: self._generated_tokens.labels(m).inc)
         self._running_of = self._each(lambda m: self._running.labels(m).set)
@@ -263,7 +275,7 @@ class Metrics(Observer):
             for value in further.get(instrument, ("",)):
                 yield instrument, [model, value] if value else [model]
 
-    def _each(self, record: Callable[[str], Callable[[float], None]]) -> _Recorders:
+    def _each(self, record: Callable[[str], Callable[[float], None]]) -> _Recorders[str]:
         return _Recorders(record, self._models)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -290,17 +302,20 @@ class Metrics(Observer):
 _Record = Callable[[float], None]
 
 
-class _Recorders(dict[str, _Record]):
-    """The functions that record values of each model. A model that was removed gets its series
-    again if a late request records one.
+_Key = TypeVar("_Key")
+
+
+class _Recorders(dict[_Key, _Record]):
+    """The functions that record values, by labels. A model that was removed gets its series again
+    if a late request records one.
     """
 
-    def __init__(self, record: Callable[[str], _Record], models: Iterable[str]) -> None:
-        super().__init__({model: record(model) for model in models})
+    def __init__(self, record: Callable[[_Key], _Record], keys: Iterable[_Key]) -> None:
+        super().__init__({key: record(key) for key in keys})
         self._record = record
 
-    def __missing__(self, model: str) -> _Record:
-        return self._record(model)
+    def __missing__(self, key: _Key) -> _Record:
+        return self._record(key)
 
 
 def version() -> str:

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from model.artifact import DIGESTED_FILES
-from model.manifest import MANIFEST_FILE
+from model.manifest import DIGESTED_FILES, MANIFEST_FILE
 
 Signature = tuple[tuple[int, ...] | None, ...]
 """Changes when a file of an artifact changes."""

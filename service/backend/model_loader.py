@@ -1,7 +1,7 @@
 """Loading of one artifact into a runner that could serve it, away from the event loop.
 
-One thread of low priority loads one artifact at a time, so that loading takes little time from
-running requests and the memory of one further model at most.
+While the service runs, one thread of low priority loads one artifact at a time, so that loading
+takes little time from running requests and the memory of one further model at most.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-import torch
-
-from model.artifact import Artifact, load_artifact
 from model.errors import ArtifactError, panics_as_errors
+from model.storage.stored_artifact import StoredArtifact, load_stored_artifact
 from service.engine.scheduling.runner import Runner
 from service.kernel.self_test import SelfTestError
 
@@ -30,14 +29,14 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 PRIORITY = 10  # added to the niceness of the thread
-Build = Callable[[str, Artifact], Runner]
+Build = Callable[[str, StoredArtifact], Runner]
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """An artifact, and a runner that has passed its self-test."""
 
-    artifact: Artifact
+    artifact: StoredArtifact
     runner: Runner
 
 
@@ -60,14 +59,32 @@ class LoaderThread:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
+def read_artifact(directory: Path) -> StoredArtifact:
+    """Load and check an artifact. Logs a failure and raises RefusedError."""
+    with _refusals(directory):
+        # A link to the directory may be exchanged while its files are read.
+        return load_stored_artifact(directory.resolve() if directory.is_symlink() else directory)
+
+
+def set_up(directory: Path, artifact: StoredArtifact, build: Build) -> LoadedModel:
+    """Make a runner for an artifact and test it. Logs a failure and raises RefusedError."""
+    with _refusals(directory):
+        runner = build(artifact.manifest.name, artifact)
+        runner.self_test()
+        return LoadedModel(artifact, runner)
+
+
 def load_model(directory: Path, build: Build) -> LoadedModel:
     """Load, check and test an artifact. Logs a failure and raises RefusedError."""
+    return set_up(directory, read_artifact(directory), build)
+
+
+@contextmanager
+def _refusals(directory: Path) -> Iterator[None]:
+    """Log a failure and raise it as RefusedError."""
     try:
         with panics_as_errors():
-            # A link to the directory may be exchanged while its files are read.
-            artifact = load_artifact(directory.resolve() if directory.is_symlink() else directory)
-            runner = build(artifact.manifest.name, artifact)
-            runner.self_test()
+            yield
     except ArtifactError as error:
         logger.error("refused a model: %s", error)
         raise RefusedError(f"{error.path.name}: {error.reason}") from error
@@ -80,11 +97,13 @@ def load_model(directory: Path, build: Build) -> LoadedModel:
     except Exception as error:  # a defect in loading must not affect the other models
         logger.exception("refused a model: %s: it cannot be loaded", directory)
         raise RefusedError("it cannot be loaded; the log has the cause") from error
-    return LoadedModel(artifact, runner)
 
 
 def return_memory() -> None:
-    """Give the memory of models that are no longer served back to the system."""
+    """Give memory back to the system: that of loading, and of models that are served no longer.
+
+    glibc keeps freed blocks below its heap's end, about 20 MB after the pretrained models.
+    """
     gc.collect()  # a runner and its table of requests refer to each other
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -93,6 +112,5 @@ def return_memory() -> None:
 
 
 def _lower_priority() -> None:
-    torch.set_num_threads(1)  # of this thread alone
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PRIORITY)

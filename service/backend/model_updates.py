@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.artifact import Artifact
+from model.storage.stored_artifact import StoredArtifact
 from service.backend.async_engine import AsyncEngine
+from service.backend.early_loading import FirstModels
 from service.backend.metrics import Metrics
 from service.backend.model_folder import FolderError, ModelFolder, Signature
 from service.backend.model_loader import (
@@ -24,16 +26,17 @@ from service.backend.model_loader import (
     RefusedError,
     load_model,
     return_memory,
+    set_up,
 )
 from service.backend.registry import (
     ModelRegistry,
-    RegistryError,
     ServedModels,
     check_defaults,
     choose_defaults,
     info_labels,
 )
 from service.backend.settings import Settings
+from service.engine.api.errors import StartError
 
 logger = logging.getLogger(__name__)
 _RETIREMENT_POLL_SECONDS = 0.25
@@ -64,7 +67,7 @@ class _Known:
     refusal: str | None = None
 
 
-def _is_same(served: Artifact, loaded: Artifact) -> bool:
+def _is_same(served: StoredArtifact, loaded: StoredArtifact) -> bool:
     """Whether they are equal; the manifest has the digests of the files."""
     return served.directory == loaded.directory and served.manifest == loaded.manifest
 
@@ -87,21 +90,14 @@ class ModelUpdates:
         self._folder_error: str | None = None
         self._cleaning: set[asyncio.Task[None]] = set()
 
-    def load_first(self) -> None:
-        """Load all models before the start. Raises RegistryError if the folder cannot be read or
-        a default model is missing.
+    def load_first(self, first: FirstModels) -> None:
+        """Serve the models that were read at the start. Raises RegistryError if a default model is
+        missing, and StartError if the system provides no thread.
         """
-        try:
-            self._last_found = self._folder.scan()
-        except FolderError as error:
-            raise RegistryError(str(error)) from error
+        self._folder, self._last_found = first.folder, first.found
         report = UpdateReport()
-        for directory, (path, signature) in self._last_found.items():
-            try:
-                outcome: LoadedModel | str = load_model(path, self._engine.build)
-            except RefusedError as error:
-                outcome = str(error)
-            self._settle(directory, signature, outcome, (), report)
+        for directory, outcome in self._set_up_all(first):
+            self._settle(directory, first.found[directory][1], outcome, (), report)
         self._publish()
         check_defaults(self._models.registry.artifacts, self._settings)
         if not report.loaded:
@@ -109,6 +105,26 @@ class ModelUpdates:
                 "%s has no model that can be served; the service is ready once it has one",
                 self._settings.models,
             )
+
+    def _set_up_all(self, first: FirstModels) -> list[tuple[str, LoadedModel | str]]:
+        """A runner for each artifact, made in threads: packing leaves the interpreter free."""
+
+        def set_up_one(directory: str) -> LoadedModel | str:
+            artifact = first.artifacts[directory]
+            if isinstance(artifact, str):
+                return artifact
+            try:
+                return set_up(first.found[directory][0], artifact, self._engine.build)
+            except RefusedError as error:
+                return str(error)
+
+        names = list(first.found)
+        with ThreadPoolExecutor(self._settings.thread_count, "packing") as pool:
+            try:
+                outcomes = pool.map(set_up_one, names)
+            except RuntimeError as error:  # no more threads
+                raise StartError(error) from error
+            return list(zip(names, outcomes, strict=True))
 
     async def watch(self, seconds: float) -> None:
         """Look at the folder again and again, until cancelled."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from model.artifact import Artifact
-from service.backend.inspectors import Inspectors
+from model.storage.stored_artifact import StoredArtifact
+from service.backend.inspectors_on_demand import InspectorsOnDemand
 from service.backend.settings import Settings
 
 ModelKind = Literal["language-model", "classifier"]
@@ -25,7 +25,7 @@ class ModelRegistry:
     reason by the name of the directory.
     """
 
-    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    artifacts: Mapping[str, StoredArtifact] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
 
@@ -37,9 +37,13 @@ class ModelRegistry:
 class ServedModels:
     """The registry of the moment and its inspectors. Replaced as a whole in the event loop."""
 
-    def __init__(self, inspectors: Inspectors) -> None:
+    def __init__(self, inspectors: InspectorsOnDemand) -> None:
         self.registry = ModelRegistry()
         self.inspectors = inspectors
+
+    def load_inspectors(self) -> None:
+        """Load the inspectors, and torch with them. For use in the inspection thread."""
+        self.inspectors()
 
     def replace(self, registry: ModelRegistry) -> None:
         """Serve other models."""
@@ -47,7 +51,7 @@ class ServedModels:
         self.inspectors = self.inspectors.for_artifacts(registry.artifacts)
 
 
-def info_labels(artifact: Artifact) -> dict[str, str]:
+def info_labels(artifact: StoredArtifact) -> dict[str, str]:
     """The labels of ``unroll_model_info`` for a model."""
     manifest = artifact.manifest
     return {
@@ -58,12 +62,14 @@ def info_labels(artifact: Artifact) -> dict[str, str]:
     }
 
 
-def architecture_of(artifact: Artifact) -> dict[str, int | str | bool | tuple[int, ...] | None]:
+def architecture_of(
+    artifact: StoredArtifact,
+) -> dict[str, int | str | bool | tuple[int, ...] | None]:
     """The architecture's fields, as in the manifest."""
     return dataclasses.asdict(artifact.manifest.architecture)
 
 
-def choose_defaults(artifacts: Mapping[str, Artifact], settings: Settings) -> dict[str, str]:
+def choose_defaults(artifacts: Mapping[str, StoredArtifact], settings: Settings) -> dict[str, str]:
     """The default model of each kind. A kind whose configured default is missing has none."""
     defaults: dict[str, str] = {}
     for kind in MODEL_KINDS:
@@ -74,7 +80,7 @@ def choose_defaults(artifacts: Mapping[str, Artifact], settings: Settings) -> di
     return defaults
 
 
-def check_defaults(artifacts: Mapping[str, Artifact], settings: Settings) -> None:
+def check_defaults(artifacts: Mapping[str, StoredArtifact], settings: Settings) -> None:
     """Raises RegistryError if there are models of a kind, and not the configured default."""
     for kind in MODEL_KINDS:
         names = _names_of(artifacts, kind)
@@ -84,7 +90,7 @@ def check_defaults(artifacts: Mapping[str, Artifact], settings: Settings) -> Non
             raise RegistryError(f"no {kind} is named {default!r} (available: {served})")
 
 
-def _names_of(artifacts: Mapping[str, Artifact], kind: ModelKind) -> list[str]:
+def _names_of(artifacts: Mapping[str, StoredArtifact], kind: ModelKind) -> list[str]:
     return [name for name, artifact in artifacts.items() if artifact.manifest.kind == kind]
 
 

@@ -130,11 +130,11 @@ class Settings(BaseSettings):
         default="int8", description="precision of the native kernel"
     )
     burst_steps: Count = Field(
-        default=8, le=64, description="most steps before new requests are admitted"
+        default=32, le=64, description="most steps of a turn; a new request ends a turn early"
     )
 
     state_cache_bytes: int = Field(
-        default=64 * 2**20,
+        default=16 * 2**20,
         ge=0,
         description="memory of the cache of prompt states, per language model, in bytes",
     )

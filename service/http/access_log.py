@@ -170,4 +170,7 @@ def _request_line(scope: Scope) -> str:
     """Client, method and path as they were sent, on one line for any input."""
     client = scope["client"][0] if scope.get("client") else "-"
     path = scope.get("raw_path", b"").decode("ascii", "replace")[:_LONGEST_PATH]
-    return " ".join(_UNSAFE.sub("?", part) for part in (client, scope["method"], path))
+    parts = [client, scope["method"], path]
+    if _UNSAFE.search("".join(parts)):
+        parts = [_UNSAFE.sub("?", part) for part in parts]
+    return " ".join(parts)

@@ -7,10 +7,10 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from model.artifact import Artifact
+from model.storage.stored_artifact import StoredArtifact
 from service.backend.async_engine import AsyncEngine
 from service.backend.inspections import Inspections
-from service.backend.inspectors import Inspectors
+from service.backend.inspectors_on_demand import InspectorsOnDemand
 from service.backend.metrics import Metrics
 from service.backend.model_updates import ModelUpdates
 from service.backend.registry import ModelKind, ModelRegistry, ServedModels
@@ -43,8 +43,8 @@ class ServiceContext:
         return self.models.registry
 
     @property
-    def inspectors(self) -> Inspectors:
-        """The inspectors of the moment."""
+    def inspectors(self) -> InspectorsOnDemand:
+        """The inspectors of the moment, for use in the inspection thread."""
         return self.models.inspectors
 
     def model_name(self, asked: str | None, kind: ModelKind) -> str:
@@ -59,7 +59,7 @@ class ServiceContext:
             raise ApiError(404, "model_not_found", message, "model")
         return name
 
-    def artifact(self, name: str) -> Artifact:
+    def artifact(self, name: str) -> StoredArtifact:
         """A model by name. ApiError 404 if there is none."""
         artifact = self.registry.artifacts.get(name)
         if artifact is None:

@@ -8,7 +8,7 @@ The table below maps the engine's errors to statuses.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -22,6 +22,7 @@ from service.engine.api.errors import (
     EngineError,
     EngineStalled,
     ForeignState,
+    InspectionUnavailable,
     InvalidState,
     InvalidTask,
     Overloaded,
@@ -50,6 +51,7 @@ _STATUS_AND_TYPE: dict[type[EngineError], tuple[int, str]] = {
     DeadlineExceeded: (504, "deadline_exceeded"),
     DeadlineUnreachable: (504, "deadline_exceeded"),
     EngineStalled: (503, "not_live"),
+    InspectionUnavailable: (503, "inspection_unavailable"),
     StepFailed: (500, "internal_error"),
     SlowReaderError: (408, "slow_reader"),
 }
@@ -109,11 +111,21 @@ def draining() -> ApiError:
     return from_engine(Draining())
 
 
+def response_to(error: ApiError | EngineError) -> JSONResponse:
+    """The response for a refusal or a failure."""
+    return (error if isinstance(error, ApiError) else from_engine(error)).response()
+
+
 def from_validation(error: RequestValidationError) -> ApiError:
     """The first invalid field of a request, and the number of further ones."""
-    problems = error.errors()
+    return from_problems(error.errors(), path_start=1)
+
+
+def from_problems(problems: Sequence[Mapping[str, Any]], path_start: int = 0) -> ApiError:
+    """The error for what pydantic has found. ``path_start``: parts of a location to leave out."""
     first = problems[0]
-    param = ".".join(str(part)[:_LONGEST_PARAM] for part in first["loc"][1:])[:_LONGEST_PARAM]
+    path = first["loc"][path_start:]
+    param = ".".join(str(part)[:_LONGEST_PARAM] for part in path)[:_LONGEST_PARAM]
     message = _validation_message(first["type"], first["msg"], param)
     if len(problems) > 1:
         message += f" (and {len(problems) - 1} more)"

@@ -40,12 +40,7 @@ def parse_json(body: bytes) -> Any:
     if len(body) > SHORT_BYTES:
         _check_bounds(body)
     try:
-        return json.loads(
-            text,
-            object_pairs_hook=_unique_keys,
-            parse_constant=_refuse_constant,
-            parse_float=_number,
-        )
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         message = f"the body is not JSON: {error.msg}, at character {error.pos}"
         raise bad_json(message) from error
@@ -105,3 +100,8 @@ def _number(text: str) -> float | int:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise bad_json(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_number
+)

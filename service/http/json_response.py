@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from starlette.responses import Response
@@ -11,7 +12,6 @@ from starlette.types import Receive, Scope, Send
 
 from service.backend.async_engine import Reply
 from service.engine.api.tasks import Event
-from service.http.cancellation import cancelled_when_gone
 from service.http.errors import ClientGoneError
 
 SLICE_BYTES = 1 << 15
@@ -36,13 +36,21 @@ class TaskResponse(Response):
         self._write = write
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        async with self._reply, cancelled_when_gone(self._reply, receive):
+        async with self._reply:
+            # A task that the event loop runs at once ends before the client can be missed.
+            if not await self._reply.first_turn():
+                await self._finished(receive)
             events = await self._reply.answer()
-            if self._reply.cancelled:  # leaving the block also cancels
-                raise ClientGoneError
             slices = [slice_ async for slice_ in between_turns(slices_of(self._write(events)))]
             events.clear()
             await self._send(slices, send)
+
+    async def _finished(self, receive: Receive) -> None:
+        """Wait for the end of the task. Raises ClientGoneError if the client leaves before."""
+        async with cancelled_when_gone(self._reply, receive):
+            await self._reply.answer()
+            if self._reply.cancelled:
+                raise ClientGoneError
 
     async def _send(self, slices: Sequence[bytes], send: Send) -> None:
         headers = [
@@ -91,3 +99,19 @@ async def between_turns(slices: Iterable[bytes]) -> AsyncIterator[bytes]:
         async with _writing:
             await asyncio.sleep(0)
             slice_ = next(remaining, None)
+
+
+@asynccontextmanager
+async def cancelled_when_gone(reply: Reply, receive: Receive) -> AsyncIterator[None]:
+    """Cancel the reply when the client closes the connection within this context."""
+    watcher = asyncio.create_task(_cancel_when_gone(reply, receive))
+    try:
+        yield
+    finally:
+        watcher.cancel()
+
+
+async def _cancel_when_gone(reply: Reply, receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    reply.cancel()

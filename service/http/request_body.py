@@ -54,7 +54,8 @@ class BodyLimitMiddleware:
         except ApiError as error:
             await error.response()(scope, receive, send)
         else:
-            await self._app(scope, _replaying(body, receive), send)
+            whole: Message = {"type": "http.request", "body": body, "more_body": False}
+            await self._app(scope, replaying(whole, receive), send)
 
     def _check_announced(self, scope: Scope) -> None:
         for name, value in scope["headers"]:
@@ -80,9 +81,9 @@ class BodyLimitMiddleware:
         return ApiError(413, "too_large", message)
 
 
-def _replaying(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that returns the body that was read, then later messages (the disconnect)."""
-    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+def replaying(message: Message, receive: Receive) -> Receive:
+    """A ``receive`` that returns a message that was read, then later ones (the disconnect)."""
+    pending = [message]
 
     async def replay() -> Message:
         return pending.pop() if pending else await receive()

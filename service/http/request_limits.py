@@ -5,6 +5,7 @@ A field of a request names its bound with ``AtMost``. Fixed bounds are in the sc
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
@@ -85,11 +86,14 @@ def _request_types(base: type[RequestFields]) -> Iterator[type[RequestFields]]:
         yield from _request_types(request)
 
 
-def _bounded_fields(request: type[BaseModel]) -> Iterator[tuple[str, str]]:
+@functools.cache
+def _bounded_fields(request: type[BaseModel]) -> tuple[tuple[str, str], ...]:
     """The names of fields with a bound, and of their bounds."""
-    for name, field in request.model_fields.items():
-        for marker in _markers(field):
-            yield name, marker.limit
+    return tuple(
+        (name, marker.limit)
+        for name, field in request.model_fields.items()
+        for marker in _markers(field)
+    )
 
 
 def _markers(field: FieldInfo) -> Iterator[AtMost]:

@@ -15,12 +15,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.backend.async_engine import Reply
 from service.engine.api.tasks import Echo, Event, Failed, Finished, Token, TokenLogprob
-from service.http.cancellation import cancelled_when_gone
 from service.http.errors import ClientGoneError, from_engine
-from service.http.json_response import array, between_turns, slices_of
+from service.http.json_response import array, between_turns, cancelled_when_gone, slices_of
 
-_MAX_PLAIN_EVENTS = 256
+MAX_PLAIN_TOKENS = 256
 _PING = b": ping\n\n"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _START: Message = {
     "type": "http.response.start",
     "status": 200,
@@ -46,9 +46,9 @@ class EventProtocol(Protocol):
     def frames(self, events: Sequence[Event]) -> Iterator[bytes]:
         """The lines of one turn's events, in parts."""
 
-    def plain_lines(self, events: Sequence[Event]) -> bytes | None:
-        """The lines of a turn that has few tokens without logprobs and nothing else, of which
-        there are thousands per second; otherwise None.
+    def plain_turn(self, events: Sequence[Event]) -> bytes | None:
+        """The lines of a turn with few tokens without logprobs, of which there are thousands per
+        second, and ends without a state; None if there are other events.
         """
 
 
@@ -81,9 +81,11 @@ class EventStream(Response):
             if self._reply.cancelled:
                 raise ClientGoneError
             ended = bool(events) and events[-1].final
-            quick = self._protocol.plain_lines(events) if events else _PING
+            quick = self._protocol.plain_turn(events) if events else _PING
             if quick is not None:
-                await _send_body(send, quick, more=True)
+                await _send_body(send, quick, more=not ended)
+                if ended:
+                    return
             else:
                 async for body in between_turns(slices_of(self._protocol.frames(events))):
                     await _send_body(send, body, more=True)
@@ -114,7 +116,7 @@ def frames(events: Iterable[Event]) -> Iterator[bytes]:
 
 def _token(event: Token) -> bytes:
     if event.token is None:
-        return _line({"index": event.index, "text": event.text})
+        return _plain_lines(event).encode()
     return _line({"index": event.index, "text": event.text, **_token_fields(event.token)})
 
 
@@ -142,22 +144,23 @@ class _GenerationProtocol:
     def frames(self, events: Sequence[Event]) -> Iterator[bytes]:
         return frames(events)
 
-    def plain_lines(self, events: Sequence[Event]) -> bytes | None:
-        tokens = plain_tokens(events)
-        if tokens is None:
-            return None
-        lines = [
-            f'data: {{"index":{token.index},"text":{quoted(token.text)}}}\n\n' for token in tokens
-        ]
-        return "".join(lines).encode()
+    def plain_turn(self, events: Sequence[Event]) -> bytes | None:
+        parts: list[bytes] = []
+        tokens = 0
+        for event in events:
+            if isinstance(event, Token) and event.token is None:
+                parts.append(_plain_lines(event).encode())
+                tokens += len(event.texts) or 1
+            elif isinstance(event, Finished) and event.state is None:
+                parts += _finish(event)
+            else:
+                return None
+        return b"".join(parts) if tokens <= MAX_PLAIN_TOKENS else None
 
 
-def plain_tokens(events: Sequence[Event]) -> list[Token] | None:
-    """The events, if they are few tokens without logprobs."""
-    if len(events) > _MAX_PLAIN_EVENTS:
-        return None
-    tokens = [event for event in events if isinstance(event, Token) and event.token is None]
-    return tokens if len(tokens) == len(events) else None
+def _plain_lines(event: Token) -> str:
+    begin = f'data: {{"index":{event.index},"text":'
+    return "".join([f"{begin}{quoted(text)}}}\n\n" for text in event.texts or (event.text,)])
 
 
 def _echo(event: Echo) -> Iterator[bytes]:
@@ -190,7 +193,7 @@ def scored_tokens(tokens: Sequence[TokenLogprob]) -> bytes:
 
 def to_json_bytes(value: object) -> bytes:
     """Compact JSON."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _line(fields: Mapping[str, Any]) -> bytes:

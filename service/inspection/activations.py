@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,23 +21,9 @@ from model.networks import LanguageModel
 from model.recurrent import LayerWeights, layer_weights
 from model.state import State
 from service.inspection.cancellation import Cancellation
+from service.inspection.queries import Clamp, Signal
 
 CHUNK_STEPS = 64  # between two checks for cancellation
-
-Signal = Literal["hidden", "cell"]
-
-
-@dataclass(frozen=True, slots=True)
-class Clamp:
-    """A unit that is set to ``value`` after every step: of the hidden state, or of an LSTM's cell.
-
-    ``layer`` and ``unit`` count from 0.
-    """
-
-    layer: int
-    unit: int
-    value: float
-    signal: Signal = "hidden"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.artifact import Artifact
+from model.artifact import network_of
 from model.calibration import UNCALIBRATED
 from model.networks import Classifier
+from model.storage.stored_artifact import StoredArtifact
 from model.tokenization.tokenizer import Piece
 from service.inspection import documents
 from service.inspection.cancellation import Cancellation
@@ -50,15 +51,16 @@ class ClassifierInspector:
     """Inspects one artifact.
 
     Args:
-        artifact: of a classifier. Its network is used as it is, in float32.
+        artifact: of a classifier. Its network is made in float32.
         most_tokens: of a document that is inspected.
     """
 
-    def __init__(self, artifact: Artifact, most_tokens: int) -> None:
-        if not isinstance(artifact.network, Classifier):
+    def __init__(self, artifact: StoredArtifact, most_tokens: int) -> None:
+        network = network_of(artifact.weights.take())
+        if not isinstance(network, Classifier):
             raise TypeError(f"{artifact.manifest.name} is no classifier")
         self.most_tokens = most_tokens
-        self.network = artifact.network.eval()
+        self.network = network
         self.tokenizer = artifact.tokenizer
         self.answers: Sequence[str] = artifact.manifest.answers
         self._labels = len(artifact.manifest.labels)

@@ -16,11 +16,11 @@ from model.networks import LanguageModel
 from model.state import State
 from service.inspection.activations import (
     LayerActivations,
-    Signal,
     read_tokens,
     states_at,
 )
 from service.inspection.cancellation import Cancellation
+from service.inspection.queries import Signal
 
 FORGOTTEN = 0.1  # of the first distance
 

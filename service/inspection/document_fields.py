@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from model.tokenization.tokenizer import Tokenizer
 from service.engine.api.errors import InvalidTask
 from service.inspection.cancellation import Cancellation
 from service.inspection.classifier import ClassifierInspector, DocumentReading
+from service.inspection.queries import DocumentQuery
 from service.inspection.text_fields import unknown_mark
 
 MOST_REMOVED = 8  # tokens that the search for a nearest change leaves out
 MOST_PREFIX_TOKENS = 200_000  # that are read for one answer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentQuery:
-    """What is wanted of a document: probabilities after so many prefixes, and a nearest change."""
-
-    text: str
-    prefixes: int
-    nearest_change: bool
 
 
 def document_fields(

@@ -17,8 +17,9 @@ from torch import Tensor
 from model.networks import LanguageModel
 from model.recurrent import layer_weights
 from model.state import State
-from service.inspection.activations import Clamp, gate_values, next_state
+from service.inspection.activations import gate_values, next_state
 from service.inspection.cancellation import Cancellation
+from service.inspection.queries import Clamp
 from service.kernel.api.interface import Sampling
 from service.kernel.pytorch.sampler import Sampler, SamplerRequest
 

@@ -15,24 +15,20 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
-from model.artifact import Artifact
+from model.artifact import network_of
 from model.networks import LanguageModel
 from model.state import State
+from model.storage.stored_artifact import StoredArtifact
 from model.tokenization.tokenizer import Piece
 from model.units.markings import Marking, marking_of_tokens
 from model.units.unit_search import UnitScores, average_ranks, score_units
 from service.engine.api.errors import InvalidTask
 from service.inspection import comparison, generation, influence
-from service.inspection.activations import (
-    Clamp,
-    LayerActivations,
-    Signal,
-    read_tokens,
-    state_at,
-)
+from service.inspection.activations import LayerActivations, read_tokens, state_at
 from service.inspection.cancellation import Cancellation
 from service.inspection.checks import bounded_pieces, check_index
 from service.inspection.predictions import TokenPredictions, predict
+from service.inspection.queries import Clamp, Signal
 from service.kernel.api.interface import Sampling
 from service.kernel.pytorch.sampler import Sampler
 
@@ -92,15 +88,16 @@ class LanguageModelInspector:
     """Inspects one artifact.
 
     Args:
-        artifact: of a language model. Its network is used as it is, in float32.
+        artifact: of a language model. Its network is made in float32.
         most_tokens: of a text that is inspected.
     """
 
-    def __init__(self, artifact: Artifact, most_tokens: int) -> None:
-        if not isinstance(artifact.network, LanguageModel):
+    def __init__(self, artifact: StoredArtifact, most_tokens: int) -> None:
+        network = network_of(artifact.weights.take())
+        if not isinstance(network, LanguageModel):
             raise TypeError(f"{artifact.manifest.name} is no language model")
         self.most_tokens = most_tokens
-        self.network = artifact.network.eval()
+        self.network = network
         self.tokenizer = artifact.tokenizer
         self._sampler: Sampler | None = None
 

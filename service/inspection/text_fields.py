@@ -5,35 +5,22 @@ from __future__ import annotations
 import base64
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from model.tokenization.tokenizer import Piece, Tokenizer
 from service.engine.api.errors import InvalidTask
-from service.inspection.activations import Clamp, LayerActivations
+from service.inspection.activations import LayerActivations
 from service.inspection.cancellation import Cancellation
 from service.inspection.checks import check_index
 from service.inspection.language_model import LanguageModelInspector, Start, TextReading
+from service.inspection.queries import TextQuery
 
 PART_TOKENS = 50  # between two checks of the cancellation
 MOST_NUMBERS = {"json": 500_000, "base64": 20_000_000}  # activations in one answer
 LARGEST_HALF = 65504.0  # of float16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextQuery:
-    """What is wanted of a text. ``layers`` and ``units``: None for all of them."""
-
-    text: str
-    top: int
-    layers: Sequence[int] | None
-    units: Sequence[int] | None
-    gates: bool
-    clamps: Sequence[Clamp]
-    encoding: Literal["json", "base64"]
 
 
 def text_fields(

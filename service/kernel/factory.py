@@ -1,4 +1,8 @@
-"""The choice of a kernel: the native one if it was built, else the one in PyTorch."""
+"""The choice of a kernel: the native one if it was built, else the one in PyTorch.
+
+torch is imported when its kernel is made. It takes more than a second and 200 MB, and the native
+kernel does not need it.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,13 @@ import logging
 from collections.abc import Collection
 from typing import Literal
 
-from model.networks import Classifier, LanguageModel
+from model.architecture import ClassifierArchitecture, LanguageModelArchitecture
+from model.storage.weights import Weights
 from service.kernel.api.interface import ClassifierKernel, Kernel
 from service.kernel.api.packing import KernelPrecision
 from service.kernel.native.classifier import NativeClassifierKernel
 from service.kernel.native.kernel import NativeKernel
 from service.kernel.native.library import NativeMissing, instruction_set
-from service.kernel.pytorch.classifier import TorchClassifierKernel
-from service.kernel.pytorch.kernel import TorchKernel
 
 KernelName = Literal["auto", "native", "torch"]
 
@@ -38,7 +41,7 @@ def resolve_kernel(kernel: KernelName) -> Literal["native", "torch"]:
 
 
 def make_kernel(
-    network: LanguageModel,
+    weights: Weights[LanguageModelArchitecture],
     *,
     kernel: Literal["native", "torch"],
     precision: KernelPrecision,
@@ -49,9 +52,11 @@ def make_kernel(
 ) -> Kernel:
     """A kernel for one language model. The torch kernel is always float32."""
     if kernel == "torch":
-        return TorchKernel(network, capacity=capacity, end=end, suppressed=suppressed)
+        from service.kernel.pytorch import setup  # noqa: PLC0415
+
+        return setup.language_model(weights, capacity=capacity, end=end, suppressed=suppressed)
     return NativeKernel(
-        network,
+        weights,
         capacity=capacity,
         end=end,
         suppressed=suppressed,
@@ -61,7 +66,7 @@ def make_kernel(
 
 
 def make_classifier_kernel(
-    network: Classifier,
+    weights: Weights[ClassifierArchitecture],
     *,
     kernel: Literal["native", "torch"],
     precision: KernelPrecision,
@@ -70,5 +75,17 @@ def make_classifier_kernel(
 ) -> ClassifierKernel:
     """A kernel for one classifier."""
     if kernel == "torch":
-        return TorchClassifierKernel(network, slice_tokens)
-    return NativeClassifierKernel(network, slice_tokens, threads=threads, precision=precision)
+        from service.kernel.pytorch import setup  # noqa: PLC0415
+
+        return setup.classifier(weights, slice_tokens)
+    return NativeClassifierKernel(weights, slice_tokens, threads=threads, precision=precision)
+
+
+def use_threads(kernel: Literal["native", "torch"], threads: int) -> None:
+    """Set the number of threads of the kernels that the calling thread runs. A native kernel has
+    its own number.
+    """
+    if kernel == "torch":
+        from service.kernel.pytorch import setup  # noqa: PLC0415
+
+        setup.use_threads(threads)

@@ -1,4 +1,4 @@
-"""A self-test of a kernel: a few tokens or one document, compared with the network in PyTorch.
+"""A self-test of a kernel: a few tokens or one document, compared with the network in NumPy.
 
 It finds a kernel that computes something else than the network: a wrong instruction set, damaged
 memory, weights that int8 cannot hold. It also touches the memory that the first request needs.
@@ -7,10 +7,18 @@ memory, weights that int8 cannot hold. It also touches the memory that the first
 from __future__ import annotations
 
 import numpy as np
-import torch
 
-from model.networks import Classifier, LanguageModel
-from service.kernel.api.interface import GREEDY, ClassifierKernel, Kernel, RowWork, Scored
+from model.architecture import ClassifierArchitecture, LanguageModelArchitecture
+from model.storage.weights import Weights
+from service.kernel.api.interface import (
+    GREEDY,
+    ClassifierKernel,
+    FloatArray,
+    Kernel,
+    RowWork,
+    Scored,
+)
+from service.kernel.numpy_network import label_logits, log_probabilities_of
 
 TOKENS = 16
 DOCUMENT_TOKENS = 12
@@ -25,18 +33,16 @@ class SelfTestError(Exception):
     """The kernel's results differ from those of the network; the message contains both."""
 
 
-@torch.no_grad()
-def check_language_model(kernel: Kernel, network: LanguageModel, end: int, *, exact: bool) -> None:
+def check_language_model(
+    kernel: Kernel, weights: Weights[LanguageModelArchitecture], end: int, *, exact: bool
+) -> None:
     """Generate up to TOKENS tokens greedily in row 0 and compare their log-probabilities.
 
     ``exact``: the kernel computes in float32. Raises SelfTestError.
     """
     generated = _generate(kernel, end)
     tokens = [scored.token for scored in generated]
-    inputs_T1 = torch.tensor([end, *tokens[:-1]]).unsqueeze(1)
-    logits_TBV, _ = network(inputs_T1, network.initial_state(1))
-    expected_TV = logits_TBV[:, 0].log_softmax(-1)
-    expected = expected_TV[range(len(tokens)), tokens].numpy()
+    expected = log_probabilities_of(weights, [end, *tokens[:-1]], tokens)
     computed = np.array([scored.logprob for scored in generated])
     difference = float(np.abs(computed - expected).mean())
     tolerance = LOGPROB_TOLERANCE[exact] + RELATIVE_TOLERANCE[exact] * np.abs(expected).mean()
@@ -47,29 +53,34 @@ def check_language_model(kernel: Kernel, network: LanguageModel, end: int, *, ex
         )
 
 
-@torch.no_grad()
-def check_classifier(kernel: ClassifierKernel, network: Classifier, *, exact: bool) -> None:
+def check_classifier(
+    kernel: ClassifierKernel, weights: Weights[ClassifierArchitecture], *, exact: bool
+) -> None:
     """Classify one document and compare the probabilities.
 
     ``exact``: the kernel computes in float32. Raises SelfTestError.
     """
-    vocabulary = network.architecture.vocabulary
+    vocabulary = weights.architecture.vocabulary
     tokens = [index % vocabulary for index in range(1, DOCUMENT_TOKENS + 1)]
     slices = kernel.classify([tokens])
     while True:
         try:
             next(slices)
         except StopIteration as finished:
-            computed_1C = torch.tensor(finished.value).softmax(-1)
+            computed_C = _softmax(finished.value[0])
             break
-    lengths_1 = torch.tensor([len(tokens)])
-    expected_1C = network(torch.tensor(tokens).unsqueeze(1), lengths_1).softmax(-1)
-    difference = float((computed_1C - expected_1C).abs().max())
+    expected_C = _softmax(label_logits(weights, tokens))
+    difference = float(np.abs(computed_C - expected_C).max())
     if not difference <= PROBABILITY_TOLERANCE[exact]:
         raise SelfTestError(
             f"self-test: the probability of a label differs from that of the network by "
             f"{difference:.3g}, expected at most {PROBABILITY_TOLERANCE[exact]}"
         )
+
+
+def _softmax(logits_C: FloatArray) -> FloatArray:
+    exponentials_C = np.exp(logits_C - logits_C.max())
+    return np.asarray(exponentials_C / exponentials_C.sum())
 
 
 def _generate(kernel: Kernel, end: int) -> list[Scored]:

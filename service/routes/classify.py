@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic_core import to_json
@@ -16,7 +17,7 @@ from service.http.json_response import TaskResponse
 from service.http.occlusion import Occlusions, all_occlusions
 from service.http.request_body import JsonRoute
 from service.http.request_schemas import ClassifyRequest
-from service.http.schemas import ClassifyResponse, ClassifyResult, Contribution, LabelScore
+from service.http.schemas import ClassifyResponse
 from service.routes.error_responses import WORK_ERRORS
 
 router = APIRouter(route_class=JsonRoute, tags=["classifiers"])
@@ -72,25 +73,28 @@ def _body(
         result = _result(classification, labels, body.top)
         if body.explain:
             _explain(result, occlusions[index].tokens, labels, without)
-        yield (b"," if index else b"") + result.model_dump_json(exclude_none=True).encode()
+        yield (b"," if index else b"") + to_json(result)
     yield b"]}"
 
 
 def _result(
     classification: Classification, labels: Sequence[str], top: int | None
-) -> ClassifyResult:
+) -> dict[str, Any]:
+    """The fields of a ClassifyResult. A model of them would validate what is known to be valid."""
     pairs = zip(labels, classification.probabilities, strict=True)
     ranked = sorted(pairs, key=lambda pair: pair[1], reverse=True)
     label, confidence = ranked[0]
-    return ClassifyResult(
-        label=label,
-        confidence=confidence,
-        scores=[LabelScore(label=label, score=score) for label, score in ranked[:top]],
-        token_count=classification.token_count,
-        unknown_tokens=classification.unknown_tokens,
-        truncated=classification.truncated,
-        state=classification.state,
-    )
+    result: dict[str, Any] = {
+        "label": label,
+        "confidence": confidence,
+        "scores": [{"label": label, "score": score} for label, score in ranked[:top]],
+        "token_count": classification.token_count,
+        "unknown_tokens": classification.unknown_tokens,
+        "truncated": classification.truncated,
+    }
+    if classification.state is not None:
+        result["state"] = classification.state
+    return result
 
 
 async def _occlusions(
@@ -138,14 +142,14 @@ def _too_much(work: int, limit: int) -> ApiError:
 
 
 def _explain(
-    result: ClassifyResult,
+    result: dict[str, Any],
     tokens: Sequence[str],
     labels: Sequence[str],
     without: Iterator[Classification],
 ) -> None:
     """Add contributions, from the confidence in the same label without each token."""
-    index = labels.index(result.label)
-    result.contributions = []
-    for token in tokens:
-        contribution = result.confidence - next(without).probabilities[index]
-        result.contributions.append(Contribution(token=token, contribution=contribution))
+    index, confidence = labels.index(result["label"]), result["confidence"]
+    result["contributions"] = [
+        {"token": token, "contribution": confidence - next(without).probabilities[index]}
+        for token in tokens
+    ]

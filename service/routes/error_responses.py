@@ -16,7 +16,7 @@ _MEANINGS = {
     415: "The body is not declared as application/json, or it is compressed.",
     422: "A field is missing, unknown, of the wrong type or out of bounds; `param` names it.",
     429: "The queue is full; retry after `Retry-After` seconds.",
-    503: "The service is draining or not ready.",
+    503: "The service is draining or not ready, or the model cannot be inspected.",
     504: "`deadline_ms` passed before there was a result.",
 }
 

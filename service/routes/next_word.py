@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from service.engine.api.tasks import NextWord, NextWordsFound
+from fastapi import APIRouter, Request
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from service.engine.api.tasks import Event, NextWord, NextWordsFound, Word
 from service.http.api_keys import client_of, tenant_of
-from service.http.cancellation import run_task
 from service.http.dependencies import Context
+from service.http.json_response import TaskResponse
 from service.http.request_body import JsonRoute
 from service.http.request_schemas import NextWordRequest
-from service.http.schemas import NextWordResponse, WordProbability
+from service.http.schemas import NextWordResponse
 from service.routes.error_responses import WORK_ERRORS
 
 router = APIRouter(route_class=JsonRoute, tags=["language models"])
@@ -18,11 +23,11 @@ router = APIRouter(route_class=JsonRoute, tags=["language models"])
 
 @router.post(
     "/next-word",
+    response_model=NextWordResponse,
     responses=WORK_ERRORS,
     summary="The next word",
-    response_model_exclude_none=True,
 )
-async def next_word(body: NextWordRequest, request: Request, context: Context) -> NextWordResponse:
+async def next_word(body: NextWordRequest, request: Request, context: Context) -> Response:
     """The probabilities of the next whole word. For word models they are exact. For character
     and subword models they are sums over the spellings of a word, found by search: `covered` is
     the probability that the search has reached.
@@ -37,18 +42,26 @@ async def next_word(body: NextWordRequest, request: Request, context: Context) -
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
         tenant=tenant_of(request),
     )
-    (event,) = await run_task(context.engine, request, task)
-    if not isinstance(event, NextWordsFound):
-        raise TypeError(f"unexpected event for /next-word: {event!r}")
-    return NextWordResponse(
-        model=task.model,
-        words=[
-            WordProbability(
-                word=word.word, completion=word.completion, probability=word.probability
-            )
-            for word in event.words
-        ],
-        covered=event.covered,
-        entropy_bits=event.entropy_bits,
-        end=event.end,
-    )
+    reply = await context.engine.submit(task, whole=True)
+    return TaskResponse(reply, lambda events: _body(events, task.model))
+
+
+def _body(events: Sequence[Event], model: str) -> Iterator[bytes]:
+    """The body of a NextWordResponse."""
+    (found,) = events
+    if not isinstance(found, NextWordsFound):
+        raise TypeError(f"unexpected event for /next-word: {found!r}")
+    fields: dict[str, Any] = {
+        "model": model,
+        "words": [_fields(word) for word in found.words],
+        "covered": found.covered,
+        "entropy_bits": found.entropy_bits,
+    }
+    if found.end is not None:
+        fields["end"] = found.end
+    yield to_json(fields)
+
+
+def _fields(word: Word) -> dict[str, str | float]:
+    completion = {} if word.completion is None else {"completion": word.completion}
+    return {"word": word.word, **completion, "probability": word.probability}

@@ -15,6 +15,7 @@ SHORT_MODULES = {
     "benchmarks.commands.kernel": "each benchmark command is a module",
     "benchmarks.harness.presets": "shared by measurements, commands and reports",
     "service.clients.token_bucket": "arithmetic without clients, locks and clocks",
+    "service.engine.runners.kernel_calls": "shared by the runner's turns and its estimates",
     "service.http.log_lines": "used before the application exists",
     "service.http.openai.logit_bias": "shared by /generate and /v1/completions",
     "service.inspection.cancellation": "shared by all of inspection and by its queue",

@@ -45,7 +45,10 @@ def loaded_by(package: str) -> set[str]:
         ("training", {"service", "fastapi", "starlette", "uvicorn"}),
         ("service", {"training", "datasets"}),
         ("unroll", {"training", "service", "torch", "fastapi"}),
-        ("service.engine", {"training", "fastapi", "starlette", "pydantic", "uvicorn"}),
+        ("service.engine", {"training", "fastapi", "starlette", "pydantic", "uvicorn", "torch"}),
+        ("service.kernel.api", {"torch"}),
+        ("service.kernel.native", {"torch"}),
+        ("model.storage", {"torch"}),
     ],
 )
 def test_importing_a_package_loads_no_refused_package(package: str, refused: set[str]) -> None:
@@ -58,6 +61,21 @@ def test_the_service_does_not_load_the_sdk_of_traces() -> None:
     program = "import sys, service.server; print(*sys.modules)"
     loaded = [name for name in stdout_of(program) if name.startswith("opentelemetry")]
     assert not [name for name in loaded if ".sdk" in name or ".exporter" in name]
+
+
+SERVES = """
+import sys
+from service.app import create_app
+from service.backend.settings import Settings
+import service.server
+create_app(Settings(models="pretrained", kernel="native"))
+print(sorted(name for name in sys.modules if name.split(".")[0] in {"torch", "scipy"}))
+"""
+
+
+def test_the_app_with_its_models_loads_no_torch() -> None:
+    """The native path, from the server's modules to the packed models, works without torch."""
+    assert stdout_of(SERVES) == ["[]"]
 
 
 LOADS = """

@@ -13,6 +13,7 @@
     ├── Draining            the engine takes no new work
     ├── DeadlineExceeded    the deadline passed before there was a result
     │   └── DeadlineUnreachable it would; raised by ``Engine.submit``
+    ├── InspectionUnavailable   the model can be used, but not inspected
     ├── StepFailed          an internal failure; the log has the cause
     ├── EngineStalled       the step loop no longer moves; the process is about to end
     └── SlowReaderError     the client did not read its events
@@ -132,6 +133,13 @@ class DeadlineUnreachable(DeadlineExceeded):
             self,
             f"the deadline cannot be met: requests of this client wait {wait_seconds:.1f} seconds",
         )
+
+
+class InspectionUnavailable(EngineError):
+    """A model cannot be inspected: torch or the model's weights cannot be loaded."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"inspections are not available: {why}")
 
 
 class StepFailed(EngineError):

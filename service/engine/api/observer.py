@@ -1,7 +1,7 @@
 """The interface through which the engine reports its work, for example to metrics.
 
-The engine's thread calls all methods except ``rejected``, which the submitting thread calls. They
-must return quickly. Durations are in seconds.
+The thread that runs the engine's turn calls all methods except ``rejected``, which the submitting
+thread calls. They must return quickly. Durations are in seconds.
 """
 
 from __future__ import annotations

@@ -37,11 +37,11 @@ class EngineOptions:
     kernel: Literal["native", "torch"] = "torch"
     precision: KernelPrecision = "int8"
     threads: int = 2
-    burst_steps: int = 8
+    burst_steps: int = 32
     slice_steps: int = SLICE_STEPS
     prompt_tokens: int = 100_000
     answer_logprobs: int = 1 << 18
-    state_cache_bytes: int = 64 * 2**20
+    state_cache_bytes: int = 16 * 2**20
     state_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     bind_states_to_keys: bool = False
     classifier_tokens: int = 4096

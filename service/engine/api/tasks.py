@@ -23,7 +23,7 @@ Prompt = str | tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generate:
-    """Continue a prompt. Events: ``Token`` for every token, ``Finished`` for every choice.
+    """Continue a prompt. Events: ``Token`` for the tokens, ``Finished`` for every choice.
 
     The sequence starts from the learned initial state and reads [END], then the prompt. ``prompt``:
     text, or token ids, which are read as they are, without [END] before them. ``more_prompts``:
@@ -172,11 +172,14 @@ class Echo:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of choice ``index``.
+    """A token of choice ``index``, or those of one turn.
 
     ``text`` is the text that may be shown now. It is empty while the text could still become a stop
     string or ends in an incomplete character, and longer than one token when such text is released.
     The texts of a choice join to its whole text. [END] has no event.
+
+    Several tokens of one turn may share an event: ``texts`` then has the text of each, and ``text``
+    is their concatenation. It is empty in the event of one token.
 
     With logprobs, ``token`` is set, and the event is delayed until it is known how much of the
     token's text is shown. ``text`` is that part: all of it, except where a stop string cuts the
@@ -187,6 +190,7 @@ class Token:
     index: int
     text: str
     token: TokenLogprob | None = None
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

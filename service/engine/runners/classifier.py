@@ -10,6 +10,7 @@ end of these batches: up to MAX_BATCHES take turns, slice by slice. A document t
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -17,9 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.artifact import Artifact
+from model.architecture import ClassifierArchitecture
 from model.calibration import UNCALIBRATED, log_probabilities
-from model.networks import Classifier
+from model.storage.stored_artifact import StoredArtifact
+from model.storage.weights import Weights, classifier_weights
 from service.engine.api.errors import (
     DeadlineExceeded,
     Draining,
@@ -45,9 +47,10 @@ from service.engine.scheduling.fair_queue import FairQueue
 from service.engine.scheduling.request_table import RequestTable
 from service.engine.scheduling.runner import TicketEvents
 from service.engine.scheduling.sequence import AnswerSize, Request, Ticket, embedding_size
+from service.engine.scheduling.turn_times import TurnTimes
 from service.kernel.api.interface import FloatArray, LogitSlices
+from service.kernel.documents.document_reader import DocumentState
 from service.kernel.factory import make_classifier_kernel
-from service.kernel.pytorch.document_reader import DocumentState
 from service.kernel.self_test import check_classifier
 
 logger = logging.getLogger(__name__)
@@ -106,16 +109,16 @@ class DocumentBatch:
 
     documents: Sequence[PendingDocument]
     slices: LogitSlices
+    cpu_seconds: float = 0.0
 
 
 class ClassifierRunner:
     """Implements :class:`service.engine.scheduling.runner.Runner`."""
 
     def __init__(
-        self, name: str, artifact: Artifact, options: EngineOptions, observer: Observer
+        self, name: str, artifact: StoredArtifact, options: EngineOptions, observer: Observer
     ) -> None:
-        if not isinstance(artifact.network, Classifier):
-            raise TypeError(f"{name} is not a classifier")
+        weights = classifier_weights(artifact.weights.take())
         self.name = name
         self.admission = Admission(options.rows + options.waiting, rows=options.rows)
         self._tokenizer = artifact.tokenizer
@@ -125,24 +128,30 @@ class ClassifierRunner:
         self._batch_rows = options.rows
         self._calibration = artifact.manifest.calibration or UNCALIBRATED
         self._labels = artifact.manifest.answers
-        self._network = artifact.network
+        self._untested: Weights[ClassifierArchitecture] | None = weights
         self._exact = options.kernel == "torch" or options.precision == "float32"
         self._observer = observer
         self._kernel = make_classifier_kernel(
-            artifact.network,
+            weights,
             kernel=options.kernel,
             precision=options.precision,
             threads=options.threads,
             slice_tokens=options.classifier_slice_tokens,
         )
-        self._growing = GrowingDocuments(artifact, artifact.network, options)
+        self._growing = GrowingDocuments(artifact, weights, options)
         self._requests: RequestTable[ClassificationRequest] = RequestTable(self._release)
         self._waiting: FairQueue[PendingDocument] = FairQueue()
         self._batches: deque[DocumentBatch] = deque()  # the next to be worked on first
+        self._times = TurnTimes()  # of a batch, by tokens
+        self._any_thread = options.kernel == "native"  # torch has a number of threads for each
 
     def self_test(self) -> None:
-        """Compare the kernel with the network, before the first request. Raises SelfTestError."""
-        check_classifier(self._kernel, self._network, exact=self._exact)
+        """Compare the kernel with the network, once and before the first request. Raises
+        SelfTestError.
+        """
+        weights, self._untested = self._untested, None
+        if weights is not None:
+            check_classifier(self._kernel, weights, exact=self._exact)
 
     def prepare(self, task: Task) -> ClassificationRequest:
         """Check and tokenize a task. Thread-safe."""
@@ -201,10 +210,23 @@ class ClassifierRunner:
         """Fail all requests: there is no partial answer."""
         return self.abandon(Draining())
 
+    def seconds_for(self, requests: Sequence[Request]) -> float:
+        """The estimated time for these requests alone. Infinite for documents that grow, which
+        are read with NumPy.
+        """
+        tokens = 0
+        for request in requests:
+            if not isinstance(request, ClassificationRequest) or not self._any_thread:
+                return math.inf
+            if any(document.start is not None for document in request.documents):
+                return math.inf
+            tokens += sum(len(document.tokens) for document in request.documents)
+        return self._times.estimate(tokens)
+
     def interrupt(self) -> None:
         """Do nothing: slices are short."""
 
-    def step(self) -> TicketEvents:
+    def step(self, *, alone: bool = True) -> TicketEvents:  # noqa: ARG002
         """One slice: expire requests, start a batch if one is due, compute, return results."""
         now = time.monotonic()
         events = [
@@ -237,16 +259,20 @@ class ClassifierRunner:
         return len(batch.documents[0].tokens) > self._slice_tokens
 
     def _work(self, batch: DocumentBatch) -> TicketEvents:
-        begun = time.monotonic()
+        begun, cpu_begun = time.monotonic(), time.thread_time()
         try:
             next(batch.slices)
         except StopIteration as finished:
             self._count_slice(batch, begun)
-            return self._settle(batch.documents, finished.value)
+            events = self._settle(batch.documents, finished.value)
+            tokens = sum(len(document.tokens) for document in batch.documents)
+            self._times.record(tokens, batch.cpu_seconds + time.thread_time() - cpu_begun)
+            return events
         except Exception:
             logger.exception("a batch of %d texts failed in %s", len(batch.documents), self.name)
             return self._divide(batch.documents)
         self._count_slice(batch, begun)
+        batch.cpu_seconds += time.thread_time() - cpu_begun
         if any(document.request in self._requests for document in batch.documents):
             self._batches.append(batch)
         return []

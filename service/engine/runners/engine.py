@@ -1,7 +1,9 @@
-"""One thread that serves all models: take submissions, step every runner, deliver the events.
+"""Serves all models in turns: take submissions, step every runner, return the events.
 
-``submit`` and ``cancel`` are thread-safe. The engine's thread passes all events of a turn to the
-``deliver`` function of the constructor in one call.
+``submit`` and ``cancel`` are thread-safe. The engine's thread runs the turns and passes all events
+of one to the ``deliver`` function of the constructor in one call. Waking that thread costs more
+than a short task, so a submitting thread may run such tasks itself (``run_deferred``) while the
+engine is idle. A lock, held during each turn, decides which thread owns the runners.
 """
 
 from __future__ import annotations
@@ -9,12 +11,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
-import torch
-
-from model.artifact import Artifact
-from model.networks import LanguageModel
+from model.architecture import LanguageModelArchitecture
+from model.storage.stored_artifact import StoredArtifact
 from service.engine.api.errors import (
     DeadlineUnreachable,
     Draining,
@@ -32,6 +32,7 @@ from service.engine.runners.classifier import ClassifierRunner
 from service.engine.runners.language_model import LanguageModelRunner
 from service.engine.scheduling.runner import Runner, TicketEvents
 from service.engine.scheduling.sequence import AnswerSize, Request, Ticket
+from service.kernel.factory import use_threads
 
 __all__ = ["AnswerSize", "Deliver", "Engine", "EngineOptions", "Ticket"]
 
@@ -44,6 +45,7 @@ BATCHING_WINDOW_REQUESTS = 2
 BATCHING_WINDOW_GAP_SECONDS = 0.001
 BATCHING_WINDOW_SECONDS = 0.025
 JOIN_SECONDS = 5.0
+DEFERRED_SECONDS = 0.002  # most estimated work that a submitting thread does itself
 DEFAULT_OPTIONS = EngineOptions()
 _REASONS: dict[type[EngineError], RejectReason] = {
     QueueFull: "queue_full",
@@ -59,7 +61,7 @@ class Engine:
 
     def __init__(
         self,
-        models: Mapping[str, Artifact],
+        models: Mapping[str, StoredArtifact],
         deliver: Deliver,
         *,
         options: EngineOptions = DEFAULT_OPTIONS,
@@ -75,13 +77,15 @@ class Engine:
         self._runners = {name: self.build(name, artifact) for name, artifact in models.items()}
         self._retiring: tuple[Runner, ...] = ()  # replaced or removed, with open requests
         _start(threading.Thread(target=lambda: None))  # raises now if there are no threads
-        self._wake = threading.Condition()  # guards the fields below, and runners
+        self._owned = threading.Lock()  # held during a turn, by the thread that uses the runners
+        self._wake = threading.Condition()  # guards the fields below, and runners; taken last
         self._submitted: list[tuple[Runner, Request]] = []
         self._cancelled: list[Ticket] = []
         self._held: list[tuple[Ticket, bool]] = []
         self._draining = False
         self._stopping = False
-        self._busy = False  # written by the loop, read by stop()
+        self._busy = False  # whether a runner has open requests, or is about to
+        self._ready = False  # whether one of them is not held
         self._heartbeat = time.monotonic()
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
 
@@ -89,9 +93,10 @@ class Engine:
         """Start the thread, once. Raises StartError."""
         _start(self._thread)
 
-    def build(self, name: str, artifact: Artifact) -> Runner:
+    def build(self, name: str, artifact: StoredArtifact) -> Runner:
         """A runner for a model, which is not served yet: packs the weights. Thread-safe."""
-        if isinstance(artifact.network, LanguageModel):
+        use_threads(self._options.kernel, 1)  # of the calling thread alone
+        if isinstance(artifact.architecture, LanguageModelArchitecture):
             return LanguageModelRunner(name, artifact, self._options, self._observer)
         return ClassifierRunner(name, artifact, self._options, self._observer)
 
@@ -117,15 +122,19 @@ class Engine:
         ticket: Ticket,
         admit: Callable[[AnswerSize], None] | None = None,
         on_start: Callable[[], None] | None = None,
+        *,
+        deferred: bool = False,
     ) -> None:
         """Accept a task, or refuse it at once. Thread-safe.
 
         ``ticket`` is any hashable value not in use; events carry it. ``admit`` gets the largest
-        possible size of the answer and may raise Overloaded. ``on_start`` is called in the engine's
-        thread for each sequence that gets its first row. Texts are tokenized in the calling
-        thread, so do not call this from an event loop if texts are long. Raises UnknownModel,
-        WrongKind, InvalidTask, InvalidState, ForeignState, Overloaded, Draining. After a normal
-        return the task gets exactly one final event, unless it is cancelled first.
+        possible size of the answer and may raise Overloaded. ``on_start`` is called by the thread
+        that runs the turn, for each sequence that gets its first row. Texts are tokenized in the
+        calling thread, so do not call this from an event loop if texts are long. Raises
+        UnknownModel, WrongKind, InvalidTask, InvalidState, ForeignState, Overloaded, Draining.
+        After a normal return the task gets exactly one final event, unless it is cancelled first.
+
+        ``deferred``: do not wake the engine's thread; the caller will call :meth:`run_deferred`.
         """
         submitted = time.monotonic()
         runner = self._runners.get(task.model)
@@ -146,11 +155,29 @@ class Engine:
                 self._submitted.append((runner, request))
                 if runner not in self._active:  # it was replaced in the meantime
                     self._retiring = (*self._retiring, runner)
-                self._wake.notify_all()
-            self._interrupt()
+            if not deferred:
+                self._wake_thread()
         except tuple(_REASONS) as error:
             self._observer.rejected(task.model, _REASONS[type(error)])
             raise
+
+    def run_deferred(self) -> TicketEvents:
+        """Run the submitted tasks in the calling thread, if nothing else is open and they are
+        estimated to end within ``DEFERRED_SECONDS``. Returns their events, which are not passed
+        to ``deliver``.
+
+        The engine's thread is woken for tasks that do not fit, or have not ended in that time.
+        """
+        events: TicketEvents = []
+        if self._owned.acquire(blocking=False):
+            try:
+                if self._is_short_work():
+                    events = self._run_turns(time.monotonic() + DEFERRED_SECONDS)
+            finally:
+                self._owned.release()
+        if self._submitted or self._ready:
+            self._wake_thread()
+        return events
 
     def cancel(self, ticket: Ticket) -> None:
         """Free everything the task holds before the next step. Thread-safe.
@@ -160,8 +187,7 @@ class Engine:
         """
         with self._wake:
             self._cancelled.append(ticket)
-            self._wake.notify_all()
-        self._interrupt()
+        self._wake_thread()
 
     def hold(self, ticket: Ticket, *, held: bool) -> None:
         """Stop a task whose client does not read, or let it go on. Thread-safe.
@@ -211,8 +237,12 @@ class Engine:
         """
         return time.monotonic() - self._heartbeat
 
-    def _interrupt(self) -> None:
-        """Interrupt the current burst so that submissions are handled after this step."""
+    def _wake_thread(self) -> None:
+        """Wake the engine's thread, and interrupt the current burst so that submissions are handled
+        after this step.
+        """
+        with self._wake:
+            self._wake.notify_all()
         for runner in self._active:
             runner.interrupt()
 
@@ -236,23 +266,57 @@ class Engine:
     def _is_idle(self) -> bool:
         return not (self._submitted or self._busy)
 
-    def _loop(self) -> None:
-        torch.set_num_threads(self._options.threads)
-        while True:
-            submitted, cancelled, holds = self._collect()
-            self._heartbeat = time.monotonic()
-            if self._stopping:
-                break
-            self._turn(submitted, cancelled, holds)
-            del submitted  # an idle loop must not keep a runner that has retired
-        self._drain(submitted)
+    def _is_short_work(self) -> bool:
+        """Whether the submitted tasks are all that is open and short. The caller owns the turn."""
+        with self._wake:
+            if self._stopping or any(runner.busy for runner in self._active):
+                return False
+            submitted = list(self._submitted)
+        seconds = 0.0
+        for runner in {runner for runner, _ in submitted}:
+            seconds += runner.seconds_for([request for own, request in submitted if own is runner])
+        return seconds <= DEFERRED_SECONDS
 
-    def _turn(
-        self,
-        submitted: list[tuple[Runner, Request]],
-        cancelled: list[Ticket],
-        holds: list[tuple[Ticket, bool]],
-    ) -> None:
+    def _loop(self) -> None:
+        use_threads(self._options.kernel, self._options.threads)
+        while True:
+            self._wait_for_work()
+            with self._owned:
+                self._heartbeat = time.monotonic()
+                if self._stopping:
+                    break
+                events = self._run_turn()
+            self._deliver_events(events)
+        self._drain()
+
+    def _wait_for_work(self) -> None:
+        """Return when there is work, at the next heartbeat, or when the engine stops."""
+        with self._wake:
+            asked = self._submitted or self._cancelled or self._held or self._stopping
+            if not (asked or self._ready):
+                if not self._busy:
+                    self._wake.notify_all()  # for stop(), which waits for this
+                self._wake.wait(IDLE_POLL_SECONDS)
+            if len(self._submitted) >= BATCHING_WINDOW_REQUESTS:
+                self._collect_batch()
+
+    def _run_turns(self, until: float) -> TicketEvents:
+        """Turns until nothing is left to do, or until this time. The caller owns the turn."""
+        events = self._run_turn()
+        while self._ready and time.monotonic() < until:
+            events += self._run_turn()
+        return events
+
+    def _run_turn(self) -> TicketEvents:
+        """Do what was asked for since the last turn, and step every runner. The caller owns the
+        turn.
+        """
+        with self._wake:
+            self._retire()
+            submitted, self._submitted = self._submitted, []
+            cancelled, self._cancelled = self._cancelled, []
+            holds, self._held = self._held, []
+            self._busy = self._busy or bool(submitted)
         for runner, request in submitted:
             runner.accept(request)
         for ticket in cancelled:
@@ -261,30 +325,17 @@ class Engine:
         for ticket, held in holds:
             for runner in self._active:
                 runner.hold(ticket, held=held)
-        self._deliver_events([event for runner in self._active for event in _step(runner)])
-
-    def _collect(
-        self,
-    ) -> tuple[list[tuple[Runner, Request]], list[Ticket], list[tuple[Ticket, bool]]]:
-        """Take what was asked for since the last turn; wait if there is no work."""
+        events = _step(self._active)
         with self._wake:
             self._retire()
             self._busy = any(runner.busy for runner in self._active)
-            asked = self._submitted or self._cancelled or self._held or self._stopping
-            if not (asked or any(runner.ready for runner in self._active)):
-                if not self._busy:
-                    self._wake.notify_all()  # for stop(), which waits for this
-                self._wake.wait(IDLE_POLL_SECONDS)
-            if len(self._submitted) >= BATCHING_WINDOW_REQUESTS:
-                self._collect_batch()
-            submitted, self._submitted = self._submitted, []
-            cancelled, self._cancelled = self._cancelled, []
-            holds, self._held = self._held, []
-            self._busy = self._busy or bool(submitted)
-        return submitted, cancelled, holds
+            self._ready = any(runner.ready for runner in self._active)
+        return events
 
     def _retire(self) -> None:
-        """Drop replaced runners whose last request has ended. The caller holds the lock."""
+        """Drop replaced runners whose last request has ended. The caller owns the turn and holds
+        the lock.
+        """
         if self._retiring:
             expected = [runner for runner, _ in self._submitted]
             self._retiring = tuple(
@@ -307,10 +358,14 @@ class Engine:
         except Exception:
             logger.exception("%d events could not be delivered", len(events))
 
-    def _drain(self, submitted: list[tuple[Runner, Request]]) -> None:
-        for runner, request in submitted:
-            runner.accept(request)
-        self._deliver_events([event for runner in self._active for event in runner.drain()])
+    def _drain(self) -> None:
+        with self._owned:
+            with self._wake:
+                submitted, self._submitted = self._submitted, []
+            for runner, request in submitted:
+                runner.accept(request)
+            events = [event for runner in self._active for event in runner.drain()]
+        self._deliver_events(events)
 
 
 def _check_deadline(task: Task, runner: Runner) -> None:
@@ -327,12 +382,16 @@ def _start(thread: threading.Thread) -> None:
         raise StartError(error) from error
 
 
-def _step(runner: Runner) -> TicketEvents:
-    """Step a runner. An exception here is a defect of the runner and fails all its requests."""
-    if not runner.busy:
-        return []
-    try:
-        return runner.step()
-    except Exception:
-        logger.exception("a runner failed outside of a step")
-        return runner.abandon(StepFailed())
+def _step(runners: Iterable[Runner]) -> TicketEvents:
+    """Step each busy runner. An exception here is a defect of the runner and fails all its
+    requests.
+    """
+    busy = [runner for runner in runners if runner.busy]
+    events: TicketEvents = []
+    for runner in busy:
+        try:
+            events += runner.step(alone=len(busy) == 1)
+        except Exception:
+            logger.exception("a runner failed outside of a step")
+            events += runner.abandon(StepFailed())
+    return events

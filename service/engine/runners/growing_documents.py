@@ -1,6 +1,6 @@
 """Documents that grow: classified from a returned state on, at a constant cost for each token.
 
-Such a document is read by :mod:`service.kernel.pytorch.document_reader`, alone and in float32,
+Such a document is read by :mod:`service.kernel.documents.document_reader`, alone and in float32,
 whatever precision is served.
 """
 
@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import NamedTuple
 
-from model.artifact import Artifact
-from model.networks import Classifier
+from model.architecture import ClassifierArchitecture
+from model.storage.stored_artifact import StoredArtifact
+from model.storage.weights import Weights
 from service.engine.api.errors import InvalidTask
 from service.engine.api.options import EngineOptions
 from service.engine.api.tasks import Classify
 from service.engine.states.document_state_token import DocumentStateTokenCodec
 from service.kernel.api.interface import FloatArray
-from service.kernel.pytorch.document_reader import (
+from service.kernel.documents.document_reader import (
     DocumentReader,
     DocumentState,
     obstacle_to_reading_on,
@@ -33,13 +34,20 @@ class GrownDocument(NamedTuple):
 class GrowingDocuments:
     """Reads the growing documents of one classifier."""
 
-    def __init__(self, artifact: Artifact, network: Classifier, options: EngineOptions) -> None:
-        self._obstacle = obstacle_to_reading_on(network.architecture)
+    def __init__(
+        self,
+        artifact: StoredArtifact,
+        weights: Weights[ClassifierArchitecture],
+        options: EngineOptions,
+    ) -> None:
+        self._obstacle = obstacle_to_reading_on(weights.architecture)
         self._end = artifact.tokenizer.end
         self._codec = DocumentStateTokenCodec(
-            options.state_key, artifact, network, bound=options.bind_states_to_keys
+            options.state_key, artifact, weights.architecture, bound=options.bind_states_to_keys
         )
-        self._reader = DocumentReader(network, options.classifier_slice_tokens)
+        self._optional_reader: DocumentReader | None = None
+        if self._obstacle is None:
+            self._optional_reader = DocumentReader(weights, options.classifier_slice_tokens)
 
     def start(self, task: Classify) -> DocumentState | None:
         """The state from which the text of a task is read; None if no state is involved.
@@ -71,6 +79,12 @@ class GrowingDocuments:
         if state.token_count == 0:
             classified = yield from self._reader.read([self._end], state)
         return GrownDocument(self._reader.logits(classified), state)
+
+    @property
+    def _reader(self) -> DocumentReader:
+        """The reader of a model without an obstacle."""
+        assert self._optional_reader is not None
+        return self._optional_reader
 
     def token(self, state: DocumentState, tenant: str) -> str:
         """The state as a token for the client."""

@@ -1,50 +1,56 @@
 """The runner of one language model: admit sequences, run one kernel call, process its results.
 
-Prompts, sampling, scoring and searches share the rows and the steps. All methods run in the
-engine's thread, except ``prepare``, ``interrupt`` and those of ``admission``.
+Prompts, sampling, scoring and searches share the rows and the steps. The thread that owns the
+engine's turn calls all methods, except ``prepare``, ``interrupt`` and those of ``admission``.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from model.artifact import Artifact
-from model.networks import LanguageModel
+from model.architecture import LanguageModelArchitecture
+from model.storage.stored_artifact import StoredArtifact
+from model.storage.weights import Weights, language_model_weights
 from service.engine.api.errors import DeadlineExceeded, Draining, EngineError, StepFailed
 from service.engine.api.observer import EndReason, Observer
 from service.engine.api.options import EngineOptions
 from service.engine.api.tasks import Event, Task
+from service.engine.runners.kernel_calls import Job, jobs_of, rows_in_steps, steps_of
 from service.engine.runners.request_factory import RequestFactory
 from service.engine.scheduling.admission import Admission
 from service.engine.scheduling.request_table import RequestTable
 from service.engine.scheduling.runner import TicketEvents
 from service.engine.scheduling.scheduler import Phase, Scheduler
 from service.engine.scheduling.sequence import Request, RowSequence, Ticket
+from service.engine.scheduling.turn_times import TurnTimes
 from service.engine.states.prefix_cache import PrefixCache
 from service.engine.states.state_token import StateTokenCodec
-from service.kernel.api.interface import InvalidWork, Kernel, RowResult, RowWork
+from service.kernel.api.interface import InvalidWork, Kernel, RowResult
 from service.kernel.factory import make_kernel
 from service.kernel.self_test import check_language_model
 
 logger = logging.getLogger(__name__)
-Job = tuple[RowSequence, RowWork]
 # Sequences without a first token run before the others: a step of few rows is much faster than one
 # of all rows, and prompt steps need no output layer.
 PRIORITY_STEPS = 32
 PRIORITY_SECONDS = 0.06  # most time that other sequences wait while new ones arrive
+# A turn costs the engine's thread and the event loop a fixed time for each stream, so it has many
+# steps where they are fast. A new request ends it early.
+TURN_SECONDS = 0.04
+SHORT_BURST = 8  # steps of a turn that other models wait for, or that outlasts a sequence
 
 
 class LanguageModelRunner:
     """Implements :class:`service.engine.scheduling.runner.Runner`."""
 
     def __init__(
-        self, name: str, artifact: Artifact, options: EngineOptions, observer: Observer
+        self, name: str, artifact: StoredArtifact, options: EngineOptions, observer: Observer
     ) -> None:
-        if not isinstance(artifact.network, LanguageModel):
-            raise TypeError(f"{name} is not a language model")
+        weights = language_model_weights(artifact.weights.take())
         self.name = name
         self.admission = Admission(options.rows + options.waiting, rows=options.rows)
         self._factory = RequestFactory(
@@ -53,18 +59,18 @@ class LanguageModelRunner:
             options,
             PrefixCache(name, options.state_cache_bytes, observer),
             StateTokenCodec(
-                options.state_key, artifact, artifact.network, bound=options.bind_states_to_keys
+                options.state_key, artifact, weights.architecture, bound=options.bind_states_to_keys
             ),
-            artifact.network.architecture.hidden,
+            weights.architecture.hidden,
         )
-        self._network = artifact.network
+        self._untested: Weights[LanguageModelArchitecture] | None = weights
         self._end_token = artifact.tokenizer.end
         self._exact = options.kernel == "torch" or options.precision == "float32"
         self._steps = options.burst_steps
         self._observer = observer
         self._scheduler: Scheduler[RowSequence] = Scheduler(options.rows, options.slice_steps)
         self._kernel: Kernel = make_kernel(
-            artifact.network,
+            weights,
             kernel=options.kernel,
             precision=options.precision,
             threads=options.threads,
@@ -78,10 +84,17 @@ class LanguageModelRunner:
         self._last_full_turn = 0.0  # time of the last turn of all sequences
         self._full_turn_seconds = 0.0  # duration of that turn
         self._gaps: Counter[float] = Counter()  # time between tokens in this turn; most are equal
+        self._rows = options.rows
+        self._times = TurnTimes()  # of a step, by rows
+        self._any_thread = options.kernel == "native"  # torch has a number of threads for each
 
     def self_test(self) -> None:
-        """Compare the kernel with the network, before the first request. Raises SelfTestError."""
-        check_language_model(self._kernel, self._network, self._end_token, exact=self._exact)
+        """Compare the kernel with the network, once and before the first request. Raises
+        SelfTestError.
+        """
+        weights, self._untested = self._untested, None
+        if weights is not None:
+            check_language_model(self._kernel, weights, self._end_token, exact=self._exact)
 
     def prepare(self, task: Task) -> Request:
         """Check and tokenize a task. Thread-safe."""
@@ -143,7 +156,17 @@ class LanguageModelRunner:
         """End the current burst of steps, or the next one, early. Thread-safe."""
         self._kernel.interrupt()
 
-    def step(self) -> TicketEvents:
+    def seconds_for(self, requests: Sequence[Request]) -> float:
+        """The estimated time for these requests alone. Infinite for searches, which read an unknown
+        number of nodes, and if there are too few rows.
+        """
+        rows = sum(request.size for request in requests)
+        steps = [request.steps for request in requests if request.steps is not None]
+        if not self._any_thread or rows > self._rows or len(steps) < len(requests):
+            return math.inf
+        return max(steps, default=0) * self._times.estimate(rows)
+
+    def step(self, *, alone: bool = True) -> TicketEvents:
         """One turn: expire, admit, run the kernel, process results."""
         now = time.monotonic()
         events = self._expire(now)
@@ -156,7 +179,9 @@ class LanguageModelRunner:
         if self._ran_urgent_only:
             return events
         begun = time.monotonic()
-        events += self._move(_jobs(running, self._steps, self._steps), self._steps)
+        limit = self._steps if alone else min(self._steps, SHORT_BURST)
+        jobs = jobs_of(running, limit, limit)
+        events += self._move(jobs, self._burst(jobs, limit), TURN_SECONDS)
         self._last_full_turn = time.monotonic()
         self._full_turn_seconds = self._last_full_turn - begun
         return events
@@ -180,7 +205,7 @@ class LanguageModelRunner:
         a row. They end after the steps, or after as long as the last turn of all sequences took.
         """
         events: TicketEvents = []
-        jobs = _jobs(urgent, steps, 1)
+        jobs = jobs_of(urgent, steps, 1)
         self._ran_urgent_only = bool(jobs)
         latest = time.monotonic() + self._full_turn_seconds
         while jobs:
@@ -188,11 +213,24 @@ class LanguageModelRunner:
             steps -= max(len(work.feed) for _, work in jobs)
             if steps <= 0 or time.monotonic() > latest:
                 break
-            jobs = _jobs([s for s in urgent if s.live and s.searches], steps, 1)
+            jobs = jobs_of([s for s in urgent if s.live and s.searches], steps, 1)
         return events
 
-    def _move(self, jobs: Sequence[Job], steps: int) -> TicketEvents:
-        return self._settle(jobs, self._run(jobs, steps)) if jobs else []
+    def _burst(self, jobs: Sequence[Job], limit: int) -> int:
+        """The most steps of a turn: until a sequence is complete, so that its client does not wait
+        for the others.
+        """
+        first_end = min((work.sample for _, work in jobs if work.sample), default=limit)
+        return min(max(first_end, SHORT_BURST), limit)
+
+    def _move(self, jobs: Sequence[Job], steps: int, seconds: float = math.inf) -> TicketEvents:
+        if not jobs:
+            return []
+        begun = time.thread_time()  # not the time of other processes
+        results = self._run(jobs, steps, seconds)
+        events = self._settle(jobs, results)
+        self._times.record(len(jobs), (time.thread_time() - begun) / steps_of(results))
+        return events
 
     def _expire(self, now: float) -> TicketEvents:
         events: TicketEvents = []
@@ -236,7 +274,7 @@ class LanguageModelRunner:
         self._report_load()
         return begins
 
-    def _run(self, jobs: Sequence[Job], steps: int) -> list[RowResult | None]:
+    def _run(self, jobs: Sequence[Job], steps: int, seconds: float) -> list[RowResult | None]:
         """The result of each job; None where it failed. The kernel refuses impossible work
         before any row has moved, so the other jobs can be retried without it. After any other
         failure the rows are in an unknown state.
@@ -247,18 +285,22 @@ class LanguageModelRunner:
                 [work for _, work in jobs],
                 steps,
                 cut_at_end=self._is_awaited(jobs),
+                seconds=seconds,
             )
         except InvalidWork as error:
             if len(jobs) == 1:
                 logger.error("%s cannot do the work of a sequence: %s", self.name, error)
                 return [None]
             half = len(jobs) // 2
-            return [*self._run(jobs[:half], steps), *self._run(jobs[half:], steps)]
+            return [
+                *self._run(jobs[:half], steps, seconds),
+                *self._run(jobs[half:], steps, seconds),
+            ]
         except Exception:
             logger.exception("a step of %s failed over %d rows", self.name, len(jobs))
             return [None] * len(jobs)
         seconds = time.monotonic() - begun
-        rows = _rows_in_steps(results)
+        rows = rows_in_steps(results)
         if not self._ran_urgent_only:
             self._scheduler.advance(len(rows))
         self._observer.steps(self.name, seconds, rows)
@@ -346,20 +388,3 @@ class LanguageModelRunner:
     def _report_load(self) -> None:
         running, waiting = self._scheduler.running_count, self._scheduler.waiting_count
         self._observer.load(self.name, running, waiting)
-
-
-def _rows_in_steps(results: Sequence[RowResult]) -> list[int]:
-    """The number of rows that took part in each step of a burst. The token sampled last is not
-    read, so it takes no step of its own.
-    """
-    steps = [result.read + max(len(result.generated) - 1, 0) for result in results]
-    return [sum(taken > step for taken in steps) for step in range(max(*steps, 1))]
-
-
-def _jobs(sequences: Sequence[RowSequence], steps: int, max_samples: int) -> list[Job]:
-    """The sequences that have work now, with their work."""
-    return [
-        (sequence, work)
-        for sequence in sequences
-        if (work := sequence.work(steps, max_samples)) is not None
-    ]

@@ -32,6 +32,7 @@ from service.engine.states.prefix_cache import PrefixCache, PrefixHashes
 from service.engine.states.prompt_reader import CachedPrompt
 from service.engine.states.shared_start import OpenChoices, SharedStart, withholds
 from service.engine.states.state_token import LARGEST_CHOICE_INDEX, Snapshot, StateTokenCodec
+from service.kernel.api.interface import Sampling
 
 
 class RequestFactory:
@@ -75,32 +76,38 @@ class RequestFactory:
         check_bias_ids(task.sampling, self._tokenizer.size)
         resumed = None if task.state is None else self._codec.decode(task.state, task.tenant)
         sampling = replace(
-            task.sampling, logprob=task.logprobs is not None, top_logprobs=task.logprobs or 0
+            task.sampling,
+            logprob=task.logprobs is not None,
+            top_logprobs=task.logprobs or 0,
+            choice_index=0,
         )
         if resumed is not None and not task.seed_is_given:
             sampling = replace(sampling, seed=resumed.seed)
         opened = OpenChoices(task.n * (1 + len(task.more_prompts)))
         choices: list[ChoiceSequence] = []
         sizes: list[AnswerSize] = []
+        longest = 0  # prompt, in tokens with those before it
         for prompt in (task.prompt, *task.more_prompts):
             one = replace(task, prompt=prompt, more_prompts=(), sampling=sampling)
             pieces = self._continued(one, resumed)
             sizes.append(_answer_size(one, len(pieces)))
             self._texts.check_logprobs(sum(size.logprobs for size in sizes))
-            choices += self._choices(one, pieces, resumed, opened, len(choices))
+            prompts = self._prompts(one, resumed, [piece.id for piece in pieces])
+            longest = max(longest, len(prompts[0].tokens))
+            choices += self._choices(one, pieces, prompts, resumed, opened, len(choices))
         size = AnswerSize(*map(sum, zip(*sizes, strict=True)))
-        return Request(choices, task.deadline_seconds, size)
+        return Request(choices, task.deadline_seconds, size, longest + task.max_tokens - 1)
 
     def _choices(
         self,
         task: Generate,
         pieces: list[Piece],
+        prompts: list[CachedPrompt],
         resumed: Snapshot | None,
         opened: OpenChoices,
         first: int,
     ) -> list[ChoiceSequence]:
         """The choices of one prompt, numbered from ``first``."""
-        prompts = self._prompts(task, resumed, [piece.id for piece in pieces])
         shared = SharedStart(task, prompts[0], self._codec, resumed, opened)
         # The random numbers of a choice go on when it is continued.
         random = 0 if resumed is None else resumed.choice_index
@@ -108,7 +115,7 @@ class RequestFactory:
             ChoiceSequence(
                 shared,
                 first + index,
-                replace(task.sampling, choice_index=(random + index) % LARGEST_CHOICE_INDEX),
+                _of_choice(task.sampling, (random + index) % LARGEST_CHOICE_INDEX),
                 self._tokenizer,
                 pieces,
                 prompt,
@@ -184,7 +191,10 @@ class RequestFactory:
             ScoreSequence(self._tokenizer, pieces, collector, index, end=task.end)
             for index, pieces in enumerate(texts)
         ]
-        return Request(sequences, task.deadline_seconds, AnswerSize(tokens, tokens, read=tokens))
+        size = AnswerSize(tokens, tokens, read=tokens)
+        return Request(
+            sequences, task.deadline_seconds, size, steps=max(map(len, texts), default=0)
+        )
 
     def _embed(self, task: Embed) -> Request:
         check_texts(task, self._options.rows + self._options.waiting)
@@ -195,7 +205,7 @@ class RequestFactory:
             for index, (tokens, text) in enumerate(zip(texts, task.texts, strict=True))
         ]
         size = embedding_size(len(texts), self._hidden)._replace(read=sum(map(len, texts)))
-        return Request(sequences, task.deadline_seconds, size)
+        return Request(sequences, task.deadline_seconds, size, max(map(len, texts), default=0))
 
     def _next_word(self, task: NextWord) -> Request:
         check_next_word(task)
@@ -205,7 +215,8 @@ class RequestFactory:
         start = self._vocabulary.half_typed(task.prompt) or start
         question = self._question(task, start)
         query = WordQuery(self._vocabulary, question)
-        return Request([query], task.deadline_seconds, _reading(question))
+        steps = len(question.prompt.tokens)
+        return Request([query], task.deadline_seconds, _reading(question), steps)
 
     def _search(self, task: NextWord, spelling: Spelling, start: WordStart) -> Request:
         search = WordSearch(
@@ -221,6 +232,11 @@ class RequestFactory:
         shared = SharedSearch(search, question, rows)
         workers = [SearchWorker(shared, leader=index == 0) for index in range(rows)]
         return Request(workers, task.deadline_seconds, _reading(question))
+
+
+def _of_choice(sampling: Sampling, choice_index: int) -> Sampling:
+    """The options of a choice, from those of choice 0."""
+    return replace(sampling, choice_index=choice_index) if choice_index else sampling
 
 
 def _reading(question: Question) -> AnswerSize:

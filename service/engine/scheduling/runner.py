@@ -1,11 +1,12 @@
 """The interface of a runner, which processes the requests of one model.
 
-``prepare``, ``interrupt`` and ``admission`` are thread-safe. The other methods run in the engine's
-thread.
+``prepare``, ``interrupt`` and ``admission`` are thread-safe. The other methods are called by the
+thread that owns the engine's turn.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from service.engine.api.errors import EngineError
@@ -55,11 +56,20 @@ class Runner(Protocol):
         with the state that continues them, the others with Draining.
         """
 
+    def seconds_for(self, requests: Sequence[Request]) -> float:
+        """The estimated time until all of these are complete, if no others are open. Infinite if
+        it is unknown, or if another thread than the engine's cannot run them.
+        """
+
     def interrupt(self) -> None:
         """End the current turn, or the next one, early. Thread-safe."""
 
     def self_test(self) -> None:
-        """Compare the kernel with the network, before the first request. Raises SelfTestError."""
+        """Compare the kernel with the network, once and before the first request. Raises
+        SelfTestError.
+        """
 
-    def step(self) -> TicketEvents:
-        """One turn of work, short enough that other models can wait for it."""
+    def step(self, *, alone: bool = True) -> TicketEvents:
+        """One turn of work. Unless it is ``alone``, it is short enough that other models can wait
+        for it.
+        """

@@ -10,11 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
-from model.state import State
 from service.engine.api.observer import EndReason
 from service.engine.api.tasks import Event
 from service.engine.scheduling.scheduler import Phase, Schedulable
 from service.kernel.api.interface import Kernel, RowResult, RowWork
+from service.kernel.api.row_state import RowState
 
 Ticket = Hashable
 
@@ -31,7 +31,7 @@ class RowSequence(Schedulable, ABC):
         self.last_token_at: float | None = None  # set by the runner, for the observer
         self.entered = False  # whether it has had a row
         self._kernel: Kernel  # set with its first row
-        self._paused: State | None = None  # the state while it is preempted
+        self._paused: RowState | None = None  # the state while it is preempted
 
     def enter(self, kernel: Kernel) -> None:
         """Start in the assigned row, or resume where the sequence was paused."""
@@ -47,7 +47,7 @@ class RowSequence(Schedulable, ABC):
         self._paused = self._kernel.save(self.row)
 
     @property
-    def state(self) -> State:
+    def state(self) -> RowState:
         """A copy of the state, with a row or while paused."""
         return self._kernel.save(self.row) if self._paused is None else self._paused
 
@@ -128,8 +128,11 @@ class Request:
         sequences: Sequence[RowSequence],
         deadline: float | None,
         answer: AnswerSize = AnswerSize(0, 0),  # noqa: B008
+        steps: int | None = None,
     ) -> None:
+        """``steps``: most steps that it takes with a row for each sequence; None if unknown."""
         self.sequences = sequences
+        self.steps = steps
         self.answer = answer
         self.deadline_seconds = deadline
         self.held = False  # because its client does not read

@@ -49,7 +49,7 @@ class EmbeddingSequence(RowSequence):
         if not self._prompt.done:
             return []
         self.ended_by = "done"
-        hidden_H = self.state.hidden_LBH[-1, 0].numpy()
+        hidden_H = self.state.values_PLH[0, -1]
         return self._collector.fill(self._index, Embedding(hidden_H, self.prompt_read))
 
     def expire(self) -> list[Event]:

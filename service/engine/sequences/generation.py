@@ -9,10 +9,10 @@ presence and frequency penalties apply to generated tokens.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
-from model.state import State
 from model.tokenization.tokenizer import Piece, Tokenizer
 from service.engine.api.tasks import (
     Echo,
@@ -32,6 +32,7 @@ from service.engine.states.state_token import Snapshot
 from service.engine.states.trail import PriorState, Shown
 from service.engine.states.withheld_tokens import GeneratedToken
 from service.kernel.api.interface import RowResult, RowWork, Sampling, Scored
+from service.kernel.api.row_state import RowState
 
 TOKENS_BETWEEN_STATES = 16  # between two copies of the state, for a text that a stop string ends
 
@@ -64,8 +65,9 @@ class ChoiceSequence(ResumableChoice):
         self._end_logprob: float | None = None  # in the place of the token of the current call
         self._rewinds = self._task.return_state and bool(self._task.stop)
         self._tracks = self._logs or self._rewinds  # whether text is attributed to tokens
+        self._is_plain = not (self._tracks or self._task.stop)  # whether text is only passed on
         self._before: PriorState | None = None  # before the token of the current call
-        self._shown: tuple[int, State] | None = None  # tokens read, and the state after them
+        self._shown: tuple[int, RowState] | None = None  # tokens read, and the state after them
 
     def start(self) -> None:
         """Set the row to the initial or resumed state, and skip the prefix that the cache has."""
@@ -117,15 +119,19 @@ class ChoiceSequence(ResumableChoice):
         events = [] if self._prompt.done else self._read(result)
         if result.logprobs_V is not None:
             self._end_logprob = float(result.logprobs_V[self._tokenizer.end])
-        generated = [] if self.ended_by else result.generated  # by text that comes again
-        if self._first is not None and self._before is None and generated:
+        tokens = [] if self.ended_by else result.tokens  # by text that comes again
+        if self._first is not None and self._before is None and tokens:
             first = self._prompt.before_last or self._first
             self._before = PriorState(first, self._prompt.tokens[-1])
-        for scored in generated:
-            events += self._add(scored)
-            if self.ended_by is not None:
-                return events
-        if not self.ended_by and self._prompt.done and self.generated == self._task.max_tokens:
+        if self._is_plain:
+            events += self._add_plain(tokens)
+        else:
+            for token, scored in itertools.zip_longest(tokens, result.generated[: len(tokens)]):
+                events += self._add(token, scored)
+                if self.ended_by is not None:
+                    return events
+        complete = self._prompt.done and self.generated == self._task.max_tokens
+        if complete and self.ended_by is None:
             events += self._finish("length")
         return events
 
@@ -209,15 +215,29 @@ class ChoiceSequence(ResumableChoice):
                 continue
             scored = self._prompt_scores[index] if self._logs else Scored(token, 0.0)
             if searched:
-                events += self._show(scored, rest, pending, is_new=False)
+                events += self._show(token, scored, rest, pending, is_new=False)
                 if self.ended_by is not None:
                     break
             else:
                 events.append(Token(self._index, rest, self._report(scored)))
         return events
 
-    def _add(self, scored: Scored) -> list[Event]:
-        token = scored.token
+    def _add_plain(self, tokens: list[int]) -> list[Event]:
+        """Add the tokens of one turn, where neither stop strings nor log-probabilities matter."""
+        ends = bool(tokens) and tokens[-1] == self._tokenizer.end
+        added = tokens[:-1] if ends else tokens
+        events: list[Event] = []
+        if added:
+            self._last = added[-1]
+            self._penalized.update(added)
+            self.generated += len(added)
+            texts = tuple(map(self._decoder.push, added))
+            for token, text in zip(added, texts, strict=True):
+                self._trail.add(token, text)
+            events.append(Token(self._index, "".join(texts), texts=texts))
+        return [*events, *self._finish("end")] if ends else events
+
+    def _add(self, token: int, scored: Scored | None) -> list[Event]:
         if token == self._tokenizer.end:
             return self._finish("end", scored)
         pending = self._decoder.pending if self._tracks else b""
@@ -226,19 +246,19 @@ class ChoiceSequence(ResumableChoice):
         self.generated += 1
         text = self._decoder.push(token)
         self._trail.add(token, text)
-        return self._show(scored, text, pending, is_new=is_new)
+        return self._show(token, scored, text, pending, is_new=is_new)
 
-    def _show(self, scored: Scored, text: str, pending: bytes, *, is_new: bool) -> list[Event]:
+    def _show(
+        self, token: int, scored: Scored | None, text: str, pending: bytes, *, is_new: bool
+    ) -> list[Event]:
         """The events of a token whose ``text`` is not shown yet. ``pending``: the bytes of an
         incomplete character before it.
         """
         shown = self._matcher.push(text)
         events: list[Event] = []
         if self._tracks:
-            report = self._report(scored)
-            self._withheld.add(
-                GeneratedToken(scored.token, text, pending, is_new, report, self._before)
-            )
+            report = None if scored is None else self._report(scored)
+            self._withheld.add(GeneratedToken(token, text, pending, is_new, report, self._before))
             events += self._settled(len(shown))
         if not self._logs:
             events.append(Token(self._index, shown))
@@ -300,7 +320,7 @@ class ChoiceSequence(ResumableChoice):
                 self._prompt.remember(self._trail.tokens[:read], state)
         elif self.generated:
             read = self.generated if reason == "end" else self.generated - 1
-            self._prompt.remember(self._trail.tokens[:read], self.state)
+            self._prompt.remember(self._trail.tokens[:read], lambda: self.state)
 
     @property
     def _held(self) -> int:

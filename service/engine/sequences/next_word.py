@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model.state import State
 from service.engine.api.errors import DeadlineExceeded
 from service.engine.api.tasks import Event, Failed, NextWord, NextWordsFound, Word
 from service.engine.scheduling.sequence import RowSequence
@@ -24,6 +23,7 @@ from service.engine.sequences.word_tokens import WordVocabulary
 from service.engine.states.prompt_reader import CachedPrompt, PrefillChunk
 from service.kernel.api.filters import descending
 from service.kernel.api.interface import FloatArray, RowResult, RowWork
+from service.kernel.api.row_state import RowState
 
 MIN_POSSIBLE = 1e-300  # avoids a division by zero
 
@@ -117,7 +117,7 @@ class SharedSearch:
         self._width = width
         self._round = [search.root]  # the leader reads it with the prompt
         self._taken = 1  # nodes of the round that workers have taken
-        self._read: dict[int, tuple[FloatArray, State]] = {}  # by index in the round
+        self._read: dict[int, tuple[FloatArray, RowState]] = {}  # by index in the round
 
     def take_node(self) -> tuple[int, Node] | None:
         """The next node of the round and its index; None if all are taken."""
@@ -130,7 +130,7 @@ class SharedSearch:
         self._taken += 1
         return index, self._round[index]
 
-    def put(self, index: int, logprobs_V: FloatArray, state: State) -> None:
+    def put(self, index: int, logprobs_V: FloatArray, state: RowState) -> None:
         """Store the distribution after a node. The last one of a round expands the whole round."""
         self._read[index] = logprobs_V, state
         if len(self._read) < len(self._round):

@@ -20,11 +20,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.state import State
 from service.engine.sequences.subword_tokens import Spelling
 from service.engine.sequences.word_boundaries import WordProgress, first_word
 from service.kernel.api.filters import IdArray, descending
 from service.kernel.api.interface import FloatArray
+from service.kernel.api.row_state import RowState
 
 MAX_BRANCHES = 256  # per node
 MIN_NODE_PROBABILITY = 1e-6  # relative to the required text; smaller nodes are dropped
@@ -42,7 +42,7 @@ class Node(NamedTuple):
     required: bytes
     probability: float
     token: int
-    state: State | None
+    state: RowState | None
 
 
 class SearchResult(NamedTuple):
@@ -104,7 +104,7 @@ class WordSearch:
         self._expansions_left -= 1
         return heapq.heappop(self._frontier)[2]
 
-    def expand(self, node: Node, logprobs_V: FloatArray, state: State) -> None:
+    def expand(self, node: Node, logprobs_V: FloatArray, state: RowState) -> None:
         """Expand a node with ``logprobs_V`` and ``state`` after its last token."""
         probabilities_V = self._spelling.probabilities(logprobs_V) * node.probability
         if not node.required:
@@ -142,7 +142,7 @@ class WordSearch:
         return np.sort(tokens[descending(probabilities_V[tokens], MAX_BRANCHES)])
 
     def _push(
-        self, node: Node, tokens: IdArray, probabilities_V: NDArray[np.float64], state: State
+        self, node: Node, tokens: IdArray, probabilities_V: NDArray[np.float64], state: RowState
     ) -> None:
         """Add the children of a node to the frontier. The threshold only rises, so a child below
         it is not added.

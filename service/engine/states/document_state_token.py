@@ -10,19 +10,20 @@ tokens read. Versions from 128 on are of documents, smaller ones of sequences
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 
 import numpy as np
-import torch
 
-from model.artifact import Artifact
-from model.networks import Classifier
-from model.state import State
+from model.architecture import ClassifierArchitecture
+from model.storage.stored_artifact import StoredArtifact
 from service.engine.api.errors import InvalidState
 from service.engine.states.signed_token import TokenSigner, check_origin, expand, fingerprint_of
 from service.engine.states.state_token import LARGEST_CELL, LARGEST_POSITION, ROUNDING
-from service.kernel.pytorch.document_reader import DocumentState, pooled_over_time
+from service.kernel.api.interface import FloatArray
+from service.kernel.api.row_state import RowState, state_parts
+from service.kernel.documents.document_reader import DocumentState, pooled_over_time
 
 DOCUMENT_STATE_TOKEN_VERSION = 129
 _HEAD = struct.Struct("<B16sQ")
@@ -36,30 +37,26 @@ class DocumentStateTokenCodec:
     """
 
     def __init__(
-        self, key: bytes, artifact: Artifact, network: Classifier, *, bound: bool = False
+        self,
+        key: bytes,
+        artifact: StoredArtifact,
+        architecture: ClassifierArchitecture,
+        *,
+        bound: bool = False,
     ) -> None:
-        architecture = network.architecture
         self._signer = TokenSigner(key, bound=bound)
         self._fingerprint = fingerprint_of(artifact)
-        self._has_cell = architecture.cell == "lstm"
-        self._state_shape = (architecture.layers, 1, architecture.hidden)
+        self._state_shape = (state_parts(architecture), architecture.layers, architecture.hidden)
         self._pooled = pooled_over_time(architecture)
-        states = (2 if self._has_cell else 1) * architecture.layers * architecture.hidden
-        self._body_bytes = _NUMBER.itemsize * (states + 2 * self._pooled)
-        first_L1H = network.initial_hidden_L1H.detach()  # states stay within it or 1
-        self._largest_hidden = max(1.0, float(first_L1H.abs().max())) + ROUNDING
+        self._numbers = math.prod(self._state_shape) + 2 * self._pooled
+        largest_first = float(np.abs(artifact.initial_hidden_L1H).max())  # states stay within it
+        self._largest_hidden = max(1.0, largest_first) + ROUNDING  # or 1
 
     def encode(self, document: DocumentState, tenant: str = "") -> str:
         """The token of a document."""
         head = _HEAD.pack(DOCUMENT_STATE_TOKEN_VERSION, self._fingerprint, document.token_count)
-        cell_LBH = document.state.cell_LBH
-        parts = [
-            document.state.hidden_LBH,
-            *([] if cell_LBH is None else [cell_LBH]),
-            document.largest_F,
-            document.sum_F,
-        ]
-        body = b"".join(part.numpy().astype(_NUMBER).tobytes() for part in parts)
+        parts = (document.state.values_PLH, document.largest_F, document.sum_F)
+        body = b"".join(part.astype(_NUMBER).tobytes() for part in parts)
         return self._signer.seal(head + zlib.compress(body, level=1), tenant)
 
     def decode(self, token: str, tenant: str = "") -> DocumentState:
@@ -76,28 +73,21 @@ class DocumentStateTokenCodec:
             raise InvalidState
         version, fingerprint, token_count = _HEAD.unpack_from(content)
         check_origin(version, DOCUMENT_STATE_TOKEN_VERSION, fingerprint, self._fingerprint)
-        body = expand(content[_HEAD.size :], self._body_bytes)
-        if len(body) != self._body_bytes or token_count > LARGEST_POSITION:
+        size = _NUMBER.itemsize * self._numbers
+        body = expand(content[_HEAD.size :], size)
+        if len(body) != size or token_count > LARGEST_POSITION:
             raise InvalidState
-        values_N = torch.tensor(np.frombuffer(body, dtype=_NUMBER))
-        states = len(values_N) - 2 * self._pooled
-        state = self._state(values_N[:states])
-        largest_F, sum_F = values_N[states:].split(self._pooled) if self._pooled else _NOTHING
-        if not bool(torch.isfinite(values_N).all()):
+        values_N = np.frombuffer(body, dtype=_NUMBER).astype(np.float32)
+        if not np.isfinite(values_N).all():
             raise InvalidState
-        return DocumentState(token_count, state, largest_F, sum_F)
+        pooled_N = values_N[self._numbers - 2 * self._pooled :]
+        state = self._state(values_N[: self._numbers - 2 * self._pooled])
+        return DocumentState(token_count, state, pooled_N[: self._pooled], pooled_N[self._pooled :])
 
-    def _state(self, values_N: torch.Tensor) -> State:
-        if not self._has_cell:
-            state = State(values_N.view(self._state_shape))
-        else:
-            hidden_LBH, cell_LBH = values_N.view(2, *self._state_shape).unbind()
-            state = State(hidden_LBH, cell_LBH)
-            if not bool((cell_LBH.abs() <= LARGEST_CELL).all()):  # false for NaN
+    def _state(self, values_N: FloatArray) -> RowState:
+        values_PLH = values_N.reshape(self._state_shape)
+        bounds = (self._largest_hidden, LARGEST_CELL)
+        for part_LH, bound in zip(values_PLH, bounds, strict=False):
+            if not (np.abs(part_LH) <= bound).all():
                 raise InvalidState
-        if not bool((state.hidden_LBH.abs() <= self._largest_hidden).all()):
-            raise InvalidState
-        return state
-
-
-_NOTHING = (torch.zeros(0), torch.zeros(0))
+        return RowState(values_PLH)

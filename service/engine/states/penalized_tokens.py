@@ -41,6 +41,12 @@ class PenalizedTokens:
             self._counts[token] += 1
         return is_new
 
+    def update(self, tokens: Sequence[int]) -> None:
+        """Add generated tokens."""
+        self._seen.update(tokens)
+        if self._counted:
+            self._counts.update(tokens)
+
     @property
     def repeated(self) -> Collection[int]:
         """The tokens under the repetition penalty; none if there is no such penalty."""

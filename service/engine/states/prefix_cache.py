@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from model.state import State
 from service.engine.api.observer import Observer
+from service.kernel.api.row_state import RowState
 
 BLOCK_TOKENS = 64
 MAX_STATES_PER_TEXT = 32  # kept at regular distances in one text
@@ -44,6 +44,8 @@ class PrefixHashes:
 
     def extended_by(self, tokens: Sequence[int]) -> PrefixHashes:
         """The hashes of a longer text. Known blocks are not hashed again."""
+        if not tokens:
+            return self
         longer = PrefixHashes.__new__(PrefixHashes)
         longer.tokens = np.concatenate([self.tokens, np.array(tokens, dtype=TOKEN_TYPE)])
         longer._hash = self._hash.copy()
@@ -77,7 +79,7 @@ class CachedPrefix(NamedTuple):
     """
 
     length: int
-    state: State
+    state: RowState
     divergence: int
 
 
@@ -88,7 +90,7 @@ class _Key(NamedTuple):
 
 @dataclass(slots=True)
 class _Entry:
-    state: State
+    state: RowState
     next: bytes  # the tokens that followed at the last use
 
 
@@ -127,16 +129,19 @@ class PrefixCache:
         self._grow(change)
         return CachedPrefix(length, entry.state, min(divergence, most))
 
-    def put(self, hashes: PrefixHashes, length: int, state: State) -> None:
+    def put(
+        self, hashes: PrefixHashes, length: int, state: RowState | Callable[[], RowState]
+    ) -> None:
         """Keep the state after the first ``length`` tokens; evict the least recently used
-        entries.
+        entries. ``state`` may be a function that copies the state, called if it is not known.
         """
         whole = length // BLOCK_TOKENS
         key = _Key(hashes.digests[whole], hashes.tokens[whole * BLOCK_TOKENS : length].tobytes())
         if key in self._entries:
             self._entries.move_to_end(key)
             return
-        entry = _Entry(state, hashes.after(length))
+        kept = state if isinstance(state, RowState) else state()
+        entry = _Entry(kept, hashes.after(length))
         if length < SHORTEST_PREFIX or _size(key, entry) > self._limit:
             return
         self._entries[key] = entry
@@ -175,6 +180,8 @@ class PrefixCache:
 
 def _common(one: bytes, other: bytes) -> int:
     """The number of equal leading tokens."""
+    if one == other:
+        return len(one) // TOKEN_TYPE.itemsize
     ones, others = np.frombuffer(one, TOKEN_TYPE), np.frombuffer(other, TOKEN_TYPE)
     shared = min(len(ones), len(others))
     different = np.flatnonzero(ones[:shared] != others[:shared])

@@ -8,12 +8,12 @@ thread-safe; the caller owns the row.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from model.state import State
 from service.engine.states.prefix_cache import PrefixCache, PrefixHashes
 from service.kernel.api.interface import Kernel, RowResult
+from service.kernel.api.row_state import RowState
 
 MIN_STATE_SPACING = 8  # tokens between kept states
 
@@ -64,7 +64,7 @@ class CachedPrompt(PromptReader):
         lead: int = 1,
     ) -> None:
         super().__init__(tokens)
-        self.before_last: State | None = None
+        self.before_last: RowState | None = None
         self._cache = cache
         self._hashes = hashes if cache.enabled else None
         self._leads = leads
@@ -111,7 +111,7 @@ class CachedPrompt(PromptReader):
         if self._hashes is not None or self._leads:
             yield last
 
-    def skip(self, length: int, state: State, kernel: Kernel, row: int) -> None:
+    def skip(self, length: int, state: RowState, kernel: Kernel, row: int) -> None:
         """Continue from a state that has read the first ``length`` tokens."""
         kernel.restore(row, state)
         self.read = self._skipped = length
@@ -141,8 +141,8 @@ class CachedPrompt(PromptReader):
         if self._keeping == len(self.tokens) - 1:
             self.before_last = result.kept
 
-    def remember(self, further: Sequence[int], state: State) -> None:
-        """Cache the state after the prompt and ``further`` tokens.
+    def remember(self, further: Sequence[int], state: RowState | Callable[[], RowState]) -> None:
+        """Cache the state after the prompt and ``further`` tokens; see :meth:`PrefixCache.put`.
 
         Does nothing unless :attr:`remembers` is set.
         """

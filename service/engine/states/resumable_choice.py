@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 
-from model.state import State
 from model.tokenization.tokenizer import Piece, Tokenizer
 from service.engine.api.tasks import FinishReason
 from service.engine.scheduling.sequence import RowSequence
@@ -17,6 +16,7 @@ from service.engine.states.state_token import Snapshot
 from service.engine.states.trail import PriorState, Shown, Trail
 from service.engine.states.withheld_tokens import WithheldTokens
 from service.kernel.api.interface import Sampling
+from service.kernel.api.row_state import RowState
 
 
 class ResumableChoice(RowSequence):
@@ -49,7 +49,7 @@ class ResumableChoice(RowSequence):
                 pending = shared.resumed.pending
         self._decoder = tokenizer.decoder(pending)
         self._last = prompt.tokens[0]
-        self._first: State | None = None  # before the prompt, if a state is returned
+        self._first: RowState | None = None  # before the prompt, if a state is returned
         self._trail = Trail()
         self._withheld = WithheldTokens()
 

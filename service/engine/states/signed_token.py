@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import zlib
 
-from model.artifact import Artifact
+from model.storage.stored_artifact import StoredArtifact
 from service.engine.api.errors import ForeignState, InvalidState
 
 SIGNATURE_BYTES = 32
@@ -53,7 +53,7 @@ class TokenSigner:
         return hmac.digest(self._key, b"unroll state\0" + owner + content, "sha256")
 
 
-def fingerprint_of(artifact: Artifact) -> bytes:
+def fingerprint_of(artifact: StoredArtifact) -> bytes:
     """The identity of the model's files, 16 bytes."""
     digests = ";".join(
         f"{name}={digest}" for name, digest in sorted(artifact.manifest.files.items())

@@ -23,14 +23,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from model.artifact import Artifact
-from model.networks import LanguageModel
-from model.state import State
+from model.architecture import LanguageModelArchitecture
+from model.storage.stored_artifact import StoredArtifact
 from service.engine.api.errors import InvalidState
 from service.engine.states.signed_token import TokenSigner, check_origin, expand, fingerprint_of
+from service.kernel.api.row_state import RowState, state_parts
 
 STATE_TOKEN_VERSION = 3
 DRAINED_VERSION = 4  # tokens follow that were withheld when the service was drained
@@ -59,7 +57,7 @@ class Snapshot:
     under a presence or frequency penalty, without the unread ones.
     """
 
-    state: State
+    state: RowState
     last: int
     position: int
     seed: int
@@ -91,23 +89,26 @@ class StateTokenCodec:
     """
 
     def __init__(
-        self, key: bytes, artifact: Artifact, network: LanguageModel, *, bound: bool = False
+        self,
+        key: bytes,
+        artifact: StoredArtifact,
+        architecture: LanguageModelArchitecture,
+        *,
+        bound: bool = False,
     ) -> None:
-        architecture = network.architecture
         self._signer = TokenSigner(key, bound=bound)
         self._fingerprint = fingerprint_of(artifact)
         self._vocabulary = architecture.vocabulary
         self._suppressed = artifact.tokenizer.suppressed
-        self._parts = 2 if architecture.cell == "lstm" else 1
-        self._shape = (self._parts, architecture.layers, 1, architecture.hidden)
+        self._shape = (state_parts(architecture), architecture.layers, architecture.hidden)
         self._seen_bytes = (self._vocabulary + 7) // 8
         self._fixed_bytes = self._seen_bytes + 4 * math.prod(self._shape)
         self._longest_body = (
             _SIZES.size + _REPORTED.size + LONGEST_PENDING + MAX_UNREAD * _TOKEN.itemsize
         )
         self._longest_body += 2 * self._vocabulary * _TOKEN.itemsize + self._fixed_bytes
-        first = network.initial_state(1).hidden_LBH  # states stay within it or 1
-        self._largest_hidden = max(1.0, float(first.detach().abs().max())) + ROUNDING
+        largest_first = float(np.abs(artifact.initial_hidden_L1H).max())  # states stay within it
+        self._largest_hidden = max(1.0, largest_first) + ROUNDING  # or 1
 
     def encode(self, snapshot: Snapshot, tenant: str = "") -> str:
         """The state token of a snapshot."""
@@ -120,7 +121,6 @@ class StateTokenCodec:
             snapshot.seed,
             snapshot.choice_index,
         )
-        parts = [snapshot.state.hidden_LBH, snapshot.state.cell_LBH][: self._parts]
         body = b"".join(
             (
                 _SIZES.pack(
@@ -135,7 +135,7 @@ class StateTokenCodec:
                 np.array([*snapshot.counts.keys()], dtype=_TOKEN).tobytes(),
                 np.array([*snapshot.counts.values()], dtype=_TOKEN).tobytes(),
                 _bits(snapshot.seen, self._vocabulary),
-                *(part.float().numpy().tobytes() for part in parts if part is not None),
+                snapshot.state.values_PLH.tobytes(),
             )
         )
         return self._signer.seal(head + zlib.compress(body, level=1), tenant)
@@ -224,14 +224,13 @@ class StateTokenCodec:
             raise InvalidState
         return seen
 
-    def _state(self, raw: bytes) -> State:
-        values = torch.tensor(np.frombuffer(raw, dtype=np.float32).reshape(self._shape))
-        parts: list[Tensor] = list(values.unbind())
+    def _state(self, raw: bytes) -> RowState:
+        values_PLH = np.frombuffer(raw, dtype=np.float32).reshape(self._shape).copy()
         bounds = (self._largest_hidden, LARGEST_CELL)
-        for part, bound in zip(parts, bounds, strict=False):
-            if not bool((part.abs() <= bound).all()):  # false for NaN
+        for part_LH, bound in zip(values_PLH, bounds, strict=False):
+            if not (np.abs(part_LH) <= bound).all():  # false for NaN
                 raise InvalidState
-        return State(parts[0], parts[1] if len(parts) > 1 else None)
+        return RowState(values_PLH)
 
 
 def _is_incomplete_character(raw: bytes) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from model.state import State
+from service.kernel.api.row_state import RowState
 
 WAYPOINT_TOKENS = 32  # between two copies of the state
 
@@ -18,7 +18,7 @@ WAYPOINT_TOKENS = 32  # between two copies of the state
 class PriorState(NamedTuple):
     """The state of a sequence before a token, and the token that it reads next."""
 
-    state: State
+    state: RowState
     last: int
 
 

@@ -8,6 +8,7 @@ tokens fed to it and on its ``Sampling``, never on the row's number or on other 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -15,7 +16,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.state import State
+from service.kernel.api.row_state import RowState
 
 FloatArray = NDArray[np.float32]
 
@@ -37,9 +38,9 @@ class Sampling:
     the logit of each token that was sampled before, ``frequency_penalty`` once for each time.
     ``logit_bias``: ids, each at most once, with the numbers to add to their logits. ``seed``
     (unsigned, 64 bits), ``choice_index`` and the position alone decide the random numbers.
-    ``logprob``: whether the log-probability of a sampled token is needed. Without it the reported
-    value is undefined and one pass over the vocabulary is saved. ``top_logprobs``: how many of the
-    likeliest tokens to report with each token.
+    ``logprob``: whether the log-probability of a sampled token is needed. Without it one pass over
+    the vocabulary is saved. ``top_logprobs``: how many of the likeliest tokens to report with each
+    token.
     """
 
     temperature: float = 1.0
@@ -64,6 +65,11 @@ class Sampling:
     def adjusts_logits(self) -> bool:
         """Whether a penalty or a bias can change a logit."""
         return self.repetition_penalty != 1.0 or self.counts_tokens or bool(self.logit_bias)
+
+    @property
+    def reports(self) -> bool:
+        """Whether sampled tokens are wanted with log-probabilities."""
+        return self.logprob or self.top_logprobs > 0
 
 
 GREEDY = Sampling(temperature=0.0)
@@ -120,17 +126,19 @@ class RowResult:
     """The result of one :class:`RowWork`.
 
     ``read``: tokens of ``feed`` that were read. ``scored``: for ``feed[1:]``, in order.
-    ``generated``: the sampled tokens in order, [END] included. ``logprobs_V``: natural logarithms,
-    float32, if requested and ``feed`` was read to its end. ``kept``: the copied state, a batch of
-    one, if the call got that far. ``failed``: the row's logits were not finite, so the row cannot
+    ``tokens``: the sampled tokens in order, [END] included. ``generated``: the same with their
+    log-probabilities; empty if ``Sampling`` asks for none. ``logprobs_V``: natural logarithms,
+    float32, if requested and ``feed`` was read to its end. ``kept``: the copied state, if the
+    call got that far. ``failed``: the row's logits were not finite, so the row cannot
     continue; other rows are not affected.
     """
 
     read: int = 0
     scored: list[Scored] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
     generated: list[Scored] = field(default_factory=list)
     logprobs_V: FloatArray | None = None
-    kept: State | None = None
+    kept: RowState | None = None
     failed: bool = False
 
 
@@ -175,21 +183,26 @@ class Kernel(Protocol):
     def fork(self, source: int, target: int) -> None:
         """Copy the state of one row to another."""
 
-    def save(self, row: int) -> State:
-        """A copy of the row's state, as a batch of one."""
+    def save(self, row: int) -> RowState:
+        """A copy of the row's state."""
 
-    def restore(self, row: int, state: State) -> None:
-        """Overwrite the row's state with a batch of one."""
+    def restore(self, row: int, state: RowState) -> None:
+        """Overwrite the row's state."""
 
     def interrupt(self) -> None:
         """End the current call, or the next one, after its current step. Thread-safe."""
 
     def run(
-        self, work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
+        self,
+        work: Sequence[RowWork],
+        steps: int,
+        *,
+        cut_at_end: bool = False,
+        seconds: float = math.inf,
     ) -> list[RowResult]:
         """Advance each row by up to ``steps`` tokens; results are in the order of ``work``.
 
-        A call takes fewer steps after an interrupt and, with ``cut_at_end``, as soon as a row has
-        done its work; it takes at least one. No row may appear twice. Raises InvalidWork on a row,
-        token or count out of range, before any row has moved.
+        A call takes fewer steps after an interrupt, when it has taken ``seconds``, and, with
+        ``cut_at_end``, as soon as a row has done its work; it takes at least one. No row may appear
+        twice. Raises InvalidWork on a row, token or count out of range, before any row has moved.
         """

@@ -1,4 +1,4 @@
-"""Weight packing for the native kernel. The C++ side only gets pointers to the packed tensors.
+"""Weight packing for the native kernel. The C++ side only gets pointers to the packed arrays.
 
 Outputs are stored in groups of gates times 16 (native/csrc/matrix.h has the order and the reason).
 int8: one symmetric scale for each output; activations are bytes offset by 128. A recurrent state
@@ -9,26 +9,32 @@ Shape suffixes: O outputs, I inputs, N groups, G gates, V vocabulary, U units pa
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+import numpy as np
+from numpy.typing import NDArray
+
+from service.kernel.api.interface import FloatArray
 
 KernelPrecision = Literal["int8", "float32"]
 LANES = 16
 LINEAR_GATES = 4
 INT8_MAX = 127  # largest magnitude of a quantized weight
+# Smaller weights count as zero: a 127th of them would lose its precision.
+LEAST_BOUND = INT8_MAX * np.finfo(np.float32).tiny
 ACTIVATION_OFFSET = 128  # added to an activation to make it an unsigned byte
 
 
 class PackedMatrix(NamedTuple):
-    """Weights in the native order, with scales, offsets and biases of each output."""
+    """Weights in the native order, with scales, offsets and biases of each output.
 
-    weights: Tensor
-    scales: Tensor
-    offsets: Tensor
-    biases: Tensor
+    float32 weights have neither scales nor offsets: both are empty.
+    """
+
+    weights: NDArray[Any]
+    scales: FloatArray
+    offsets: NDArray[np.int32]
+    biases: FloatArray
     groups: int
     gates: int
     inputs: int
@@ -39,89 +45,106 @@ def padded(count: int, multiple: int = LANES) -> int:
     return -(-count // multiple) * multiple
 
 
-def padded_row(values: Tensor) -> Tensor:
-    """The last axis padded with zeros to a multiple of 16, float32 and contiguous."""
-    missing = padded(values.shape[-1]) - values.shape[-1]
-    return functional.pad(values.detach().float(), (0, missing)).contiguous()
+def padded_row(values: FloatArray) -> FloatArray:
+    """The last axis padded with zeros to a multiple of 16, contiguous."""
+    return np.ascontiguousarray(_with_zeros(values, padded(values.shape[-1]), axis=-1))
 
 
-def padded_parts(weight_OI: Tensor, parts: int) -> Tensor:
+def padded_parts(weight_OI: FloatArray, parts: int) -> FloatArray:
     """Input weights whose inputs come in equal parts, with each part padded separately."""
-    return torch.cat([padded_row(part) for part in weight_OI.chunk(parts, dim=1)], dim=1)
+    return np.concatenate([padded_row(part) for part in np.split(weight_OI, parts, axis=1)], axis=1)
 
 
-def gate_blocks(values: Tensor, gates: int) -> Tensor:
+def gate_blocks(values: FloatArray, gates: int) -> FloatArray:
     """(gates * units, ...) in torch's order to (groups, gates, 16, ...), padded with zeros."""
     units = values.shape[0] // gates
-    split = values.detach().float().reshape(gates, units, -1)
-    split = functional.pad(split, (0, 0, 0, padded(units) - units))
-    return split.view(gates, -1, LANES, split.shape[2]).transpose(0, 1)
+    split = _with_zeros(values.reshape(gates, units, -1), padded(units), axis=1)
+    return split.reshape(gates, -1, LANES, split.shape[2]).swapaxes(0, 1)
 
 
-def linear_blocks(values: Tensor) -> Tensor:
+def linear_blocks(values: FloatArray) -> FloatArray:
     """(outputs, ...) to (groups, 4, 16, ...), padded with zeros."""
-    flat = values.detach().float().reshape(values.shape[0], -1)
-    padded_length = padded(len(flat), LANES * LINEAR_GATES)
-    flat = functional.pad(flat, (0, 0, 0, padded_length - len(flat)))
-    return flat.view(-1, LINEAR_GATES, LANES, flat.shape[1])
+    flat = values.reshape(values.shape[0], -1)
+    flat = _with_zeros(flat, padded(len(flat), LANES * LINEAR_GATES), axis=0)
+    return flat.reshape(-1, LINEAR_GATES, LANES, flat.shape[1])
 
 
-def pack(weight_NGOI: Tensor, bias_NGO1: Tensor, precision: KernelPrecision) -> PackedMatrix:
+def pack(
+    weight_NGOI: FloatArray, bias_NGO1: FloatArray, precision: KernelPrecision
+) -> PackedMatrix:
     """Pack blocks of :func:`gate_blocks` or :func:`linear_blocks`; inputs are padded to a multiple
     of 16.
 
     Raises ValueError if a weight or bias is not finite.
     """
-    extremes = (*torch.aminmax(weight_NGOI), *torch.aminmax(bias_NGO1))
-    if not all(extreme.isfinite() for extreme in extremes):  # aminmax propagates NaN
+    if not (_is_finite(weight_NGOI) and _is_finite(bias_NGO1)):
         raise ValueError("the network has weights that are not finite numbers")
     groups, gates, _, inputs = weight_NGOI.shape
     width = padded(inputs)
-    weight_NGOI = functional.pad(weight_NGOI, (0, width - inputs))
-    biases = bias_NGO1.contiguous().clone()
+    weight_NGOI = _with_zeros(weight_NGOI, width, axis=3)
+    biases = np.ascontiguousarray(bias_NGO1)
     if precision == "float32":
-        none = torch.empty(0)
-        packed = weight_NGOI.permute(0, 3, 1, 2).contiguous()
-        return PackedMatrix(packed, none, none, biases, groups, gates, width)
-    bound = weight_NGOI.abs().amax(dim=3, keepdim=True)
-    scales = torch.where(bound > 0, bound / INT8_MAX, torch.ones_like(bound))
-    whole = (weight_NGOI / scales).round().to(torch.int32)
-    offsets = (whole.sum(dim=3) * ACTIVATION_OFFSET).to(torch.int32).contiguous()
-    packed = whole.to(torch.int8).view(groups, gates, LANES, width // 4, 4)
-    packed = packed.permute(0, 3, 1, 2, 4).contiguous()
-    return PackedMatrix(packed, scales.contiguous(), offsets, biases, groups, gates, width)
+        none = np.empty(0, dtype=np.float32)
+        packed = np.ascontiguousarray(weight_NGOI.transpose(0, 3, 1, 2))
+        return PackedMatrix(packed, none, none.astype(np.int32), biases, groups, gates, width)
+    # Without this, NumPy would give the results the order in memory of torch's weights.
+    weight_NGOI = np.ascontiguousarray(weight_NGOI)
+    scales = _scales(weight_NGOI)
+    whole = weight_NGOI / scales
+    whole = np.rint(whole, out=whole).astype(np.int8)
+    offsets = whole.sum(axis=3, dtype=np.int32) * np.int32(ACTIVATION_OFFSET)
+    quads = whole.view(np.int32)  # four weights, which stay together
+    packed = np.ascontiguousarray(quads.transpose(0, 3, 1, 2)).view(np.int8)
+    return PackedMatrix(packed, scales, offsets, biases, groups, gates, width)
 
 
-def lookup_table(embedding_VI: Tensor, weight: Tensor, bias: Tensor, gates: int) -> Tensor:
-    """W x + b of every token (V, groups * gates * 16), float32, in the order of the gates."""
-    weight_OI = gate_blocks(weight, gates).flatten(0, 2)
-    bias_O = gate_blocks(bias, gates).flatten()
-    return torch.addmm(bias_O, embedding_VI.detach().float(), weight_OI.t()).contiguous()
-
-
-def state_scale(first_LH: Tensor, precision: KernelPrecision) -> float:
+def state_scale(first_LH: FloatArray, precision: KernelPrecision) -> float:
     """The scale of one unit of a state's activation. States stay within 1 or the largest initial
     value.
     """
     if precision == "float32":
         return 1.0
-    return max(1.0, float(first_LH.detach().abs().max())) / INT8_MAX
+    return max(1.0, float(np.abs(first_LH).max())) / INT8_MAX
 
 
-def activations_of(values: Tensor, scale: Tensor, precision: KernelPrecision) -> Tensor:
+def activations_of(values: FloatArray, scale: float, precision: KernelPrecision) -> NDArray[Any]:
     """The bytes (or floats) that represent ``values``, with the same arithmetic as in C++."""
     if precision == "float32":
-        return values.clone()
-    return (values * (1.0 / scale) + (ACTIVATION_OFFSET + 0.5)).clamp(1, 255).to(torch.uint8)
+        return values.copy()
+    inverse = np.float32(1) / np.float32(scale)
+    shifted = values * inverse + np.float32(ACTIVATION_OFFSET + 0.5)
+    return shifted.clip(1, 255).astype(np.uint8)
 
 
-def quantized_rows(values_VI: Tensor, precision: KernelPrecision) -> tuple[Tensor, Tensor]:
+def quantized_rows(
+    values_VI: FloatArray, precision: KernelPrecision
+) -> tuple[NDArray[Any], FloatArray]:
     """Activations (V, inputs padded) with one scale for each row, for an embedding."""
-    width = padded(values_VI.shape[1])
-    rows = functional.pad(values_VI.detach().float(), (0, width - values_VI.shape[1]))
+    rows = padded_row(values_VI)
     if precision == "float32":
-        return rows.contiguous(), torch.ones(len(rows))
-    bound_V1 = rows.abs().amax(dim=1, keepdim=True)
-    scales_V1 = torch.where(bound_V1 > 0, bound_V1 / INT8_MAX, torch.ones_like(bound_V1))
-    whole = (rows / scales_V1).round() + ACTIVATION_OFFSET
-    return whole.to(torch.uint8).contiguous(), scales_V1.flatten().contiguous()
+        return rows, np.ones(len(rows), dtype=np.float32)
+    scales_V1 = _scales(rows)
+    whole = np.rint(rows / scales_V1) + np.float32(ACTIVATION_OFFSET)
+    return whole.astype(np.uint8), scales_V1[:, 0].copy()
+
+
+def _scales(values: FloatArray) -> FloatArray:
+    """For each row of the last axis, the value of one unit: the largest magnitude is 127 units."""
+    largest = values.max(axis=-1, keepdims=True)
+    bound = np.maximum(largest, -values.min(axis=-1, keepdims=True))
+    return np.where(bound > LEAST_BOUND, bound / np.float32(INT8_MAX), np.float32(1))
+
+
+def _is_finite(values: FloatArray) -> bool:
+    with np.errstate(invalid="ignore"):  # not a number, if any value is not
+        return bool(np.isfinite(values.min()) and np.isfinite(values.max()))
+
+
+def _with_zeros(values: FloatArray, size: int, *, axis: int) -> FloatArray:
+    """The array with zeros at the end of one axis, so that it has ``size`` entries."""
+    missing = size - values.shape[axis]
+    if missing == 0:
+        return values
+    widths = [(0, 0)] * values.ndim
+    widths[axis] = (0, missing)
+    return np.pad(values, widths)

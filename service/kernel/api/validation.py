@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-import torch
+import numpy as np
 
-from model.state import State
 from service.kernel.api.interface import InvalidWork, RowWork
+from service.kernel.api.row_state import RowState
 
 
 def check_suppressed(suppressed: Collection[int], vocabulary: int) -> None:
@@ -22,13 +22,11 @@ def check_row(row: int, capacity: int) -> None:
         raise ValueError(f"row: expected 0 to {capacity - 1}, got {row}")
 
 
-def check_state(state: State, shape: tuple[int, int, int]) -> None:
-    """Raises ValueError unless the state has float32 tensors of ``shape``: parts, layers, units."""
-    count, layers, units = shape
-    parts = [part for part in (state.hidden_LBH, state.cell_LBH) if part is not None]
-    fits = all(part.shape == (layers, 1, units) and part.dtype == torch.float32 for part in parts)
-    if len(parts) != count or not fits:
-        raise ValueError(f"state: expected {count} times ({layers}, 1, {units}) float32 numbers")
+def check_state(state: RowState, shape: tuple[int, int, int]) -> None:
+    """Raises ValueError unless the state has float32 numbers of ``shape``: parts, layers, units."""
+    values = state.values_PLH
+    if values.shape != shape or values.dtype != np.float32:
+        raise ValueError(f"state: expected {shape} float32 numbers, got {values.shape}")
 
 
 def check_work(work: Sequence[RowWork], steps: int, capacity: int, vocabulary: int) -> None:

@@ -10,19 +10,13 @@ import struct
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
-from model.state import State
-from service.kernel.api.interface import FloatArray, RowResult, RowWork, Scored
+from service.kernel.api.interface import RowResult, RowWork, Scored
+from service.kernel.api.row_state import RowState
 from service.kernel.native import library
 
 _RESULTS = struct.Struct("6i")
 _WORK = struct.Struct(f"{library.WORK_FORMAT}6i")
-
-
-def state_of(state_PLH: FloatArray) -> State:
-    """The state in this array, as a batch of one. Its parts are hidden states and cell states."""
-    return State(*(torch.from_numpy(part_LH)[:, None] for part_LH in state_PLH))
 
 
 class CallBuffers:
@@ -103,7 +97,7 @@ class CallBuffers:
         self._top_logprobs = np.empty((count, steps, top), dtype=np.float32)
         self._distributions = np.empty((distributions, vocabulary), dtype=np.float32)
 
-    def call(self, steps: int, *, cut_at_end: bool) -> library.Call:
+    def call(self, steps: int, *, cut_at_end: bool, seconds: float) -> library.Call:
         """The structure with pointers to all buffers."""
         packed = ctypes.c_char * len(self._packed)
         return library.Call(
@@ -113,7 +107,7 @@ class CallBuffers:
             self._top,
             cut_at_end,
             *(
-                array.ctypes.data
+                array.ctypes.data if array.size else None
                 for array in (
                     self._feed,
                     self._seen,
@@ -128,6 +122,7 @@ class CallBuffers:
                     self._distributions,
                 )
             ),
+            seconds,
         )
 
     def results(self) -> list[RowResult]:
@@ -139,11 +134,10 @@ class CallBuffers:
             read, scored, generated, kept, failed, _ = _RESULTS.unpack_from(
                 self._packed, (index + 1) * _WORK.size - _RESULTS.size
             )
-            tops = self._tops(index, item.sampling.top_logprobs, scored + generated)
-            answers = [
-                Scored(tokens[index][slot], logprobs[index][slot], top)
-                for slot, top in enumerate(tops)
-            ]
+            count = scored + generated
+            reported = count if item.sampling.reports else scored
+            tops = self._tops(index, item.sampling.top_logprobs, reported)
+            answers = list(map(Scored, tokens[index], logprobs[index], tops))
             state = self._states[index]
             distribution = next(distributions) if item.distribution else None
             whole = read == len(item.feed)
@@ -151,9 +145,10 @@ class CallBuffers:
                 RowResult(
                     read,
                     answers[:scored],
+                    tokens[index][scored:count],
                     answers[scored:],
                     distribution if whole and not failed else None,
-                    state_of(state) if kept and state is not None else None,
+                    RowState(state) if kept and state is not None else None,
                     bool(failed),
                 )
             )

@@ -17,12 +17,11 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
 
-from model.architecture import GATE_BLOCKS
-from model.networks import Classifier
-from model.state import State
+from model.architecture import GATE_BLOCKS, ClassifierArchitecture
+from model.storage.shapes import layer_suffix
+from model.storage.weights import Weights
 from service.kernel.api import packing
 from service.kernel.api.interface import FeatureSlices, FloatArray, LogitSlices
 from service.kernel.api.packing import KernelPrecision, PackedMatrix
@@ -42,7 +41,7 @@ class NativeClassifierKernel:
 
     def __init__(
         self,
-        network: Classifier,
+        weights: Weights[ClassifierArchitecture],
         slice_tokens: int,
         *,
         threads: int = 1,
@@ -54,11 +53,12 @@ class NativeClassifierKernel:
         self._slice_tokens = slice_tokens
         self._threads = threads
         self._precision = precision
-        self._kept: list[Any] = []  # tensors and structures that the description points to
+        self._kept: list[Any] = []  # arrays and structures that the description points to
         self._products = 0  # multiplications of one token in the recurrent layers
-        self._description = self._describe(network, worth_sharing)
-        self._labels = network.architecture.labels
-        self.features = network.architecture.pooled
+        self._description = self._describe(weights, worth_sharing)
+        self._instruction_set = library.requested_instruction_set()
+        self._labels = weights.architecture.labels
+        self.features = weights.architecture.pooled
 
     def classify(self, documents: Sequence[Sequence[int]]) -> LogitSlices:
         """A generator that yields between slices and returns logits (rows, labels)."""
@@ -107,7 +107,7 @@ class NativeClassifierKernel:
             self._threads,
             logits_BC.ctypes.data,
             None if features_BF is None else features_BF.ctypes.data,
-            library.requested_instruction_set(),
+            self._instruction_set,
         )
         if not batch:
             raise MemoryError("the native kernel could not allocate memory for a batch")
@@ -116,18 +116,19 @@ class NativeClassifierKernel:
         finally:
             self._library.unroll_destroy_batch(batch)
 
-    def _describe(self, network: Classifier, worth_sharing: int) -> library.ClassifierDescription:
-        a, precision = network.architecture, self._precision
-        first_LH = network.initial_hidden_L1H.detach()[:, 0].view(a.layers, -1)
-        scales = [packing.state_scale(layer, precision) for layer in first_LH.unbind()]
+    def _describe(
+        self, weights: Weights[ClassifierArchitecture], worth_sharing: int
+    ) -> library.ClassifierDescription:
+        a, precision = weights.architecture, self._precision
+        first_LH = weights["initial_hidden_L1H"].reshape(a.layers, -1)
+        scales = [packing.state_scale(layer, precision) for layer in first_LH]
         directions = [
-            self._direction(network, layer, direction, scales[layer])
+            self._direction(weights, layer, direction, scales[layer])
             for layer in range(a.layers)
             for direction in range(a.directions)
         ]
-        embedding, embedding_scales = packing.quantized_rows(network.embedding.weight, precision)
-        ngrams = None if network.ngram_embedding is None else network.ngram_embedding.weight
-        linear = network.linear
+        vectors = weights["embedding.weight"]
+        embedding, embedding_scales = packing.quantized_rows(vectors, precision)
         return library.ClassifierDescription(
             cell=library.CELL_CODES[a.cell],
             precision=library.PRECISION_CODES[precision],
@@ -136,49 +137,47 @@ class NativeClassifierKernel:
             hidden=a.hidden,
             units=packing.padded(a.hidden),
             direction=self._keep((library.DirectionDescription * len(directions))(*directions)),
-            scales=self._address(torch.tensor(scales)),
+            scales=self._address(np.array(scales, dtype=np.float32)),
             embedding=self._address(embedding),
             embedding_scales=self._address(embedding_scales),
             embedding_width=embedding.shape[1],
             width=a.embedding,
             vocabulary=a.vocabulary,
-            vectors=self._address(network.embedding.weight),
-            ngram_vectors=self._address(ngrams),
+            vectors=self._address(vectors),
+            ngram_vectors=self._stored("ngram_embedding.weight", weights),
             ngrams=a.ngrams,
             ngram_buckets=a.ngram_buckets,
             pools_states=a.pooling != "last",
             pools_words=a.pools_words,
-            mlp=self._linear(network.mlp),
-            output=self._linear(network.output),
+            mlp=self._linear("mlp", weights),
+            output=self._linear("output", weights),
             labels=a.labels,
-            linear_importance=self._address(None if linear is None else linear.importance_F),
-            linear_weights=self._address(None if linear is None else linear.weight_FC),
-            linear_biases=self._address(None if linear is None else linear.bias_C),
+            linear_importance=self._stored("linear.importance_F", weights),
+            linear_weights=self._stored("linear.weight_FC", weights),
+            linear_biases=self._stored("linear.bias_C", weights),
             linear_ngrams=a.linear_ngrams,
             linear_buckets=a.linear_buckets,
             worth_sharing=worth_sharing,
         )
 
     def _direction(
-        self, network: Classifier, layer: int, direction: int, scale: float
+        self, weights: Weights[ClassifierArchitecture], layer: int, direction: int, scale: float
     ) -> library.DirectionDescription:
         """One layer in one direction."""
-        a = network.architecture
-        gates, suffix = GATE_BLOCKS[a.cell], f"_l{layer}" + ("_reverse" if direction else "")
+        a = weights.architecture
+        gates, suffix = GATE_BLOCKS[a.cell], layer_suffix(layer, direction)
         input_weight, hidden_weight, input_bias, hidden_bias = (
-            getattr(network.recurrent, name + suffix).detach()
+            weights[f"recurrent.{name}{suffix}"]
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         if layer > 0:  # each direction of the layer below is padded separately
             input_weight = packing.padded_parts(input_weight, a.directions)
-        cell_L1H = network.initial_cell_L1H if a.cell == "lstm" else None
-        states = State(network.initial_hidden_L1H, cell_L1H)
-        first = states.layer(layer * a.directions + direction).detach()
-        first_U = packing.padded_row(first.hidden_LBH.flatten())
-        first_cell_U = (
-            None if first.cell_LBH is None else packing.padded_row(first.cell_LBH.flatten())
-        )
-        activation_U = packing.activations_of(first_U, torch.tensor(scale), self._precision)
+        index = layer * a.directions + direction
+        first_U = packing.padded_row(weights["initial_hidden_L1H"][index, 0])
+        first_cell_U = None
+        if a.cell == "lstm":
+            first_cell_U = packing.padded_row(weights["initial_cell_L1H"][index, 0])
+        activation_U = packing.activations_of(first_U, scale, self._precision)
         return library.DirectionDescription(
             input=self._gates(input_weight, input_bias, gates),
             hidden=self._gates(hidden_weight, hidden_bias, gates),
@@ -187,28 +186,29 @@ class NativeClassifierKernel:
             first_cell=self._address(first_cell_U),
         )
 
-    def _gates(self, weight: Tensor, bias: Tensor, gates: int) -> library.Matrix:
+    def _gates(self, weight: FloatArray, bias: FloatArray, gates: int) -> library.Matrix:
         blocks = packing.gate_blocks
         packed = packing.pack(blocks(weight, gates), blocks(bias, gates), self._precision)
         self._products += packed.groups * packed.gates * packing.LANES * packed.inputs
         return self._matrix(packed)
 
-    def _linear(self, linear: nn.Linear) -> library.Matrix:
+    def _linear(self, name: str, weights: Weights[ClassifierArchitecture]) -> library.Matrix:
         """A layer of the MLP, in float32."""
-        blocks = packing.linear_blocks
-        return self._matrix(packing.pack(blocks(linear.weight), blocks(linear.bias), "float32"))
+        weight, bias = (
+            packing.linear_blocks(weights[f"{name}.{kind}"]) for kind in ("weight", "bias")
+        )
+        return self._matrix(packing.pack(weight, bias, "float32"))
 
     def _matrix(self, packed: PackedMatrix) -> library.Matrix:
         return library.matrix(self._keep(packed))
 
-    def _address(self, tensor: Tensor | None) -> int | None:
-        """The address of a tensor, which stays alive with the kernel. float32 is not copied."""
-        if tensor is None:
-            return None
-        kept = tensor.detach()
-        if kept.is_floating_point():
-            kept = kept.float()
-        return library.address(self._keep(kept.contiguous()))
+    def _stored(self, name: str, weights: Weights[ClassifierArchitecture]) -> int | None:
+        """The address of a parameter; None if the architecture does not have it."""
+        return self._address(weights[name] if name in weights.arrays else None)
+
+    def _address(self, array: NDArray[Any] | None) -> int | None:
+        """The address of an array, which stays alive with the kernel."""
+        return library.address(self._keep(array))
 
     def _keep(self, value: Any) -> Any:
         self._kept.append(value)

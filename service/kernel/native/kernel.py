@@ -11,23 +11,25 @@ Shape suffixes: L layers, R rows of the pool, U units padded to 16, V vocabulary
 from __future__ import annotations
 
 import ctypes
+import math
 import weakref
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from model.architecture import GATE_BLOCKS
-from model.networks import LanguageModel
-from model.output_layer import Tail
-from model.state import State
+from model.architecture import GATE_BLOCKS, LanguageModelArchitecture
+from model.storage.weights import Weights
 from service.kernel.api import packing
-from service.kernel.api.interface import RowResult, RowWork
+from service.kernel.api.interface import FloatArray, RowResult, RowWork
 from service.kernel.api.packing import KernelPrecision, PackedMatrix, padded
+from service.kernel.api.row_state import RowState, first_state
 from service.kernel.api.validation import check_row, check_state, check_suppressed, check_work
 from service.kernel.native import library
-from service.kernel.native.buffers import CallBuffers, state_of
+from service.kernel.native.buffers import CallBuffers
+from service.kernel.native.input_table import input_table
+from service.kernel.native.output_parts import TailArrays, output_arrays
 
 TABLE_BYTES = 128 * 2**20
 # About 0.2 ms of work. Below it, synchronizing a second thread costs more than it gains.
@@ -44,7 +46,7 @@ class NativeKernel:
 
     def __init__(
         self,
-        network: LanguageModel,
+        weights: Weights[LanguageModelArchitecture],
         *,
         capacity: int,
         end: int,
@@ -54,27 +56,26 @@ class NativeKernel:
         worth_sharing: int = WORTH_SHARING,
     ) -> None:
         self._library = library.load()
-        architecture = network.architecture
+        architecture = weights.architecture
         check_suppressed(suppressed, architecture.vocabulary)
         self.capacity = capacity
         self.vocabulary = architecture.vocabulary
         self.precision = precision
-        self._first = network.initial_state(1).detach().gather([0])
+        self._first = first_state(weights)
         shape_LRU = (architecture.layers, capacity, padded(architecture.hidden))
-        parts = 2 if architecture.cell == "lstm" else 1  # hidden states, cell states
-        self._state_shape = (parts, architecture.layers, architecture.hidden)
-        self._hidden_LRU = torch.zeros(shape_LRU)
-        self._cell_LRU = torch.zeros(shape_LRU) if architecture.cell == "lstm" else None
+        self._state_shape = self._first.values_PLH.shape
+        self._hidden_LRU = np.zeros(shape_LRU, np.float32)
+        self._cell_LRU = np.zeros(shape_LRU, np.float32) if architecture.cell == "lstm" else None
         self._scales = [
-            packing.state_scale(first, precision) for first in self._first.hidden_LBH.unbind()
+            packing.state_scale(first_H, precision) for first_H in self._first.values_PLH[0]
         ]
-        kind = torch.uint8 if precision == "int8" else torch.float32
-        self._activations_L2RU = torch.zeros(
+        kind = np.uint8 if precision == "int8" else np.float32
+        self._activations_L2RU: NDArray[Any] = np.zeros(
             (shape_LRU[0], 2, *shape_LRU[1:]), dtype=kind
         )  # two: units of a layer are written while others still read the previous activations
-        self._current_R = torch.zeros(capacity, dtype=torch.uint8)
-        self._kept: list[object] = []  # keeps the tensors alive that C++ has pointers to
-        self._model = self._create(network, end, suppressed, threads, worth_sharing)
+        self._current_R = np.zeros(capacity, dtype=np.uint8)
+        self._kept: list[object] = []  # keeps the arrays alive that C++ has pointers to
+        self._model = self._create(weights, end, suppressed, threads, worth_sharing)
         weakref.finalize(self, self._library.unroll_destroy, self._model)
         for row in range(capacity):
             self.restore(row, self._first)
@@ -87,30 +88,33 @@ class NativeKernel:
         """Copy the state of one row to another."""
         self.restore(target, self.save(source))
 
-    def save(self, row: int) -> State:
-        """A copy of the row's state, as a batch of one."""
+    def save(self, row: int) -> RowState:
+        """A copy of the row's state."""
         check_row(row, self.capacity)
         state_PLH = np.empty(self._state_shape, dtype=np.float32)
         hiddens, cells = state_PLH[0], state_PLH[-1]
         self._library.unroll_save(self._model, row, hiddens.ctypes.data, cells.ctypes.data)
-        return state_of(state_PLH)
+        return RowState(state_PLH)
 
-    def restore(self, row: int, state: State) -> None:
-        """Overwrite the row's state with a batch of one."""
+    def restore(self, row: int, state: RowState) -> None:
+        """Overwrite the row's state."""
         check_row(row, self.capacity)
         check_state(state, self._state_shape)
-        parts = [
-            None if part is None else part.contiguous()
-            for part in (state.hidden_LBH, state.cell_LBH)
-        ]
-        self._library.unroll_restore(self._model, row, *map(library.address, parts))
+        values_PLH = np.ascontiguousarray(state.values_PLH)
+        hiddens, cells = values_PLH[0], values_PLH[-1]
+        self._library.unroll_restore(self._model, row, hiddens.ctypes.data, cells.ctypes.data)
 
     def interrupt(self) -> None:
         """End the current call, or the next one, after its current step. Thread-safe."""
         self._library.unroll_interrupt(self._model)
 
     def run(
-        self, work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
+        self,
+        work: Sequence[RowWork],
+        steps: int,
+        *,
+        cut_at_end: bool = False,
+        seconds: float = math.inf,
     ) -> list[RowResult]:
         """Advance each row by up to ``steps`` tokens; see the interface."""
         check_work(work, steps, self.capacity, self.vocabulary)
@@ -118,26 +122,26 @@ class NativeKernel:
         buffers = CallBuffers(
             work, steps, min(top, self.vocabulary), self.vocabulary, self._state_shape
         )
-        call = buffers.call(steps, cut_at_end=cut_at_end)
+        call = buffers.call(steps, cut_at_end=cut_at_end, seconds=seconds)
         if self._library.unroll_run(self._model, ctypes.byref(call)) != 0:
             raise MemoryError("the native kernel could not allocate memory for a step")
         return buffers.results()
 
     def _create(
         self,
-        network: LanguageModel,
+        weights: Weights[LanguageModelArchitecture],
         end: int,
         suppressed: Collection[int],
         threads: int,
         worth_sharing: int,
     ) -> int:
-        architecture = network.architecture
-        never = torch.tensor(sorted(set(suppressed)), dtype=torch.int32)
-        table, embedding, scales = self._first_inputs(network)
+        architecture = weights.architecture
+        never = np.array(sorted(set(suppressed)), dtype=np.int32)
+        table, embedding, scales = self._first_inputs(weights, threads)
         layers = (library.LayerDescription * architecture.layers)(
-            *(self._layer(network, layer, table) for layer in range(architecture.layers))
+            *(self._layer(weights, layer, table) for layer in range(architecture.layers))
         )
-        projection, output = network.projection, network.output.parts()
+        output = output_arrays(weights)
         tails = (library.TailDescription * len(output.tails))(*map(self._tail, output.tails))
         description = library.ModelDescription(
             cell=library.CELL_CODES[architecture.cell],
@@ -156,8 +160,8 @@ class NativeKernel:
             embedding_scales=self._keep(scales),
             embedding_inputs=0 if embedding is None else embedding.shape[1],
             projection=library.Matrix()
-            if projection is None
-            else self._linear(projection.weight, projection.bias),
+            if architecture.projection is None
+            else self._linear(weights["projection.weight"], weights["projection.bias"]),
             output=self._linear(output.weight_JH, output.bias_J),
             tail_count=len(tails),
             tails=tails,
@@ -173,25 +177,24 @@ class NativeKernel:
         return int(model)
 
     def _first_inputs(
-        self, network: LanguageModel
-    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        self, weights: Weights[LanguageModelArchitecture], threads: int
+    ) -> tuple[FloatArray | None, NDArray[Any] | None, FloatArray | None]:
         """A lookup table of input products, or else an embedding and its scales."""
-        architecture = network.architecture
+        architecture = weights.architecture
         gates = GATE_BLOCKS[architecture.cell]
         size = 4 * self.vocabulary * gates * padded(architecture.hidden)
-        weight, bias = network.recurrent.weight_ih_l0, network.recurrent.bias_ih_l0
-        assert isinstance(weight, Tensor)
-        assert isinstance(bias, Tensor)
-        if size <= TABLE_BYTES:
-            return packing.lookup_table(network.embedding.weight, weight, bias, gates), None, None
-        return None, *packing.quantized_rows(network.embedding.weight, self.precision)
+        embedding_VE = weights["embedding.weight"]
+        if size > TABLE_BYTES:
+            return None, *packing.quantized_rows(embedding_VE, self.precision)
+        weight, bias = (weights[f"recurrent.{name}_ih_l0"] for name in ("weight", "bias"))
+        return input_table(embedding_VE, weight, bias, gates, threads), None, None
 
     def _layer(
-        self, network: LanguageModel, layer: int, table: Tensor | None
+        self, weights: Weights[LanguageModelArchitecture], layer: int, table: FloatArray | None
     ) -> library.LayerDescription:
-        gates = GATE_BLOCKS[network.architecture.cell]
+        gates = GATE_BLOCKS[weights.architecture.cell]
         input_weight, hidden_weight, input_bias, hidden_bias = (
-            packing.gate_blocks(getattr(network.recurrent, f"{name}_l{layer}"), gates)
+            packing.gate_blocks(weights[f"recurrent.{name}_l{layer}"], gates)
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         looked_up = layer == 0 and table is not None
@@ -201,24 +204,24 @@ class NativeKernel:
             if looked_up
             else self._matrix(packing.pack(input_weight, input_bias, self.precision)),
             hidden=self._matrix(packing.pack(hidden_weight, hidden_bias, self.precision)),
-            hiddens=self._hidden_LRU[layer].data_ptr(),
-            cells=None if cells is None else cells[layer].data_ptr(),
-            activations=self._activations_L2RU[layer].data_ptr(),
+            hiddens=self._hidden_LRU[layer].ctypes.data,
+            cells=None if cells is None else cells[layer].ctypes.data,
+            activations=self._activations_L2RU[layer].ctypes.data,
             scale=self._scales[layer],
         )
 
-    def _tail(self, tail: Tail) -> library.TailDescription:
+    def _tail(self, tail: TailArrays) -> library.TailDescription:
         narrow = tail.narrow_DH
         return library.TailDescription(
             narrow=library.Matrix()
             if narrow is None
-            else self._linear(narrow, torch.zeros(len(narrow))),
+            else self._linear(narrow, np.zeros(len(narrow), np.float32)),
             words=self._linear(tail.weight_KD, tail.bias_K),
             begin=tail.begin,
             end=tail.end,
         )
 
-    def _linear(self, weight: Tensor, bias: Tensor) -> library.Matrix:
+    def _linear(self, weight: FloatArray, bias: FloatArray) -> library.Matrix:
         blocks = packing.linear_blocks(weight), packing.linear_blocks(bias)
         return self._matrix(packing.pack(*blocks, self.precision))
 
@@ -226,6 +229,6 @@ class NativeKernel:
         self._kept.append(packed)
         return library.matrix(packed)
 
-    def _keep(self, tensor: Tensor | None) -> int | None:
-        self._kept.append(tensor)
-        return library.address(tensor)
+    def _keep(self, array: NDArray[Any] | None) -> int | None:
+        self._kept.append(array)
+        return library.address(array)

@@ -14,12 +14,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from numpy.typing import NDArray
 
 from service.kernel.api.packing import PackedMatrix
 
 LIBRARY = Path(__file__).parent / "lib" / "libunroll.so"  # built by setup.py
-INTERFACE_VERSION = 7
+INTERFACE_VERSION = 9
 CELL_CODES = {"elman": 0, "gru": 1, "lstm": 2}
 PRECISION_CODES = {"int8": 0, "float32": 1}
 # Environment variable: the path of another library, for tests with sanitizers.
@@ -44,9 +44,9 @@ class Matrix(ctypes.Structure):
     )
 
 
-def address(tensor: Tensor | None) -> int | None:
-    """The address of a tensor's data. The caller keeps the tensor alive."""
-    return None if tensor is None else tensor.data_ptr()
+def address(array: NDArray[Any] | None) -> int | None:
+    """The address of an array's data. The caller keeps the array alive."""
+    return None if array is None else array.ctypes.data
 
 
 def matrix(packed: PackedMatrix) -> Matrix:
@@ -102,6 +102,7 @@ class Call(ctypes.Structure):
         *((name, _ptr) for name in ("feed", "seen", "counted", "counts", "bias_ids", "bias")),
         *((name, _ptr) for name in ("tokens", "logprobs")),
         *((name, _ptr) for name in ("top_tokens", "top_logprobs", "distributions")),
+        ("seconds", ctypes.c_double),
     )
 
 
@@ -136,6 +137,17 @@ class ClassifierDescription(ctypes.Structure):
         *((name, _ptr) for name in ("linear_importance", "linear_weights", "linear_biases")),
         *((name, _i32) for name in ("linear_ngrams", "linear_buckets")),
         ("worth_sharing", ctypes.c_int64),
+    )
+
+
+class InputTable(ctypes.Structure):
+    """struct InputTable of native/csrc/input_table.cpp."""
+
+    _fields_ = (
+        ("embedding", _ptr),
+        ("blocks", ctypes.POINTER(Matrix)),
+        *((name, _ptr) for name in ("biases", "table")),
+        *((name, _i32) for name in ("block_count", "tokens", "width", "outputs")),
     )
 
 
@@ -182,6 +194,12 @@ def load() -> ctypes.CDLL:
     library.unroll_destroy.restype = None
     library.unroll_run.argtypes = [_ptr, ctypes.POINTER(Call)]
     library.unroll_run.restype = ctypes.c_int
+    library.unroll_fill_input_table.argtypes = [
+        ctypes.POINTER(InputTable),
+        ctypes.c_int,
+        ctypes.c_char_p,
+    ]
+    library.unroll_fill_input_table.restype = ctypes.c_int
     for name, arguments in QUICK_FUNCTIONS.items():
         prototype = ctypes.PYFUNCTYPE(*arguments)  # keeps the interpreter's lock
         setattr(library, name, prototype((SYMBOLS.get(name, name), library)))

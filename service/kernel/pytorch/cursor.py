@@ -27,9 +27,9 @@ class RowCursor:
             return None
         if result.read < len(work.feed):
             return work.feed[result.read]
-        if not result.generated or len(result.generated) >= work.sample:
+        if not result.tokens or len(result.tokens) >= work.sample:
             return None
-        last = result.generated[-1].token
+        last = result.tokens[-1]
         return None if last == self._end else last
 
     def ask(self) -> SamplerRequest | None:
@@ -45,7 +45,7 @@ class RowCursor:
             return None
         return SamplerRequest(
             sampling=work.sampling,
-            position=work.position + len(result.generated),
+            position=work.position + len(result.tokens),
             seen=self._seen,
             distribution=work.distribution and ends_feed,
             sample=work.sample > 0,
@@ -55,9 +55,7 @@ class RowCursor:
     def keeps_now(self) -> bool:
         """Whether the state after the token just read is to be copied."""
         result = self.result
-        return (
-            result.kept is None and not result.generated[1:] and result.read == self._work.keep > 0
-        )
+        return result.kept is None and not result.tokens[1:] and result.read == self._work.keep > 0
 
     def take(self, answer: SamplerResult | None) -> None:
         """Record the sampler's result; None means that the logits were not finite."""
@@ -69,7 +67,9 @@ class RowCursor:
         if answer.logprobs_V is not None:
             self.result.logprobs_V = answer.logprobs_V
         if answer.generated is not None:
-            self.result.generated.append(answer.generated)
+            self.result.tokens.append(answer.generated.token)
+            if self._work.sampling.reports:
+                self.result.generated.append(answer.generated)
             if self._work.sampling.repetition_penalty != 1.0:
                 self._seen = {*self._seen, answer.generated.token}
             if self._work.sampling.counts_tokens:

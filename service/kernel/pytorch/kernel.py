@@ -11,15 +11,19 @@ Shape suffixes: L layers, R rows of the pool, B rows in a step, H hidden, E embe
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from model.networks import LanguageModel
 from model.state import State
 from service.kernel.api.interface import RowResult, RowWork
-from service.kernel.api.validation import check_row, check_work
+from service.kernel.api.row_state import RowState, state_parts
+from service.kernel.api.validation import check_row, check_state, check_work
 from service.kernel.pytorch.cells import CELL_LAYERS, Layer
 from service.kernel.pytorch.cursor import RowCursor
 from service.kernel.pytorch.output import TorchOutput
@@ -47,11 +51,14 @@ class TorchKernel:
         ]
         self._output = TorchOutput(network, suppressed)
         self._multiple = self._output.row_multiple
-        self._first = network.initial_state(1).detach().gather([0])
         # One more row than the capacity: padding reads its state there and never writes it.
         self._pool = State.zeros(architecture, capacity + 1)
         hidden_LRH, cell_LRH = self._pool.hidden_LBH, self._pool.cell_LBH
         self._pool_parts = (hidden_LRH,) if cell_LRH is None else (hidden_LRH, cell_LRH)
+        self._state_shape = (state_parts(architecture), architecture.layers, architecture.hidden)
+        first = network.initial_state(1).detach()
+        parts = [part for part in (first.hidden_LBH, first.cell_LBH) if part is not None]
+        self._first = RowState(np.stack([part[:, 0].numpy() for part in parts]))
 
     def open(self, row: int) -> None:
         """Set the row to the learned initial state."""
@@ -62,16 +69,18 @@ class TorchKernel:
         self.restore(target, self.save(source))
 
     @torch.inference_mode()
-    def save(self, row: int) -> State:
-        """A copy of the row's state, as a batch of one."""
+    def save(self, row: int) -> RowState:
+        """A copy of the row's state."""
         check_row(row, self.capacity)
-        return self._pool.gather([row])
+        return RowState(np.stack([part[:, row].numpy() for part in self._pool_parts]))
 
     @torch.inference_mode()
-    def restore(self, row: int, state: State) -> None:
-        """Overwrite the row's state with a batch of one."""
+    def restore(self, row: int, state: RowState) -> None:
+        """Overwrite the row's state."""
         check_row(row, self.capacity)
-        self._pool.scatter([row], state)
+        check_state(state, self._state_shape)
+        for part_LRH, values_LH in zip(self._pool_parts, state.values_PLH, strict=True):
+            part_LRH[:, row] = torch.from_numpy(values_LH)
 
     def interrupt(self) -> None:
         """End the current call, or the next one, after its current step. Thread-safe."""
@@ -79,11 +88,17 @@ class TorchKernel:
 
     @torch.inference_mode()
     def run(
-        self, work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
+        self,
+        work: Sequence[RowWork],
+        steps: int,
+        *,
+        cut_at_end: bool = False,
+        seconds: float = math.inf,
     ) -> list[RowResult]:
         """Advance each row by up to ``steps`` tokens; see the interface."""
         check_work(work, steps, self.capacity, self.vocabulary)
         cursors = [RowCursor(item, self._end) for item in work]
+        latest = time.monotonic() + seconds
         for _ in range(steps):
             reading = [(c, token) for c in cursors if (token := c.next_token()) is not None]
             if not reading:
@@ -93,7 +108,7 @@ class TorchKernel:
                 if cursor.keeps_now():
                     cursor.result.kept = self.save(cursor.row)
             ended = any(cursor.next_token() is None for cursor, _ in reading)
-            if self._interrupted or (cut_at_end and ended):
+            if self._interrupted or (cut_at_end and ended) or time.monotonic() >= latest:
                 break
         self._interrupted = False
         return [cursor.result for cursor in cursors]

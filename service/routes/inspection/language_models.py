@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -17,8 +17,6 @@ from service.http.dependencies import Context
 from service.http.errors import ApiError
 from service.http.request_body import JsonRoute
 from service.inspection.cancellation import Cancellation
-from service.inspection.generation import ClampedToken
-from service.inspection.language_model import LanguageModelInspector
 from service.kernel.api.interface import Sampling
 from service.routes.error_responses import WORK_ERRORS
 from service.routes.inspection.requests import (
@@ -37,6 +35,10 @@ from service.routes.inspection.responses import (
 )
 from service.routes.inspection.running import respond
 from service.routes.inspection.texts import clamps_of
+
+if TYPE_CHECKING:
+    from service.inspection.generation import ClampedToken
+    from service.inspection.language_model import LanguageModelInspector
 
 ALL_MARKINGS = "all"
 _GIVEN = "given"
@@ -60,7 +62,7 @@ async def search_units(body: UnitSearchRequest, request: Request, context: Conte
     tenant = tenant_of(request)
 
     def compute(cancellation: Cancellation) -> dict[str, Any]:
-        inspectors = context.inspectors  # they change when models are loaded
+        inspectors = context.inspectors()  # they change when models are loaded
         inspector = inspectors.language_model(name)
         start = inspectors.start(name, body.state, tenant)
         inspector.pieces(body.text, "text")
@@ -102,7 +104,7 @@ async def generate(body: ClampedGenerationRequest, request: Request, context: Co
     seed = secrets.randbits(63) if body.seed is None else body.seed
 
     def compute(cancellation: Cancellation) -> dict[str, Any]:
-        inspectors = context.inspectors  # they change when models are loaded
+        inspectors = context.inspectors()  # they change when models are loaded
         inspector = inspectors.language_model(name)
         start = inspectors.start(name, body.state, tenant)
         inspector.pieces(body.prompt, "prompt")
@@ -147,7 +149,7 @@ async def compare_states(
     name = context.model_name(body.model, "language-model")
 
     def compute(cancellation: Cancellation) -> dict[str, Any]:
-        inspector = context.inspectors.language_model(name)
+        inspector = context.inspectors().language_model(name)
         for param in ("first", "second", "continuation"):
             inspector.pieces(getattr(body, param), param)
         found = inspector.compare_texts(
@@ -193,7 +195,7 @@ async def measure_influence(body: InfluenceRequest, request: Request, context: C
     name = context.model_name(body.model, "language-model")
 
     def compute(cancellation: Cancellation) -> dict[str, Any]:
-        inspector = context.inspectors.language_model(name)
+        inspector = context.inspectors().language_model(name)
         tokenizer = inspector.tokenizer
         pieces = inspector.pieces(body.text, "text", MOST_INFLUENCES)
         if body.target is None:
@@ -242,7 +244,7 @@ async def compare_continuations(
     name = context.model_name(body.model, "language-model")
 
     def compute(cancellation: Cancellation) -> dict[str, Any]:
-        inspector = context.inspectors.language_model(name)
+        inspector = context.inspectors().language_model(name)
         inspector.pieces(body.prefix, "prefix")
         found = inspector.compare_continuations(body.prefix, body.continuations, cancellation)
         texts = ["", *(piece.text for piece in found.pieces)]

@@ -12,10 +12,8 @@ from service.http.api_keys import tenant_of
 from service.http.dependencies import Context
 from service.http.errors import ApiError
 from service.http.request_body import JsonRoute
-from service.inspection.activations import Clamp
 from service.inspection.cancellation import Cancellation
-from service.inspection.document_fields import DocumentQuery, document_fields
-from service.inspection.text_fields import TextQuery, text_fields
+from service.inspection.queries import Clamp, DocumentQuery, TextQuery
 from service.routes.error_responses import WORK_ERRORS
 from service.routes.inspection.requests import ClampedUnit, InspectRequest
 from service.routes.inspection.responses import InspectResponse
@@ -40,11 +38,11 @@ async def inspect(body: InspectRequest, request: Request, context: Context) -> R
     tenant = tenant_of(request)
 
     def compute(cancellation: Cancellation) -> dict[str, Any]:
-        inspectors = context.inspectors
+        inspectors = context.inspectors()
         if inspectors.is_classifier(name):
-            return document_fields(inspectors.classifier(name), _document_query(body), cancellation)
+            return inspectors.document_fields(name, _document_query(body), cancellation)
         start = inspectors.start(name, body.state, tenant)
-        return text_fields(inspectors.language_model(name), _text_query(body), start, cancellation)
+        return inspectors.text_fields(name, _text_query(body), start, cancellation)
 
     return await respond(request, context, body, name, compute, cost=float(len(body.text) + 1))
 

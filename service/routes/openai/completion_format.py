@@ -51,15 +51,17 @@ class UsageCounter:
         self._seen: dict[int, int] = {}  # tokens of each open choice
 
     def add(self, event: Event) -> None:
-        """Count an event."""
+        """Count the prompt or the end of a choice."""
         if isinstance(event, PromptRead) and event.index % self._per_prompt == 0:
             self._prompt += event.prompt_tokens
             self._cached += event.cached_tokens
-        elif isinstance(event, Token):
-            self._seen[event.index] = self._seen.get(event.index, 0) + 1
         elif isinstance(event, Finished):
             self._seen.pop(event.index, None)
             self._completion += event.completion_tokens + (event.reason == "end")
+
+    def add_tokens(self, index: int, count: int) -> None:
+        """Count generated tokens of a choice that has not ended."""
+        self._seen[index] = self._seen.get(index, 0) + count
 
     def usage(self) -> dict[str, Any]:
         """The usage so far."""

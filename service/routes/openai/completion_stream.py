@@ -10,7 +10,7 @@ from service.engine.api.tasks import Echo, Event, Failed, Finished, Token
 from service.http.errors import ApiError, draining, from_engine
 from service.http.openai.errors import openai_error
 from service.http.openai.request_schemas import CompletionRequest
-from service.http.server_sent_events import plain_tokens, to_json_bytes
+from service.http.server_sent_events import MAX_PLAIN_TOKENS, to_json_bytes
 from service.routes.openai.completion_format import (
     CompletionHeader,
     PlacedToken,
@@ -40,17 +40,21 @@ class CompletionStream:
         self._usage = UsageCounter(body.n)
         self._placers: defaultdict[int, TokenPlacer] = defaultdict(TokenPlacer)
 
-    def plain_lines(self, events: Sequence[Event]) -> bytes | None:
+    def plain_turn(self, events: Sequence[Event]) -> bytes | None:
         """The chunks of few plain tokens."""
-        return None if plain_tokens(events) is None else b"".join(self.frames(events))
+        tokens = 0
+        for event in events:
+            if not isinstance(event, Token) or event.token is not None:
+                return None
+            tokens += len(event.texts) or 1
+        return b"".join(self.frames(events)) if tokens <= MAX_PLAIN_TOKENS else None
 
     def frames(self, events: Sequence[Event]) -> Iterator[bytes]:
         """The chunks of one turn's events, in parts."""
         for event in events:
             self._usage.add(event)
             if isinstance(event, Token):
-                if event.text or event.token is not None:
-                    yield from self._token(event)
+                yield from self._token(event)
             elif isinstance(event, Echo):
                 yield from self._echo(event)
             elif isinstance(event, Finished):
@@ -62,8 +66,12 @@ class CompletionStream:
 
     def _token(self, event: Token) -> Iterator[bytes]:
         if not self._logprobs:
-            yield self._plain(event.index, event.text)
+            for text in event.texts or (event.text,):
+                self._usage.add_tokens(event.index, 1)
+                if text:
+                    yield self._plain(event.index, text)
             return
+        self._usage.add_tokens(event.index, 1)
         placed = self._placers[event.index].generated(event)
         yield from self._chunk(event.index, event.text, placed, None)
 

@@ -9,14 +9,17 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
+import numpy as np
 import pytest
 import tokenizers
 from starlette.types import Receive, Scope, Send
 
-from model.artifact import Artifact, ArtifactError, load_artifact
+from model.artifact import ArtifactError, load_artifact
+from model.storage.stored_artifact import StoredArtifact
+from model.storage.weights import StoredArray
 from service.app import create_app
 from service.backend.metrics import Metrics
 from service.backend.model_loader import RefusedError, load_model
@@ -98,10 +101,9 @@ def test_a_model_that_cannot_be_set_up_is_refused(
 ) -> None:
     """A kernel that cannot be made for a model is logged; the client learns no details."""
 
-    def build(name: str, artifact: Artifact) -> Runner:
-        artifact.network.load_state_dict(
-            {key: tensor * float("inf") for key, tensor in artifact.network.state_dict().items()}
-        )
+    def build(name: str, artifact: StoredArtifact) -> Runner:
+        arrays = cast("dict[str, StoredArray]", artifact.weights.check().arrays)
+        arrays.update({key: array * np.float32(np.inf) for key, array in arrays.items()})
         options = EngineOptions(threads=1, kernel="native")
         return LanguageModelRunner(name, artifact, options, Observer())
 

@@ -51,15 +51,17 @@ def test_one_event_for_each_token(service: RunningService) -> None:
 
 
 def test_choices_interleave_and_finish_one_by_one(service: RunningService) -> None:
-    """The choices share the stream by index; each has its own last event with its own usage."""
-    fields = {"prompt": "The", "max_tokens": 30, "n": 3, "seed": 4}
+    """The choices share the stream by index; each has its own last event with its own usage.
+    They take more than one turn of the engine.
+    """
+    fields = {"prompt": "The", "max_tokens": 90, "n": 3, "seed": 4}
     whole = service.ask("/generate", **fields)["choices"]
     events = service.events(**fields)
     for index, choice in enumerate(whole):
         own = [event for event in events if event["index"] == index]
         assert "".join(event.get("text", "") for event in own) == choice["text"]
         assert own[-1]["finish_reason"] == "length"
-        assert own[-1]["usage"]["completion_tokens"] == 30
+        assert own[-1]["usage"]["completion_tokens"] == 90
     ends = [place for place, event in enumerate(events) if "finish_reason" in event]
     assert len(ends) == 3
     assert {event["index"] for event in events[: ends[0]]} == {0, 1, 2}

@@ -11,7 +11,8 @@ from service.kernel.api.interface import Sampling
 from tests.support.service.engine_client import EngineClient, finished_of, text_of
 
 PROMPT = "The keys to the cabinet are on the table"
-OPTIONS = EngineOptions(threads=1, kernel="native", state_key=b"a key")
+# Few steps a turn: tests cut texts after a number of turns.
+OPTIONS = EngineOptions(threads=1, kernel="native", burst_steps=8, state_key=b"a key")
 SAMPLINGS = {
     "greedy": Sampling(temperature=0.0),
     "sampled": Sampling(seed=77),

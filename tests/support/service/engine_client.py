@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -140,6 +140,11 @@ def serving(
         yield opened
     finally:
         opened.engine.stop(0.0)
+
+
+def token_count(events: Iterable[Event]) -> int:
+    """The number of tokens in the events of a task."""
+    return sum(max(1, len(event.texts)) for event in events if isinstance(event, Token))
 
 
 def text_of(events: list[Event], index: int = 0) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from model.architecture import LanguageModelArchitecture
+from model.artifact import weights_of
 from model.networks import LanguageModel
 from service.kernel.api.interface import FloatArray, RowWork
 from service.kernel.native.kernel import NativeKernel
@@ -32,7 +33,11 @@ def kernel_of(logits: bytes, suppressed: frozenset[int]) -> NativeKernel:
     with torch.no_grad():
         network.output.bias.copy_(torch.tensor(logits_V))
     return NativeKernel(
-        network, capacity=1, end=vocabulary - 1, suppressed=suppressed, precision="float32"
+        weights_of(network),
+        capacity=1,
+        end=vocabulary - 1,
+        suppressed=suppressed,
+        precision="float32",
     )
 
 

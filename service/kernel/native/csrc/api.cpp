@@ -1,6 +1,13 @@
 // The C interface that library.py calls. Selects the instruction set and catches all exceptions.
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #include "classifier.h"
 #include "language_model.h"
 
@@ -9,12 +16,21 @@ namespace {
 bool supports(const char* name) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
+  if (std::strcmp(name, "avxvnni") == 0) {
+    unsigned a, b, c, d;
+    const bool is_listed = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+    return is_listed && supports("avx2");  // the names that compilers know differ
+  }
   if (std::strcmp(name, "avx512") == 0)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni");
   if (std::strcmp(name, "avx2") == 0)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#elif defined(__aarch64__) && defined(__linux__)
+  if (std::strcmp(name, "dotprod") == 0) return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#elif defined(__aarch64__) && defined(__APPLE__)
+  if (std::strcmp(name, "dotprod") == 0) return true;  // all of Apple's have it
 #endif
   return std::strcmp(name, "plain") == 0;
 }
@@ -23,9 +39,17 @@ bool supports(const char* name) {
 
 const Steps* choose_steps(const char* wanted) {
   static const Steps* const known[] = {
-#if defined(__x86_64__)
+#if defined(UNROLL_HAS_AVX512)
       &STEPS_AVX512,
+#endif
+#if defined(UNROLL_HAS_AVXVNNI)
+      &STEPS_AVXVNNI,
+#endif
+#if defined(UNROLL_HAS_AVX2)
       &STEPS_AVX2,
+#endif
+#if defined(UNROLL_HAS_DOTPROD)
+      &STEPS_DOTPROD,
 #endif
       &STEPS_PLAIN,
   };
@@ -40,7 +64,7 @@ const Steps* choose_steps(const char* wanted) {
 extern "C" {
 
 // The version of this interface. Python refuses a library with another version.
-int unroll_interface() { return 7; }
+int unroll_interface() { return 9; }
 
 // The name of the selected instruction set; null if `wanted` is not available.
 const char* unroll_instruction_set(const char* wanted) {

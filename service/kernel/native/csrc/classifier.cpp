@@ -8,6 +8,7 @@
 #include <limits>
 #include <new>
 
+#include "denormals.h"
 #include "ngrams.h"
 #include "worker_threads.h"
 
@@ -144,6 +145,7 @@ DocumentBatch::DocumentBatch(
 }
 
 bool DocumentBatch::run(int64_t row_steps) {
+  const FlushDenormals flush;
   const int longest = documents_.front().length;
   const int rows = std::max(int(documents_.size()), MIN_ROWS);
   while (layer_ < classifier_.layers) {

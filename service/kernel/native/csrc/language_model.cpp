@@ -3,6 +3,9 @@
 #include "language_model.h"
 
 #include <algorithm>
+#include <chrono>
+
+#include "denormals.h"
 
 namespace {
 
@@ -84,9 +87,15 @@ void LanguageModel::run(const Call& call) {
 }
 
 void LanguageModel::run_steps(const Call& call) {
+  const FlushDenormals flush;
+  typedef std::chrono::steady_clock Clock;
+  const auto begun = Clock::now();
+  const auto is_over = [&] {
+    return std::chrono::duration<double>(Clock::now() - begun).count() >= call.seconds;
+  };
   for (int step = 0; step < call.steps; ++step) {
     const bool cut = (ended_ && call.cut_at_end) ||
-                     interrupted_.load(std::memory_order_relaxed);
+                     interrupted_.load(std::memory_order_relaxed) || is_over();
     if ((step > 0 && cut) || !begin_step(call)) return;
     for (int layer = 0; layer < description_.layers; ++layer) run_layer(layer);
     if (!tasks_.empty()) {

@@ -92,6 +92,7 @@ struct Call {
   int32_t* top_tokens;      // (count, steps, top)
   float* top_logprobs;
   float* distributions;     // (how many, vocabulary)
+  double seconds;           // no step begins later, except the first
 };
 
 // The progress of one row through its work.

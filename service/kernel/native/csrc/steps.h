@@ -103,9 +103,18 @@ struct Steps {
 };
 
 extern const Steps STEPS_PLAIN;
-#if defined(__x86_64__)
+// The build names the sets that the compiler knows.
+#if defined(UNROLL_HAS_AVX2)
 extern const Steps STEPS_AVX2;
+#endif
+#if defined(UNROLL_HAS_AVXVNNI)
+extern const Steps STEPS_AVXVNNI;
+#endif
+#if defined(UNROLL_HAS_AVX512)
 extern const Steps STEPS_AVX512;
+#endif
+#if defined(UNROLL_HAS_DOTPROD)
+extern const Steps STEPS_DOTPROD;
 #endif
 
 // The fastest set of this processor, or the one named `wanted` if it is not empty; null if missing.

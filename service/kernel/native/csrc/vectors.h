@@ -11,6 +11,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__ARM_FEATURE_DOTPROD)
+#include <arm_neon.h>
 #endif
 
 #define UNROLL_INLINE inline __attribute__((always_inline))
@@ -81,6 +83,33 @@ constexpr bool DOTS_ARE_OFFSET = true;
 UNROLL_INLINE i32x16 dot4(i32x16 sums, i32x16 activations, i8x64 weights) {
   return bits<i32x16>(
       _mm512_dpbusd_epi32(bits<__m512i>(sums), bits<__m512i>(activations), bits<__m512i>(weights)));
+}
+#elif defined(__AVXVNNI__)
+constexpr bool DOTS_ARE_OFFSET = true;
+UNROLL_INLINE i32x16 dot4(i32x16 sums, i32x16 activations, i8x64 weights) {
+  struct Halves {
+    __m256i low, high;
+  };
+  const Halves s = bits<Halves>(sums), a = bits<Halves>(activations), w = bits<Halves>(weights);
+  return bits<i32x16>(Halves{
+      _mm256_dpbusd_avx_epi32(s.low, a.low, w.low),
+      _mm256_dpbusd_avx_epi32(s.high, a.high, w.high)});
+}
+#elif defined(__ARM_FEATURE_DOTPROD)
+constexpr bool DOTS_ARE_OFFSET = false;
+UNROLL_INLINE i32x16 dot4(i32x16 sums, i32x16 activations, i8x64 weights) {
+  struct Sums {
+    int32x4_t part[4];
+  };
+  struct Numbers {
+    int8x16_t part[4];
+  };
+  Sums s = bits<Sums>(sums);
+  const Numbers w = bits<Numbers>(weights);
+  const Numbers a = bits<Numbers>(activations ^ splat(int32_t(0x80808080u)));
+  for (int part = 0; part < 4; ++part)
+    s.part[part] = vdotq_s32(s.part[part], a.part[part], w.part[part]);
+  return bits<i32x16>(s);
 }
 #elif defined(__AVX2__)
 constexpr bool DOTS_ARE_OFFSET = false;

@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "denormals.h"
+
 class WorkerThreads {
  public:
   // Runs `work(number)` in each thread, with numbers from 1.
@@ -15,7 +17,10 @@ class WorkerThreads {
     threads_.reserve(wanted > 0 ? wanted : 0);
     try {
       for (int number = 1; number <= wanted; ++number)
-        threads_.emplace_back([work, number] { work(number); });
+        threads_.emplace_back([work, number] {
+          const FlushDenormals flush;
+          work(number);
+        });
     } catch (...) {  // no thread or memory: continue with those that started
     }
   }

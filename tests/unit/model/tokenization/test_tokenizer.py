@@ -191,3 +191,12 @@ def test_the_decoder_buffers_incomplete_characters() -> None:
     assert [decoder.push(token) for token in tokens] == [""] * (len(tokens) - 1) + ["🦉"]
     decoder.push(tokens[0])
     assert decoder.flush() == "\N{REPLACEMENT CHARACTER}"
+
+
+@given(st.lists(st.lists(st.integers(0, BPE.size - 1), max_size=12), max_size=4))
+def test_decoders_share_nothing_but_known_texts(sequences: list[list[int]]) -> None:
+    """Any tokens, also parts of characters, decode as their bytes do, in every order."""
+    for tokens in sequences:
+        decoder = BPE.decoder()
+        text = "".join(map(decoder.push, tokens)) + decoder.flush()
+        assert text == BPE.decode(tokens)

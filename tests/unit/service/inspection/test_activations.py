@@ -8,9 +8,10 @@ from torch import Tensor
 
 from model.recurrent import TORCH_MODULES
 from model.state import State
-from service.inspection.activations import Clamp, read_tokens, state_at, states_at
+from service.inspection.activations import read_tokens, state_at, states_at
 from service.inspection.cancellation import Cancellation, InspectionCancelled
 from service.inspection.language_model import LanguageModelInspector
+from service.inspection.queries import Clamp
 
 STEPS = 150  # more than two chunks
 

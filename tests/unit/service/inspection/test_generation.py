@@ -5,9 +5,9 @@ from __future__ import annotations
 from model.artifact import Artifact
 from service.engine.api.tasks import Generate
 from service.engine.runners.engine import EngineOptions
-from service.inspection.activations import Clamp
 from service.inspection.cancellation import Cancellation
 from service.inspection.language_model import LanguageModelInspector
+from service.inspection.queries import Clamp
 from service.kernel.api.interface import Sampling
 from tests.support.service.engine_client import serving
 

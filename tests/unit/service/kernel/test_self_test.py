@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from model.architecture import CELLS, Cell, ClassifierArchitecture
+from model.artifact import weights_of
 from model.networks import Classifier, LanguageModel
 from service.kernel.api.interface import ClassifierKernel, Kernel
 from service.kernel.api.packing import KernelPrecision
@@ -23,7 +24,7 @@ def kernel_of(
 ) -> Kernel:
     """A native kernel of four rows."""
     return make_kernel(
-        network,
+        weights_of(network),
         kernel="native",
         precision=precision,
         threads=1,
@@ -49,7 +50,7 @@ def classifier(seed: int) -> Classifier:
 def classifier_kernel_of(network: Classifier, precision: KernelPrecision) -> ClassifierKernel:
     """A native kernel."""
     return make_classifier_kernel(
-        network, kernel="native", precision=precision, threads=1, slice_tokens=512
+        weights_of(network), kernel="native", precision=precision, threads=1, slice_tokens=512
     )
 
 
@@ -62,7 +63,9 @@ def test_right_kernels_pass(
     """Kernels of every cell, precision and softmax agree with their network."""
     division = 2 if cutoffs else None
     network = random_network(cell, 2, cutoffs=cutoffs, division=division, scale=0.4)
-    check_language_model(kernel_of(network, precision), network, END, exact=precision == "float32")
+    check_language_model(
+        kernel_of(network, precision), weights_of(network), END, exact=precision == "float32"
+    )
 
 
 @pytest.mark.parametrize("precision", ["int8", "float32"])
@@ -71,7 +74,7 @@ def test_the_kernel_of_another_network_fails(precision: KernelPrecision) -> None
     network, other = (random_network("lstm", 2, seed=seed, scale=1.5) for seed in (0, 1))
     with pytest.raises(SelfTestError, match="log-probabilities"):
         check_language_model(
-            kernel_of(other, precision), network, END, exact=precision == "float32"
+            kernel_of(other, precision), weights_of(network), END, exact=precision == "float32"
         )
 
 
@@ -80,13 +83,17 @@ def test_a_text_that_ends_at_once_is_enough() -> None:
     network = random_network("gru", 1)
     with torch.no_grad():
         network.output.bias[END] = 100.0
-    check_language_model(kernel_of(network, "float32"), network, END, exact=True)
+    check_language_model(kernel_of(network, "float32"), weights_of(network), END, exact=True)
 
 
 @pytest.mark.parametrize("precision", ["int8", "float32"])
 def test_classifiers_are_compared(precision: KernelPrecision) -> None:
     """The kernel of a classifier passes with its own network and fails with another one."""
     exact = precision == "float32"
-    check_classifier(classifier_kernel_of(classifier(0), precision), classifier(0), exact=exact)
+    check_classifier(
+        classifier_kernel_of(classifier(0), precision), weights_of(classifier(0)), exact=exact
+    )
     with pytest.raises(SelfTestError, match="probability of a label"):
-        check_classifier(classifier_kernel_of(classifier(5), precision), classifier(0), exact=exact)
+        check_classifier(
+            classifier_kernel_of(classifier(5), precision), weights_of(classifier(0)), exact=exact
+        )

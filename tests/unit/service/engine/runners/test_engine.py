@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -216,9 +217,7 @@ def test_a_step_that_fails_fails_only_its_sequences(
     assert isinstance(runner, LanguageModelRunner)
     run = runner._kernel.run
 
-    def explode(
-        work: Sequence[RowWork], steps: int, *, cut_at_end: bool = False
-    ) -> list[RowResult]:
+    def explode(work: Sequence[RowWork], steps: int, **limits: Any) -> list[RowResult]:
         runner._kernel.run = run  # type: ignore[method-assign]
         raise FloatingPointError("the weights are on fire")
 

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
-import torch
 
 from model.artifact import Artifact
-from model.state import State
 from service.engine.api.errors import StepFailed
 from service.engine.api.tasks import Classify, Failed, Generate
 from service.engine.runners.classifier import ClassifierRunner
 from service.engine.runners.language_model import LanguageModelRunner
 from service.engine.sequences.generation import ChoiceSequence
 from service.kernel.api.interface import LogitSlices, Sampling
+from service.kernel.api.row_state import RowState
 from tests.support.service.engine_client import finished_of, language_model
 from tests.support.service.turns import OPTIONS, Turns, classifier_turns, endless, language_turns
 
@@ -68,8 +68,7 @@ def spoil(turns: Turns, sequence: object, broken: str) -> None:
         return
     kernel = turns.runner._kernel
     state = kernel.save(sequence.row)
-    nothing_LBH = torch.full(state.hidden_LBH.shape, torch.nan)
-    kernel.restore(sequence.row, State(nothing_LBH, state.cell_LBH))
+    kernel.restore(sequence.row, RowState(np.full_like(state.values_PLH, np.nan)))
 
 
 def test_a_row_that_cannot_be_set_fails_alone(artifact: Artifact) -> None:
@@ -83,7 +82,7 @@ def test_a_row_that_cannot_be_set_fails_alone(artifact: Artifact) -> None:
     sequence = turns.runner._requests[bad].sequences[0]
     assert isinstance(sequence, ChoiceSequence)
     assert sequence._shared.resumed is not None
-    wrong = State(sequence._shared.resumed.state.hidden_LBH[:1])
+    wrong = RowState(sequence._shared.resumed.state.values_PLH[:1])
     sequence._shared.resumed = dataclasses.replace(sequence._shared.resumed, state=wrong)
     turns.take(2)
     (failed,) = turns.events[bad]

@@ -15,7 +15,7 @@ from service.engine.runners import language_model as runner_module
 from service.engine.runners.engine import EngineOptions
 from service.engine.runners.language_model import PRIORITY_STEPS, LanguageModelRunner
 from service.kernel.api.interface import GREEDY
-from tests.support.service.engine_client import language_model
+from tests.support.service.engine_client import language_model, token_count
 
 BURST = 4
 PROMPT = "The keys to the cabinet"
@@ -66,7 +66,7 @@ def running(turns: Turns) -> int:
     """The ticket of a stream that has had its last turn."""
     ticket = turns.submit(endless())
     turns.take()
-    assert len(turns.take()[ticket]) == BURST
+    assert token_count(turns.take()[ticket]) == BURST
     return ticket
 
 
@@ -77,7 +77,10 @@ def test_a_first_token_comes_ahead_of_running_streams(turns: Turns) -> None:
     first = turns.take()
     assert list(first) == [new]
     assert [type(event) for event in first[new]] == [Token]
-    assert {ticket: len(events) for ticket, events in turns.take().items()} == {old: 4, new: 4}
+    assert {ticket: token_count(events) for ticket, events in turns.take().items()} == {
+        old: 4,
+        new: 4,
+    }
 
 
 def test_a_next_word_comes_ahead_of_running_streams(tmp_path: Path) -> None:
@@ -93,7 +96,7 @@ def test_a_long_prompt_takes_turns_with_running_streams(turns: Turns) -> None:
     old = running(turns)
     new = turns.submit(endless("a" * 3 * PRIORITY_STEPS))
     seen = [turns.take() for _ in range(6)]
-    assert [len(turn.get(old, [])) for turn in seen] == [0, BURST] * 3
+    assert [token_count(turn.get(old, [])) for turn in seen] == [0, BURST] * 3
     assert [len(turn.get(new, [])) for turn in seen[:4]] == [0, 0, 0, 0]
     assert new in seen[4]
 

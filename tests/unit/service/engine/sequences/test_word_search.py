@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from model.state import State
 from model.tokenization.tokenizer import Tokenizer
 from model.tokenization.tokenizer_training import train_char_tokenizer
 from service.engine.sequences.subword_tokens import Spelling
 from service.engine.sequences.word_search import SearchResult, WordSearch
 from service.kernel.api.interface import FloatArray
+from service.kernel.api.row_state import RowState
 
-STATE = State(torch.zeros(1, 1, 1), None)
+STATE = RowState(np.zeros((1, 1, 1), dtype=np.float32))
 PROBABILITIES = {"a": 0.5, "b": 0.2, ".": 0.3}  # "." ends a word
 
 

@@ -10,12 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from model.architecture import ClassifierArchitecture
 from model.artifact import Artifact, load_artifact
 from model.networks import Classifier, LanguageModel
-from model.state import State
 from service.engine.api.errors import ForeignState, InvalidState
 from service.engine.states.document_state_token import (
     DOCUMENT_STATE_TOKEN_VERSION,
@@ -23,7 +21,8 @@ from service.engine.states.document_state_token import (
 )
 from service.engine.states.signed_token import fingerprint_of
 from service.engine.states.state_token import Snapshot, StateTokenCodec
-from service.kernel.pytorch.document_reader import DocumentState
+from service.kernel.api.row_state import RowState, state_parts
+from service.kernel.documents.document_reader import DocumentState
 from tests.support.service.small_artifacts import language_model as small_language_model
 from tests.support.service.small_artifacts import (
     save_classifier,
@@ -57,15 +56,17 @@ def codec_of(
 ) -> DocumentStateTokenCodec:
     """The codec of an artifact."""
     assert isinstance(artifact.network, Classifier)
-    return DocumentStateTokenCodec(key, artifact, artifact.network, bound=bound)
+    return DocumentStateTokenCodec(key, artifact, artifact.network.architecture, bound=bound)
 
 
 def document(architecture: ClassifierArchitecture) -> DocumentState:
     """A document of 70 tokens with random numbers."""
-    torch.manual_seed(0)
-    shape = (architecture.layers, 1, architecture.hidden)
-    state = State(torch.rand(shape) * 2 - 1, torch.randn(shape) * 5)
-    return DocumentState(70, state, torch.rand(16), torch.randn(16) * 30)
+    generator = np.random.default_rng(0)
+    shape = (architecture.layers, architecture.hidden)
+    hidden_LH, cell_LH = generator.uniform(-1, 1, shape), generator.normal(0, 5, shape)
+    state = RowState(np.stack([hidden_LH, cell_LH]).astype(np.float32))
+    pooled = generator.normal(0, 30, (2, 16)).astype(np.float32)
+    return DocumentState(70, state, pooled[0], pooled[1])
 
 
 def test_a_document_is_read_back_to_the_bit(artifact: Artifact) -> None:
@@ -75,12 +76,9 @@ def test_a_document_is_read_back_to_the_bit(artifact: Artifact) -> None:
     codec = codec_of(artifact)
     decoded = codec.decode(codec.encode(original))
     assert decoded.token_count == 70
-    assert torch.equal(decoded.state.hidden_LBH, original.state.hidden_LBH)
-    assert decoded.state.cell_LBH is not None
-    assert original.state.cell_LBH is not None
-    assert torch.equal(decoded.state.cell_LBH, original.state.cell_LBH)
-    assert torch.equal(decoded.largest_F, original.largest_F)
-    assert torch.equal(decoded.sum_F, original.sum_F)
+    assert np.array_equal(decoded.state.values_PLH, original.state.values_PLH)
+    assert np.array_equal(decoded.largest_F, original.largest_F)
+    assert np.array_equal(decoded.sum_F, original.sum_F)
 
 
 def test_damaged_tokens_and_other_keys_are_refused(artifact: Artifact) -> None:
@@ -116,8 +114,10 @@ def test_a_state_of_a_sequence_is_no_document(artifact: Artifact, language_model
     network = language_model.network
     assert isinstance(network, LanguageModel)
     assert isinstance(artifact.network, Classifier)
-    sequences = StateTokenCodec(KEY, language_model, network)
-    snapshot = Snapshot(network.initial_state(1).detach(), 3, 1, 1, 0, frozenset())
+    a = network.architecture
+    sequences = StateTokenCodec(KEY, language_model, a)
+    first = RowState(np.zeros((state_parts(a), a.layers, a.hidden), dtype=np.float32))
+    snapshot = Snapshot(first, 3, 1, 1, 0, frozenset())
     with pytest.raises(ForeignState, match="format version"):
         codec_of(artifact).decode(sequences.encode(snapshot))
     with pytest.raises(ForeignState, match="format version"):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from model.state import State
 from service.engine.api.observer import Observer
 from service.engine.states.prefix_cache import (
     BLOCK_TOKENS,
@@ -20,6 +19,7 @@ from service.engine.states.prefix_cache import (
     PrefixCache,
     PrefixHashes,
 )
+from service.kernel.api.row_state import RowState
 
 Tokens = tuple[int, ...]
 TENANTS = st.sampled_from(["", "one", "other"])
@@ -44,9 +44,9 @@ TEXTS = st.builds(
 LIMIT = 4 * ENTRY_BYTES
 
 
-def state(number: float) -> State:
+def state(number: float) -> RowState:
     """A distinguishable state."""
-    return State(torch.full((1, 1, 4), number))
+    return RowState(np.full((1, 1, 4), number, dtype=np.float32))
 
 
 @dataclass
@@ -114,7 +114,7 @@ class Machine(RuleBasedStateMachine):
         length = len(longest.tokens)
         rest = text[length : length + BLOCK_TOKENS]
         assert match is not None
-        assert (match.length, float(match.state.hidden_LBH[0, 0, 0])) == (length, longest.number)
+        assert (match.length, float(match.state.values_PLH[0, 0, 0])) == (length, longest.number)
         assert match.divergence == min(length + alike(longest.next, rest), most)
         self.plain.remove(longest)
         self.plain.append(longest)

@@ -139,7 +139,9 @@ def standing_still(served: EngineClient) -> Iterator[None]:
     assert isinstance(runner, LanguageModelRunner)
     run = runner._kernel.run
 
-    def nothing(work: Sequence[RowWork], steps: int, *, cut_at_end: bool) -> list[RowResult]:
+    def nothing(
+        work: Sequence[RowWork], steps: int, *, cut_at_end: bool, seconds: float
+    ) -> list[RowResult]:
         return [RowResult() for _ in work]
 
     runner._kernel.run = nothing  # type: ignore[method-assign, assignment]

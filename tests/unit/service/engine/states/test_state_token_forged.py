@@ -82,14 +82,14 @@ def token(artifact: Artifact) -> Token:
     network = artifact.network
     assert isinstance(network, LanguageModel)
     shape = network.architecture
-    numbers = np.full((2, shape.layers, 1, shape.hidden), 0.25, dtype=np.float32)
+    numbers = np.full((2, shape.layers, shape.hidden), 0.25, dtype=np.float32)
     seen = bytes((shape.vocabulary + 7) // 8)
     return Token(STATE_TOKEN_VERSION, fingerprint_of(artifact), 3, 10, 7, 0, b"", seen, numbers)
 
 
 def with_number(token: Token, part: int, value: float) -> str:
     """Another number in the hidden states (0) or the cell states (1)."""
-    token.numbers[part, 0, 0, 3] = value
+    token.numbers[part, 0, 3] = value
     return token.signed()
 
 

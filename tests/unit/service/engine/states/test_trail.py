@@ -11,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model.artifact import Artifact
+from model.artifact import Artifact, load_artifact, save_artifact
 from model.networks import LanguageModel
 from service.engine.api.errors import Draining
 from service.engine.api.observer import Observer
@@ -127,7 +127,15 @@ def endless(directory: Path, kind: str) -> Artifact:
     assert isinstance(artifact.network, LanguageModel)
     with torch.no_grad():
         artifact.network.output.bias[artifact.tokenizer.end] = -100.0
-    return artifact
+    save_artifact(
+        directory / "endless",
+        network=artifact.network,
+        tokenizer=artifact.tokenizer,
+        name=artifact.manifest.name,
+        provenance={},
+        metrics={},
+    )
+    return load_artifact(directory / "endless")
 
 
 @pytest.fixture(scope="module", params=KINDS)

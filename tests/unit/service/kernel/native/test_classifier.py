@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from model.architecture import CELLS, POOLINGS, Cell, ClassifierArchitecture, Pooling
+from model.artifact import weights_of
 from model.networks import Classifier
 from service.kernel.api.interface import ClassifierKernel, FloatArray
 from service.kernel.api.packing import KernelPrecision
@@ -58,7 +59,7 @@ def make(
     if kind == "torch":
         return TorchClassifierKernel(network, slice_tokens)
     return NativeClassifierKernel(
-        network, slice_tokens, threads=2, precision=precision, worth_sharing=0
+        weights_of(network), slice_tokens, threads=2, precision=precision, worth_sharing=0
     )
 
 
@@ -112,7 +113,7 @@ def test_native_logits_are_the_same_to_the_bit(precision: KernelPrecision, cell:
     """Neighbors, slices and threads change no bit of a document's logits."""
     network = random_classifier(cell, ngrams=3, linear_ngrams=3)
     batch = documents(13)
-    whole = NativeClassifierKernel(network, 10**6, threads=1, precision=precision)
+    whole = NativeClassifierKernel(weights_of(network), 10**6, threads=1, precision=precision)
     logits_BC, _ = classify(make(network, 70, precision=precision), batch)
     for row, document in enumerate(batch):
         alone_1C, _ = classify(whole, [document])

@@ -13,16 +13,18 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.architecture import CELLS, LanguageModelArchitecture
+from model.artifact import weights_of
 from model.networks import LanguageModel
-from model.state import State
 from service.kernel.api.interface import RowResult, RowWork, Sampling, Scored
 from service.kernel.api.packing import KernelPrecision
+from service.kernel.api.row_state import RowState, state_parts
 from service.kernel.factory import make_kernel
 from tests.support.repository import ROOT
 from tests.support.service.native_sampler import kernel_of
@@ -111,7 +113,7 @@ def test_no_weight_leads_out_of_bounds(
             parameter.copy_(torch.tensor(numbers)[torch.randint(len(numbers), parameter.shape)])
     vocabulary = architecture.vocabulary
     kernel = make_kernel(
-        network,
+        weights_of(network),
         kernel=kind,
         precision=precision,
         threads=2,
@@ -135,11 +137,10 @@ def test_no_weight_leads_out_of_bounds(
         check(result, vocabulary, sampling)
 
 
-def filled(architecture: LanguageModelArchitecture, value: float) -> State:
+def filled(architecture: LanguageModelArchitecture, value: float) -> RowState:
     """A state with one number in every unit."""
-    shape = (architecture.layers, 1, architecture.hidden)
-    cell = torch.full(shape, value) if architecture.cell == "lstm" else None
-    return State(torch.full(shape, value), cell)
+    shape = (state_parts(architecture), architecture.layers, architecture.hidden)
+    return RowState(np.full(shape, value, dtype=np.float32))
 
 
 @pytest.mark.parametrize("wrong", [-3.4e38, 3.4e38, 1.1e30, -1.1e30])
@@ -166,6 +167,7 @@ def test_ids_that_do_not_exist_are_refused(seen: set[int] | list[int]) -> None:
 
 OUT_OF_THREADS = """
 import resource, sys
+from model.artifact import weights_of
 from service.kernel.native.kernel import NativeKernel
 from service.kernel.native.classifier import NativeClassifierKernel
 from tests.unit.service.kernel.native.test_classifier import classify, documents, random_classifier
@@ -174,10 +176,10 @@ from tests.support.service.reference import random_network
 
 def numbers(threads):
     kernel = NativeClassifierKernel(
-        random_classifier("lstm"), 64, threads=threads, worth_sharing=0
+        weights_of(random_classifier("lstm")), 64, threads=threads, worth_sharing=0
     )
     language = NativeKernel(
-        random_network("lstm", 2), capacity=8, end=29, suppressed=[0], threads=threads,
+        weights_of(random_network("lstm", 2)), capacity=8, end=29, suppressed=[0], threads=threads,
         worth_sharing=0,
     )
     return classify(kernel, documents(9))[0].tolist(), draw(language)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.architecture import Cell
+from model.artifact import weights_of
 from service.kernel.api.interface import RowResult, RowWork, Sampling
 from service.kernel.api.packing import KernelPrecision
 from service.kernel.native.kernel import NativeKernel
@@ -61,7 +62,7 @@ def kernel_of(
         division=2 if cutoffs else None,
     )
     return NativeKernel(
-        network,
+        weights_of(network),
         capacity=ROWS,
         end=END,
         suppressed={0, 40},

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from model.architecture import CELLS, Cell
+from model.artifact import weights_of
 from model.networks import LanguageModel
 from service.kernel.api.interface import RowResult, RowWork, Sampling
 from service.kernel.api.packing import KernelPrecision
@@ -14,7 +15,7 @@ from service.kernel.native.kernel import NativeKernel
 from tests.support.service.reference import random_network
 from tests.unit.service.kernel.native.test_kernel import BOUND, distributions, exact_distributions
 
-SETS = ("avx512", "avx2", "plain")
+SETS = ("avx512", "avxvnni", "avx2", "dotprod", "plain")
 VOCABULARY = 90
 TEXT = [89, 4, 7, 2, 2, 19, 28, 11, 5, 88, 54, 0, 31]
 PRECISIONS: tuple[KernelPrecision, ...] = ("int8", "float32")
@@ -58,7 +59,7 @@ def kernel_of(
 ) -> NativeKernel:
     """A kernel of it for eight rows, whose threads share even the smallest step."""
     return NativeKernel(
-        network_of(cell, cutoffs),
+        weights_of(network_of(cell, cutoffs)),
         capacity=8,
         end=VOCABULARY - 1,
         suppressed={0},

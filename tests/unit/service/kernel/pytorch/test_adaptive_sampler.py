@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from model.architecture import LanguageModelArchitecture
+from model.artifact import weights_of
 from model.networks import LanguageModel
 from service.kernel.api.interface import FloatArray, Kernel, RowWork, Sampling
 from service.kernel.native.kernel import NativeKernel
@@ -52,7 +53,7 @@ def make(name: KernelName, network: LanguageModel, rows: int = ROWS) -> Kernel:
     shared: dict[str, Any] = {"capacity": rows, "end": END, "suppressed": NEVER}
     if name == "torch":
         return TorchKernel(network, **shared)
-    return NativeKernel(network, **shared, precision="float32")
+    return NativeKernel(weights_of(network), **shared, precision="float32")
 
 
 def constant_network() -> LanguageModel:

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.artifact import weights_of
 from service.kernel.api.filters import descending
 from service.kernel.api.interface import FloatArray, RowWork, Sampling
 from service.kernel.native.kernel import NativeKernel
@@ -199,7 +200,9 @@ def test_native_logits_that_are_no_numbers_are_refused() -> None:
         network.output.bias.fill_(3e38)
         network.initial_hidden_L1H.fill_(1.0)
         dict(network.named_parameters())["recurrent.bias_ih_l0"].fill_(9.0)
-    kernel = NativeKernel(network, capacity=1, end=29, suppressed=(), precision="float32")
+    kernel = NativeKernel(
+        weights_of(network), capacity=1, end=29, suppressed=(), precision="float32"
+    )
     (result,) = kernel.run([RowWork(row=0, feed=[1], sample=1)], 1)
     assert result.failed
     assert not result.generated

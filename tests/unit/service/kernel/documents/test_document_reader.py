@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from model.architecture import CELLS, POOLINGS, Cell, ClassifierArchitecture, Pooling
+from model.artifact import weights_of
 from model.networks import Classifier
-from service.kernel.pytorch.document_reader import (
+from service.kernel.documents.document_reader import (
     DocumentReader,
     DocumentState,
     obstacle_to_reading_on,
@@ -53,7 +54,7 @@ def test_parts_give_the_logits_of_the_whole(cell: Cell, pooling: Pooling) -> Non
     network = Classifier(architecture(cell, pooling)).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
-    reader = DocumentReader(network, slice_tokens=12)
+    reader = DocumentReader(weights_of(network), slice_tokens=12)
     tokens = np.random.default_rng(0).integers(0, 40, 60).tolist()
     document, end = reader.first(), 0
     for length in (1, 7, 30, 22):

@@ -1,0 +1,1 @@
+"""Artifacts on disk, read with NumPy. Importing this package loads no torch."""

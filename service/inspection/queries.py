@@ -1,0 +1,44 @@
+"""Questions about a text or a document, as the routes ask them. Loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Signal = Literal["hidden", "cell"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clamp:
+    """A unit that is set to ``value`` after every step: of the hidden state, or of an LSTM's cell.
+
+    ``layer`` and ``unit`` count from 0.
+    """
+
+    layer: int
+    unit: int
+    value: float
+    signal: Signal = "hidden"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextQuery:
+    """What is wanted of a text. ``layers`` and ``units``: None for all of them."""
+
+    text: str
+    top: int
+    layers: Sequence[int] | None
+    units: Sequence[int] | None
+    gates: bool
+    clamps: Sequence[Clamp]
+    encoding: Literal["json", "base64"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentQuery:
+    """What is wanted of a document: probabilities after so many prefixes, and a nearest change."""
+
+    text: str
+    prefixes: int
+    nearest_change: bool
