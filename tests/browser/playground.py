@@ -10,7 +10,7 @@ from tests.support.service.process import eventually
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-VIEWS = ("write", "read", "classify", "compare", "models")
+VIEWS = ("write", "read", "classify", "compare", "recurrence", "models")
 
 
 class Playground:
@@ -51,6 +51,8 @@ class Playground:
             section.locator(".labels .percent").first.wait_for()
         elif view == "compare":
             section.locator(".verdict b").wait_for()
+        elif view == "recurrence":
+            section.locator(".gradient-flow polyline").wait_for()
         else:
             section.locator(".card").first.wait_for()
         for summary in section.locator("summary:visible").all():

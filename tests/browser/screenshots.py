@@ -71,6 +71,12 @@ def compare(playground: Playground) -> None:
     section.locator(".verdict b").wait_for()
 
 
+def recurrence(playground: Playground) -> None:
+    """The gradient over k of one Elman unit."""
+    section = playground.open("recurrence")
+    section.locator(".gradient-flow polyline").wait_for()
+
+
 def models(playground: Playground) -> None:
     """The models of the repository."""
     playground.open("models").locator(".card").first.wait_for()
@@ -83,6 +89,7 @@ PICTURES: tuple[Callable[[Playground], None], ...] = (
     clamp,
     classify,
     compare,
+    recurrence,
     models,
 )
 

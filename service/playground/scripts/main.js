@@ -11,6 +11,7 @@ import { ClassifyView } from "./views/classify/view.js";
 import { CompareView } from "./views/compare.js";
 import { ModelsView } from "./views/models.js";
 import { ReadView } from "./views/read/view.js";
+import { RecurrenceView } from "./views/recurrence/view.js";
 import { WriteView } from "./views/write/view.js";
 
 /** @typedef {{open: (parameters: URLSearchParams) => void, resume: () => void, close: () => void}} View */
@@ -20,6 +21,7 @@ const VIEWS = {
   read: ReadView,
   classify: ClassifyView,
   compare: CompareView,
+  recurrence: RecurrenceView,
   models: ModelsView,
 };
 const FIRST_VIEW = "write";
