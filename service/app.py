@@ -55,7 +55,7 @@ from service.routes import (
 from service.routes import (
     models as models_routes,
 )
-from service.routes.inspection import language_models, texts
+from service.routes.inspection import language_models, parameters, texts
 from service.telemetry.tracing import Tracing
 from service.warm_up import warm_up
 
@@ -75,6 +75,7 @@ _ROUTERS = (
     classify,
     texts,
     language_models,
+    parameters,
     models_routes,
     health,
     admin,

@@ -33,6 +33,7 @@ from service.inspection.activations import (
 from service.inspection.cancellation import Cancellation
 from service.inspection.checks import bounded_pieces, check_index
 from service.inspection.predictions import TokenPredictions, predict
+from service.inspection.unit_step import UnitStep, unit_step
 from service.kernel.api.interface import Sampling
 from service.kernel.pytorch.sampler import Sampler
 
@@ -286,6 +287,28 @@ class LanguageModelInspector:
             for tokens in spelled
         ]
         return ComparedContinuations(pieces, spelled, logprobs)
+
+    def unit_step(
+        self, text: str, token: int | None, layer: int, unit: int, cancellation: Cancellation
+    ) -> tuple[Piece, UnitStep]:
+        """The arithmetic of one unit in the step that reads a token of a text (None: the last).
+
+        Raises:
+            InvalidTask: the text or the model has no such token, layer or unit.
+            InspectionCancelled: see :class:`Cancellation`.
+        """
+        architecture = self.network.architecture
+        pieces = self.tokenizer.pieces(text)
+        if not pieces or (token is not None and token >= len(pieces)):
+            message = f"the text has {len(pieces)} tokens, counted from 0; there is no {token}"
+            raise InvalidTask("token", message)
+        check_index(layer, architecture.layers, "layer", "layers")
+        check_index(unit, architecture.hidden, "unit", "units")
+        read = pieces if token is None else pieces[: token + 1]
+        start = self.first()
+        ids_T = torch.tensor([start.last, *(piece.id for piece in read)])
+        step = unit_step(self.network, ids_T, start.state, layer, unit, cancellation)
+        return read[-1], step
 
     def first_token_after(self, text: str, pieces: Sequence[Piece], more: str) -> int:
         """The token that ``more`` begins with where it stands after a text.

@@ -10,7 +10,7 @@ from tests.support.service.process import eventually
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-VIEWS = ("write", "read", "classify", "compare", "recurrence", "models")
+VIEWS = ("write", "read", "classify", "compare", "unroll", "recurrence", "models")
 
 
 class Playground:
@@ -51,6 +51,9 @@ class Playground:
             section.locator(".labels .percent").first.wait_for()
         elif view == "compare":
             section.locator(".verdict b").wait_for()
+        elif view == "unroll":
+            section.locator(".network .box").first.click()
+            section.locator(".arithmetic li").first.wait_for()
         elif view == "recurrence":
             section.locator(".gradient-flow polyline").wait_for()
         else:

@@ -71,6 +71,13 @@ def compare(playground: Playground) -> None:
     section.locator(".verdict b").wait_for()
 
 
+def unroll(playground: Playground) -> None:
+    """The network over the words of a sentence, and the arithmetic of one unit."""
+    section = playground.open("unroll", text="The people of this nation", layer="1", token="3")
+    section.locator(".arithmetic li").first.wait_for()
+    playground.page.set_viewport_size({"width": SIZE["width"], "height": 1260})
+
+
 def recurrence(playground: Playground) -> None:
     """The gradient over k of one Elman unit."""
     section = playground.open("recurrence")
@@ -89,6 +96,7 @@ PICTURES: tuple[Callable[[Playground], None], ...] = (
     clamp,
     classify,
     compare,
+    unroll,
     recurrence,
     models,
 )

@@ -12,6 +12,7 @@ import { CompareView } from "./views/compare.js";
 import { ModelsView } from "./views/models.js";
 import { ReadView } from "./views/read/view.js";
 import { RecurrenceView } from "./views/recurrence/view.js";
+import { UnrollView } from "./views/unroll/view.js";
 import { WriteView } from "./views/write/view.js";
 
 /** @typedef {{open: (parameters: URLSearchParams) => void, resume: () => void, close: () => void}} View */
@@ -21,6 +22,7 @@ const VIEWS = {
   read: ReadView,
   classify: ClassifyView,
   compare: CompareView,
+  unroll: UnrollView,
   recurrence: RecurrenceView,
   models: ModelsView,
 };

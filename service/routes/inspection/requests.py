@@ -190,3 +190,18 @@ class ContinuationsRequest(RequestFields):
         list[Annotated[Text, Field(min_length=1, max_length=200)]],
         Field(min_length=1, max_length=8),
     ]
+
+
+class UnitStepRequest(RequestFields):
+    """The arithmetic of one unit in the step that reads one token."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"text": "The laws of the country", "layer": 0, "unit": 3}]}
+    )
+
+    text: FullText = Field(description="the text that is read")
+    token: _Index | None = Field(
+        default=None, description="index of the token that the step reads, from 0 (the last one)"
+    )
+    layer: _Index = 0
+    unit: _Index = 0

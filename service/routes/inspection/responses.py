@@ -213,3 +213,32 @@ class ContinuationsResponse(_Part):
     model: str
     continuations: list[list[str]]
     steps: list[ContinuationStep]
+
+
+class TermFields(_Part):
+    """A part of the cell: `h` of an Elman cell; `r`, `z`, `g` of a GRU; `i`, `f`, `g`, `o` of an
+    LSTM.
+    """
+
+    letter: str
+    read: float = Field(description="W_x x")
+    recalled: float = Field(description="W_h h")
+    read_bias: float
+    recalled_bias: float
+    value: float = Field(
+        description="tanh of the sum for h and g, the sigmoid for the others; in g of a GRU r "
+        "multiplies recalled + recalled_bias"
+    )
+
+
+class UnitStepResponse(_Part):
+    """One unit before and after the step that reads a token."""
+
+    model: str
+    cell_kind: Literal["elman", "gru", "lstm"]
+    text: str = Field(description="the token that the step reads")
+    terms: list[TermFields]
+    hidden_before: float
+    cell_before: float | None = Field(default=None, description="of an LSTM")
+    hidden: float
+    cell: float | None = Field(default=None, description="of an LSTM")

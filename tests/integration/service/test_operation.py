@@ -181,6 +181,7 @@ def test_no_route_is_undocumented_by_accident(service: RunningService) -> None:
         "/inspect/states",
         "/inspect/influence",
         "/inspect/continuations",
+        "/inspect/step",
         "/models",
         "/models/{name}",
         "/health/live",
