@@ -16,11 +16,13 @@ import numpy as np
 import torch
 
 from model.artifact import Artifact
+from model.errors import UnknownWordError
 from model.networks import LanguageModel
 from model.state import State
 from model.tokenization.tokenizer import Piece
 from model.units.markings import Marking, marking_of_tokens
 from model.units.unit_search import UnitScores, average_ranks, score_units
+from model.word_map import WordMap, map_words
 from service.engine.api.errors import InvalidTask
 from service.inspection import comparison, generation, influence
 from service.inspection.activations import (
@@ -309,6 +311,18 @@ class LanguageModelInspector:
         ids_T = torch.tensor([start.last, *(piece.id for piece in read)])
         step = unit_step(self.network, ids_T, start.state, layer, unit, cancellation)
         return read[-1], step
+
+    def map_words(self, words: Sequence[str], neighbors: int) -> WordMap:
+        """Vectors of words, their nearest words, and a map.
+
+        Raises:
+            InvalidTask: a word is not one token of the model.
+        """
+        vectors_VE = self.network.embedding.weight
+        try:
+            return map_words("", vectors_VE, self.tokenizer, words, neighbors)
+        except UnknownWordError as error:
+            raise InvalidTask("words", f"{error}; give words of its vocabulary") from error
 
     def first_token_after(self, text: str, pieces: Sequence[Piece], more: str) -> int:
         """The token that ``more`` begins with where it stands after a text.

@@ -11,8 +11,8 @@ from service.http.dependencies import Context
 from service.http.request_body import JsonRoute
 from service.inspection.cancellation import Cancellation
 from service.routes.error_responses import WORK_ERRORS
-from service.routes.inspection.requests import UnitStepRequest
-from service.routes.inspection.responses import UnitStepResponse
+from service.routes.inspection.requests import UnitStepRequest, WordsRequest
+from service.routes.inspection.responses import UnitStepResponse, WordsResponse
 from service.routes.inspection.running import respond
 
 router = APIRouter(prefix="/inspect", route_class=JsonRoute, tags=["inspection"])
@@ -45,3 +45,37 @@ async def show_step(body: UnitStepRequest, request: Request, context: Context) -
         }
 
     return await respond(request, context, body, name, compute, cost=float(len(body.text)))
+
+
+@router.post(
+    "/words",
+    response_model=WordsResponse,
+    responses=WORK_ERRORS,
+    summary="Vectors of words and their nearest words",
+)
+async def show_words(body: WordsRequest, request: Request, context: Context) -> Response:
+    """The vector of each word, the words with the most similar vectors (cosine), and a map of all
+    of them in two dimensions.
+    """
+    name = context.model_name(body.model, "language-model")
+
+    def compute(cancellation: Cancellation) -> dict[str, Any]:
+        cancellation.check()
+        found = context.inspectors.language_model(name).map_words(body.words, body.neighbors)
+        return {
+            "words": [
+                {
+                    "word": word.word,
+                    "norm": word.norm,
+                    "vector": word.vector,
+                    "neighbors": [
+                        {"word": other, "cosine": cosine} for other, cosine in word.neighbors
+                    ],
+                }
+                for word in found.words
+            ],
+            "points": [{"word": word, "x": x, "y": y} for word, (x, y) in found.points.items()],
+            "explained": found.explained,
+        }
+
+    return await respond(request, context, body, name, compute, cost=100.0 * len(body.words))

@@ -205,3 +205,17 @@ class UnitStepRequest(RequestFields):
     )
     layer: _Index = 0
     unit: _Index = 0
+
+
+class WordsRequest(RequestFields):
+    """Vectors of words, and the words nearest to them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"words": ["laws", "country"], "neighbors": 3}]}
+    )
+
+    words: Annotated[
+        list[Annotated[Text, Field(min_length=1, max_length=200)]],
+        Field(min_length=1, max_length=20),
+    ] = Field(description="each is one token of the model")
+    neighbors: int = Field(default=8, ge=0, le=50, description="nearest words of each word")

@@ -242,3 +242,38 @@ class UnitStepResponse(_Part):
     cell_before: float | None = Field(default=None, description="of an LSTM")
     hidden: float
     cell: float | None = Field(default=None, description="of an LSTM")
+
+
+class NeighborFields(_Part):
+    """A word and the cosine of its vector with that of the word asked for."""
+
+    word: str
+    cosine: float
+
+
+class WordVectorFields(_Part):
+    """A word with its vector and its nearest words, the nearest first."""
+
+    word: str
+    norm: float
+    vector: list[float]
+    neighbors: list[NeighborFields]
+
+
+class WordPoint(_Part):
+    """A word on the map."""
+
+    word: str
+    x: float
+    y: float
+
+
+class WordsResponse(_Part):
+    """Word vectors and a map of two dimensions: the first two principal components of the vectors
+    of all words here, each scaled to length 1.
+    """
+
+    model: str
+    words: list[WordVectorFields]
+    points: list[WordPoint] = Field(description="the words and their neighbors")
+    explained: float = Field(description="share of the variance that the map shows, 0 to 1")

@@ -259,3 +259,28 @@ def test_a_step_that_is_not_there_is_refused(
     response = service.client.post("/inspect/step", json={"text": TEXT, param: value})
     assert response.status_code == 422
     assert error_of(response)["param"] == param
+
+
+def test_words_have_vectors_neighbors_and_points(service: RunningService, models: Path) -> None:
+    """Vectors are rows of the embedding, cosines fall, and all words have a point."""
+    artifact = load_artifact(models / "words")
+    answer = service.ask("/inspect/words", words=["cabinet", "old"], neighbors=3)
+    token = artifact.tokenizer.encode(" cabinet")[-1]
+    row = artifact.network.embedding.weight[token].tolist()
+    first = answer["words"][0]
+    assert first["vector"] == pytest.approx(row, abs=1e-5)
+    cosines = [neighbor["cosine"] for neighbor in first["neighbors"]]
+    assert len(cosines) == 3
+    assert cosines == sorted(cosines, reverse=True)
+    named = {neighbor["word"] for word in answer["words"] for neighbor in word["neighbors"]}
+    assert {point["word"] for point in answer["points"]} == {"cabinet", "old", *named}
+    assert 0 < answer["explained"] <= 1
+
+
+def test_a_word_outside_the_vocabulary_is_refused(service: RunningService) -> None:
+    """The error names the field and the word."""
+    response = service.client.post("/inspect/words", json={"words": ["zyxwv"]})
+    assert response.status_code == 422
+    error = error_of(response)
+    assert error["param"] == "words"
+    assert "zyxwv" in error["message"]
