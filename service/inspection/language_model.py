@@ -22,7 +22,7 @@ from model.state import State
 from model.tokenization.tokenizer import Piece
 from model.units.markings import Marking, marking_of_tokens
 from model.units.unit_search import UnitScores, average_ranks, score_units
-from model.word_map import WordMap, map_words
+from model.words.word_map import WordMap, map_words
 from service.engine.api.errors import InvalidTask
 from service.inspection import comparison, generation, influence
 from service.inspection.activations import (
@@ -33,7 +33,7 @@ from service.inspection.activations import (
     state_at,
 )
 from service.inspection.cancellation import Cancellation
-from service.inspection.checks import bounded_pieces, check_index
+from service.inspection.checks import bounded_pieces, check_index, check_signal
 from service.inspection.predictions import TokenPredictions, predict
 from service.inspection.unit_step import UnitStep, unit_step
 from service.kernel.api.interface import Sampling
@@ -116,15 +116,12 @@ class LanguageModelInspector:
         return bounded_pieces(self.tokenizer, text, most or self.most_tokens, param)
 
     def check_clamps(self, clamps: Sequence[Clamp]) -> None:
-        """Raises InvalidTask for a unit that the model does not have."""
+        """Raises InvalidTask for a unit or a gate that the model does not have."""
         architecture = self.network.architecture
         for clamp in clamps:
             check_index(clamp.layer, architecture.layers, "clamp", "layers")
-            check_index(clamp.unit, architecture.hidden, "clamp", "units")
-            if clamp.signal == "cell" and architecture.cell != "lstm":
-                raise InvalidTask(
-                    "clamp", f"{architecture.cell} cells have no cell state; use signal hidden"
-                )
+            check_index(clamp.unit or 0, architecture.hidden, "clamp", "units")
+            check_signal(clamp.signal, clamp.value, architecture.cell)
 
     def read(
         self,

@@ -17,7 +17,6 @@ SHORT_MODULES = {
     "service.clients.token_bucket": "arithmetic without clients, locks and clocks",
     "service.http.log_lines": "used before the application exists",
     "service.inspection.cancellation": "shared by all of inspection and by its queue",
-    "service.inspection.checks": "shared by both inspectors",
     "service.routes.admin": "each route is a module",
     "service.routes.docs": "each route is a module",
     "service.routes.error_responses": "shared by all routes",

@@ -14,7 +14,7 @@ from model.embeddings import embedding_matrix, words_of
 from model.errors import UnknownWordError
 from model.networks import word_vectors
 from model.tokenization.tokenizer import Tokenizer
-from model.word_map import WordMap, map_words
+from model.words.word_map import WordMap, map_words
 from training.config.inspection import WordsRequest
 from training.data.provenance import unique_names
 from training.errors import RecipeError, suggest

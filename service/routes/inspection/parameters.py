@@ -11,8 +11,8 @@ from service.http.dependencies import Context
 from service.http.request_body import JsonRoute
 from service.inspection.cancellation import Cancellation
 from service.routes.error_responses import WORK_ERRORS
-from service.routes.inspection.requests import UnitStepRequest, WordsRequest
-from service.routes.inspection.responses import UnitStepResponse, WordsResponse
+from service.routes.inspection.requests import UnitStepRequest, WordVectorsRequest
+from service.routes.inspection.responses import UnitStepResponse, WordVectorsResponse
 from service.routes.inspection.running import respond
 
 router = APIRouter(prefix="/inspect", route_class=JsonRoute, tags=["inspection"])
@@ -49,11 +49,11 @@ async def show_step(body: UnitStepRequest, request: Request, context: Context) -
 
 @router.post(
     "/words",
-    response_model=WordsResponse,
+    response_model=WordVectorsResponse,
     responses=WORK_ERRORS,
     summary="Vectors of words and their nearest words",
 )
-async def show_words(body: WordsRequest, request: Request, context: Context) -> Response:
+async def show_words(body: WordVectorsRequest, request: Request, context: Context) -> Response:
     """The vector of each word, the words with the most similar vectors (cosine), and a map of all
     of them in two dimensions.
     """

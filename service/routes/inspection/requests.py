@@ -26,6 +26,7 @@ MarkingName = Literal[
     "sentence_position",
     "speaker",
 ]
+HeldSignal = Literal["hidden", "cell", "input", "forget", "output", "reset", "update", "candidate"]
 MOST_NUMBERS = 9_000  # in a list: a body may have a thousand values more
 _Index = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 _Kept = Annotated[str, AtMost("state_characters")]
@@ -34,14 +35,16 @@ _STATE = "state of an earlier answer to go on from; the beginning of a text if i
 
 
 class ClampedUnit(BaseModel):
-    """A unit that is held at a value after every step. Layers and units count from 0."""
+    """A unit, or a gate of a unit, that is held at a value in every step. Layers and units count
+    from 0.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
     layer: _Index
-    unit: _Index
-    value: float = Field(ge=-1000, le=1000)
-    signal: Literal["hidden", "cell"] = "hidden"
+    unit: _Index | None = Field(default=None, description="all units of the layer if left out")
+    value: float = Field(ge=-1000, le=1000, description="of a gate 0 (shut) to 1 (open)")
+    signal: HeldSignal = "hidden"
 
 
 _Clamps = Annotated[list[ClampedUnit], Field(max_length=64)]
@@ -207,11 +210,11 @@ class UnitStepRequest(RequestFields):
     unit: _Index = 0
 
 
-class WordsRequest(RequestFields):
+class WordVectorsRequest(RequestFields):
     """Vectors of words, and the words nearest to them."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"words": ["laws", "country"], "neighbors": 3}]}
+        json_schema_extra={"examples": [{"words": ["the", "to"], "neighbors": 3}]}
     )
 
     words: Annotated[

@@ -268,7 +268,7 @@ class WordPoint(_Part):
     y: float
 
 
-class WordsResponse(_Part):
+class WordVectorsResponse(_Part):
     """Word vectors and a map of two dimensions: the first two principal components of the vectors
     of all words here, each scaled to length 1.
     """

@@ -7,7 +7,7 @@ import torch
 
 from model.errors import UnknownWordError
 from model.tokenization.tokenizer_training import train_char_tokenizer, train_word_tokenizer
-from model.word_map import map_words, principal_components, token_of
+from model.words.word_map import map_words, principal_components, token_of
 
 TOKENIZER = train_word_tokenizer(
     ["The king and the queen see the laws of a land ."], vocabulary=None
