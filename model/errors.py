@@ -4,6 +4,7 @@ ModelError
 ├── ArtifactError        a file of an artifact is missing, damaged or of another format
 ├── ArchitectureError    a field of an architecture is out of range
 ├── ManifestError        a field of a manifest has the wrong type or is out of range
+├── UnknownWordError     a word is not a token of the model
 └── VocabularyError      the data does not contain a vocabulary of the requested size
 
 LibraryPanicError        a library written in Rust panicked
@@ -49,6 +50,18 @@ class ManifestError(ModelError, ValueError):
 
 class VocabularyError(ModelError, ValueError):
     """The data does not contain the requested vocabulary. The message names the remedy."""
+
+
+class UnknownWordError(ModelError):
+    """A word is not a token of the model.
+
+    Attributes:
+        word: the word.
+    """
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        super().__init__(f"{word!r} is not a token of the model")
 
 
 class LibraryPanicError(RuntimeError):

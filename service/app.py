@@ -69,7 +69,7 @@ from service.routes import (
 from service.routes import (
     models as models_routes,
 )
-from service.routes.inspection import language_models, texts
+from service.routes.inspection import language_models, parameters, texts
 from service.routes.openai import completions, embeddings
 from service.routes.openai import models as openai_models
 from service.telemetry.tracing import Tracing
@@ -92,6 +92,7 @@ _ROUTERS = (
     classify,
     texts,
     language_models,
+    parameters,
     embed,
     completions,
     embeddings,

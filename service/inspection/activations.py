@@ -21,7 +21,7 @@ from model.networks import LanguageModel
 from model.recurrent import LayerWeights, layer_weights
 from model.state import State
 from service.inspection.cancellation import Cancellation
-from service.inspection.queries import Clamp, Signal
+from service.inspection.queries import Clamp
 
 CHUNK_STEPS = 64  # between two checks for cancellation
 
@@ -57,7 +57,7 @@ def read_tokens(
         tokens_T: token ids, at least one.
         state: of one row.
         cancellation: checked every ``CHUNK_STEPS`` steps.
-        clamps: units that are held at a value.
+        clamps: units or gates that are held at a value.
         gates: whether the gates are wanted too.
 
     Raises:
@@ -164,7 +164,12 @@ def next_state(
     cell_BH: Tensor | None,
     clamps: Sequence[Clamp] = (),
 ) -> tuple[Tensor, Tensor | None]:
-    """Hidden and cell state after a step, given its gates and the state before it."""
+    """Hidden and cell state after a step, given its gates and the state before it.
+
+    Clamped gates are set in ``gates``.
+    """
+    for name, values_BH in gates.items():
+        _hold(values_BH, clamps, name)
     if cell == "lstm":
         assert cell_BH is not None, "an LSTM has a cell state"
         cell_BH = gates["forget"] * cell_BH + gates["input"] * gates["candidate"]
@@ -178,10 +183,10 @@ def next_state(
     return hidden_BH, cell_BH
 
 
-def _hold(values_BH: Tensor, clamps: Sequence[Clamp], signal: Signal) -> None:
+def _hold(values_BH: Tensor, clamps: Sequence[Clamp], signal: str) -> None:
     for clamp in clamps:
         if clamp.signal == signal:
-            values_BH[:, clamp.unit] = clamp.value
+            values_BH[:, slice(None) if clamp.unit is None else clamp.unit] = clamp.value
 
 
 def gate_values(weights: LayerWeights, values_TF: Tensor, before_TH: Tensor) -> dict[str, Tensor]:

@@ -16,19 +16,22 @@ import numpy as np
 import torch
 
 from model.artifact import network_of
+from model.errors import UnknownWordError
 from model.networks import LanguageModel
 from model.state import State
 from model.storage.stored_artifact import StoredArtifact
 from model.tokenization.tokenizer import Piece
 from model.units.markings import Marking, marking_of_tokens
 from model.units.unit_search import UnitScores, average_ranks, score_units
+from model.words.word_map import WordMap, map_words
 from service.engine.api.errors import InvalidTask
 from service.inspection import comparison, generation, influence
 from service.inspection.activations import LayerActivations, read_tokens, state_at
 from service.inspection.cancellation import Cancellation
-from service.inspection.checks import bounded_pieces, check_index
+from service.inspection.checks import bounded_pieces, check_index, check_signal
 from service.inspection.predictions import TokenPredictions, predict
 from service.inspection.queries import Clamp, Signal
+from service.inspection.unit_step import UnitStep, unit_step
 from service.kernel.api.interface import Sampling
 from service.kernel.pytorch.sampler import Sampler
 
@@ -110,15 +113,12 @@ class LanguageModelInspector:
         return bounded_pieces(self.tokenizer, text, most or self.most_tokens, param)
 
     def check_clamps(self, clamps: Sequence[Clamp]) -> None:
-        """Raises InvalidTask for a unit that the model does not have."""
+        """Raises InvalidTask for a unit or a gate that the model does not have."""
         architecture = self.network.architecture
         for clamp in clamps:
             check_index(clamp.layer, architecture.layers, "clamp", "layers")
-            check_index(clamp.unit, architecture.hidden, "clamp", "units")
-            if clamp.signal == "cell" and architecture.cell != "lstm":
-                raise InvalidTask(
-                    "clamp", f"{architecture.cell} cells have no cell state; use signal hidden"
-                )
+            check_index(clamp.unit or 0, architecture.hidden, "clamp", "units")
+            check_signal(clamp.signal, clamp.value, architecture.cell)
 
     def read(
         self,
@@ -283,6 +283,40 @@ class LanguageModelInspector:
             for tokens in spelled
         ]
         return ComparedContinuations(pieces, spelled, logprobs)
+
+    def unit_step(
+        self, text: str, token: int | None, layer: int, unit: int, cancellation: Cancellation
+    ) -> tuple[Piece, UnitStep]:
+        """The arithmetic of one unit in the step that reads a token of a text (None: the last).
+
+        Raises:
+            InvalidTask: the text or the model has no such token, layer or unit.
+            InspectionCancelled: see :class:`Cancellation`.
+        """
+        architecture = self.network.architecture
+        pieces = self.tokenizer.pieces(text)
+        if not pieces or (token is not None and token >= len(pieces)):
+            message = f"the text has {len(pieces)} tokens, counted from 0; there is no {token}"
+            raise InvalidTask("token", message)
+        check_index(layer, architecture.layers, "layer", "layers")
+        check_index(unit, architecture.hidden, "unit", "units")
+        read = pieces if token is None else pieces[: token + 1]
+        start = self.first()
+        ids_T = torch.tensor([start.last, *(piece.id for piece in read)])
+        step = unit_step(self.network, ids_T, start.state, layer, unit, cancellation)
+        return read[-1], step
+
+    def map_words(self, words: Sequence[str], neighbors: int) -> WordMap:
+        """Vectors of words, their nearest words, and a map.
+
+        Raises:
+            InvalidTask: a word is not one token of the model.
+        """
+        vectors_VE = self.network.embedding.weight
+        try:
+            return map_words("", vectors_VE, self.tokenizer, words, neighbors)
+        except UnknownWordError as error:
+            raise InvalidTask("words", f"{error}; give words of its vocabulary") from error
 
     def first_token_after(self, text: str, pieces: Sequence[Piece], more: str) -> int:
         """The token that ``more`` begins with where it stands after a text.

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 Signal = Literal["hidden", "cell"]
+HeldSignal = Literal["hidden", "cell", "input", "forget", "output", "reset", "update", "candidate"]
 
 
 @dataclass(frozen=True, slots=True)
 class Clamp:
-    """A unit that is set to ``value`` after every step: of the hidden state, or of an LSTM's cell.
+    """A unit that is set to ``value`` in every step: of the hidden state, of an LSTM's cell, or of
+    a gate, which is set before it is applied.
 
-    ``layer`` and ``unit`` count from 0.
+    ``layer`` and ``unit`` count from 0; None is all units of the layer.
     """
 
     layer: int
-    unit: int
+    unit: int | None
     value: float
-    signal: Signal = "hidden"
+    signal: HeldSignal = "hidden"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,6 @@ SHORT_MODULES = {
     "service.http.log_lines": "used before the application exists",
     "service.http.openai.logit_bias": "shared by /generate and /v1/completions",
     "service.inspection.cancellation": "shared by all of inspection and by its queue",
-    "service.inspection.checks": "shared by both inspectors",
     "service.routes.admin": "each route is a module",
     "service.routes.docs": "each route is a module",
     "service.routes.error_responses": "shared by all routes",

@@ -10,7 +10,22 @@ from tests.support.service.process import eventually
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-VIEWS = ("write", "read", "classify", "compare", "models")
+# What each view shows at the end.
+READY = {
+    "write": ".forecast",
+    "classify": ".labels .percent",
+    "compare": ".verdict b",
+    "unroll": ".network .box",
+    "gradient": ".gradient-bars",
+    "recurrence": ".gradient-flow polyline",
+    "words": ".word-list .card",
+    "memory": ".distance-chart polyline",
+    "models": ".card",
+}
+VIEWS = (
+    *("write", "read", "classify", "compare", "unroll"),
+    *("gradient", "recurrence", "words", "memory", "models"),
+)
 
 
 class Playground:
@@ -41,18 +56,15 @@ class Playground:
     def fill(self, view: str) -> None:
         """Opens a view with all that it can show."""
         section = self.open(view)
-        if view == "write":
-            section.locator(".forecast").wait_for()
-        elif view == "read":
+        if view == "read":
             self.wait_until_read()
             section.locator(".named-units .unit").first.click()
             self.wait_until("document.querySelector('.clamped').textContent !== ''")
-        elif view == "classify":
-            section.locator(".labels .percent").first.wait_for()
-        elif view == "compare":
-            section.locator(".verdict b").wait_for()
         else:
-            section.locator(".card").first.wait_for()
+            section.locator(READY[view]).first.wait_for()
+        if view == "unroll":
+            section.locator(".network .box").first.click()
+            section.locator(".arithmetic li").first.wait_for()
         for summary in section.locator("summary:visible").all():
             summary.click()
 

@@ -71,6 +71,35 @@ def compare(playground: Playground) -> None:
     section.locator(".verdict b").wait_for()
 
 
+def unroll(playground: Playground) -> None:
+    """The network over the words of a sentence, and the arithmetic of one unit."""
+    section = playground.open("unroll", text="The people of this nation", layer="1", token="3")
+    section.locator(".arithmetic li").first.wait_for()
+    playground.page.set_viewport_size({"width": SIZE["width"], "height": 1260})
+
+
+def gradient(playground: Playground) -> None:
+    """The gradient of the loss of "are" at each word before it."""
+    playground.open("gradient").locator(".gradient-bars").wait_for()
+
+
+def recurrence(playground: Playground) -> None:
+    """The gradient over k of one Elman unit."""
+    section = playground.open("recurrence")
+    section.locator(".gradient-flow polyline").wait_for()
+
+
+def words(playground: Playground) -> None:
+    """The map of four words and their nearest words."""
+    playground.open("words").locator(".word-list .card").first.wait_for()
+
+
+def memory(playground: Playground) -> None:
+    """For how many words the states after two texts differ."""
+    section = playground.open("memory")
+    section.locator(".lasting-units td").first.wait_for()
+
+
 def models(playground: Playground) -> None:
     """The models of the repository."""
     playground.open("models").locator(".card").first.wait_for()
@@ -83,6 +112,11 @@ PICTURES: tuple[Callable[[Playground], None], ...] = (
     clamp,
     classify,
     compare,
+    unroll,
+    gradient,
+    recurrence,
+    words,
+    memory,
     models,
 )
 

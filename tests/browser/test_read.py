@@ -115,6 +115,33 @@ def test_clamping_the_unit_that_counts_ends_lines_early(playground: Playground) 
     assert playground.link["color"] == "unit"
 
 
+def test_shutting_the_forget_gate_of_a_layer(
+    playground: Playground, pretrained_service: RunningService
+) -> None:
+    """The text is that of /inspect/generate with the gate of all units at 0."""
+    section = playground.open("read", model=MODEL, text=TEXT)
+    playground.wait_until_read()
+    section.locator(".named-units .unit", has_text="position in the line").click()
+    playground.wait_until("document.querySelector('.clamped').textContent.length > 50")
+    before = section.locator(".clamped").text_content()
+    section.locator("#clamp-signal").select_option("forget")
+    section.locator("#clamp-all").check()
+    section.locator("#clamp-value").fill("0")
+    section.locator(".clamp-form button").click()
+    clamp = {"layer": 1, "signal": "forget", "value": 0}
+    answer = pretrained_service.ask(
+        "/inspect/generate",
+        model=MODEL,
+        prompt=TEXT.split("\n", maxsplit=1)[0],
+        clamp=[clamp],
+        max_tokens=180,
+        temperature=0.8,
+        seed=1,
+    )
+    section.locator(".clamping:not([aria-busy])").wait_for()
+    assert section.locator(".clamped").text_content() == answer["clamped"]["text"] != before
+
+
 def test_brushing_the_text_finds_units(playground: Playground) -> None:
     """Shift with arrow keys marks a part, in the text and on the map; units that mark it follow."""
     section = playground.open("read", model=MODEL, text=TEXT)

@@ -11,10 +11,13 @@ from torch import Tensor
 
 from model.artifact import Artifact, load_artifact
 from model.embeddings import embedding_matrix, words_of
+from model.errors import UnknownWordError
 from model.networks import word_vectors
+from model.tokenization.tokenizer import Tokenizer
+from model.words.word_map import WordMap, map_words
 from training.config.inspection import WordsRequest
 from training.data.provenance import unique_names
-from training.evaluation.word_map import WordMap, map_words
+from training.errors import RecipeError, suggest
 from training.readers.vector_files import read_vectors
 from training.reports.output import (
     PAGE_FILE,
@@ -79,9 +82,17 @@ def _maps(request: WordsRequest) -> list[WordMap]:
         for name, artifact in zip(names, artifacts, strict=True)
     ]
     return [
-        map_words(name, vectors_VE, artifact.tokenizer, request.words, request.neighbors)
-        for name, vectors_VE, artifact in sets
+        _map(name, vectors_VE, artifact.tokenizer, request) for name, vectors_VE, artifact in sets
     ]
+
+
+def _map(name: str, vectors_VE: Tensor, tokenizer: Tokenizer, request: WordsRequest) -> WordMap:
+    try:
+        return map_words(name, vectors_VE, tokenizer, request.words, request.neighbors)
+    except UnknownWordError as error:
+        known = sorted({text.strip() for text in tokenizer.vocabulary()})
+        hint = f"{suggest(error.word, known)}; give words of its vocabulary"
+        raise RecipeError(f"{error}{hint}") from error
 
 
 def _given(file: str, artifact: Artifact, seed: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from training.evaluation.word_map import WordMap
+from model.words.word_map import WordMap
 from training.reports.html import ReportTable, Section
 from training.reports.plotting import BLUE, DARK_GRAY, RED, Plot, draw_plot
 

@@ -42,3 +42,28 @@ export function visible(text) {
   if (text === " ") return "space";
   return text.replaceAll("\n", "↵").replaceAll("\t", "⇥").replace(/^ (?=\S)/, "");
 }
+
+/** A power of ten: 1, 10⁻³. @param {number} power an integer */
+export function powerOfTen(power) {
+  if (power === 0) return "1";
+  return `10${power < 0 ? "⁻" : ""}${superscript(Math.abs(power))}`;
+}
+
+/** @param {number} value not negative */
+function superscript(value) {
+  return String(value).replaceAll(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]);
+}
+
+/** A number with three digits, as 0.812, 13.1 or 2.1 · 10⁻⁷. @param {number} value */
+export function threeDigits(value) {
+  if (value === 0) return "0";
+  const power = Math.floor(Math.log10(Math.abs(value)));
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  if (power < -3 || power > 4) return `${minus((value / 10 ** power).toFixed(1))} · ${powerOfTen(power)}`;
+  return minus(value.toFixed(Math.max(0, 2 - power)));
+}
+
+/** @param {string} text */
+function minus(text) {
+  return text.replace("-", "−");
+}

@@ -9,8 +9,13 @@ import { Task } from "./task.js";
 import { startTheme } from "./theme.js";
 import { ClassifyView } from "./views/classify/view.js";
 import { CompareView } from "./views/compare.js";
+import { GradientView } from "./views/gradient/view.js";
+import { MemoryView } from "./views/memory/view.js";
 import { ModelsView } from "./views/models.js";
 import { ReadView } from "./views/read/view.js";
+import { RecurrenceView } from "./views/recurrence/view.js";
+import { UnrollView } from "./views/unroll/view.js";
+import { WordsView } from "./views/words/view.js";
 import { WriteView } from "./views/write/view.js";
 
 /** @typedef {{open: (parameters: URLSearchParams) => void, resume: () => void, close: () => void}} View */
@@ -20,6 +25,11 @@ const VIEWS = {
   read: ReadView,
   classify: ClassifyView,
   compare: CompareView,
+  unroll: UnrollView,
+  gradient: GradientView,
+  recurrence: RecurrenceView,
+  words: WordsView,
+  memory: MemoryView,
   models: ModelsView,
 };
 const FIRST_VIEW = "write";

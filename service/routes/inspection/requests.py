@@ -26,6 +26,7 @@ MarkingName = Literal[
     "sentence_position",
     "speaker",
 ]
+HeldSignal = Literal["hidden", "cell", "input", "forget", "output", "reset", "update", "candidate"]
 MOST_NUMBERS = 9_000  # in a list: a body may have a thousand values more
 _Index = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 _Kept = Annotated[str, AtMost("state_characters")]
@@ -34,14 +35,16 @@ _STATE = "state of an earlier answer to go on from; the beginning of a text if i
 
 
 class ClampedUnit(BaseModel):
-    """A unit that is held at a value after every step. Layers and units count from 0."""
+    """A unit, or a gate of a unit, that is held at a value in every step. Layers and units count
+    from 0.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
     layer: _Index
-    unit: _Index
-    value: float = Field(ge=-1000, le=1000)
-    signal: Literal["hidden", "cell"] = "hidden"
+    unit: _Index | None = Field(default=None, description="all units of the layer if left out")
+    value: float = Field(ge=-1000, le=1000, description="of a gate 0 (shut) to 1 (open)")
+    signal: HeldSignal = "hidden"
 
 
 _Clamps = Annotated[list[ClampedUnit], Field(max_length=64)]
@@ -190,3 +193,32 @@ class ContinuationsRequest(RequestFields):
         list[Annotated[Text, Field(min_length=1, max_length=200)]],
         Field(min_length=1, max_length=8),
     ]
+
+
+class UnitStepRequest(RequestFields):
+    """The arithmetic of one unit in the step that reads one token."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"text": "The laws of the country", "layer": 0, "unit": 3}]}
+    )
+
+    text: FullText = Field(description="the text that is read")
+    token: _Index | None = Field(
+        default=None, description="index of the token that the step reads, from 0 (the last one)"
+    )
+    layer: _Index = 0
+    unit: _Index = 0
+
+
+class WordVectorsRequest(RequestFields):
+    """Vectors of words, and the words nearest to them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"words": ["the", "to"], "neighbors": 3}]}
+    )
+
+    words: Annotated[
+        list[Annotated[Text, Field(min_length=1, max_length=200)]],
+        Field(min_length=1, max_length=20),
+    ] = Field(description="each is one token of the model")
+    neighbors: int = Field(default=8, ge=0, le=50, description="nearest words of each word")

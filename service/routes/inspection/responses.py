@@ -213,3 +213,67 @@ class ContinuationsResponse(_Part):
     model: str
     continuations: list[list[str]]
     steps: list[ContinuationStep]
+
+
+class TermFields(_Part):
+    """A part of the cell: `h` of an Elman cell; `r`, `z`, `g` of a GRU; `i`, `f`, `g`, `o` of an
+    LSTM.
+    """
+
+    letter: str
+    read: float = Field(description="W_x x")
+    recalled: float = Field(description="W_h h")
+    read_bias: float
+    recalled_bias: float
+    value: float = Field(
+        description="tanh of the sum for h and g, the sigmoid for the others; in g of a GRU r "
+        "multiplies recalled + recalled_bias"
+    )
+
+
+class UnitStepResponse(_Part):
+    """One unit before and after the step that reads a token."""
+
+    model: str
+    cell_kind: Literal["elman", "gru", "lstm"]
+    text: str = Field(description="the token that the step reads")
+    terms: list[TermFields]
+    hidden_before: float
+    cell_before: float | None = Field(default=None, description="of an LSTM")
+    hidden: float
+    cell: float | None = Field(default=None, description="of an LSTM")
+
+
+class NeighborFields(_Part):
+    """A word and the cosine of its vector with that of the word asked for."""
+
+    word: str
+    cosine: float
+
+
+class WordVectorFields(_Part):
+    """A word with its vector and its nearest words, the nearest first."""
+
+    word: str
+    norm: float
+    vector: list[float]
+    neighbors: list[NeighborFields]
+
+
+class WordPoint(_Part):
+    """A word on the map."""
+
+    word: str
+    x: float
+    y: float
+
+
+class WordVectorsResponse(_Part):
+    """Word vectors and a map of two dimensions: the first two principal components of the vectors
+    of all words here, each scaled to length 1.
+    """
+
+    model: str
+    words: list[WordVectorFields]
+    points: list[WordPoint] = Field(description="the words and their neighbors")
+    explained: float = Field(description="share of the variance that the map shows, 0 to 1")

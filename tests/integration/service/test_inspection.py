@@ -235,3 +235,52 @@ def test_a_deadline_is_kept(service: RunningService) -> None:
     response = service.post("/inspect", fields)
     assert response.status_code == 504
     assert error_of(response)["type"] == "deadline_exceeded"
+
+
+def test_the_arithmetic_of_a_step_gives_the_activations(service: RunningService) -> None:
+    """The terms of the LSTM's formulas combine to the hidden and cell value that /inspect has."""
+    inspected = service.ask("/inspect", text=TEXT, layers=[1], units=[3], gates=True)["tokens"]
+    step = service.ask("/inspect/step", text=TEXT, token=4, layer=1, unit=3)
+    assert step["text"] == inspected[4]["text"]
+    assert [term["letter"] for term in step["terms"]] == ["i", "f", "g", "o"]
+    value = {term["letter"]: term["value"] for term in step["terms"]}
+    cell = value["f"] * step["cell_before"] + value["i"] * value["g"]
+    assert step["cell"] == pytest.approx(cell, abs=1e-5)
+    assert step["cell"] == pytest.approx(inspected[4]["cell"][0][0], abs=1e-4)
+    assert step["hidden"] == pytest.approx(value["o"] * math.tanh(cell), abs=1e-5)
+    assert step["hidden_before"] == pytest.approx(inspected[3]["hidden"][0][0], abs=1e-4)
+
+
+@pytest.mark.parametrize(("param", "value"), [("token", 99), ("layer", 2), ("unit", 24)])
+def test_a_step_that_is_not_there_is_refused(
+    service: RunningService, param: str, value: int
+) -> None:
+    """The error names the field and the bound."""
+    response = service.client.post("/inspect/step", json={"text": TEXT, param: value})
+    assert response.status_code == 422
+    assert error_of(response)["param"] == param
+
+
+def test_words_have_vectors_neighbors_and_points(service: RunningService, models: Path) -> None:
+    """Vectors are rows of the embedding, cosines fall, and all words have a point."""
+    artifact = load_artifact(models / "words")
+    answer = service.ask("/inspect/words", words=["cabinet", "old"], neighbors=3)
+    token = artifact.tokenizer.encode(" cabinet")[-1]
+    row = artifact.network.embedding.weight[token].tolist()
+    first = answer["words"][0]
+    assert first["vector"] == pytest.approx(row, abs=1e-5)
+    cosines = [neighbor["cosine"] for neighbor in first["neighbors"]]
+    assert len(cosines) == 3
+    assert cosines == sorted(cosines, reverse=True)
+    named = {neighbor["word"] for word in answer["words"] for neighbor in word["neighbors"]}
+    assert {point["word"] for point in answer["points"]} == {"cabinet", "old", *named}
+    assert 0 < answer["explained"] <= 1
+
+
+def test_a_word_outside_the_vocabulary_is_refused(service: RunningService) -> None:
+    """The error names the field and the word."""
+    response = service.client.post("/inspect/words", json={"words": ["zyxwv"]})
+    assert response.status_code == 422
+    error = error_of(response)
+    assert error["param"] == "words"
+    assert "zyxwv" in error["message"]

@@ -182,6 +182,8 @@ def test_no_route_is_undocumented_by_accident(service: RunningService) -> None:
         "/inspect/states",
         "/inspect/influence",
         "/inspect/continuations",
+        "/inspect/step",
+        "/inspect/words",
         "/models",
         "/models/{name}",
         "/health/live",

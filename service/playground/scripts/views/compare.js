@@ -2,7 +2,7 @@
 
 import { curlCommand, showCurl } from "../curl_command.js";
 import { afterPause, find, make } from "../dom.js";
-import { percent, visible } from "../format.js";
+import { percent, powerOfTen, visible } from "../format.js";
 import { lineChart } from "../line_chart.js";
 import { remember } from "../link.js";
 import { fillModels, onExample } from "../model_menu.js";
@@ -153,10 +153,5 @@ export class CompareView {
 
 /** @param {number} power of ten */
 function powerLabel(power) {
-  return power >= -3 ? `${100 * 10 ** power} %` : `10${superscript(power)}`;
-}
-
-/** @param {number} value negative */
-function superscript(value) {
-  return `⁻${String(-value).replaceAll(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)])}`;
+  return power >= -3 ? `${100 * 10 ** power} %` : powerOfTen(power);
 }

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from model.recurrent import TORCH_MODULES
 from model.state import State
-from service.inspection.activations import read_tokens, state_at, states_at
+from service.engine.api.errors import InvalidTask
+from service.inspection.activations import LayerActivations, read_tokens, state_at, states_at
 from service.inspection.cancellation import Cancellation, InspectionCancelled
 from service.inspection.language_model import LanguageModelInspector
-from service.inspection.queries import Clamp
+from service.inspection.queries import Clamp, HeldSignal
 
 STEPS = 150  # more than two chunks
 
@@ -138,3 +139,57 @@ def test_cancelled_work_ends_at_the_next_chunk(
     for clamps in ([], [Clamp(0, 0, 0.0)]):
         with pytest.raises(InspectionCancelled):
             read_tokens(inspector.network, tokens_T, start, cancellation, clamps=clamps)
+
+
+@torch.no_grad()
+def test_a_shut_gate_is_left_out_of_the_formula(
+    inspector: LanguageModelInspector, cancellation: Cancellation
+) -> None:
+    """With its gate at 0 an LSTM's cell is what it wrote in this step alone, and a GRU's state is
+    its candidate; with it at 1 the GRU keeps what it had.
+    """
+    cell = inspector.network.architecture.cell
+    tokens_T = torch.tensor([inspector.tokenizer.end, *inspector.tokenizer.encode("The keys")])
+    start = inspector.first().state
+
+    def held(signal: HeldSignal, value: float) -> LayerActivations:
+        clamps = [Clamp(1, None, value, signal)]
+        return read_tokens(
+            inspector.network, tokens_T, start, cancellation, clamps=clamps, gates=True
+        )[1]
+
+    if cell == "lstm":
+        layer = held("forget", 0.0)
+        assert layer.cell_TH is not None
+        written_TH = layer.gates["input"] * layer.gates["candidate"]
+        torch.testing.assert_close(layer.cell_TH, written_TH)
+        assert not held("output", 0.0).hidden_TH.any()
+    elif cell == "gru":
+        layer = held("update", 0.0)
+        torch.testing.assert_close(layer.hidden_TH, layer.gates["candidate"])
+        kept_TH = held("update", 1.0).hidden_TH
+        torch.testing.assert_close(kept_TH, start.hidden_LBH[1].expand_as(kept_TH))
+    else:
+        layer = held("candidate", 0.5)
+        assert (layer.hidden_TH == 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("clamp", "message"),
+    [
+        (Clamp(0, 0, 0.0, "cell"), "not cell"),
+        (Clamp(0, None, 0.0, "reset"), "not reset"),
+        (Clamp(0, 0, 1.5, "candidate"), "between -1 and 1"),
+        (Clamp(0, 99, 0.0), "units 0 to"),
+    ],
+)
+def test_what_a_cell_does_not_have_cannot_be_held(
+    inspector: LanguageModelInspector, clamp: Clamp, message: str
+) -> None:
+    """Signals of other cells, values outside the range of a gate, and missing units are refused."""
+    cell = inspector.network.architecture.cell
+    if (clamp.signal, cell) in (("cell", "lstm"), ("reset", "gru")):
+        inspector.check_clamps([clamp])
+        return
+    with pytest.raises(InvalidTask, match=message):
+        inspector.check_clamps([clamp])

@@ -1,4 +1,4 @@
-// One unit held at a value, and the texts with and without.
+// A unit or a gate held at a value, and the texts with and without.
 
 import { curlCommand, showCurl } from "../../curl_command.js";
 import { find, make } from "../../dom.js";
@@ -21,6 +21,8 @@ export class Clamping {
     this.value = /** @type {HTMLInputElement} */ (find("#clamp-value", root));
     this.seed = /** @type {HTMLInputElement} */ (find("#clamp-seed", root));
     this.prompt = /** @type {HTMLTextAreaElement} */ (find("#clamp-prompt", root));
+    this.signal = /** @type {HTMLSelectElement} */ (find("#clamp-signal", root));
+    this.all = /** @type {HTMLInputElement} */ (find("#clamp-all", root));
     this.value.addEventListener("input", () => this.showValue());
     find("form", root).addEventListener("submit", (event) => {
       event.preventDefault();
@@ -39,6 +41,8 @@ export class Clamping {
     this.unit = unit;
     this.root.hidden = false;
     find(".unit-title", this.root).textContent = `Layer ${unit.layer}, unit ${unit.unit}`;
+    this.signal.value = "hidden";
+    this.all.checked = false;
     this.value.value = (unit.correlation ?? 1) < 0 ? "-1" : "1";
     this.prompt.value = text.split("\n")[0].slice(0, 120);
     this.showValue();
@@ -60,7 +64,7 @@ export class Clamping {
     const fields = {
       model: this.model,
       prompt: this.prompt.value,
-      clamp: [{ layer, unit, value: Number(this.value.value) }],
+      clamp: [{ layer, ...(this.all.checked ? {} : { unit }), signal: this.signal.value, value: Number(this.value.value) }],
       max_tokens: TOKENS,
       temperature: 0.8,
       seed: Math.min(Math.max(Number(this.seed.value) || 0, 0), Number.MAX_SAFE_INTEGER),

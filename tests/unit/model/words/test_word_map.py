@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from model.errors import UnknownWordError
 from model.tokenization.tokenizer_training import train_char_tokenizer, train_word_tokenizer
-from training.errors import RecipeError
-from training.evaluation.word_map import map_words, principal_components, token_of
+from model.words.word_map import map_words, principal_components, token_of
 
 TOKENIZER = train_word_tokenizer(
     ["The king and the queen see the laws of a land ."], vocabulary=None
@@ -49,10 +49,10 @@ def test_a_plane_is_mapped_as_it_is() -> None:
 
 
 def test_words_outside_the_vocabulary_are_refused() -> None:
-    """The message suggests a similar word; a character model has letters only."""
-    with pytest.raises(RecipeError, match=r"'kings' is not a token of the model.*king"):
+    """The message names the word; a character model has letters only."""
+    with pytest.raises(UnknownWordError, match="'kings' is not a token of the model"):
         token_of("kings", TOKENIZER)
-    with pytest.raises(RecipeError, match="is not a token"):
+    with pytest.raises(UnknownWordError, match="is not a token"):
         token_of("the", train_char_tokenizer(["the end"]))
     assert TOKENIZER.text_of(token_of("king", TOKENIZER)) == " king"
     assert TOKENIZER.text_of(token_of("The", TOKENIZER)) == "The"

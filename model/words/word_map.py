@@ -1,4 +1,4 @@
-"""Word vectors of an artifact: the nearest words of a word, and a map of two dimensions.
+"""Word vectors of a model: the nearest words of a word, and a map of two dimensions.
 
 Shapes: V words, E embedding, N shown words.
 """
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from model.errors import UnknownWordError
 from model.tokenization.tokenizer import Tokenizer
-from training.errors import RecipeError, suggest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +57,13 @@ def token_of(word: str, tokenizer: Tokenizer) -> int:
     """The token of a whole word, with its leading space where the vocabulary has that.
 
     Raises:
-        RecipeError: the word is no token.
+        UnknownWordError: the word is no token.
     """
     for text in (f" {word}", word):
         pieces = [piece for piece in tokenizer.pieces(text) if piece.text.strip()]
         if len(pieces) == 1 and pieces[0].id != tokenizer.unknown:
             return pieces[0].id
-    known = sorted({text.strip() for text in tokenizer.vocabulary()})
-    raise RecipeError(
-        f"{word!r} is not a token of the model{suggest(word, known)}; give words of its vocabulary"
-    )
+    raise UnknownWordError(word)
 
 
 def map_words(
@@ -82,23 +79,25 @@ def map_words(
         count: number of neighbors of each word. Tokens without a letter or digit are no neighbors.
 
     Raises:
-        RecipeError: a word is no token.
+        UnknownWordError: a word is no token.
     """
-    vectors_VE = vectors_VE.detach().double()
-    units_VE = functional.normalize(vectors_VE, dim=1)
+    vectors_VE = vectors_VE.detach()
+    lengths_V = vectors_VE.norm(dim=1).clamp(min=1e-12)  # no second table of vectors in memory
     texts = [text.strip() for text in tokenizer.vocabulary()]
     is_word_V = torch.zeros(len(vectors_VE), dtype=torch.bool)
     is_word_V[[any(map(str.isalnum, text)) for text in texts]] = True
     looked_up, shown = [], dict[str, int]()
     for word in words:
         token = token_of(word, tokenizer)
-        cosines_V = (units_VE @ units_VE[token]).masked_fill(~is_word_V, -2.0)
+        products_V = vectors_VE @ (vectors_VE[token] / lengths_V[token])
+        cosines_V = (products_V / lengths_V).masked_fill(~is_word_V, -2.0)
         nearest = _nearest(cosines_V, token, texts, count)
         neighbors = [(texts[other], float(cosines_V[other])) for other in nearest]
         vector = vectors_VE[token].tolist()
         looked_up.append(WordNeighbors(word=word, vector=vector, neighbors=neighbors))
         shown |= {word: token} | {texts[other]: other for other in nearest if texts[other] != word}
-    points_N2, explained = principal_components(units_VE[list(shown.values())])
+    units_NE = functional.normalize(vectors_VE[list(shown.values())].double(), dim=1)
+    points_N2, explained = principal_components(units_NE)
     points = {word: (x, y) for word, (x, y) in zip(shown, points_N2.tolist(), strict=True)}
     return WordMap(name=name, words=looked_up, points=points, explained=explained)
 

@@ -1,0 +1,1 @@
+"""Words as vectors: neighbors and maps."""

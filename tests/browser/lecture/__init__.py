@@ -1,0 +1,1 @@
+"""Tests of the views that show the lecture."""
