@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.integration.proxies.running_proxy import program_of, running_proxy
 from tests.support.service.process import PATIENCE, RunningService, error_of, eventually
-from tests.support.service.proxies import program_of, running_proxy
 
 STATE_KEY = "5f0c3d9a1b7e4826" * 4
 OPTIONS = (
