@@ -22,7 +22,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install native serve test soak coverage check format sanitize package readme openapi dashboard docs screenshots bench \
-  models image image-test compose-up compose-down lock clean
+  models image image-test compose-up replicas-up compose-down lock clean
 
 help: ## list the targets
 	@echo "Unroll: train recurrent language models and classifiers, and serve them."
@@ -198,8 +198,11 @@ image-test: $(VENV)/.dev.stamp ## build the image from a clean copy, run it and 
 compose-up: .env ## start the service with Prometheus and Grafana
 	docker compose up --build --detach --wait
 
-compose-down: ## stop the containers of compose-up
-	docker compose down
+replicas-up: .env ## start REPLICAS (2) containers behind HAProxy on port 8080
+	docker compose --profile replicas up --build --detach --wait balancer
+
+compose-down: ## stop the containers of compose-up and replicas-up
+	docker compose --profile replicas down
 
 # --- Upkeep ----------------------------------------------------------------------------------
 

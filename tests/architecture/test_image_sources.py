@@ -115,12 +115,12 @@ def test_hadolint_has_no_warning() -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def composed(directory: Path, **environment: str) -> dict[str, Any]:
+def composed(directory: Path, *profiles: str, **environment: str) -> dict[str, Any]:
     """The services of the compose file with the given environment, parsed by compose."""
     assert COMPOSE is not None
     shutil.copy(ROOT / "docker-compose.yml", directory)
     ended = subprocess.run(
-        [COMPOSE, "config", "--format", "json"],
+        [COMPOSE, *(f"--profile={profile}" for profile in profiles), "config", "--format", "json"],
         cwd=directory,
         env={"PATH": TOOLS, "HOME": str(directory), **environment},
         capture_output=True,
@@ -166,3 +166,35 @@ def test_compose_accepts_images_by_digest(tmp_path: Path) -> None:
     assert services["unroll"]["build"]["args"]["BASE"].endswith(digest)
     assert services["prometheus"]["image"].endswith(digest)
     assert services["grafana"]["image"].endswith(digest)
+
+
+@pytest.mark.skipif(COMPOSE is None, reason="docker-compose is not installed")
+def test_compose_starts_replicas_behind_a_balancer(tmp_path: Path) -> None:
+    """The profile `replicas` adds copies of the service with one key and without a port of their
+    own, and the balancer with its configuration and the only port.
+    """
+    (tmp_path / ".env").write_text("UNROLL_STATE_KEY=file\n")
+    services = composed(tmp_path, "replicas", REPLICAS="3")
+    replica, balancer = services["replica"], services["balancer"]
+    assert replica["deploy"]["replicas"] == 3
+    assert "ports" not in replica
+    assert replica["environment"]["UNROLL_STATE_KEY"] == "file"
+    assert replica["read_only"] is True
+    assert replica["healthcheck"] == services["unroll"]["healthcheck"]
+    (port,) = balancer["ports"]
+    assert (port["host_ip"], port["published"]) == ("127.0.0.1", "8080")
+    assert balancer["environment"]["UNROLL_BIND"] == f":{port['target']}"
+    (mount,) = balancer["volumes"]
+    assert Path(mount["source"]).relative_to(tmp_path) == Path("deploy/haproxy")
+    assert set(balancer["depends_on"]) == {"replica"}
+
+
+def test_haproxy_accepts_its_configuration() -> None:
+    """The files in deploy/haproxy are valid, without a warning."""
+    program = shutil.which("haproxy", path=os.pathsep.join([TOOLS, "/usr/sbin"]))
+    if program is None:
+        pytest.skip("haproxy is not installed")
+    command = [program, "-c", "-f", str(ROOT / "deploy" / "haproxy")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "WARNING" not in ended.stderr + ended.stdout

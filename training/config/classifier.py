@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from training.config.options import check_values, option
 from training.config.shared_options import (
+    average_every_option,
     checkpoint_seconds_option,
     clip_norm_option,
     clip_value_option,
@@ -177,6 +178,7 @@ class ClassifierRecipe:
         at_least=0,
     )
     evaluations: int = evaluations_option(10)
+    average_every: int = average_every_option()
     checkpoint_seconds: float = checkpoint_seconds_option(30.0)
 
     batch: int | None = count_option(

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from training.config.options import check_values, option
 from training.config.shared_options import (
+    average_every_option,
     checkpoint_seconds_option,
     clip_norm_option,
     clip_value_option,
@@ -151,6 +152,7 @@ class LanguageModelRecipe:
         at_least=0,
     )
     evaluations: int = evaluations_option(16)
+    average_every: int = average_every_option()
     evaluation_tokens: int | None = count_option(
         None,
         "approximate number of tokens that each evaluation reads",

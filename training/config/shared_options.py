@@ -104,6 +104,17 @@ def evaluations_option(default: int) -> Any:
     return option(default, "number of evaluations of the run", metavar="N", above=0)
 
 
+def average_every_option() -> Any:
+    """``--average-every``: whether processes train alone between means of their weights."""
+    return option(
+        0,
+        "steps of each process alone between two means of the weights of all processes, for slow "
+        "links; 0: the mean of the gradients in every step",
+        metavar="N",
+        at_least=0,
+    )
+
+
 def checkpoint_seconds_option(default: float) -> Any:
     """``--checkpoint-seconds``: how often the run is saved."""
     return option(default, "seconds between checkpoints", metavar="N", above=0, fixed=False)

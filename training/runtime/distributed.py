@@ -38,6 +38,7 @@ class Command(IntEnum):
     STEP = 1
     SAVE = 2  # send the state of this process
     END = 3
+    AVERAGE = 4  # take the mean of the weights, which differ between the processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,15 @@ class ProcessGroup:
         with noticing_lost_processes():
             torch.distributed.all_reduce(totals)
         return [total / self.size for total in totals.tolist()]
+
+    def largest(self, value: int) -> int:
+        """The largest value of all processes; every process calls it."""
+        if self.size == 1:
+            return value
+        values = torch.tensor([value])
+        with noticing_lost_processes():
+            torch.distributed.all_reduce(values, torch.distributed.ReduceOp.MAX)
+        return int(values)
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
         """The tensors of all processes by rank, all of one shape. Workers get an empty list."""
@@ -138,6 +148,9 @@ class Worker(Protocol):
     def step(self, progress: float) -> None:
         """Moves the weights, as every process does."""
 
+    def average(self) -> None:
+        """Takes part in the mean of the weights."""
+
     def gather_state(self) -> object:
         """Sends the main process the state that only this process has."""
 
@@ -161,6 +174,8 @@ def run_worker(process_group: ProcessGroup, begin: Callable[[], Worker]) -> None
                     return
                 if command is Command.SAVE:
                     worker.gather_state()
+                elif command is Command.AVERAGE:
+                    worker.average()
                 else:
                     worker.step(progress)
 

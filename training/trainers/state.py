@@ -25,6 +25,8 @@ class TrainingSettings:
         averaging: the last share of the run in which weights are averaged; 0 for none.
         patience: evaluations without a better one after which the run ends; 0 for no limit.
         evaluations: how many there are, evenly spread over the budget.
+        average_every: steps between two means of the weights of all processes; 0 if they average
+            the gradients of every step.
         seed: of the order of the data and of all random numbers.
     """
 
@@ -38,6 +40,7 @@ class TrainingSettings:
     averaging: float
     patience: int
     evaluations: int
+    average_every: int
     seed: int
 
 
@@ -63,6 +66,7 @@ def training_settings(
         averaging=averaging,
         patience=recipe.patience,
         evaluations=recipe.evaluations,
+        average_every=recipe.average_every,
         seed=recipe.seed,
     )
 

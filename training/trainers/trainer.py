@@ -2,8 +2,9 @@
 
 The trainer owns all that changes in a run: weights, optimizer, position in the data, carried state,
 averaged weights, best weights and random numbers. Its checkpoint holds all of it, so a killed run
-resumes bit for bit. Each process of a process group reads its share of a batch; gradients are
-averaged by DistributedDataParallel, so all processes have the same weights.
+resumes bit for bit. Each process of a process group reads its share of a batch. Gradients are
+averaged by DistributedDataParallel, so all processes have the same weights; with ``average_every``
+they take steps of their own, and the mean of their weights from time to time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.config.time_budget import ReplayableClock
+from training.errors import DivergedError
 from training.optimization.clipping import divergence_loss
 from training.optimization.schedule import Budget
 from training.optimization.weight_averaging import AveragedWeights, copy_weights
@@ -30,6 +32,7 @@ from training.runs.checkpoint import (
 )
 from training.runtime.distributed import Command, ProcessGroup, noticing_lost_processes
 from training.runtime.rng import RandomStates
+from training.trainers.local_steps import LocalSteps
 from training.trainers.state import TrainerState
 from training.trainers.task import Evaluation, StepLoss, Task, TrainingBatch
 
@@ -84,6 +87,9 @@ class Trainer:
         self._batches: int | None = None  # of the current epoch
         self._optimizer = _optimizer(task)
         self._averages = AveragedWeights(self.network)
+        self._local = LocalSteps(
+            self.network, self._optimizer, self.process_group, self.settings.average_every
+        )
         self._random = RandomStates(self.process_group, self.settings.seed)
         self._objective: nn.Module = _Objective(task)
 
@@ -93,6 +99,9 @@ class Trainer:
         if self.process_group.size == 1:
             return
         self.task.split_carried_state(self.process_group)
+        self._local.join()
+        if self._local.active:
+            return
         with noticing_lost_processes():
             # Not every parameter has a gradient in every step: layers that begin to learn later,
             # the first state in a window in which no document begins.
@@ -136,8 +145,15 @@ class Trainer:
             old, new = SMOOTHING
             mean = state.smoothed.get(name)
             state.smoothed[name] = value if mean is None else old * mean + new * value
-        if progress >= 1.0 - self.settings.averaging and state.steps % AVERAGE_EVERY == 0:
+        if self._local.is_due(state.steps):
+            self.average()
+        is_due = self._local.is_due if self._local.active else _is_averaged
+        if progress >= 1.0 - self.settings.averaging and is_due(state.steps):
             self._averages.update()
+
+    def average(self) -> None:
+        """Takes the mean of the weights of all processes, which steps of their own have moved."""
+        self._local.average()
 
     def is_evaluated(self) -> bool:
         """Whether the present weights have been evaluated."""
@@ -155,6 +171,9 @@ class Trainer:
             DivergedError: the loss is far above that of a guess by frequency.
         """
         state, settings = self.state, self.settings
+        if self._local.active and not self._local.is_due(state.steps):
+            self.process_group.broadcast(Command.AVERAGE)
+            self.average()
         state.evaluated_step = state.steps
         state.evaluations = max(state.evaluations + 1, math.floor(progress * settings.evaluations))
         evaluation, averaged = self._evaluate_weights()
@@ -198,9 +217,11 @@ class Trainer:
         random = self._random.by_rank()
         process_group = self.process_group if self._random.joined else ProcessGroup()
         carried = self.task.gather_carried_state(process_group)
+        local = self._local.by_rank()
         if not self.process_group.is_main:
             return {}
-        return {"random": torch.stack(random), **with_prefix("carried", carried)}
+        own = with_prefix("carried", carried) | with_prefix("local", local)
+        return {"random": torch.stack(random), **own}
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continues from a checkpoint."""
@@ -214,6 +235,7 @@ class Trainer:
         self._averages.restore(under_prefix("average", tensors), values["averaged"])
         self.best_weights = under_prefix("best", tensors)
         self.task.restore_carried_state(under_prefix("carried", tensors))
+        self._local.restore(under_prefix("local", tensors))
         self._random.restore(tensors["random"])
 
     def _used_share(self, budget: Budget | None) -> float:
@@ -256,15 +278,28 @@ class Trainer:
             step_loss: StepLoss = self._objective(batch.inputs)
             self._optimizer.zero_grad(set_to_none=True)
             (batch.weight * step_loss.total).backward()
-        values = (batch.weight * float(value) for value in step_loss.figures.values())
-        figures = dict(zip(step_loss.figures, self.process_group.means(*values), strict=True))
+        values = [batch.weight * float(value) for value in step_loss.figures.values()]
+        if not self._local.active:
+            values = self.process_group.means(*values)
+        figures = dict(zip(step_loss.figures, values, strict=True))
         state = self.state
-        self.gradient_norm = self.settings.clipping.clip(
-            self.network, figures["loss"], state.steps + 1
-        )
+        self.gradient_norm = self._clip(figures["loss"])
         state.zero_gradient_steps = state.zero_gradient_steps + 1 if self.gradient_norm == 0 else 0
         self._optimizer.step()
         return figures
+
+    def _clip(self, loss: float) -> float:
+        """Clips the gradients; their norm.
+
+        A worker with steps of its own goes on when it diverges: after the next mean the main
+        process has diverged, too, and reports it.
+        """
+        try:
+            return self.settings.clipping.clip(self.network, loss, self.state.steps + 1)
+        except DivergedError:
+            if self.process_group.is_main or not self._local.active:
+                raise
+            return math.nan
 
     def _evaluate_weights(self) -> tuple[Evaluation, bool]:
         """The evaluation of the better weights, and whether these are the averaged ones."""
@@ -287,6 +322,10 @@ class _Objective(nn.Module):
 
     def forward(self, inputs: Any) -> StepLoss:
         return self.task.loss(inputs)
+
+
+def _is_averaged(steps: int) -> bool:
+    return steps % AVERAGE_EVERY == 0
 
 
 def _optimizer(task: Task[Any, Any]) -> torch.optim.AdamW:

@@ -1,0 +1,1 @@
+"""Replicas behind real proxies, with the configurations of `deploy/`."""
