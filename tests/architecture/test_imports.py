@@ -57,6 +57,13 @@ ORDER: dict[str, tuple[str, ...]] = {
     "service.kernel": ("api", "pytorch", "native", "factory self_test"),
     "service.engine": ("api", "scheduling", "states", "sequences", "runners"),
     "unroll": ("cli", "__main__"),
+    "unroll_client": (
+        "errors results",
+        "decoding event_lines options retrying",
+        "calls resuming",
+        "client",
+        "async_client",
+    ),
     "benchmarks": (
         "harness roofline peers",
         "measurements",
@@ -72,6 +79,8 @@ GRANTED: dict[str, tuple[str, ...]] = {
     "training": ("model",),
     # The console command runs both; it imports the package that a command needs, and no other.
     "unroll": ("model.system.standard_streams", "training.commands.cli", "service.__main__"),
+    # Programs of users install it alone.
+    "unroll_client": (),
     "service.kernel": ("model",),
     "service.engine": ("service.kernel", "model"),
     "service.inspection": ("service.kernel", "service.engine.api.errors", "model"),
@@ -103,6 +112,7 @@ REFUSED: dict[str, set[str]] = {
     "model": {*WEB, "asyncio", "datasets", "pickle"},
     "training": {*WEB, "asyncio", "pickle"},
     "training.config": {"torch", "numpy"},
+    "unroll_client": {*WEB, "torch", "numpy", "pickle"},
     "service": {"datasets", "pickle"},
     "service.kernel": {*WEB, "asyncio"},
     "service.engine": {*WEB, "asyncio"},

@@ -45,6 +45,7 @@ def loaded_by(package: str) -> set[str]:
         ("training", {"service", "fastapi", "starlette", "uvicorn"}),
         ("service", {"training", "datasets"}),
         ("unroll", {"training", "service", "torch", "fastapi"}),
+        ("unroll_client", {"model", "training", "service", "torch", "fastapi", "pydantic"}),
         ("service.engine", {"training", "fastapi", "starlette", "pydantic", "uvicorn"}),
     ],
 )
