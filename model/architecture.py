@@ -105,6 +105,11 @@ class LanguageModelArchitecture:
         if self.division is not None:
             _check_sizes(self, "division")
 
+    @property
+    def features(self) -> int:
+        """Width of a text's embedding: the last layer's hidden state."""
+        return self.hidden
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierArchitecture:
@@ -178,6 +183,11 @@ class ClassifierArchitecture:
         if self.pooling == "last":
             return hidden
         return 3 * hidden + (2 * self.embedding if self.pools_words else 0)
+
+    @property
+    def features(self) -> int:
+        """Width of a document's embedding: the MLP's input."""
+        return self.pooled
 
     @property
     def pools_words(self) -> bool:

@@ -197,11 +197,15 @@ class Classifier(nn.Module):
         """Logits (B, C) from the last layer's outputs and the word vectors, plus the logits of the
         linear classifier if the architecture has one.
         """
-        pooled_BF = self._pool(values_TBF, lengths_B)
-        if self.architecture.pools_words:
-            pooled_BF = torch.cat([pooled_BF, *max_and_mean(words_TBE, lengths_B)], dim=1)
-        logits_BC = self.logits_of_pooled(pooled_BF)
+        logits_BC = self.logits_of_pooled(self.pooled_features(values_TBF, words_TBE, lengths_B))
         return logits_BC if self.linear is None else logits_BC + self.linear(tokens_TB, lengths_B)
+
+    def pooled_features(self, values_TBF: Tensor, words_TBE: Tensor, lengths_B: Tensor) -> Tensor:
+        """The inputs (B, pooled) of the MLP."""
+        pooled_BF = self._pool(values_TBF, lengths_B)
+        if not self.architecture.pools_words:
+            return pooled_BF
+        return torch.cat([pooled_BF, *max_and_mean(words_TBE, lengths_B)], dim=1)
 
     def logits_of_pooled(self, pooled_BF: Tensor) -> Tensor:
         """Logits (B, C) of the MLP, without those of the linear classifier."""

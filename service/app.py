@@ -37,6 +37,7 @@ from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware
 from service.http.api_keys import ApiKeyMiddleware, RateLimitMiddleware, add_security_to_schema
 from service.http.dependencies import ServiceContext
 from service.http.errors import ApiError, from_engine, from_framework, from_validation
+from service.http.openai.errors import OpenAIErrorMiddleware, remove_422_from_schema
 from service.http.request_body import BodyLimitMiddleware
 from service.http.request_limits import RequestLimits
 from service.http.request_line import HeadAndOptionsMiddleware, TrailingSlashMiddleware
@@ -45,17 +46,21 @@ from service.routes import (
     admin,
     classify,
     docs,
+    embed,
     generate,
     health,
     index,
     next_word,
     playground,
     score,
+    tokenizer,
 )
 from service.routes import (
     models as models_routes,
 )
 from service.routes.inspection import language_models, texts
+from service.routes.openai import completions, embeddings
+from service.routes.openai import models as openai_models
 from service.telemetry.tracing import Tracing
 from service.warm_up import warm_up
 
@@ -75,6 +80,11 @@ _ROUTERS = (
     classify,
     texts,
     language_models,
+    embed,
+    completions,
+    embeddings,
+    openai_models,
+    tokenizer,
     models_routes,
     health,
     admin,
@@ -96,6 +106,7 @@ class DescribedApp(FastAPI):
         """The OpenAPI schema; FastAPI calls this and caches the result."""
         if self.openapi_schema is None:
             self._limits.add_to_schema(super().openapi())
+            remove_422_from_schema(super().openapi())
             if self._requires_key:
                 add_security_to_schema(super().openapi())
         return super().openapi()
@@ -176,6 +187,7 @@ def _add_middleware(
         app.add_middleware(ApiKeyMiddleware, keys=keys)
     app.add_middleware(HeadAndOptionsMiddleware)
     app.add_middleware(InternalErrorMiddleware)
+    app.add_middleware(OpenAIErrorMiddleware)  # outside the layers whose errors it rewrites
     if (
         settings.allow_origins
     ):  # outside the keys: a preflight has no key, and scripts can read a 401

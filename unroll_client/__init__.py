@@ -23,6 +23,7 @@ from unroll_client.errors import (
 from unroll_client.options import GenerateOptions
 from unroll_client.results import (
     ClassifiedText,
+    EmbeddedText,
     GeneratedChoice,
     Generation,
     InspectedText,
@@ -32,6 +33,7 @@ from unroll_client.results import (
     ScoredText,
     ServedModel,
     StreamedText,
+    TokenIds,
     TokenUsage,
     WordCandidate,
 )
@@ -44,6 +46,7 @@ __all__ = [
     "Client",
     "ClientError",
     "ConnectionFailedError",
+    "EmbeddedText",
     "GenerateOptions",
     "GeneratedChoice",
     "Generation",
@@ -60,6 +63,7 @@ __all__ = [
     "StreamInterruptedError",
     "StreamedText",
     "TextStream",
+    "TokenIds",
     "TokenUsage",
     "UnauthorizedError",
     "UnavailableError",

@@ -12,11 +12,13 @@ from unroll_client.errors import MalformedAnswerError
 from unroll_client.options import GenerateOptions, classify_body, generate_body, given
 from unroll_client.results import (
     ClassifiedText,
+    EmbeddedText,
     Generation,
     InspectedText,
     NextWords,
     ScoredText,
     ServedModel,
+    TokenIds,
 )
 
 T = TypeVar("T")
@@ -74,6 +76,24 @@ def classify_one(text: str, fields: dict[str, Any]) -> RouteCall[ClassifiedText]
     """POST /classify for one text."""
     results = _results(ClassifiedText, 1)
     return RouteCall("/classify", classify_body(text, fields), lambda answer: results(answer)[0])
+
+
+def embed(texts: Sequence[str], fields: dict[str, Any]) -> RouteCall[list[EmbeddedText]]:
+    """POST /embed."""
+    body = {"texts": list(texts), **given(fields)}
+    return RouteCall("/embed", body, _results(EmbeddedText, len(texts)))
+
+
+def tokenize(text: str, fields: dict[str, Any]) -> RouteCall[TokenIds]:
+    """POST /tokenize."""
+    body = {"prompt": text, **given(fields)}
+    return RouteCall("/tokenize", body, lambda answer: decode(TokenIds, answer))
+
+
+def detokenize(tokens: Sequence[int], fields: dict[str, Any]) -> RouteCall[str]:
+    """POST /detokenize."""
+    body = {"tokens": list(tokens), **given(fields)}
+    return RouteCall("/detokenize", body, lambda answer: str(_member(answer, "prompt")))
 
 
 def inspect(text: str, fields: dict[str, Any]) -> RouteCall[InspectedText]:

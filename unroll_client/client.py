@@ -16,12 +16,14 @@ from unroll_client.event_lines import EventLines
 from unroll_client.options import GenerateOptions, stream_body
 from unroll_client.results import (
     ClassifiedText,
+    EmbeddedText,
     Generation,
     InspectedText,
     NextWords,
     ScoredText,
     ServedModel,
     StreamedText,
+    TokenIds,
 )
 from unroll_client.resuming import StreamFollower
 from unroll_client.retrying import (
@@ -159,6 +161,32 @@ class Client:
         """The label of each text, in one request."""
         fields = {"top": top, "explain": explain, "model": model, "deadline_ms": deadline_ms}
         return self._ask(calls.classify(texts, fields))
+
+    def embed(
+        self, texts: Sequence[str], *, normalize: bool | None = None, model: str | None = None
+    ) -> list[EmbeddedText]:
+        """The vector of each text."""
+        return self._ask(calls.embed(texts, {"normalize": normalize, "model": model}))
+
+    def tokenize(
+        self,
+        text: str,
+        *,
+        add_special_tokens: bool | None = None,
+        return_token_strs: bool | None = None,
+        model: str | None = None,
+    ) -> TokenIds:
+        """The token ids of a text."""
+        fields = {
+            "add_special_tokens": add_special_tokens,
+            "return_token_strs": return_token_strs,
+            "model": model,
+        }
+        return self._ask(calls.tokenize(text, fields))
+
+    def detokenize(self, tokens: Sequence[int], *, model: str | None = None) -> str:
+        """The text of token ids."""
+        return self._ask(calls.detokenize(tokens, {"model": model}))
 
     def inspect(self, text: str, **fields: Any) -> InspectedText:
         """Activations and predictions token by token; fields as in the reference of /inspect."""

@@ -21,6 +21,9 @@ class GenerateOptions(TypedDict, total=False):
     top_p: float | None
     min_p: float | None
     repetition_penalty: float | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    logit_bias: dict[str, float] | None
     stop: str | Sequence[str] | None
     seed: int | None
     n: int | None

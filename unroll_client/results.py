@@ -168,6 +168,26 @@ class InspectedText:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddedText:
+    """The vector of a text, and its number of tokens."""
+
+    embedding: list[float]
+    token_count: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIds:
+    """The token ids of a text; ``token_strs``: their texts, if asked for."""
+
+    model: str
+    count: int
+    max_model_len: int
+    tokens: list[int]
+    token_strs: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class ServedModel:
     """A model of the service."""
 

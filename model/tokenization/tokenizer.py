@@ -166,6 +166,16 @@ class Tokenizer:
         """The UTF-8 bytes of one token. A bpe token may be part of a character."""
         return self._texts_V[token]
 
+    def name_of(self, token: int) -> str:
+        """The text of one token, unambiguous: "[END]", and bytes for a part of a character."""
+        if token == self.end:
+            return END
+        surface = self._texts_V[token]
+        try:
+            return surface.decode("utf-8")
+        except UnicodeDecodeError:
+            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in surface)
+
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of a sequence of tokens. Raises IndexError for an id out of range."""
         return b"".join(self._texts_V[token] for token in tokens).decode("utf-8", errors="replace")

@@ -22,6 +22,7 @@ from service.engine.api.errors import Draining, EngineError, SlowReaderError
 from service.engine.api.observer import Observer
 from service.engine.api.tasks import (
     Classify,
+    Embed,
     Event,
     Failed,
     Finished,
@@ -382,10 +383,11 @@ def _bytes_of(event: Event) -> int:
 def _text_length(task: Task) -> int:
     match task:
         case Generate():
-            return len(task.prompt) + len(task.state or "") // _STATE_SHARE
+            prompts = sum(map(len, (task.prompt, *task.more_prompts)))
+            return prompts + len(task.state or "") // _STATE_SHARE
         case NextWord():
             return len(task.prompt)
-        case Score():
+        case Score() | Embed():
             return sum(map(len, task.texts))
         case Classify():
             return sum(map(len, task.texts)) + len(task.state or "") // _STATE_SHARE

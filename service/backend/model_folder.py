@@ -73,6 +73,8 @@ def _file_signature(path: Path) -> tuple[int, ...] | None:
         status = path.lstat()
     except FileNotFoundError:
         return None
+    except OSError as error:  # for example no permission: concerns this artifact alone
+        return (error.errno or 0,)
     return (
         status.st_ino,
         status.st_mode,

@@ -104,6 +104,11 @@ def from_engine(error: EngineError) -> ApiError:
     return ApiError(status, name, str(error), param, headers)
 
 
+def draining() -> ApiError:
+    """The error of a stream that is drained and that its protocol cannot continue."""
+    return from_engine(Draining())
+
+
 def from_validation(error: RequestValidationError) -> ApiError:
     """The first invalid field of a request, and the number of further ones."""
     problems = error.errors()

@@ -1,8 +1,8 @@
 """Parsing of JSON with bounds that are checked before parsing.
 
 The parser creates an object for everything, which for a megabyte of brackets or digits blocks other
-requests. No valid request has more than some hundred values, so the tokens outside of strings are
-counted first. Malformed JSON is left to the parser.
+requests. No valid request has more than some hundred values, apart from token ids, so the tokens
+outside of strings are counted first. Malformed JSON is left to the parser.
 """
 
 from __future__ import annotations
@@ -13,14 +13,18 @@ from typing import Any, NoReturn
 
 from service.http.errors import ApiError
 
-MAX_VALUES = 10_000  # more than any valid request has
-MAX_FIELDS = 100
+MAX_VALUES = 10_000  # more than any valid request has, apart from token ids
+MAX_IDS = 1 << 17  # integers in lists; more than the default of --max-prompt-tokens
+MAX_FIELDS = 300  # of a logit_bias
 MAX_DEPTH = 100
 MAX_NUMBER_LENGTH = 1_000
 _EXACT = 2.0**53  # whole numbers below it are exact as floats
 SHORT_BYTES = 1 << 12  # shorter bodies are parsed without counting
 _SPACE = b" \t\r\n:"
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]|[^\[\]{},"]+', re.DOTALL)
+_ID = rb"[ \t\r\n]*+[0-9]{1,10}+[ \t\r\n]*+"
+_TOKEN = re.compile(
+    rb'"(?:[^"\\]++|\\.)*+"?|(?P<ids>%b(?:,%b)++)|[\[\]{},]|[^\[\]{},"]+' % (_ID, _ID), re.DOTALL
+)
 
 
 def parse_json(body: bytes) -> Any:
@@ -57,8 +61,15 @@ def bad_json(message: str) -> ApiError:
 
 
 def _check_bounds(body: bytes) -> None:
-    depth = values = 0
+    depth = values = ids = 0
     for token in _TOKEN.finditer(body):
+        if token["ids"]:
+            ids += token[0].count(b",")
+            if ids > MAX_IDS:
+                raise ApiError(
+                    422, "invalid_request", f"the body has more than {MAX_IDS} integers in lists"
+                )
+            continue
         first = body[token.start()]
         if first in b"[{":
             depth += 1

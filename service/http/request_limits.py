@@ -62,7 +62,7 @@ class RequestLimits:
     def add_to_schema(self, schema: Mapping[str, Any]) -> None:
         """Add the bounds to the requests of an OpenAPI schema."""
         described = schema["components"]["schemas"]
-        for request in RequestFields.__subclasses__():
+        for request in _request_types(RequestFields):
             if request.__name__ in described:  # FastAPI rounds the numbers in its own
                 properties = request.model_json_schema(ref_template=_REFERENCE)["properties"]
                 described[request.__name__]["properties"] = properties
@@ -72,11 +72,17 @@ class RequestLimits:
         for name, limit in _bounded_fields(request):
             field, most = properties[name], self.values[limit]
             for kind in field.get("anyOf", [field]):
-                keyword = _KEYWORDS.get(kind.get("type"))
+                keyword = _KEYWORDS.get(kind.get("type", ""))
                 if keyword:
                     kind[keyword] = most
             if isinstance(field.get("default"), int):
                 field["default"] = min(field["default"], most)
+
+
+def _request_types(base: type[RequestFields]) -> Iterator[type[RequestFields]]:
+    for request in base.__subclasses__():
+        yield request
+        yield from _request_types(request)
 
 
 def _bounded_fields(request: type[BaseModel]) -> Iterator[tuple[str, str]]:

@@ -21,6 +21,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from service.http.openai.logit_bias import LogitBias
+
 LARGEST_CLIENT_SEED = 2**63 - 1  # fits a signed 64-bit integer
 LARGEST_COUNT = 10_000_000
 
@@ -80,11 +82,12 @@ class AtMost(NamedTuple):
     limit: str
 
 
-def _list_of_one(value: object) -> object:
+def list_of_one(value: object) -> object:
+    """A string as a list of one."""
     return [value] if isinstance(value, str) else value
 
 
-_Stops = Annotated[list[StopString], Field(max_length=16)]
+StopStrings = Annotated[list[StopString], Field(max_length=16)]
 
 
 class RequestFields(BaseModel):
@@ -176,8 +179,26 @@ class GenerateRequest(RequestFields):
     repetition_penalty: float = Field(
         default=1.0, ge=0.1, le=10, description="above 1 makes tokens seen before less likely"
     )
+    presence_penalty: float = Field(
+        default=0.0,
+        ge=-2,
+        le=2,
+        description="subtracted from the logit of each token that was generated before",
+    )
+    frequency_penalty: float = Field(
+        default=0.0,
+        ge=-2,
+        le=2,
+        description="subtracted from the logit of a token for each time it was generated before",
+    )
+    logit_bias: LogitBias = Field(
+        default=(),
+        description="numbers from -100 to 100 to add to the logits of tokens, by id; -100 bans "
+        "a token in practice. POST /tokenize returns ids",
+    )
     stop: Annotated[
-        _Stops, BeforeValidator(_list_of_one, json_schema_input_type=_Stops | StopString)
+        StopStrings,
+        BeforeValidator(list_of_one, json_schema_input_type=StopStrings | StopString),
     ] = Field(
         default=[], description="strings that end the text and are not shown; a list or one string"
     )
@@ -306,6 +327,54 @@ class ClassifyRequest(RequestFields):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> ClassifyRequest:
+        if (self.text is None) == (self.texts is None):
+            raise ValueError("give exactly one of text and texts")
+        return self
+
+    @property
+    def all_texts(self) -> tuple[str, ...]:
+        """The texts, from either field."""
+        return (self.text,) if self.text is not None else tuple(self.texts or ())
+
+
+class TokenizeRequest(RequestFields):
+    """The token ids of a text."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"prompt": "The keys to the"}]})
+
+    prompt: Text = Field(description='the text; exactly "[END]" is the token [END]')
+    add_special_tokens: bool = Field(
+        default=True,
+        description="put [END] first, so that the ids are read as the text is",
+    )
+    return_token_strs: bool = Field(default=False, description="also return the tokens' texts")
+
+
+class DetokenizeRequest(RequestFields):
+    """The text of token ids."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tokens": [22, 7, 2]}]})
+
+    tokens: list[Annotated[int, Field(ge=0)]] = Field(description="token ids; [END] has no text")
+
+
+class EmbedRequest(RequestFields):
+    """A vector for each text."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"texts": ["play some jazz", "will it rain"]}]}
+    )
+
+    text: FullText | None = Field(default=None, description="one text; an alternative to texts")
+    texts: Annotated[list[FullText], AtMost("texts")] | None = Field(
+        default=None, min_length=1, max_length=1024, description="several texts"
+    )
+    normalize: bool = Field(
+        default=True, description="scale each vector to length 1, so that products are cosines"
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> EmbedRequest:
         if (self.text is None) == (self.texts is None):
             raise ValueError("give exactly one of text and texts")
         return self

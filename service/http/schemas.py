@@ -239,6 +239,60 @@ class ModelsResponse(_Response):
     )
 
 
+class TokenizeResponse(_Response):
+    """Token ids."""
+
+    model: str
+    count: int
+    max_model_len: int = Field(description="most tokens of a prompt")
+    tokens: list[int]
+    token_strs: list[str] | None = Field(
+        default=None,
+        description='texts; a part of a character as "bytes:\\xe2", the end as "[END]"',
+    )
+
+
+class DetokenizeResponse(_Response):
+    """A text."""
+
+    model: str
+    prompt: str
+
+
+class TokenizerInfoResponse(_Response):
+    """A tokenizer, with the field names of Hugging Face. [END] opens and closes every text."""
+
+    model: str
+    tokenizer_class: Literal["PreTrainedTokenizerFast"] = "PreTrainedTokenizerFast"
+    kind: Literal["word", "char", "bpe"]
+    vocab_size: int
+    model_max_length: int = Field(description="most tokens of a prompt")
+    bos_token: str
+    bos_token_id: int
+    eos_token: str
+    eos_token_id: int
+    unk_token: str | None
+    unk_token_id: int | None
+    pad_token: str | None = None
+    chat_template: str | None = None
+
+
+class EmbedResult(_Response):
+    """The vector of one text."""
+
+    embedding: list[float]
+    token_count: int
+    truncated: bool = Field(description="the text was longer than the limit and was truncated")
+
+
+class EmbedResponse(_Response):
+    """Vectors in the order of the texts."""
+
+    model: str
+    dimensions: int
+    results: list[EmbedResult]
+
+
 class HealthResponse(_Response):
     """The service is live, or ready."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring as quoted
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -32,15 +32,30 @@ _START: Message = {
 }
 
 
+class EventProtocol(Protocol):
+    """Writes events as the lines of a stream."""
+
+    def frames(self, events: Sequence[Event]) -> Iterator[bytes]:
+        """The lines of one turn's events, in parts."""
+
+    def plain_lines(self, events: Sequence[Event]) -> bytes | None:
+        """The lines of a turn that has few tokens without logprobs and nothing else, of which
+        there are thousands per second; otherwise None.
+        """
+
+
 class EventStream(Response):
     """Sends a generation as it happens, and cancels it if the client disconnects."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, reply: Reply, *, ping_seconds: float) -> None:
+    def __init__(
+        self, reply: Reply, *, ping_seconds: float, protocol: EventProtocol | None = None
+    ) -> None:
         super().__init__()
         self._reply = reply
         self._ping_seconds = ping_seconds
+        self._protocol = protocol or _GenerationProtocol()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._reply, cancelled_when_gone(self._reply, receive):
@@ -58,11 +73,11 @@ class EventStream(Response):
             if self._reply.cancelled:
                 raise ClientGoneError
             ended = bool(events) and events[-1].final
-            quick = _plain_lines(events) if events else _PING
+            quick = self._protocol.plain_lines(events) if events else _PING
             if quick is not None:
                 await _send_body(send, quick, more=True)
             else:
-                async for body in between_turns(slices_of(frames(events))):
+                async for body in between_turns(slices_of(self._protocol.frames(events))):
                     await _send_body(send, body, more=True)
             if ended:  # the end is sent once the client has received the rest
                 await _send_body(send, b"", more=False)
@@ -113,18 +128,28 @@ def _finish(event: Finished) -> Iterator[bytes]:
     yield _line(fields)
 
 
-def _plain_lines(events: Sequence[Event]) -> bytes | None:
-    """The lines of tokens without logprobs, of which there are thousands per second; None if
-    there are other events or very many.
-    """
+class _GenerationProtocol:
+    """The stream of /generate."""
+
+    def frames(self, events: Sequence[Event]) -> Iterator[bytes]:
+        return frames(events)
+
+    def plain_lines(self, events: Sequence[Event]) -> bytes | None:
+        tokens = plain_tokens(events)
+        if tokens is None:
+            return None
+        lines = [
+            f'data: {{"index":{token.index},"text":{quoted(token.text)}}}\n\n' for token in tokens
+        ]
+        return "".join(lines).encode()
+
+
+def plain_tokens(events: Sequence[Event]) -> list[Token] | None:
+    """The events, if they are few tokens without logprobs."""
     if len(events) > _MAX_PLAIN_EVENTS:
         return None
-    lines = []
-    for event in events:
-        if not isinstance(event, Token) or event.token is not None:
-            return None
-        lines.append(f'data: {{"index":{event.index},"text":{quoted(event.text)}}}\n\n')
-    return "".join(lines).encode()
+    tokens = [event for event in events if isinstance(event, Token) and event.token is None]
+    return tokens if len(tokens) == len(events) else None
 
 
 def _echo(event: Echo) -> Iterator[bytes]:

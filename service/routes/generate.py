@@ -74,6 +74,16 @@ async def generate(body: GenerateRequest, request: Request, context: Context) ->
     return TaskResponse(reply, lambda events: _body(events, task.model, body.n))
 
 
+def random_seed() -> int:
+    """A seed for a request without one."""
+    return _SEEDS.getrandbits(_RANDOM_SEED_BITS)
+
+
+def nearly_greedy(temperature: float) -> float:
+    """The temperature, or 0 if it is so low that sampling is greedy."""
+    return temperature if temperature >= _COLDEST else 0.0
+
+
 def _task(body: GenerateRequest, model: str, request: Request) -> Generate:
     return Generate(
         model=model,
@@ -81,12 +91,15 @@ def _task(body: GenerateRequest, model: str, request: Request) -> Generate:
         prompt=body.prompt,
         max_tokens=body.max_tokens,
         sampling=Sampling(
-            temperature=body.temperature if body.temperature >= _COLDEST else 0.0,
+            temperature=nearly_greedy(body.temperature),
             top_k=body.top_k,
             top_p=body.top_p,
             min_p=body.min_p,
             repetition_penalty=body.repetition_penalty,
-            seed=_SEEDS.getrandbits(_RANDOM_SEED_BITS) if body.seed is None else body.seed,
+            presence_penalty=body.presence_penalty,
+            frequency_penalty=body.frequency_penalty,
+            logit_bias=body.logit_bias,
+            seed=random_seed() if body.seed is None else body.seed,
         ),
         n=body.n,
         stop=tuple(body.stop),

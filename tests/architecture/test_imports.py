@@ -91,7 +91,8 @@ GRANTED: dict[str, tuple[str, ...]] = {
     "service.backend.settings": ("model.system.cpu_quota", "service.clients.key_file"),
     "service.telemetry": (),
     "service.http.schemas": (),
-    "service.http.request_schemas": (),
+    # A field of /generate has the form of the OpenAI protocol.
+    "service.http.request_schemas": ("service.http.openai.logit_bias",),
     # The only module that maps the engine's errors to statuses.
     "service.http.errors": ("service.engine.api.errors",),
     "service.protocol": ("service.http.errors",),

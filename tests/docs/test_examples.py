@@ -67,6 +67,26 @@ def test_many_texts_with_asyncio(address: str) -> None:
     assert [line.split("\t")[0] for line in lines] == ["positive", "negative"]
 
 
+def test_the_openai_client(address: str) -> None:
+    """The stream joins to the continuation; the sentence has its log-probabilities."""
+    program = str(EXAMPLES / "openai_client.py")
+    whole, streamed, scored = output_of(sys.executable, program, UNROLL_URL=address).splitlines()
+    assert whole == streamed
+    assert scored.startswith("[('We', None), (' the', -")
+
+
+def test_nearest_neighbors(address: str) -> None:
+    """Each request is nearest to the known one with its meaning."""
+    program = str(EXAMPLES / "neighbors.py")
+    lines = output_of(sys.executable, program, UNROLL_URL=address).splitlines()
+    nearest = [line.partition(": ")[2].rpartition(" (")[0] for line in lines]
+    assert nearest == [
+        "play some jazz",
+        "set an alarm for six in the morning",
+        "will it rain tomorrow",
+    ]
+
+
 def test_training_in_python(tmp_path: Path) -> None:
     """The program trains, loads its artifact and prints a text of the training characters."""
     write_small_inputs(tmp_path)
@@ -84,5 +104,5 @@ def test_every_example_is_listed() -> None:
     """The page of examples names each program."""
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     programs = [path.name for path in EXAMPLES.iterdir() if path.suffix in {".py", ".sh"}]
-    assert len(programs) == 4
+    assert len(programs) == 6
     assert all(f"| `{name}` |" in page for name in programs)

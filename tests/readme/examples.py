@@ -1,8 +1,8 @@
 """The examples of a Markdown file: commands in ``sh`` blocks, each with the answer below it.
 
-In an answer floating-point numbers have four digits, the blank lines of a stream are left out, and
-" ..." stands for the rest of a line. The line ``<!-- not run: REASON -->`` above a block marks
-commands that no test can run.
+In an answer floating-point numbers have four digits, ids and times of the OpenAI protocol are
+fixed, the blank lines of a stream are left out, and " ..." stands for the rest of a line. The line
+``<!-- not run: REASON -->`` above a block marks commands that no test can run.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ NOT_RUN = re.compile(r"<!-- not run: (\S.*) -->")
 STATE_SHOWN = 12
 """Characters of a state token that are printed."""
 DIGITS = 4
+CREATED = 1767225600
+COMPLETION_ID = "cmpl-1f4c8f7e"
 
 
 @dataclass(frozen=True)
@@ -141,9 +143,15 @@ def _shortened(value: Any) -> Any:
     if isinstance(value, dict):
         return {
             name: shown_state(item) if name == "state" else _shortened(item)
-            for name, item in value.items()
+            for name, item in (value | _fixed(value)).items()
         }
     return value
+
+
+def _fixed(value: dict[str, Any]) -> dict[str, Any]:
+    """Replacements for the fields of the OpenAI protocol that differ in every answer."""
+    fixed: dict[str, Any] = {"created": CREATED} if "created" in value else {}
+    return fixed | {"id": COMPLETION_ID} if value.get("object") == "text_completion" else fixed
 
 
 def _line_difference(expected: str, actual: str) -> str:

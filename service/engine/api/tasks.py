@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
 from service.engine.api.errors import EngineError
-from service.kernel.api.interface import Sampling
+from service.kernel.api.interface import FloatArray, Sampling
 
 FinishReason = Literal["end", "length", "stop", "deadline", "drained"]
+Prompt = str | tuple[int, ...]
 
 
 # ---------------------------------------------------------------- tasks
@@ -25,13 +26,16 @@ class Generate:
     """Continue a prompt. Events: ``Token`` for every token, ``Finished`` for every choice.
 
     The sequence starts from the learned initial state and reads [END], then the prompt. ``prompt``:
-    text, or token ids. ``n``: the number of choices, numbered from 0; all start together. The
-    engine sets ``sampling.choice_index`` to the choice's number and ``sampling.top_logprobs`` to
-    ``logprobs``. ``logprobs``: None for none, else the number of alternatives to report with each
-    token (0: the token alone). ``echo``: the prompt comes first, as an ``Echo`` event, with
-    log-probabilities if ``logprobs`` is set. ``max_tokens`` 0 is allowed with ``echo``.
+    text, or token ids, which are read as they are, without [END] before them. ``more_prompts``:
+    further prompts with the same options. ``n``: the number of choices of each prompt, numbered
+    from 0 over all prompts; all start together. The engine sets ``sampling.choice_index`` to the
+    choice's number among those of its prompt, and ``sampling.top_logprobs`` to ``logprobs``.
+    ``logprobs``: None for none, else the number of alternatives to report with each token (0: the
+    token alone). ``echo``: the prompt comes first, as an ``Echo`` event, with log-probabilities if
+    ``logprobs`` is set. ``max_tokens`` 0 is allowed with ``echo``.
     ``end``: with logprobs, each generated token carries the log-probability of [END] in its place.
-    ``deadline_seconds`` counts from submission.
+    ``deadline_seconds`` counts from submission. ``detailed``: a ``PromptRead`` event comes first in
+    each choice, tokens have ``names``, and with logprobs a generated [END] has an event.
 
     ``tenant``: the owner of cached prefixes; prefixes of other tenants are never used.
     ``return_state``: ``Finished`` carries the state as a token (n of 1 only). ``state``: such a
@@ -42,7 +46,8 @@ class Generate:
 
     model: str
     client: str = ""
-    prompt: str | tuple[int, ...]
+    prompt: Prompt
+    more_prompts: tuple[Prompt, ...] = ()
     max_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
     n: int = 1
@@ -50,6 +55,7 @@ class Generate:
     logprobs: int | None = None
     echo: bool = False
     end: bool = False
+    detailed: bool = False
     deadline_seconds: float | None = None
     tenant: str = ""
     return_state: bool = False
@@ -105,7 +111,23 @@ class Classify:
     state: str | None = None
 
 
-Task = Generate | Score | NextWord | Classify
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embed:
+    """Compute a vector for each text, given as text or as token ids. Event: one ``TextsEmbedded``.
+
+    A classifier returns the inputs of its MLP: the final hidden states, pooled as in training. A
+    language model returns the last layer's hidden state after the text. ``field``: the name of the
+    texts in errors.
+    """
+
+    model: str
+    client: str = ""
+    texts: tuple[Prompt, ...]
+    field: str = "texts"
+    deadline_seconds: float | None = None
+
+
+Task = Generate | Score | NextWord | Classify | Embed
 
 
 # ---------------------------------------------------------------- events
@@ -115,7 +137,9 @@ class TokenLogprob(NamedTuple):
     """A token's text, its log-probability under the model, and the likeliest alternatives.
 
     ``end``: the log-probability of [END] in its place, if the task asks for it. ``unknown``:
-    whether a scored token is [UNK].
+    whether a scored token is [UNK]. ``names``: of the token and of the alternatives, if the task is
+    detailed. A name identifies the token: it has the bytes of a part of a character, and [END].
+    ``logprob`` is not a number for the first of given token ids, which has no predecessor.
     """
 
     text: str
@@ -123,6 +147,17 @@ class TokenLogprob(NamedTuple):
     top: tuple[tuple[str, float], ...] = ()
     end: float | None = None
     unknown: bool = False
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRead:
+    """The prompt of choice ``index`` was read; the numbers are those of ``Finished``."""
+
+    final: ClassVar[bool] = False
+    index: int
+    prompt_tokens: int
+    cached_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +291,25 @@ class TextsClassified:
 
 
 @dataclass(frozen=True, slots=True)
+class Embedding:
+    """A vector of float32. ``token_count``: tokens that were read. ``truncated``: the text had
+    more tokens.
+    """
+
+    values_F: FloatArray
+    token_count: int
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextsEmbedded:
+    """The result of ``Embed``, in the order of the texts."""
+
+    final: ClassVar[bool] = True
+    results: tuple[Embedding, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The task ended without its result, or without the rest of it."""
 
@@ -263,4 +317,14 @@ class Failed:
     error: EngineError
 
 
-Event = Echo | Token | Finished | TextsScored | NextWordsFound | TextsClassified | Failed
+Event = (
+    PromptRead
+    | Echo
+    | Token
+    | Finished
+    | TextsScored
+    | NextWordsFound
+    | TextsClassified
+    | TextsEmbedded
+    | Failed
+)

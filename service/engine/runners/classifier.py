@@ -30,13 +30,21 @@ from service.engine.api.errors import (
 )
 from service.engine.api.observer import EndReason, Observer
 from service.engine.api.options import EngineOptions
-from service.engine.api.tasks import Classification, Classify, Task, TextsClassified
+from service.engine.api.tasks import (
+    Classification,
+    Classify,
+    Embed,
+    Embedding,
+    Task,
+    TextsClassified,
+    TextsEmbedded,
+)
 from service.engine.runners.growing_documents import GrowingDocuments
 from service.engine.scheduling.admission import Admission
 from service.engine.scheduling.fair_queue import FairQueue
 from service.engine.scheduling.request_table import RequestTable
 from service.engine.scheduling.runner import TicketEvents
-from service.engine.scheduling.sequence import AnswerSize, Request, Ticket
+from service.engine.scheduling.sequence import AnswerSize, Request, Ticket, embedding_size
 from service.kernel.api.interface import FloatArray, LogitSlices
 from service.kernel.factory import make_classifier_kernel
 from service.kernel.pytorch.document_reader import DocumentState
@@ -61,24 +69,35 @@ class PendingDocument:
     token_count: int
     unknown_tokens: int
     truncated: bool
-    result: Classification | None = None
+    result: Classification | Embedding | None = None
     start: DocumentState | None = None
     end: DocumentState | None = None
 
 
 class ClassificationRequest(Request):
-    """A Classify task and its documents."""
+    """A Classify or Embed task and its documents."""
 
-    def __init__(self, task: Classify) -> None:
-        super().__init__([], task.deadline_seconds)
-        self.tenant = task.tenant
-        self.return_state = task.return_state
+    def __init__(self, task: Classify | Embed, features: int) -> None:
+        self.embeds = isinstance(task, Embed)
+        size = embedding_size(len(task.texts), features) if self.embeds else AnswerSize(0, 0)
+        super().__init__([], task.deadline_seconds, size)
+        self.tenant = task.tenant if isinstance(task, Classify) else ""
+        self.return_state = isinstance(task, Classify) and task.return_state
         self.documents: list[PendingDocument] = []
 
     @property
     def size(self) -> int:
         """The number of texts."""
         return len(self.documents)
+
+    def answer_event(self, labels: tuple[str, ...]) -> TextsClassified | TextsEmbedded | None:
+        """The answer, if all documents have results."""
+        results = [document.result for document in self.documents]
+        if any(result is None for result in results):
+            return None
+        if self.embeds:
+            return TextsEmbedded(tuple(r for r in results if isinstance(r, Embedding)))
+        return TextsClassified(tuple(r for r in results if isinstance(r, Classification)), labels)
 
 
 @dataclass(slots=True)
@@ -127,18 +146,27 @@ class ClassifierRunner:
 
     def prepare(self, task: Task) -> ClassificationRequest:
         """Check and tokenize a task. Thread-safe."""
-        if not isinstance(task, Classify):
+        if not isinstance(task, Classify | Embed):
             raise WrongKind(self.name, "classifier", "language-model")
         if not 1 <= len(task.texts) <= self.admission.limit:
             raise InvalidTask(
                 "texts", f"expected 1 to {self.admission.limit} texts, got {len(task.texts)}"
             )
-        request = ClassificationRequest(task)
-        start = self._growing.start(task)
+        if isinstance(task, Embed):
+            self._check_ids(task)
+        request = ClassificationRequest(task, self._kernel.features)
+        start = self._growing.start(task) if isinstance(task, Classify) else None
         request.documents = [self._document(request, text, start) for text in task.texts]
         read = sum(document.token_count for document in request.documents)
-        request.answer = AnswerSize(0, 0, read=read)
+        request.answer = request.answer._replace(read=read)
         return request
+
+    def _check_ids(self, task: Embed) -> None:
+        """Raises InvalidTask for token ids that the model does not have."""
+        last = self._tokenizer.size - 1
+        for text in task.texts:
+            if not isinstance(text, str) and not (text and 0 <= min(text) <= max(text) <= last):
+                raise InvalidTask(task.field, f"expected lists of token ids from 0 to {last}")
 
     @property
     def busy(self) -> bool:
@@ -238,9 +266,8 @@ class ClassifierRunner:
         first = documents[0]
         if first.start is not None:
             return DocumentBatch(documents, self._read_on(first, first.start))
-        return DocumentBatch(
-            documents, self._kernel.classify([document.tokens for document in documents])
-        )
+        run = self._kernel.embed if first.request.embeds else self._kernel.classify
+        return DocumentBatch(documents, run([document.tokens for document in documents]))
 
     def _read_on(self, document: PendingDocument, start: DocumentState) -> LogitSlices:
         logits_1C, document.end = yield from self._growing.read(document.tokens, start)
@@ -276,7 +303,9 @@ class ClassifierRunner:
         similar = [
             document
             for document in self._waiting
-            if document.start is None and shortest <= len(document.tokens) <= longest
+            if document.start is None
+            and document.request.embeds is first.request.embeds
+            and shortest <= len(document.tokens) <= longest
         ]
         return sorted(
             similar,
@@ -287,33 +316,37 @@ class ClassifierRunner:
             ),
         )
 
-    def _settle(self, documents: Sequence[PendingDocument], logits_BC: FloatArray) -> TicketEvents:
-        probabilities_BA = np.exp(log_probabilities(logits_BC, self._calibration))
+    def _settle(self, documents: Sequence[PendingDocument], outputs_BX: FloatArray) -> TicketEvents:
+        """The events of documents with logits or features."""
+        if not documents[0].request.embeds:
+            outputs_BX = np.exp(log_probabilities(outputs_BX, self._calibration))
         events: TicketEvents = []
-        for document, probabilities_A in zip(documents, probabilities_BA, strict=True):
-            if not np.isfinite(probabilities_A).all():
+        for document, output_X in zip(documents, outputs_BX, strict=True):
+            if not np.isfinite(output_X).all():
                 logger.error("a text has logits that are not finite numbers in %s", self.name)
                 events += self._fail_text(document)
                 continue
-            document.result = Classification(
-                tuple(map(float, probabilities_A)),
-                document.token_count,
-                document.unknown_tokens,
-                document.truncated,
-                self._state_token(document),
-            )
+            document.result = self._result(document, output_X)
             self._observer.tokens(self.name, document.token_count, 0)
             self.admission.progress(document.token_count)
-            results = [
-                sibling.result
-                for sibling in document.request.documents
-                if sibling.result is not None
-            ]
-            if document.request in self._requests and len(results) == document.request.size:
+            answer = document.request.answer_event(self._labels)
+            if document.request in self._requests and answer is not None:
                 self._requests.close(document.request, "done")
-                classified = TextsClassified(tuple(results), self._labels)
-                events.append((document.request.ticket, classified))
+                events.append((document.request.ticket, answer))
         return events
+
+    def _result(
+        self, document: PendingDocument, output_X: FloatArray
+    ) -> Classification | Embedding:
+        if document.request.embeds:
+            return Embedding(output_X, document.token_count, document.truncated)
+        return Classification(
+            tuple(map(float, output_X)),
+            document.token_count,
+            document.unknown_tokens,
+            document.truncated,
+            self._state_token(document),
+        )
 
     def _state_token(self, document: PendingDocument) -> str | None:
         if document.end is None or not document.request.return_state:

@@ -55,6 +55,7 @@ class LanguageModelRunner:
             StateTokenCodec(
                 options.state_key, artifact, artifact.network, bound=options.bind_states_to_keys
             ),
+            artifact.network.architecture.hidden,
         )
         self._network = artifact.network
         self._end_token = artifact.tokenizer.end

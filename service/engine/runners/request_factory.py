@@ -11,25 +11,31 @@ from dataclasses import replace
 from model.tokenization.tokenizer import Piece, Tokenizer
 from service.engine.api.errors import WrongKind
 from service.engine.api.options import EngineOptions
-from service.engine.api.tasks import Classify, Generate, NextWord, Score, Task
-from service.engine.scheduling.sequence import AnswerSize, Request
+from service.engine.api.tasks import Classify, Embed, Generate, NextWord, Score, Task
+from service.engine.scheduling.sequence import AnswerSize, Request, embedding_size
+from service.engine.sequences.embedding import EmbeddingCollector, EmbeddingSequence
 from service.engine.sequences.generation import ChoiceSequence
 from service.engine.sequences.next_word import Question, SearchWorker, SharedSearch, WordQuery
 from service.engine.sequences.scoring import ScoreCollector, ScoreSequence
 from service.engine.sequences.subword_tokens import Spelling
-from service.engine.sequences.task_bounds import check_generate, check_next_word, check_score
+from service.engine.sequences.task_bounds import (
+    check_bias_ids,
+    check_generate,
+    check_next_word,
+    check_texts,
+)
 from service.engine.sequences.text_encoder import TextEncoder
 from service.engine.sequences.word_boundaries import WordStart, find_word_start
 from service.engine.sequences.word_search import WordSearch
 from service.engine.sequences.word_tokens import WordVocabulary
 from service.engine.states.prefix_cache import PrefixCache, PrefixHashes
 from service.engine.states.prompt_reader import CachedPrompt
-from service.engine.states.shared_start import SharedStart, withholds
+from service.engine.states.shared_start import OpenChoices, SharedStart, withholds
 from service.engine.states.state_token import LARGEST_CHOICE_INDEX, Snapshot, StateTokenCodec
 
 
 class RequestFactory:
-    """Makes requests for one model."""
+    """Makes requests for one model. ``hidden``: units of its last layer."""
 
     def __init__(
         self,
@@ -38,7 +44,9 @@ class RequestFactory:
         options: EngineOptions,
         cache: PrefixCache,
         codec: StateTokenCodec,
+        hidden: int,
     ) -> None:
+        self._hidden = hidden
         self._name = name
         self._cache = cache
         self._codec = codec
@@ -57,34 +65,56 @@ class RequestFactory:
                 return self._score(task)
             case NextWord():
                 return self._next_word(task)
+            case Embed():
+                return self._embed(task)
             case Classify():
                 raise WrongKind(self._name, "language-model", "classifier")
 
     def _generate(self, task: Generate) -> Request:
-        check_generate(task, self._options.rows)
+        check_generate(task, self._options.rows, self._options.rows + self._options.waiting)
+        check_bias_ids(task.sampling, self._tokenizer.size)
         resumed = None if task.state is None else self._codec.decode(task.state, task.tenant)
-        pieces = self._continued(task, resumed)
         sampling = replace(
             task.sampling, logprob=task.logprobs is not None, top_logprobs=task.logprobs or 0
         )
         if resumed is not None and not task.seed_is_given:
             sampling = replace(sampling, seed=resumed.seed)
+        opened = OpenChoices(task.n * (1 + len(task.more_prompts)))
+        choices: list[ChoiceSequence] = []
+        sizes: list[AnswerSize] = []
+        for prompt in (task.prompt, *task.more_prompts):
+            one = replace(task, prompt=prompt, more_prompts=(), sampling=sampling)
+            pieces = self._continued(one, resumed)
+            sizes.append(_answer_size(one, len(pieces)))
+            self._texts.check_logprobs(sum(size.logprobs for size in sizes))
+            choices += self._choices(one, pieces, resumed, opened, len(choices))
+        size = AnswerSize(*map(sum, zip(*sizes, strict=True)))
+        return Request(choices, task.deadline_seconds, size)
+
+    def _choices(
+        self,
+        task: Generate,
+        pieces: list[Piece],
+        resumed: Snapshot | None,
+        opened: OpenChoices,
+        first: int,
+    ) -> list[ChoiceSequence]:
+        """The choices of one prompt, numbered from ``first``."""
         prompts = self._prompts(task, resumed, [piece.id for piece in pieces])
-        shared = SharedStart(task, prompts[0], self._codec, resumed)
+        shared = SharedStart(task, prompts[0], self._codec, resumed, opened)
         # The random numbers of a choice go on when it is continued.
-        first = 0 if resumed is None else resumed.choice_index
-        choices = [
+        random = 0 if resumed is None else resumed.choice_index
+        return [
             ChoiceSequence(
                 shared,
-                replace(sampling, choice_index=(first + index) % LARGEST_CHOICE_INDEX),
+                first + index,
+                replace(task.sampling, choice_index=(random + index) % LARGEST_CHOICE_INDEX),
                 self._tokenizer,
                 pieces,
                 prompt,
-                index,
             )
             for index, prompt in enumerate(prompts)
         ]
-        return Request(choices, task.deadline_seconds, _answer_size(task, len(pieces)))
 
     def _prompts(
         self, task: Generate, resumed: Snapshot | None, tokens: Sequence[int]
@@ -94,15 +124,20 @@ class RequestFactory:
         """
         scores = task.echo and task.logprobs is not None
         cached = resumed is None and not scores
+        lead = 0 if resumed is None and not isinstance(task.prompt, str) else 1
         if resumed is not None:
             tokens = [resumed.last, *(tokens if task.prompt else resumed.unread)]
-        else:
+        elif lead:
             tokens = [self._tokenizer.end, *tokens]
         hashes = self._hashes(task.tenant, tokens) if cached else None
         leads = task.n > 1 and not scores
         return [
             CachedPrompt(
-                tokens, self._cache, hashes, leads=(leads and index == 0) or withholds(task)
+                tokens,
+                self._cache,
+                hashes,
+                leads=(leads and index == 0) or withholds(task),
+                lead=lead,
             )
             for index in range(task.n)
         ]
@@ -141,7 +176,7 @@ class RequestFactory:
         return Question(task, start, prompt)
 
     def _score(self, task: Score) -> Request:
-        check_score(task, self._options.rows + self._options.waiting)
+        check_texts(task, self._options.rows + self._options.waiting)
         texts = self._texts.scored(task)
         tokens = sum(map(len, texts))
         collector = ScoreCollector(texts, self._tokenizer.unknown)
@@ -150,6 +185,17 @@ class RequestFactory:
             for index, pieces in enumerate(texts)
         ]
         return Request(sequences, task.deadline_seconds, AnswerSize(tokens, tokens, read=tokens))
+
+    def _embed(self, task: Embed) -> Request:
+        check_texts(task, self._options.rows + self._options.waiting)
+        collector = EmbeddingCollector(len(task.texts))
+        texts = [self._texts.embedded(text, task.field) for text in task.texts]
+        sequences = [
+            EmbeddingSequence(tokens, int(isinstance(text, str)), collector, index)
+            for index, (tokens, text) in enumerate(zip(texts, task.texts, strict=True))
+        ]
+        size = embedding_size(len(texts), self._hidden)._replace(read=sum(map(len, texts)))
+        return Request(sequences, task.deadline_seconds, size)
 
     def _next_word(self, task: NextWord) -> Request:
         check_next_word(task)

@@ -108,6 +108,15 @@ class AnswerSize(NamedTuple):
         return self.read + self.generated
 
 
+_FEATURES_PER_TOKEN = 16
+"""Numbers of an embedding that take the memory of a token's event."""
+
+
+def embedding_size(texts: int, features: int) -> AnswerSize:
+    """The size of an answer with an embedding of each text."""
+    return AnswerSize(texts * (1 + features // _FEATURES_PER_TOKEN), 0)
+
+
 class Request:
     """The sequences of one task, with its ticket, client, time of submission and deadline.
 

@@ -3,39 +3,43 @@
 The sequence starts from the learned initial state, reads [END], then the prompt, then samples until
 [END], a stop string or ``max_tokens``. It skips tokens whose state is known: from the longest
 prefix in the cache, from the first choice of its task, or from the state token of the client. The
-repetition penalty applies to the tokens of the prompt and to generated tokens, except [END].
+repetition penalty applies to the tokens of the prompt and to generated tokens, except [END]; the
+presence and frequency penalties apply to generated tokens.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 from model.state import State
-from model.tokenization.tokenizer import Tokenizer
+from model.tokenization.tokenizer import Piece, Tokenizer
 from service.engine.api.tasks import (
     Echo,
     Event,
     Finished,
     FinishReason,
+    PromptRead,
     Token,
     TokenLogprob,
 )
-from service.engine.scheduling.sequence import RowSequence
 from service.engine.sequences.stop_strings import StopMatcher
-from service.engine.sequences.withheld_tokens import GeneratedToken, WithheldTokens, report_of
+from service.engine.sequences.token_reports import TokenReports
 from service.engine.states.prompt_reader import CachedPrompt, PrefillChunk
+from service.engine.states.resumable_choice import ResumableChoice
 from service.engine.states.shared_start import SharedStart
 from service.engine.states.state_token import Snapshot
-from service.engine.states.trail import PriorState, Shown, Trail
+from service.engine.states.trail import PriorState, Shown
+from service.engine.states.withheld_tokens import GeneratedToken
 from service.kernel.api.interface import RowResult, RowWork, Sampling, Scored
 
 TOKENS_BETWEEN_STATES = 16  # between two copies of the state, for a text that a stop string ends
 
 
-class ChoiceSequence(RowSequence):
-    """Choice ``index``. ``pieces``: the prompt's token ids and texts. ``sampling``: has the index
-    of its random numbers, which differs from ``index`` where another choice is continued.
+class ChoiceSequence(ResumableChoice):
+    """Choice ``index`` among those of all prompts. ``pieces``: the prompt's token ids and texts.
+    ``sampling``: has the index of its random numbers, which is that among the choices of its
+    prompt, or of the choice that is continued.
 
     ``prompt`` is the shared one for the first choice.
     """
@@ -43,44 +47,25 @@ class ChoiceSequence(RowSequence):
     def __init__(
         self,
         shared: SharedStart,
+        index: int,
         sampling: Sampling,
         tokenizer: Tokenizer,
-        pieces: Sequence[tuple[int, str]],
+        pieces: Sequence[Piece],
         prompt: CachedPrompt,
-        index: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(shared, sampling, tokenizer, pieces, prompt)
         self._index = index
-        self._task = shared.task
-        self._shared = shared
-        self._sampling = sampling
-        self._tokenizer = tokenizer
-        self._pieces = pieces
-        self._prompt = prompt
+        self._reports = TokenReports(tokenizer, named=shared.task.detailed)
         follows = prompt is not shared.prompt and not shared.scores
         self._waits = follows and len(prompt.tokens) > 1
         self._prompt_scores: list[Scored] = []
-        self._seen = {token for token, _ in pieces} | set(shared.replayed)
-        self._position = 0  # of the first sampled token
-        pending = b""
-        if shared.resumed is not None:
-            self._seen |= shared.resumed.seen
-            self._position = shared.resumed.position
-            if not self._task.prompt:  # a prompt in between leaves no character to complete
-                pending = shared.resumed.pending
-        self._trail = Trail()
-        self._last = prompt.tokens[0]
-        self._decoder = tokenizer.decoder(pending)
         self._matcher = StopMatcher(self._task.stop)
-        self._logs = self._task.logprobs is not None
         self._ends = self._logs and self._task.end  # whether P([END]) is reported
         self._end_logprob: float | None = None  # in the place of the token of the current call
         self._rewinds = self._task.return_state and bool(self._task.stop)
         self._tracks = self._logs or self._rewinds  # whether text is attributed to tokens
         self._before: PriorState | None = None  # before the token of the current call
-        self._withheld = WithheldTokens()
         self._shown: tuple[int, State] | None = None  # tokens read, and the state after them
-        self._first: State | None = None  # before the prompt, if a state is returned
 
     def start(self) -> None:
         """Set the row to the initial or resumed state, and skip the prefix that the cache has."""
@@ -114,7 +99,6 @@ class ChoiceSequence(RowSequence):
             chunk = self._prompt.chunk(steps)
         # The state before each token is kept, or the whole distribution is needed for each.
         most = 1 if self._rewinds or self._ends else max_samples
-        penalized = self._sampling.repetition_penalty != 1.0
         return RowWork(
             row=self.row,
             distribution=self._ends and not chunk.cut,
@@ -122,7 +106,8 @@ class ChoiceSequence(RowSequence):
             sample=0 if chunk.cut else min(most, self._task.max_tokens - self.generated),
             sampling=self._sampling,
             position=self._position + self.generated,
-            seen=self._seen if penalized else (),
+            seen=self._penalized.repeated,
+            counts=self._penalized.counts,
             score=self._shared.scores,
             keep=chunk.keep,
         )
@@ -189,7 +174,11 @@ class ChoiceSequence(RowSequence):
         self._prompt_scores += result.scored
         if not self._prompt.done:
             return []
-        events = self._echo() if self._task.echo else []
+        events: list[Event] = []
+        if self._task.detailed:
+            events.append(PromptRead(self._index, len(self._pieces), self._prompt.cached))
+        if self._task.echo:
+            events.append(self._echo())
         resumed = self._shared.resumed
         if resumed is not None and self._shared.replayed and resumed.reported is not None:
             self._trail.mark(PriorState(resumed.state, resumed.last), resumed.pending, Shown(0, 0))
@@ -230,11 +219,10 @@ class ChoiceSequence(RowSequence):
     def _add(self, scored: Scored) -> list[Event]:
         token = scored.token
         if token == self._tokenizer.end:
-            return self._finish("end")
+            return self._finish("end", scored)
         pending = self._decoder.pending if self._tracks else b""
-        is_new = token not in self._seen
+        is_new = self._penalized.add(token)
         self._last = token
-        self._seen.add(token)
         self.generated += 1
         text = self._decoder.push(token)
         self._trail.add(token, text)
@@ -268,8 +256,10 @@ class ChoiceSequence(RowSequence):
             return []
         return [Token(self._index, generated.text, generated.report) for generated in settled]
 
-    def _finish(self, reason: FinishReason) -> list[Event]:
-        """The last events: tokens whose text was withheld (with logprobs), then Finished."""
+    def _finish(self, reason: FinishReason, end: Scored | None = None) -> list[Event]:
+        """The last events: tokens whose text was withheld (with logprobs), then Finished. ``end``:
+        the sampled [END].
+        """
         returns = self._task.return_state
         # an incomplete character is left for the continuation
         pending = self._decoder.pending if returns and reason not in ("end", "stop") else b""
@@ -282,7 +272,10 @@ class ChoiceSequence(RowSequence):
         self._remember(reason)
         state = self._shared.token(self._snapshot(reason, pending)) if returns else None
         token_events = self._settled(len(text), ends=True) if self._tracks else []
-        return [*token_events, self._finished(reason, "" if token_events else text, state)]
+        finished = self._finished(reason, "" if token_events else text, state)
+        if reason == "end" and self._logs and self._task.detailed and end is not None:
+            token_events.append(Token(self._index, "", self._report(end)))
+        return [*token_events, finished]
 
     def _finished(self, reason: FinishReason, text: str, state: str | None) -> Finished:
         return Finished(
@@ -294,7 +287,7 @@ class ChoiceSequence(RowSequence):
             cached_tokens=self._prompt.cached,
             seed=self._sampling.seed,
             state=state,
-            final=self._shared.close(),
+            final=self._shared.opened.close(),
         )
 
     def _remember(self, reason: FinishReason) -> None:
@@ -309,100 +302,17 @@ class ChoiceSequence(RowSequence):
             read = self.generated if reason == "end" else self.generated - 1
             self._prompt.remember(self._trail.tokens[:read], self.state)
 
-    def _snapshot(self, reason: FinishReason, pending: bytes) -> Snapshot:
-        if not self._prompt.done:
-            return self._before_prompt()
-        if reason == "stop":
-            return self._before_cut()
-        return self._at_end(pending, ended=reason == "end")
-
-    def _at_end(self, pending: bytes, *, ended: bool = False) -> Snapshot:
-        """After all tokens; ``ended``: with [END] after them."""
-        snapshot = self._at(PriorState(self.state, self._tokenizer.end if ended else self._last))
-        return replace(snapshot, pending=pending, position=snapshot.position + ended)
-
-    def _at(self, prior: PriorState) -> Snapshot:
-        """A snapshot with this state that samples on after the generated tokens."""
-        return Snapshot(
-            state=prior.state,
-            last=prior.last,
-            position=self._position + self.generated,
-            seed=self._sampling.seed,
-            choice_index=self._sampling.choice_index,
-            seen=frozenset(self._seen),
-        )
-
     @property
-    def _shown_so_far(self) -> Shown:
-        """What was sent of the trail. With logprobs, a token is sent as a whole."""
-        tokens = len(self._trail.tokens)
-        if not self._logs:
-            return Shown(self._trail.characters - self._matcher.held, tokens)
-        return Shown(
-            self._trail.characters - self._withheld.characters, tokens - len(self._withheld.tokens)
-        )
+    def _held(self) -> int:
+        return self._matcher.held
 
-    def _drained(self) -> Snapshot:
-        """After the shown text; tokens that were not shown are ``unread``."""
-        shown = self._shown_so_far
-        if shown == (self._trail.characters, len(self._trail.tokens)):
-            return self._at_end(self._decoder.pending)
-        return self._since_waypoint(shown, shown.tokens if self._logs else 0)
-
-    def _since_waypoint(self, shown: Shown, reported: int | None) -> Snapshot:
-        """The state of the last waypoint before the end of the shown text, and the tokens after
-        it as ``unread``. ``reported``: as in the snapshot, from the beginning of the trail.
-        """
-        waypoint = self._trail.latest(shown)
-        assert waypoint is not None, "a waypoint precedes all withheld text"
-        return replace(
-            self._at(waypoint.prior),
-            pending=waypoint.pending,
-            unread=tuple(self._trail.tokens[waypoint.tokens :]),
-            shown=shown.characters - waypoint.characters,
-            reported=None if reported is None else max(0, reported - waypoint.tokens),
-        )
-
-    def _before_cut(self) -> Snapshot:
-        """The state after the shown text: before the tokens that a stop string cut, which the
-        snapshot holds as ``unread``.
-        """
-        cut = self._withheld.tokens
-        before = cut[0].before
-        if before is None:  # it was generated before the service was drained
-            withheld = self._withheld.characters - self._withheld.shown
-            shown = Shown(self._trail.characters - withheld, len(self._trail.tokens) - len(cut))
-            return self._since_waypoint(shown, None)
-        return replace(
-            self._at(before),
-            seen=frozenset(self._seen - {generated.token for generated in cut if generated.is_new}),
-            pending=cut[0].pending,
-            unread=tuple(generated.token for generated in cut),
-            shown=self._withheld.shown,
-        )
-
-    def _before_prompt(self) -> Snapshot:
-        """The state at the start, for a deadline that passes before the prompt is read. The same
-        prompt with this state gives the whole answer.
-        """
-        if self._shared.resumed is not None:
-            sampling = self._sampling
-            return replace(
-                self._shared.resumed, seed=sampling.seed, choice_index=sampling.choice_index
-            )
-        assert self._first is not None, "a state is returned"
-        return replace(self._at(PriorState(self._first, self._tokenizer.end)), seen=frozenset())
-
-    def _echo(self) -> list[Event]:
+    def _echo(self) -> Event:
         prompt = self._task.prompt
         text = prompt if isinstance(prompt, str) else self._tokenizer.decode(prompt)
-        scores = zip(self._prompt_scores, self._pieces, strict=False)
-        text_of = self._tokenizer.text_of
-        tokens = tuple(report_of(scored, piece, text_of) for scored, (_, piece) in scores)
-        return [Echo(self._index, text, tokens)]
+        scores = self._prompt_scores
+        if self._logs and len(scores) < len(self._pieces):  # given ids: nothing precedes the first
+            scores = [Scored(self._pieces[0].id, math.nan), *scores]
+        return Echo(self._index, text, self._reports.echoed(scores, self._pieces))
 
     def _report(self, scored: Scored) -> TokenLogprob | None:
-        text_of = self._tokenizer.text_of
-        if not self._logs:
-            return None
-        return report_of(scored, text_of(scored.token), text_of, self._end_logprob)
+        return self._reports.generated(scored, self._end_logprob) if self._logs else None

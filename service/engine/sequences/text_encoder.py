@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from model.tokenization.tokenizer import Piece, Tokenizer
 from service.engine.api.errors import InvalidTask
 from service.engine.api.options import EngineOptions
-from service.engine.api.tasks import Generate, Score
+from service.engine.api.tasks import Generate, Prompt, Score
 
 
 class TextEncoder:
@@ -53,6 +53,12 @@ class TextEncoder:
         self._check_report(task, len(pieces))
         return pieces
 
+    def embedded(self, text: Prompt, field: str) -> list[int]:
+        """The tokens of a text of an Embed task, with [END] before those of a text."""
+        if isinstance(text, str):
+            return [self._tokenizer.end, *self.ids(field, text)]
+        return [piece.id for piece in self._given(text, field)]
+
     def scored(self, task: Score) -> list[list[Piece]]:
         """The tokens of each text of a Score task."""
         self._check_total(sum(map(self._tokenizer.at_least, task.texts)))
@@ -72,27 +78,32 @@ class TextEncoder:
             )
 
     def _check_report(self, task: Generate, prompt_tokens: int) -> None:
-        if task.logprobs is None:
-            return
-        count = (prompt_tokens + task.max_tokens) * (1 + task.logprobs) * task.n
+        if task.logprobs is not None:
+            self.check_logprobs((prompt_tokens + task.max_tokens) * (1 + task.logprobs) * task.n)
+
+    def check_logprobs(self, count: int) -> None:
+        """Raises InvalidTask for more log-probabilities than an answer may have."""
         if count > self._most_logprobs:
             raise InvalidTask(
                 "logprobs",
                 f"expected at most {self._most_logprobs} log-probabilities in an answer, got "
                 f"{count} or more: (max_tokens, with echo also the tokens of the prompt) x "
-                "(1 + logprobs) x n; lower one of them",
+                "(1 + logprobs) x n, for each prompt; lower one of them",
             )
 
     def _at_least(self, prompt: str | Sequence[int]) -> int:
         return self._tokenizer.at_least(prompt) if isinstance(prompt, str) else len(prompt)
 
-    def _given(self, tokens: Sequence[int]) -> list[Piece]:
-        self._check_count("prompt", len(tokens))
+    def _given(self, tokens: Sequence[int], field: str = "prompt") -> list[Piece]:
+        if not tokens:
+            raise InvalidTask(field, "expected at least one token id in a list")
+        self._check_count(field, len(tokens))
         last = self._tokenizer.size - 1
         for token in tokens:
             if not 0 <= token <= last:
-                raise InvalidTask("prompt", f"expected token ids from 0 to {last}, got {token}")
-        return [Piece(token, self._tokenizer.text_of(token)) for token in tokens]
+                raise InvalidTask(field, f"expected token ids from 0 to {last}, got {token}")
+        decoder = self._tokenizer.decoder()
+        return [Piece(token, decoder.push(token)) for token in tokens]
 
     def _check_length(self, field: str, text: str) -> None:
         self._check_count(field, self._tokenizer.at_least(text))

@@ -51,7 +51,7 @@ class CachedPrompt(PromptReader):
     """A prompt that starts after its longest cached prefix.
 
     ``hashes`` are those of ``tokens``, or None to bypass the cache. ``leads``: other sequences wait
-    for the state before the last token.
+    for the state before the last token. ``lead``: tokens before those of the client's prompt.
     """
 
     def __init__(
@@ -61,12 +61,14 @@ class CachedPrompt(PromptReader):
         hashes: PrefixHashes | None,
         *,
         leads: bool = False,
+        lead: int = 1,
     ) -> None:
         super().__init__(tokens)
         self.before_last: State | None = None
         self._cache = cache
         self._hashes = hashes if cache.enabled else None
         self._leads = leads
+        self._lead = lead
         self._skipped = 0  # leading tokens whose state was known
         self._keeping = 0  # tokens after which the current call copies the state
         self._stops: deque[int] = deque()  # further such positions, in order
@@ -78,13 +80,13 @@ class CachedPrompt(PromptReader):
 
     @property
     def cached(self) -> int:
-        """The number of skipped tokens, without the leading [END]."""
-        return max(0, self._skipped - 1)
+        """The number of skipped tokens of the client's prompt."""
+        return max(0, self._skipped - self._lead)
 
     @property
     def newly_read(self) -> int:
-        """The number of tokens read, without the leading [END]."""
-        return max(0, self.read - max(1, self._skipped))
+        """The number of tokens read of the client's prompt."""
+        return max(0, self.read - max(self._lead, self._skipped))
 
     def begin(self, kernel: Kernel, row: int) -> None:
         """Skip the cached prefix. The row must be in its initial state."""

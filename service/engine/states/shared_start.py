@@ -7,8 +7,20 @@ from service.engine.states.prompt_reader import CachedPrompt
 from service.engine.states.state_token import Snapshot, StateTokenCodec
 
 
+class OpenChoices:
+    """The number of unfinished choices of a task."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def close(self) -> bool:
+        """Count one choice as finished. Returns whether it was the last."""
+        self._count -= 1
+        return self._count == 0
+
+
 class SharedStart:
-    """The common start of the choices of one task, and the number of open choices.
+    """The common start of the choices of one prompt. ``opened``: of all prompts of the task.
 
     ``resumed``: the decoded state token of the client. ``prompt``: the prompt that the first choice
     reads. The other choices wait for the state before its last token, unless the prompt is scored
@@ -19,7 +31,12 @@ class SharedStart:
     """
 
     def __init__(
-        self, task: Generate, prompt: CachedPrompt, codec: StateTokenCodec, resumed: Snapshot | None
+        self,
+        task: Generate,
+        prompt: CachedPrompt,
+        codec: StateTokenCodec,
+        resumed: Snapshot | None,
+        opened: OpenChoices,
     ) -> None:
         self.task = task
         self.prompt = prompt
@@ -28,16 +45,11 @@ class SharedStart:
         self.replayed = () if resumed is None or task.prompt else resumed.unread
         self.scores = task.logprobs is not None and (task.echo or bool(self.replayed))
         self.keeps_states = withholds(task)
-        self._open = task.n
+        self.opened = opened
 
     def token(self, snapshot: Snapshot) -> str:
         """The state token of a choice."""
         return self.codec.encode(snapshot, self.task.tenant)
-
-    def close(self) -> bool:
-        """Count one choice as finished. Returns whether it was the last."""
-        self._open -= 1
-        return self._open == 0
 
 
 def withholds(task: Generate) -> bool:

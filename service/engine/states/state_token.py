@@ -4,11 +4,12 @@
 
 ``fingerprint`` identifies the model's files. ``last`` is the generated token that was not read yet.
 ``position`` is the number of tokens sampled so far. The compressed body holds the incomplete
-character that was not shown yet, the tokens after ``last`` that were not shown, a bit for each
-token under the repetition penalty, and the state in float32. The signature is HMAC-SHA256 over all
-of it, and over the API key's digest if states are bound to keys. It is checked before any field.
-Every field is then checked as if there were no signature, so that a stolen key cannot harm other
-requests. The size does not depend on the number of tokens read.
+character that was not shown yet, the tokens after ``last`` that were not shown, the tokens that the
+presence and frequency penalties have counted, a bit for each token under the repetition penalty,
+and the state in float32. The signature is HMAC-SHA256 over all of it, and over the API key's digest
+if states are bound to keys. It is checked before any field. Every field is then checked as if there
+were no signature, so that a stolen key cannot harm other requests. The size does not depend on the
+number of tokens read.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import codecs
 import math
 import struct
 import zlib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -31,17 +32,18 @@ from model.state import State
 from service.engine.api.errors import InvalidState
 from service.engine.states.signed_token import TokenSigner, check_origin, expand, fingerprint_of
 
-STATE_TOKEN_VERSION = 2
-DRAINED_VERSION = 3  # tokens follow that were withheld when the service was drained
+STATE_TOKEN_VERSION = 3
+DRAINED_VERSION = 4  # tokens follow that were withheld when the service was drained
 LONGEST_PENDING = 3  # bytes of an incomplete character
 MAX_UNREAD = 1024  # tokens that hold a stop string of at most 100 characters
 LONGEST_SHOWN = 1 << 16  # characters of these tokens
 LARGEST_POSITION = 2**53
+LARGEST_COUNT = 2**30  # leaves room for the tokens of a continuation
 LARGEST_CHOICE_INDEX = 2**16
 ROUNDING = 1e-3  # tolerance on the bound of a hidden state
 LARGEST_CELL = 2.0**26  # it grows by 1 per step; float32 counts up to 2^24
 _HEAD = struct.Struct("<B16sIQQQ")
-_PENDING = struct.Struct("<BHI")  # sizes: pending, unread, shown
+_SIZES = struct.Struct("<BHII")  # of pending, unread, shown, counts
 _REPORTED = struct.Struct("<H")  # follows the sizes in a token of the version DRAINED_VERSION
 _TOKEN = np.dtype("<u4")
 
@@ -53,7 +55,8 @@ class Snapshot:
     ``pending``: the bytes of an incomplete character. ``unread``: tokens generated after ``last``
     of whose text only the first ``shown`` characters were shown, because of a stop string, or
     because the service was drained. ``reported``: in the second case, how many of them were
-    reported with log-probabilities; otherwise None.
+    reported with log-probabilities; otherwise None. ``counts``: how often tokens were generated
+    under a presence or frequency penalty, without the unread ones.
     """
 
     state: State
@@ -66,6 +69,7 @@ class Snapshot:
     unread: tuple[int, ...] = ()
     shown: int = 0
     reported: int | None = None
+    counts: Mapping[int, int] = field(default_factory=dict)
 
 
 class _Body(NamedTuple):
@@ -75,6 +79,7 @@ class _Body(NamedTuple):
     unread: tuple[int, ...]
     shown: int
     reported: int | None
+    counts: dict[int, int]
     seen: bytes
     numbers: bytes
 
@@ -98,9 +103,9 @@ class StateTokenCodec:
         self._seen_bytes = (self._vocabulary + 7) // 8
         self._fixed_bytes = self._seen_bytes + 4 * math.prod(self._shape)
         self._longest_body = (
-            _PENDING.size + _REPORTED.size + LONGEST_PENDING + MAX_UNREAD * _TOKEN.itemsize
+            _SIZES.size + _REPORTED.size + LONGEST_PENDING + MAX_UNREAD * _TOKEN.itemsize
         )
-        self._longest_body += self._fixed_bytes
+        self._longest_body += 2 * self._vocabulary * _TOKEN.itemsize + self._fixed_bytes
         first = network.initial_state(1).hidden_LBH  # states stay within it or 1
         self._largest_hidden = max(1.0, float(first.detach().abs().max())) + ROUNDING
 
@@ -118,10 +123,17 @@ class StateTokenCodec:
         parts = [snapshot.state.hidden_LBH, snapshot.state.cell_LBH][: self._parts]
         body = b"".join(
             (
-                _PENDING.pack(len(snapshot.pending), len(snapshot.unread), snapshot.shown),
+                _SIZES.pack(
+                    len(snapshot.pending),
+                    len(snapshot.unread),
+                    snapshot.shown,
+                    len(snapshot.counts),
+                ),
                 b"" if reported is None else _REPORTED.pack(reported),
                 snapshot.pending,
                 np.array(snapshot.unread, dtype=_TOKEN).tobytes(),
+                np.array([*snapshot.counts.keys()], dtype=_TOKEN).tobytes(),
+                np.array([*snapshot.counts.values()], dtype=_TOKEN).tobytes(),
                 _bits(snapshot.seen, self._vocabulary),
                 *(part.float().numpy().tobytes() for part in parts if part is not None),
             )
@@ -161,24 +173,27 @@ class StateTokenCodec:
             unread=body.unread,
             shown=body.shown,
             reported=body.reported,
+            counts=body.counts,
         )
 
     def _body_of(self, raw: bytes, *, drained: bool) -> _Body:
         """The fields of the body, whose lengths must add up to its own."""
-        begin = _PENDING.size + (_REPORTED.size if drained else 0)
+        begin = _SIZES.size + (_REPORTED.size if drained else 0)
         if len(raw) < begin:
             raise InvalidState
-        pending, cut, shown = _PENDING.unpack_from(raw)
-        reported = _REPORTED.unpack_from(raw, _PENDING.size)[0] if drained else None
+        pending, cut, shown, counted = _SIZES.unpack_from(raw)
+        reported = _REPORTED.unpack_from(raw, _SIZES.size)[0] if drained else None
         unread = begin + pending
-        seen = unread + cut * _TOKEN.itemsize
+        counts = unread + cut * _TOKEN.itemsize
+        seen = counts + 2 * counted * _TOKEN.itemsize
         if len(raw) != seen + self._fixed_bytes:
             raise InvalidState
         body = _Body(
             pending=raw[begin:unread],
-            unread=tuple(np.frombuffer(raw[unread:seen], dtype=_TOKEN).tolist()),
+            unread=tuple(np.frombuffer(raw[unread:counts], dtype=_TOKEN).tolist()),
             shown=shown,
             reported=reported,
+            counts=self._counts(np.frombuffer(raw[counts:seen], dtype=_TOKEN).tolist()),
             seen=raw[seen : seen + self._seen_bytes],
             numbers=raw[seen + self._seen_bytes :],
         )
@@ -193,6 +208,15 @@ class StateTokenCodec:
 
     def _may_be_generated(self, tokens: Sequence[int]) -> bool:
         return all(token < self._vocabulary and token not in self._suppressed for token in tokens)
+
+    def _counts(self, numbers: Sequence[int]) -> dict[int, int]:
+        """Counts by token, from the tokens and then their counts."""
+        tokens, counts = numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]
+        if len(set(tokens)) < len(tokens) or not self._may_be_generated(tokens):
+            raise InvalidState
+        if not all(1 <= count <= LARGEST_COUNT for count in counts):
+            raise InvalidState
+        return dict(zip(tokens, counts, strict=True))
 
     def _seen(self, raw: bytes) -> frozenset[int]:
         seen = _from_bits(raw)

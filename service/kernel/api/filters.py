@@ -1,4 +1,4 @@
-"""The filters of a row's distribution: repetition penalty, top_k, top_p, min_p.
+"""The changes of a row's distribution: penalties, logit bias, top_k, top_p, min_p.
 
 Each function works on one row. Rows without a filter skip this module. Ties at a border go to the
 lower token id.
@@ -6,7 +6,7 @@ lower token id.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,21 @@ from service.kernel.api.interface import FloatArray, Sampling
 NUCLEUS_THRESHOLDS = np.array([1e-2, 1e-4, 0.0], dtype=np.float32)
 AnyFloatArray = NDArray[np.floating[Any]]
 IdArray = NDArray[np.int64]
+
+
+def adjust(
+    logits_V: FloatArray, sampling: Sampling, seen: Collection[int], counts: Mapping[int, int]
+) -> None:
+    """Apply the penalties, then the bias, to the logits."""
+    if sampling.repetition_penalty != 1.0 and seen:
+        penalize(logits_V, seen, sampling.repetition_penalty)
+    if sampling.counts_tokens and counts:
+        ids_N = np.fromiter(counts.keys(), dtype=np.int64, count=len(counts))
+        counts_N = np.fromiter(counts.values(), dtype=np.float32, count=len(counts))
+        frequency = np.float32(sampling.frequency_penalty)
+        logits_V[ids_N] -= np.float32(sampling.presence_penalty) + frequency * counts_N
+    for token, bias in sampling.logit_bias:
+        logits_V[token] += np.float32(bias)
 
 
 def penalize(logits_V: FloatArray, seen: Collection[int], penalty: float) -> None:

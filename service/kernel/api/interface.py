@@ -8,7 +8,7 @@ tokens fed to it and on its ``Sampling``, never on the row's number or on other 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -25,18 +25,21 @@ class Sampling:
     """The sampling options of a row. A kernel does not check their values; the caller has checked
     them.
 
-    Order: repetition penalty on the logits, suppressed tokens, temperature, top_k, top_p, min_p.
+    Order: repetition penalty on the logits, presence and frequency penalty, logit bias, suppressed
+    tokens, temperature, top_k, top_p, min_p.
     Each filter applies to the tokens that the one before has kept.
 
     ``temperature``: 0 is greedy, the likeliest token, the lower id on a tie. ``top_k``: 0 is off.
     ``top_p``: the fewest tokens whose mass reaches it. ``min_p``: at least this fraction of the
     likeliest token's probability. ``repetition_penalty`` (Keskar et al., CTRL, 2019): divides
     positive and multiplies negative logits of the tokens already seen. For an adaptive softmax the
-    logits are log-probabilities, which are never positive. ``seed`` (unsigned, 64 bits),
-    ``choice_index`` and the position alone decide the random numbers. ``logprob``: whether the
-    log-probability of a sampled token is needed. Without it the reported value is undefined and one
-    pass over the vocabulary is saved. ``top_logprobs``: how many of the likeliest tokens to report
-    with each token.
+    logits are log-probabilities, which are never positive. ``presence_penalty`` is subtracted from
+    the logit of each token that was sampled before, ``frequency_penalty`` once for each time.
+    ``logit_bias``: ids, each at most once, with the numbers to add to their logits. ``seed``
+    (unsigned, 64 bits), ``choice_index`` and the position alone decide the random numbers.
+    ``logprob``: whether the log-probability of a sampled token is needed. Without it the reported
+    value is undefined and one pass over the vocabulary is saved. ``top_logprobs``: how many of the
+    likeliest tokens to report with each token.
     """
 
     temperature: float = 1.0
@@ -44,10 +47,23 @@ class Sampling:
     top_p: float = 1.0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
     seed: int = 0
     choice_index: int = 0
     logprob: bool = True
     top_logprobs: int = 0
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it matters how often a token was sampled."""
+        return self.presence_penalty != 0.0 or self.frequency_penalty != 0.0
+
+    @property
+    def adjusts_logits(self) -> bool:
+        """Whether a penalty or a bias can change a logit."""
+        return self.repetition_penalty != 1.0 or self.counts_tokens or bool(self.logit_bias)
 
 
 GREEDY = Sampling(temperature=0.0)
@@ -79,8 +95,9 @@ class RowWork:
     Sampling ends with the kernel's ``end`` token.
 
     ``position``: how many tokens the sequence has sampled before this call, the counter of its
-    random numbers. ``seen``: ids under the repetition penalty; the kernel adds the tokens sampled
-    within the call. ``score``: report the log-probability of the tokens of ``feed[1:]`` whose
+    random numbers. ``seen``: ids under the repetition penalty. ``counts``: how often each id was
+    sampled, for the presence and frequency penalties. The kernel adds the tokens sampled within the
+    call to both. ``score``: report the log-probability of the tokens of ``feed[1:]`` whose
     predecessors were read. ``distribution``: report the log-probabilities of all tokens after the
     last token of ``feed``, before anything is sampled. ``keep``: copy the state after this many
     tokens of ``feed``; 0 copies nothing.
@@ -92,6 +109,7 @@ class RowWork:
     sampling: Sampling = GREEDY
     position: int = 0
     seen: Collection[int] = ()
+    counts: Mapping[int, int] = field(default_factory=dict)
     score: bool = False
     distribution: bool = False
     keep: int = 0
@@ -117,12 +135,20 @@ class RowResult:
 
 
 LogitSlices = Generator[None, None, FloatArray]
+FeatureSlices = Generator[None, None, FloatArray]
 
 
 class ClassifierKernel(Protocol):
     """Logits of whole documents, computed in short slices so that running streams are not
     delayed.
     """
+
+    @property
+    def features(self) -> int:
+        """The number of pooled features of a document, the inputs of the MLP."""
+
+    def embed(self, documents: Sequence[Sequence[int]]) -> FeatureSlices:
+        """As :meth:`classify`, but returns the pooled features (rows, features), float32."""
 
     def classify(self, documents: Sequence[Sequence[int]]) -> LogitSlices:
         """A generator that yields between slices and returns logits (rows, labels), float32.

@@ -49,5 +49,17 @@ def check_work(work: Sequence[RowWork], steps: int, capacity: int, vocabulary: i
             raise InvalidWork(f"seen: expected token ids from 0 to {vocabulary - 1}")
         if len(item.seen) > vocabulary:
             raise InvalidWork(f"seen: expected each id once, got {len(item.seen)}")
+        _check_adjustments(item, vocabulary)
         if item.sample < 0:
             raise InvalidWork(f"sample: expected 0 or more, got {item.sample}")
+
+
+def _check_adjustments(item: RowWork, vocabulary: int) -> None:
+    biased = [token for token, _ in item.sampling.logit_bias]
+    if len(set(biased)) != len(biased):
+        raise InvalidWork("logit_bias: expected each id once")
+    for name, ids in (("counts", item.counts), ("logit_bias", biased)):
+        if ids and not 0 <= min(ids) <= max(ids) < vocabulary:
+            raise InvalidWork(f"{name}: expected token ids from 0 to {vocabulary - 1}")
+    if item.counts and not 1 <= min(item.counts.values()) <= max(item.counts.values()) < 2**31:
+        raise InvalidWork("counts: expected numbers from 1 to 2**31 - 1")

@@ -48,6 +48,9 @@ class CallBuffers:
         self._packed = bytearray(_WORK.size * count)
         feed: list[int] = []
         seen: list[int] = []
+        counted: list[int] = []
+        counts: list[int] = []
+        bias: list[tuple[int, float]] = []
         distributions = 0
         for index, item in enumerate(work):
             asked, state = item.sampling, self._states[index]
@@ -66,10 +69,16 @@ class CallBuffers:
                 asked.top_logprobs,
                 asked.logprob,
                 item.keep,
+                len(counted),
+                len(item.counts),
+                len(bias),
+                len(asked.logit_bias),
                 asked.temperature,
                 asked.top_p,
                 asked.min_p,
                 asked.repetition_penalty,
+                asked.presence_penalty,
+                asked.frequency_penalty,
                 asked.seed,
                 asked.choice_index,
                 item.position,
@@ -79,8 +88,15 @@ class CallBuffers:
             distributions += item.distribution
             feed += item.feed
             seen += item.seen
+            counted += item.counts.keys()
+            counts += item.counts.values()
+            bias += asked.logit_bias
         self._feed = np.array(feed, dtype=np.int32)
         self._seen = np.array(seen, dtype=np.int32)
+        self._counted = np.array(counted, dtype=np.int32)
+        self._counts = np.array(counts, dtype=np.int32)
+        self._bias_ids = np.array([token for token, _ in bias], dtype=np.int32)
+        self._bias = np.array([number for _, number in bias], dtype=np.float32)
         self._tokens = np.empty((count, steps), dtype=np.int32)
         self._logprobs = np.empty((count, steps), dtype=np.float32)
         self._top_tokens = np.empty((count, steps, top), dtype=np.int32)
@@ -101,6 +117,10 @@ class CallBuffers:
                 for array in (
                     self._feed,
                     self._seen,
+                    self._counted,
+                    self._counts,
+                    self._bias_ids,
+                    self._bias,
                     self._tokens,
                     self._logprobs,
                     self._top_tokens,

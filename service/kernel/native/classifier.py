@@ -11,7 +11,7 @@ Shape suffixes: B rows, U units padded to 16, H hidden, L layers, V vocabulary, 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -24,7 +24,7 @@ from model.architecture import GATE_BLOCKS
 from model.networks import Classifier
 from model.state import State
 from service.kernel.api import packing
-from service.kernel.api.interface import FloatArray, LogitSlices
+from service.kernel.api.interface import FeatureSlices, FloatArray, LogitSlices
 from service.kernel.api.packing import KernelPrecision, PackedMatrix
 from service.kernel.native import library
 
@@ -58,26 +58,46 @@ class NativeClassifierKernel:
         self._products = 0  # multiplications of one token in the recurrent layers
         self._description = self._describe(network, worth_sharing)
         self._labels = network.architecture.labels
+        self.features = network.architecture.pooled
 
     def classify(self, documents: Sequence[Sequence[int]]) -> LogitSlices:
         """A generator that yields between slices and returns logits (rows, labels)."""
         logits_BC = np.empty((len(documents), self._labels), dtype=np.float32)
+        yield from self._run(documents, logits_BC, None)
+        return logits_BC
+
+    def embed(self, documents: Sequence[Sequence[int]]) -> FeatureSlices:
+        """A generator that yields between slices and returns features (rows, features)."""
+        logits_BC = np.empty((len(documents), self._labels), dtype=np.float32)
+        features_BF = np.empty((len(documents), self.features), dtype=np.float32)
+        yield from self._run(documents, logits_BC, features_BF)
+        return features_BF
+
+    def _run(
+        self,
+        documents: Sequence[Sequence[int]],
+        logits_BC: FloatArray,
+        features_BF: FloatArray | None,
+    ) -> Generator[None, None, None]:
         tokens = array("i", chain.from_iterable(documents))
         run = self._library.unroll_run_batch
         if len(tokens) * self._products <= QUICK_PRODUCTS:
             run = self._library.unroll_run_short_batch
-        with self._batch(documents, tokens, logits_BC) as batch:
+        with self._batch(documents, tokens, logits_BC, features_BF) as batch:
             while (status := run(batch, self._slice_tokens)) == 0:
                 yield
         if status != 1:
             raise MemoryError("the native kernel could not allocate memory for a slice")
-        return logits_BC
 
     @contextmanager
     def _batch(
-        self, documents: Sequence[Sequence[int]], tokens: array[int], logits_BC: FloatArray
+        self,
+        documents: Sequence[Sequence[int]],
+        tokens: array[int],
+        logits_BC: FloatArray,
+        features_BF: FloatArray | None,
     ) -> Iterator[int]:
-        """The native batch, which writes into ``logits_BC``."""
+        """The native batch, which writes into the arrays."""
         lengths = array("i", map(len, documents))
         batch = self._library.unroll_create_batch(
             self._description,
@@ -86,6 +106,7 @@ class NativeClassifierKernel:
             len(documents),
             self._threads,
             logits_BC.ctypes.data,
+            None if features_BF is None else features_BF.ctypes.data,
             library.requested_instruction_set(),
         )
         if not batch:

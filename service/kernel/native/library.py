@@ -19,7 +19,7 @@ from torch import Tensor
 from service.kernel.api.packing import PackedMatrix
 
 LIBRARY = Path(__file__).parent / "lib" / "libunroll.so"  # built by setup.py
-INTERFACE_VERSION = 6
+INTERFACE_VERSION = 7
 CELL_CODES = {"elman": 0, "gru": 1, "lstm": 2}
 PRECISION_CODES = {"int8": 0, "float32": 1}
 # Environment variable: the path of another library, for tests with sanitizers.
@@ -99,13 +99,14 @@ class Call(ctypes.Structure):
     _fields_ = (
         ("work", _ptr),
         *((name, _i32) for name in ("count", "steps", "top", "cut_at_end")),
-        *((name, _ptr) for name in ("feed", "seen", "tokens", "logprobs")),
+        *((name, _ptr) for name in ("feed", "seen", "counted", "counts", "bias_ids", "bias")),
+        *((name, _ptr) for name in ("tokens", "logprobs")),
         *((name, _ptr) for name in ("top_tokens", "top_logprobs", "distributions")),
     )
 
 
 # The fields of struct Work before its results, as a format of the struct module.
-WORK_FORMAT = "12i4f4Q"
+WORK_FORMAT = "16i6f4Q"
 
 
 class DirectionDescription(ctypes.Structure):
@@ -145,7 +146,7 @@ QUICK_FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "unroll_restore": (None, _ptr, _i32, _ptr, _ptr),
     "unroll_create_batch": (
         *(_ptr, ctypes.POINTER(ClassifierDescription)),
-        *(_ptr, _ptr, _i32, _i32, _ptr, ctypes.c_char_p),
+        *(_ptr, _ptr, _i32, _i32, _ptr, _ptr, ctypes.c_char_p),
     ),
     "unroll_destroy_batch": (None, _ptr),
     "unroll_run_short_batch": (ctypes.c_int, _ptr, ctypes.c_int64),

@@ -91,11 +91,11 @@ class AdaptiveSampler:
         return self._end
 
     def is_in_rounds(self, ask: SamplerRequest) -> bool:
-        """Whether a token is sampled by the two rounds: no penalty and no filter applies."""
+        """Whether a token is sampled by the two rounds: no penalty, bias or filter applies."""
         sampling = ask.sampling
         return (
             ask.sample
-            and sampling.repetition_penalty == 1.0
+            and not sampling.adjusts_logits
             and not is_filtered(sampling, self._all.vocabulary)
         )
 
@@ -104,7 +104,7 @@ class AdaptiveSampler:
         return [token - begin for token in self._suppressed if begin <= token < end]
 
     def sample_from_all(self, logprobs_V: FloatArray, ask: SamplerRequest) -> int:
-        """A token sampled from all words, with filters and penalty."""
+        """A token sampled from all words, with filters, penalties and bias."""
         return self._all.sample_one(logprobs_V, ask)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from model.networks import Classifier, mirrored
 from model.recurrent import LayerWeights, layer_weights
 from model.state import State
-from service.kernel.api.interface import LogitSlices
+from service.kernel.api.interface import FeatureSlices, LogitSlices
 
 ROW_MULTIPLE = 8
 
@@ -35,14 +35,34 @@ class TorchClassifierKernel:
         Documents have at least one token each. A slice is one layer in one direction over about
         ``slice_tokens`` tokens, padding included.
         """
+        tokens_TB, lengths_B = _padded(documents)
+        words_TBE, values_TBF = yield from self._states(tokens_TB, lengths_B)
         with torch.inference_mode():
-            tokens_TB, lengths_B = _padded(documents)
+            logits_BC = self._network.label_logits(values_TBF, words_TBE, tokens_TB, lengths_B)
+            return logits_BC[: len(documents)].numpy()
+
+    def embed(self, documents: Sequence[Sequence[int]]) -> FeatureSlices:
+        """As :meth:`classify`, but returns the pooled features (rows, features)."""
+        tokens_TB, lengths_B = _padded(documents)
+        words_TBE, values_TBF = yield from self._states(tokens_TB, lengths_B)
+        with torch.inference_mode():
+            pooled_BF = self._network.pooled_features(values_TBF, words_TBE, lengths_B)
+            return pooled_BF[: len(documents)].numpy()
+
+    @property
+    def features(self) -> int:
+        """The number of pooled features."""
+        return self._network.architecture.pooled
+
+    def _states(
+        self, tokens_TB: Tensor, lengths_B: Tensor
+    ) -> Generator[None, None, tuple[Tensor, Tensor]]:
+        """Word vectors and the outputs of the last layer."""
+        with torch.inference_mode():
             words_TBE = values = self._network.token_vectors(tokens_TB, lengths_B)
         for layer in range(self._network.architecture.layers):
             values = yield from self._read(values, layer, lengths_B)
-        with torch.inference_mode():
-            logits_BC = self._network.label_logits(values, words_TBE, tokens_TB, lengths_B)
-            return logits_BC[: len(documents)].numpy()
+        return words_TBE, values
 
     def _read(
         self, values_TBF: Tensor, layer: int, lengths_B: Tensor

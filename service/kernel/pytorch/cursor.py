@@ -18,6 +18,7 @@ class RowCursor:
         self._work = work
         self._end = end
         self._seen = work.seen
+        self._counts = work.counts
 
     def next_token(self) -> int | None:
         """The token to read in the next step; None when the work is done."""
@@ -48,6 +49,7 @@ class RowCursor:
             seen=self._seen,
             distribution=work.distribution and ends_feed,
             sample=work.sample > 0,
+            counts=self._counts,
         )
 
     def keeps_now(self) -> bool:
@@ -70,3 +72,6 @@ class RowCursor:
             self.result.generated.append(answer.generated)
             if self._work.sampling.repetition_penalty != 1.0:
                 self._seen = {*self._seen, answer.generated.token}
+            if self._work.sampling.counts_tokens:
+                token = answer.generated.token
+                self._counts = {**self._counts, token: self._counts.get(token, 0) + 1}

@@ -12,13 +12,13 @@ Shape suffixes: R rows, V vocabulary, N candidates.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.kernel.api.filters import descending, is_filtered, penalize, surviving_ids
+from service.kernel.api.filters import adjust, descending, is_filtered, surviving_ids
 from service.kernel.api.interface import FloatArray, Sampling, Scored
 from service.kernel.api.validation import check_suppressed
 from service.kernel.pytorch.counter_rng import (
@@ -48,6 +48,7 @@ class SamplerRequest(NamedTuple):
     score: int | None = None
     distribution: bool = False
     sample: bool = False
+    counts: Mapping[int, int] = {}
 
 
 class SamplerResult(NamedTuple):
@@ -112,7 +113,7 @@ class Sampler:
         """Whether every token takes part with its own probability, apart from the temperature."""
         return (
             sampling.temperature > 0
-            and sampling.repetition_penalty == 1.0
+            and not sampling.adjusts_logits
             and not is_filtered(sampling, self.vocabulary)
         )
 
@@ -145,15 +146,14 @@ class Sampler:
         return tokens
 
     def sample_one(self, logits_V: FloatArray, ask: SamplerRequest) -> int:
-        """Sample for a row that is greedy, penalized or filtered."""
+        """Sample for a row that is greedy, adjusted or filtered."""
         sampling = ask.sampling
         changed_V = logits_V.copy()
-        if sampling.repetition_penalty != 1.0 and ask.seen:
-            penalize(changed_V, ask.seen, sampling.repetition_penalty)
+        adjust(changed_V, sampling, ask.seen, ask.counts)
         changed_V[self._suppressed] = -np.inf
         best = int(changed_V.argmax())
         if not np.isfinite(changed_V[best]):
-            raise FloatingPointError("the repetition penalty gave logits that are not finite")
+            raise FloatingPointError("the penalties gave logits that are not finite")
         if sampling.temperature <= 0:
             return best
         changed_V -= changed_V[best]

@@ -91,6 +91,16 @@ def test_a_document_grows(client: Client) -> None:
     assert ended.label == whole.label
 
 
+def test_embeddings_and_tokens(client: Client) -> None:
+    """Vectors have length 1, and token ids decode to their text."""
+    first, second = client.embed(["a dog near", "rivers"], model="sentiment")
+    assert sum(value * value for value in first.embedding) == pytest.approx(1, abs=1e-4)
+    assert len(first.embedding) == len(second.embedding)
+    ids = client.tokenize(PROMPT, model="words", return_token_strs=True)
+    assert "".join(ids.token_strs[1:]) == PROMPT
+    assert client.detokenize(ids.tokens, model="words") == PROMPT
+
+
 def test_inspections(client: Client) -> None:
     """An inspection has the tokens, the whole answer, and the routes below it."""
     seen = client.inspect(PROMPT, model="words", layers=[0], units=[1])
@@ -123,6 +133,9 @@ def test_asyncio(service: RunningService) -> None:
             assert (await client.score([PROMPT]))[0].tokens
             assert (await client.classify("a dog", model="topics")).label
             assert len(await client.classify_all(["a", "dog"], model="topics")) == 2
+            assert len(await client.embed(["a", "dog"], model="topics")) == 2
+            ids = (await client.tokenize(PROMPT, model="words")).tokens
+            assert await client.detokenize(ids, model="words") == PROMPT
             assert (await client.inspect(PROMPT, model="words")).tokens
             assert (await client.inspect_by("influence", text=PROMPT, model="words"))["tokens"]
 

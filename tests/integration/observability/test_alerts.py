@@ -21,8 +21,8 @@ import httpx
 import pytest
 import yaml
 
+from tests.support.monitoring.prometheus import PROGRAM, RULES, Prometheus
 from tests.support.service.process import RunningService, eventually
-from tests.support.service.prometheus import PROGRAM, RULES, Prometheus
 
 pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="prometheus is not installed"),
@@ -46,7 +46,7 @@ SETTINGS = (
 class FaultyService(RunningService):
     """The service with faults that files in its directory switch on."""
 
-    program = (sys.executable, "-m", "tests.support.service.faulty_service")
+    program = (sys.executable, "-m", "tests.support.monitoring.faulty_service")
 
     def __init__(self, models: Path, faults: Path, *arguments: str) -> None:
         super().__init__(models, *SETTINGS, *arguments, FAULTS=str(faults))

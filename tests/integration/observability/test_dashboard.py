@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.monitoring.prometheus import PROGRAM, WINDOW, Prometheus
 from tests.support.repository import ROOT
 from tests.support.service.process import RunningService, eventually
-from tests.support.service.prometheus import PROGRAM, WINDOW, Prometheus
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="prometheus is not installed")
 DASHBOARD = json.loads(

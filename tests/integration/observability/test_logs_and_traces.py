@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.service.otlp_collector import ReceivedSpan, SpanCollector, collecting
+from tests.support.monitoring.otlp_collector import ReceivedSpan, SpanCollector, collecting
 from tests.support.service.process import RunningService, eventually, run_to_end
 
 SECRET = "The secret keys"

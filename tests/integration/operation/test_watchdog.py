@@ -106,9 +106,9 @@ def test_a_hanging_engine_does_not_keep_a_draining_process(models: Path, flag: P
 
 def test_a_suspended_process_goes_on(models: Path) -> None:
     """A process that was stopped and continued, as by `docker pause`, has not stalled."""
-    with RunningService(models, "--heartbeat-seconds", "0.5") as service:
+    with RunningService(models, "--heartbeat-seconds", "2") as service:
         os.kill(service.process.pid, signal.SIGSTOP)
-        time.sleep(2)
+        time.sleep(5)
         os.kill(service.process.pid, signal.SIGCONT)
         for _ in range(5):
             time.sleep(0.3)

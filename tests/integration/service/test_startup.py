@@ -19,7 +19,7 @@ import pytest
 
 from service.server import BindError, bind_socket, listen
 from tests.support.repository import ROOT
-from tests.support.service.process import PATIENCE, eventually
+from tests.support.service.process import PATIENCE, RunningService, eventually
 
 # Root reads what it has no right to; without these two capabilities it is a plain user.
 AS_PLAIN_USER = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
@@ -75,13 +75,30 @@ def test_unreadable_models(unreadable: Path, inside: str) -> None:
 
 
 def test_an_unreadable_model_is_refused_alone(models: Path, tmp_path: Path) -> None:
-    """The other artifacts are served."""
-    shutil.copytree(models / "words", tmp_path / "words")
+    """The other artifacts are served, also if it becomes unreadable while the service runs."""
+
+    class PlainUserService(RunningService):
+        program = tuple(command())
+
+    for name in ("words", "chars"):
+        shutil.copytree(models / name, tmp_path / name)
     (tmp_path / "words").chmod(0)
-    ended = run(command("--port", "0", "--models", str(tmp_path)))
-    (tmp_path / "words").chmod(0o700)
-    assert_refused(ended, 1, "none of the 1 artifacts")
-    assert "Permission denied" in ended.stderr
+    try:
+        with PlainUserService(tmp_path, "--watch-seconds", "0.1") as service:
+            answer = service.client.get("/models").json()
+            assert [model["name"] for model in answer["models"]] == ["chars"]
+            assert "Permission denied" in answer["refused"][0]["reason"]
+            (tmp_path / "words").chmod(0o700)
+            eventually(
+                lambda: len(service.client.get("/models").json()["models"]) == 2, "it is served"
+            )
+            (tmp_path / "words").chmod(0)
+            eventually(
+                lambda: bool(service.client.get("/models").json()["refused"]), "it is refused"
+            )
+            assert service.text(model="words", max_tokens=2), "the loaded version serves on"
+    finally:
+        (tmp_path / "words").chmod(0o700)
 
 
 @pytest.mark.parametrize("sort", ["file", "pipe", "link to nothing", "long name"])

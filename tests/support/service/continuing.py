@@ -16,6 +16,7 @@ SAMPLINGS = {
     "greedy": Sampling(temperature=0.0),
     "sampled": Sampling(seed=77),
     "penalised": Sampling(seed=5, repetition_penalty=1.4, top_k=12),
+    "counted": Sampling(seed=6, presence_penalty=0.4, frequency_penalty=0.9),
 }
 
 

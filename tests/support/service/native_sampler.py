@@ -63,6 +63,7 @@ class NativeSampler:
                     sampling=ask.sampling,
                     position=ask.position,
                     seen=ask.seen,
+                    counts=ask.counts,
                     distribution=ask.distribution,
                 )
             ],

@@ -6,7 +6,9 @@ Sampling is implemented again from its documentation, in float64 and Python inte
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -95,7 +97,8 @@ def naive_generate(
         if cutoffs and is_in_rounds(sampling, len(logits)):
             token = naive_draw_in_rounds(logits, cutoffs, sampling, position, suppressed)
         else:
-            token = naive_draw(logits, sampling, position, seen, suppressed)
+            counts = Counter(generated)
+            token = naive_draw(logits, sampling, position, seen, suppressed, counts)
         generated.append(token)
         if generated[-1] == end:
             break
@@ -105,7 +108,11 @@ def naive_generate(
 
 
 def naive_probabilities(
-    logits: Sequence[float], sampling: Sampling, seen: set[int], suppressed: Sequence[int]
+    logits: Sequence[float],
+    sampling: Sampling,
+    seen: set[int],
+    suppressed: Sequence[int],
+    counts: Mapping[int, int] | None = None,
 ) -> list[float]:
     """The distribution that is sampled from, temperature above 0."""
     changed = list(logits)
@@ -114,6 +121,10 @@ def naive_probabilities(
         changed[token] = (
             changed[token] / penalty if changed[token] > 0 else changed[token] * penalty
         )
+    for token, count in (counts or {}).items():
+        changed[token] -= sampling.presence_penalty + count * sampling.frequency_penalty
+    for token, bias in sampling.logit_bias:
+        changed[token] += bias
     for token in suppressed:
         changed[token] = -math.inf
     highest = max(changed)
@@ -137,13 +148,14 @@ def naive_draw(
     position: int,
     seen: set[int],
     suppressed: Sequence[int],
+    counts: Mapping[int, int] | None = None,
 ) -> int:
     """One token: the earliest arrival, without any bound."""
     if sampling.temperature == 0:
-        unit = Sampling(repetition_penalty=sampling.repetition_penalty)
-        probabilities = naive_probabilities(logits, unit, seen, suppressed)
+        unit = replace(sampling, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0)
+        probabilities = naive_probabilities(logits, unit, seen, suppressed, counts)
         return max(range(len(probabilities)), key=lambda token: (probabilities[token], -token))
-    probabilities = naive_probabilities(logits, sampling, seen, suppressed)
+    probabilities = naive_probabilities(logits, sampling, seen, suppressed, counts)
     key = naive_key(sampling.seed, sampling.choice_index, position)
     arrivals = [
         -math.log1p(-naive_uniform(key, token)) / p if p > 0 else math.inf
@@ -153,10 +165,12 @@ def naive_draw(
 
 
 def is_in_rounds(sampling: Sampling, vocabulary: int) -> bool:
-    """Whether an adaptive softmax samples in two rounds: no penalty and no effective filter."""
+    """Whether an adaptive softmax samples in two rounds: no penalty, bias or effective
+    filter.
+    """
     cuts = 0 < sampling.top_k < vocabulary
     filters = cuts or sampling.top_p < 1 or sampling.min_p > 0
-    return sampling.repetition_penalty == 1 and not filters
+    return not sampling.adjusts_logits and not filters
 
 
 def naive_draw_in_rounds(

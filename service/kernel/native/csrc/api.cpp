@@ -40,7 +40,7 @@ const Steps* choose_steps(const char* wanted) {
 extern "C" {
 
 // The version of this interface. Python refuses a library with another version.
-int unroll_interface() { return 6; }
+int unroll_interface() { return 7; }
 
 // The name of the selected instruction set; null if `wanted` is not available.
 const char* unroll_instruction_set(const char* wanted) {
@@ -85,11 +85,12 @@ void unroll_interrupt(void* model) { static_cast<LanguageModel*>(model)->interru
 // A batch of documents for `classifier`; see classifier.h. Null if memory cannot be allocated.
 void* unroll_create_batch(
     const ClassifierDescription* classifier, const int32_t* tokens, const int32_t* lengths,
-    int rows, int threads, float* logits, const char* wanted) {
+    int rows, int threads, float* logits, float* features, const char* wanted) {
   const Steps* steps = choose_steps(wanted);
   if (steps == nullptr) return nullptr;
   try {
-    return new DocumentBatch(*classifier, *steps, tokens, lengths, rows, threads, logits);
+    return new DocumentBatch(
+        *classifier, *steps, tokens, lengths, rows, threads, logits, features);
   } catch (...) {
     return nullptr;
   }

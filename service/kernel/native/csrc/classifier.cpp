@@ -122,12 +122,13 @@ class DocumentBatch::Reader {
 
 DocumentBatch::DocumentBatch(
     const ClassifierDescription& classifier, const Steps& steps, const int32_t* tokens,
-    const int32_t* lengths, int rows, int threads, float* logits)
+    const int32_t* lengths, int rows, int threads, float* logits, float* features)
     : classifier_(classifier),
       steps_(steps),
       tokens_(tokens),
       threads_(std::min(threads, rows)),
       logits_(logits),
+      features_(features),
       element_(classifier.precision == Precision::int8 ? 1 : sizeof(float)) {
   for (int row = 0; row < rows; ++row) {
     documents_.push_back({row, lengths[row], token_count_});
@@ -246,6 +247,13 @@ void DocumentBatch::pool_words(const Document& document, float* maximum, float* 
   for (int index = 0; index < width; ++index) mean[index] = float(sum[index] / document.length);
 }
 
+// The number of pooled features of a document.
+int DocumentBatch::feature_count() const {
+  const int states = classifier_.directions * classifier_.hidden;
+  const int words = classifier_.pools_words ? 2 * classifier_.width : 0;
+  return (classifier_.pools_states ? 3 : 1) * states + words;
+}
+
 // The MLP, the output layer and the linear part.
 void DocumentBatch::compute_logits() {
   const int rows = int(documents_.size()), labels = classifier_.labels;
@@ -258,6 +266,10 @@ void DocumentBatch::compute_logits() {
   for (int row = 0; row < rows; ++row) {
     float* words = pooled(row) + size_t(classifier_.pools_states ? 3 : 1) * states;
     if (classifier_.pools_words) pool_words(documents_[row], words, words + classifier_.width);
+    if (features_) {
+      const int count = feature_count();
+      std::copy_n(pooled(row), count, features_ + size_t(documents_[row].row) * count);
+    }
     pooled_rows[row] = pooled(row);
     activation_rows[row] = mlp_outputs[row] = activations.data() + row * mlp_width;
     logit_rows[row] = logits.data() + row * output_width;

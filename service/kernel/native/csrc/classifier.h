@@ -46,10 +46,11 @@ struct ClassifierDescription {
 class DocumentBatch {
  public:
   // `tokens`: those of all documents, one after the other. `lengths` (rows): each at least 1.
-  // `logits` (rows, labels) is written at the end.
+  // `logits` (rows, labels) is written at the end, and so is `features` (rows, features of the
+  // pooled states and words), unless it is null.
   DocumentBatch(
       const ClassifierDescription& classifier, const Steps& steps, const int32_t* tokens,
-      const int32_t* lengths, int rows, int threads, float* logits);
+      const int32_t* lengths, int rows, int threads, float* logits, float* features);
 
   // Continues for about `row_steps` steps of one row in one layer and direction. Fewer than eight
   // rows count as eight, since a step of eight takes little longer. Returns whether the logits are
@@ -71,6 +72,7 @@ class DocumentBatch {
   void read(int begin, int end);
   void pool_words(const Document& document, float* maximum, float* mean) const;
   void compute_logits();
+  int feature_count() const;
 
   const float* word_vector(size_t token) const;
   float* pooled(int document) { return pooled_.data() + size_t(document) * classifier_.mlp.inputs; }
@@ -80,6 +82,7 @@ class DocumentBatch {
   const int32_t* tokens_;
   const int threads_;
   float* const logits_;
+  float* const features_;
   const size_t element_;  // bytes of an activation
   std::vector<Document> documents_;  // longest first
   size_t token_count_ = 0;

@@ -62,6 +62,9 @@ void LanguageModel::run(const Call& call) {
     cursor.work = &work;
     cursor.feed = call.feed + work.feed_begin;
     cursor.seen.assign(call.seen + work.seen_begin, call.seen + work.seen_begin + work.seen_count);
+    const int32_t counted_end = work.counted_begin + work.counted_count;
+    cursor.counted.assign(call.counted + work.counted_begin, call.counted + counted_end);
+    cursor.counts.assign(call.counts + work.counted_begin, call.counts + counted_end);
     cursor.tokens = call.tokens + slots;
     cursor.logprobs = call.logprobs + slots;
     cursor.top_tokens = call.top_tokens + slots * call.top;
@@ -150,6 +153,14 @@ void LanguageModel::add_task(const Call& call, Cursor& cursor) {
   task.top_p = work.top_p;
   task.min_p = work.min_p;
   task.penalty = work.penalty;
+  task.presence = work.presence;
+  task.frequency = work.frequency;
+  task.counted = cursor.counted.data();
+  task.counts = cursor.counts.data();
+  task.counted_count = int32_t(cursor.counted.size());
+  task.bias_ids = call.bias_ids + work.bias_begin;
+  task.bias = call.bias + work.bias_begin;
+  task.bias_count = work.bias_count;
   task.key = random_key(work.seed, work.choice_index, work.position + work.generated);
   task.score = feeds ? cursor.feed[work.read] : -1;
   task.sample = samples;
@@ -290,6 +301,19 @@ void LanguageModel::restore(int row, const float* hiddens, const float* cells) {
   }
 }
 
+void Cursor::remember(int32_t token) {
+  if (work->penalty != 1.0f && std::find(seen.begin(), seen.end(), token) == seen.end())
+    seen.push_back(token);
+  if (work->presence == 0.0f && work->frequency == 0.0f) return;
+  const auto place = std::find(counted.begin(), counted.end(), token);
+  if (place == counted.end()) {
+    counted.push_back(token);
+    counts.push_back(1);
+  } else {
+    ++counts[place - counted.begin()];
+  }
+}
+
 void LanguageModel::record_results() {
   for (size_t index = 0; index < tasks_.size(); ++index) {
     const SamplerTask& task = tasks_[index];
@@ -306,9 +330,7 @@ void LanguageModel::record_results() {
       cursor.tokens[slot] = cursor.last = task.token;
       cursor.logprobs[slot] = task.token_logprob;
       ++work.generated;
-      const bool known = work.penalty == 1.0f ||
-          std::find(cursor.seen.begin(), cursor.seen.end(), task.token) != cursor.seen.end();
-      if (!known) cursor.seen.push_back(task.token);
+      cursor.remember(task.token);
     }
   }
 }

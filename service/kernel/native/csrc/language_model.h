@@ -61,7 +61,9 @@ struct Work {
   int32_t top_logprobs;
   int32_t logprob;
   int32_t keep;                     // copy the state after this many tokens of the feed; 0: no copy
-  float temperature, top_p, min_p, penalty;
+  int32_t counted_begin, counted_count;  // in `counted` and `counts`
+  int32_t bias_begin, bias_count;   // in `bias_ids` and `bias`
+  float temperature, top_p, min_p, penalty, presence, frequency;
   uint64_t seed, choice_index, position;
   float* state;                     // (parts, layers, width): the destination of the copy
   // results; tokens are in slots, scored ones before generated ones
@@ -81,6 +83,10 @@ struct Call {
   int32_t cut_at_end;       // whether to return as soon as a row is done
   const int32_t* feed;
   const int32_t* seen;
+  const int32_t* counted;   // ids that were sampled before the call, and how often
+  const int32_t* counts;
+  const int32_t* bias_ids;
+  const float* bias;
   int32_t* tokens;          // (count, steps)
   float* logprobs;          // (count, steps)
   int32_t* top_tokens;      // (count, steps, top)
@@ -93,6 +99,7 @@ struct Cursor {
   Work* work = nullptr;
   const int32_t* feed = nullptr;
   std::vector<int32_t> seen;
+  std::vector<int32_t> counted, counts;
   int32_t* tokens = nullptr;
   float* logprobs = nullptr;
   int32_t* top_tokens = nullptr;
@@ -107,6 +114,9 @@ struct Cursor {
     const bool over = work->generated == 0 || work->generated >= work->sample || last == end;
     return over ? -1 : last;
   }
+
+  // Adds a sampled token to those under a penalty.
+  void remember(int32_t token);
 
   int slot() const { return work->scored + work->generated; }
 };

@@ -76,6 +76,12 @@ inline bool has_filters(const SamplerTask& task) {
   return has_top_k(task) || task.top_p < 1.0f || task.min_p > 0.0f;
 }
 
+// Whether a penalty or a bias can change a logit.
+inline bool adjusts(const SamplerTask& task) {
+  return task.penalty != 1.0f || task.presence != 0.0f || task.frequency != 0.0f ||
+         task.bias_count > 0;
+}
+
 // Contiguous logits, padded to a multiple of 16 with MINUS_INFINITY.
 class LogitSpan {
  public:
@@ -191,29 +197,35 @@ class RowSampler {
     }
   }
 
-  // Applies the repetition penalty (Keskar et al., CTRL, 2019) and suppresses tokens.
+  // Applies penalties and bias, and suppresses tokens.
   void change() {
-    if (penalized()) {
-      for (int index = 0; index < task_.seen_count; ++index) {
-        float& logit = logits_[task_.seen[index]];
-        raw_[index] = logit;
-        logit = logit > 0 ? logit / task_.penalty : logit * task_.penalty;
-      }
+    if (adjusts(task_)) {
+      std::copy_n(logits_, task_.vocabulary, raw_);
+      adjust();
     }
     for (int index = 0; index < task_.suppressed_count; ++index)
       logits_[task_.suppressed[index]] = MINUS_INFINITY;
     highest_ = span_.highest();
   }
 
-  bool penalized() const { return task_.penalty != 1.0f && task_.seen_count > 0; }
+  // The repetition penalty is that of Keskar et al. (CTRL, 2019).
+  void adjust() {
+    if (task_.penalty != 1.0f) {
+      for (int index = 0; index < task_.seen_count; ++index) {
+        float& logit = logits_[task_.seen[index]];
+        logit = logit > 0 ? logit / task_.penalty : logit * task_.penalty;
+      }
+    }
+    if (task_.presence != 0.0f || task_.frequency != 0.0f) {
+      for (int index = 0; index < task_.counted_count; ++index)
+        logits_[task_.counted[index]] -= task_.presence + task_.frequency * task_.counts[index];
+    }
+    for (int index = 0; index < task_.bias_count; ++index)
+      logits_[task_.bias_ids[index]] += task_.bias[index];
+  }
 
   // The logit before change().
-  float raw(int32_t id) const {
-    if (penalized())
-      for (int index = 0; index < task_.seen_count; ++index)
-        if (task_.seen[index] == id) return raw_[index];
-    return logits_[id];
-  }
+  float raw(int32_t id) const { return adjusts(task_) ? raw_[id] : logits_[id]; }
 
   int32_t sampled() {
     inverse_ = 1.0f / std::max(task_.temperature, MIN_TEMPERATURE);

@@ -59,7 +59,14 @@ struct SamplerTask {
   int32_t top_k;
   float top_p;
   float min_p;
-  float penalty;
+  float penalty;            // for repetition
+  float presence, frequency;
+  const int32_t* counted;   // ids that were sampled, and how often
+  const int32_t* counts;
+  int32_t counted_count;
+  const int32_t* bias_ids;  // ids, and the numbers to add to their logits
+  const float* bias;
+  int32_t bias_count;
   uint64_t key;             // of the random numbers
   int32_t score;            // id whose log-probability is wanted, or -1
   bool sample;

@@ -8,6 +8,7 @@ import pytest
 
 from service.backend.settings import Settings
 from service.http.errors import ApiError
+from service.http.openai.request_schemas import CompletionRequest
 from service.http.request_limits import RequestLimits
 from service.http.request_schemas import (
     ClassifyRequest,
@@ -34,6 +35,7 @@ LIMITS = RequestLimits(SETTINGS)
     [
         (GenerateRequest, "max_tokens", 5, 6),
         (GenerateRequest, "n", 3, 4),
+        (CompletionRequest, "best_of", 3, 4),
         (GenerateRequest, "state", "abcd", "abcde"),
         (GenerateRequest, "deadline_ms", 1000, 1001),
         (ScoreRequest, "texts", ["a"] * 4, ["a"] * 5),

@@ -14,7 +14,7 @@ from service.engine.sequences.task_bounds import (
     check_generate,
     check_next_word,
     check_sampling,
-    check_score,
+    check_texts,
 )
 from service.kernel.api.interface import Sampling
 
@@ -54,23 +54,23 @@ def test_both_ends_of_a_sampling_range_are_allowed(field: str) -> None:
 def test_a_generation_out_of_range_is_refused(task: Generate, field: str) -> None:
     """The error has the field's name."""
     with pytest.raises(InvalidTask) as refusal:
-        check_generate(task, rows=4)
+        check_generate(task, rows=4, most_choices=8)
     assert refusal.value.field == field
 
 
 def test_a_generation_within_the_ranges_is_allowed() -> None:
     """The largest allowed values are as many choices as rows, and a state of one choice."""
-    check_generate(replace(TASK, n=4, logprobs=0, stop=("a",)), rows=4)
-    check_generate(replace(TASK, return_state=True), rows=4)
-    check_generate(replace(TASK, max_tokens=0, echo=True), rows=4)
+    check_generate(replace(TASK, n=4, logprobs=0, stop=("a",)), rows=4, most_choices=8)
+    check_generate(replace(TASK, return_state=True), rows=4, most_choices=8)
+    check_generate(replace(TASK, max_tokens=0, echo=True), rows=4, most_choices=8)
 
 
 def test_scores_and_next_words_have_bounds() -> None:
     """A score needs one text at least and as many as fit at most; a next word needs one."""
-    check_score(Score(model="m", texts=("a", "b")), most_texts=2)
+    check_texts(Score(model="m", texts=("a", "b")), most_texts=2)
     check_next_word(NextWord(model="m", prompt="", top=1))
     for texts in ((), ("a", "b", "c")):
         with pytest.raises(InvalidTask, match="texts: expected 1 to 2 texts"):
-            check_score(Score(model="m", texts=texts), most_texts=2)
+            check_texts(Score(model="m", texts=texts), most_texts=2)
     with pytest.raises(InvalidTask, match="top: expected 1 or more, got 0"):
         check_next_word(NextWord(model="m", prompt="", top=0))

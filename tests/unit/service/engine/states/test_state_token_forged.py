@@ -25,7 +25,7 @@ from tests.support.service.continuing import OPTIONS, ask, last
 from tests.support.service.engine_client import EngineClient, text_of
 
 HEAD = struct.Struct("<B16sIQQQ")
-LENGTHS = struct.Struct("<BHI")
+LENGTHS = struct.Struct("<BHII")
 SIGNATURE_BYTES = 32
 
 
@@ -51,15 +51,18 @@ class Token:
     unread: tuple[int, ...] = ()
     shown: int = 0
     reported: int | None = None
+    counts: tuple[tuple[int, int], ...] = ()
 
     @property
     def body(self) -> bytes:
         """The compressed part."""
-        lengths = LENGTHS.pack(len(self.pending), len(self.unread), self.shown)
-        unread = np.array(self.unread, dtype="<u4").tobytes()
+        sizes = (len(self.pending), len(self.unread), self.shown, len(self.counts))
+        lengths = LENGTHS.pack(*sizes)
         if self.reported is not None:
             lengths += struct.pack("<H", self.reported)
-        return b"".join((lengths, self.pending, unread, self.seen, self.numbers.tobytes()))
+        tokens = [*self.unread, *(token for token, _ in self.counts)]
+        numbers = np.array([*tokens, *(count for _, count in self.counts)], dtype="<u4").tobytes()
+        return b"".join((lengths, self.pending, numbers, self.seen, self.numbers.tobytes()))
 
     @property
     def head(self) -> bytes:
@@ -104,6 +107,8 @@ def test_a_whole_token_is_taken(served: EngineClient, token: Token) -> None:
         for logprobs in (None, 1):
             task = ask("", max_tokens=3, state=cut.signed(), logprobs=logprobs, stop=("zz",))
             assert last(served, task)[1].completion_tokens in {1, 2, 3}
+    counted = dataclasses.replace(token, counts=((3, 1), (4, 2**30)), pending=b"")
+    assert last(served, ask("", max_tokens=3, state=counted.signed()))[0]
     unknown = dataclasses.replace(token, last=0, pending=b"")  # [UNK] of a prompt, still to be read
     assert last(served, ask("", max_tokens=3, state=unknown.signed()))[0]
     token.numbers[1] = 1e6  # a cell state after long counting
@@ -120,6 +125,7 @@ def forgeries(token: Token, vocabulary: int) -> Iterator[tuple[str, str]]:
         "seen": (token.seen + b"\0", token.seen[:-1], b"\xff" * len(token.seen), b""),
         "unread": ((vocabulary,), (2**32 - 1,), (3, 0), (3,) * 1025),
         "shown": (1, 2**32 - 1),
+        "counts": (((vocabulary, 1),), ((0, 1),), ((3, 0),), ((3, 2**31),), ((3, 1), (3, 1))),
         "numbers": (token.numbers[:1], np.repeat(token.numbers, 2), token.numbers[:0]),
     }
     for field, values in fields.items():

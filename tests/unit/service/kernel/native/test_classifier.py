@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
 import pytest
 import torch
@@ -164,3 +166,34 @@ def test_slices_are_bounded(kind: str) -> None:
     kernel = make(random_classifier("lstm"), 80, kind)
     _, slices = classify(kernel, [[1] * 1000])
     assert slices == 2 * 2 * 1000 * 8 // 80
+
+
+@pytest.mark.parametrize("kind", ["native", "torch"])
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_embeddings_are_the_inputs_of_the_mlp(
+    kind: str, pooling: Pooling, bidirectional: bool
+) -> None:
+    """Features of documents of different lengths are those of the network, in their order; the MLP
+    maps them to the logits.
+    """
+    network = random_classifier("lstm", pooling=pooling, bidirectional=bidirectional)
+    documents = [[3], [5, 7, 30, 2, 9], [1, 1], [8, 12, 4, 39, 22, 17, 6]]
+    kernel = make(network, 8, kind)
+    features_BF = completed(kernel.embed(documents))
+    assert features_BF.shape == (4, kernel.features) == (4, network.architecture.pooled)
+    with torch.no_grad():
+        logits_BC = network.logits_of_pooled(torch.tensor(features_BF)).numpy()
+    assert np.allclose(logits_BC, completed(kernel.classify(documents)), atol=1e-5)
+    for document, features_F in zip(documents, features_BF, strict=True):
+        assert np.allclose(completed(kernel.embed([document]))[0], features_F, atol=1e-6)
+
+
+def completed(slices: Generator[None, None, FloatArray]) -> FloatArray:
+    """The result of a generator."""
+    while True:
+        try:
+            next(slices)
+        except StopIteration as finished:
+            result: FloatArray = finished.value
+            return result

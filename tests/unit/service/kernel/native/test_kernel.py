@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -223,13 +224,18 @@ def test_a_burst_is_the_same_as_single_steps(
     assert all(len(generated) > 0 for generated, _ in outputs[0])
 
 
+PENALIZED = Sampling(
+    repetition_penalty=1.5, presence_penalty=0.5, logit_bias=((5, 2.0),), top_logprobs=2
+)
+
+
 def _run_through(kernel: Kernel, steps: int) -> list[tuple[list[Scored], list[Scored]]]:
     prompts = [TEXT[:1], TEXT[:4], TEXT]
     outputs: list[tuple[list[Scored], list[Scored]]] = [([], []) for _ in prompts]
     work = []
     for row, prompt in enumerate(prompts):
         kernel.open(row)
-        sampling = Sampling(seed=row, repetition_penalty=1.5, top_logprobs=2)
+        sampling = replace(PENALIZED, seed=row)
         work.append(
             RowWork(
                 row=row, feed=prompt, sample=20, sampling=sampling, seen=set(prompt), score=True
@@ -246,6 +252,7 @@ def _run_through(kernel: Kernel, steps: int) -> list[tuple[list[Scored], list[Sc
             item.sample -= len(result.generated)
             item.position += len(result.generated)
             item.seen = {*item.seen, *(one.token for one in result.generated)}
+            item.counts = Counter(one.token for one in generated)
             if item.sample == 0 or item.feed == [END]:
                 work.remove(item)
     return outputs
@@ -331,6 +338,10 @@ def test_the_kernel_does_not_follow_later_changes_of_the_network(kind: Kind) -> 
     assert np.array_equal(distributions(kernel, 0, TEXT), before)
 
 
+BIASED_BEYOND = Sampling(logit_bias=((VOCABULARY, 1.0),))
+BIASED_TWICE = Sampling(logit_bias=((1, 1.0), (1, 1.0)))
+
+
 @each_kind
 @pytest.mark.parametrize(
     ("work", "steps", "message"),
@@ -343,6 +354,11 @@ def test_the_kernel_does_not_follow_later_changes_of_the_network(kind: Kind) -> 
         ([RowWork(row=0, feed=[VOCABULARY])], 1, "feed"),
         ([RowWork(row=0, feed=[1, -1])], 1, "feed"),
         ([RowWork(row=0, feed=[1], sample=-1)], 1, "sample"),
+        ([RowWork(row=0, feed=[1], counts={VOCABULARY: 1})], 1, "counts"),
+        ([RowWork(row=0, feed=[1], counts={-1: 1})], 1, "counts"),
+        ([RowWork(row=0, feed=[1], counts={1: 2**31})], 1, "counts"),
+        ([RowWork(row=0, feed=[1], sampling=BIASED_BEYOND)], 1, "logit_bias"),
+        ([RowWork(row=0, feed=[1], sampling=BIASED_TWICE)], 1, "logit_bias"),
     ],
 )
 def test_impossible_work_is_refused_before_any_row_moves(

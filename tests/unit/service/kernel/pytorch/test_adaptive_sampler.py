@@ -29,6 +29,7 @@ VOCABULARY = 40
 END = VOCABULARY - 1
 CUTOFFS = (8, 9, 20)
 NEVER = (0, 12)
+COUNTS = {2: 1, 10: 3, 33: 2}
 ROWS = 250
 ROUNDS = 32  # of all rows: so many draws are looked at together
 OPTIONS = {
@@ -37,6 +38,9 @@ OPTIONS = {
     "cold": Sampling(temperature=0.5),
     "filters": Sampling(temperature=1.3, top_k=25, top_p=0.9, min_p=0.01),
     "penalty": Sampling(repetition_penalty=1.5),
+    "presence": Sampling(presence_penalty=1.5),
+    "frequency": Sampling(frequency_penalty=0.8, temperature=1.3),
+    "bias": Sampling(logit_bias=((12, 100.0), (10, 2.0), (30, -100.0), (39, 1.0))),
 }
 
 KernelName = Literal["native", "torch"]
@@ -75,7 +79,15 @@ def constant_network() -> LanguageModel:
 def drawn_at(kernel: Kernel, sampling: Sampling, first: int) -> list[int]:
     """One token in every row, at positions from ``first`` on."""
     work = [
-        RowWork(row=row, feed=[1], sample=1, sampling=sampling, position=first + row, seen={3, 25})
+        RowWork(
+            row=row,
+            feed=[1],
+            sample=1,
+            sampling=sampling,
+            position=first + row,
+            seen={3, 25},
+            counts=COUNTS,
+        )
         for row in range(ROWS)
     ]
     return [result.generated[0].token for result in kernel.run(work, 1)]
@@ -92,7 +104,7 @@ def test_draws_follow_the_exact_distribution(name: KernelName, option: str) -> N
     for first in range(0, ROWS * ROUNDS, ROWS):
         counts += np.bincount(drawn_at(kernel, sampling, first), minlength=VOCABULARY)
     logits = result.logprobs_V.tolist()
-    check_fit(counts, naive_probabilities(logits, sampling, {3, 25}, NEVER))
+    check_fit(counts, naive_probabilities(logits, sampling, {3, 25}, NEVER, COUNTS))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-3, 0.3, 1.0, 1.7, 30.0])

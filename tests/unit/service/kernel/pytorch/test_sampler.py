@@ -18,6 +18,7 @@ from tests.support.service.reference import naive_draw, naive_probabilities, ran
 
 VOCABULARY = 24
 NEVER = (0,)
+COUNTS = {3: 2, 5: 1, 20: 4}
 DRAWS = 8_000
 OPTIONS = {
     "plain": Sampling(),
@@ -29,8 +30,18 @@ OPTIONS = {
     "min_p": Sampling(min_p=0.2),
     "penalty": Sampling(repetition_penalty=1.8),
     "reward": Sampling(repetition_penalty=0.6),
+    "presence": Sampling(presence_penalty=1.5),
+    "frequency": Sampling(frequency_penalty=0.8),
+    "bias": Sampling(logit_bias=((0, 100.0), (2, 2.5), (9, -100.0))),
     "all at once": Sampling(
-        temperature=1.3, top_k=15, top_p=0.9, min_p=0.05, repetition_penalty=1.2
+        temperature=1.3,
+        top_k=15,
+        top_p=0.9,
+        min_p=0.05,
+        repetition_penalty=1.2,
+        presence_penalty=-0.3,
+        frequency_penalty=0.4,
+        logit_bias=((3, 1.0),),
     ),
 }
 
@@ -52,13 +63,14 @@ def test_draws_follow_the_exact_distribution(drawing: Drawing, name: str) -> Non
     logits_V = example_logits()
     seen = {3, 7, 11}
     asks = [
-        SamplerRequest(sampling, position=place, seen=seen, sample=True) for place in range(DRAWS)
+        SamplerRequest(sampling, position=place, seen=seen, counts=COUNTS, sample=True)
+        for place in range(DRAWS)
     ]
     answers = drawing(VOCABULARY, NEVER).answer(np.tile(logits_V, (DRAWS, 1)), asks)
     counts = np.bincount(
         [answer.generated.token for answer in answers if answer.generated], minlength=VOCABULARY
     )
-    check_fit(counts, naive_probabilities(logits_V.tolist(), sampling, seen, NEVER))
+    check_fit(counts, naive_probabilities(logits_V.tolist(), sampling, seen, NEVER, COUNTS))
 
 
 @each_drawing
@@ -72,6 +84,9 @@ def test_draws_follow_the_exact_distribution(drawing: Drawing, name: str) -> Non
         top_p=st.sampled_from([1.0, 0.93, 0.4, 1e-6]),
         min_p=st.sampled_from([0.0, 0.13, 1.0]),
         repetition_penalty=st.sampled_from([1.0, 1.3, 0.8]),
+        presence_penalty=st.sampled_from([0.0, 0.0, 0.7, -2.0]),
+        frequency_penalty=st.sampled_from([0.0, 0.0, 0.25]),
+        logit_bias=st.sampled_from([(), (), ((1, 3.0),), ((0, 9.0), (1, -100.0))]),
         seed=st.integers(0, 2**64 - 1),
     ),
     position=st.integers(0, 10**6),
@@ -80,15 +95,17 @@ def test_a_draw_is_the_naive_draw(
     drawing: Drawing, logits: list[float], sampling: Sampling, position: int
 ) -> None:
     """The pruned and vectorized race has the same winner as the race without bounds."""
-    seen = {1}
+    seen, counts = {1}, {0: 1, 1: 3}
     logits_1V = np.array([logits], dtype=np.float32)
-    ask = SamplerRequest(sampling, position=position, seen=seen, sample=True)
+    ask = SamplerRequest(sampling, position=position, seen=seen, counts=counts, sample=True)
     generated = drawing(len(logits), NEVER).answer(logits_1V, [ask])[0].generated
     assert generated is not None
-    expected = naive_draw(logits_1V[0].tolist(), sampling, position, seen, NEVER)
+    expected = naive_draw(logits_1V[0].tolist(), sampling, position, seen, NEVER, counts)
     if generated.token != expected:  # only where float32 cannot tell two tokens or a border apart
         nudged = [
-            naive_draw((logits_1V[0] * (1 + nudge)).tolist(), sampling, position, seen, NEVER)
+            naive_draw(
+                (logits_1V[0] * (1 + nudge)).tolist(), sampling, position, seen, NEVER, counts
+            )
             for nudge in np.linspace(-3e-6, 3e-6, 13)
         ]
         equal = np.isclose(

@@ -8,12 +8,11 @@ that ends inside a token can be continued from there.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from service.engine.api.tasks import TokenLogprob
 from service.engine.states.trail import PriorState
-from service.kernel.api.interface import Scored
 
 
 @dataclass(slots=True)
@@ -30,16 +29,6 @@ class GeneratedToken:
     is_new: bool
     report: TokenLogprob | None
     before: PriorState | None
-
-
-def report_of(
-    scored: Scored, text: str, text_of: Callable[[int], str], end: float | None = None
-) -> TokenLogprob:
-    """A token with its text, and the alternatives with theirs. ``end``: the log-probability of
-    [END] in its place.
-    """
-    top = tuple((text_of(token), logprob) for token, logprob in scored.top)
-    return TokenLogprob(text, scored.logprob, top, end)
 
 
 class WithheldTokens:

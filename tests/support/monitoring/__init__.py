@@ -1,0 +1,1 @@
+"""Prometheus, a collector of traces, and a service with faults."""
