@@ -6,7 +6,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unroll_client.errors import MalformedAnswerError
@@ -16,6 +16,7 @@ from unroll_client.event_lines import EventLines
 TEXTS = st.text(st.sampled_from("a\n\r\u2028\u0085é😀:"), max_size=8)
 
 
+@settings(deadline=None)
 @given(st.lists(TEXTS, max_size=6), st.lists(st.integers(0, 300), max_size=8))
 def test_events_do_not_depend_on_the_parts(texts: list[str], cuts: list[int]) -> None:
     """Events have the texts that were sent, wherever the bytes are divided."""

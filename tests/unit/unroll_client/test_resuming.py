@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unroll_client.errors import MalformedAnswerError, StreamInterruptedError
@@ -36,6 +36,7 @@ def serve(body: dict[str, Any], tokens: int) -> list[dict[str, Any]]:
     return events
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), max_size=10), st.integers(1, 3))
 def test_texts_are_whole_after_any_drains(drains: list[int], count: int) -> None:
     """Every choice has its whole text, its tokens are counted once, and the seed is kept."""

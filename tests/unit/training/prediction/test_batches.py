@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.service.small_artifacts import TEXT, word_tokenizer
@@ -20,6 +20,7 @@ from training.prediction.batches import (
 LENGTHS = st.lists(st.integers(0, 3000), max_size=60)
 
 
+@settings(deadline=None)
 @given(LENGTHS, st.integers(1, 9))
 def test_every_text_is_in_one_batch(lengths: list[int], rows: int) -> None:
     """Texts without a result are in one batch each, by length, and no batch is too large."""
