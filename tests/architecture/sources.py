@@ -11,8 +11,17 @@ import pytest
 
 from tests.support.repository import ROOT
 
-PACKAGES = ("model", "training", "service", "unroll", "benchmarks", "docker", "tests")
-SHIPPED = ("model", "training", "service", "unroll")
+PACKAGES = (
+    "model",
+    "training",
+    "service",
+    "unroll",
+    "unroll_client",
+    "benchmarks",
+    "docker",
+    "tests",
+)
+SHIPPED = ("model", "training", "service", "unroll", "unroll_client")
 
 
 @dataclass(frozen=True)

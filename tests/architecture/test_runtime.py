@@ -42,9 +42,10 @@ def loaded_by(package: str) -> set[str]:
     ("package", "refused"),
     [
         ("model", {"training", "service", "fastapi", "pydantic"}),
-        ("training", {"service", "fastapi", "starlette", "uvicorn"}),
+        ("training", {"fastapi", "starlette", "uvicorn"}),
         ("service", {"training", "datasets"}),
         ("unroll", {"training", "service", "torch", "fastapi"}),
+        ("unroll_client", {"model", "training", "service", "torch", "fastapi", "pydantic"}),
         ("service.engine", {"training", "fastapi", "starlette", "pydantic", "uvicorn", "torch"}),
         ("service.kernel.api", {"torch"}),
         ("service.kernel.native", {"torch"}),
@@ -54,6 +55,13 @@ def loaded_by(package: str) -> set[str]:
 def test_importing_a_package_loads_no_refused_package(package: str, refused: set[str]) -> None:
     """Importing all modules of a package does not load the refused packages."""
     assert loaded_by(package) & refused == set()
+
+
+def test_training_loads_of_the_service_the_kernel_alone() -> None:
+    """Bulk prediction computes with the kernel, and loads no other part of the service."""
+    loaded = stdout_of(LOADED.format(package="training"))
+    service = {name for name in loaded if name.startswith("service.")}
+    assert all(name.startswith("service.kernel") for name in service), service
 
 
 def test_the_service_does_not_load_the_sdk_of_traces() -> None:

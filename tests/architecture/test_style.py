@@ -15,6 +15,7 @@ LONGEST_FILE = 400
 MOST_FILES = 15  # in a folder
 LONGEST_FUNCTION = 70
 MEDIAN_FILE = 150
+EXPORTING = {"unroll_client"}  # packages whose users import its names from the package
 
 # One letter is in brackets, so that the patterns do not match this file.
 MACHINE_PATHS = re.compile(r"/(?:[r]oot|[w]ork)/|/(?:[h]ome|[U]sers)/\w")
@@ -89,12 +90,13 @@ def test_every_module_opens_with_a_docstring() -> None:
 
 
 def test_package_files_hold_only_a_docstring() -> None:
-    """Importing a package runs no code: `__init__.py` has only a docstring."""
+    """Importing a package runs no code: `__init__.py` has only a docstring, except for exports."""
     violations = [
         source.name
         for package in SHIPPED
         for source in modules_in(package)
         if source.path.name == "__init__.py" and len(source.tree.body) > 1
+        if source.name not in EXPORTING
     ]
     assert violations == []
 

@@ -26,12 +26,13 @@ def address() -> Iterator[str]:
         yield f"http://127.0.0.1:{service.port}"
 
 
-def output_of(*command: str, **environment: str) -> str:
+def output_of(*command: str, given: str | None = None, **environment: str) -> str:
     """Standard output of a command that succeeds; proxies of the machine are left out."""
     ended = subprocess.run(
         command,
         cwd=ROOT,
         env={**os.environ, "NO_PROXY": "*", "PYTHONPATH": str(ROOT), **environment},
+        input=given,
         capture_output=True,
         text=True,
         check=False,
@@ -56,6 +57,14 @@ def test_client_in_python(address: str) -> None:
     streamed, label, resumed = lines
     assert streamed == resumed
     assert label.startswith("positive (")
+
+
+def test_many_texts_with_asyncio(address: str) -> None:
+    """Each line has its label, in order; an address without a service is left out."""
+    texts = "A warm and funny film.\n\nA dull and endless film.\n"
+    program, urls = str(EXAMPLES / "many_texts.py"), f"http://127.0.0.1:9 {address}"
+    lines = output_of(sys.executable, program, given=texts, UNROLL_URL=urls).splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["positive", "negative"]
 
 
 def test_the_openai_client(address: str) -> None:
@@ -95,5 +104,5 @@ def test_every_example_is_listed() -> None:
     """The page of examples names each program."""
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     programs = [path.name for path in EXAMPLES.iterdir() if path.suffix in {".py", ".sh"}]
-    assert len(programs) == 5
+    assert len(programs) == 6
     assert all(f"| `{name}` |" in page for name in programs)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -65,9 +66,28 @@ def test_every_block_names_its_language(page: str) -> None:
 def test_programs_run(page: str) -> None:
     """A block of Python runs in the repository as it is printed."""
     for block in blocks(PAGES[page]):
-        if block.language == "python" and not block.not_run:
+        if block.language == "python" and not (block.not_run or _is_client(block.lines)):
             program = "\n".join(block.lines)
             subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=ROOT, check=True)
+
+
+def test_programs_of_clients_run() -> None:
+    """A block of Python that imports the client runs against the pretrained models."""
+    programs = [
+        "\n".join(block.lines)
+        for page in PAGES.values()
+        for block in blocks(page)
+        if block.language == "python" and not block.not_run and _is_client(block.lines)
+    ]
+    assert programs
+    with RunningService(ROOT / "pretrained") as service:
+        for program in programs:
+            own = program.replace("http://127.0.0.1:8000", f"http://127.0.0.1:{service.port}")
+            subprocess.run([sys.executable, "-W", "error", "-c", own], cwd=ROOT, check=True)
+
+
+def _is_client(lines: Sequence[str]) -> bool:
+    return any("unroll_client" in line for line in lines)
 
 
 @pytest.mark.parametrize("call", [call for call in CALLS if call[0] == "make"], ids=" ".join)

@@ -22,6 +22,7 @@ from training.config.gradients import GradientRecipe
 from training.config.inspection import DescribeRequest, UnitsRequest, WordsRequest
 from training.config.language_model import LanguageModelRecipe
 from training.config.options import add_options, given_options
+from training.config.prediction import PredictionRequest
 from training.readers.notices import shown_notices
 from training.runtime.signals import signals_interrupt
 from training.runtime.torchrun import process_count, process_rank, quieten_torch
@@ -72,6 +73,12 @@ TRAINING_COMMANDS = (
         help="measure a model on data",
         module="training.commands.evaluate",
         options=EvaluationRequest,
+    ),
+    TrainingCommand(
+        name="predict",
+        help="apply a model to any number of documents",
+        module="training.commands.predict",
+        options=PredictionRequest,
     ),
     TrainingCommand(
         name="gradients",

@@ -142,7 +142,7 @@ def _parts_of(
         return _record_parts(source, column, header)
     if unit == "file":
         return _file_parts(Path(source))
-    return _whole(_text_units(Path(source), unit))
+    return _whole(text_units(Path(source), unit))
 
 
 def _record_parts(source: str, column: str | None, header: bool | None) -> Iterator[DocumentPart]:
@@ -151,7 +151,7 @@ def _record_parts(source: str, column: str | None, header: bool | None) -> Itera
     count = blank = 0
     for record in records:
         count += 1
-        text = _string(record, name)
+        text = string_of(record, name)
         if is_blank(text):
             blank += 1
         else:
@@ -178,7 +178,8 @@ def _file_parts(path: Path) -> Iterator[DocumentPart]:
         yield DocumentPart(pending, opens=False)
 
 
-def _text_units(path: Path, unit: Unit) -> Iterable[str]:
+def text_units(path: Path, unit: Unit) -> Iterable[str]:
+    """The lines or paragraphs of a text file, blank lines included."""
     lines = (_unix(line) for line in read_lines(path))
     if unit == "line":
         return (line.removesuffix("\n") for line in lines)
@@ -197,7 +198,7 @@ def _value(record: Record, column: str) -> Any:
     return record.fields[column]
 
 
-def _string(record: Record, column: str) -> str:
+def string_of(record: Record, column: str) -> str:
     """The string in a column; empty for null or NaN, which stand for a missing cell."""
     value = _value(record, column)
     if value is None or value != value:  # noqa: PLR0124  # NaN, as pandas writes it
@@ -222,7 +223,7 @@ class _Empty:
 
 
 def _text(record: Record, column: str) -> str | _Empty:
-    text = _string(record, column)
+    text = string_of(record, column)
     return _Empty(record.place, "the text is empty") if is_blank(text) else text
 
 

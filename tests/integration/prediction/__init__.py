@@ -1,0 +1,1 @@
+"""``predict`` as a command, compared with the service and killed."""
