@@ -17,6 +17,7 @@ from training.config.shared_options import (
     clip_value_option,
     count_option,
     description_option,
+    encoding_option,
     evaluations_option,
     freeze_embeddings_option,
     header_option,
@@ -40,7 +41,8 @@ class ClassifierRecipe:
 
     train: tuple[str, ...] = option(
         (),
-        "labeled .jsonl, .csv or .tsv files (also compressed), or hf:NAME[:SPLIT]",
+        "labeled .jsonl, .csv or .tsv files, lines with __label__NAME (also compressed), a folder "
+        "with a folder for each label, or hf:NAME[:SPLIT]",
         metavar="FILE",
     )
     valid: tuple[str, ...] = valid_option()
@@ -61,6 +63,7 @@ class ClassifierRecipe:
         unset='"label", or the only choice left',
     )
     header: bool | None = header_option()
+    encoding: str | None = encoding_option()
     skip_empty: bool = option(False, "leave out records without a text or a label")
     out_of_scope_label: str | None = option(
         None,

@@ -18,6 +18,7 @@ from training.config.shared_options import (
     column_option,
     count_option,
     description_option,
+    encoding_option,
     evaluations_option,
     freeze_embeddings_option,
     header_option,
@@ -72,7 +73,7 @@ class LanguageModelRecipe:
 
     train: tuple[str, ...] = option(
         (),
-        "text, .jsonl, .csv or .tsv files (also compressed), or hf:NAME[:SPLIT]",
+        "text, .jsonl, .csv or .tsv files (also compressed), folders, or hf:NAME[:SPLIT]",
         metavar="FILE",
     )
     valid: tuple[str, ...] = valid_option()
@@ -82,6 +83,7 @@ class LanguageModelRecipe:
     unit: Literal["file", "paragraph", "line"] = unit_option()
     column: str | None = column_option()
     header: bool | None = header_option()
+    encoding: str | None = encoding_option()
     name: str | None = name_option()
     description: str | None = description_option()
     license: str | None = license_option()

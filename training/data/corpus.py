@@ -23,7 +23,7 @@ from model.tokenization.tokenizer_training import (
 )
 from training.config.language_model import LanguageModelRecipe
 from training.config.shared_options import DEFAULT_WORD_VOCABULARY
-from training.data.provenance import digest_of_texts
+from training.data.provenance import digest_of_texts, source_record
 from training.data.split_checks import warn_same_files
 from training.data.token_store import (
     TokenizedText,
@@ -36,6 +36,7 @@ from training.data.validation_split import TextPosition, find_cut, parts_after, 
 from training.errors import DataError
 from training.readers.documents import DocumentPart, Unit, read_parts
 from training.readers.files import open_raw
+from training.readers.folders import is_folder
 from training.readers.sources import HUGGING_FACE_PREFIX, expand_sources
 
 BPE_VOCABULARY_SIZES = (4_096, 2_048, 1_024, 512, 320, 258)
@@ -222,12 +223,16 @@ def _digest(recipe: LanguageModelRecipe, train: Sequence[str], valid: Sequence[s
     }
     if recipe.header is not None:  # left out otherwise, so that earlier runs keep their digest
         values["header"] = recipe.header
+    if recipe.encoding is not None:
+        values["encoding"] = recipe.encoding
     return _digest_of_values(values)
 
 
 def _digest_of_source(source: str, column: str | None) -> str:
     if source.startswith(HUGGING_FACE_PREFIX):
         return digest_of_texts(part.text for part in read_parts([source], column=column))
+    if is_folder(source):
+        return str(source_record(source)["sha256"])
     with open_raw(Path(source)) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from training.errors import CheckpointError, DivergedError, OutputError
+from training.readers.encodings import set_encoding
 from training.runs.checkpoint import Checkpoint, load_checkpoint
 from training.runs.directory import Invocation, RunDirectory
 from training.runs.loop import training_loop
@@ -191,12 +192,13 @@ class _Callbacks:
 
 
 def _on_this_machine(recipe: Any) -> Any:
-    """Sets the number of threads of this process; the recipe with that number.
+    """Sets encoding and number of threads of this process; the recipe with that number.
 
     Raises:
-        RecipeError: the processor has no instructions for the precision, or there are too many
-            threads.
+        RecipeError: there is no such encoding, the processor has no instructions for the precision,
+            or there are too many threads.
     """
+    set_encoding(recipe.encoding)
     require_precision(recipe.precision)
     set_threads(recipe.threads)
     return replace(recipe, threads=torch.get_num_threads())
