@@ -84,7 +84,9 @@ class ClassifierRecipe:
         metavar="ARTIFACT",
     )
     tokenizer: Literal["word", "char", "bpe"] | None = option(
-        None, "unit of a token; words are lower-cased", unset="word"
+        None,
+        "unit of a token; words are lower-cased",
+        unset="word; char for scripts without spaces between words and for single words",
     )
     vocabulary: int | None = vocabulary_option()
     minimum_count: int | None = minimum_count_option(unset="2 from 200 documents on, else 1")
@@ -99,8 +101,8 @@ class ClassifierRecipe:
     )
     vectors: str | None = option(
         None,
-        "word2vec, fastText or GloVe file (text, also compressed, or .npy) that initializes the "
-        "embedding",
+        "word2vec, fastText or GloVe file (text or .bin, also compressed, or .npy) that "
+        "initializes the embedding; fastText's .bin has vectors for unknown words, too",
         metavar="FILE",
     )
     vector_words: int = option(
@@ -210,6 +212,11 @@ class ClassifierRecipe:
     weight_decay: float = option(0.01, "weight decay of AdamW", metavar="X", at_least=0)
     clip_norm: float = clip_norm_option(1.0)
     clip_value: float = clip_value_option()
+    noise: float = share_option(
+        0.1,
+        "number of made-up texts, as a share of the training documents, for which the model learns "
+        "to have no confidence; 0: none",
+    )
     label_smoothing: float = share_option(0.05, "share of each target that all labels get")
 
     dropout_input: float | None = share_option(

@@ -144,6 +144,7 @@ class _Run:
             if not finished or interruption.signal is not None:
                 out = self.directory.artifact
                 reporter.note(f"stopped; continue with --resume --out {out}")
+                reporter.note(_kept(trainer, self.directory))
                 return 128 + (interruption.signal or 0)
             self._conclude(trainer, checkpointer, reporter)
         return 0
@@ -189,6 +190,14 @@ class _Callbacks:
         except CheckpointError as error:  # the last one is kept; the next attempt may succeed
             self.reporter.note(f"warning: {error}")
         return True
+
+
+def _kept(trainer: Trainer, directory: RunDirectory) -> str:
+    """The model that a stopped run leaves behind, as a line."""
+    step = trainer.state.best_step
+    if trainer.best_weights and directory.has_artifact():
+        return f"the best model so far, of step {step:,}, is in {directory.artifact}"
+    return "no evaluation was reached, so there is no model of this run yet"
 
 
 def _on_this_machine(recipe: Any) -> Any:
