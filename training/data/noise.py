@@ -24,29 +24,37 @@ def with_recipe_noise(
 ) -> EncodedDocuments:
     """The documents and noise, made of the tokens of a tokenizer; another one in each epoch."""
     count = round(recipe.noise * len(documents))
-    vocabulary = tokenizer.size
-    random = np.random.default_rng((recipe.seed, epoch, count, vocabulary))
-    lengths = random.choice(documents.lengths, count) if count else ()
-    noise = [_noise(random, int(length), vocabulary, tokenizer.unknown) for length in lengths]
+    if count == 0:
+        return documents
+    random = np.random.default_rng((recipe.seed, epoch, count, tokenizer.size))
+    lengths = random.choice(documents.lengths, count)
+    signs = [i for i, text in enumerate(tokenizer.vocabulary()) if _has_no_letter(text)]
+    noise = [_noise(random, int(length), tokenizer, signs) for length in lengths]
     return EncodedDocuments(
         [*documents.tokens, *noise], [*documents.labels, *[OUT_OF_SCOPE_INDEX] * count]
     )
 
 
 def _noise(
-    random: np.random.Generator, length: int, vocabulary: int, unknown: int | None
+    random: np.random.Generator, length: int, tokenizer: Tokenizer, signs: Sequence[int]
 ) -> Sequence[int]:
-    """Random tokens, mostly unknown ones, a few frequent ones again and again, or [END] alone."""
-    end = vocabulary - 1
+    """Random tokens, mostly unknown ones, a few frequent ones or signs, or [END] alone."""
+    end, unknown = tokenizer.end, tokenizer.unknown
     length = int(random.integers(1, length + 1)) if random.random() < 0.5 else length
     kind = random.random()
     if kind < 0.02:
         return [end]
     tokens = random.integers(0, end, length)
-    if kind < 0.2:  # the ids of words and characters are their ranks by frequency
-        few = random.integers(0, min(end, FREQUENT), random.integers(1, 5))
-        return [int(token) for token in random.choice(few, length)]
-    if unknown is not None and kind < 0.75:
-        share = 1.0 if kind < 0.4 else random.random()
+    if kind < 0.12:  # the ids of words and characters are their ranks by frequency
+        tokens = random.choice(random.integers(0, min(end, FREQUENT), 4), length)
+    elif kind < 0.27 and signs:
+        tokens = random.choice(signs, length)
+    elif unknown is not None and kind < 0.8:
+        share = 1.0 if kind < 0.5 else random.random()
         tokens[random.random(length) < share] = unknown
     return [int(token) for token in tokens]
+
+
+def _has_no_letter(text: str) -> bool:
+    """Whether a token is a number or punctuation."""
+    return text.strip() != "" and not any(character.isalpha() for character in text)
