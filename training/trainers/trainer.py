@@ -127,12 +127,12 @@ class Trainer:
     def reason_to_stop(self) -> str:
         """The limit that has ended the run, as a phrase."""
         recipe, patience = self.task.recipe, self.settings.patience
+        counted = 0.0 if self.settings.budget is None else self._used_share(self.settings.budget)
+        if counted >= 1.0:
+            return "all epochs were read" if recipe.epochs is not None else "all steps were taken"
         if 0 < patience <= self.state.evaluations_since_best:
             return f"{patience} evaluations in a row were not better (--patience)"
-        counted = 0.0 if self.settings.budget is None else self._used_share(self.settings.budget)
-        if counted < 1.0:
-            return f"the {recipe.minutes:g} minutes were used up"
-        return "all epochs were read" if recipe.epochs is not None else "all steps were taken"
+        return f"the {recipe.minutes:g} minutes were used up"
 
     def step(self, progress: float) -> None:
         """Trains on one batch; ``progress`` sets learning rate and momentum."""
