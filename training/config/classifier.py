@@ -212,10 +212,11 @@ class ClassifierRecipe:
     weight_decay: float = option(0.01, "weight decay of AdamW", metavar="X", at_least=0)
     clip_norm: float = clip_norm_option(1.0)
     clip_value: float = clip_value_option()
-    noise: float = share_option(
-        0.1,
+    noise: float | None = share_option(
+        None,
         "number of made-up texts, as a share of the training documents, for which the model learns "
         "to have no confidence; 0: none",
+        unset="0.1; 0 for characters",
     )
     label_smoothing: float = share_option(0.05, "share of each target that all labels get")
 
@@ -302,6 +303,7 @@ def complete_classifier(recipe: ClassifierRecipe, size: DatasetSize) -> Classifi
         "mlp": 256 if many_labels else 128,
         "dropout_input": 0.1 if characters else 0.3,
         "dropout_word": 0.0 if characters else 0.1,
+        "noise": 0.0 if characters else 0.1,
     }
     if recipe.preset is not None:
         defaults |= PRESETS[recipe.preset]

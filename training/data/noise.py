@@ -23,7 +23,7 @@ def with_recipe_noise(
     recipe: ClassifierRecipe, documents: EncodedDocuments, tokenizer: Tokenizer, *, epoch: int
 ) -> EncodedDocuments:
     """The documents and noise, made of the tokens of a tokenizer; another one in each epoch."""
-    count = round(recipe.noise * len(documents))
+    count = round((recipe.noise or 0.0) * len(documents))
     if count == 0:
         return documents
     random = np.random.default_rng((recipe.seed, epoch, count, tokenizer.size))
