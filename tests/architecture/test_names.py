@@ -34,6 +34,7 @@ SHORT_MODULES = {
     "training.files": "shared by data, runs and reports",
     "training.runtime.threads": "shared by all commands",
     "training.runtime.torchrun": "used by the command line without torch",
+    "training.trainers.language_model_lines": "wording; the trainer that shows it is long",
 }
 
 

@@ -32,7 +32,9 @@ from training.evaluation.metric_names import (
     omitted_metrics,
     understated_metrics,
 )
-from training.readers.documents import Example, read_documents, read_examples
+from training.readers.documents import read_documents
+from training.readers.encodings import set_encoding
+from training.readers.examples import Example, read_examples
 from training.readers.sources import expand_sources
 from training.reports.classifier import classifier_sections
 from training.reports.html import ReportTable, Section
@@ -71,6 +73,7 @@ def run(request: EvaluationRequest) -> int:
 
 def _evaluate(request: EvaluationRequest) -> int:
     set_threads(request.threads)
+    set_encoding(request.encoding)
     artifact = load_artifact(request.artifact)
     results: Results
     if isinstance(artifact.network, LanguageModel):

@@ -18,6 +18,7 @@ from training.config.shared_options import (
     clip_value_option,
     count_option,
     description_option,
+    encoding_option,
     evaluations_option,
     freeze_embeddings_option,
     header_option,
@@ -41,7 +42,8 @@ class ClassifierRecipe:
 
     train: tuple[str, ...] = option(
         (),
-        "labeled .jsonl, .csv or .tsv files (also compressed), or hf:NAME[:SPLIT]",
+        "labeled .jsonl, .csv or .tsv files, lines with __label__NAME (also compressed), a folder "
+        "with a folder for each label, or hf:NAME[:SPLIT]",
         metavar="FILE",
     )
     valid: tuple[str, ...] = valid_option()
@@ -62,6 +64,7 @@ class ClassifierRecipe:
         unset='"label", or the only choice left',
     )
     header: bool | None = header_option()
+    encoding: str | None = encoding_option()
     skip_empty: bool = option(False, "leave out records without a text or a label")
     out_of_scope_label: str | None = option(
         None,
@@ -82,7 +85,9 @@ class ClassifierRecipe:
         metavar="ARTIFACT",
     )
     tokenizer: Literal["word", "char", "bpe"] | None = option(
-        None, "unit of a token; words are lower-cased", unset="word"
+        None,
+        "unit of a token; words are lower-cased",
+        unset="word; char for scripts without spaces between words and for single words",
     )
     vocabulary: int | None = vocabulary_option()
     minimum_count: int | None = minimum_count_option(unset="2 from 200 documents on, else 1")
@@ -97,8 +102,8 @@ class ClassifierRecipe:
     )
     vectors: str | None = option(
         None,
-        "word2vec, fastText or GloVe file (text, also compressed, or .npy) that initializes the "
-        "embedding",
+        "word2vec, fastText or GloVe file (text or .bin, also compressed, or .npy) that "
+        "initializes the embedding; fastText's .bin has vectors for unknown words, too",
         metavar="FILE",
     )
     vector_words: int = option(
@@ -209,6 +214,12 @@ class ClassifierRecipe:
     weight_decay: float = option(0.01, "weight decay of AdamW", metavar="X", at_least=0)
     clip_norm: float = clip_norm_option(1.0)
     clip_value: float = clip_value_option()
+    noise: float | None = share_option(
+        None,
+        "number of made-up texts, as a share of the training documents, for which the model learns "
+        "to have no confidence; 0: none",
+        unset="0.1; 0 for characters",
+    )
     label_smoothing: float = share_option(0.05, "share of each target that all labels get")
 
     dropout_input: float | None = share_option(
@@ -294,6 +305,7 @@ def complete_classifier(recipe: ClassifierRecipe, size: DatasetSize) -> Classifi
         "mlp": 256 if many_labels else 128,
         "dropout_input": 0.1 if characters else 0.3,
         "dropout_word": 0.0 if characters else 0.1,
+        "noise": 0.0 if characters else 0.1,
     }
     if recipe.preset is not None:
         defaults |= PRESETS[recipe.preset]

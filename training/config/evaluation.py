@@ -11,6 +11,7 @@ from training.config.options import check_values, option
 from training.config.shared_options import (
     artifact_option,
     count_option,
+    encoding_option,
     header_option,
     json_option,
     out_option,
@@ -42,6 +43,7 @@ class EvaluationRequest:
         unset='"label", or the only choice left',
     )
     header: bool | None = header_option()
+    encoding: str | None = encoding_option()
     skip_empty: bool = option(False, "leave out records without a text or a label")
     lanes: int | None = count_option(
         None,

@@ -47,6 +47,16 @@ def header_option() -> Any:
     )
 
 
+def encoding_option() -> Any:
+    """``--encoding``: the encoding of files."""
+    return option(
+        None,
+        "encoding of the files, as in windows-1252; a byte order mark takes precedence",
+        metavar="NAME",
+        unset="UTF-8; detected and told where a file is not UTF-8",
+    )
+
+
 def valid_option() -> Any:
     """``--valid``: validation files."""
     return option((), "validation files", metavar="FILE", unset="a part of --train")

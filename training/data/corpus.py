@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,7 @@ from model.tokenization.tokenizer_training import (
 )
 from training.config.language_model import LanguageModelRecipe
 from training.config.shared_options import DEFAULT_WORD_VOCABULARY
-from training.data.provenance import digest_of_texts
+from training.data.provenance import digest_of_texts, source_record
 from training.data.split_checks import warn_same_files
 from training.data.token_store import (
     TokenizedText,
@@ -32,15 +32,18 @@ from training.data.token_store import (
     write_tokenized_text,
 )
 from training.data.token_stream import TokenStream, looks_pretokenized, split_pieces
+from training.data.tokenizer_choice import choose_for_language_model
 from training.data.validation_split import TextPosition, find_cut, parts_after, parts_before
 from training.errors import DataError
 from training.readers.documents import DocumentPart, Unit, read_parts
 from training.readers.files import open_raw
+from training.readers.folders import files_in, is_folder
+from training.readers.notices import LOG
 from training.readers.sources import HUGGING_FACE_PREFIX, expand_sources
 
 BPE_VOCABULARY_SIZES = (4_096, 2_048, 1_024, 512, 320, 258)
 UNKNOWN_MARK = "<unk>"  # in corpora with a vocabulary of their own
-TRAIN, VALID = "train", "valid"
+TRAIN, VALID, TEST = "train", "valid", "test"
 READER_VERSION = 2  # of the readers; a new one invalidates tokenized text
 
 
@@ -74,14 +77,21 @@ class TextSplits:
     Args:
         train: the training split.
         valid: the validation split.
+        test: the test split, if there is one.
         held_out: whether the validation split was taken from the training files.
         digest: a digest of the files and of the options for reading them.
     """
 
     train: TextSplit
     valid: TextSplit
+    test: TextSplit | None
     held_out: bool
     digest: str
+
+    def by_name(self) -> dict[str, TextSplit]:
+        """The splits that there are."""
+        test = {} if self.test is None else {TEST: self.test}
+        return {TRAIN: self.train, VALID: self.valid, **test}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +115,41 @@ def find_splits(recipe: LanguageModelRecipe) -> TextSplits:
     if not recipe.valid and recipe.holdout == 0:
         raise DataError("--valid: give validation files, or a --holdout above 0")
     train, valid = _documents(recipe.train, recipe), _documents(recipe.valid, recipe)
-    digest = _digest(recipe, train.sources, valid.sources)
-    warn_same_files({TRAIN: train.sources, VALID: valid.sources})
+    test = _documents(recipe.test, recipe) if recipe.test else None
+    tested = () if test is None else test.sources
+    digest = _digest(recipe, train.sources, valid.sources, tested)
+    warn_same_files({TRAIN: train.sources, VALID: valid.sources, TEST: tested})
     if recipe.valid:
-        return TextSplits(train, valid, held_out=False, digest=digest)
+        return TextSplits(train, valid, test, held_out=False, digest=digest)
     place = find_cut(train, recipe.holdout)
     if place is None:
         raise DataError("--train: too little text to hold out a part of it; give more, or --valid")
     kept, held = replace(train, before=place), replace(train, after=place)
-    return TextSplits(kept, held, held_out=True, digest=digest)
+    return TextSplits(kept, held, test, held_out=True, digest=digest)
+
+
+def estimated_characters(split: TextSplit) -> int:
+    """About the number of characters in the files of a split, at most their bytes; at least 1."""
+    paths = [Path(source) for source in split.sources]
+    files = [file for path in paths for file in (files_in(path) if path.is_dir() else [path])]
+    return max(1, sum(file.stat().st_size for file in files if file.is_file()))
+
+
+def with_chosen_tokenizer(recipe: LanguageModelRecipe, splits: TextSplits) -> LanguageModelRecipe:
+    """The recipe with a tokenizer in place of ``auto``; a notice gives the reason."""
+    if recipe.tokenizer != "auto":
+        return recipe
+    choice = choose_for_language_model(TextPieces(splits.train))
+    LOG.info("--tokenizer auto: %s, since %s", choice.tokenizer, choice.reason)
+    return replace(recipe, tokenizer=choice.tokenizer)
 
 
 def tokenize_splits(
-    recipe: LanguageModelRecipe, splits: TextSplits, cache: Path, tokenizer: Tokenizer | None
+    recipe: LanguageModelRecipe,
+    splits: TextSplits,
+    cache: Path,
+    tokenizer: Tokenizer | None,
+    on_progress: Callable[[str, int], None] = lambda *_: None,
 ) -> TokenizedText:
     """The tokens of the splits, from files below ``cache``, which are written if they are missing.
 
@@ -126,6 +158,7 @@ def tokenize_splits(
         splits: the text.
         cache: the directory; it may hold the tokens of other texts and tokenizers, too.
         tokenizer: the tokenizer; None to make one of the training split.
+        on_progress: receives the name of a split and how many of its characters are tokenized.
 
     Raises:
         DataError, VocabularyError: the data cannot be used.
@@ -139,7 +172,7 @@ def tokenize_splits(
             tokenizer = tokenizer or train_language_model_tokenizer(
                 recipe, TextPieces(splits.train)
             )
-            write_tokenized_text(folder, key, tokenizer, {TRAIN: splits.train, VALID: splits.valid})
+            write_tokenized_text(folder, key, tokenizer, splits.by_name(), on_progress)
             text = read_tokenized_text(folder, key)
     if text is None:
         raise DataError(f"{folder}: the tokens read differ from those written; check the disk")
@@ -213,21 +246,29 @@ def _documents(sources: Sequence[str], recipe: LanguageModelRecipe) -> TextSplit
     )
 
 
-def _digest(recipe: LanguageModelRecipe, train: Sequence[str], valid: Sequence[str]) -> str:
+def _digest(
+    recipe: LanguageModelRecipe, train: Sequence[str], valid: Sequence[str], test: Sequence[str]
+) -> str:
     values = {
         TRAIN: [_digest_of_source(source, recipe.column) for source in train],
         VALID: [_digest_of_source(source, recipe.column) for source in valid] or recipe.holdout,
         "unit": recipe.unit,
         "column": recipe.column,
     }
+    if test:
+        values[TEST] = [_digest_of_source(source, recipe.column) for source in test]
     if recipe.header is not None:  # left out otherwise, so that earlier runs keep their digest
         values["header"] = recipe.header
+    if recipe.encoding is not None:
+        values["encoding"] = recipe.encoding
     return _digest_of_values(values)
 
 
 def _digest_of_source(source: str, column: str | None) -> str:
     if source.startswith(HUGGING_FACE_PREFIX):
         return digest_of_texts(part.text for part in read_parts([source], column=column))
+    if is_folder(source):
+        return str(source_record(source)["sha256"])
     with open_raw(Path(source)) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

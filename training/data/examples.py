@@ -20,7 +20,7 @@ from training.data.batching import EncodedDocuments
 from training.data.provenance import digest_of_texts
 from training.data.split_checks import MAX_LISTED_LABELS, warn_examples, warn_same_files
 from training.errors import DataError, format_list
-from training.readers.documents import Example, read_examples
+from training.readers.examples import Example, read_examples
 from training.readers.sources import expand_sources
 
 OUT_OF_SCOPE_INDEX = -1  # label index of a text that has none of the labels

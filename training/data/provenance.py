@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from training.readers.folders import files_in, is_folder
 from training.readers.sources import HUGGING_FACE_PREFIX
 
 RECORDED_PACKAGES = ("unroll", "torch", "tokenizers", "safetensors", "numpy")
@@ -55,13 +56,34 @@ def digest_of_texts(texts: Iterable[str]) -> str:
 
 
 def source_record(source: str) -> dict[str, object]:
-    """The name of a data source, and size and digest if it is a file."""
+    """The name of a data source, and size and digest if it is a file or a folder."""
     path = Path(source)
+    if is_folder(source):
+        return _folder_record(path)
     if not path.is_file():
         return {"name": source_name(source)}
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256}
+
+
+def _folder_record(folder: Path) -> dict[str, object]:
+    """The digest is that of the files' relative paths and digests, in their order."""
+    files = files_in(folder)
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(
+            f"{path.relative_to(folder).as_posix()}\0{content}\n".encode("utf-8", "replace")
+        )
+    size = sum(path.stat().st_size for path in files)
+    return {
+        "name": folder.resolve().name,
+        "files": len(files),
+        "bytes": size,
+        "sha256": digest.hexdigest(),
+    }
 
 
 def library_versions() -> dict[str, str]:

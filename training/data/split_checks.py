@@ -9,7 +9,7 @@ from typing import Any
 
 from training.data.provenance import source_record
 from training.errors import format_list
-from training.readers.documents import Example
+from training.readers.examples import Example
 from training.readers.notices import LOG
 
 MAX_LISTED_LABELS = 5  # in a message

@@ -12,9 +12,10 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -67,9 +68,15 @@ def read_tokenized_text(folder: Path, key: str) -> TokenizedText | None:
 
 
 def write_tokenized_text(
-    folder: Path, key: str, tokenizer: Tokenizer, splits: Mapping[str, Iterable[DocumentPart]]
+    folder: Path,
+    key: str,
+    tokenizer: Tokenizer,
+    splits: Mapping[str, Iterable[DocumentPart]],
+    on_progress: Callable[[str, int], None] = lambda *_: None,
 ) -> None:
     """Tokenizes the splits and replaces ``folder`` with the result.
+
+    ``on_progress`` receives the name of a split and how many of its characters are tokenized.
 
     Raises:
         OutputError: the disk is full, or the folder cannot be made; no files are left.
@@ -80,7 +87,8 @@ def write_tokenized_text(
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         entries = {
-            name: _write_split(draft, name, parts, tokenizer) for name, parts in splits.items()
+            name: _write_split(draft, name, parts, tokenizer, partial(on_progress, name))
+            for name, parts in splits.items()
         }
         tokenizer.save(draft / TOKENIZER_FILE)
         index = {"format": TOKEN_FORMAT, "key": key, "splits": entries}
@@ -147,7 +155,11 @@ class _ArrayFile:
 
 
 def _write_split(
-    folder: Path, name: str, parts: Iterable[DocumentPart], tokenizer: Tokenizer
+    folder: Path,
+    name: str,
+    parts: Iterable[DocumentPart],
+    tokenizer: Tokenizer,
+    on_progress: Callable[[int], None],
 ) -> dict[str, Any]:
     characters = 0
     with (
@@ -160,6 +172,7 @@ def _write_split(
             borders.append(batch.borders_D + tokens.length)
             tokens.append(batch.tokens_N)
             characters += batch.characters
+            on_progress(characters)
         return {"tokens": tokens.entry(), "borders": borders.entry(), "characters": characters}
 
 

@@ -23,7 +23,7 @@ from training.data.batching import EncodedDocuments, collate, sorted_batches
 from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.evaluation.calibration import expected_calibration_error
 from training.evaluation.out_of_scope import OutOfScopeScore, out_of_scope_score
-from training.readers.documents import Example
+from training.readers.examples import Example
 from training.runtime.precision import Precision, autocast
 
 PREDICTION_BATCH_TOKENS = 8192

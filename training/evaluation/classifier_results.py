@@ -15,7 +15,7 @@ from model.calibration import Calibration
 from training.evaluation.calibration import ConfidenceBin, reliability_bins
 from training.evaluation.classifier import Predictions, TopError, top_errors
 from training.evaluation.out_of_scope_results import OutOfScopeResults, out_of_scope_results
-from training.readers.documents import Example
+from training.readers.examples import Example
 from training.runs.history import History
 
 

@@ -9,7 +9,7 @@ spelling is not predicted. If too many tokens are [UNK], these three metrics are
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,10 +33,11 @@ from training.runs.history import History
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextSize:
-    """Number of documents, words (separated by white space), characters and UTF-8 bytes."""
+    """Number of documents, words (separated by white space), lines, characters and UTF-8 bytes."""
 
     documents: int
     words: int
+    lines: int
     characters: int
     bytes: int
 
@@ -45,10 +46,16 @@ def text_size(documents: Sequence[str]) -> TextSize:
     """Counts the documents and their content."""
     return TextSize(
         documents=len(documents),
-        words=sum(len(text.split()) for text in documents),
+        words=count_words(documents),
+        lines=sum(text.count("\n") + (not text.endswith("\n")) for text in documents),
         characters=sum(map(len, documents)),
         bytes=sum(len(text.encode()) for text in documents),
     )
+
+
+def count_words(texts: Iterable[str]) -> int:
+    """The number of words between white space in texts that are not divided inside a word."""
+    return sum(len(text.split()) for text in texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +132,13 @@ def _tokenizer_independent_metrics(likelihood: Likelihood, size: TextSize) -> di
     """The loss per word, character and byte."""
     bits = likelihood.nats / math.log(2)
     return {
-        "word_perplexity": math.exp(min(LARGEST_LOSS, likelihood.nats / max(1, size.words))),
+        "word_perplexity": _per(likelihood, size.words),
+        "word_and_line_perplexity": _per(likelihood, size.words + size.lines),
         "bits_per_character": bits / size.characters,
         "bits_per_byte": bits / size.bytes,
     }
+
+
+def _per(likelihood: Likelihood, count: int) -> float:
+    """The perplexity per one of ``count`` parts of the text, bounded so that it is finite."""
+    return math.exp(min(LARGEST_LOSS, likelihood.nats / max(1, count)))

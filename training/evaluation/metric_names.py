@@ -7,6 +7,9 @@ from collections.abc import Mapping
 LARGEST_DECIMAL = 1e6  # larger values have an exponent
 OUT_OF_SCOPE_PREFIX = "out_of_scope_"
 DISPLAY_NAMES = {
+    "perplexity": "perplexity per token",
+    "word_perplexity": "perplexity per word",
+    "word_and_line_perplexity": "perplexity per word or line end",
     "macro_f1": "macro F1",
     "calibration_error_before": "calibration error as trained",
     "out_of_scope_auroc": "out of scope: AUROC",
@@ -16,13 +19,21 @@ DISPLAY_NAMES = {
     "out_of_scope_false_reject": "out of scope: false reject",
     "out_of_scope_in_scope_accuracy": "in scope: accuracy",
 }
-SPELLING_METRICS = ("word_perplexity", "bits_per_character", "bits_per_byte")
+SPELLING_METRICS = (
+    "word_perplexity",
+    "word_and_line_perplexity",
+    "bits_per_character",
+    "bits_per_byte",
+)
 UNDERSTATED_NOTE = "too low, because the spelling of unknown words ([UNK]) is not predicted"
 OMITTED_NOTE = "left out, because too many words are unknown ([UNK])"
 LANGUAGE_MODEL_DESCRIPTIONS = {
     "loss": "mean -log p of a token, in nats",
-    "perplexity": "exp(loss)",
-    "word_perplexity": "perplexity per word; comparable between tokenizers",
+    "perplexity": "exp(loss): per token; published ones for words compare with it only if the "
+    "model reads the same words with the same vocabulary",
+    "word_perplexity": "per word between white space; comparable between tokenizers",
+    "word_and_line_perplexity": "the same with line ends as words, as papers count in WikiText and "
+    "the Penn Treebank; published word perplexities compare with it",
     "bits_per_character": "loss per character; comparable between tokenizers",
     "bits_per_byte": "loss per UTF-8 byte; comparable between tokenizers",
     "unknown_share": "share of [UNK] among the tokens; its spelling is not predicted",

@@ -13,7 +13,7 @@ from model.calibration import Calibration
 from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.evaluation.classifier import Predictions, TopError, top_errors
 from training.evaluation.out_of_scope import OutOfScopeScore, Threshold, threshold_curve
-from training.readers.documents import Example
+from training.readers.examples import Example
 
 MAX_ERRORS_OF_A_KIND = 15
 

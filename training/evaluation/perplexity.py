@@ -30,6 +30,7 @@ BURN_IN = 512
 MAX_COLUMNS = 32
 LARGEST_LOSS = 700.0  # nats; exp of more overflows
 STEPS_PER_BLOCK = 64
+MAX_LOGITS, FEWEST_ROWS = 7_000_000, 32  # logits that are computed at a time, and rows of them
 
 
 class ColumnBlock(NamedTuple):
@@ -141,16 +142,19 @@ def likelihood(
     precision: Precision,
     *,
     deadline: float = math.inf,
+    on_progress: Callable[[float], None] = lambda _: None,
 ) -> Likelihood:
     """The likelihood of all columns, from the learned initial state, in evaluation mode.
 
     After ``deadline`` (``time.monotonic()``) the reading ends once anything has been counted.
+    ``on_progress`` is called with the share that has been read.
     """
     nats, count = 0.0, 0
     with _evaluation_mode(network):
-        for _, losses_N in _block_losses(network, batches, precision):
+        for steps, losses_N in _block_losses(network, batches, precision):
             nats += float(losses_N.sum(dtype=torch.float64))
             count += len(losses_N)
+            on_progress(min(1.0, steps.stop / batches.steps))
             if count > 0 and time.monotonic() > deadline:
                 break
     return Likelihood(nats, count)
@@ -198,11 +202,13 @@ def _block_losses(
 def prediction_losses(network: LanguageModel, hidden_NH: Tensor, targets_N: Tensor) -> Tensor:
     """-log p (N,) of each target given its hidden state, in nats.
 
-    The logits are computed in batches of ``ROWS`` rows, which bounds the memory.
+    The logits are computed a few rows at a time, which bounds the memory. Matrices above 32 MB
+    would get new pages from the system each time.
     """
     parts, losses = network.output.parts(), [torch.empty(0)]
-    for begin in range(0, len(targets_N), LOGIT_ROWS):
-        rows = slice(begin, begin + LOGIT_ROWS)
+    count = max(FEWEST_ROWS, min(LOGIT_ROWS, MAX_LOGITS // network.architecture.vocabulary))
+    for begin in range(0, len(targets_N), count):
+        rows = slice(begin, begin + count)
         losses.append(-parts.log_probability(network.projected(hidden_NH[rows]), targets_N[rows]))
     return torch.cat(losses)
 

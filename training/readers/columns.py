@@ -1,25 +1,29 @@
 """The columns of texts and of labels in a source of records.
 
 A column is given by its name (upper and lower case count only if two names differ by them alone) or
-by its number from 1. Otherwise "text" and "label" are taken, or the only choice left. Of two
-columns with other names, the one with fewer different values has the labels, with a notice.
+by its number from 1. Otherwise "text" and "label" are taken, or the only choice left. Of columns
+with other names, the one that repeats a few short values has the labels, and the one with by far
+the most characters has the texts, with a notice. Several columns of labels are refused by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from training.errors import DataError
 from training.readers.files import parse_count
 from training.readers.notices import LOG
-from training.readers.sources import Record, read_records
+from training.readers.sources import Record, is_unicode, read_records
 from training.readers.tables import SAMPLE_CHARACTERS
 
 TEXT_COLUMN = "text"
 LABEL_COLUMN = "label"
 SAMPLE_RECORDS = 1_000  # by which columns are guessed
+MAX_LABEL_LENGTH = 60  # characters, for a column to be guessed as labels
+MIN_RECORDS = 4  # from which labels are guessed
+CLEARLY_LONGER = 1.5  # times the characters of any other column, to be guessed as texts
 MAX_SHOWN_NAME = 100  # characters of a column name in a message
 
 
@@ -52,7 +56,7 @@ def open_columns(source: str, options: ColumnOptions) -> tuple[ColumnNames, Iter
     if options.text is not None:  # before the label column is chosen among the others
         _column(first, options.text, TEXT_COLUMN, "--text-column", taken="")
     text_name = _named(first, options.text) or TEXT_COLUMN
-    label = _column(first, options.label, LABEL_COLUMN, "--label-column", taken=text_name)
+    label = _label_column(source, sample, options.label, taken=text_name)
     text = _text_column(first, options.text, "--text-column", taken=label)
     if text == label:
         raise DataError(
@@ -75,6 +79,34 @@ def open_text_column(
     if guess is not None:
         return guess.text, records
     return _text_column(sample[0], given, "--column", taken=LABEL_COLUMN), records
+
+
+def value_in(record: Record, column: str) -> Any:
+    """The value in a column. Raises DataError if the record has no such column."""
+    if column not in record.fields:
+        names = ", ".join(record.fields) or "none"
+        raise DataError(f"{record.place}: no column {column!r}; found: {names}")
+    return record.fields[column]
+
+
+def string_in(record: Record, column: str) -> str:
+    """The string in a column; empty for null or NaN, which stand for a missing cell.
+
+    Raises:
+        DataError: the record has no such column, or no string in it.
+    """
+    value = value_in(record, column)
+    if value is None or value != value:  # noqa: PLR0124  # NaN, as pandas writes it
+        return ""
+    if not isinstance(value, str):
+        kind = type(value).__name__
+        raise DataError(f"{record.place}: column {column!r} must be a string, found {kind}")
+    if not is_unicode(value):
+        raise DataError(
+            f"{record.place}: column {column!r} holds half of a surrogate pair "
+            "(\\ud800 to \\udfff), which is no character; remove it"
+        )
+    return value
 
 
 def _opened(
@@ -103,17 +135,73 @@ def _sample(records: Iterator[Record]) -> list[Record]:
     return sample
 
 
+def _label_column(source: str, sample: Sequence[Record], given: str | None, *, taken: str) -> str:
+    """The label column; of several candidates without the usual name none is chosen."""
+    first = sample[0]
+    others = [name for name in first.fields if name != taken]
+    if given is not None and _named(first, given) is None and "," in given:
+        raise DataError(
+            f"--label-column {given:.{MAX_SHOWN_NAME}}: names several columns, and a text has one "
+            f"label here; choose one of {', '.join(others)}"
+        )
+    if given is None and _named(first, LABEL_COLUMN) is None and len(others) > 1:
+        candidates = [name for name in others if _repeats(name, sample)]
+        if len(candidates) == 1:
+            return _told(source, taken, candidates[0]).label
+        if candidates:
+            names = ", ".join(map(repr, candidates))
+            raise DataError(
+                f"{first.names_place}: several columns look like labels: {names}, and a text has "
+                f"one label here; choose one with --label-column, by name or by number (1 to "
+                f"{len(first.fields)})"
+            )
+    return _column(first, given, LABEL_COLUMN, "--label-column", taken=taken)
+
+
+def _repeats(name: str, sample: Sequence[Record]) -> bool:
+    """Whether a column repeats a few short values, as labels do."""
+    values = [str(record.fields.get(name, "")).strip() for record in sample]
+    different = set(values)
+    if (
+        len(values) < MIN_RECORDS
+        or not any(different)
+        or max(map(len, different)) > MAX_LABEL_LENGTH
+    ):
+        return False
+    return different <= {"0", "1"} or 1 < len(different) <= max(2, len(values) // 3)
+
+
 def _guessed(source: str, sample: Sequence[Record]) -> ColumnNames | None:
     """A guess for two columns without usual names: the one with fewer values has the labels."""
     first = sample[0]
     names = [name for name in first.fields if not _is_unnamed(name, sample)]
-    if len(names) != 2 or {name.lower() for name in first.fields} & {TEXT_COLUMN, LABEL_COLUMN}:
+    if {name.lower() for name in first.fields} & {TEXT_COLUMN, LABEL_COLUMN}:
+        return None
+    if len(names) > 2:
+        return _guessed_of_many(source, names, sample)
+    if len(names) != 2:
         return None
     values = [[str(record.fields.get(name, "")) for record in sample] for name in names]
     weights = [(len(set(column)), sum(map(len, column))) for column in values]
     if weights[0] == weights[1]:
         return None
     label, text = names if weights[0] < weights[1] else reversed(names)
+    return _told(source, text, label)
+
+
+def _guessed_of_many(
+    source: str, names: Sequence[str], sample: Sequence[Record]
+) -> ColumnNames | None:
+    """The only column that repeats a few values, and the one with by far the most characters."""
+    labels = [name for name in names if _repeats(name, sample)]
+    sizes = {name: sum(len(str(r.fields.get(name, ""))) for r in sample) for name in names}
+    text, second = sorted(names, key=lambda name: -sizes[name])[:2]
+    if len(labels) != 1 or text in labels or sizes[text] < CLEARLY_LONGER * sizes[second]:
+        return None
+    return _told(source, text, labels[0])
+
+
+def _told(source: str, text: str, label: str) -> ColumnNames:
     LOG.info(
         "%s: texts are taken from column %r, labels from %r; others are chosen by name or number",
         source,

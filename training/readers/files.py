@@ -1,9 +1,10 @@
 """Text files as blocks or lines: opened, decompressed and decoded.
 
 The first bytes of a file decide on compression (gzip, bzip2, xz, Zstandard) and encoding (UTF-8, or
-UTF-16 and UTF-32 with a byte order mark). Files are read as streams, so that memory stays bounded
-at any size of the decompressed text. Every error is a `DataError` with the file, the line
-where there is one, and the remedy.
+UTF-16 and UTF-32 with a byte order mark). The encoding of a file that is not UTF-8 is detected
+where its first byte beyond ASCII is read. Files are read as streams, so that memory stays bounded
+at any size of the decompressed text. Every error is a `DataError` with the file, the line where
+there is one, and the remedy.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from training.errors import DataError
+from training.readers.encodings import detect_encoding, named_encoding
 
 BLOCK_BYTES = 2**16
 MAX_LINE_LENGTH = 2**26  # characters
-MAX_NUL_SHARE = 0.1  # in a block of text; a file with more is UTF-16 or binary
-MAX_WESTERN_SHARE = 0.3  # of non-ASCII bytes in Western European text
+MAX_NUL_SHARE = 0.1  # of the characters of a block; a file with more is UTF-16 or binary
 
 COMPRESSION_MARKS = {
     ".gz": b"\x1f\x8b\x08",
@@ -48,6 +49,7 @@ BINARY_MARKS = {
     b"\x93NUMPY": "a NumPy array, not text",
 }
 TAR_MARK = slice(257, 262)  # of "ustar" in a tar archive
+UTF_8 = "utf-8-sig"
 BYTE_ORDER_MARKS = (  # UTF-32 first, since its mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -114,28 +116,67 @@ def read_lines(path: Path, *, errors: str = "strict") -> Iterator[str]:
         yield "".join(pending)
 
 
-def read_blocks(path: Path, *, errors: str = "strict") -> Iterator[str]:
+def read_blocks(path: Path, *, errors: str = "strict", folder: Path | None = None) -> Iterator[str]:
     """The text of a file without its byte order mark, in blocks with arbitrary bounds.
+
+    Args:
+        path: the file.
+        errors: the treatment of undecodable bytes, as in `bytes.decode`.
+        folder: is named in notices in place of one of its many files.
 
     Raises:
         DataError: the file cannot be read, or is not text.
     """
     line = 1
     with open_decompressed(path) as file:
-        decoder = codecs.getincrementaldecoder(_encoding(path, file))(errors)
+        blocks = _DecodedBlocks(file, folder or path, _encoding(path, file), errors)
         while True:
-            block = file.read(BLOCK_BYTES)
             try:
-                text = decoder.decode(block, final=not block)
+                text = blocks.read()
             except UnicodeDecodeError as error:
-                raise _not_unicode(path, line, error) from None
+                raise _not_decodable(path, line, error) from None
+            if text is None:
+                return
             if "\0" in text:
-                raise _has_nul(path, line + text[: text.index("\0")].count("\n"), block)
+                raise _has_nul(path, line + text[: text.index("\0")].count("\n"), text)
             line += text.count("\n")
             if text:
                 yield text
+
+
+class _DecodedBlocks:
+    """The text of a file; another encoding is detected at the first byte that is not UTF-8."""
+
+    def __init__(self, file: BinaryIO, place: Path, encoding: str, errors: str) -> None:
+        self._file = file
+        self._place = place
+        self._errors = errors
+        self._detects = encoding == UTF_8 and errors == "strict"
+        self._decoder: codecs.IncrementalDecoder | None
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors)
+
+    def read(self) -> str | None:
+        """The text of the next block, perhaps empty; None after the last one."""
+        if self._decoder is None:
+            return None
+        block = self._file.read(BLOCK_BYTES)
+        try:
+            text = self._decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            more = self._file.read(BLOCK_BYTES)  # the error may be at the end of a block
+            block = error.object + more
+            found = detect_encoding(self._place, block) if self._detects else None
+            if found is None:
+                raise
+            self._decoder = codecs.getincrementaldecoder(found)(self._errors)
+            text = self._decoder.decode(block, final=not more)
+            if not more:
+                self._decoder = None
+        else:
             if not block:
-                return
+                self._decoder = None
+        self._detects = self._detects and text.isascii()  # otherwise it is UTF-8, or damaged
+        return text
 
 
 @contextmanager
@@ -272,11 +313,12 @@ def _encoding(path: Path, file: BinaryIO) -> str:
             raise DataError(f"{path}: cannot be read as text: it is {description}")
     if head[TAR_MARK] == b"ustar":
         raise DataError(f"{path}: cannot be read as text: it is a tar archive; extract it")
-    return next((name for mark, name in BYTE_ORDER_MARKS if head.startswith(mark)), "utf-8-sig")
+    usual = named_encoding() or UTF_8
+    return next((name for mark, name in BYTE_ORDER_MARKS if head.startswith(mark)), usual)
 
 
-def _has_nul(path: Path, line: int, block: bytes) -> DataError:
-    if block.count(0) > MAX_NUL_SHARE * len(block):
+def _has_nul(path: Path, line: int, text: str) -> DataError:
+    if text.count("\0") > MAX_NUL_SHARE * len(text):
         return DataError(
             f"{path}, line {line}: holds NUL bytes; the file is UTF-16 without a byte order mark "
             "(convert it: iconv -f UTF-16LE -t UTF-8), or it is not text"
@@ -284,21 +326,16 @@ def _has_nul(path: Path, line: int, block: bytes) -> DataError:
     return DataError(f"{path}, line {line}: holds a NUL byte; remove it (tr -d '\\000')")
 
 
-def _not_unicode(path: Path, line: int, error: UnicodeDecodeError) -> DataError:
-    """The error, with the line, the probable encoding and the remedy."""
-    if error.encoding != "utf-8":
+def _not_decodable(path: Path, line: int, error: UnicodeDecodeError) -> DataError:
+    """The error, with the line and the remedy."""
+    place = f"{path}, line {line + error.object[: error.start].count(10)}"
+    if error.encoding.startswith(("utf-16", "utf-32", "utf16", "utf32")):
         return DataError(f"{path}: begins as {error.encoding.upper()}, but is damaged: {error}")
-    before, block = error.object[: error.start], error.object
-    place = f"{path}, line {line + before.count(10)}: not UTF-8, so it cannot be read"
-    others = sum(byte >= 0x80 for byte in block)
-    valid = len(block.decode("utf-8", "ignore").encode()) - (len(block) - others)
-    if valid > others / 2:
-        advice = "most of the file is UTF-8, so these bytes are damaged: remove them (iconv -c)"
-    elif others < MAX_WESTERN_SHARE * len(block):
-        advice = "it looks like Windows-1252 or Latin-1. Convert it: iconv -f WINDOWS-1252 -t UTF-8"
-    else:
-        advice = (
-            "find out its encoding (GB18030, Shift_JIS, EUC-KR, Windows-1251, ...) and convert it: "
-            "iconv -f ENCODING -t UTF-8"
+    if error.encoding != "utf-8":
+        return DataError(
+            f"{place}: not {error.encoding}, so it cannot be read; name its encoding (--encoding)"
         )
-    return DataError(f"{place}; {advice}")
+    return DataError(
+        f"{place}: not UTF-8, so it cannot be read; remove damaged bytes (iconv -c -f UTF-8), or "
+        "name the encoding (--encoding windows-1252, gb18030, shift_jis, euc-kr, ...)"
+    )

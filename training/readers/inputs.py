@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from training.errors import DataError, format_list
-from training.readers.columns import open_text_column
-from training.readers.documents import Unit, read_parts, string_of, text_units
+from training.readers.columns import open_text_column, string_in
+from training.readers.documents import Unit, read_parts, text_units
 from training.readers.sources import Record, holds_records
 
 
@@ -55,7 +55,7 @@ def _of_records(source: str, options: InputOptions) -> Iterator[InputText]:
     name, records = open_text_column(source, options.column, options.header)
     for record in records:
         fields = {column: _copied(record, column) for column in options.copied}
-        yield InputText(string_of(record, name), fields)
+        yield InputText(string_in(record, name), fields)
 
 
 def _copied(record: Record, column: str) -> Any:

@@ -85,9 +85,9 @@ def read_records(
     if source.startswith(HUGGING_FACE_PREFIX):
         return _read_hugging_face(source)
     path = Path(source)
-    if suffix_of(path) in DEFAULT_DELIMITERS:
-        return _read_table(path, header, known)
-    return _read_json_lines(path)
+    if suffix_of(path) in JSON_SUFFIXES:
+        return _read_json_lines(path)
+    return _read_table(path, header, known)
 
 
 def is_blank(text: str) -> bool:

@@ -63,7 +63,7 @@ def read_table(path: Path, *, header: bool | None, known: Collection[str]) -> De
     """The content of a table; None if it has no row.
 
     Args:
-        path: a .csv or .tsv file.
+        path: a .csv or .tsv file; another one is read as .tsv.
         header: whether the first row names the columns; None to detect it.
         known: column names in lower case, by which a header is recognized.
 
@@ -92,7 +92,7 @@ def read_table(path: Path, *, header: bool | None, known: Collection[str]) -> De
 
 def detect_dialect(path: Path) -> Dialect:
     """The format of a file, by its first lines."""
-    usual = DEFAULT_DELIMITERS[suffix_of(path)]
+    usual = DEFAULT_DELIMITERS.get(suffix_of(path), "\t")
     lines = list(islice(read_lines(path), SAMPLE_LINES + 1))
     whole = len(lines) <= SAMPLE_LINES
     separator = SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
@@ -321,7 +321,7 @@ def _even(path: Path, rows: Iterator[TableRow], names: Sequence[str]) -> Iterato
 
 
 def _advice(path: Path, row: TableRow) -> str:
-    if DEFAULT_DELIMITERS[suffix_of(path)] == "\t":
+    if DEFAULT_DELIMITERS.get(suffix_of(path), "\t") == "\t":
         quote = any(cell.startswith('"') for cell in row.cells)
         spanning = ", and quotes do not join lines in .tsv (name the file .csv for that)"
         return "a row is one line, with tabs between its cells" + spanning * quote

@@ -1,4 +1,6 @@
-"""Word vectors from GloVe, fastText and word2vec text files, or from a NumPy matrix and its words.
+"""Word vectors of GloVe, fastText and word2vec, or from a NumPy matrix and its words.
+
+Binary files of word2vec and fastText are recognized by their content.
 
 A line of text is a word and its numbers. A word may contain spaces (as in glove.840B), so the last
 N fields are the numbers. N is in the first line of word2vec's format; otherwise it is that of most
@@ -19,6 +21,12 @@ from numpy.typing import ArrayLike
 from model.artifact import MAX_WEIGHT
 from model.embeddings import Vector
 from training.errors import DataError
+from training.readers.binary_vectors import (
+    is_fasttext_model,
+    is_word2vec_binary,
+    read_fasttext_model,
+    word2vec_rows,
+)
 from training.readers.files import parse_count, read_lines
 from training.readers.notices import LOG
 
@@ -31,9 +39,14 @@ REPLACEMENT_CHARACTER = "\ufffd"  # of undecodable bytes
 def read_vectors(path: Path, vocabulary: Collection[str] | None = None) -> dict[str, Vector]:
     """Vectors by word; with ``vocabulary`` those of its words only.
 
+    With ``vocabulary``, a model of fastText also gives vectors to words that it does not have, by
+    their n-grams.
+
     Raises:
         DataError: the file cannot be read, has no vectors or too many broken lines.
     """
+    if path.suffix != ".npy" and is_fasttext_model(path):
+        return _fasttext_vectors(path, vocabulary)
     vectors: dict[str, Vector] = {}
     count = again = 0
     for count, (word, vector) in enumerate(_rows(path), start=1):  # noqa: B007
@@ -49,19 +62,46 @@ def read_vectors(path: Path, vocabulary: Collection[str] | None = None) -> dict[
 
 def first_words(path: Path, count: int) -> list[str]:
     """The first words of the file, which are the most frequent ones in published files."""
+    if path.suffix != ".npy" and is_fasttext_model(path):
+        return list(itertools.islice(read_fasttext_model(path).words, count))
     return [word for word, _ in itertools.islice(_rows(path), count)]
 
 
+def _fasttext_vectors(path: Path, vocabulary: Collection[str] | None) -> dict[str, Vector]:
+    """The vectors of a model of fastText, those of unknown words by their n-grams."""
+    model = read_fasttext_model(path)
+    words = model.words if vocabulary is None else vocabulary
+    vectors: dict[str, Vector] = {}
+    composed = 0
+    broken = _Broken(path)
+    for number, word in enumerate(words, start=1):
+        vector = model.vector(word) if word else None
+        checked = None if vector is None else _checked(word, vector)
+        if isinstance(checked, str):
+            broken.add(number, checked)
+        elif checked is not None:
+            broken.whole += 1
+            vectors[word] = checked[1]
+            composed += word not in model.words
+    broken.conclude()
+    if composed:
+        LOG.info("%s: %d words have vectors by their character n-grams alone", path, composed)
+    return vectors
+
+
 def _rows(path: Path) -> Iterator[tuple[str, Vector]]:
-    return _matrix_rows(path) if path.suffix == ".npy" else _text_rows(path)
+    if path.suffix == ".npy":
+        return _matrix_rows(path)
+    return _word2vec_rows(path) if is_word2vec_binary(path) else _text_rows(path)
+
+
+def _word2vec_rows(path: Path) -> Iterator[tuple[str, Vector]]:
+    broken = _Broken(path)
+    rows = enumerate(word2vec_rows(path), start=1)
+    yield from broken.whole_ones((number, _checked(*row)) for number, row in rows)
 
 
 def _text_rows(path: Path) -> Iterator[tuple[str, Vector]]:
-    if ".bin" in path.suffixes:
-        raise DataError(
-            f"{path}: is word2vec's binary format; convert it to text (with gensim: "
-            "save_word2vec_format(..., binary=False))"
-        )
     lines = enumerate(read_lines(path, errors="replace"), start=1)
     first = next(lines, None)
     if first is None:

@@ -28,6 +28,7 @@ from training.data.batching import (
     epoch_batches,
 )
 from training.data.examples import OUT_OF_SCOPE_INDEX
+from training.data.noise import with_recipe_noise
 from training.data.vocabulary import unknown_share_of_documents
 from training.evaluation.calibration import fit_temperature
 from training.evaluation.classifier import Predictions, predict
@@ -176,8 +177,10 @@ class ClassifierTask(Task[PaddedBatch, ClassifierEvaluation]):
 
     def start_epoch(self, epoch: int) -> int:
         train, recipe = self._setup.train, self.recipe
+        self._documents = train
         if recipe.crop is not None:
             self._documents = crop_documents(train, recipe.crop, seed=recipe.seed, epoch=epoch)
+        self._documents = with_recipe_noise(recipe, self._documents, self.tokenizer, epoch=epoch)
         self._batches = epoch_batches(
             self._documents.lengths, budget=self._batch_tokens, seed=recipe.seed, epoch=epoch
         )
@@ -222,7 +225,13 @@ class ClassifierTask(Task[PaddedBatch, ClassifierEvaluation]):
         if setup.linear is None:
             return []
         share = join_linear(self.network, setup.linear, setup.valid)
-        return [f"the linear classifier has a share of {share:.0%} in the answers"]
+        longest = setup.linear.longest
+        line = (
+            f"the answers are a mean of two models: {1 - share:.0%} this network, {share:.0%} "
+            f"logistic regression on TF-IDF of 1- to {longest}-grams (as TfidfVectorizer and "
+            "LogisticRegression of scikit-learn); validation chose the shares"
+        )
+        return [line]
 
     def measure_final(self, state: TrainerState, seconds_left: float) -> MeasuredModel:  # noqa: ARG002
         setup = self._setup

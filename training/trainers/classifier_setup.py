@@ -20,6 +20,8 @@ from model.tokenization.tokenizer import Tokenizer
 from training.config.classifier import ClassifierRecipe, DatasetSize, complete_classifier
 from training.data.batching import EncodedDocuments
 from training.data.examples import OUT_OF_SCOPE_INDEX, ExampleSplits, encode_examples, read_splits
+from training.data.noise import with_recipe_noise
+from training.data.tokenizer_choice import choose_for_classifier
 from training.data.unknown_words import check_unknown_share
 from training.data.vocabulary import (
     initial_embedding,
@@ -28,6 +30,7 @@ from training.data.vocabulary import (
     unknown_share_of_documents,
 )
 from training.evaluation.classifier import predict
+from training.readers.notices import LOG
 from training.runs.checkpoint import Checkpoint, under_prefix
 from training.runs.directory import RunDirectory
 from training.runs.progress import Progress
@@ -151,6 +154,7 @@ def _prepare_untrained(
     recipe: ClassifierRecipe, splits: ExampleSplits, texts: list[str]
 ) -> ClassifierSetup:
     """For a run that begins from word vectors, random or from a file."""
+    recipe = _with_chosen_tokenizer(recipe, texts)
     size = _corpus_size(recipe, splits, texts)
     vectors = load_vectors(recipe, texts)
     if vectors:
@@ -165,6 +169,16 @@ def _prepare_untrained(
     with torch.no_grad():
         setup.network.embedding.weight.copy_(matrix_VE)
     return replace(setup, known_vectors=known)
+
+
+def _with_chosen_tokenizer(recipe: ClassifierRecipe, texts: list[str]) -> ClassifierRecipe:
+    """The recipe with a tokenizer; a notice gives the reason for one that does not have words."""
+    if recipe.tokenizer is not None or recipe.vectors is not None:
+        return recipe
+    choice = choose_for_classifier(texts)
+    if choice.tokenizer != "word":
+        LOG.info("--tokenizer %s is chosen, since %s", choice.tokenizer, choice.reason)
+    return replace(recipe, tokenizer=choice.tokenizer)
 
 
 def _prepare_transfer(
@@ -220,7 +234,8 @@ def _fit(linear: LinearNgrams, setup: ClassifierSetup) -> None:
             bar.update(share, figures={})
             return share >= extent.share
 
-        fit_linear(linear, setup.train, setup.valid, on_progress, most_runs=extent.runs)
+        train = with_recipe_noise(setup.recipe, setup.train, setup.tokenizer, epoch=0)
+        fit_linear(linear, train, setup.valid, on_progress, most_runs=extent.runs)
 
 
 def _network(recipe: ClassifierRecipe, tokenizer: Tokenizer, labels: int) -> Classifier:

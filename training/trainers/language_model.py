@@ -19,9 +19,11 @@ from model.networks import LanguageModel
 from model.state import State
 from training.config.language_model import LanguageModelRecipe
 from training.data.bptt import BPTTEpoch, BPTTLoader, BPTTWindow
-from training.data.corpus import unknown_share_of_stream
+from training.data.corpus import TextPieces, unknown_share_of_stream
+from training.data.token_stream import TokenStream
 from training.data.unknown_words import WARNING_SHARE
 from training.errors import RecipeError
+from training.evaluation.language_model import count_words
 from training.evaluation.metric_names import format_loss, format_perplexity
 from training.evaluation.perplexity import (
     LARGEST_LOSS,
@@ -36,8 +38,10 @@ from training.optimization.weight_averaging import copy_weights
 from training.readers.sources import expand_sources
 from training.runs.checkpoint import Checkpoint
 from training.runs.directory import RunDirectory
+from training.runs.progress import Progress
 from training.runtime.distributed import ProcessGroup
 from training.runtime.precision import as_precision, autocast
+from training.trainers.language_model_lines import comparison, split_summary
 from training.trainers.language_model_setup import (
     SAVING_SECONDS,
     LanguageModelSetup,
@@ -50,12 +54,19 @@ from training.trainers.language_model_setup import (
 from training.trainers.state import TrainerState, training_settings
 from training.trainers.task import Evaluation, MeasuredModel, StepLoss, Task, TrainingBatch
 
+MOST_EXACT_TOKENS = 1_000_000  # of a split that is measured in float32 at the end
 EVALUATION_BURN_IN = 64  # tokens, in the regular evaluations
 
 
 @dataclass(frozen=True, slots=True)
 class LanguageModelEvaluation(Evaluation):
-    """The loss on a part of the validation split."""
+    """The loss on the validation split.
+
+    Args:
+        is_partial: whether it is that of a part of the split.
+    """
+
+    is_partial: bool = False
 
     @property
     def score(self) -> float:
@@ -66,7 +77,8 @@ class LanguageModelEvaluation(Evaluation):
 
     def summary(self) -> str:
         perplexity = format_perplexity(_perplexity(self.loss))
-        return f"validation loss {format_loss(self.loss)}, perplexity {perplexity}"
+        split = "a part of validation" if self.is_partial else "validation"
+        return f"{split}: loss {format_loss(self.loss)}, perplexity {perplexity}"
 
 
 class LanguageModelTask(Task[BPTTWindow, LanguageModelEvaluation]):
@@ -148,7 +160,7 @@ class LanguageModelTask(Task[BPTTWindow, LanguageModelEvaluation]):
             f"softmax {recipe.softmax}, batch {recipe.batch}, bptt {recipe.bptt}, "
             f"learning rate {recipe.learning_rate}"
         )
-        lines = [data, network]
+        lines = [data, network, *self._plan()]
         if setup.speed is not None:
             lines.append(
                 f"hidden {recipe.hidden} and dropout are chosen for {recipe.minutes:g} minutes at "
@@ -158,10 +170,28 @@ class LanguageModelTask(Task[BPTTWindow, LanguageModelEvaluation]):
             lines.append(f"no --valid: the last {recipe.holdout:.0%} of the text is held out")
         return lines
 
+    def _plan(self) -> list[str]:
+        """Lines about the work that the run will do."""
+        setup, recipe, lines = self._setup, self.recipe, list[str]()
+        if recipe.minutes is not None and setup.tokens_read is not None:
+            epochs = setup.tokens_read / len(setup.train)
+            lines.append(
+                f"{recipe.minutes:g} minutes are enough for at most {setup.tokens_read:,.0f} "
+                f"tokens at the speed measured now, which is {epochs:.2g} passes over the text"
+            )
+        counted, total = self._validation.count, len(setup.valid)
+        if counted < total:
+            lines.append(
+                f"{recipe.evaluations} evaluations read {counted:,} of the {total:,} validation "
+                "tokens each, spread over the text; the last one reads all"
+            )
+        return lines
+
     def sources(self) -> dict[str, list[str]]:
+        recipe = self.recipe
+        splits = {"train": recipe.train, "valid": recipe.valid, "test": recipe.test}
         return {
-            "train": expand_sources(self.recipe.train),
-            "valid": expand_sources(self.recipe.valid),
+            name: expand_sources(files) for name, files in splits.items() if files or name != "test"
         }
 
     def check_first_step(self, progress: float, seconds: float) -> None:
@@ -208,9 +238,8 @@ class LanguageModelTask(Task[BPTTWindow, LanguageModelEvaluation]):
         return {"loss": loss, "perplexity": _perplexity(loss)}
 
     def evaluate(self) -> LanguageModelEvaluation:
-        return LanguageModelEvaluation(
-            likelihood(self.network, self._validation, self._precision).loss
-        )
+        measured = likelihood(self.network, self._validation, self._precision)
+        return LanguageModelEvaluation(measured.loss, measured.count < len(self._setup.valid))
 
     def is_best(self, evaluation: LanguageModelEvaluation, best_score: float | None) -> bool:
         return best_score is None or evaluation.score > best_score
@@ -231,9 +260,48 @@ class LanguageModelTask(Task[BPTTWindow, LanguageModelEvaluation]):
     def measure_final(self, state: TrainerState, seconds_left: float) -> MeasuredModel:
         # A run that was killed in here and resumed has no time left, and is measured all the same.
         deadline = time.monotonic() + max(seconds_left - SAVING_SECONDS / 2, self.settings.reserve)
-        columns = split_into_columns(self._setup.valid)
-        return self._measured(
-            likelihood(self.network, columns, "float32", deadline=deadline), state
+        test = self._setup.test
+        left = deadline - time.monotonic()
+        share = (
+            1.0 if test is None else len(self._setup.valid) / (len(self._setup.valid) + len(test))
+        )
+        valid = self._read_whole("validation", self._setup.valid, time.monotonic() + share * left)
+        measured = self._measured(valid, state)
+        if test is None:
+            return measured
+        return self._with_test(measured, self._read_whole("test", test, deadline))
+
+    def _read_whole(self, name: str, stream: TokenStream, deadline: float) -> Likelihood:
+        """The likelihood of a split, with its progress; exact unless the split is large."""
+        precision = "float32" if len(stream) <= MOST_EXACT_TOKENS else self._precision
+        with Progress(f"measuring on {name}") as bar:
+            return likelihood(
+                self.network,
+                split_into_columns(stream),
+                precision,
+                deadline=deadline,
+                on_progress=lambda share: bar.update(share, figures={}),
+            )
+
+    def _with_test(self, model: MeasuredModel, test: Likelihood) -> MeasuredModel:
+        """The measurements with those of the test split."""
+        stream, splits = self._setup.test, self._setup.splits
+        assert stream is not None
+        assert splits.test is not None
+        words = count_words(TextPieces(splits.test))
+        per_word = math.exp(min(LARGEST_LOSS, test.loss * len(stream) / max(1, words)))
+        unknown = unknown_share_of_stream(stream, self.tokenizer)
+        values = {
+            "test_loss": test.loss,
+            "test_perplexity": test.perplexity,
+            **({"test_word_perplexity": per_word} if unknown <= WARNING_SHARE else {}),
+            "test_unknown_share": unknown,
+        }
+        metrics = {name: round(value, 5) for name, value in values.items()}
+        line = split_summary("test", test, total=len(stream), word_perplexity=per_word)
+        return MeasuredModel(
+            {**model.metrics, **metrics, "test_tokens": test.count},
+            summary=[*model.summary, line],
         )
 
     def split_carried_state(self, process_group: ProcessGroup) -> None:
@@ -277,19 +345,22 @@ class LanguageModelTask(Task[BPTTWindow, LanguageModelEvaluation]):
 
     def _summary(self, metrics: Mapping[str, float]) -> list[str]:
         """Lines about the validation metrics, with a warning where the model has not learned."""
+        total, count = len(self._setup.valid), int(metrics["validation_tokens"])
+        rest = "" if count >= total else f" of {total:,}, since the minutes were over"
         figures = (
             f"validation: loss {format_loss(metrics['validation_loss'])}, "
             f"perplexity {format_perplexity(metrics['validation_perplexity'])}, "
-            f"{_bits_per_character(metrics)}over {metrics['validation_tokens']:,} tokens"
+            f"{_bits_per_character(metrics)}over {count:,} tokens{rest}"
         )
+        lines = [figures, comparison(self.tokenizer)]
         loss_of_guessing = self.settings.guessing_loss
         if metrics["validation_loss"] < loss_of_guessing:
-            return [figures]
+            return lines
         warning = (
             "warning: the model is no better than guessing each token by its frequency (loss "
             f"{format_loss(loss_of_guessing)}); train for longer, or with another --learning-rate"
         )
-        return [figures, warning]
+        return [*lines, warning]
 
 
 def _bits_per_character(metrics: Mapping[str, float]) -> str:

@@ -15,22 +15,26 @@ from model.embeddings import embedding_matrix, words_of
 from model.networks import LanguageModel
 from model.regularization import Regularization
 from model.tokenization.tokenizer import Tokenizer
-from training.config.language_model import (
+from training.config.language_model import LanguageModelRecipe
+from training.config.language_model_defaults import (
     DEFAULT_MINUTES,
     DEFAULT_SPEED,
     CorpusSize,
-    LanguageModelRecipe,
     complete_language_model,
+    expected_tokens,
     needs_speed,
 )
 from training.data.corpus import (
+    TEST,
     TRAIN,
     VALID,
     TextPieces,
     TextSplits,
+    estimated_characters,
     find_splits,
     tokenize_splits,
     unknown_share_of_stream,
+    with_chosen_tokenizer,
 )
 from training.data.split_checks import warn_shared_lines
 from training.data.token_store import TokenizedText
@@ -42,6 +46,7 @@ from training.optimization.losses import CandidateSampler
 from training.readers.vector_files import read_vectors
 from training.runs.checkpoint import Checkpoint
 from training.runs.directory import RunDirectory
+from training.runs.progress import Progress
 from training.runs.resolve import reading_data
 from training.runs.resuming import check_same_data
 from training.runtime.precision import as_precision, choose_precision
@@ -68,6 +73,8 @@ class LanguageModelSetup:
         train: the tokens to train on.
         valid: the tokens to validate on.
         valid_characters: of the text of ``valid``.
+        test: the tokens of the test split, if there is one.
+        tokens_read: about how many training tokens the run will read, if that was estimated.
         speed: multiply-adds per second in training, where the recipe was completed by it.
     """
 
@@ -77,7 +84,9 @@ class LanguageModelSetup:
     train: TokenStream
     valid: TokenStream
     valid_characters: int
+    test: TokenStream | None = None
     speed: float | None = None
+    tokens_read: float | None = None
 
 
 def prepare_setup(
@@ -105,12 +114,15 @@ def prepare_setup(
         splits = find_splits(recipe)
     tokenizer = None
     if checkpoint is not None:
-        check_same_data(checkpoint, splits.digest, directory, [*recipe.train, *recipe.valid])
+        check_same_data(
+            checkpoint, splits.digest, directory, [*recipe.train, *recipe.valid, *recipe.test]
+        )
         tokenizer = Tokenizer.from_json(checkpoint.values["tokenizer"])
     cache = directory.tokens
     if recipe.token_cache is not None:
         cache = Path(os.path.expandvars(recipe.token_cache))
-    text = tokenize_splits(recipe, splits, cache, tokenizer)
+    recipe = with_chosen_tokenizer(recipe, splits)
+    text = _tokenized(recipe, splits, cache, tokenizer)
     train, valid = text.splits[TRAIN], text.splits[VALID]
     if checkpoint is None:
         _check_text(splits, text)
@@ -124,8 +136,30 @@ def prepare_setup(
     completed = complete_language_model(recipe, size, speed or DEFAULT_SPEED)
     recipe = _with_shared_lanes(completed, recipe.batch, size.tokens, processes)
     return LanguageModelSetup(
-        recipe, splits, text.tokenizer, train.stream, valid.stream, valid.characters, speed
+        recipe,
+        splits,
+        text.tokenizer,
+        train.stream,
+        valid.stream,
+        valid.characters,
+        test=text.splits[TEST].stream if TEST in text.splits else None,
+        speed=speed,
+        tokens_read=None if speed is None else expected_tokens(recipe, size, speed),
     )
+
+
+def _tokenized(
+    recipe: LanguageModelRecipe, splits: TextSplits, cache: Path, tokenizer: Tokenizer | None
+) -> TokenizedText:
+    """The tokens of the splits; a bar shows the progress, estimated by the size of the files."""
+    totals = {name: estimated_characters(split) for name, split in splits.by_name().items()}
+    with Progress("tokenizing") as bar:
+
+        def on_progress(name: str, characters: int) -> None:
+            share = min(0.99, characters / totals[name])  # compressed text has more
+            bar.update(share, figures={"million characters": characters / 1e6})
+
+        return tokenize_splits(recipe, splits, cache, tokenizer, on_progress)
 
 
 def build_network(setup: LanguageModelSetup) -> LanguageModel:
@@ -184,7 +218,8 @@ def measure_evaluation(
     speed = _evaluation_speed(setup, network)
     chosen = max(SMALLEST_LIMIT, int(VALIDATION_SHARE * seconds * speed))
     regular = min(total, recipe.evaluation_tokens or chosen)
-    final = min(FINAL_SHARE * seconds, 1.2 * (total + 2 * regular) / speed)
+    measured = total + (0 if setup.test is None else len(setup.test))
+    final = min(FINAL_SHARE * seconds, 1.2 * (measured + 2 * regular) / speed)
     return _with_evaluation_tokens(setup, regular), final + min(SAVING_SECONDS, 0.1 * seconds)
 
 

@@ -3,8 +3,9 @@
 The model is multinomial logistic regression, which L-BFGS fits. Three choices are made by the loss
 on the validation split: the importance of a feature (few documents have it, or those of one label
 have it), the strength of regularization, and the share of the linear logits in a product of experts
-with the network (Hinton, "Products of Experts", 1999). Texts out of scope are left out. Of a very
-large corpus some documents are left out, because memory grows with their n-grams.
+with the network (Hinton, "Products of Experts", 1999). Texts out of scope have the uniform
+distribution as their target, and no part in the importances. Of a very large corpus some documents
+are left out, because memory grows with their n-grams.
 
 Shapes: B documents, F features, C labels, K features of all documents together.
 """
@@ -39,7 +40,7 @@ LINEAR_SHARES = tuple(share / 20 for share in range(20))  # of the linear logits
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The features of the documents in scope, in their order, and their labels."""
+    """The features of documents, in their order, and their labels."""
 
     counts: Counts
     labels_B: Tensor
@@ -72,8 +73,8 @@ def fit_linear(
         most_runs: the most n-grams of the documents that are fitted; at most MOST_RUNS.
     """
     train = _drawn(train, min(most_runs, MOST_RUNS) / _runs(linear, train))
-    trained, validated = (count(linear, documents) for documents in (train, valid))
-    kinds = importances(linear, trained)
+    trained, validated = count(linear, train, in_scope=False), count(linear, valid)
+    kinds = importances(linear, count(linear, train))
     steps = len(kinds) * len(STRENGTHS)
     done, lowest = 0, math.inf
     for importance_F in kinds:
@@ -143,11 +144,12 @@ def join_linear(network: Classifier, linear: LinearNgrams, valid: EncodedDocumen
 
 
 @torch.no_grad()
-def count(linear: LinearNgrams, documents: EncodedDocuments) -> Counted:
-    """Counts the features of the documents in scope."""
-    documents = _chosen(
-        documents, [i for i, at in enumerate(documents.labels) if at != OUT_OF_SCOPE_INDEX]
-    )
+def count(linear: LinearNgrams, documents: EncodedDocuments, *, in_scope: bool = True) -> Counted:
+    """Counts the features of the documents; with ``in_scope`` of those that have a label."""
+    if in_scope:
+        documents = _chosen(
+            documents, [i for i, at in enumerate(documents.labels) if at != OUT_OF_SCOPE_INDEX]
+        )
     parts = []
     for indices in sorted_batches(documents.lengths, budget=COUNTING_BATCH_TOKENS):
         batch = collate(documents, indices)
@@ -206,7 +208,9 @@ class _Regression:
         self._linear = linear
         self._rows = train.features(linear)
         self._columns = self._rows.transposed(len(linear.importance_F))
-        self._truth_BC = functional.one_hot(train.labels_B, len(linear.bias_C)).float()
+        labels, outside_B = len(linear.bias_C), train.labels_B == OUT_OF_SCOPE_INDEX
+        self._truth_BC = functional.one_hot(train.labels_B.clamp(min=0), labels).float()
+        self._truth_BC[outside_B] = 1.0 / labels
 
     def descend(self, strength: float) -> None:
         """Minimizes the mean loss plus the squared weights over twice the strength."""

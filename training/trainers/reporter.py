@@ -61,9 +61,9 @@ class Reporter:
             self._log(TRAINING_EVENT, {**self._schedule(progress), **figures})
 
     def evaluated(self, result: EvaluationResult, progress: float) -> None:
-        """Reports an evaluation; a star marks the weights that are kept."""
+        """Reports an evaluation; a star marks those that became the best."""
         averaged = ", averaged weights" if result.averaged else ""
-        star = " *" if result.is_best else ""
+        star = " *" if result.is_record else ""
         state = self._trainer.state
         self.note(
             f"{progress:4.0%}  {format_duration(state.seconds):>7}  step {result.step:,}: "
@@ -77,8 +77,8 @@ class Reporter:
         """Reports the final measurements."""
         state = self._trainer.state
         self.note(
-            f"done after {format_duration(self._trainer.seconds())}, {state.epochs:.2f} epochs; "
-            f"best at step {state.best_step:,}"
+            f"done after {format_duration(self._trainer.seconds())}, {state.epochs:.2f} epochs: "
+            f"{self._trainer.reason_to_stop()}; the weights of step {state.best_step:,} are kept"
         )
         for line in model.summary:
             self.note(line)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from training.errors import CheckpointError, DivergedError, OutputError
+from training.readers.encodings import set_encoding
 from training.runs.checkpoint import Checkpoint, load_checkpoint
 from training.runs.directory import Invocation, RunDirectory
 from training.runs.loop import training_loop
@@ -143,6 +144,7 @@ class _Run:
             if not finished or interruption.signal is not None:
                 out = self.directory.artifact
                 reporter.note(f"stopped; continue with --resume --out {out}")
+                reporter.note(_kept(trainer, self.directory))
                 return 128 + (interruption.signal or 0)
             self._conclude(trainer, checkpointer, reporter)
         return 0
@@ -190,13 +192,22 @@ class _Callbacks:
         return True
 
 
+def _kept(trainer: Trainer, directory: RunDirectory) -> str:
+    """The model that a stopped run leaves behind, as a line."""
+    step = trainer.state.best_step
+    if trainer.best_weights and directory.has_artifact():
+        return f"the best model so far, of step {step:,}, is in {directory.artifact}"
+    return "no evaluation was reached, so there is no model of this run yet"
+
+
 def _on_this_machine(recipe: Any) -> Any:
-    """Sets the number of threads of this process; the recipe with that number.
+    """Sets encoding and number of threads of this process; the recipe with that number.
 
     Raises:
-        RecipeError: the processor has no instructions for the precision, or there are too many
-            threads.
+        RecipeError: there is no such encoding, the processor has no instructions for the precision,
+            or there are too many threads.
     """
+    set_encoding(recipe.encoding)
     require_precision(recipe.precision)
     set_threads(recipe.threads)
     return replace(recipe, threads=torch.get_num_threads())

@@ -50,6 +50,7 @@ class EvaluationResult:
         evaluation: of the better weights.
         averaged: whether these are the averaged ones.
         is_best: whether they are kept.
+        is_record: whether no earlier evaluation has a higher score.
         is_useful: whether the loss is not far above that of a guess by frequency.
     """
 
@@ -57,6 +58,7 @@ class EvaluationResult:
     evaluation: Evaluation
     averaged: bool
     is_best: bool
+    is_record: bool
     is_useful: bool
 
 
@@ -131,6 +133,16 @@ class Trainer:
         patience = self.settings.patience
         return progress >= 1.0 or 0 < patience <= self.state.evaluations_since_best
 
+    def reason_to_stop(self) -> str:
+        """The limit that has ended the run, as a phrase."""
+        recipe, patience = self.task.recipe, self.settings.patience
+        counted = 0.0 if self.settings.budget is None else self._used_share(self.settings.budget)
+        if counted >= 1.0:
+            return "all epochs were read" if recipe.epochs is not None else "all steps were taken"
+        if 0 < patience <= self.state.evaluations_since_best:
+            return f"{patience} evaluations in a row were not better (--patience)"
+        return f"the {recipe.minutes:g} minutes were used up"
+
     def step(self, progress: float) -> None:
         """Trains on one batch; ``progress`` sets learning rate and momentum."""
         self.process_group.broadcast(Command.STEP, progress)
@@ -190,7 +202,8 @@ class Trainer:
             best = self._averages.tensors() if averaged else weights
             self.best_weights = {name: value.detach().clone() for name, value in best.items()}
         is_useful = loss <= divergence_loss(guessing_loss)
-        return EvaluationResult(state.steps, evaluation, averaged, is_best, is_useful)
+        is_record = evaluation.score > earlier_score
+        return EvaluationResult(state.steps, evaluation, averaged, is_best, is_record, is_useful)
 
     def load_best_weights(self) -> None:
         """Loads the best weights into the network. Training ends with this call."""

@@ -16,7 +16,7 @@ from tests.support.training.torchrun import (
     worker,
 )
 from training.commands.cli import main
-from training.readers.documents import Example
+from training.readers.examples import Example
 from training.runs.checkpoint import load_checkpoint
 from training.runtime.distributed import ProcessGroup
 

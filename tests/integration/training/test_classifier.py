@@ -16,7 +16,7 @@ from tests.support.training.classifier_command import TOPICS, corpus_options, ma
 from training.commands.cli import main
 from training.config.classifier import ClassifierRecipe
 from training.evaluation.classifier import Predictions
-from training.readers.documents import Example
+from training.readers.examples import Example
 from training.runs.checkpoint import load_checkpoint
 from training.runs.directory import RunDirectory
 from training.runtime.distributed import ProcessGroup

@@ -61,6 +61,27 @@ def test_other_tokenizers_train_as_well(corpus: list[str], tmp_path: Path, token
     assert artifact.manifest.metrics["training_epochs"] == pytest.approx(1.0)
 
 
+def test_a_test_split_is_measured_at_the_end(
+    corpus: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """--test: its perplexity per token and per word, as `evaluate` computes both."""
+    out, test, json_path = tmp_path / "model", tmp_path / "test.txt", tmp_path / "told.json"
+    test.write_text(text(50, seed=3))
+    options = ["--test", str(test), "--steps", "20", "--out", str(out)]
+    assert main(["lm", *corpus, *options]) == 0
+    stderr = capfd.readouterr().err
+    assert "per token, " in stderr
+    assert "all steps were taken" in stderr
+    assert "this perplexity is per word, punctuation mark and line end" in stderr
+    assert main(["evaluate", str(out), "--data", str(test), "--json", str(json_path)]) == 0
+    evaluated = json.loads(json_path.read_text(encoding="utf-8"))
+    manifest = load_artifact(out).manifest
+    for name in ("perplexity", "word_perplexity"):
+        assert manifest.metrics[f"test_{name}"] == pytest.approx(evaluated[name], rel=1e-3)
+    assert manifest.metrics["test_tokens"] == evaluated["tokens"]
+    assert evaluated["word_and_line_perplexity"] < evaluated["word_perplexity"]
+
+
 def test_half_the_bytes_are_what_is_measured(
     corpus: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

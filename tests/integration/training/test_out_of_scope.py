@@ -15,7 +15,7 @@ from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.evaluation.classifier import Predictions
 from training.evaluation.out_of_scope import fit_out_of_scope, out_of_scope_score
 from training.optimization.losses import label_loss
-from training.readers.documents import Example
+from training.readers.examples import Example
 
 SMALL = ["--hidden", "16", "--embedding", "16", "--mlp", "16", "--batch", "8"]
 OUTSIDE_WORDS = ["law", "tax", "vote", "judge", "court", "party"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from model.artifact import load_artifact
-from training.readers.documents import Example
+from training.readers.examples import Example
 
 TOPICS = {
     "sport": ["ball", "goal", "team", "match", "player", "score", "win"],

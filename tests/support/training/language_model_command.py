@@ -55,8 +55,9 @@ def wait_for_log(path: Path, events: int) -> None:
 
 
 def assert_one_line(output: str, *parts: str) -> None:
-    """Asserts one line of error without a traceback; warnings about the data may precede it."""
-    lines = [line for line in output.strip().split("\n") if not line.startswith("warning: ")]
+    """Asserts one line of error without a traceback; notes and warnings may precede it."""
+    said = ("warning: ", "note: ")
+    lines = [line for line in output.strip().split("\n") if not line.startswith(said)]
     assert len(lines) == 1, output
     assert lines[0].startswith("error: ")
     for part in parts:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from training.commands.cli import TRAINING_COMMANDS, build_parser
 from training.config.classifier import ClassifierRecipe
 from training.config.gradients import GradientRecipe
-from training.config.language_model import CorpusSize, LanguageModelRecipe, complete_language_model
+from training.config.language_model import LanguageModelRecipe
+from training.config.language_model_defaults import CorpusSize, complete_language_model
 from training.config.options import (
     add_options,
     check_values,

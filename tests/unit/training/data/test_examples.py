@@ -19,7 +19,7 @@ from training.data.vocabulary import (
     unknown_share_of_documents,
 )
 from training.errors import DataError, RecipeError
-from training.readers.documents import Example
+from training.readers.examples import Example
 
 TEXTS = ["good film", "good book", "bad film", "odd"]
 

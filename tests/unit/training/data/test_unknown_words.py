@@ -31,7 +31,7 @@ def sentences(script: str, count: int) -> list[str]:
 def test_words_without_spaces_are_refused_before_training(
     tmp_path: Path, script: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Both commands refuse with a remedy; a character model of the same text is trained."""
+    """Both commands refuse words with a remedy; by default they read characters, and tell why."""
     lines = sentences(script, 600)
     document, table = tmp_path / "a.txt", tmp_path / "a.jsonl"
     document.write_text("\n".join(lines))
@@ -39,14 +39,16 @@ def test_words_without_spaces_are_refused_before_training(
     table.write_text("\n".join(map(json.dumps, rows)))
     for command, data in (("lm", document), ("classifier", table)):
         out = tmp_path / command
-        assert main([command, "--train", str(data), *SMALL, "--out", str(out)]) == 2
+        words = ["--tokenizer", "word", "--out", str(out)]
+        assert main([command, "--train", str(data), *SMALL, *words]) == 2
         stderr = capfd.readouterr().err
         assert "of the tokens are unknown words ([UNK])" in stderr
         assert "100% of the letters are of a script without spaces between words" in stderr
         assert "choose --tokenizer char or bpe" in stderr
         assert not out.exists()
-    options = ["--tokenizer", "char", "--steps", "1", *SMALL, "--out", str(tmp_path / "c")]
+    options = ["--steps", "1", *SMALL, "--out", str(tmp_path / "c")]
     assert main(["lm", "--train", str(document), *options]) == 0
+    assert "note: --tokenizer auto: char, since 100% of the letters" in capfd.readouterr().err
 
 
 def test_a_validation_text_of_other_words_is_refused(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.evaluation.classifier import MAX_ERROR_CHARACTERS, Predictions, top_errors
-from training.readers.documents import Example
+from training.readers.examples import Example
 
 
 @given(st.integers(1, 40), st.integers(2, 5), st.integers(0, 2**31))

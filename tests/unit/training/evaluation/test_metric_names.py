@@ -34,7 +34,8 @@ def test_names_are_spelled_out() -> None:
 
 def test_unknown_words_affect_the_metrics_of_spelling() -> None:
     """With few unknown words the metrics are too low; with many they are left out."""
-    spelling = {"word_perplexity": 9.0, "bits_per_character": 2.0, "bits_per_byte": 2.0}
+    spelling = {"word_perplexity": 9.0, "word_and_line_perplexity": 8.0}
+    spelling |= {"bits_per_character": 2.0, "bits_per_byte": 2.0}
     assert understated_metrics({**spelling, "unknown_share": 0.1}) == list(spelling)
     assert understated_metrics({**spelling, "unknown_share": 0.0}) == []
     assert omitted_metrics({"unknown_share": 0.5}) == list(spelling)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from training.errors import DataError
 from training.readers import files
-from training.readers.documents import Example, read_documents, read_examples
+from training.readers.documents import read_documents
+from training.readers.examples import Example, read_examples
 from training.readers.notices import shown_notices
 from training.readers.sources import is_blank
 
@@ -63,7 +64,7 @@ def test_a_file_is_read_in_blocks(
             assert "holds no text" in message_of(lambda: read_documents([str(path)]))
 
 
-@pytest.mark.parametrize("damage", [b"\xff", b"\xc3", b"\xc3x"])
+@pytest.mark.parametrize("damage", [b"\xff", b"\xc3", b"\xc3\xff"])
 def test_invalid_unicode_is_reported_with_its_line(
     tmp_path: Path, damage: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,9 +175,9 @@ def test_a_column_number_of_many_digits_is_reported(write: Write) -> None:
 
 
 def test_bytes_that_are_not_utf8_are_reported_with_their_line(tmp_path: Path) -> None:
-    """A file in another encoding is refused at the first line that shows it."""
-    path = tmp_path / "latin.txt"
-    path.write_bytes(b"plain\ncaf\xe9\n")
+    """Bytes of no known encoding are refused at the first line that has them."""
+    path = tmp_path / "damaged.txt"
+    path.write_bytes(b"plain\n1 \xe9\n")
     assert f"{path}, line 2: not UTF-8" in message_of(lambda: read_documents([str(path)]))
 
 
@@ -190,7 +191,7 @@ def test_a_file_without_text_is_refused(write: Write, content: str) -> None:
 def test_missing_files_and_directories_are_refused(tmp_path: Path) -> None:
     """The error has the path and the system's reason."""
     assert "No such file" in message_of(lambda: read_documents([str(tmp_path / "none.txt")]))
-    assert "directory" in message_of(lambda: read_documents([str(tmp_path)]))
+    assert "the folder has no file" in message_of(lambda: read_documents([str(tmp_path)]))
     assert "cannot be read" in message_of(lambda: read_examples(str(tmp_path / "none.csv")))
 
 

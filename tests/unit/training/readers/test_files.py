@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from training.errors import DataError
 from training.readers import files
-from training.readers.documents import read_documents, read_examples
+from training.readers.documents import read_documents
+from training.readers.examples import read_examples
 from training.readers.files import parse_count, read_blocks, read_lines, suffix_of
 from training.readers.minimal_pairs import read_pairs
 from training.readers.vector_files import read_vectors
@@ -125,9 +126,7 @@ def test_a_byte_order_mark_selects_the_encoding(tmp_path: Path, encoding: str) -
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("plain\ncaf\xe9 here\n".encode("cp1252"), "it looks like Windows-1252"),
-        ("ok\n你好世界你好世界\n".encode("gb18030"), "find out its encoding"),
-        ("é é é é\n".encode() + b"caf\xe9\n", "most of the file is UTF-8"),
+        ("é é é é\n".encode() + b"caf\xe9\n", "remove damaged bytes (iconv -c -f UTF-8)"),
         ("one\ntwo\n".encode("utf-16-le"), "line 1: holds NUL bytes; the file is UTF-16 without"),
         (b"one line of text\ntwo\0 lines\n", "line 2: holds a NUL byte"),
         ("one".encode("utf-16") + b"x", "begins as UTF-16"),
@@ -158,7 +157,7 @@ def test_lines_end_as_the_system_that_wrote_them_ends_them(tmp_path: Path, end: 
 def test_paths_that_are_no_files_are_refused(tmp_path: Path) -> None:
     """Directories, pipes that can be read only once, names that no file can have."""
     assert "is a directory; name its files" in refusal(tmp_path)
-    with pytest.raises(DataError, match="is a directory"):
+    with pytest.raises(DataError, match="the folder has no file"):
         read_examples(str(tmp_path))
     os.mkfifo(tmp_path / "pipe.txt")
     assert "not a regular file" in refusal(tmp_path / "pipe.txt")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from training.errors import DataError
 from training.readers.columns import SAMPLE_RECORDS
-from training.readers.documents import read_documents, read_examples
+from training.readers.documents import read_documents
+from training.readers.examples import read_examples
 from training.readers.notices import shown_notices
 
 Pairs = list[tuple[str, str]]

@@ -136,7 +136,7 @@ def test_oddities_of_a_vector_file_are_reported(
     assert "1 words are repeated" in stderr
     assert "announces 3 vectors, the file has 2" in stderr
     for name, content, reason in (
-        ("a.bin", b"3 2\nthe abc", "word2vec's binary format"),
+        ("a.bin", b"3 2\nthe abc", "ends within vector 1 of 3"),
         ("a.txt", b"", "holds no vectors"),
         ("a.npy", b"nothing", "not a matrix"),
         ("a.txt.gz", gzip.compress(MANY.encode())[:-9], "damaged or cut off"),

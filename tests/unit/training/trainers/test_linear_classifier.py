@@ -75,9 +75,11 @@ def test_of_a_very_large_corpus_some_documents_are_fitted(monkeypatch: pytest.Mo
     monkeypatch.setattr(linear_classifier, "MOST_RUNS", 4000)  # of about 38,000
     seen: list[int] = []
 
-    def counted(linear: LinearNgrams, documents: EncodedDocuments) -> linear_classifier.Counted:
+    def counted(
+        linear: LinearNgrams, documents: EncodedDocuments, *, in_scope: bool = True
+    ) -> linear_classifier.Counted:
         seen.append(2 * sum(documents.lengths))
-        return count(linear, documents)
+        return count(linear, documents, in_scope=in_scope)
 
     monkeypatch.setattr(linear_classifier, "count", counted)
     linear, again = fitted(train, valid), fitted(train, valid)
@@ -88,6 +90,23 @@ def test_of_a_very_large_corpus_some_documents_are_fitted(monkeypatch: pytest.Mo
     validated = count(linear, valid)
     right_B = linear.logits(validated.features(linear)).argmax(dim=1) == validated.labels_B
     assert right_B.double().mean() > 0.9
+
+
+def test_texts_out_of_scope_take_confidence_from_their_words() -> None:
+    """Their target is uniform, so a word of theirs and of one label tells nothing."""
+    train, valid = made_up(300, 1, telling=True), made_up(100, 2, telling=True)
+    told = EncodedDocuments([[1, 1, 1]], [0])
+    outside = EncodedDocuments(
+        [*train.tokens, *[[1, 1, 1]] * 100], [*train.labels, *[OUT_OF_SCOPE_INDEX] * 100]
+    )
+    inside = EncodedDocuments([*train.tokens, *[[1, 1, 1]] * 100], [*train.labels, *[0] * 100])
+    confidences = []
+    for documents in (inside, outside):
+        linear = fitted(documents, valid)
+        logits_BC = linear.logits(count(linear, told).features(linear))
+        confidences.append(float(logits_BC.softmax(dim=1).max()))
+    assert confidences[0] > 0.9
+    assert confidences[1] < 0.6
 
 
 def slope_at(linear: LinearNgrams, train: EncodedDocuments) -> Tensor:
