@@ -21,6 +21,8 @@ from service.supervisor.board import Board, WorkerState
 logger = logging.getLogger(__name__)
 _LEAVE_SECONDS = 0.001
 _LEAVE_TIMES = 5
+_NEW_SECONDS = 0.02
+"""After so long without a pause, a connection is a new one."""
 _EXHAUSTED_SECONDS = 0.5
 _PULSE_SECONDS = 1.0
 """A worker that has not moved for so long is left no connections."""
@@ -89,6 +91,7 @@ class FairListener:
         self._opening: set[asyncio.Task[None]] = set()
         self._open = True
         self._left = 0
+        self._left_last = 0.0
         self._loop.add_reader(listener, self._accept_fairly)
 
     def close(self) -> None:
@@ -102,12 +105,18 @@ class FairListener:
 
     def _accept_fairly(self) -> None:
         """One connection: whether there are more is known at the next turn of the loop."""
-        if self._left < _LEAVE_TIMES and self._count.another_has_fewer():
-            self._left += 1
+        if self._count.another_has_fewer() and self._may_leave():
             self._pause(_LEAVE_SECONDS)
         else:
             self._left = 0
             self._accept()
+
+    def _may_leave(self) -> bool:
+        now = self._loop.time()
+        if now - self._left_last > _NEW_SECONDS:
+            self._left = 0
+        self._left, self._left_last = self._left + 1, now
+        return self._left <= _LEAVE_TIMES
 
     def _pause(self, seconds: float) -> None:
         self._loop.remove_reader(self._listener)
