@@ -73,7 +73,7 @@ def worker_of(connection: httpx.Client, service: RunningService) -> psutil.Proce
     return next(
         worker
         for worker in workers_of(service)
-        if any(each.raddr and each.raddr.port == port for each in worker.net_connections("tcp"))
+        if any(getattr(each.raddr, "port", None) == port for each in worker.net_connections("tcp"))
     )
 
 
