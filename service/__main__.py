@@ -39,7 +39,7 @@ def main(arguments: list[str], *, program: str = "python -m service") -> int:
     try:
         _check_process()
         settings = _settings(arguments, program)
-        return EXIT_BAD_OPTIONS if settings is None else _serve(settings)
+        return EXIT_BAD_OPTIONS if settings is None else _serve(settings, arguments)
     except (ImportError, MemoryError, OSError, RuntimeError) as error:
         # The system lacks memory, threads, file descriptors or a library.
         print(f"unroll: cannot start: {_describe(error)}", file=sys.stderr)
@@ -91,7 +91,7 @@ def _settings(arguments: list[str], program: str) -> Settings | None:
         return None
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, arguments: list[str]) -> int:
     from service.http.log_lines import LineFormatter  # noqa: PLC0415
     from service.telemetry.log_format import JsonFormatter  # noqa: PLC0415
 
@@ -101,18 +101,27 @@ def _serve(settings: Settings) -> int:
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.root.level))
 
+    from service.supervisor.launch import inherited  # noqa: PLC0415
+
+    inheritance = inherited()
+    if settings.workers > 1 and inheritance is None:
+        return _supervise(settings, arguments)
+
     from service.backend.early_loading import start_loading  # noqa: PLC0415
     from service.backend.registry import RegistryError  # noqa: PLC0415
     from service.engine.api.errors import StartError  # noqa: PLC0415
 
     models = start_loading(settings.models)
-    from service.server import BindError, serve  # noqa: PLC0415
+    from service.listening import BindError  # noqa: PLC0415
+    from service.server import serve  # noqa: PLC0415
+    from service.supervisor.worker import WorkerProcess  # noqa: PLC0415
     from service.telemetry.tracing import TracingError  # noqa: PLC0415
 
     try:
-        serve(settings, models)
+        serve(settings, models, None if inheritance is None else WorkerProcess(inheritance))
     except (BindError, RegistryError, StartError, TracingError) as error:
-        print(f"unroll: {error}", file=sys.stderr)
+        if inheritance is None or inheritance.slot == 0:  # the others fail for the same reason
+            print(f"unroll: {error}", file=sys.stderr)
         return EXIT_FAILED
     return 0
 
@@ -121,6 +130,18 @@ def _quicken_logging() -> None:
     """Leave out of log records what no line shows; finding it takes longer than writing a line."""
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # documented: no search for the caller
+
+
+def _supervise(settings: Settings, arguments: list[str]) -> int:
+    from service.listening import BindError  # noqa: PLC0415
+    from service.supervisor.launch import command_of  # noqa: PLC0415
+    from service.supervisor.supervisor import supervise  # noqa: PLC0415
+
+    try:
+        return supervise(settings, command_of(arguments))
+    except BindError as error:
+        print(f"unroll: {error}", file=sys.stderr)
+        return EXIT_FAILED
 
 
 def _describe(error: Exception) -> str:

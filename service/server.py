@@ -29,27 +29,30 @@ from service.backend.model_updates import UpdateReport
 from service.backend.settings import Settings
 from service.banner import startup_banner
 from service.http.dependencies import ServiceContext
+from service.listening import bind_all, listen
 from service.protocol.connection import ConnectionLimits, HttpConnection
 from service.protocol.connection_gate import ConnectionGate, connection_limit
+from service.supervisor.worker import WorkerProcess
 from service.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
-_LOCAL = "127.0.0.1"
-_SEND_BUFFER_BYTES = 1 << 18
 _FLUSH_SECONDS = 5
 """Time for clients to receive sent data after the last request has ended."""
-
-
-class BindError(Exception):
-    """The address cannot be listened on; the message contains the reason and the remedy."""
 
 
 class DrainingServer(uvicorn.Server):
     """uvicorn with a drain between the first signal and the shutdown."""
 
-    def __init__(self, config: uvicorn.Config, context: ServiceContext, output: IO[str]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        context: ServiceContext,
+        output: IO[str],
+        worker: WorkerProcess | None = None,
+    ) -> None:
         super().__init__(config)
+        self._worker = worker
         self._context = context
         self._output = output
         self._signals = 0
@@ -59,7 +62,7 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Called by uvicorn. Prints the banner once requests are accepted."""
-        await super().startup(sockets)
+        await super().startup(sockets if self._worker is None else [])
         gc.enable()  # see service/__main__.py
         return_memory()
         loop = asyncio.get_running_loop()
@@ -69,14 +72,40 @@ class DrainingServer(uvicorn.Server):
         self._watchdog.start()
         for listener in (sockets or [])[:1]:
             host, port = listener.getsockname()[:2]
-            self._announce(startup_banner(self._context, host, port))
+            banner = startup_banner(self._context, host, port)
+            if self._worker is None:
+                self._announce(banner)
+            else:
+                self._join(self._worker, banner, sockets or [])
         if self._context.admin.port is not None:
             logger.info("POST /admin/reload is served at 127.0.0.1:%d", self._context.admin.port)
+
+    def _join(self, worker: WorkerProcess, banner: str, sockets: list[socket.socket]) -> None:
+        def connection() -> asyncio.Protocol:
+            state, app_state = self.server_state, self.lifespan.state
+            make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+            return make(config=self.config, server_state=state, app_state=app_state)
+
+        worker.join(self._context, banner, sockets, connection, self._stop)
+
+    def _stop(self, at_once: bool) -> None:
+        """Called by the supervisor of several workers."""
+        self._signals = max(1, self._signals)
+        if at_once:
+            self.force_exit = self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by uvicorn."""
+        if self._worker is not None:
+            self._worker.close()
+        await super().shutdown(sockets)
 
     def _reload_models(self) -> None:
         """Called on SIGHUP."""
         logger.info("SIGHUP: comparing the folder of models")
-        self._reload = asyncio.create_task(self._context.updates.update(at_once=True))
+        siblings, updates = self._context.processes.siblings, self._context.updates
+        whole = updates.update(at_once=True) if siblings is None else siblings.reload()
+        self._reload = asyncio.ensure_future(whole)
 
     def _announce(self, text: str) -> None:
         """Print the text. If standard output cannot be written, the server continues."""
@@ -88,13 +117,20 @@ class DrainingServer(uvicorn.Server):
             discard_unwritten()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Called by the interpreter on SIGINT and SIGTERM."""
+        """Called by the interpreter on SIGINT and SIGTERM. Of several workers each gets them more
+        than once where a whole group of processes is stopped: only their supervisor counts them.
+        """
+        if self._worker is not None:
+            self._stop(at_once=False)
+            return
         self._signals += 1
         if self._signals > 1:
             self.force_exit = self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second. Returns True to end the server."""
+        if self._worker is not None:
+            self._worker.beat()
         if self._signals and self._drain is None:
             self._drain = asyncio.create_task(self._drain_then_exit())
         return await super().on_tick(counter)
@@ -109,16 +145,22 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(settings: Settings, models: Callable[[], FirstModels] | None = None) -> None:
-    """Serve until a signal. ``models`` waits for the artifacts, if they are being read.
+def serve(
+    settings: Settings,
+    models: Callable[[], FirstModels] | None = None,
+    worker: WorkerProcess | None = None,
+) -> None:
+    """Serve until a signal, as one of several workers or alone. ``models`` waits for the
+    artifacts, if they are being read.
 
-    Raises BindError, RegistryError or StartError if it cannot start, OSError or
-    RuntimeError if the system lacks resources.
+    Raises BindError, RegistryError or StartError if it cannot start, OSError or RuntimeError if
+    the system lacks resources.
     """
     with contextlib.ExitStack() as opened:
-        listeners = [opened.enter_context(bind_socket(settings.host, settings.port))]
-        if settings.admin_port is not None:
-            listeners.append(opened.enter_context(bind_socket(_LOCAL, settings.admin_port)))
+        if worker is None:
+            listeners = bind_all(settings, opened)
+        else:
+            settings, listeners = worker.settings(settings), worker.sockets(opened)
         first = None if models is None else models()
         gc.collect()
         gc.freeze()  # exempts modules, and not models, from later collections
@@ -127,7 +169,7 @@ def serve(settings: Settings, models: Callable[[], FirstModels] | None = None) -
         config = uvicorn.Config(
             app,
             loop="uvloop",
-            http=_protocol(context),
+            http=_protocol(context, worker),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -142,27 +184,14 @@ def serve(settings: Settings, models: Callable[[], FirstModels] | None = None) -
             listen(listener, config.backlog)
         if settings.admin_port is not None:
             context.admin.port = listeners[1].getsockname()[1]
-        server = DrainingServer(config, context, sys.stdout)
+        server = DrainingServer(config, context, sys.stdout, worker)
         with contextlib.suppress(KeyboardInterrupt, SystemExit):
             server.run(sockets=listeners)
         if not server.started:
             raise RuntimeError("the server did not start; see the messages above")
 
 
-def listen(listener: socket.socket, backlog: int) -> None:
-    """Listen on a bound socket. If two processes have bound one port, the second fails here.
-    Raises BindError.
-    """
-    try:
-        listener.listen(backlog)
-    except OSError as error:
-        host, port = listener.getsockname()[:2]
-        raise BindError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another --port"
-        ) from error
-
-
-def _protocol(context: ServiceContext) -> type[asyncio.Protocol]:
+def _protocol(context: ServiceContext, worker: WorkerProcess | None) -> type[asyncio.Protocol]:
     """The class that uvicorn calls for each connection, with its limits bound."""
     settings = context.settings
     limits = ConnectionLimits(
@@ -173,27 +202,7 @@ def _protocol(context: ServiceContext) -> type[asyncio.Protocol]:
         access_log=settings.access_log,
         on_stall=functools.partial(context.metrics.slow_reader, "no_progress"),
     )
-    gate = ConnectionGate(connection_limit(settings.max_connections))
+    limit = connection_limit(settings.max_connections)
+    gate = ConnectionGate(limit) if worker is None else worker.gate(limit)
     protocol = functools.partial(HttpConnection, limits=limits, gate=gate)
     return cast("type[asyncio.Protocol]", protocol)
-
-
-def bind_socket(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, before any slow work. Raises BindError."""
-    listener = None
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Connections inherit this size. By default the unread data of a client can be megabytes.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        listener.bind(address)
-    except (OSError, ValueError) as error:  # ValueError: an invalid host name
-        if listener is not None:
-            listener.close()
-        hint = "choose another --host" if port == 0 or listener is None else "choose another --port"
-        reason = getattr(error, "strerror", None) or error
-        raise BindError(f"cannot listen on {host}:{port}: {reason}; {hint}") from error
-    return listener

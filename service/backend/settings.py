@@ -54,6 +54,12 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = Field(default=8000, ge=0, le=65535, description="port; 0 takes a free one")
+    workers: Count = Field(
+        default=1,
+        le=256,
+        description="processes that share the port, the processors and the limits of memory and "
+        "connections; 1 serves from one process without a supervisor",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least severe messages to log"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -15,6 +15,7 @@ from service.backend.metrics import Metrics
 from service.backend.model_updates import ModelUpdates
 from service.backend.registry import ModelKind, ModelRegistry, ServedModels
 from service.backend.settings import Settings
+from service.backend.siblings import ServiceProcesses
 from service.backend.workers import WorkerPool
 from service.clients.keyring import Keyring
 from service.http.access.admin_access import AdminAccess
@@ -36,6 +37,7 @@ class ServiceContext:
     inspections: Inspections
     updates: ModelUpdates
     admin: AdminAccess
+    processes: ServiceProcesses = field(default_factory=ServiceProcesses)
 
     @property
     def registry(self) -> ModelRegistry:

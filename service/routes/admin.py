@@ -21,7 +21,11 @@ async def reload(request: Request, context: Context) -> dict[str, Any]:
     context.admin.check(request)
     if context.engine.draining:
         raise ApiError(503, "draining", "the service is shutting down and loads no models")
-    report = await context.updates.update(at_once=True)
+    siblings = context.processes.siblings
+    if siblings is None:
+        report = await context.updates.update(at_once=True)
+    else:
+        report = await siblings.reload()
     if report.error is not None:
         raise ApiError(500, "folder_unreadable", report.error)
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.http.dependencies import Context, no_model
@@ -21,6 +22,8 @@ async def live(context: Context) -> HealthResponse:
     if age > context.settings.heartbeat_seconds:
         message = f"the step loop has not moved for {age:.1f} seconds"
         raise ApiError(503, "not_live", message)
+    if context.processes.siblings is not None:
+        context.processes.siblings.check_live()
     return HealthResponse(status="live")
 
 
@@ -32,10 +35,17 @@ async def ready(context: Context) -> HealthResponse:
     if not context.registry.artifacts:
         raise no_model()
     await live(context)
+    if context.processes.siblings is not None:
+        context.processes.siblings.check_ready()
     return HealthResponse(status="ready")
 
 
 @router.get("/metrics", include_in_schema=False)
-def metrics(context: Context) -> Response:
-    """All series. Not async, so that writing them runs in a thread and does not delay streams."""
-    return Response(context.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+async def metrics(context: Context) -> Response:
+    """All series, of all processes. A thread writes them, so that streams are not delayed."""
+    siblings = context.processes.siblings
+    if siblings is None:
+        text = await run_in_threadpool(context.metrics.exposition)
+    else:
+        text = await siblings.exposition()
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -14,6 +14,7 @@ SHORTEST_MODULE = 40  # lines
 SHORT_MODULES = {
     "benchmarks.commands.kernel": "each benchmark command is a module",
     "benchmarks.harness.presets": "shared by measurements, commands and reports",
+    "service.backend.siblings": "keeps the routes apart from the supervisor",
     "service.clients.token_bucket": "arithmetic without clients, locks and clocks",
     "service.engine.runners.kernel_calls": "shared by the runner's turns and its estimates",
     "service.http.log_lines": "used before the application exists",

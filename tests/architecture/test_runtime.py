@@ -64,6 +64,13 @@ def test_training_loads_of_the_service_the_kernel_alone() -> None:
     assert all(name.startswith("service.kernel") for name in service), service
 
 
+def test_the_supervisor_of_several_workers_is_small() -> None:
+    """It stays beside the workers, so it loads neither tensors nor a web framework."""
+    program = "import sys, service.supervisor.supervisor; print(*sys.modules)"
+    loaded = {name.split(".")[0] for name in stdout_of(program)}
+    assert loaded & {"torch", "numpy", "fastapi", "starlette", "uvicorn", "tokenizers"} == set()
+
+
 def test_the_service_does_not_load_the_sdk_of_traces() -> None:
     """Traces are off by default: the packages of the extra `otel` are loaded when they start."""
     program = "import sys, service.server; print(*sys.modules)"

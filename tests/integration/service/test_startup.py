@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.server import BindError, bind_socket, listen
+from service.listening import BindError, bind_socket, listen
 from tests.support.repository import ROOT
 from tests.support.service.process import PATIENCE, RunningService, eventually
 

@@ -1,0 +1,1 @@
+"""Several worker processes behind one port, and the process that starts and watches them."""
