@@ -51,8 +51,8 @@ UNROLL_INLINE f32x16 uniforms(uint64_t key, u32x16 ids) {
 }
 
 UNROLL_INLINE u32x16 ids_from(int32_t first) {
-  const u32x16 lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  return lanes + splat(uint32_t(first));
+  constexpr uint32_t lanes[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return load<u32x16>(lanes) + splat(uint32_t(first));
 }
 
 // At most log w, and at least log w - 0.06: between two powers of 2 the bits of a float are linear,
@@ -121,7 +121,7 @@ class LogitSpan {
     for (int index = 0; index < padded_; index += LANES) {
       const f32x16 scaled = (load<f32x16>(logits_ + index) - splat(highest)) * splat(inverse);
       const f32x16 weight = exponential(scaled);
-      sums += scaled > splat(-87.0f) ? weight : f32x16{};
+      sums += where(scaled > splat(-87.0f), weight, f32x16{});
     }
     return total(sums);
   }

@@ -21,11 +21,11 @@ UNROLL_INLINE void advance_tile(const LayerStep& step, int group, int first) {
       for (int g = 0; g < G; ++g)
         input[m][g] = load<f32x16>(step.table[first + m] + (group * G + g) * LANES);
   } else {
-    Numbers::template product<G, M>(
+    product<Numbers, G, M>(
         step.input, group, reinterpret_cast<const Activation* const*>(step.input_rows + first),
         step.input_scales + first, input);
   }
-  Numbers::template product<G, M>(
+  product<Numbers, G, M>(
       step.hidden, group, reinterpret_cast<const Activation* const*>(step.hidden_rows + first),
       step.hidden_scales + first, hidden_part);
   const int unit = group * LANES;
@@ -45,7 +45,7 @@ UNROLL_INLINE void advance_tile(const LayerStep& step, int group, int first) {
 template <class Numbers, class CellKind>
 void advance_groups(const LayerStep& step, int begin, int end) {
   for (int group = begin; group < end; ++group)
-    for_tiles(step.rows, [&](int first, auto count) {
+    for_tiles<Numbers>(step.rows, [&](int first, auto count) {
       advance_tile<Numbers, CellKind, decltype(count)::value>(step, group, first);
     });
 }
@@ -69,10 +69,10 @@ void multiply_groups(const LinearStep& step, int begin, int end) {
   typedef typename Numbers::Activation Activation;
   constexpr int G = 4;
   for (int group = begin; group < end; ++group)
-    for_tiles(step.rows, [&](int first, auto count) {
+    for_tiles<Numbers>(step.rows, [&](int first, auto count) {
       constexpr int M = decltype(count)::value;
       f32x16 out[M][G];
-      Numbers::template product<G, M>(
+      product<Numbers, G, M>(
           step.matrix, group, reinterpret_cast<const Activation* const*>(step.input_rows + first),
           step.input_scales + first, out);
       for (int m = 0; m < M; ++m)

@@ -1,4 +1,4 @@
-"""The int8 dot product of arm64, cross-compiled and run by an emulator."""
+"""The vectors and the int8 dot product of arm64, cross-compiled and run by an emulator."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ SOURCES = ROOT / "service/kernel/native/csrc"
     reason=f"{COMPILER} or {EMULATOR} is not installed",
 )
 @pytest.mark.parametrize("flags", [[], ["-march=armv8.2-a+dotprod"]], ids=["plain", "dotprod"])
-def test_the_dot_product_of_arm64_is_exact(flags: list[str], tmp_path: Path) -> None:
-    """Sums of products of any bytes are those of integer arithmetic."""
-    program = tmp_path / "dot_product"
-    source = Path(__file__).with_name("dot_product.cpp")
+@pytest.mark.parametrize("name", ["dot_product", "vectors"])
+def test_vectors_of_arm64_are_exact(name: str, flags: list[str], tmp_path: Path) -> None:
+    """Sums of products of any bytes, conversions and comparisons are those of single numbers."""
+    program = tmp_path / name
+    source = Path(__file__).with_name(f"{name}.cpp")
     subprocess.run(
         [
-            *(COMPILER, "-std=c++17", "-O2", "-static", "-Wno-psabi", *flags),
+            *(COMPILER, "-std=c++17", "-O2", "-static", "-ffp-contract=off", "-Wno-psabi", *flags),
             *(f"-I{SOURCES}", str(source), "-o", str(program)),
         ],
         check=True,
