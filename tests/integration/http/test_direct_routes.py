@@ -68,7 +68,7 @@ def guarded(models: Path) -> Iterator[RunningService]:
     """A service that asks for a key and has small bodies; not the shared one, since other tests
     count the tokens that it has in its cache.
     """
-    options = ("--max-body-bytes", "1000", "--admin-port", "0", "--log-texts", "true")
+    options = ("--max-body-bytes", "1000", "--admin-port", "0", "--log-texts")
     with RunningService(models, *options, UNROLL_API_KEYS=KEY) as running:
         yield running
 
