@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.service.process import RunningService, error_of
+from tests.support.service.process import RunningService, error_of, eventually
 
 KEY = "a-key-of-the-tests-1234"
 DIRECT = {"Content-Type": "application/json"}
@@ -68,8 +68,18 @@ def guarded(models: Path) -> Iterator[RunningService]:
     """A service that asks for a key and has small bodies; not the shared one, since other tests
     count the tokens that it has in its cache.
     """
-    options = ("--max-body-bytes", "1000", "--admin-port", "0", "--log-texts", "true")
-    with RunningService(models, *options, UNROLL_API_KEYS=KEY) as running:
+    with RunningService(models, "--max-body-bytes", "1000", UNROLL_API_KEYS=KEY) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def observed(models: Path) -> Iterator[RunningService]:
+    """A service with limits of rates, traces, texts in its log and a port for the operator. Nothing
+    listens where the traces go.
+    """
+    options = ("--requests-per-second", "0.001", "--admin-port", "0", "--log-format", "json")
+    more = ("--log-texts", "--otlp-endpoint", "http://127.0.0.1:9")
+    with RunningService(models, *options, *more) as running:
         yield running
 
 
@@ -181,3 +191,48 @@ def test_short_requests_have_the_bound_of_the_body(guarded: RunningService) -> N
         response = guarded.client.post("/classify", content=body, headers=sent)
         assert response.status_code == 413
         assert error_of(response)["type"] == "too_large"
+
+
+def test_short_requests_are_limited_logged_and_traced(observed: RunningService) -> None:
+    """A short request has its text, model, id and trace in the log. The next ones exceed the limit
+    of the rate: both ways answer 429 and write the same line.
+    """
+    body = b'{"text": "A film."}'
+    answers = [
+        observed.client.post("/classify", content=body, headers=headers | traced(index))
+        for index, headers in enumerate((DIRECT, DIRECT, FRAMEWORK))
+    ]
+    assert [answer.status_code for answer in answers] == [200, 429, 429]
+    for refused in answers[1:]:
+        assert error_of(refused)["type"] == "rate_limited"
+        assert int(refused.headers["retry-after"]) > 1
+    eventually(lambda: trace_of(2) in observed.output, "the last line is written")
+    lines = [json.loads(line) for line in observed.output.splitlines() if '"request_id"' in line]
+    for index, (line, answer) in enumerate(zip(lines[-3:], answers, strict=True)):
+        assert line["request_id"] == answer.headers["x-request-id"] == f"id-{index}"
+        assert line["trace_id"] == trace_of(index)
+    assert lines[-3]["body"] == body.decode()
+    assert lines[-3]["model"]
+    same = ("client", "method", "path", "route", "status", "level")
+    assert [lines[-2].get(key) for key in same] == [lines[-1].get(key) for key in same]
+    assert lines[-2].keys() == lines[-1].keys()
+
+
+def trace_of(index: int) -> str:
+    """The id of a trace of the client."""
+    return f"{index + 1:032x}"
+
+
+def traced(index: int) -> dict[str, str]:
+    """Headers with an id and a trace of the client."""
+    return {"X-Request-ID": f"id-{index}", "traceparent": f"00-{trace_of(index)}-{1:016x}-01"}
+
+
+def test_the_port_of_the_operator_has_no_short_requests(observed: RunningService) -> None:
+    """Both ways answer 404 there."""
+    marker = "/admin/reload is served at "
+    eventually(lambda: marker in observed.output, "the port is logged")
+    port = observed.output.partition(marker)[2].partition('"')[0].strip()
+    for headers in (DIRECT, FRAMEWORK):
+        response = httpx.post(f"http://{port}/classify", content=b"{}", headers=headers)
+        assert response.status_code == 404
