@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import contextvars
 import itertools
 import logging
 from collections.abc import Callable, Collection
@@ -82,6 +83,7 @@ class AsyncEngine:
         self._replies: dict[Ticket, Reply] = {}
         self._deferred: list[Reply] = []  # submitted in this iteration of the event loop
         self._no_request = contextvars.Context()  # work for several requests is logged without one
+        self._no_request = contextvars.Context()  # work for several requests is logged without one
         self._idle = asyncio.Event()
         self._idle.set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -111,7 +113,8 @@ class AsyncEngine:
                 await self._submit_in_thread(task, ticket, reply)
                 reply.end_first_turn()
             else:
-                self._submit(task, ticket, reply)
+                self._submit(task, ticket, reply, deferred=True)
+                self._defer(reply)
             reply.admitted = True
         except BaseException:
             reply.trace = None
@@ -127,12 +130,14 @@ class AsyncEngine:
             reply.admit(self._answers, count, task.client)
             reply.charge(self._rates, size, task.client)
 
-        self._engine.submit(task, ticket, admit, deferred=deferred)
+        on_start = None if reply.trace is None else reply.trace.start
+        self._engine.submit(task, ticket, admit, on_start, deferred=deferred)
 
     def _defer(self, reply: Reply) -> None:
         """Run the task at the end of this iteration of the event loop."""
         if not self._deferred:
-            asyncio.get_running_loop().call_soon(self._run_deferred)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._run_deferred, context=self._no_request)
         self._deferred.append(reply)
 
     def _run_deferred(self) -> None:

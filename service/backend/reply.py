@@ -171,7 +171,7 @@ class Reply:
 
     def _count(self, event: Event) -> None:
         if isinstance(event, Token):
-            self._shown += 1
+            self._shown += len(event.texts) or 1
         elif isinstance(event, Finished):
             self._finished += event.completion_tokens
 
@@ -189,6 +189,8 @@ class Reply:
 
 def _bytes_of(event: Event) -> int:
     """The approximate memory of an event. An echo is not counted, since the request bounds it."""
-    if isinstance(event, Token) and event.token is not None:
+    if not isinstance(event, Token):
+        return EVENT_BYTES
+    if event.token is not None:
         return EVENT_BYTES + LOGPROB_BYTES * (1 + len(event.token.top))
-    return EVENT_BYTES
+    return EVENT_BYTES * max(1, len(event.texts))
