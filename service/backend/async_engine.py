@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import contextvars
 import itertools
 import logging
 from collections.abc import Callable, Collection
@@ -82,7 +81,6 @@ class AsyncEngine:
         self._tickets = itertools.count()
         self._replies: dict[Ticket, Reply] = {}
         self._deferred: list[Reply] = []  # submitted in this iteration of the event loop
-        self._no_request = contextvars.Context()  # work for several requests is logged without one
         self._no_request = contextvars.Context()  # work for several requests is logged without one
         self._idle = asyncio.Event()
         self._idle.set()
