@@ -14,7 +14,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -38,15 +37,14 @@ from service.engine.api.tasks import (
     Embed,
     Embedding,
     Task,
-    TextsClassified,
-    TextsEmbedded,
 )
+from service.engine.runners.documents import ClassificationRequest, DocumentBatch, PendingDocument
 from service.engine.runners.growing_documents import GrowingDocuments
 from service.engine.scheduling.admission import Admission
 from service.engine.scheduling.fair_queue import FairQueue
 from service.engine.scheduling.request_table import RequestTable
 from service.engine.scheduling.runner import TicketEvents
-from service.engine.scheduling.sequence import AnswerSize, Request, Ticket, embedding_size
+from service.engine.scheduling.sequence import Request, Ticket
 from service.engine.scheduling.turn_times import TurnTimes
 from service.kernel.api.interface import FloatArray, LogitSlices
 from service.kernel.documents.document_reader import DocumentState
@@ -58,58 +56,6 @@ MAX_BATCHES = 4  # current at the same time
 MAX_LONG_BATCHES = 2  # of these, batches whose first text exceeds a slice
 LENGTH_RATIO = 2.0  # of texts in one batch
 LENGTH_SLACK = 16  # tokens; texts that differ by fewer share a batch at any ratio
-
-
-@dataclass(eq=False, slots=True)
-class PendingDocument:
-    """One text of a request, as tokens.
-
-    ``start`` and ``end``: the states before and after the text of a document that grows.
-    """
-
-    request: ClassificationRequest
-    tokens: Sequence[int]
-    token_count: int
-    unknown_tokens: int
-    truncated: bool
-    result: Classification | Embedding | None = None
-    start: DocumentState | None = None
-    end: DocumentState | None = None
-
-
-class ClassificationRequest(Request):
-    """A Classify or Embed task and its documents."""
-
-    def __init__(self, task: Classify | Embed, features: int) -> None:
-        self.embeds = isinstance(task, Embed)
-        size = embedding_size(len(task.texts), features) if self.embeds else AnswerSize(0, 0)
-        super().__init__([], task.deadline_seconds, size)
-        self.tenant = task.tenant if isinstance(task, Classify) else ""
-        self.return_state = isinstance(task, Classify) and task.return_state
-        self.documents: list[PendingDocument] = []
-
-    @property
-    def size(self) -> int:
-        """The number of texts."""
-        return len(self.documents)
-
-    def answer_event(self, labels: tuple[str, ...]) -> TextsClassified | TextsEmbedded | None:
-        """The answer, if all documents have results."""
-        results = [document.result for document in self.documents]
-        if any(result is None for result in results):
-            return None
-        if self.embeds:
-            return TextsEmbedded(tuple(r for r in results if isinstance(r, Embedding)))
-        return TextsClassified(tuple(r for r in results if isinstance(r, Classification)), labels)
-
-
-@dataclass(slots=True)
-class DocumentBatch:
-    """Documents that are classified together. ``slices`` computes their logits."""
-
-    documents: Sequence[PendingDocument]
-    slices: LogitSlices
-    cpu_seconds: float = 0.0
 
 
 class ClassifierRunner:
