@@ -12,6 +12,7 @@ import pytest
 from benchmarks.__main__ import parse_arguments as parse_benchmark
 from docs.generate.pages import COPIED, GENERATED
 from model.manifest import FORMAT_VERSION
+from service.backend.settings import Settings
 from service.engine.states.document_state_token import DOCUMENT_STATE_TOKEN_VERSION
 from service.engine.states.state_token import STATE_TOKEN_VERSION
 from tests.readme.pages import PAGES
@@ -119,3 +120,16 @@ def test_experiments_are_listed_by_date() -> None:
         entries += [(date, title) for title, date in dated]
     assert sorted(rows) == sorted(entries)
     assert [date for date, _ in rows] == sorted((date for date, _ in rows), reverse=True)
+
+
+def test_recommended_settings_exist_with_the_told_default() -> None:
+    """Each option in the table of operations.md is a setting, and a plain number is its default."""
+    rows = re.findall(
+        r"^\| (`--[^|]+) \| ([^|]+) \|", PAGES["docs/guide/operations.md"], re.MULTILINE
+    )
+    assert len(rows) > 10
+    for options, told in rows:
+        for option in re.findall(r"`--([a-z-]+)`", options):
+            field = Settings.model_fields[option.replace("-", "_")]
+            if re.fullmatch(r"[\d,]+", told):
+                assert field.default == int(told.replace(",", "")), option
