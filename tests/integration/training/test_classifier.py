@@ -216,7 +216,7 @@ def test_frozen_embeddings_stay(files: list[str], tmp_path: Path) -> None:
         (["--train", "one.jsonl"], "one.jsonl: all examples have the label"),
         (["--train", "empty.jsonl"], "empty.jsonl: holds no records"),
         (["--train", "broken.jsonl"], "broken.jsonl, line 2: not valid JSON"),
-        (["--train", "latin.jsonl"], "latin.jsonl, line 1: not UTF-8"),
+        (["--train", "damaged.jsonl"], "damaged.jsonl, line 1: not UTF-8"),
         (["--test", "other.jsonl"], "other.jsonl: has labels that no training example has"),
         (["--text-column", "body"], "no column 'body'; found: text, label"),
         (["--vocabulary", "100000"], "vocabulary of 100000: the data has words for"),
@@ -240,7 +240,7 @@ def test_bad_input_is_reported_in_one_line(
     write(tmp_path / "other.jsonl", [Example("x", "unheard")])
     (tmp_path / "empty.jsonl").touch()
     (tmp_path / "broken.jsonl").write_text('{"text": "x", "label": "y"}\n{"text"\n')
-    (tmp_path / "latin.jsonl").write_bytes(b'{"text": "caf\xe9", "label": "y"}\n')
+    (tmp_path / "damaged.jsonl").write_bytes(b'{"text": "1 \xe9", "label": "y"}\n')
     assert main(["classifier", *files, *options, "--out", "out"]) == 2
     (line,) = capfd.readouterr().err.strip().split("\n")
     assert line.startswith("error: ")

@@ -78,7 +78,7 @@ def test_figures_of_spelling_are_marked_or_left_out(
     train, data, model = tmp_path / "train.txt", tmp_path / "data.txt", str(tmp_path / "model")
     train.write_text(english(200))
     assert main(["lm", "--train", str(train), "--steps", "1", *SMALL, "--out", model]) == 0
-    names = ["word_perplexity", "bits_per_character", "bits_per_byte"]
+    names = ["word_perplexity", "word_and_line_perplexity", "bits_per_character", "bits_per_byte"]
     figures, page = tmp_path / "f.json", tmp_path / "page"
     for unknown, key in (
         ("", None),
