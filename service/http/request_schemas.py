@@ -345,7 +345,7 @@ class ClassifyRequest(RequestFields):
 class TokenizeRequest(RequestFields):
     """The token ids of a text."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"prompt": "The keys to the"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"prompt": "The laws of the"}]})
 
     prompt: Text = Field(description='the text; exactly "[END]" is the token [END]')
     add_special_tokens: bool = Field(
@@ -368,7 +368,7 @@ class EmbedRequest(RequestFields):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"texts": ["play some jazz", "will it rain"]}],
+            "examples": [{"texts": ["the laws of the country", "the war was over"]}],
             "oneOf": _ONE_OR_SEVERAL_TEXTS,
         }
     )

@@ -35,7 +35,7 @@ class CompletionRequest(RequestFields):
     """Continue one or several prompts."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"prompt": "The keys to the", "max_tokens": 20, "seed": 1}]}
+        json_schema_extra={"examples": [{"prompt": "The laws of the", "max_tokens": 20, "seed": 1}]}
     )
 
     prompt: TextsOrIds = Field(
@@ -106,7 +106,7 @@ class EmbeddingsRequest(RequestFields):
     """A vector for each input."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"input": ["play some jazz", "will it rain"]}]}
+        json_schema_extra={"examples": [{"input": ["the laws of the country", "the war was over"]}]}
     )
 
     input: TextsOrIds = Field(description="a text, texts, token ids, or lists of them")

@@ -177,6 +177,7 @@ CLOCKS = {
     "trainers.checkpointer": "how often the run is saved",
     "evaluation.perplexity": "the end of the last evaluation",
     "trainers.reporter": "lines of the log",
+    "commands.predict": "lines on the screen",
     "runs.progress": "lines on the screen",
 }
 

@@ -8,7 +8,7 @@ import psutil
 
 from tests.support.service.process import RunningService
 
-GAUGES = ("unroll_sequences_running", "unroll_sequences_waiting")
+GAUGES = ("unroll_sequences_running{", "unroll_sequences_waiting{")
 
 
 @dataclass(frozen=True)
