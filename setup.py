@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -61,12 +62,20 @@ class BuildNative(build_ext):
         try:
             target = Path(self.get_ext_fullpath(ext.name))
             target.unlink(missing_ok=True)  # a failed build leaves no older library behind
-            objects = self._compile(SHARED_SOURCES, more)
-            objects += self._compile_steps("plain", more)
             known = []
-            for name, flags in self._instruction_sets().items():
+            with ThreadPoolExecutor(os.cpu_count()) as pool:  # a set takes a minute with sanitizers
+                required = [
+                    pool.submit(self._compile_steps, "plain", more),
+                    *(pool.submit(self._compile, [name], more) for name in SHARED_SOURCES),
+                ]
+                sets = {
+                    name: pool.submit(self._compile_steps, name, [*flags, *more])
+                    for name, flags in self._instruction_sets().items()
+                }
+            objects = [path for part in required for path in part.result()]
+            for name, part in sets.items():
                 try:
-                    objects += self._compile_steps(name, [*flags, *more])
+                    objects += part.result()
                 except CCompilerError:
                     self.warn(f"the compiler does not know the instruction set {name}")
                 else:
