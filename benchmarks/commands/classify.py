@@ -1,13 +1,12 @@
 """`classify`: documents per second of POST /classify beside a FastAPI and torch loop."""
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.harness.command import PRETRAINED_DIRECTORY, add_result_options
 from benchmarks.harness.plots import Panel, bar_charts
 from benchmarks.harness.report import Report, ResultTable, write_report
-from benchmarks.harness.statistics import group_by, medians_of_repeats, ratio
+from benchmarks.harness.statistics import group_by, medians_of_repeats, ratio, results_of_repeats
 from benchmarks.measurements.classification import (
     KEY_FIELDS,
     MAX_WORDS,
@@ -91,10 +90,7 @@ def classify_report(measurements: list[ClassificationMeasurement], model: str) -
             f"Medians of repeats. Texts of {MIN_WORDS} to {MAX_WORDS} words, one connection each.",
             f"The load generator used at most {generator_share:.0%} of one core.",
         ],
-        results={
-            "summary": [asdict(median) for median in summary],
-            "repeats": [asdict(measurement) for measurement in measurements],
-        },
+        results=results_of_repeats(summary, measurements),
         figure=bar_charts([_panels(summary, model)]),
     )
 

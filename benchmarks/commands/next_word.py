@@ -1,12 +1,11 @@
 """`next-word`: requests per second of POST /next-word beside /generate and an empty route."""
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.harness.command import PRETRAINED_DIRECTORY, add_result_options
 from benchmarks.harness.report import Report, ResultTable, write_report
-from benchmarks.harness.statistics import medians_of_repeats, ratio
+from benchmarks.harness.statistics import medians_of_repeats, ratio, results_of_repeats
 from benchmarks.measurements.next_word import (
     KEY_FIELDS,
     NextWordMeasurement,
@@ -72,8 +71,5 @@ def next_word_report(measurements: list[NextWordMeasurement]) -> Report:
         title="Next words over HTTP",
         tables=[ResultTable("Pretrained models, short prompts", TABLE_COLUMNS, rows, 2)],
         notes=["Medians of repeats. One connection for each request."],
-        results={
-            "summary": [asdict(median) for median in summary],
-            "repeats": [asdict(measurement) for measurement in measurements],
-        },
+        results=results_of_repeats(summary, measurements),
     )

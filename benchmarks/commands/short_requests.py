@@ -1,12 +1,11 @@
 """`short-requests`: short requests beside empty FastAPI routes with the same models."""
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.harness.command import PRETRAINED_DIRECTORY, add_result_options
 from benchmarks.harness.report import Report, ResultTable, write_report
-from benchmarks.harness.statistics import medians_of_repeats
+from benchmarks.harness.statistics import medians_of_repeats, results_of_repeats
 from benchmarks.measurements.short_requests import (
     KEY_FIELDS,
     ShortRequestMeasurement,
@@ -84,8 +83,5 @@ def short_request_report(measurements: list[ShortRequestMeasurement]) -> Report:
             "Medians of repeats. Shares are taken in each repeat, from two runs in succession.",
             "CPU time is that of the server for one request; its share depends less on other load.",
         ],
-        results={
-            "summary": [asdict(median) for median in summary],
-            "repeats": [asdict(measurement) for measurement in measurements],
-        },
+        results=results_of_repeats(summary, measurements),
     )

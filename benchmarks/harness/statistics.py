@@ -1,8 +1,8 @@
 """Statistics of repeated measurements."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields, replace
-from typing import TypeVar
+from dataclasses import asdict, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -47,6 +47,11 @@ def medians_of_repeats(measurements: Iterable[ItemT], key_fields: Sequence[str])
     """
     groups = group_by(measurements, lambda item: tuple(getattr(item, name) for name in key_fields))
     return [_medians(group, key_fields) for group in groups.values()]
+
+
+def results_of_repeats(summary: Iterable[Any], repeats: Iterable[Any]) -> dict[str, Any]:
+    """The results of a report: dataclasses of the medians and of all repeats, as JSON has them."""
+    return {"summary": [*map(asdict, summary)], "repeats": [*map(asdict, repeats)]}
 
 
 def _medians(group: Sequence[ItemT], key_fields: Sequence[str]) -> ItemT:

@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.harness.servers import SERVICE_COMMAND, RunningServer, ServerSpec, start_server
 from benchmarks.harness.statistics import ratio
 from benchmarks.harness.wrk import WrkResult, run_wrk
+from benchmarks.measurements.next_word import WORD_PROMPTS
 
 KEY_FIELDS = ("request", "connections", "neighbor")
 WARM_UP_SECONDS = 1.0
@@ -39,7 +40,6 @@ class ShortRequest:
 
 
 _WORD: dict[str, Any] = {"model": "english-word"}
-_PROMPTS = ("The keys to the", "My fellow", "The people of the United", "We have")
 _TEXTS = ("A warm and funny film about a family that keeps a hotel.", "Two dull hours.")
 SHORT_REQUESTS = (
     ShortRequest(
@@ -48,10 +48,12 @@ SHORT_REQUESTS = (
     ShortRequest(
         "/generate, 1 token",
         "/generate",
-        [{**_WORD, "prompt": prompt, "max_tokens": 1} for prompt in _PROMPTS],
+        [{**_WORD, "prompt": prompt, "max_tokens": 1} for prompt in WORD_PROMPTS],
     ),
     ShortRequest(
-        "/next-word, word model", "/next-word", [{**_WORD, "prompt": prompt} for prompt in _PROMPTS]
+        "/next-word, word model",
+        "/next-word",
+        [{**_WORD, "prompt": prompt} for prompt in WORD_PROMPTS],
     ),
     ShortRequest(
         "/score, 9 words",
