@@ -45,6 +45,9 @@ COMMANDS = (
     Subcommand(
         "units", "training", "find units of a language model that follow something in a text"
     ),
+    Subcommand(
+        "race", "training", "train cells side by side to recall a symbol after a number of steps"
+    ),
 )
 
 USAGE = "usage: unroll COMMAND [OPTIONS]"
