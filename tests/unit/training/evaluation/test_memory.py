@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.memory.divergence import half_life
+from model.memory.divergence import half_life, relative_distance
 from tests.support.training.analyzed_network import TEXT, WORDS, network
 from training.data.token_stream import build_stream
 from training.errors import DataError
@@ -46,7 +46,7 @@ def test_differences_are_those_of_the_two_texts_read_alone() -> None:
         states.append(encoded.state)
     for signal, name in (("hidden_LBH", "layer 2"), ("cell_LBH", "layer 2 cell")):
         one_H, other_H = (getattr(state, signal)[1, 0] for state in states)
-        expected = float((one_H - other_H).norm() / ((one_H.norm() + other_H.norm()) / 2))
+        expected = float(relative_distance(one_H, other_H).detach())
         assert results.differences[name][-1] == pytest.approx(expected, rel=1e-4)
     assert len(results.differences[PREDICTION]) == 3
     assert len(results.units) == 16
