@@ -95,6 +95,10 @@ StopStrings = Annotated[
 """A list, or one string."""
 
 
+Pattern = _NonEmpty
+Choices = Annotated[list[_NonEmpty], Field(min_length=1, max_length=1024)]
+
+
 class RequestFields(BaseModel):
     """The fields that all requests share. null means that a field is not given."""
 
@@ -204,6 +208,16 @@ class GenerateRequest(RequestFields):
     stop: StopStrings = Field(
         default=[], description="strings that end the text and are not shown; a list or one string"
     )
+    regex: Pattern | None = Field(
+        default=None,
+        description="a regular expression that the whole text matches, in the syntax of Rust's "
+        "regex without look-around and word boundaries; the text ends early only with max_tokens, "
+        "a stop string or a deadline. The first word after a prompt begins with a space",
+    )
+    choices: Choices | None = Field(
+        default=None,
+        description="the text is exactly one of these; an alternative to regex",
+    )
     seed: int | None = Field(
         default=None,
         ge=0,
@@ -252,6 +266,8 @@ class GenerateRequest(RequestFields):
             raise ValueError("max_tokens may be 0 only with echo")
         if self.end and self.logprobs is None:
             raise ValueError("end is reported with log-probabilities: set logprobs, 0 is enough")
+        if self.regex is not None and self.choices is not None:
+            raise ValueError("give regex or choices, not both")
         return self
 
 

@@ -56,7 +56,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "__main__",
     ),
     "service.kernel": ("api", "documents pytorch", "native", "factory numpy_network", "self_test"),
-    "service.engine": ("api", "scheduling", "states", "sequences", "runners"),
+    "service.engine": ("api", "constraints scheduling", "states", "sequences", "runners"),
     "unroll": ("cli", "__main__"),
     "unroll_client": (
         "errors results",

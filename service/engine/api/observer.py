@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-RejectReason = Literal["queue_full", "rate_limited", "deadline", "draining"]
+RejectReason = Literal[
+    "queue_full", "rate_limited", "deadline", "draining", "constraint", "constraint_memory"
+]
 EndReason = Literal["end", "length", "stop", "deadline", "drained", "cancelled", "error", "done"]
 
 

@@ -16,9 +16,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from model.architecture import LanguageModelArchitecture
 from model.storage.stored_artifact import StoredArtifact
 from service.engine.api.errors import (
+    ConstraintMemoryFull,
     DeadlineUnreachable,
     Draining,
     EngineError,
+    InvalidConstraint,
     QueueFull,
     RateLimited,
     StartError,
@@ -52,8 +54,12 @@ _REASONS: dict[type[EngineError], RejectReason] = {
     RateLimited: "rate_limited",
     DeadlineUnreachable: "deadline",
     Draining: "draining",
+    InvalidConstraint: "constraint",
+    ConstraintMemoryFull: "constraint_memory",
 }
-"""The refusals that are counted, since they depend on the load and not on the task."""
+"""The refusals that are counted: those that depend on the load and not on the task, and constraints
+that took time to refuse.
+"""
 
 
 class Engine:
@@ -160,6 +166,13 @@ class Engine:
         except tuple(_REASONS) as error:
             self._observer.rejected(task.model, _REASONS[type(error)])
             raise
+
+    def is_quick(self, task: Task) -> bool:
+        """Whether :meth:`submit` takes no longer than the texts of the task need: it has no
+        constraint to compile. Thread-safe.
+        """
+        runner = self._runners.get(task.model)
+        return not isinstance(runner, LanguageModelRunner) or runner.is_quick(task)
 
     def run_deferred(self) -> TicketEvents:
         """Run the submitted tasks in the calling thread, if nothing else is open and they are

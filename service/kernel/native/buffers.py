@@ -67,6 +67,8 @@ class CallBuffers:
                 len(item.counts),
                 len(bias),
                 len(asked.logit_bias),
+                item.constraint_state,
+                0,
                 asked.temperature,
                 asked.top_p,
                 asked.min_p,
@@ -77,6 +79,7 @@ class CallBuffers:
                 asked.choice_index,
                 item.position,
                 0 if state is None else state.ctypes.data,
+                0 if item.constraint is None else library.automaton_address(item.constraint),
                 *(0, 0, 0, 0, 0, 0),
             )
             distributions += item.distribution

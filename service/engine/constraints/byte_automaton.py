@@ -1,0 +1,102 @@
+"""Automata over bytes: of a list of choices, and of a regular expression.
+
+Shape suffixes: S states, C classes of bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.engine.api.errors import ConstraintsUnavailable
+from service.engine.constraints import regex_process
+
+PROCESS_BYTES = 2**29  # address space of the process that compiles an expression
+
+
+class TooComplexError(Exception):
+    """A constraint needs more time or memory than it may take."""
+
+
+class InvalidPatternError(Exception):
+    """An expression cannot be compiled; the message has the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByteAutomaton:
+    """``class_of``: the class of each of 256 bytes. ``next_SC``: the state after a byte of a class,
+    -1 where no text goes on. State 0 is the first.
+    """
+
+    class_of: NDArray[np.uint8]
+    next_SC: NDArray[np.int32]
+    accepting_S: NDArray[np.bool_]
+
+
+def of_choices(choices: Sequence[str]) -> ByteAutomaton:
+    """Accepts exactly these texts."""
+    texts = [choice.encode() for choice in choices]
+    alphabet = sorted(set(b"".join(texts)))
+    class_of = np.full(256, len(alphabet), dtype=np.uint8)  # UTF-8 does not use all bytes
+    class_of[alphabet] = range(len(alphabet))
+    number = {b"": 0}
+    for text in texts:
+        for length in range(1, len(text) + 1):
+            number.setdefault(text[:length], len(number))
+    next_SC = np.full((len(number), len(alphabet) + 1), -1, dtype=np.int32)
+    for text, state in number.items():
+        if text:
+            next_SC[number[text[:-1]], class_of[text[-1]]] = state
+    accepting_S = np.zeros(len(number), dtype=np.bool_)
+    accepting_S[[number[text] for text in texts]] = True
+    return ByteAutomaton(class_of, next_SC, accepting_S)
+
+
+def of_regex(regex: str, seconds: float) -> ByteAutomaton:
+    """Accepts the texts that the whole expression matches. Waits for a process.
+
+    Raises:
+        InvalidPatternError: the expression is not one.
+        TooComplexError: it takes more than ``seconds`` or too much memory.
+        ConstraintsUnavailable: no process can be started, or the library is missing.
+    """
+    program = Path(regex_process.__file__)
+    limits = [str(math.ceil(seconds)), str(PROCESS_BYTES)]
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-P", str(program), *limits],
+            input=regex.encode(),
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise TooComplexError from None
+    except OSError as error:
+        raise ConstraintsUnavailable(f"no process can be started ({error.strerror})") from error
+    if ended.returncode == regex_process.REFUSED:
+        raise InvalidPatternError(ended.stdout.decode(errors="replace"))
+    if ended.returncode == regex_process.MISSING:
+        raise ConstraintsUnavailable("outlines-core is not installed")
+    if ended.returncode != 0:  # a limit ended it
+        raise TooComplexError
+    return _unpacked(ended.stdout)
+
+
+def _unpacked(raw: bytes) -> ByteAutomaton:
+    states, classes = regex_process.SIZES.unpack_from(raw)
+    head = regex_process.SIZES.size
+    begin = head + 256 + states
+    next_CS = np.frombuffer(raw[begin:], dtype=np.int32).reshape(classes, states)
+    return ByteAutomaton(
+        class_of=np.frombuffer(raw[head : head + 256], dtype=np.uint8),
+        next_SC=np.ascontiguousarray(next_CS.T),
+        accepting_S=np.frombuffer(raw[head + 256 : begin], dtype=np.uint8).astype(np.bool_),
+    )
