@@ -87,10 +87,11 @@ def of_regex(regex: str, seconds: float) -> ByteAutomaton:
         raise ConstraintsUnavailable("outlines-core is not installed")
     if ended.returncode != 0:  # a limit ended it
         raise TooComplexError
-    return _unpacked(ended.stdout)
+    return unpacked(ended.stdout)
 
 
-def _unpacked(raw: bytes) -> ByteAutomaton:
+def unpacked(raw: bytes) -> ByteAutomaton:
+    """The automaton that ``regex_process`` has written."""
     states, classes = regex_process.SIZES.unpack_from(raw)
     head = regex_process.SIZES.size
     begin = head + 256 + states
