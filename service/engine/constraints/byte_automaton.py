@@ -46,16 +46,21 @@ def of_choices(choices: Sequence[str]) -> ByteAutomaton:
     alphabet = sorted(set(b"".join(texts)))
     class_of = np.full(256, len(alphabet), dtype=np.uint8)  # UTF-8 does not use all bytes
     class_of[alphabet] = range(len(alphabet))
-    number = {b"": 0}
+    followers: list[dict[int, int]] = [{}]  # of each state, by class: a tree of all beginnings
+    accepting = []
     for text in texts:
-        for length in range(1, len(text) + 1):
-            number.setdefault(text[:length], len(number))
-    next_SC = np.full((len(number), len(alphabet) + 1), -1, dtype=np.int32)
-    for text, state in number.items():
-        if text:
-            next_SC[number[text[:-1]], class_of[text[-1]]] = state
-    accepting_S = np.zeros(len(number), dtype=np.bool_)
-    accepting_S[[number[text] for text in texts]] = True
+        state = 0
+        for byte_class in class_of[list(text)].tolist():
+            after = followers[state].setdefault(byte_class, len(followers))
+            if after == len(followers):
+                followers.append({})
+            state = after
+        accepting.append(state)
+    next_SC = np.full((len(followers), len(alphabet) + 1), -1, dtype=np.int32)
+    for state, by_class in enumerate(followers):
+        next_SC[state, [*by_class]] = [*by_class.values()]
+    accepting_S = np.zeros(len(followers), dtype=np.bool_)
+    accepting_S[accepting] = True
     return ByteAutomaton(class_of, next_SC, accepting_S)
 
 
