@@ -229,7 +229,7 @@ class Settings(BaseSettings):
     )
     max_pattern_bytes: Count = Field(
         default=16_384,
-        le=1 << 20,
+        le=1 << 16,  # the automaton of choices has up to 1 kB for each byte
         description="longest regex, or choices in all, of a request, in bytes",
     )
     pattern_seconds: Seconds = Field(

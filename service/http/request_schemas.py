@@ -50,31 +50,17 @@ _BLANK = r"\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f
 _INK = re.compile(f"[^{_BLANK}]")
 _NOT_BLANK = rf"^[^\u0000]*[^{_BLANK}][^\u0000]*$"
 
-Text = Annotated[
-    str, AfterValidator(_valid_text), Field(json_schema_extra={"pattern": _WITHOUT_NUL})
-]
+_NO_NUL: dict[str, JsonValue] = {"pattern": _WITHOUT_NUL}
+_VALID = AfterValidator(_valid_text)
+
+Text = Annotated[str, _VALID, Field(json_schema_extra=_NO_NUL)]
 FullText = Annotated[
-    str,
-    AfterValidator(_valid_text),
-    AfterValidator(_not_blank),
-    Field(json_schema_extra={"pattern": _NOT_BLANK}),
+    str, _VALID, AfterValidator(_not_blank), Field(json_schema_extra={"pattern": _NOT_BLANK})
 ]
-_NonEmpty = Annotated[
-    str,
-    Field(min_length=1, json_schema_extra={"pattern": _WITHOUT_NUL}),
-    AfterValidator(_valid_text),
-]
+_NonEmpty = Annotated[str, Field(min_length=1, json_schema_extra=_NO_NUL), _VALID]
 # Lengths come before the validator: after it, messages count items in place of characters.
-StopString = Annotated[
-    str,
-    Field(min_length=1, max_length=100, json_schema_extra={"pattern": _WITHOUT_NUL}),
-    AfterValidator(_valid_text),
-]
-_ModelName = Annotated[
-    str,
-    Field(min_length=1, max_length=200, json_schema_extra={"pattern": _WITHOUT_NUL}),
-    AfterValidator(_valid_text),
-]
+StopString = Annotated[str, Field(min_length=1, max_length=100, json_schema_extra=_NO_NUL), _VALID]
+_ModelName = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=_NO_NUL), _VALID]
 
 
 class AtMost(NamedTuple):

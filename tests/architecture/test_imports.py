@@ -103,10 +103,11 @@ GRANTED: dict[str, tuple[str, ...]] = {
         "service.engine.api.tasks",
         "service.telemetry.histogram",
     ),
-    # The kernels are also measured without the service. The empty routes of FastAPI validate and
-    # answer with the models of the service.
+    # The kernels, and the runner of constrained text, are also measured without the service. The
+    # empty routes of FastAPI validate and answer with the models of the service.
     "benchmarks": (
         "model",
+        "service.engine",
         "service.kernel",
         "service.http.request_schemas",
         "service.http.schemas",

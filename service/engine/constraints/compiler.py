@@ -17,10 +17,13 @@ from service.engine.constraints.byte_automaton import (
     of_choices,
     of_regex,
 )
-from service.engine.constraints.token_index import Budget, TokenTexts, token_automaton
+from service.engine.constraints.token_index import CompilationBudget, TokenTexts, token_automaton
 from service.kernel.api.token_automaton import TokenAutomaton, TokenBytes
 
 RETRY_SECONDS = 1.0
+_SIMPLER_CHOICES = "send fewer or shorter ones"
+_SIMPLER_REGEX = r"lower its counts, or use [a-z] and [0-9] for \w and \d, which have all alphabets"
+_WORD_HINT = "most words of a word model begin with the space before them"
 _Key = tuple[str | None, tuple[str, ...]]
 
 
@@ -75,10 +78,13 @@ class ConstraintCompiler:
         for index, choice in enumerate(constraint.choices):
             if not texts.can_spell(choice.encode()):
                 raise InvalidConstraint(
-                    f"{field}.{index}", f"this model's vocabulary cannot spell {choice[:80]!r}"
+                    f"{field}.{index}",
+                    f"this model's vocabulary cannot spell {choice[:80]!r}; {_WORD_HINT}",
                 )
         try:
-            budget = Budget(time.monotonic() + options.pattern_seconds, options.constraint_bytes)
+            budget = CompilationBudget(
+                time.monotonic() + options.pattern_seconds, options.constraint_bytes
+            )
             if constraint.regex is None:
                 automaton = of_choices(constraint.choices)
             else:
@@ -87,16 +93,14 @@ class ConstraintCompiler:
         except InvalidPatternError as error:
             raise InvalidConstraint(field, f"not a regular expression: {error}") from error
         except TooComplexError:
+            remedy = _SIMPLER_CHOICES if constraint.regex is None else _SIMPLER_REGEX
             raise InvalidConstraint(
-                field,
-                "too complex: it takes too much time or memory to compile; lower its counts of "
-                r"repetitions, or use [a-z] and [0-9] for \w and \d, which have all alphabets",
+                field, f"too complex: it takes too much time or memory to compile; {remedy}"
             ) from None
         if compiled is None:
             raise InvalidConstraint(
                 field,
-                "no text of this model's vocabulary matches the whole expression; a word of a word "
-                "model begins with the space before it",
+                f"this model's vocabulary spells no text that matches the whole; {_WORD_HINT}",
             )
         return compiled
 

@@ -31,7 +31,7 @@ UNSUPPORTED = (
 )
 
 
-class RefusedError(Exception):
+class RefusedRegexError(Exception):
     """The expression cannot be compiled; the message has the reason."""
 
 
@@ -56,14 +56,14 @@ def without_anchors(regex: str) -> str:
 
 
 def compiled(regex: str) -> bytes:
-    """The automaton, as it is written. Raises RefusedError, ImportError."""
+    """The automaton, as it is written. Raises RefusedRegexError, ImportError."""
     from outlines_core import Index, Vocabulary  # noqa: PLC0415
 
     every_byte = Vocabulary(256, {bytes([byte]): [byte] for byte in range(256)})
     try:
         index = Index(rf"(?:{without_anchors(regex)})\x00", every_byte)
     except ValueError:
-        raise RefusedError(_reason(regex)) from None
+        raise RefusedRegexError(_reason(regex)) from None
     return packed(index.get_transitions(), index.get_initial_state(), index.get_final_states())
 
 
@@ -87,7 +87,7 @@ def packed(transitions: dict[int, dict[int, int]], first: int, final: set[int]) 
                 number[after] = len(order)
                 order.append(after)
     if not final.isdisjoint(order):
-        raise RefusedError("unbalanced parenthesis")  # it closed the group around it
+        raise RefusedRegexError("unbalanced parenthesis")  # it closed the group around it
     columns = [array("i", [-1]) * len(order) for _ in range(256)]
     accepting = bytearray(len(order))
     for index, state in enumerate(order):
@@ -106,7 +106,7 @@ def main(seconds: str, nbytes: str) -> int:
     limit(int(seconds), int(nbytes))
     try:
         output, status = compiled(sys.stdin.buffer.read().decode()), 0
-    except RefusedError as error:
+    except RefusedRegexError as error:
         output, status = str(error).encode(), REFUSED
     except ImportError:
         output, status = b"", MISSING

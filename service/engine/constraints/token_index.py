@@ -31,7 +31,7 @@ class Reached(NamedTuple):
     states: NDArray[np.int32]
 
 
-class Budget(NamedTuple):
+class CompilationBudget(NamedTuple):
     """What an automaton may take. ``until``: on the clock of ``time.monotonic``."""
 
     until: float
@@ -95,7 +95,7 @@ class TokenTexts:
 
 
 def token_automaton(
-    automaton: ByteAutomaton, texts: TokenTexts, budget: Budget
+    automaton: ByteAutomaton, texts: TokenTexts, budget: CompilationBudget
 ) -> TokenAutomaton | None:
     """The automaton over tokens; None if the tokens spell no text that satisfies the constraint.
 
@@ -132,7 +132,9 @@ class _Between(NamedTuple):
     followers: NDArray[np.int32]
 
 
-def _explore(automaton: ByteAutomaton, texts: TokenTexts, budget: Budget) -> dict[int, _Between]:
+def _explore(
+    automaton: ByteAutomaton, texts: TokenTexts, budget: CompilationBudget
+) -> dict[int, _Between]:
     """The states between tokens, in the order in which they are reached."""
     explored: dict[int, _Between] = {}
     order, known = [0], {0}
@@ -183,7 +185,7 @@ def _renumbered(next_SC: NDArray[np.int32], kept: list[int]) -> NDArray[np.int32
     return renumbered_SC
 
 
-def _yield_lock(budget: Budget, nbytes: int = 0) -> None:
+def _yield_lock(budget: CompilationBudget, nbytes: int = 0) -> None:
     """Let other threads run, which would wait for milliseconds otherwise."""
     budget.check(nbytes)
     time.sleep(0)

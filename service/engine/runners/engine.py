@@ -16,18 +16,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from model.architecture import LanguageModelArchitecture
 from model.storage.stored_artifact import StoredArtifact
 from service.engine.api.errors import (
-    ConstraintMemoryFull,
     DeadlineUnreachable,
     Draining,
-    EngineError,
-    InvalidConstraint,
-    QueueFull,
-    RateLimited,
     StartError,
     StepFailed,
     UnknownModel,
 )
-from service.engine.api.observer import Observer, RejectReason
+from service.engine.api.observer import REJECT_REASONS, Observer
 from service.engine.api.options import EngineOptions
 from service.engine.api.tasks import Task
 from service.engine.runners.classifier import ClassifierRunner
@@ -49,17 +44,6 @@ BATCHING_WINDOW_SECONDS = 0.025
 JOIN_SECONDS = 5.0
 DEFERRED_SECONDS = 0.002  # most estimated work that a submitting thread does itself
 DEFAULT_OPTIONS = EngineOptions()
-_REASONS: dict[type[EngineError], RejectReason] = {
-    QueueFull: "queue_full",
-    RateLimited: "rate_limited",
-    DeadlineUnreachable: "deadline",
-    Draining: "draining",
-    InvalidConstraint: "constraint",
-    ConstraintMemoryFull: "constraint_memory",
-}
-"""The refusals that are counted: those that depend on the load and not on the task, and constraints
-that took time to refuse.
-"""
 
 
 class Engine:
@@ -163,8 +147,8 @@ class Engine:
                     self._retiring = (*self._retiring, runner)
             if not deferred:
                 self._wake_thread()
-        except tuple(_REASONS) as error:
-            self._observer.rejected(task.model, _REASONS[type(error)])
+        except tuple(REJECT_REASONS) as error:
+            self._observer.rejected(task.model, REJECT_REASONS[type(error)])
             raise
 
     def is_quick(self, task: Task) -> bool:

@@ -71,7 +71,12 @@ def test_refusals_name_the_field(
 
 def test_regex_and_choices_exclude_each_other(service: RunningService) -> None:
     """And neither is empty."""
-    for fields in ({"regex": "a", "choices": ["a"]}, {"regex": ""}, {"choices": []}):
+    refused: list[dict[str, Any]] = [
+        {"regex": "a", "choices": ["a"]},
+        {"regex": ""},
+        {"choices": []},
+    ]
+    for fields in refused:
         assert service.post("/generate", fields).status_code == 422
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from service.engine.constraints import regex_process
 from service.engine.constraints.byte_automaton import ByteAutomaton, unpacked
-from service.engine.constraints.token_index import Budget, TokenTexts, token_automaton
+from service.engine.constraints.token_index import CompilationBudget, TokenTexts, token_automaton
 from service.kernel.api.token_automaton import TokenAutomaton, TokenBytes
 
 PATIENCE = 60.0
@@ -25,7 +25,7 @@ def constraint_of(
 ) -> TokenAutomaton | None:
     """The automaton of an expression over these tokens."""
     texts = TokenTexts(TokenBytes.of(tokens), end, suppressed)
-    budget = Budget(time.monotonic() + PATIENCE, 2**26)
+    budget = CompilationBudget(time.monotonic() + PATIENCE, 2**26)
     return token_automaton(bytes_automaton(regex), texts, budget)
 
 

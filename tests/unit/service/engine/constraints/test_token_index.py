@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.engine.constraints.byte_automaton import TooComplexError
-from service.engine.constraints.token_index import Budget, TokenTexts, token_automaton
+from service.engine.constraints.token_index import CompilationBudget, TokenTexts, token_automaton
 from service.kernel.api.token_automaton import TokenBytes
 from tests.support.service.constraints import bytes_automaton, constraint_of, regexes
 from tests.support.service.engine_client import tokenizer_of
@@ -108,6 +108,9 @@ def test_a_budget_bounds_memory_and_time() -> None:
     """Both are checked for each state."""
     automaton = bytes_automaton("a{1000}")
     texts = TokenTexts(TokenBytes.of(TOKENS), END, ())
-    for budget in (Budget(time.monotonic() + 60, 1000), Budget(time.monotonic(), 2**30)):
+    for budget in (
+        CompilationBudget(time.monotonic() + 60, 1000),
+        CompilationBudget(time.monotonic(), 2**30),
+    ):
         with pytest.raises(TooComplexError):
             token_automaton(automaton, texts, budget)

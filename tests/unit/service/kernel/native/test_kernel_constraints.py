@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -91,9 +92,7 @@ def work(constraint: TokenAutomaton | None, sampling: Sampling, row: int = 0) ->
 @pytest.mark.parametrize("kind", KINDS[:2])
 @each_softmax
 @pytest.mark.parametrize("name", SAMPLINGS)
-def test_tokens_are_those_of_the_naive_loop(
-    kind: Kind, softmax: dict[str, object], name: str
-) -> None:
+def test_tokens_are_those_of_the_naive_loop(kind: Kind, softmax: dict[str, Any], name: str) -> None:
     """In one burst, with every option: sampling is exact among the tokens that are allowed."""
     network = random_network("gru", 1, vocabulary=VOCABULARY, **softmax)
     for regex in ("(ab|cd|[f-k]){2,9}z?", "a*b", ".*[xyz]", "(a|b|cd){3}"):
@@ -126,7 +125,7 @@ def test_a_burst_can_be_cut_anywhere(kind: Kind) -> None:
 
 @each_kind
 @each_softmax
-def test_other_rows_keep_their_bits(kind: Kind, softmax: dict[str, object]) -> None:
+def test_other_rows_keep_their_bits(kind: Kind, softmax: dict[str, Any]) -> None:
     """A row without a constraint has the same tokens and log-probabilities beside one with it, and
     the constrained row the same as alone.
     """
