@@ -85,6 +85,7 @@ logger = logging.getLogger(__name__)
 Layer = Callable[[ASGIApp], ASGIApp]
 _SHORT_KEY = 16
 WORKER_THREADS = 2
+COMPILER_THREADS = 2  # of constraints
 _ROUTERS = (
     generate,
     next_word,
@@ -285,11 +286,16 @@ def _engine(
         bind_states_to_keys=settings.bind_states_to_keys,
         prompt_tokens=settings.max_prompt_tokens,
         answer_logprobs=settings.max_logprobs,
+        pattern_bytes=settings.max_pattern_bytes,
+        pattern_seconds=settings.pattern_seconds,
+        constraint_bytes=settings.constraint_cache_bytes,
     )
     return AsyncEngine(
         options=options,
         observer=metrics,
         workers=workers,
+        # A job waits for a process, so a hostile expression must not hold back the texts.
+        compilers=WorkerPool(threads=COMPILER_THREADS, waiting=settings.max_waiting),
         stream_bytes=settings.stream_buffer_bytes,
         pause_seconds=settings.pause_seconds,
         answers_bytes=settings.max_answers_bytes,

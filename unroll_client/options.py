@@ -25,6 +25,8 @@ class GenerateOptions(TypedDict, total=False):
     frequency_penalty: float | None
     logit_bias: dict[str, float] | None
     stop: str | Sequence[str] | None
+    regex: str | None
+    choices: Sequence[str] | None
     seed: int | None
     n: int | None
     logprobs: int | None

@@ -60,19 +60,21 @@ class AsyncEngine:
         options: EngineOptions,
         observer: Observer,
         workers: WorkerPool,
+        compilers: WorkerPool,
         stream_bytes: int,
         pause_seconds: float,
         answers_bytes: int,
         rates: RateLimits,
         on_slow_reader: Callable[[], None],
     ) -> None:
-        """``stream_bytes``: buffer of a stream; a task whose buffer is full is held, and after
-        ``pause_seconds`` it is cancelled and ``on_slow_reader`` is called. ``answers_bytes``:
-        memory of all answers that are incomplete or not yet read. ``rates``: charges the tokens of
-        each task to its client.
+        """``workers`` tokenize long texts, ``compilers`` compile constraints. ``stream_bytes``:
+        buffer of a stream; a task whose buffer is full is held, and after ``pause_seconds`` it is
+        cancelled and ``on_slow_reader`` is called. ``answers_bytes``: memory of all answers that
+        are incomplete or not yet read. ``rates``: charges the tokens of each task to its client.
         """
         self._engine = Engine({}, self._deliver, options=options, observer=observer)
         self._workers = workers
+        self._compilers = compilers
         self._stream_bytes = stream_bytes
         self._pause_seconds = pause_seconds
         self._answers = AnswerMemoryBudget(answers_bytes)
@@ -107,8 +109,11 @@ class AsyncEngine:
             reply.trace = TaskTrace(record.trace, task.model)
         self._idle.clear()
         try:
-            if _text_length(task) > _LONG_TEXT:
-                await self._submit_in_thread(task, ticket, reply)
+            if not self._engine.is_quick(task):
+                await self._submit_in_thread(self._compilers, task, ticket, reply)
+                reply.end_first_turn()
+            elif _text_length(task) > _LONG_TEXT:
+                await self._submit_in_thread(self._workers, task, ticket, reply)
                 reply.end_first_turn()
             else:
                 self._submit(task, ticket, reply, deferred=True)
@@ -144,9 +149,11 @@ class AsyncEngine:
         for reply in deferred:
             reply.end_first_turn()
 
-    async def _submit_in_thread(self, task: Task, ticket: Ticket, reply: Reply) -> None:
-        cost = float(_text_length(task))
-        submission = self._workers.start(task.client, cost, self._submit, task, ticket, reply)
+    async def _submit_in_thread(
+        self, threads: WorkerPool, task: Task, ticket: Ticket, reply: Reply
+    ) -> None:
+        cost = float(max(_text_length(task), 1))
+        submission = threads.start(task.client, cost, self._submit, task, ticket, reply)
         try:
             await asyncio.shield(submission)
         except asyncio.CancelledError:  # the thread continues: cancel its submission afterwards
@@ -200,6 +207,7 @@ class AsyncEngine:
                 await self._idle.wait()
         ended = self._idle.is_set()
         self._workers.stop()
+        self._compilers.stop()
         await asyncio.to_thread(self._engine.stop, _LAST_TURN_SECONDS if ended else 0.0)
         await asyncio.sleep(0)  # the last events of the engine are dispatched
         self.fail(Draining())  # there are requests left only if its thread hangs

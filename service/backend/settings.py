@@ -227,6 +227,23 @@ class Settings(BaseSettings):
         default=1 << 18,
         description="most log-probabilities in one answer: tokens x (1 + alternatives) x choices",
     )
+    max_pattern_bytes: Count = Field(
+        default=16_384,
+        le=1 << 16,  # the automaton of choices has up to 1 kB for each byte
+        description="longest regex, or choices in all, of a request, in bytes",
+    )
+    pattern_seconds: Seconds = Field(
+        default=5,
+        gt=0,
+        le=60,
+        description="time limit for compiling a regex or choices; a more complex one gets 400",
+    )
+    constraint_cache_bytes: int = Field(
+        default=64 * 2**20,
+        ge=1 << 20,
+        description="memory of compiled regexes and choices, per language model, in bytes; beyond "
+        "it the ones used last are kept. One constraint may take it all",
+    )
     max_deadline_ms: Count = Field(
         default=600_000, le=10_000_000, description="largest deadline_ms"
     )

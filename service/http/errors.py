@@ -16,6 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from service.engine.api.errors import (
+    ConstraintMemoryFull,
+    ConstraintsUnavailable,
     DeadlineExceeded,
     DeadlineUnreachable,
     Draining,
@@ -23,6 +25,7 @@ from service.engine.api.errors import (
     EngineStalled,
     ForeignState,
     InspectionUnavailable,
+    InvalidConstraint,
     InvalidState,
     InvalidTask,
     Overloaded,
@@ -43,9 +46,12 @@ _STATUS_AND_TYPE: dict[type[EngineError], tuple[int, str]] = {
     UnknownModel: (404, "model_not_found"),
     WrongKind: (409, "wrong_kind"),
     InvalidTask: (422, "invalid_request"),
+    InvalidConstraint: (400, "invalid_constraint"),
+    ConstraintsUnavailable: (503, "constraints_unavailable"),
     InvalidState: (400, "invalid_state"),
     ForeignState: (409, "foreign_state"),
     QueueFull: (429, "queue_full"),
+    ConstraintMemoryFull: (429, "constraint_memory_full"),
     RateLimited: (429, "rate_limited"),
     Draining: (503, "draining"),
     DeadlineExceeded: (504, "deadline_exceeded"),

@@ -50,31 +50,17 @@ _BLANK = r"\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f
 _INK = re.compile(f"[^{_BLANK}]")
 _NOT_BLANK = rf"^[^\u0000]*[^{_BLANK}][^\u0000]*$"
 
-Text = Annotated[
-    str, AfterValidator(_valid_text), Field(json_schema_extra={"pattern": _WITHOUT_NUL})
-]
+_NO_NUL: dict[str, JsonValue] = {"pattern": _WITHOUT_NUL}
+_VALID = AfterValidator(_valid_text)
+
+Text = Annotated[str, _VALID, Field(json_schema_extra=_NO_NUL)]
 FullText = Annotated[
-    str,
-    AfterValidator(_valid_text),
-    AfterValidator(_not_blank),
-    Field(json_schema_extra={"pattern": _NOT_BLANK}),
+    str, _VALID, AfterValidator(_not_blank), Field(json_schema_extra={"pattern": _NOT_BLANK})
 ]
-_NonEmpty = Annotated[
-    str,
-    Field(min_length=1, json_schema_extra={"pattern": _WITHOUT_NUL}),
-    AfterValidator(_valid_text),
-]
+_NonEmpty = Annotated[str, Field(min_length=1, json_schema_extra=_NO_NUL), _VALID]
 # Lengths come before the validator: after it, messages count items in place of characters.
-StopString = Annotated[
-    str,
-    Field(min_length=1, max_length=100, json_schema_extra={"pattern": _WITHOUT_NUL}),
-    AfterValidator(_valid_text),
-]
-_ModelName = Annotated[
-    str,
-    Field(min_length=1, max_length=200, json_schema_extra={"pattern": _WITHOUT_NUL}),
-    AfterValidator(_valid_text),
-]
+StopString = Annotated[str, Field(min_length=1, max_length=100, json_schema_extra=_NO_NUL), _VALID]
+_ModelName = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=_NO_NUL), _VALID]
 
 
 class AtMost(NamedTuple):
@@ -93,6 +79,10 @@ StopStrings = Annotated[
     _StopList, BeforeValidator(list_of_one, json_schema_input_type=_StopList | StopString)
 ]
 """A list, or one string."""
+
+
+Pattern = _NonEmpty
+Choices = Annotated[list[_NonEmpty], Field(min_length=1, max_length=1024)]
 
 
 class RequestFields(BaseModel):
@@ -204,6 +194,16 @@ class GenerateRequest(RequestFields):
     stop: StopStrings = Field(
         default=[], description="strings that end the text and are not shown; a list or one string"
     )
+    regex: Pattern | None = Field(
+        default=None,
+        description="a regular expression that the whole text matches, in the syntax of Rust's "
+        "regex without look-around and word boundaries; the text ends early only with max_tokens, "
+        "a stop string or a deadline. The first word after a prompt begins with a space",
+    )
+    choices: Choices | None = Field(
+        default=None,
+        description="the text is exactly one of these; an alternative to regex",
+    )
     seed: int | None = Field(
         default=None,
         ge=0,
@@ -252,6 +252,8 @@ class GenerateRequest(RequestFields):
             raise ValueError("max_tokens may be 0 only with echo")
         if self.end and self.logprobs is None:
             raise ValueError("end is reported with log-probabilities: set logprobs, 0 is enough")
+        if self.regex is not None and self.choices is not None:
+            raise ValueError("give regex or choices, not both")
         return self
 
 

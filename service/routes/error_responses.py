@@ -7,7 +7,8 @@ from typing import Any
 from service.http.schemas import ErrorResponse
 
 _MEANINGS = {
-    400: "The body is not JSON in UTF-8, or `state` is damaged or signed with another key.",
+    400: "The body is not JSON in UTF-8, `state` is damaged or signed with another key, or `regex` "
+    "or `choices` cannot constrain the text; `param` names the field.",
     401: "The service requires an API key and no valid one was sent.",
     404: "No model has that name.",
     408: "The body did not arrive in time.",

@@ -9,7 +9,15 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.engine.api.tasks import Echo, Event, Finished, Generate, Token, TokenLogprob
+from service.engine.api.tasks import (
+    Constraint,
+    Echo,
+    Event,
+    Finished,
+    Generate,
+    Token,
+    TokenLogprob,
+)
 from service.http.api_keys import client_of, tenant_of
 from service.http.dependencies import Context
 from service.http.json_response import TaskResponse, array
@@ -107,7 +115,16 @@ def _task(body: GenerateRequest, model: str, request: Request) -> Generate:
         return_state=body.return_state,
         state=body.state,
         seed_is_given=body.seed is not None,
+        constraint=_constraint(body),
     )
+
+
+def _constraint(body: GenerateRequest) -> Constraint | None:
+    if body.regex is not None:
+        return Constraint(field="regex", regex=body.regex)
+    if body.choices is not None:
+        return Constraint(field="choices", choices=tuple(body.choices))
+    return None
 
 
 def _body(events: Iterable[Event], model: str, n: int) -> Iterator[bytes]:

@@ -56,7 +56,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "__main__",
     ),
     "service.kernel": ("api", "documents pytorch", "native", "factory numpy_network", "self_test"),
-    "service.engine": ("api", "scheduling", "states", "sequences", "runners"),
+    "service.engine": ("api", "constraints scheduling", "states", "sequences", "runners"),
     "unroll": ("cli", "__main__"),
     "unroll_client": (
         "errors results",
@@ -103,10 +103,11 @@ GRANTED: dict[str, tuple[str, ...]] = {
         "service.engine.api.tasks",
         "service.telemetry.histogram",
     ),
-    # The kernels are also measured without the service. The empty routes of FastAPI validate and
-    # answer with the models of the service.
+    # The kernels, and the runner of constrained text, are also measured without the service. The
+    # empty routes of FastAPI validate and answer with the models of the service.
     "benchmarks": (
         "model",
+        "service.engine",
         "service.kernel",
         "service.http.request_schemas",
         "service.http.schemas",

@@ -5,11 +5,14 @@
     ├── UnknownModel        no model has that name
     ├── WrongKind           the model cannot do this task (generation by a classifier)
     ├── InvalidTask         a field of the task is out of range; ``field`` names it
+    │   └── InvalidConstraint   a regular expression or choices that cannot be used
+    ├── ConstraintsUnavailable  regular expressions cannot be compiled here
     ├── InvalidState        the state token is damaged or was not made by this service
     ├── ForeignState        the state token belongs to another model or format version
     ├── Overloaded          retry after ``retry_after_seconds``
     │   ├── QueueFull       the waiting queue is full
-    │   └── RateLimited     the client has used its rate of requests or tokens
+    │   ├── RateLimited     the client has used its rate of requests or tokens
+    │   └── ConstraintMemoryFull    constraints of open requests use the memory for them
     ├── Draining            the engine takes no new work
     ├── DeadlineExceeded    the deadline passed before there was a result
     │   └── DeadlineUnreachable it would; raised by ``Engine.submit``
@@ -68,6 +71,17 @@ class InvalidTask(EngineError):
         self.field = field
 
 
+class InvalidConstraint(InvalidTask):
+    """A regular expression or choices cannot constrain the text of this model."""
+
+
+class ConstraintsUnavailable(EngineError):
+    """Regular expressions cannot be compiled on this machine."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"regular expressions are not available: {why}")
+
+
 class InvalidState(EngineError):
     """The state token is damaged or was not made by this service."""
 
@@ -100,6 +114,15 @@ class QueueFull(Overloaded):
 
     def __init__(self, retry_after_seconds: float) -> None:
         super().__init__("the waiting queue is full", retry_after_seconds)
+
+
+class ConstraintMemoryFull(Overloaded):
+    """The constraints of open requests use the memory that there is for them."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__(
+            "the constraints of open requests use all memory for them", retry_after_seconds
+        )
 
 
 class RateLimited(Overloaded):

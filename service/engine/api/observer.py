@@ -9,8 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-RejectReason = Literal["queue_full", "rate_limited", "deadline", "draining"]
+from service.engine.api.errors import (
+    ConstraintMemoryFull,
+    DeadlineUnreachable,
+    Draining,
+    EngineError,
+    InvalidConstraint,
+    QueueFull,
+    RateLimited,
+)
+
+RejectReason = Literal[
+    "queue_full", "rate_limited", "deadline", "draining", "constraint", "constraint_memory"
+]
 EndReason = Literal["end", "length", "stop", "deadline", "drained", "cancelled", "error", "done"]
+REJECT_REASONS: dict[type[EngineError], RejectReason] = {
+    QueueFull: "queue_full",
+    RateLimited: "rate_limited",
+    DeadlineUnreachable: "deadline",
+    Draining: "draining",
+    InvalidConstraint: "constraint",
+    ConstraintMemoryFull: "constraint_memory",
+}
+"""The refusals that are counted: those that depend on the load and not on the task, and constraints
+that took time to refuse.
+"""
 
 
 class Observer:

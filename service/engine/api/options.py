@@ -29,7 +29,9 @@ class EngineOptions:
     ``classifier_batch_tokens``: tokens of a classifier batch, padding included.
     ``classifier_slice_tokens``: tokens of it that are processed between two steps of the language
     models. ``search_rows``: workers of a search. ``search_expansions``: most nodes that one search
-    expands.
+    expands. ``pattern_bytes``: the longest regular expression, or choices in all.
+    ``pattern_seconds``: time to compile a constraint. ``constraint_bytes``: memory of compiled
+    constraints, per language model.
     """
 
     rows: int = 64
@@ -49,3 +51,6 @@ class EngineOptions:
     classifier_slice_tokens: int = 512
     search_rows: int = 8
     search_expansions: int = 1024
+    pattern_bytes: int = 16_384
+    pattern_seconds: float = 5.0
+    constraint_bytes: int = 64 * 2**20

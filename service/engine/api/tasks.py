@@ -22,6 +22,18 @@ Prompt = str | tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint:
+    """What a generated text must be: a whole match of ``regex``, or one of ``choices``.
+
+    ``field``: the name of the field of the request, for errors.
+    """
+
+    field: str
+    regex: str | None = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generate:
     """Continue a prompt. Events: ``Token`` for the tokens, ``Finished`` for every choice.
 
@@ -42,6 +54,11 @@ class Generate:
     token. The prompt is then read as the continuation, and the token's seed is used unless
     ``seed_is_given``. Without a prompt, the text that a stop string cut off comes first, as
     ``Token`` events that are not counted.
+
+    ``constraint``: tokens are sampled among those from which a text can still satisfy it, with
+    their probabilities in proportion. [END] is one of them where the text does. It begins after the
+    prompt. With a ``state`` whose text stands inside the same constraint, and without a prompt, it
+    goes on there.
     """
 
     model: str
@@ -61,6 +78,7 @@ class Generate:
     return_state: bool = False
     state: str | None = None
     seed_is_given: bool = True
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,14 +18,11 @@ from model.storage.stored_artifact import StoredArtifact
 from service.engine.api.errors import (
     DeadlineUnreachable,
     Draining,
-    EngineError,
-    QueueFull,
-    RateLimited,
     StartError,
     StepFailed,
     UnknownModel,
 )
-from service.engine.api.observer import Observer, RejectReason
+from service.engine.api.observer import REJECT_REASONS, Observer
 from service.engine.api.options import EngineOptions
 from service.engine.api.tasks import Task
 from service.engine.runners.classifier import ClassifierRunner
@@ -47,13 +44,6 @@ BATCHING_WINDOW_SECONDS = 0.025
 JOIN_SECONDS = 5.0
 DEFERRED_SECONDS = 0.002  # most estimated work that a submitting thread does itself
 DEFAULT_OPTIONS = EngineOptions()
-_REASONS: dict[type[EngineError], RejectReason] = {
-    QueueFull: "queue_full",
-    RateLimited: "rate_limited",
-    DeadlineUnreachable: "deadline",
-    Draining: "draining",
-}
-"""The refusals that are counted, since they depend on the load and not on the task."""
 
 
 class Engine:
@@ -157,9 +147,16 @@ class Engine:
                     self._retiring = (*self._retiring, runner)
             if not deferred:
                 self._wake_thread()
-        except tuple(_REASONS) as error:
-            self._observer.rejected(task.model, _REASONS[type(error)])
+        except tuple(REJECT_REASONS) as error:
+            self._observer.rejected(task.model, REJECT_REASONS[type(error)])
             raise
+
+    def is_quick(self, task: Task) -> bool:
+        """Whether :meth:`submit` takes no longer than the texts of the task need: it has no
+        constraint to compile. Thread-safe.
+        """
+        runner = self._runners.get(task.model)
+        return not isinstance(runner, LanguageModelRunner) or runner.is_quick(task)
 
     def run_deferred(self) -> TicketEvents:
         """Run the submitted tasks in the calling thread, if nothing else is open and they are

@@ -100,6 +100,10 @@ class LanguageModelRunner:
         """Check and tokenize a task. Thread-safe."""
         return self._factory.make(task)
 
+    def is_quick(self, task: Task) -> bool:
+        """Whether :meth:`prepare` has no constraint to compile. Thread-safe."""
+        return self._factory.is_quick(task)
+
     @property
     def busy(self) -> bool:
         """Whether there are open requests."""

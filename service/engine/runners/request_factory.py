@@ -12,6 +12,7 @@ from model.tokenization.tokenizer import Piece, Tokenizer
 from service.engine.api.errors import WrongKind
 from service.engine.api.options import EngineOptions
 from service.engine.api.tasks import Classify, Embed, Generate, NextWord, Score, Task
+from service.engine.constraints.compiler import ConstraintCompiler
 from service.engine.scheduling.sequence import AnswerSize, Request, embedding_size
 from service.engine.sequences.embedding import EmbeddingCollector, EmbeddingSequence
 from service.engine.sequences.generation import ChoiceSequence
@@ -54,11 +55,14 @@ class RequestFactory:
         self._tokenizer = tokenizer
         self._options = options
         self._texts = TextEncoder(tokenizer, options)
+        self._constraints = ConstraintCompiler(tokenizer, options)
         is_word = tokenizer.kind == "word"
         self._vocabulary = WordVocabulary(tokenizer) if is_word else Spelling(tokenizer)
 
     def make(self, task: Task) -> Request:
-        """The request for a task. Raises InvalidTask, InvalidState, ForeignState and WrongKind."""
+        """The request for a task. Raises InvalidTask, InvalidState, ForeignState and WrongKind, and
+        what :meth:`ConstraintCompiler.compile` does.
+        """
         match task:
             case Generate():
                 return self._generate(task)
@@ -71,10 +75,16 @@ class RequestFactory:
             case Classify():
                 raise WrongKind(self._name, "language-model", "classifier")
 
+    def is_quick(self, task: Task) -> bool:
+        """Whether :meth:`make` has no constraint to compile."""
+        constraint = task.constraint if isinstance(task, Generate) else None
+        return constraint is None or self._constraints.knows(constraint)
+
     def _generate(self, task: Generate) -> Request:
         check_generate(task, self._options.rows, self._options.rows + self._options.waiting)
         check_bias_ids(task.sampling, self._tokenizer.size)
         resumed = None if task.state is None else self._codec.decode(task.state, task.tenant)
+        constraint = None if task.constraint is None else self._constraints.compile(task.constraint)
         sampling = replace(
             task.sampling,
             logprob=task.logprobs is not None,
@@ -94,21 +104,20 @@ class RequestFactory:
             self._texts.check_logprobs(sum(size.logprobs for size in sizes))
             prompts = self._prompts(one, resumed, [piece.id for piece in pieces])
             longest = max(longest, len(prompts[0].tokens))
-            choices += self._choices(one, pieces, prompts, resumed, opened, len(choices))
+            shared = SharedStart(one, prompts[0], self._codec, resumed, opened, constraint)
+            choices += self._choices(shared, pieces, prompts, len(choices))
         size = AnswerSize(*map(sum, zip(*sizes, strict=True)))
         return Request(choices, task.deadline_seconds, size, longest + task.max_tokens - 1)
 
     def _choices(
         self,
-        task: Generate,
+        shared: SharedStart,
         pieces: list[Piece],
         prompts: list[CachedPrompt],
-        resumed: Snapshot | None,
-        opened: OpenChoices,
         first: int,
     ) -> list[ChoiceSequence]:
         """The choices of one prompt, numbered from ``first``."""
-        shared = SharedStart(task, prompts[0], self._codec, resumed, opened)
+        task, resumed = shared.task, shared.resumed
         # The random numbers of a choice go on when it is continued.
         random = 0 if resumed is None else resumed.choice_index
         return [

@@ -112,6 +112,8 @@ class ChoiceSequence(ResumableChoice):
             counts=self._penalized.counts,
             score=self._shared.scores,
             keep=chunk.keep,
+            constraint=self._constrained.automaton,
+            constraint_state=self._constrained.state,
         )
 
     def take(self, result: RowResult) -> list[Event]:
@@ -230,6 +232,7 @@ class ChoiceSequence(ResumableChoice):
         if added:
             self._last = added[-1]
             self._penalized.update(added)
+            self._constrained.add(added)
             self.generated += len(added)
             texts = tuple(map(self._decoder.push, added))
             for token, text in zip(added, texts, strict=True):
@@ -242,6 +245,7 @@ class ChoiceSequence(ResumableChoice):
             return self._finish("end", scored)
         pending = self._decoder.pending if self._tracks else b""
         is_new = self._penalized.add(token)
+        self._constrained.add([token])
         self._last = token
         self.generated += 1
         text = self._decoder.push(token)

@@ -51,6 +51,7 @@ class ResumableChoice(RowSequence):
         self._last = prompt.tokens[0]
         self._first: RowState | None = None  # before the prompt, if a state is returned
         self._trail = Trail()
+        self._constrained = shared.constrained()
         self._withheld = WithheldTokens()
 
     @property
@@ -68,7 +69,12 @@ class ResumableChoice(RowSequence):
     def _at_end(self, pending: bytes, *, ended: bool = False) -> Snapshot:
         """After all tokens; ``ended``: with [END] after them."""
         snapshot = self._at(PriorState(self.state, self._tokenizer.end if ended else self._last))
-        return replace(snapshot, pending=pending, position=snapshot.position + ended)
+        return replace(
+            snapshot,
+            pending=pending,
+            position=snapshot.position + ended,
+            constraint=None if ended else snapshot.constraint,
+        )
 
     def _at(self, prior: PriorState) -> Snapshot:
         """A snapshot with this state that samples on after the generated tokens."""
@@ -80,12 +86,14 @@ class ResumableChoice(RowSequence):
             choice_index=self._sampling.choice_index,
             seen=self._penalized.seen_before(),
             counts=self._penalized.counts_before(),
+            constraint=self._constrained.position(len(self._trail.tokens)),
         )
 
     def _before_unread(self, prior: PriorState, unread: Sequence[int]) -> Snapshot:
         """A snapshot before tokens that a continuation reads, and counts, again."""
         counts = self._penalized.counts_before(unread)
-        return replace(self._at(prior), unread=tuple(unread), counts=counts)
+        constraint = self._constrained.position(len(self._trail.tokens) - len(unread))
+        return replace(self._at(prior), unread=tuple(unread), counts=counts, constraint=constraint)
 
     @property
     def _shown_so_far(self) -> Shown:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from service.engine.api.tasks import Generate
+from service.engine.states.constrained_text import ConstrainedText, first_state
 from service.engine.states.prompt_reader import CachedPrompt
 from service.engine.states.state_token import Snapshot, StateTokenCodec
+from service.kernel.api.token_automaton import TokenAutomaton
 
 
 class OpenChoices:
@@ -26,8 +28,9 @@ class SharedStart:
     reads. The other choices wait for the state before its last token, unless the prompt is scored
     (``scores``), which each choice does for itself. ``replayed``: tokens at the end of ``prompt``
     that were generated earlier and whose text was not shown, because of a stop string or because
-    the service was drained; without a new prompt their text comes first. ``keeps_states``: text may
-    be withheld, so states are kept from which a cut text can be continued.
+    the service was drained; without a new prompt their text comes first. ``constraint``: that of
+    the task, compiled. ``keeps_states``: text may be withheld, so states are kept from which a cut
+    text can be continued.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class SharedStart:
         codec: StateTokenCodec,
         resumed: Snapshot | None,
         opened: OpenChoices,
+        constraint: TokenAutomaton | None = None,
     ) -> None:
         self.task = task
         self.prompt = prompt
@@ -46,6 +50,19 @@ class SharedStart:
         self.scores = task.logprobs is not None and (task.echo or bool(self.replayed))
         self.keeps_states = withholds(task)
         self.opened = opened
+        self._constraint = constraint
+        continued = resumed is not None and not task.prompt
+        self._position = resumed.constraint if resumed is not None and continued else None
+
+    def constrained(self) -> ConstrainedText:
+        """The start of a choice's text inside the constraint of the task. Raises
+        InvalidConstraint, InvalidState.
+        """
+        task, automaton, first = self.task, self._constraint, 0
+        if automaton is not None and task.constraint is not None:
+            first = first_state(task.constraint, automaton, self._position)
+        searched = self.resumed is not None and self.resumed.reported is not None
+        return ConstrainedText(automaton, first, self.replayed, counted=searched)
 
     def token(self, snapshot: Snapshot) -> str:
         """The state token of a choice."""

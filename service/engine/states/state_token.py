@@ -27,11 +27,13 @@ import numpy as np
 from model.architecture import LanguageModelArchitecture
 from model.storage.stored_artifact import StoredArtifact
 from service.engine.api.errors import InvalidState
+from service.engine.states.constrained_text import ConstraintPosition
 from service.engine.states.signed_token import TokenSigner, check_origin, expand, fingerprint_of
 from service.kernel.api.row_state import RowState, state_parts
 
 STATE_TOKEN_VERSION = 3
 DRAINED_VERSION = 4  # tokens follow that were withheld when the service was drained
+CONSTRAINED_VERSION = 5  # the text stands inside a constraint; it may be drained, too
 LONGEST_PENDING = 3  # bytes of an incomplete character
 MAX_UNREAD = 1024  # tokens that hold a stop string of at most 100 characters
 LONGEST_SHOWN = 1 << 16  # characters of these tokens
@@ -43,6 +45,8 @@ LARGEST_CELL = 2.0**26  # it grows by 1 per step; float32 counts up to 2^24
 _HEAD = struct.Struct("<B16sIQQQ")
 _SIZES = struct.Struct("<BHII")  # of pending, unread, shown, counts
 _REPORTED = struct.Struct("<H")  # follows the sizes in a token of the version DRAINED_VERSION
+_CONSTRAINT = struct.Struct("<H8sI")  # the same, and the position, in one of CONSTRAINED_VERSION
+_NOT_DRAINED = 0xFFFF
 _TOKEN = np.dtype("<u4")
 
 
@@ -54,7 +58,8 @@ class Snapshot:
     of whose text only the first ``shown`` characters were shown, because of a stop string, or
     because the service was drained. ``reported``: in the second case, how many of them were
     reported with log-probabilities; otherwise None. ``counts``: how often tokens were generated
-    under a presence or frequency penalty, without the unread ones.
+    under a presence or frequency penalty, without the unread ones. ``constraint``: the position
+    inside the constraint of the text, before the unread tokens.
     """
 
     state: RowState
@@ -68,6 +73,7 @@ class Snapshot:
     shown: int = 0
     reported: int | None = None
     counts: Mapping[int, int] = field(default_factory=dict)
+    constraint: ConstraintPosition | None = None
 
 
 class _Body(NamedTuple):
@@ -76,10 +82,17 @@ class _Body(NamedTuple):
     pending: bytes
     unread: tuple[int, ...]
     shown: int
-    reported: int | None
     counts: dict[int, int]
     seen: bytes
     numbers: bytes
+
+
+class _Extra(NamedTuple):
+    """The fields that some versions have after the sizes, and their length in bytes."""
+
+    reported: int | None = None
+    constraint: ConstraintPosition | None = None
+    length: int = 0
 
 
 class StateTokenCodec:
@@ -104,7 +117,7 @@ class StateTokenCodec:
         self._seen_bytes = (self._vocabulary + 7) // 8
         self._fixed_bytes = self._seen_bytes + 4 * math.prod(self._shape)
         self._longest_body = (
-            _SIZES.size + _REPORTED.size + LONGEST_PENDING + MAX_UNREAD * _TOKEN.itemsize
+            _SIZES.size + _CONSTRAINT.size + LONGEST_PENDING + MAX_UNREAD * _TOKEN.itemsize
         )
         self._longest_body += 2 * self._vocabulary * _TOKEN.itemsize + self._fixed_bytes
         largest_first = float(np.abs(artifact.initial_hidden_L1H).max())  # states stay within it
@@ -112,9 +125,9 @@ class StateTokenCodec:
 
     def encode(self, snapshot: Snapshot, tenant: str = "") -> str:
         """The state token of a snapshot."""
-        reported = snapshot.reported if snapshot.unread else None
+        version, extra = _extra_of(snapshot)
         head = _HEAD.pack(
-            STATE_TOKEN_VERSION if reported is None else DRAINED_VERSION,
+            version,
             self._fingerprint,
             snapshot.last,
             snapshot.position,
@@ -129,7 +142,7 @@ class StateTokenCodec:
                     snapshot.shown,
                     len(snapshot.counts),
                 ),
-                b"" if reported is None else _REPORTED.pack(reported),
+                extra,
                 snapshot.pending,
                 np.array(snapshot.unread, dtype=_TOKEN).tobytes(),
                 np.array([*snapshot.counts.keys()], dtype=_TOKEN).tobytes(),
@@ -152,8 +165,8 @@ class StateTokenCodec:
         if len(content) < _HEAD.size:
             raise InvalidState
         version, fingerprint, last, position, seed, choice_index = _HEAD.unpack_from(content)
-        drained = version == DRAINED_VERSION
-        expected = DRAINED_VERSION if drained else STATE_TOKEN_VERSION
+        known = version in (DRAINED_VERSION, CONSTRAINED_VERSION)
+        expected = version if known else STATE_TOKEN_VERSION
         check_origin(version, expected, fingerprint, self._fingerprint)
         if (
             last >= self._vocabulary
@@ -161,7 +174,9 @@ class StateTokenCodec:
             or choice_index > LARGEST_CHOICE_INDEX
         ):
             raise InvalidState
-        body = self._body_of(expand(content[_HEAD.size :], self._longest_body), drained=drained)
+        raw = expand(content[_HEAD.size :], self._longest_body)
+        extra = _read_extra(version, raw)
+        body = self._body_of(raw, extra)
         return Snapshot(
             state=self._state(body.numbers),
             last=last,
@@ -172,17 +187,15 @@ class StateTokenCodec:
             pending=body.pending,
             unread=body.unread,
             shown=body.shown,
-            reported=body.reported,
+            reported=extra.reported,
             counts=body.counts,
+            constraint=extra.constraint,
         )
 
-    def _body_of(self, raw: bytes, *, drained: bool) -> _Body:
+    def _body_of(self, raw: bytes, extra: _Extra) -> _Body:
         """The fields of the body, whose lengths must add up to its own."""
-        begin = _SIZES.size + (_REPORTED.size if drained else 0)
-        if len(raw) < begin:
-            raise InvalidState
+        begin = _SIZES.size + extra.length
         pending, cut, shown, counted = _SIZES.unpack_from(raw)
-        reported = _REPORTED.unpack_from(raw, _SIZES.size)[0] if drained else None
         unread = begin + pending
         counts = unread + cut * _TOKEN.itemsize
         seen = counts + 2 * counted * _TOKEN.itemsize
@@ -192,13 +205,12 @@ class StateTokenCodec:
             pending=raw[begin:unread],
             unread=tuple(np.frombuffer(raw[unread:counts], dtype=_TOKEN).tolist()),
             shown=shown,
-            reported=reported,
             counts=self._counts(np.frombuffer(raw[counts:seen], dtype=_TOKEN).tolist()),
             seen=raw[seen : seen + self._seen_bytes],
             numbers=raw[seen + self._seen_bytes :],
         )
         longest = LONGEST_SHOWN if cut else 0
-        if (reported or 0) > cut or (drained and not cut):
+        if (extra.reported or 0) > cut or (extra.reported is not None and not cut):
             raise InvalidState
         if cut > MAX_UNREAD or shown > longest or not self._may_be_generated(body.unread):
             raise InvalidState
@@ -231,6 +243,31 @@ class StateTokenCodec:
             if not (np.abs(part_LH) <= bound).all():  # false for NaN
                 raise InvalidState
         return RowState(values_PLH)
+
+
+def _extra_of(snapshot: Snapshot) -> tuple[int, bytes]:
+    """The version of a snapshot's token, and the fields after the sizes."""
+    reported = snapshot.reported if snapshot.unread else None
+    if snapshot.constraint is not None:
+        drained = _NOT_DRAINED if reported is None else reported
+        return CONSTRAINED_VERSION, _CONSTRAINT.pack(drained, *snapshot.constraint)
+    if reported is not None:
+        return DRAINED_VERSION, _REPORTED.pack(reported)
+    return STATE_TOKEN_VERSION, b""
+
+
+def _read_extra(version: int, raw: bytes) -> _Extra:
+    form = {DRAINED_VERSION: _REPORTED, CONSTRAINED_VERSION: _CONSTRAINT}.get(version)
+    if len(raw) < _SIZES.size + (0 if form is None else form.size):
+        raise InvalidState
+    if form is None:
+        return _Extra()
+    reported, *position = form.unpack_from(raw, _SIZES.size)
+    return _Extra(
+        None if position and reported == _NOT_DRAINED else reported,
+        ConstraintPosition(*position) if position else None,
+        form.size,
+    )
 
 
 def _is_incomplete_character(raw: bytes) -> bool:

@@ -21,6 +21,7 @@ _TYPES = {
     "not_found": "not_found_error",
     "model_not_found": "not_found_error",
     "queue_full": "rate_limit_error",
+    "constraint_memory_full": "rate_limit_error",
 }
 _CODES = {"unauthorized": "invalid_api_key", "queue_full": "rate_limit_exceeded"}
 

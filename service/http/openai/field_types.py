@@ -61,7 +61,7 @@ def neutral(*values: object) -> AfterValidator:
     """For a field that is not supported: null and these values change nothing."""
 
     def check(value: object) -> None:
-        if value not in values:
+        if value is not None and value not in values:
             expected = "; ".join(map(repr, values)) or "null"
             raise ValueError(f"not supported; leave it out (it may be {expected})")
 

@@ -6,17 +6,26 @@ supported is accepted with a value that changes nothing.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.http.openai.field_types import TextsOrIds, neutral
 from service.http.openai.logit_bias import LogitBias
-from service.http.request_schemas import AtMost, RequestFields, StopStrings
+from service.http.request_schemas import AtMost, Choices, Pattern, RequestFields, StopStrings
 
 _SMALLEST_SEED, _LARGEST_SEED = -(2**63), 2**63 - 1
 _LARGEST_COUNT = 10_000_000
 _MOST_DIMENSIONS = 1_000_000
+
+
+class Constrained(NamedTuple):
+    """A constraint with the name of its field."""
+
+    field: str
+    regex: str | None = None
+    choices: list[str] | None = None
 
 
 class StreamOptionsRequest(BaseModel):
@@ -29,6 +38,23 @@ class StreamOptionsRequest(BaseModel):
         default=False, description="the usage so far in every chunk"
     )
     include_obfuscation: bool | None = Field(default=None, description="ignored")
+
+
+class StructuredOutputs(BaseModel):
+    """What the text must be, as vLLM names it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    regex: Pattern | None = Field(default=None, description="the whole text matches it")
+    choice: Choices | None = Field(default=None, description="the text is one of these")
+    json_: Annotated[Any, neutral()] = Field(default=None, alias="json")
+    json_object: Annotated[Any, neutral(False)] = None
+    grammar: Annotated[Any, neutral()] = None
+    structural_tag: Annotated[Any, neutral()] = None
+    whitespace_pattern: Annotated[Any, neutral()] = None
+    disable_fallback: Any = Field(default=None, description="ignored")
+    disable_any_whitespace: Any = Field(default=None, description="ignored")
+    disable_additional_properties: Any = Field(default=None, description="ignored")
 
 
 class CompletionRequest(RequestFields):
@@ -78,8 +104,21 @@ class CompletionRequest(RequestFields):
     top_k: int = Field(default=0, ge=-1, le=_LARGEST_COUNT, description="0 and -1 are off")
     min_p: float = Field(default=0.0, ge=0, le=1)
     repetition_penalty: float = Field(default=1.0, ge=0.1, le=10)
+    structured_outputs: StructuredOutputs | None = Field(
+        default=None, description="a regex or a choice that the text of each prompt must be"
+    )
+    guided_regex: Pattern | None = Field(
+        default=None, description="the same as structured_outputs.regex"
+    )
+    guided_choice: Choices | None = Field(
+        default=None, description="the same as structured_outputs.choice"
+    )
+    guided_decoding_backend: Any = Field(default=None, description="ignored")
     user: Any = Field(default=None, description="ignored")
 
+    guided_json: Annotated[Any, neutral()] = None
+    guided_grammar: Annotated[Any, neutral()] = None
+    guided_whitespace_pattern: Annotated[Any, neutral()] = None
     suffix: Annotated[Any, neutral("")] = None
     use_beam_search: Annotated[Any, neutral(False)] = None
     length_penalty: Annotated[Any, neutral(1)] = None
@@ -100,6 +139,18 @@ class CompletionRequest(RequestFields):
     return_tokens_as_token_ids: Annotated[Any, neutral(False)] = None
     return_token_ids: Annotated[Any, neutral(False)] = None
     priority: Annotated[Any, neutral(0)] = None
+
+    @property
+    def constraints(self) -> Sequence[Constrained]:
+        """The constraints of all fields; more than one is an error."""
+        nested = self.structured_outputs or StructuredOutputs()
+        named = (
+            Constrained("structured_outputs.regex", nested.regex),
+            Constrained("structured_outputs.choice", choices=nested.choice),
+            Constrained("guided_regex", self.guided_regex),
+            Constrained("guided_choice", choices=self.guided_choice),
+        )
+        return [one for one in named if one.regex is not None or one.choices is not None]
 
 
 class EmbeddingsRequest(RequestFields):

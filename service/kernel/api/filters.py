@@ -1,4 +1,4 @@
-"""The changes of a row's distribution: penalties, logit bias, top_k, top_p, min_p.
+"""The changes of a row's distribution: penalties, logit bias, constraints, top_k, top_p, min_p.
 
 Each function works on one row. Rows without a filter skip this module. Ties at a border go to the
 lower token id.
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.kernel.api.interface import FloatArray, Sampling
+from service.kernel.api.token_automaton import BoolArray
 
 # Weights, relative to the largest, above which tokens are sorted for top_p; tried in this order.
 NUCLEUS_THRESHOLDS = np.array([1e-2, 1e-4, 0.0], dtype=np.float32)
@@ -47,6 +48,11 @@ def penalize(logits_V: FloatArray, seen: Collection[int], penalty: float) -> Non
     factor = np.float32(penalty)
     with np.errstate(over="ignore"):  # the caller refuses what is not finite
         logits_V[ids_N] = np.where(values_N > 0, values_N / factor, values_N * factor)
+
+
+def restrict(logits_V: FloatArray, allowed_V: BoolArray) -> None:
+    """Exclude the tokens that are not allowed."""
+    logits_V[~allowed_V] = -np.inf
 
 
 def is_filtered(sampling: Sampling, vocabulary: int) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.kernel.api.row_state import RowState
+from service.kernel.api.token_automaton import TokenAutomaton
 
 FloatArray = NDArray[np.float32]
 
@@ -27,7 +28,7 @@ class Sampling:
     them.
 
     Order: repetition penalty on the logits, presence and frequency penalty, logit bias, suppressed
-    tokens, temperature, top_k, top_p, min_p.
+    tokens and those that a constraint excludes, temperature, top_k, top_p, min_p.
     Each filter applies to the tokens that the one before has kept.
 
     ``temperature``: 0 is greedy, the likeliest token, the lower id on a tie. ``top_k``: 0 is off.
@@ -106,7 +107,8 @@ class RowWork:
     call to both. ``score``: report the log-probability of the tokens of ``feed[1:]`` whose
     predecessors were read. ``distribution``: report the log-probabilities of all tokens after the
     last token of ``feed``, before anything is sampled. ``keep``: copy the state after this many
-    tokens of ``feed``; 0 copies nothing.
+    tokens of ``feed``; 0 copies nothing. ``constraint``: only tokens that it allows are sampled,
+    from its state ``constraint_state`` on.
     """
 
     row: int
@@ -119,6 +121,8 @@ class RowWork:
     score: bool = False
     distribution: bool = False
     keep: int = 0
+    constraint: TokenAutomaton | None = None
+    constraint_state: int = 0
 
 
 @dataclass(slots=True)

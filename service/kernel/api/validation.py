@@ -48,8 +48,19 @@ def check_work(work: Sequence[RowWork], steps: int, capacity: int, vocabulary: i
         if len(item.seen) > vocabulary:
             raise InvalidWork(f"seen: expected each id once, got {len(item.seen)}")
         _check_adjustments(item, vocabulary)
+        _check_constraint(item, vocabulary)
         if item.sample < 0:
             raise InvalidWork(f"sample: expected 0 or more, got {item.sample}")
+
+
+def _check_constraint(item: RowWork, vocabulary: int) -> None:
+    constraint, state = item.constraint, item.constraint_state
+    if constraint is None:
+        return
+    if len(constraint.tokens) != vocabulary:
+        raise InvalidWork(f"constraint: expected one for {vocabulary} tokens")
+    if not 0 <= state < constraint.states:
+        raise InvalidWork(f"constraint_state: expected 0 to {constraint.states - 1}, got {state}")
 
 
 def _check_adjustments(item: RowWork, vocabulary: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from service.kernel.api.interface import RowResult, RowWork, Scored
+from service.kernel.api.interface import RowResult, RowWork, Sampling, Scored
 from service.kernel.api.row_state import RowState
 from service.kernel.native import library
 
@@ -67,16 +67,14 @@ class CallBuffers:
                 len(item.counts),
                 len(bias),
                 len(asked.logit_bias),
-                asked.temperature,
-                asked.top_p,
-                asked.min_p,
-                asked.repetition_penalty,
-                asked.presence_penalty,
-                asked.frequency_penalty,
+                item.constraint_state,
+                0,
+                *_real_numbers(asked),
                 asked.seed,
                 asked.choice_index,
                 item.position,
                 0 if state is None else state.ctypes.data,
+                0 if item.constraint is None else library.automaton_address(item.constraint),
                 *(0, 0, 0, 0, 0, 0),
             )
             distributions += item.distribution
@@ -168,3 +166,9 @@ class CallBuffers:
             )
             for slot in range(answers)
         ]
+
+
+def _real_numbers(asked: Sampling) -> tuple[float, ...]:
+    """The options that are real numbers, in the order of struct Work."""
+    penalties = asked.repetition_penalty, asked.presence_penalty, asked.frequency_penalty
+    return asked.temperature, asked.top_p, asked.min_p, *penalties

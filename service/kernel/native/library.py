@@ -13,13 +13,15 @@ import functools
 import os
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from numpy.typing import NDArray
 
 from service.kernel.api.packing import PackedMatrix
+from service.kernel.api.token_automaton import TokenAutomaton
 
 LIBRARY = Path(__file__).parent / "lib" / "libunroll.so"  # built by setup.py
-INTERFACE_VERSION = 9
+INTERFACE_VERSION = 11
 CELL_CODES = {"elman": 0, "gru": 1, "lstm": 2}
 PRECISION_CODES = {"int8": 0, "float32": 1}
 # Environment variable: the path of another library, for tests with sanitizers.
@@ -53,6 +55,35 @@ def matrix(packed: PackedMatrix) -> Matrix:
     """The structure of a packed matrix. The caller keeps the matrix alive."""
     parts = (address(part) for part in packed[:4])
     return Matrix(*parts, packed.groups, packed.gates, packed.inputs)
+
+
+class Automaton(ctypes.Structure):
+    """struct Automaton of native/csrc/automaton.h."""
+
+    _fields_ = (
+        *((name, _ptr) for name in ("joined", "begins", "class_of", "next", "allowed")),
+        *((name, _i32) for name in ("classes", "words")),
+    )
+
+
+_automata: WeakKeyDictionary[TokenAutomaton, Automaton] = WeakKeyDictionary()
+
+
+def automaton_address(automaton: TokenAutomaton) -> int:
+    """The address of the structure of a constraint, which lives as long as the constraint."""
+    structure = _automata.get(automaton)
+    if structure is None:
+        tokens = automaton.tokens
+        pointers = (
+            address(tokens.joined),
+            address(tokens.begins),
+            address(automaton.class_of),
+            address(automaton.next_SC),
+            address(automaton.allowed_RW),
+        )
+        sizes = automaton.next_SC.shape[1], automaton.allowed_RW.shape[1]
+        structure = _automata[automaton] = Automaton(*pointers, *sizes)
+    return ctypes.addressof(structure)
 
 
 class LayerDescription(ctypes.Structure):
@@ -107,7 +138,7 @@ class Call(ctypes.Structure):
 
 
 # The fields of struct Work before its results, as a format of the struct module.
-WORK_FORMAT = "16i6f4Q"
+WORK_FORMAT = "18i6f5Q"
 
 
 class DirectionDescription(ctypes.Structure):

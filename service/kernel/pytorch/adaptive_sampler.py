@@ -8,8 +8,8 @@ A tail that wins holds a second race of its words, with other random numbers. At
 head's entry gives a tail's arrival. At other temperatures the sum of its words' weights decides.
 This sum is at most the entry's weight, times words^(1 - 1 / temperature) above temperature 1. The
 arrival with that weight is a bound, and the sum is computed only if the bound beats the words.
-Greedy sampling uses the largest weight instead of the sum, and no random numbers. Filters and the
-penalty work on the log-probabilities of all words.
+Greedy sampling uses the largest weight instead of the sum, and no random numbers. Filters,
+penalties and constraints work on the log-probabilities of all words.
 
 Random numbers count the head's entries from 0, then the words of the tails. Scores are
 log-probability / temperature - log E, in float64. The highest score wins, the lower id on a tie.
@@ -91,10 +91,13 @@ class AdaptiveSampler:
         return self._end
 
     def is_in_rounds(self, ask: SamplerRequest) -> bool:
-        """Whether a token is sampled by the two rounds: no penalty, bias or filter applies."""
+        """Whether a token is sampled by the two rounds: no penalty, bias, constraint or filter
+        applies.
+        """
         sampling = ask.sampling
         return (
             ask.sample
+            and ask.allowed_V is None
             and not sampling.adjusts_logits
             and not is_filtered(sampling, self._all.vocabulary)
         )
@@ -104,7 +107,7 @@ class AdaptiveSampler:
         return [token - begin for token in self._suppressed if begin <= token < end]
 
     def sample_from_all(self, logprobs_V: FloatArray, ask: SamplerRequest) -> int:
-        """A token sampled from all words, with filters, penalties and bias."""
+        """A token sampled from all words, with filters, penalties, bias and constraint."""
         return self._all.sample_one(logprobs_V, ask)
 
 

@@ -6,6 +6,7 @@ Used by kernels that step in Python.
 from __future__ import annotations
 
 from service.kernel.api.interface import RowResult, RowWork
+from service.kernel.api.token_automaton import BoolArray
 from service.kernel.pytorch.sampler import SamplerRequest, SamplerResult
 
 
@@ -19,6 +20,7 @@ class RowCursor:
         self._end = end
         self._seen = work.seen
         self._counts = work.counts
+        self._constraint_state = work.constraint_state
 
     def next_token(self) -> int | None:
         """The token to read in the next step; None when the work is done."""
@@ -50,7 +52,12 @@ class RowCursor:
             distribution=work.distribution and ends_feed,
             sample=work.sample > 0,
             counts=self._counts,
+            allowed_V=self._allowed(),
         )
+
+    def _allowed(self) -> BoolArray | None:
+        constraint = self._work.constraint
+        return None if constraint is None else constraint.allowed(self._constraint_state)
 
     def keeps_now(self) -> bool:
         """Whether the state after the token just read is to be copied."""
@@ -68,6 +75,10 @@ class RowCursor:
             self.result.logprobs_V = answer.logprobs_V
         if answer.generated is not None:
             self.result.tokens.append(answer.generated.token)
+            if self._work.constraint is not None:
+                self._constraint_state = self._work.constraint.after(
+                    self._constraint_state, [answer.generated.token]
+                )
             if self._work.sampling.reports:
                 self.result.generated.append(answer.generated)
             if self._work.sampling.repetition_penalty != 1.0:

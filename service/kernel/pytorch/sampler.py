@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.kernel.api.filters import adjust, descending, is_filtered, surviving_ids
+from service.kernel.api.filters import adjust, descending, is_filtered, restrict, surviving_ids
 from service.kernel.api.interface import FloatArray, Sampling, Scored
+from service.kernel.api.token_automaton import BoolArray
 from service.kernel.api.validation import check_suppressed
 from service.kernel.pytorch.counter_rng import (
     GOLDEN_32,
@@ -40,6 +41,7 @@ class SamplerRequest(NamedTuple):
     or several.
 
     ``score``: the token whose log-probability is computed. ``sample``: whether to sample a token.
+    ``allowed_V``: the tokens that a constraint allows.
     """
 
     sampling: Sampling
@@ -49,6 +51,7 @@ class SamplerRequest(NamedTuple):
     distribution: bool = False
     sample: bool = False
     counts: Mapping[int, int] = {}
+    allowed_V: BoolArray | None = None
 
 
 class SamplerResult(NamedTuple):
@@ -105,14 +108,16 @@ class Sampler:
         others: list[int] = []
         for row, ask in enumerate(asks):
             if ask.sample:
-                (plain if self._is_plain(ask.sampling) else others).append(row)
+                (plain if self._is_plain(ask) else others).append(row)
         tokens = {row: self.sample_one(logits_RV[row], asks[row]) for row in others}
         return tokens | (self._race(plain, logits_RV, asks) if plain else {})
 
-    def _is_plain(self, sampling: Sampling) -> bool:
+    def _is_plain(self, ask: SamplerRequest) -> bool:
         """Whether every token takes part with its own probability, apart from the temperature."""
+        sampling = ask.sampling
         return (
             sampling.temperature > 0
+            and ask.allowed_V is None
             and not sampling.adjusts_logits
             and not is_filtered(sampling, self.vocabulary)
         )
@@ -146,11 +151,13 @@ class Sampler:
         return tokens
 
     def sample_one(self, logits_V: FloatArray, ask: SamplerRequest) -> int:
-        """Sample for a row that is greedy, adjusted or filtered."""
+        """Sample for a row that is greedy, adjusted, constrained or filtered."""
         sampling = ask.sampling
         changed_V = logits_V.copy()
         adjust(changed_V, sampling, ask.seen, ask.counts)
         changed_V[self._suppressed] = -np.inf
+        if ask.allowed_V is not None:
+            restrict(changed_V, ask.allowed_V)
         best = int(changed_V.argmax())
         if not np.isfinite(changed_V[best]):
             raise FloatingPointError("the penalties gave logits that are not finite")

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.backend.metrics import version
-from service.engine.api.tasks import Generate
+from service.engine.api.tasks import Constraint, Generate
 from service.http.api_keys import client_of, tenant_of
 from service.http.dependencies import Context, ServiceContext
 from service.http.errors import ApiError
@@ -75,6 +75,9 @@ def _check(body: CompletionRequest, context: ServiceContext) -> None:
         raise _invalid("best_of", "expected no more than n with stream")
     if body.stream_options is not None and not body.stream:
         raise _invalid("stream_options", "expected only with stream")
+    if len(body.constraints) > 1:
+        fields = " and ".join(constraint.field for constraint in body.constraints)
+        raise _invalid(body.constraints[1].field, f"expected one constraint, got {fields}")
     if body.max_tokens == 0 and not body.echo:
         raise _invalid("max_tokens", "expected 1 or more without echo")
 
@@ -113,4 +116,11 @@ def _task(body: CompletionRequest, model: str, request: Request) -> Generate:
         detailed=True,
         deadline_seconds=None if body.deadline_ms is None else body.deadline_ms / 1000,
         tenant=tenant_of(request),
+        constraint=_constraint(body),
     )
+
+
+def _constraint(body: CompletionRequest) -> Constraint | None:
+    for field, regex, choices in body.constraints:
+        return Constraint(field=field, regex=regex, choices=tuple(choices or ()))
+    return None

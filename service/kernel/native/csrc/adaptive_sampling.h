@@ -2,14 +2,14 @@
 // are computed: p(word) = p(tail) p(word | tail), and the head alone bounds the probability of any
 // word of a tail.
 //
-// Without penalties, bias and filters a token is sampled by a race in two rounds. In the first round the
+// Without penalties, bias, constraint and filters a token is sampled by a race in two rounds. In the first round the
 // head's words race against the tails. A tail that wins holds a second race of its words, with
 // other random numbers. At temperature 1 the head's entry gives a tail's arrival. At other
 // temperatures the sum of its words' weights decides, which is at most weight(entry), times
 // words^(1 - 1 / temperature) above temperature 1. The arrival with that weight is a bound, and the
 // sum is computed only if the bound beats the words. Greedy sampling uses the largest weight
-// instead of the sum, and no random numbers. Filters, penalties, bias, likeliest tokens and
-// distributions use sampling.h on the log-probabilities of all words. Random numbers count the
+// instead of the sum, and no random numbers. Filters, penalties, bias, constraints, likeliest tokens
+// and distributions use sampling.h on the log-probabilities of all words. Random numbers count the
 // head's entries from 0, then the words of the tails.
 #pragma once
 
@@ -62,7 +62,7 @@ class AdaptiveRowSampler {
   }
 
  private:
-  bool in_rounds() const { return task_.sample && !adjusts(task_) && !has_filters(task_); }
+  bool in_rounds() const { return task_.sample && !is_changed(task_); }
 
   bool wants_all() const {
     return task_.top > 0 || task_.distribution != nullptr || (task_.sample && !in_rounds());

@@ -64,7 +64,7 @@ const Steps* choose_steps(const char* wanted) {
 extern "C" {
 
 // The version of this interface. Python refuses a library with another version.
-int unroll_interface() { return 9; }
+int unroll_interface() { return 11; }
 
 // The name of the selected instruction set; null if `wanted` is not available.
 const char* unroll_instruction_set(const char* wanted) {

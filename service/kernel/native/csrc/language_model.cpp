@@ -75,6 +75,7 @@ void LanguageModel::run(const Call& call) {
     cursor.distribution = work.distribution < 0
         ? nullptr : call.distributions + size_t(work.distribution) * description_.vocabulary;
     cursor.last = -1;
+    cursor.automaton_state = work.automaton_state;
     work.read = work.scored = work.generated = work.kept = work.failed = 0;
   }
   ended_ = false;
@@ -170,6 +171,8 @@ void LanguageModel::add_task(const Call& call, Cursor& cursor) {
   task.bias_ids = call.bias_ids + work.bias_begin;
   task.bias = call.bias + work.bias_begin;
   task.bias_count = work.bias_count;
+  if (work.automaton != nullptr)
+    task.allowed = work.automaton->allowed_in(cursor.automaton_state);
   task.key = random_key(work.seed, work.choice_index, work.position + work.generated);
   task.score = feeds ? cursor.feed[work.read] : -1;
   task.sample = samples;
@@ -340,6 +343,8 @@ void LanguageModel::record_results() {
       cursor.logprobs[slot] = task.token_logprob;
       ++work.generated;
       cursor.remember(task.token);
+      if (work.automaton != nullptr)
+        cursor.automaton_state = work.automaton->after(cursor.automaton_state, task.token);
     }
   }
 }

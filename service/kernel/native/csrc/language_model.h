@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "automaton.h"
 #include "steps.h"
 #include "thread_pool.h"
 
@@ -63,9 +64,12 @@ struct Work {
   int32_t keep;                     // copy the state after this many tokens of the feed; 0: no copy
   int32_t counted_begin, counted_count;  // in `counted` and `counts`
   int32_t bias_begin, bias_count;   // in `bias_ids` and `bias`
+  int32_t automaton_state;          // in which the first token is sampled
+  int32_t padding;
   float temperature, top_p, min_p, penalty, presence, frequency;
   uint64_t seed, choice_index, position;
   float* state;                     // (parts, layers, width): the destination of the copy
+  const Automaton* automaton;       // of the constraint, or null
   // results; tokens are in slots, scored ones before generated ones
   int32_t read;
   int32_t scored;
@@ -107,6 +111,7 @@ struct Cursor {
   float* top_logprobs = nullptr;
   float* distribution = nullptr;
   int32_t last = -1;
+  int32_t automaton_state = 0;
 
   // The token to read in this step, or -1.
   int32_t next_token(int32_t end) const {

@@ -82,6 +82,11 @@ inline bool adjusts(const SamplerTask& task) {
          task.bias_count > 0;
 }
 
+// Whether the token is sampled among all, with its own probability.
+inline bool is_changed(const SamplerTask& task) {
+  return adjusts(task) || task.allowed != nullptr || has_filters(task);
+}
+
 // Contiguous logits, padded to a multiple of 16 with MINUS_INFINITY.
 class LogitSpan {
  public:
@@ -197,7 +202,7 @@ class RowSampler {
     }
   }
 
-  // Applies penalties and bias, and suppresses tokens.
+  // Applies penalties and bias, and excludes suppressed tokens and those outside the constraint.
   void change() {
     if (adjusts(task_)) {
       std::copy_n(logits_, task_.vocabulary, raw_);
@@ -205,7 +210,21 @@ class RowSampler {
     }
     for (int index = 0; index < task_.suppressed_count; ++index)
       logits_[task_.suppressed[index]] = MINUS_INFINITY;
+    if (task_.allowed != nullptr) restrict_to(task_.allowed);
     highest_ = span_.highest();
+  }
+
+  void restrict_to(const uint32_t* allowed) {
+    constexpr uint32_t lanes[LANES] = {1 << 0, 1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,
+                                       1 << 6, 1 << 7, 1 << 8,  1 << 9,  1 << 10, 1 << 11,
+                                       1 << 12, 1 << 13, 1 << 14, 1 << 15};
+    const u32x16 own_bits = load<u32x16>(lanes);
+    for (int id = 0; id < padded_; id += LANES) {
+      const u32x16 bit = splat(allowed[id / 32] >> (id % 32)) & own_bits;
+      const i32x16 holds = bits<i32x16>(bit) > splat(int32_t(0));
+      const f32x16 value = load<f32x16>(logits_ + id);
+      store(logits_ + id, where(holds, value, splat(MINUS_INFINITY)));
+    }
   }
 
   // The repetition penalty is that of Keskar et al. (CTRL, 2019).

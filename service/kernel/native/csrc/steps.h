@@ -67,6 +67,7 @@ struct SamplerTask {
   const int32_t* bias_ids;  // ids, and the numbers to add to their logits
   const float* bias;
   int32_t bias_count;
+  const uint32_t* allowed;  // a bit for each token that a constraint allows, or null
   uint64_t key;             // of the random numbers
   int32_t score;            // id whose log-probability is wanted, or -1
   bool sample;

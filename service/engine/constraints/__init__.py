@@ -1,0 +1,1 @@
+"""Constraints on generated text: regular expressions and choices, compiled to token automata."""
