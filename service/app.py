@@ -31,14 +31,20 @@ from service.backend.model_updates import ModelUpdates
 from service.backend.registry import ServedModels
 from service.backend.settings import Settings
 from service.backend.workers import WorkerPool
-from service.clients.key_file import ClientRates
+from service.clients.concurrency import ConcurrencyLimits
+from service.clients.key_file import ClientLimits
 from service.clients.keyring import Keyring
 from service.clients.rate_limits import RateLimits
 from service.engine.api.errors import EngineError
 from service.engine.api.options import EngineOptions
 from service.http.access.admin_access import AdminAccess, AdminPortMiddleware
 from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
-from service.http.api_keys import ApiKeyMiddleware, RateLimitMiddleware, add_security_to_schema
+from service.http.api_keys import (
+    ApiKeyMiddleware,
+    ConcurrencyLimitMiddleware,
+    RateLimitMiddleware,
+    add_security_to_schema,
+)
 from service.http.dependencies import ServiceContext
 from service.http.direct_routes import DirectApp, DirectRoute, DirectRoutes
 from service.http.errors import ApiError, from_framework, from_validation, response_to
@@ -150,7 +156,7 @@ def create_app(settings: Settings, first: FirstModels | None = None) -> FastAPI:
     # As many texts may wait as requests.
     workers = WorkerPool(threads=WORKER_THREADS, waiting=settings.max_waiting)
     keys = _keyring(settings)
-    rates = RateLimits(keys.rates)
+    rates = RateLimits(keys.limits)
     state_key = _state_key(settings)
     engine = _engine(settings, state_key, metrics, workers, rates)
     models = ServedModels(
@@ -180,6 +186,7 @@ def create_app(settings: Settings, first: FirstModels | None = None) -> FastAPI:
         models,
         metrics,
         limits,
+        rates,
         keys,
         workers,
         engine,
@@ -219,7 +226,16 @@ def _layers(
     metrics, keys = context.metrics, context.keys
     inner: list[Layer] = [
         partial(BodyLimitMiddleware, limit=settings.max_body_bytes, seconds=settings.body_seconds),
-        partial(RateLimitMiddleware, rates=rates, on_refusal=metrics.rate_limited),
+        partial(
+            ConcurrencyLimitMiddleware,
+            limits=ConcurrencyLimits(keys.limits),
+            on_refusal=partial(metrics.client_refused, "concurrency_limited"),
+        ),
+        partial(
+            RateLimitMiddleware,
+            rates=rates,
+            on_refusal=partial(metrics.client_refused, "rate_limited"),
+        ),
     ]
     if keys.requires_key:
         inner.append(partial(ApiKeyMiddleware, keys=keys))
@@ -305,7 +321,9 @@ def _keyring(settings: Settings) -> Keyring:
     return Keyring(
         keys,
         settings.api_keys_file,
-        default_rates=ClientRates(settings.requests_per_second, settings.tokens_per_second),
+        default_limits=ClientLimits(
+            settings.requests_per_second, settings.tokens_per_second, settings.concurrent_requests
+        ),
     )
 
 

@@ -105,6 +105,11 @@ class Settings(BaseSettings):
         description="tokens of one client per second, read and generated; more get 429. A request "
         "is charged its max_tokens, and what it did not use is returned at its end",
     )
+    concurrent_requests: Count | None = Field(
+        default=None,
+        description="requests of one client (key or address) that run, wait or are being answered "
+        "at the same time; more get 429. A key of the file may have its own limit",
+    )
     admin_key: CliSuppress[SecretStr] = Field(
         default=SecretStr(""),
         description="key for POST /admin/reload, at least 16 characters; without it and without "

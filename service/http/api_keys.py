@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.clients.concurrency import ConcurrencyLimits
 from service.clients.keyring import Keyring
 from service.clients.rate_limits import RateLimits
-from service.engine.api.errors import RateLimited
+from service.engine.api.errors import ConcurrencyLimited, RateLimited
 from service.http.access.admin_access import ADMIN_PREFIX
 from service.http.errors import ApiError, from_engine
 
@@ -74,6 +76,32 @@ class RateLimitMiddleware:
                 await from_engine(error).response()(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+class ConcurrencyLimitMiddleware:
+    """Answers 429 to a client that has as many open requests as it may. A request is open until its
+    response is complete. Paths that need no key are not limited.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, limits: ConcurrencyLimits, on_refusal: Callable[[], None]
+    ) -> None:
+        self._app = app
+        self._limits = limits
+        self._on_refusal = on_refusal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _is_open(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._limits.place(client_of(Request(scope))))
+            except ConcurrencyLimited as error:
+                self._on_refusal()
+                await from_engine(error).response()(scope, receive, send)
+                return
+            await self._app(scope, receive, send)
 
 
 def _unauthorized(message: str) -> ApiError:

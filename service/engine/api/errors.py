@@ -9,7 +9,8 @@
     ├── ForeignState        the state token belongs to another model or format version
     ├── Overloaded          retry after ``retry_after_seconds``
     │   ├── QueueFull       the waiting queue is full
-    │   └── RateLimited     the client has used its rate of requests or tokens
+    │   ├── RateLimited     the client has used its rate of requests or tokens
+    │   └── ConcurrencyLimited  the client has as many open requests as it may
     ├── Draining            the engine takes no new work
     ├── DeadlineExceeded    the deadline passed before there was a result
     │   └── DeadlineUnreachable it would; raised by ``Engine.submit``
@@ -108,6 +109,17 @@ class RateLimited(Overloaded):
     def __init__(self, rate: float, unit: str, retry_after_seconds: float) -> None:
         super().__init__(
             f"this client may use {rate:g} {unit} a second and has used them", retry_after_seconds
+        )
+
+
+class ConcurrencyLimited(Overloaded):
+    """The client has as many open requests as it may. ``retry_after_seconds`` is estimated from
+    them.
+    """
+
+    def __init__(self, most: int, retry_after_seconds: float) -> None:
+        super().__init__(
+            f"this client may have {most} requests at a time and has them", retry_after_seconds
         )
 
 

@@ -77,7 +77,9 @@ async def search_units(body: UnitSearchRequest, request: Request, context: Conte
             raise ApiError(422, "invalid_request", message, "marking")
         return {"units": fields[_GIVEN]}
 
-    return await respond(request, context, body, name, compute, cost=float(len(body.text)))
+    return await respond(
+        request, context, body, name, compute, cost=float(len(body.text)), texts=[body.text]
+    )
 
 
 def _markings(body: UnitSearchRequest) -> dict[str, Marking]:
@@ -120,7 +122,16 @@ async def generate(body: ClampedGenerationRequest, request: Request, context: Co
         return {"seed": seed, **texts}
 
     cost = float(len(body.prompt) + 2 * body.max_tokens)
-    return await respond(request, context, body, name, compute, cost=cost)
+    return await respond(
+        request,
+        context,
+        body,
+        name,
+        compute,
+        cost=cost,
+        texts=[body.prompt, body.prompt],
+        generated=2 * body.max_tokens,
+    )
 
 
 def _generated(tokens: Sequence[ClampedToken], inspector: LanguageModelInspector) -> dict[str, Any]:
@@ -179,7 +190,15 @@ async def compare_states(
         }
 
     cost = float(len(body.first) + len(body.second) + 2 * len(body.continuation))
-    return await respond(request, context, body, name, compute, cost=cost)
+    return await respond(
+        request,
+        context,
+        body,
+        name,
+        compute,
+        cost=cost,
+        texts=[body.first, body.second, body.continuation, body.continuation],
+    )
 
 
 @router.post(
@@ -226,7 +245,9 @@ async def measure_influence(body: InfluenceRequest, request: Request, context: C
             ],
         }
 
-    return await respond(request, context, body, name, compute, cost=10.0 * len(body.text))
+    return await respond(
+        request, context, body, name, compute, cost=10.0 * len(body.text), texts=[body.text]
+    )
 
 
 @router.post(
@@ -258,7 +279,9 @@ async def compare_continuations(
         }
 
     cost = float(len(body.prefix)) * (1 + len(body.continuations))
-    return await respond(request, context, body, name, compute, cost=cost)
+    return await respond(
+        request, context, body, name, compute, cost=cost, texts=[body.prefix, *body.continuations]
+    )
 
 
 def _finite(logprob: float) -> float:
