@@ -32,7 +32,6 @@ from service.backend.registry import ServedModels
 from service.backend.settings import Settings
 from service.backend.workers import WorkerPool
 from service.clients.concurrency import ConcurrencyLimits
-from service.clients.key_file import ClientLimits
 from service.clients.keyring import Keyring
 from service.clients.rate_limits import RateLimits
 from service.engine.api.errors import EngineError
@@ -41,8 +40,7 @@ from service.http.access.admin_access import AdminAccess, AdminPortMiddleware
 from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
 from service.http.api_keys import (
     ApiKeyMiddleware,
-    ConcurrencyLimitMiddleware,
-    RateLimitMiddleware,
+    ClientLimitMiddleware,
     add_security_to_schema,
 )
 from service.http.dependencies import ServiceContext
@@ -89,7 +87,6 @@ may be left out: the default model of that kind answers. Every error has the one
 
 logger = logging.getLogger(__name__)
 Layer = Callable[[ASGIApp], ASGIApp]
-_SHORT_KEY = 16
 WORKER_THREADS = 2
 _ROUTERS = (
     generate,
@@ -186,11 +183,15 @@ def create_app(settings: Settings, first: FirstModels | None = None) -> FastAPI:
         models,
         metrics,
         limits,
-        rates,
         keys,
         workers,
         engine,
-        Inspections(settings.max_waiting_inspections, load=models.load_inspectors),
+        Inspections(
+            settings.max_waiting_inspections,
+            load=models.load_inspectors,
+            rates=rates,
+            observer=metrics,
+        ),
         updates,
         AdminAccess(settings.admin_key.get_secret_value()),
     )
@@ -227,14 +228,10 @@ def _layers(
     inner: list[Layer] = [
         partial(BodyLimitMiddleware, limit=settings.max_body_bytes, seconds=settings.body_seconds),
         partial(
-            ConcurrencyLimitMiddleware,
-            limits=ConcurrencyLimits(keys.limits),
-            on_refusal=partial(metrics.client_refused, "concurrency_limited"),
-        ),
-        partial(
-            RateLimitMiddleware,
+            ClientLimitMiddleware,
             rates=rates,
-            on_refusal=partial(metrics.client_refused, "rate_limited"),
+            concurrency=ConcurrencyLimits(keys.limits),
+            on_refusal=metrics.client_refused,
         ),
     ]
     if keys.requires_key:
@@ -316,14 +313,10 @@ def _engine(
 
 def _keyring(settings: Settings) -> Keyring:
     keys = [key.get_secret_value() for key in settings.api_keys]
-    if any(len(key) < _SHORT_KEY for key in keys):
-        logger.warning("an API key has fewer than %d characters and can be guessed", _SHORT_KEY)
     return Keyring(
         keys,
         settings.api_keys_file,
-        default_limits=ClientLimits(
-            settings.requests_per_second, settings.tokens_per_second, settings.concurrent_requests
-        ),
+        default_limits=settings.client_limits,
     )
 
 

@@ -18,6 +18,7 @@ from service.clients.key_file import ClientLimits, KeyFile, KeyFileError, read_k
 
 logger = logging.getLogger(__name__)
 CHECK_SECONDS = 1.0
+SHORT_KEY = 16  # characters
 Version = tuple[int, int, int] | None
 
 
@@ -48,6 +49,9 @@ class Keyring:
         default_limits: ClientLimits = ClientLimits(),  # noqa: B008
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        keys = tuple(keys)
+        if any(len(key) < SHORT_KEY for key in keys):
+            logger.warning("an API key has fewer than %d characters and can be guessed", SHORT_KEY)
         digests = [_digest(key.encode()) for key in keys]
         self._fixed = {digest: KeyOwner(digest.hex()) for digest in digests}
         self._path = file

@@ -18,7 +18,6 @@ from service.backend.settings import Settings
 from service.backend.siblings import ServiceProcesses
 from service.backend.workers import WorkerPool
 from service.clients.keyring import Keyring
-from service.clients.rate_limits import RateLimits
 from service.http.access.admin_access import AdminAccess
 from service.http.errors import ApiError
 from service.http.request_limits import RequestLimits
@@ -32,7 +31,6 @@ class ServiceContext:
     models: ServedModels
     metrics: Metrics
     limits: RequestLimits
-    rates: RateLimits
     keys: Keyring
     workers: WorkerPool
     engine: AsyncEngine

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from service.clients.rate_limits import TokenCharge
-from service.engine.api.errors import DeadlineExceeded, EngineError, RateLimited
+from service.backend.inspections import InspectionCharge
 from service.http.api_keys import client_of
 from service.http.dependencies import ServiceContext
-from service.http.errors import ApiError, ClientGoneError
+from service.http.errors import ClientGoneError
 from service.http.request_schemas import RequestFields
 from service.inspection.cancellation import Cancellation
 
@@ -42,7 +42,7 @@ async def respond(
 
     Raises:
         ClientGoneError: the client closed the connection first.
-        EngineError: see ``Inspections.run``; RateLimited.
+        EngineError: see ``Inspections.run``.
     """
     context.limits.check(body)
     client = client_of(request)
@@ -51,9 +51,11 @@ async def respond(
         return _json_of({"model": name, **compute(cancellation)}, cancellation)
 
     deadline = None if body.deadline_ms is None else body.deadline_ms / 1000
-    charge = _charge(context, client, name, texts, generated)
+    charge = InspectionCharge(name, partial(_tokens, context, name, texts), generated)
     work = asyncio.ensure_future(
-        context.inspections.run(encoded, client=client, cost=cost, deadline_seconds=deadline)
+        context.inspections.run(
+            encoded, client=client, cost=cost, charge=charge, deadline_seconds=deadline
+        )
     )
     gone = asyncio.ensure_future(_disconnected(request))
     try:
@@ -61,33 +63,16 @@ async def respond(
         if not work.done():
             raise ClientGoneError
         return Response(work.result(), media_type="application/json")
-    except DeadlineExceeded:  # it was computed in part
-        raise
-    except (ApiError, EngineError):
-        if charge is not None:
-            charge.settle(None)
-        raise
     finally:
         work.cancel()
         gone.cancel()
 
 
-def _charge(
-    context: ServiceContext, client: str, name: str, texts: Sequence[str], generated: int
-) -> TokenCharge | None:
-    """Charge the client for its tokens, as far as an inspection may read them. None if they are not
-    limited. Raises RateLimited.
-    """
-    if not context.rates.limits_tokens(client):
-        return None
+def _tokens(context: ServiceContext, name: str, texts: Sequence[str]) -> int:
+    """The tokens of texts, as far as an inspection may read them."""
     most = context.settings.max_inspected_tokens
     encode = context.artifact(name).tokenizer.encode
-    read = sum(min(most, len(encode(text, most))) for text in texts)
-    try:
-        return context.rates.charge(client, read, generated)
-    except RateLimited:
-        context.metrics.rejected(name, "rate_limited")
-        raise
+    return sum(min(most, len(encode(text, most))) for text in texts)
 
 
 def _json_of(fields: Fields, cancellation: Cancellation) -> bytes:
