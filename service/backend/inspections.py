@@ -8,8 +8,6 @@ keep their pace. Those that wait are taken in an order that is fair by client.
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from service.backend.workers import lower_priority
 from service.clients.rate_limits import RateLimits, TokenCharge
 from service.engine.api.errors import DeadlineExceeded, Draining, EngineError, RateLimited
 from service.engine.api.observer import Observer
@@ -165,8 +164,7 @@ class Inspections:
             return
         with suppress(EngineError):  # the job fails by itself
             self._load()
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PRIORITY)
+        lower_priority(PRIORITY)
         while job is not None:
             _compute(job)
             job = self._next()
