@@ -1,10 +1,9 @@
 """Loading of one artifact into a runner that could serve it, away from the event loop.
 
-While the service runs, one artifact at a time is loaded, which takes the memory of one further
-model at most. A thread of lower priority packs and tests it, so that this takes little time from
-running requests. Work that holds the interpreter's lock for milliseconds (parsing a tokenizer,
-collecting garbage) has a thread of normal priority: one that holds the lock and waits for a
-processor stops all streams for as long.
+While the service runs, one thread of lower priority loads one artifact at a time, so that loading
+takes little time from running requests and the memory of one further model at most. The priority is
+only a little lower: parsing and preparing hold the interpreter's lock for up to ten milliseconds,
+and a thread that waits for a processor while it holds the lock stops all streams for as long.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from service.kernel.self_test import SelfTestError
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
-PRIORITY = 5  # added to the niceness of the thread that packs
+PRIORITY = 5  # added to the niceness of the thread
 Build = Callable[[str, StoredArtifact], Runner]
 
 
@@ -46,28 +45,21 @@ class RefusedError(Exception):
     """The artifact cannot be served. The message is for clients: it has no path of the machine."""
 
 
-class LoaderThreads:
-    """Two threads; each runs one job after the other."""
+class LoaderThread:
+    """Runs one job after the other."""
 
     def __init__(self) -> None:
-        self._normal = ThreadPoolExecutor(1, thread_name_prefix="loader")
-        self._low = ThreadPoolExecutor(
-            1, thread_name_prefix="packer", initializer=lower_priority, initargs=(PRIORITY,)
+        self._pool = ThreadPoolExecutor(
+            1, thread_name_prefix="loader", initializer=lower_priority, initargs=(PRIORITY,)
         )
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The result of a function that the thread of normal priority calls."""
-        return await asyncio.wrap_future(self._normal.submit(work, *args, **kwargs))
-
-    async def load(self, directory: Path, build: Build) -> LoadedModel:
-        """Load, check and test an artifact. Logs a failure and raises RefusedError."""
-        artifact = await self.run(read_artifact, directory)
-        return await asyncio.wrap_future(self._low.submit(set_up, directory, artifact, build))
+        """The result of a function that the thread calls."""
+        return await asyncio.wrap_future(self._pool.submit(work, *args, **kwargs))
 
     def stop(self) -> None:
         """Start no more jobs. A running one does not keep the process."""
-        for pool in (self._normal, self._low):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def read_artifact(directory: Path) -> StoredArtifact:
@@ -83,6 +75,11 @@ def set_up(directory: Path, artifact: StoredArtifact, build: Build) -> LoadedMod
         runner = build(artifact.manifest.name, artifact)
         runner.self_test()
         return LoadedModel(artifact, runner)
+
+
+def load_model(directory: Path, build: Build) -> LoadedModel:
+    """Load, check and test an artifact. Logs a failure and raises RefusedError."""
+    return set_up(directory, read_artifact(directory), build)
 
 
 @contextmanager

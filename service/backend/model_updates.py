@@ -22,8 +22,9 @@ from service.backend.metrics import Metrics
 from service.backend.model_folder import FolderError, ModelFolder, Signature
 from service.backend.model_loader import (
     LoadedModel,
-    LoaderThreads,
+    LoaderThread,
     RefusedError,
+    load_model,
     return_memory,
     set_up,
 )
@@ -82,7 +83,7 @@ class ModelUpdates:
         self._metrics = metrics
         self._models = models
         self._folder = ModelFolder(settings.models)
-        self._threads = LoaderThreads()
+        self._thread = LoaderThread()
         self._known: dict[str, _Known] = {}
         self._last_found: Found = {}
         self._one_at_a_time = asyncio.Lock()
@@ -145,12 +146,12 @@ class ModelUpdates:
 
     def stop(self) -> None:
         """Load no more models."""
-        self._threads.stop()
+        self._thread.stop()
 
     async def _update(self, *, at_once: bool) -> UpdateReport:
         report = UpdateReport()
         try:
-            found = await self._threads.run(self._folder.scan)
+            found = await self._thread.run(self._folder.scan)
         except FolderError as error:
             report.error, report.refused = str(error), self._models.registry.refused
             if self._folder_error != report.error:
@@ -194,7 +195,7 @@ class ModelUpdates:
     ) -> None:
         outcome: LoadedModel | str
         try:
-            outcome = await self._threads.load(path, self._engine.build)
+            outcome = await self._thread.run(load_model, path, self._engine.build)
         except RefusedError as error:
             outcome = str(error)
         self._settle(directory, signature, outcome, gone, report)
@@ -296,4 +297,4 @@ class ModelUpdates:
         while self._engine.retiring:  # noqa: ASYNC110 - the engine's thread sets no event
             await asyncio.sleep(_RETIREMENT_POLL_SECONDS)
         self._metrics.keep_models(self._models.registry.artifacts)
-        await self._threads.run(return_memory)
+        await self._thread.run(return_memory)

@@ -22,7 +22,7 @@ from model.storage.stored_artifact import StoredArtifact
 from model.storage.weights import StoredArray
 from service.app import create_app
 from service.backend.metrics import Metrics
-from service.backend.model_loader import RefusedError, read_artifact, set_up
+from service.backend.model_loader import RefusedError, load_model
 from service.backend.settings import Settings
 from service.engine.api.observer import Observer
 from service.engine.api.options import EngineOptions
@@ -108,7 +108,7 @@ def test_a_model_that_cannot_be_set_up_is_refused(
         return LanguageModelRunner(name, artifact, options, Observer())
 
     with pytest.raises(RefusedError, match="the log has the cause"):
-        set_up(models / "words", read_artifact(models / "words"), build)
+        load_model(models / "words", build)
     assert f"refused a model: {models / 'words'}" in caplog.text
 
 
