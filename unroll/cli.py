@@ -45,6 +45,12 @@ COMMANDS = (
     Subcommand(
         "units", "training", "find units of a language model that follow something in a text"
     ),
+    Subcommand(
+        "memory", "training", "measure for how many tokens states and predictions of texts differ"
+    ),
+    Subcommand(
+        "race", "training", "train cells side by side to recall a symbol after a number of steps"
+    ),
 )
 
 USAGE = "usage: unroll COMMAND [OPTIONS]"

@@ -5,13 +5,13 @@ Shapes: T steps, L layers, H hidden, V vocabulary, B rows, C tokens of a continu
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from model.memory.divergence import jensen_shannon, relative_distance
 from model.networks import LanguageModel
 from model.state import State
 from service.inspection.activations import (
@@ -92,11 +92,10 @@ def diverge(
             hidden_TLH = torch.cat([hidden_TLH, after_TLH])
         hidden.append(hidden_TLH)
     one_TLH, other_TLH = hidden
-    length_TL = (one_TLH.norm(dim=2) + other_TLH.norm(dim=2)) / 2
-    distance_TL = (one_TLH - other_TLH).norm(dim=2) / length_TL.clamp(min=1e-12)
+    distance_TL = relative_distance(one_TLH, other_TLH)
     divergence_T = torch.cat(
         [
-            _jensen_shannon(network.logits(one_TLH[t, -1:]), network.logits(other_TLH[t, -1:]))
+            jensen_shannon(network.logits(one_TLH[t, -1:]), network.logits(other_TLH[t, -1:]))
             for t in range(len(one_TLH))
         ]
     )
@@ -108,15 +107,6 @@ def _forgotten_after(distance_TL: Tensor) -> int | None:
     far = (~near_T).nonzero()
     after = int(far[-1]) + 1 if len(far) else 0
     return after if after < len(near_T) else None
-
-
-def _jensen_shannon(one_TV: Tensor, other_TV: Tensor) -> Tensor:
-    one_TV, other_TV = one_TV.log_softmax(dim=1), other_TV.log_softmax(dim=1)
-    mean_TV = torch.logaddexp(one_TV, other_TV) - math.log(2.0)
-    total_T = torch.zeros(len(one_TV))
-    for logprobs_TV in (one_TV, other_TV):
-        total_T += (logprobs_TV.exp() * (logprobs_TV - mean_TV)).nan_to_num(0.0).sum(dim=1)
-    return total_T / 2 / math.log(2.0)
 
 
 @torch.no_grad()

@@ -29,8 +29,9 @@ from service.inspection import comparison, generation, influence
 from service.inspection.activations import LayerActivations, read_tokens, state_at
 from service.inspection.cancellation import Cancellation
 from service.inspection.checks import bounded_pieces, check_index, check_signal
+from service.inspection.memory_swap import exchange
 from service.inspection.predictions import TokenPredictions, predict
-from service.inspection.queries import Clamp, Signal
+from service.inspection.queries import Clamp, ExchangedPart, Signal
 from service.inspection.unit_step import UnitStep, unit_step
 from service.kernel.api.interface import Sampling
 from service.kernel.pytorch.sampler import Sampler
@@ -210,25 +211,65 @@ class LanguageModelInspector:
             InspectionCancelled: see :class:`Cancellation`.
         """
         ids = [start.last, *self.tokenizer.encode(prompt)]
-        state = start.state
+        return self._go_on(ids, start.state, sampling, max_tokens, cancellation, clamps)
+
+    def _go_on(
+        self,
+        ids: list[int],
+        state: State,
+        sampling: Sampling,
+        max_tokens: int,
+        cancellation: Cancellation,
+        clamps: Sequence[Clamp] = (),
+    ) -> list[generation.ClampedToken]:
+        """Reads tokens, at least one, and samples those that follow."""
         if ids[:-1]:
             ids_T = torch.tensor(ids[:-1])
             layers = read_tokens(self.network, ids_T, state, cancellation, clamps=clamps)
             state = state_at(layers, -1)
         if self._sampler is None:
             self._sampler = Sampler(self.tokenizer.size, self.tokenizer.suppressed)
-        return list(
-            generation.generate(
-                self.network,
-                self._sampler,
-                ids[-1],
-                state,
-                sampling,
-                max_tokens,
-                cancellation,
-                clamps,
-            )
+        tokens = generation.generate(
+            self.network, self._sampler, ids[-1], state, sampling, max_tokens, cancellation, clamps
         )
+        return list(tokens)
+
+    def exchange_memories(
+        self,
+        texts: tuple[str, str],
+        continuation: str,
+        part: ExchangedPart,
+        sampling: Sampling,
+        max_tokens: int,
+        cancellation: Cancellation,
+    ) -> list[list[generation.ClampedToken]]:
+        """Both texts read, then the continuation and more tokens, with one seed.
+
+        Args:
+            texts: after which the memories are exchanged.
+            continuation: at least one token, which both read after that.
+            part: of the memories.
+            sampling, max_tokens, cancellation: as for ``generate``.
+
+        Returns:
+            The tokens after the first and the second text as they are, then both with the other
+            memory.
+
+        Raises:
+            InvalidTask: a layer or unit that the model does not have, or no continuation.
+            InspectionCancelled: see :class:`Cancellation`.
+        """
+        architecture = self.network.architecture
+        for layer in part.layers or ():
+            check_index(layer, architecture.layers, "layers", "layers")
+        for unit in part.units or ():
+            check_index(unit, architecture.hidden, "units", "units")
+        common = self.tokenizer.encode(continuation)
+        if not common:
+            raise InvalidTask("continuation", "expected at least one token to read after the texts")
+        first, second = (self._state_after(text, cancellation) for text in texts)
+        states = (first, second, *exchange(first, second, part))
+        return [self._go_on(common, s, sampling, max_tokens, cancellation) for s in states]
 
     def compare_texts(
         self, first: str, second: str, continuation: str, count: int, cancellation: Cancellation

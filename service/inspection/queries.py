@@ -44,3 +44,12 @@ class DocumentQuery:
     text: str
     prefixes: int
     nearest_change: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangedPart:
+    """What is exchanged. ``layers`` and ``units`` count from 0; None is all of them."""
+
+    layers: Sequence[int] | None = None
+    units: Sequence[int] | None = None
+    signals: Sequence[Signal] = ("hidden", "cell")

@@ -24,7 +24,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "errors calibration ngrams regularization",
         "architecture system linear_ngrams",
         "tokenization manifest state output_layer",
-        "units words",
+        "units words memory",
         "model_card recurrent embeddings storage",
         "networks",
         "artifact inspection",

@@ -28,14 +28,15 @@ SHORT_MODULES = {
     "service.routes.playground": "each route is a module",
     "service.warm_up": "used by the application after loading",
     "training.__main__": "the entry point of `python -m training`",
+    "training.analysis.race.recall_task": "the task, used by the race and its report",
     "training.commands.errors": "shared by all commands",
     "training.commands.train_classifier": "each command is a module",
     "training.commands.train_language_model": "each command is a module",
-    "unroll.__main__": "the entry point of `python -m unroll`",
     "training.files": "shared by data, runs and reports",
     "training.runtime.threads": "shared by all commands",
     "training.runtime.torchrun": "used by the command line without torch",
     "training.trainers.language_model_lines": "wording; the trainer that shows it is long",
+    "unroll.__main__": "the entry point of `python -m unroll`",
 }
 
 

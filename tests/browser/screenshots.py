@@ -55,7 +55,7 @@ def clamp(playground: Playground) -> None:
     playground.wait_until_read()
     section.locator(".named-units .unit", has_text="position in the line").click()
     playground.wait_until("document.querySelector('.clamped').textContent !== ''")
-    playground.page.set_viewport_size({"width": SIZE["width"], "height": 960})
+    playground.page.set_viewport_size({"width": SIZE["width"], "height": 1010})
     playground.page.evaluate("scrollTo(0, document.body.scrollHeight)")
 
 
@@ -100,6 +100,21 @@ def memory(playground: Playground) -> None:
     section.locator(".lasting-units td").first.wait_for()
 
 
+def swap(playground: Playground) -> None:
+    """Both texts go on with layer 1 of the other memory, which carries the number of the noun."""
+    section = playground.open(
+        "memory", first="The laws", second="The law", continuation="of the country"
+    )
+    section.locator(".lasting-units td").first.wait_for()
+    section.locator("#memory-swap").select_option("1")
+    section.get_by_role("button", name="Generate").click()
+    playground.wait_until(
+        "[...document.querySelectorAll('.operation-result .passage')].every((p) => p.textContent)"
+    )
+    playground.page.set_viewport_size({"width": SIZE["width"], "height": 500})
+    playground.page.evaluate("document.querySelector('#view-memory .operation').scrollIntoView()")
+
+
 def models(playground: Playground) -> None:
     """The models of the repository."""
     playground.open("models").locator(".card").first.wait_for()
@@ -117,6 +132,7 @@ PICTURES: tuple[Callable[[Playground], None], ...] = (
     recurrence,
     words,
     memory,
+    swap,
     models,
 )
 

@@ -26,7 +26,7 @@ CALLS = [call for page in PAGES.values() for example in examples(page) for call 
 # A budget of minutes becomes one pass over the data; all other options are those of the page.
 SHORT = ("--epochs", "1")
 # Commands that take minutes for any input; other tests run them on small networks.
-ONLY_PARSED = ("gradients",)
+ONLY_PARSED = ("gradients", "race")
 
 
 def python_calls(module: str) -> list[list[str]]:

@@ -19,10 +19,11 @@ from model.system.standard_streams import FAILURE_STATUS
 from training.config.classifier import ClassifierRecipe
 from training.config.evaluation import AgreementRequest, EvaluationRequest
 from training.config.gradients import GradientRecipe
-from training.config.inspection import DescribeRequest, UnitsRequest, WordsRequest
+from training.config.inspection import DescribeRequest, MemoryRequest, UnitsRequest, WordsRequest
 from training.config.language_model import LanguageModelRecipe
 from training.config.options import add_options, given_options
 from training.config.prediction import PredictionRequest
+from training.config.race import RaceRequest
 from training.readers.notices import shown_notices
 from training.runtime.signals import signals_interrupt
 from training.runtime.torchrun import process_count, process_rank, quieten_torch
@@ -110,6 +111,18 @@ TRAINING_COMMANDS = (
         help="find units of a language model that follow something in a text",
         module="training.commands.units",
         options=UnitsRequest,
+    ),
+    TrainingCommand(
+        name="memory",
+        help="measure for how many tokens states and predictions of two texts differ",
+        module="training.commands.memory",
+        options=MemoryRequest,
+    ),
+    TrainingCommand(
+        name="race",
+        help="train cells side by side to recall a symbol after a number of steps",
+        module="training.commands.race",
+        options=RaceRequest,
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Options of the commands that look inside artifacts: words, describe, units."""
+"""Options of the commands that look inside artifacts: words, describe, units, memory."""
 # ruff: noqa: RUF009 - the calls make fields
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from training.config.shared_options import (
     threads_option,
     unit_option,
 )
+from training.errors import RecipeError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +84,42 @@ class UnitsRequest:
 
     def __post_init__(self) -> None:
         check_values(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryRequest:
+    """Options of ``memory``."""
+
+    artifact: Path = artifact_option()
+    compare: tuple[str, ...] = option(
+        (), "further language models, which read the same texts", metavar="DIR"
+    )
+    first: str | None = option(None, "a text", metavar="TEXT")
+    second: str | None = option(None, "a text that differs from it", metavar="TEXT")
+    then: str | None = option(None, "the words that follow both", metavar="TEXT")
+    data: tuple[str, ...] = option(
+        (),
+        "text instead, in which one token is replaced by another at many places",
+        metavar="FILE",
+    )
+    unit: Literal["file", "paragraph", "line"] = unit_option()
+    column: str | None = column_option()
+    header: bool | None = header_option()
+    places: int = count_option(64, "places of --data over which is averaged", at_most=4096)
+    before: int = count_option(50, "tokens of --data that are read before them", at_most=10_000)
+    length: int = count_option(40, "tokens of --data after them", at_most=10_000)
+    threads: int | None = threads_option()
+    seed: int = seed_option()
+    json: Path | None = json_option()
+    out: Path | None = out_option()
+
+    def __post_init__(self) -> None:
+        check_values(self)
+        texts = {"--first": self.first, "--second": self.second, "--then": self.then}
+        if self.data and any(text is not None for text in texts.values()):
+            raise RecipeError("--data: replaces --first, --second and --then; leave one side out")
+        missing = [name for name, text in texts.items() if not (text or "").strip()]
+        if missing and not self.data:
+            raise RecipeError(
+                f"{missing[0]}: expected a text; give --first, --second and --then, or --data"
+            )

@@ -87,6 +87,7 @@ class AgreementResults:
         total: over all pairs.
         constructions: by construction, sorted by name.
         attractors: by number of attractors, over all constructions.
+        distances: by number of words before the first one that differs, over all constructions.
         unknown: unknown words, with the number of pairs left out because of them.
     """
 
@@ -94,6 +95,7 @@ class AgreementResults:
     constructions: dict[str, ConstructionAccuracy]
     attractors: dict[int, PairAccuracy]
     unknown: Counter[str]
+    distances: dict[int, PairAccuracy] = field(default_factory=dict)
 
     @property
     def mean_accuracy(self) -> float | None:
@@ -111,6 +113,7 @@ class AgreementResults:
             **self.total.record(),
             "mean_accuracy_of_constructions": self.mean_accuracy,
             "attractors": _by_count(self.attractors),
+            "distances": _by_count(self.distances),
             "constructions": {name: part.record() for name, part in self.constructions.items()},
             "unknown_words": dict(self.unknown.most_common(100)),
         }
@@ -165,20 +168,24 @@ def evaluate_agreement(
 def count_outcomes(
     pairs: Sequence[MinimalPair], outcomes: Iterable[bool | None], unknown: Counter[str]
 ) -> AgreementResults:
-    """Counts the outcomes of pairs (None: left out) by construction and by attractors."""
-    total = PairAccuracy()
+    """Counts the outcomes of pairs (None: left out) by construction, attractors and distance."""
+    total, distances = PairAccuracy(), dict[int, PairAccuracy]()
     constructions, attractors = dict[str, ConstructionAccuracy](), dict[int, PairAccuracy]()
     for pair, outcome in zip(pairs, outcomes, strict=True):
         total.add(outcome)
         constructions.setdefault(pair.construction, ConstructionAccuracy()).add(pair, outcome)
         if pair.attractors is not None:
             attractors.setdefault(pair.attractors, PairAccuracy()).add(outcome)
+        distance = _common_prefix(pair.good.split(), pair.bad.split())
+        distances.setdefault(distance, PairAccuracy()).add(outcome)
     by_name = {name: constructions[name] for name in sorted(constructions)}
-    return AgreementResults(total, by_name, dict(sorted(attractors.items())), unknown)
+    return AgreementResults(
+        total, by_name, dict(sorted(attractors.items())), unknown, dict(sorted(distances.items()))
+    )
 
 
-def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    """The number of tokens before the first difference."""
+def _common_prefix(first: Sequence[object], second: Sequence[object]) -> int:
+    """The number of tokens or words before the first difference."""
     tokens = enumerate(zip(first, second, strict=False))
     shorter = min(len(first), len(second))
     return next((index for index, (one, other) in tokens if one != other), shorter)

@@ -22,6 +22,7 @@ from training.reports.plotting import (
     RED,
     Plot,
     draw_plot,
+    format_integers,
     format_powers,
     grid_along,
 )
@@ -50,7 +51,7 @@ def agreement_sections(
     """The sections of the page on minimal pairs and on word probabilities."""
     sections = []
     if results is not None:
-        sections.append(_accuracy(results))
+        sections += [_accuracy(results), _distances(results)]
     if trace is not None:
         sections.append(_trace(trace))
     if results is not None:
@@ -115,6 +116,41 @@ def _accuracy(results: AgreementResults) -> Section:
         plot=_accuracy_plot(results) if results.total.pairs else None,
         table=accuracy_table(results),
     )
+
+
+def _distances(results: AgreementResults) -> Section:
+    scored = {count: part for count, part in results.distances.items() if count and part.pairs}
+    rows = [
+        [str(count), f"{part.pairs:,}", _format_share(part.accuracy)]
+        for count, part in scored.items()
+    ]
+    return Section(
+        name="distances",
+        title="Accuracy by distance in words",
+        text="The number of words that are read before the first one that differs, which is the "
+        "word that has to agree; pairs that differ in their first word are left out. Longer "
+        "sentences also have other constructions, so the line does not show the distance alone. "
+        "Lines are 95% confidence intervals.",
+        plot=_distance_plot(scored) if scored else None,
+        table=ReportTable(["words before", "pairs", "accuracy"], rows) if rows else None,
+    )
+
+
+def _distance_plot(scored: dict[int, PairAccuracy]) -> Plot:
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for count, part in scored.items():
+            axes.plot([count, count], part.interval(), color=BLACK, linewidth=1.2)
+        axes.plot(
+            list(scored), [part.accuracy or 0.0 for part in scored.values()], "o-", color=BLUE
+        )
+        axes.axhline(CHANCE, color=GRAY, linewidth=1.4, linestyle="--")
+        axes.set_ylim(0, 1.02)
+        axes.set_ylabel("accuracy")
+        axes.set_xlabel("words before the one that agrees")
+        format_integers(axes.xaxis)
+
+    return draw_plot("Agreement by distance in words", paint, size=(8.0, 4.5))
 
 
 def _conditions(results: AgreementResults) -> Section:

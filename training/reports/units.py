@@ -126,32 +126,45 @@ def _rows(plate: Sequence[PlateToken]) -> list[list[PlateToken]]:
 
 
 def _paint_row(axes: Axes, row: Sequence[PlateToken], top: float) -> None:
+    """All cells of a row as one collection: a patch for each takes twice the time."""
     from matplotlib import colormaps  # noqa: PLC0415 - only plots need it
-    from matplotlib.patches import Rectangle  # noqa: PLC0415
+    from matplotlib.collections import PolyCollection  # noqa: PLC0415
 
     activations, probabilities = colormaps["RdBu"], colormaps["Reds"]
+    corners, colors = list[list[tuple[float, float]]](), list[tuple[float, ...]]()
     left = 0
     for token in row:
-        width = _width(token)
+        right = left + _width(token)
         cells = [(_shown(token.text), activations((token.activation + 1) / 2))]
         cells += [
-            (_shown(text)[:width], probabilities(0.75 * probability))
+            (_shown(text)[: right - left], probabilities(0.75 * probability))
             for text, probability in token.successors[:SHOWN_SUCCESSORS]
         ]
         for line, (text, color) in enumerate(cells):
-            axes.add_patch(Rectangle((left, top + line), width, 1, color=color, linewidth=0))
-            dark = 0.3 * color[0] + 0.6 * color[1] + 0.1 * color[2] < 0.5
-            axes.text(
-                left + width / 2,
-                top + line + 0.52,
-                text,
-                family="monospace",
-                fontsize=11 if line == 0 else 9,
-                color="white" if dark else "black",
-                ha="center",
-                va="center",
-            )
-        left += width
+            y = top + line
+            corners.append([(left, y), (right, y), (right, y + 1), (left, y + 1)])
+            colors.append(color)
+            _paint_text(axes, text, ((left + right) / 2, y + 0.52), line, color)
+        left = right
+    axes.add_collection(PolyCollection(corners, facecolors=colors, linewidth=0, zorder=1))
+
+
+def _paint_text(
+    axes: Axes, text: str, center: tuple[float, float], line: int, color: tuple[float, ...]
+) -> None:
+    """The text of a cell. The layout ignores it, since it lies within the axes."""
+    if text in ("", " "):
+        return
+    dark = 0.3 * color[0] + 0.6 * color[1] + 0.1 * color[2] < 0.5
+    axes.text(
+        *center,
+        text,
+        family="monospace",
+        fontsize=11 if line == 0 else 9,
+        color="white" if dark else "black",
+        ha="center",
+        va="center",
+    ).set_in_layout(False)
 
 
 def _shown(text: str) -> str:

@@ -17,12 +17,14 @@ from service.http.dependencies import Context
 from service.http.errors import ApiError
 from service.http.request_body import JsonRoute
 from service.inspection.cancellation import Cancellation
+from service.inspection.queries import ExchangedPart
 from service.kernel.api.interface import Sampling
 from service.routes.error_responses import WORK_ERRORS
 from service.routes.inspection.requests import (
     ClampedGenerationRequest,
     ContinuationsRequest,
     InfluenceRequest,
+    MemorySwapRequest,
     StateComparisonRequest,
     UnitSearchRequest,
 )
@@ -30,6 +32,7 @@ from service.routes.inspection.responses import (
     ClampedGenerationResponse,
     ContinuationsResponse,
     InfluenceResponse,
+    MemorySwapResponse,
     StateComparisonResponse,
     UnitSearchResponse,
 )
@@ -143,6 +146,49 @@ def _generated(tokens: Sequence[ClampedToken], inspector: LanguageModelInspector
         "tokens": [tokenizer.text_of(token) for token in ids],
         "finish_reason": "end" if ended else "length",
     }
+
+
+@router.post(
+    "/swap",
+    response_model=MemorySwapResponse,
+    responses=WORK_ERRORS,
+    summary="Exchange the memories of two texts",
+)
+async def swap_memories(body: MemorySwapRequest, request: Request, context: Context) -> Response:
+    """Exchanges the states after two texts, or the states of some layers and units, and lets both
+    read the continuation and go on, beside the same without the exchange.
+    """
+    name = context.model_name(body.model, "language-model")
+    seed = secrets.randbits(63) if body.seed is None else body.seed
+
+    def compute(cancellation: Cancellation) -> dict[str, Any]:
+        inspector = context.inspectors().language_model(name)
+        for param in ("first", "second", "continuation"):
+            inspector.pieces(getattr(body, param), param)
+        generated = inspector.exchange_memories(
+            (body.first, body.second),
+            body.continuation,
+            ExchangedPart(body.layers, body.units, body.signals),
+            Sampling(temperature=body.temperature, seed=seed),
+            body.max_tokens,
+            cancellation,
+        )
+        names = ("first", "second", "first_swapped", "second_swapped")
+        texts = [_generated(tokens, inspector) for tokens in generated]
+        return {"seed": seed, **dict(zip(names, texts, strict=True))}
+
+    characters = len(body.first) + len(body.second) + 4 * len(body.continuation)
+    cost = float(characters + 4 * body.max_tokens)
+    return await respond(
+        request,
+        context,
+        body,
+        name,
+        compute,
+        cost=cost,
+        texts=[body.first, body.second, *[body.continuation] * 4],
+        generated=4 * body.max_tokens,
+    )
 
 
 @router.post(

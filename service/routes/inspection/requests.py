@@ -164,6 +164,42 @@ class StateComparisonRequest(RequestFields):
     top: int = Field(default=10, ge=1, le=1000, description="units that differ most")
 
 
+class MemorySwapRequest(RequestFields):
+    """Exchange the memories of two texts, and let both go on from the same random numbers."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "first": "The laws",
+                    "second": "The law",
+                    "continuation": " of the country",
+                    "layers": [1],
+                    "seed": 1,
+                }
+            ]
+        }
+    )
+
+    first: FullText = Field(description="a text, after which its memory is exchanged")
+    second: FullText = Field(description="the text whose memory it gets, and the other way round")
+    continuation: FullText = Field(description="what both read after the exchange")
+    layers: Annotated[list[_Index], Field(min_length=1, max_length=64)] | None = Field(
+        default=None, description="layers that are exchanged; all without it"
+    )
+    units: Annotated[list[_Index], Field(min_length=1, max_length=MOST_NUMBERS)] | None = Field(
+        default=None, description="units of these layers that are exchanged; all without it"
+    )
+    signals: Annotated[list[Literal["hidden", "cell"]], Field(min_length=1, max_length=2)] = Field(
+        default=["hidden", "cell"], description="which states; only LSTMs have cell states"
+    )
+    max_tokens: int = Field(default=24, ge=1, le=1000, description="most tokens to generate")
+    temperature: float = Field(default=1.0, ge=0, le=100, description="0: the likeliest token")
+    seed: int | None = Field(
+        default=None, ge=0, le=LARGEST_CLIENT_SEED, description="see /generate"
+    )
+
+
 class InfluenceRequest(RequestFields):
     """What each token of a text does to a prediction after it."""
 

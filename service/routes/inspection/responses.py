@@ -142,6 +142,19 @@ class ClampedGenerationResponse(_Part):
     unclamped: GeneratedText
 
 
+class MemorySwapResponse(_Part):
+    """Four continuations from the same random numbers: of each text as it is, and with the memory
+    of the other one.
+    """
+
+    model: str
+    seed: int
+    first: GeneratedText
+    second: GeneratedText
+    first_swapped: GeneratedText
+    second_swapped: GeneratedText
+
+
 class UnitDifferenceFields(_Part):
     """A unit after each of the two texts."""
 

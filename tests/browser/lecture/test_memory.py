@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.playground import Playground
 from tests.support.service.process import RunningService
@@ -85,6 +86,29 @@ def test_both_memories_go_on_with_one_seed(
             "/generate", prompt=text + AFTER, seed=7, temperature=0.7, max_tokens=24
         )
         assert place.text_content() == text + AFTER + answer["choices"][0]["text"]
+
+
+def test_swapped_memories_go_on_after_the_other_text(
+    playground: Playground, pretrained_service: RunningService
+) -> None:
+    """Whole memories and those of one layer; the passages are those of /inspect/swap."""
+    section = playground.open("memory", first=FIRST, second=SECOND, continuation=AFTER.strip())
+    section.locator(".lasting-units td").first.wait_for()
+    for choice, layers in (("all", {}), ("1", {"layers": [1]})):
+        answer = pretrained_service.ask(
+            "/inspect/swap",
+            first=FIRST,
+            second=SECOND,
+            continuation=AFTER,
+            seed=1,
+            temperature=0.7,
+            max_tokens=24,
+            **layers,
+        )
+        section.locator("#memory-swap").select_option(choice)
+        section.get_by_role("button", name="Generate").click()
+        first = section.locator(".operation-result .passage").first
+        expect(first).to_have_text(FIRST + AFTER + answer["first_swapped"]["text"])
 
 
 def test_equal_texts_have_no_half_life(playground: Playground) -> None:

@@ -21,6 +21,7 @@ from tests.support.service.process import RunningService, error_of
 from tests.support.service.small_artifacts import LABELS
 
 TEXT = "The keys to the old cabinet are on the table ."
+SWAP = {"first": "x", "second": "y", "continuation": " z"}
 
 
 def test_tokens_are_reported_with_what_was_expected(service: RunningService) -> None:
@@ -134,6 +135,16 @@ def test_states_influence_and_continuations(service: RunningService) -> None:
     assert all(len(step["logprobs"]) == 2 for step in compared["steps"])
 
 
+def test_memories_are_swapped(service: RunningService) -> None:
+    """With all of its memory, each text goes on as the other one; with no effect on the rest."""
+    fields = {"first": "The keys", "second": "A dog", "continuation": " are on", "seed": 3}
+    whole = service.ask("/inspect/swap", **fields, max_tokens=12)
+    assert whole["first_swapped"] == whole["second"] != whole["first"]
+    assert whole["second_swapped"] == whole["first"]
+    part = service.ask("/inspect/swap", **fields, max_tokens=12, layers=[0], units=[0])
+    assert (part["first"], part["second"]) == (whole["first"], whole["second"])
+
+
 def test_a_document_is_read_word_by_word(service: RunningService) -> None:
     """The last probabilities are those of /classify, as near as int8 comes; contributions, unknown
     words and the nearest change are told.
@@ -185,6 +196,10 @@ def test_a_document_is_read_word_by_word(service: RunningService) -> None:
         ("/inspect/generate", {"prompt": "x", "clamp": []}, 422, "clamp"),
         ("/inspect/continuations", {"prefix": "x", "continuations": []}, 422, "continuations"),
         ("/inspect/states", {"first": "x", "second": "x", "model": "sentiment"}, 409, "model"),
+        ("/inspect/swap", SWAP | {"continuation": ""}, 422, "continuation"),
+        ("/inspect/swap", SWAP | {"layers": [9]}, 422, "layers"),
+        ("/inspect/swap", SWAP | {"units": [9999]}, 422, "units"),
+        ("/inspect/swap", SWAP | {"signals": []}, 422, "signals"),
     ],
 )
 def test_bad_requests_name_the_field(

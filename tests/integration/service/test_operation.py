@@ -180,6 +180,7 @@ def test_no_route_is_undocumented_by_accident(service: RunningService) -> None:
         "/inspect/units",
         "/inspect/generate",
         "/inspect/states",
+        "/inspect/swap",
         "/inspect/influence",
         "/inspect/continuations",
         "/inspect/step",

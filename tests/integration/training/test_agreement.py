@@ -169,6 +169,18 @@ def test_pairs_are_counted_by_construction_and_attractors() -> None:
     assert results.mean_accuracy == (1.0 + 0.5) / 2
     assert results.attractors[1].record() == {"accuracy": 0.0, "pairs": 1, "left_out": 1}
     assert results.constructions["b"].conditions["c2"].accuracy is None
+    assert sum(part.pairs for part in results.distances.values()) == 3
+
+
+def test_distances_count_the_words_before_the_difference() -> None:
+    """By the first word that differs, ascending."""
+    pairs = [
+        MinimalPair("a", "", "the dogs by the door are old", "the dogs by the door is old"),
+        MinimalPair("a", "", "the dog is old", "the dog are old"),
+    ]
+    results = count_outcomes(pairs, [False, True], Counter())
+    assert {count: part.accuracy for count, part in results.distances.items()} == {2: 1.0, 5: 0.0}
+    assert results.record()["distances"]["5"]["pairs"] == 1
 
 
 def test_an_interval_holds_its_accuracy() -> None:

@@ -34,6 +34,7 @@ export class MemoryView {
       (selector) => /** @type {HTMLInputElement} */ (find(selector, section)),
     );
     this.seed = /** @type {HTMLInputElement} */ (find("#memory-seed", section));
+    this.swap = /** @type {HTMLSelectElement} */ (find("#memory-swap", section));
     for (const input of this.inputs) input.addEventListener("input", afterPause(200, () => this.compare()));
     this.models.onChange(() => this.compare());
     onExample(section, ({ model = "", first = "", second = "", continuation = "" }) => {
@@ -86,6 +87,7 @@ export class MemoryView {
     const model = this.models.current.name;
     const [first, second, continuation] = this.inputs.map(({ value }) => value);
     remember("memory", { model, first, second, continuation });
+    this.offerLayers();
     const fields = { model, ...this.texts, top: 1 };
     showCurl(find(".view-curl", this.section), curlCommand("inspect/states", fields));
     for (const text of this.section.querySelectorAll(".operation-result .passage")) text.replaceChildren();
@@ -162,24 +164,48 @@ export class MemoryView {
     find(".lasting-units", this.section).replaceChildren(make("thead", {}, head), make("tbody", {}, ...rows));
   }
 
-  /** The same words and random numbers after the two memories. */
+  /** The parts of the memories that can be swapped: a layer alone where there are several. */
+  offerLayers() {
+    const layers = Number(this.models.current.architecture.layers);
+    const chosen = this.swap.value;
+    [...this.swap.options].slice(2).forEach((option) => option.remove());
+    for (let layer = 0; layers > 1 && layer < layers; layer += 1) {
+      this.swap.append(make("option", { value: String(layer) }, `layer ${layer}`));
+    }
+    this.swap.value = [...this.swap.options].some(({ value }) => value === chosen) ? chosen : "";
+  }
+
+  /** The same words and random numbers after the two memories, or after the swapped ones. */
   goOn() {
     const { first, second, continuation } = this.texts;
-    const fields = [first, second].map((text) => ({
-      model: this.models.current.name,
-      prompt: text + continuation,
-      seed: Number(this.seed.value) || 0,
-      temperature: 0.7,
-      max_tokens: 24,
-    }));
-    showCurl(find(".operation-curl", this.section), curlCommand("generate", fields[0]));
-    this.operation.run(async (signal) => {
-      const answers = await Promise.all(fields.map((each) => post("generate", each, signal)));
-      const places = [...this.section.querySelectorAll(".operation-result .passage")];
-      places.forEach((place, index) => {
-        const text = make("span", { className: "shared" }, fields[index].prompt);
-        place.replaceChildren(text, answers[index].choices[0].text);
+    const common = { model: this.models.current.name, seed: Number(this.seed.value) || 0, temperature: 0.7, max_tokens: 24 };
+    const prompts = [first + continuation, second + continuation];
+    if (this.swap.value !== "") {
+      const layers = this.swap.value === "all" ? {} : { layers: [Number(this.swap.value)] };
+      const fields = { ...common, first, second, continuation, ...layers };
+      showCurl(find(".operation-curl", this.section), curlCommand("inspect/swap", fields));
+      this.operation.run(async (signal) => {
+        const { first_swapped: one, second_swapped: other } = await post("inspect/swap", fields, signal);
+        this.showTexts(prompts, [one.text, other.text]);
       });
+      return;
+    }
+    const requests = prompts.map((prompt) => ({ ...common, prompt }));
+    showCurl(find(".operation-curl", this.section), curlCommand("generate", requests[0]));
+    this.operation.run(async (signal) => {
+      const answers = await Promise.all(requests.map((each) => post("generate", each, signal)));
+      this.showTexts(prompts, answers.map(({ choices }) => choices[0].text));
+    });
+  }
+
+  /**
+   * @param {string[]} prompts
+   * @param {string[]} continuations
+   */
+  showTexts(prompts, continuations) {
+    const places = [...this.section.querySelectorAll(".operation-result .passage")];
+    places.forEach((place, index) => {
+      place.replaceChildren(make("span", { className: "shared" }, prompts[index]), continuations[index]);
     });
   }
 

@@ -1,0 +1,1 @@
+"""How far two states are apart, and for how long."""

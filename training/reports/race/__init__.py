@@ -1,0 +1,1 @@
+"""The race of the cells on a terminal and as a page."""
