@@ -8,6 +8,8 @@ keep their pace. Those that wait are taken in an order that is fair by client.
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -15,7 +17,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from service.backend.workers import lower_priority
 from service.clients.rate_limits import RateLimits, TokenCharge
 from service.engine.api.errors import DeadlineExceeded, Draining, EngineError, RateLimited
 from service.engine.api.observer import Observer
@@ -26,6 +27,7 @@ from service.inspection.cancellation import Cancellation, InspectionCancelled
 Result = TypeVar("Result")
 
 PRIORITY = 10  # added to the niceness of the thread
+LEAST_PRIORITY = 19  # the highest niceness
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,7 +166,7 @@ class Inspections:
             return
         with suppress(EngineError):  # the job fails by itself
             self._load()
-        lower_priority(PRIORITY)
+        _lower_priority()
         while job is not None:
             _compute(job)
             job = self._next()
@@ -197,3 +199,13 @@ def _compute(job: _Job) -> None:
         job.future.set_exception(error)
     else:
         job.future.set_result(result)
+
+
+def _lower_priority() -> None:
+    """That of the calling thread, as far as the system can. Linux only: elsewhere threads have no
+    priority of their own.
+    """
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        own = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, min(own + PRIORITY, LEAST_PRIORITY))

@@ -1,9 +1,9 @@
 """Loading of one artifact into a runner that could serve it, away from the event loop.
 
-While the service runs, one thread of lower priority loads one artifact at a time, so that loading
-takes little time from running requests and the memory of one further model at most. The priority is
-only a little lower: parsing and preparing hold the interpreter's lock for up to ten milliseconds,
-and a thread that waits for a processor while it holds the lock stops all streams for as long.
+While the service runs, one thread loads one artifact at a time, which takes the memory of one
+further model at most. The thread has the priority of the process: kernels start their threads in
+it, and threads inherit a priority. Whoever holds the interpreter's lock at a lower one also stops
+all streams for as long as others use the processors.
 """
 
 from __future__ import annotations
@@ -22,14 +22,12 @@ from typing import ParamSpec, TypeVar
 
 from model.errors import ArtifactError, panics_as_errors
 from model.storage.stored_artifact import StoredArtifact, load_stored_artifact
-from service.backend.workers import lower_priority
 from service.engine.scheduling.runner import Runner
 from service.kernel.self_test import SelfTestError
 
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
-PRIORITY = 5  # added to the niceness of the thread
 Build = Callable[[str, StoredArtifact], Runner]
 
 
@@ -49,9 +47,7 @@ class LoaderThread:
     """Runs one job after the other."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(
-            1, thread_name_prefix="loader", initializer=lower_priority, initargs=(PRIORITY,)
-        )
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="loader")
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of a function that the thread calls."""

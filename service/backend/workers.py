@@ -10,9 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import os
-import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +20,6 @@ from service.engine.scheduling.fair_queue import FairQueue
 
 P = ParamSpec("P")
 T = TypeVar("T")
-LEAST_PRIORITY = 19  # the highest niceness
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,13 +90,3 @@ class WorkerPool:
             else:
                 job.future.set_result(ended.result())
         self._run_next()
-
-
-def lower_priority(by: int) -> None:
-    """Add to the niceness of the calling thread, as far as the system can. Linux only: elsewhere
-    threads have no priority of their own.
-    """
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        own = os.getpriority(os.PRIO_PROCESS, thread)
-        os.setpriority(os.PRIO_PROCESS, thread, min(own + by, LEAST_PRIORITY))

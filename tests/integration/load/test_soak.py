@@ -32,10 +32,12 @@ SLOW_READERS = 2
 SLOW_PARTS = 20  # that a slow reader reads before it leaves
 GROWTH_BYTES = 24 * 2**20
 KERNEL_THREADS = 2
+TOKENIZER_THREADS = 2
 LANGUAGE_MODELS = 4
 MOST_THREADS = (
     6  # the event loop, the steps, the watchdog, inspections, loading, and writing metrics
     + WORKER_THREADS
+    + TOKENIZER_THREADS
     # Of each language model, of two that are replaced, and of a classification.
     + (KERNEL_THREADS - 1) * (LANGUAGE_MODELS + 2 + 1)
 )
@@ -147,7 +149,8 @@ def test_a_service_under_mixed_load_does_not_grow(models: Path, tmp_path: Path) 
     shutil.copytree(models, folder)
     options = ("--default-language-model", "words", "--no-access-log", "--watch-seconds", "0")
     sizes = ("--state-cache-bytes", str(1 << 20), "--threads", str(KERNEL_THREADS))
-    with RunningService(folder, *options, *sizes, UNROLL_ADMIN_KEY=KEY) as service:
+    environment = {"UNROLL_ADMIN_KEY": KEY, "RAYON_NUM_THREADS": str(TOKENIZER_THREADS)}
+    with RunningService(folder, *options, *sizes, **environment) as service:
         samples = []
         with contextlib.closing(Load(service)) as load:
             for number in range(SAMPLES):
