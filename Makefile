@@ -127,9 +127,10 @@ sanitize: $(VENV)/.dev.stamp ## run the kernel's tests under sanitizers (g++)
 # The long forms of two tests. The tests of `make test` contain the short ones.
 SOAK_SECONDS ?= 1800
 STORM_STREAMS ?= 10000
-soak: $(VENV)/.dev.stamp ## half an hour of mixed load and 10,000 streams that are cut
+soak: $(VENV)/.dev.stamp ## half an hour of mixed load with reloads (a line a minute in build/soak.log), and 10,000 cut streams
 	UNROLL_SOAK_SECONDS=$(SOAK_SECONDS) UNROLL_STORM_STREAMS=$(STORM_STREAMS) \
-	  $(RUN) -m pytest --override-ini=log_cli=true --log-cli-level=INFO tests/integration/load/test_soak.py \
+	  $(RUN) -m pytest --override-ini=log_cli=true --log-cli-level=INFO --log-file=build/soak.log --log-file-level=INFO \
+	  tests/integration/load/test_soak.py \
 	  tests/integration/load/test_disconnect_storm.py
 
 # The wheel is built from the unpacked sdist, so it also shows that the sdist is complete. The tests

@@ -31,14 +31,18 @@ from service.backend.model_updates import ModelUpdates
 from service.backend.registry import ServedModels
 from service.backend.settings import Settings
 from service.backend.workers import WorkerPool
-from service.clients.key_file import ClientRates
+from service.clients.concurrency import ConcurrencyLimits
 from service.clients.keyring import Keyring
 from service.clients.rate_limits import RateLimits
 from service.engine.api.errors import EngineError
 from service.engine.api.options import EngineOptions
 from service.http.access.admin_access import AdminAccess, AdminPortMiddleware
 from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
-from service.http.api_keys import ApiKeyMiddleware, RateLimitMiddleware, add_security_to_schema
+from service.http.api_keys import (
+    ApiKeyMiddleware,
+    ClientLimitMiddleware,
+    add_security_to_schema,
+)
 from service.http.dependencies import ServiceContext
 from service.http.direct_routes import DirectApp, DirectRoute, DirectRoutes
 from service.http.errors import ApiError, from_framework, from_validation, response_to
@@ -83,7 +87,6 @@ may be left out: the default model of that kind answers. Every error has the one
 
 logger = logging.getLogger(__name__)
 Layer = Callable[[ASGIApp], ASGIApp]
-_SHORT_KEY = 16
 WORKER_THREADS = 2
 COMPILER_THREADS = 2  # of constraints
 _ROUTERS = (
@@ -151,7 +154,7 @@ def create_app(settings: Settings, first: FirstModels | None = None) -> FastAPI:
     # As many texts may wait as requests.
     workers = WorkerPool(threads=WORKER_THREADS, waiting=settings.max_waiting)
     keys = _keyring(settings)
-    rates = RateLimits(keys.rates)
+    rates = RateLimits(keys.limits)
     state_key = _state_key(settings)
     engine = _engine(settings, state_key, metrics, workers, rates)
     models = ServedModels(
@@ -184,7 +187,12 @@ def create_app(settings: Settings, first: FirstModels | None = None) -> FastAPI:
         keys,
         workers,
         engine,
-        Inspections(settings.max_waiting_inspections, load=models.load_inspectors),
+        Inspections(
+            settings.max_waiting_inspections,
+            load=models.load_inspectors,
+            rates=rates,
+            observer=metrics,
+        ),
         updates,
         AdminAccess(settings.admin_key.get_secret_value()),
     )
@@ -220,7 +228,12 @@ def _layers(
     metrics, keys = context.metrics, context.keys
     inner: list[Layer] = [
         partial(BodyLimitMiddleware, limit=settings.max_body_bytes, seconds=settings.body_seconds),
-        partial(RateLimitMiddleware, rates=rates, on_refusal=metrics.rate_limited),
+        partial(
+            ClientLimitMiddleware,
+            rates=rates,
+            concurrency=ConcurrencyLimits(keys.limits),
+            on_refusal=metrics.client_refused,
+        ),
     ]
     if keys.requires_key:
         inner.append(partial(ApiKeyMiddleware, keys=keys))
@@ -306,12 +319,10 @@ def _engine(
 
 def _keyring(settings: Settings) -> Keyring:
     keys = [key.get_secret_value() for key in settings.api_keys]
-    if any(len(key) < _SHORT_KEY for key in keys):
-        logger.warning("an API key has fewer than %d characters and can be guessed", _SHORT_KEY)
     return Keyring(
         keys,
         settings.api_keys_file,
-        default_rates=ClientRates(settings.requests_per_second, settings.tokens_per_second),
+        default_limits=settings.client_limits,
     )
 
 

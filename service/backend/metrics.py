@@ -32,6 +32,8 @@ DURATION_BUCKETS = (
 )
 ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 OTHER_ROUTE = "other"
+ClientLimit = Literal["rate_limited", "concurrency_limited"]
+"""Limits that are checked before the model is known."""
 SlowReason = Literal["buffer_full", "no_progress"]
 LoadResult = Literal["loaded", "refused"]
 INFO_LABELS = ("model", "version", "kind", "cell", "tokenizer")
@@ -98,9 +100,9 @@ class Metrics(Observer):
         self._request_of[route, status](1.0)
         self._request_seconds.labels(route).observe(seconds)
 
-    def rate_limited(self) -> None:
+    def client_refused(self, reason: ClientLimit) -> None:
         """A request was refused before its model was known."""
-        self._rejected.labels("", "rate_limited").inc()
+        self._rejected.labels("", reason).inc()
 
     def model_load(self, result: LoadResult) -> None:
         """An artifact was loaded and serves, or was refused."""
@@ -245,7 +247,8 @@ class Metrics(Observer):
             self._model_loads.labels(result)
         for reason in get_args(SlowReason):
             self._slow_readers.labels(reason)
-        self._rejected.labels("", "rate_limited")  # before the model is known
+        for limit in get_args(ClientLimit):
+            self._rejected.labels("", limit)
         for model in self._models:
             for instrument, values in self._labels_of(model):
                 instrument.labels(*values)

@@ -1,7 +1,9 @@
 """Loading of one artifact into a runner that could serve it, away from the event loop.
 
-While the service runs, one thread of low priority loads one artifact at a time, so that loading
-takes little time from running requests and the memory of one further model at most.
+While the service runs, one thread loads one artifact at a time, which takes the memory of one
+further model at most. The thread has the priority of the process: kernels start their threads in
+it, and threads inherit a priority. Whoever holds the interpreter's lock at a lower one also stops
+all streams for as long as others use the processors.
 """
 
 from __future__ import annotations
@@ -10,9 +12,7 @@ import asyncio
 import ctypes
 import gc
 import logging
-import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,7 +28,6 @@ from service.kernel.self_test import SelfTestError
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
-PRIORITY = 10  # added to the niceness of the thread
 Build = Callable[[str, StoredArtifact], Runner]
 
 
@@ -48,7 +47,7 @@ class LoaderThread:
     """Runs one job after the other."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=_lower_priority)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="loader")
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of a function that the thread calls."""
@@ -109,8 +108,3 @@ def return_memory() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:  # glibc
             trim(0)
-
-
-def _lower_priority() -> None:
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PRIORITY)

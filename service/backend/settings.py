@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
 
 from model.system.cpu_quota import granted_cpus
-from service.clients.key_file import LARGEST_RATE
+from service.clients.key_file import LARGEST_RATE, ClientLimits
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -104,6 +104,11 @@ class Settings(BaseSettings):
         default=None,
         description="tokens of one client per second, read and generated; more get 429. A request "
         "is charged its max_tokens, and what it did not use is returned at its end",
+    )
+    concurrent_requests: Count | None = Field(
+        default=None,
+        description="requests of one client (key or address) that run, wait or are being answered "
+        "at the same time; more get 429. A key of the file may have its own limit",
     )
     admin_key: CliSuppress[SecretStr] = Field(
         default=SecretStr(""),
@@ -365,6 +370,13 @@ class Settings(BaseSettings):
         if isinstance(value, str) and info.field_name not in _PATHS and not _is_text(value):
             raise ValueError("must be text in UTF-8")
         return value
+
+    @property
+    def client_limits(self) -> ClientLimits:
+        """The limits of clients that have none of their own."""
+        return ClientLimits(
+            self.requests_per_second, self.tokens_per_second, self.concurrent_requests
+        )
 
     @property
     def thread_count(self) -> int:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 MAX_FILE_BYTES = 1 << 20
 LARGEST_RATE = 1e9
@@ -30,21 +31,22 @@ class KeyFileError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class ClientRates:
-    """The rate limits of a client, per second; None: no limit."""
+class ClientLimits:
+    """The limits of a client: rates, and requests at a time; None: no limit."""
 
     requests_per_second: float | None = None
     tokens_per_second: float | None = None
+    concurrent_requests: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """``names`` maps the digest of each key to its client's name, ``rates`` a name to its own
+    """``names`` maps the digest of each key to its client's name, ``limits`` a name to its own
     limits.
     """
 
     names: Mapping[bytes, str] = field(default_factory=dict)
-    rates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def read_key_file(path: Path) -> KeyFile:
@@ -62,18 +64,18 @@ def read_key_file(path: Path) -> KeyFile:
         bad = content.count(b"\n", 0, error.start) + 1
         raise KeyFileError(f"{path}:{bad}: expected text in UTF-8") from error
     names: dict[bytes, str] = {}
-    rates: dict[str, Mapping[str, float]] = {}
+    limits: dict[str, Mapping[str, Any]] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         try:
-            _read_line(line.strip(), names, rates)
+            _read_line(line.strip(), names, limits)
         except ValueError as error:
             raise KeyFileError(f"{path}:{number}: {error}") from error
     if not names:
         raise KeyFileError(f"{path}: the file has no key; unset the setting to require none")
-    return KeyFile(names, rates)
+    return KeyFile(names, limits)
 
 
-def _read_line(line: str, names: dict[bytes, str], rates: dict[str, Mapping[str, float]]) -> None:
+def _read_line(line: str, names: dict[bytes, str], limits: dict[str, Mapping[str, Any]]) -> None:
     """Add the key of a line. Raises ValueError. Its message does not quote the line, which may have
     a key in place of the digest.
     """
@@ -91,20 +93,20 @@ def _read_line(line: str, names: dict[bytes, str], rates: dict[str, Mapping[str,
     digest = bytes.fromhex(match[1])
     if digest in names:
         raise ValueError(f"this key is already that of {names[digest]}")
-    limits = dict(map(_limit, rest[1:]))
-    if len(limits) != len(rest) - 1:
+    own = dict(map(_limit, rest[1:]))
+    if len(own) != len(rest) - 1:
         raise ValueError("a limit is given twice")
-    if limits and name in names.values():
+    if own and name in names.values():
         raise ValueError(f"the limits of {name} belong on its first line")
     names[digest] = name
-    if limits:
-        rates[name] = limits
+    if own:
+        limits[name] = own
 
 
 def _limit(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
-    if name not in ClientRates.__dataclass_fields__:
-        expected = " or ".join(f"{field}=NUMBER" for field in ClientRates.__dataclass_fields__)
+    if name not in ClientLimits.__dataclass_fields__:
+        expected = " or ".join(f"{field}=NUMBER" for field in ClientLimits.__dataclass_fields__)
         raise ValueError(f"expected {expected}")
     try:
         number = float(value)
@@ -112,4 +114,8 @@ def _limit(text: str) -> tuple[str, float]:
         number = math.nan
     if not 0 < number <= LARGEST_RATE:
         raise ValueError(f"{name}: expected a number above 0, at most {LARGEST_RATE:g}")
-    return name, number
+    if name != "concurrent_requests":
+        return name, number
+    if not number.is_integer():
+        raise ValueError(f"{name}: expected a whole number")
+    return name, int(number)

@@ -11,13 +11,14 @@ import hmac
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from service.clients.key_file import ClientRates, KeyFile, KeyFileError, read_key_file
+from service.clients.key_file import ClientLimits, KeyFile, KeyFileError, read_key_file
 
 logger = logging.getLogger(__name__)
 CHECK_SECONDS = 1.0
+SHORT_KEY = 16  # characters
 Version = tuple[int, int, int] | None
 
 
@@ -35,7 +36,7 @@ class Keyring:
     Args:
         keys: keys of the settings, each a client of its own.
         file: the file of keys, if there is one.
-        default_rates: limits of clients whose line in the file has none.
+        default_limits: limits of clients whose line in the file has none.
 
     Raises KeyFileError if the file cannot be used.
     """
@@ -45,16 +46,19 @@ class Keyring:
         keys: Iterable[str] = (),
         file: Path | None = None,
         *,
-        default_rates: ClientRates = ClientRates(),  # noqa: B008
+        default_limits: ClientLimits = ClientLimits(),  # noqa: B008
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        keys = tuple(keys)
+        if any(len(key) < SHORT_KEY for key in keys):
+            logger.warning("an API key has fewer than %d characters and can be guessed", SHORT_KEY)
         digests = [_digest(key.encode()) for key in keys]
         self._fixed = {digest: KeyOwner(digest.hex()) for digest in digests}
         self._path = file
-        self._default_rates = default_rates
+        self._default_limits = default_limits
         self._clock = clock
         self._owners = dict(self._fixed)
-        self._rates: dict[str, ClientRates] = {}
+        self._limits: dict[str, ClientLimits] = {}
         self._version: Version = None
         self._checked = clock()
         if file is not None:
@@ -82,9 +86,9 @@ class Keyring:
                 found = owner
         return found
 
-    def rates(self, client: str) -> ClientRates:
+    def limits(self, client: str) -> ClientLimits:
         """The limits of a client: a tenant, or the address of a client without a key."""
-        return self._rates.get(client, self._default_rates)
+        return self._limits.get(client, self._default_limits)
 
     def _check_file(self) -> None:
         now = self._clock()
@@ -103,12 +107,8 @@ class Keyring:
     def _use(self, file: KeyFile) -> None:
         named = {digest: KeyOwner(_tenant(name), name) for digest, name in file.names.items()}
         self._owners = {**self._fixed, **named}
-        default = {
-            "requests_per_second": self._default_rates.requests_per_second,
-            "tokens_per_second": self._default_rates.tokens_per_second,
-        }
-        self._rates = {
-            _tenant(name): ClientRates(**{**default, **rates}) for name, rates in file.rates.items()
+        self._limits = {
+            _tenant(name): replace(self._default_limits, **own) for name, own in file.limits.items()
         }
         clients = len(set(file.names.values()))
         logger.info("%s: %d API keys of %d clients", self._path, len(file.names), clients)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from service.clients.key_file import ClientRates
+from service.clients.key_file import ClientLimits
 from service.clients.token_bucket import TokenBucket
 from service.engine.api.errors import RateLimited
 
@@ -24,7 +24,7 @@ class RateLimits:
 
     def __init__(
         self,
-        rates: Callable[[str], ClientRates],
+        rates: Callable[[str], ClientLimits],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rates = rates
@@ -38,6 +38,10 @@ class RateLimits:
         rate = self._rates(client).requests_per_second
         if rate is not None:
             self._take(self._requests, client, rate, 1, "requests")
+
+    def limits_tokens(self, client: str) -> bool:
+        """Whether the tokens of a client are limited."""
+        return self._rates(client).tokens_per_second is not None
 
     def charge(self, client: str, read: int, generated: int) -> TokenCharge | None:
         """Charge the most tokens that a request may read and generate. None if the client has no

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.backend.metrics import ClientLimit
+from service.clients.concurrency import ConcurrencyLimits
 from service.clients.keyring import Keyring
 from service.clients.rate_limits import RateLimits
-from service.engine.api.errors import RateLimited
+from service.engine.api.errors import Overloaded, RateLimited
 from service.http.access.admin_access import ADMIN_PREFIX
 from service.http.errors import ApiError, from_engine
 
@@ -55,25 +58,40 @@ class ApiKeyMiddleware:
         return owner.tenant
 
 
-class RateLimitMiddleware:
-    """Answers 429 to a client that sends requests faster than it may. Paths that need no key are
-    not limited.
+class ClientLimitMiddleware:
+    """Answers 429 to a client that sends requests faster than it may, or has as many open ones as
+    it may. A request is open until its response is complete. Paths that need no key are not
+    limited.
     """
 
-    def __init__(self, app: ASGIApp, *, rates: RateLimits, on_refusal: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        rates: RateLimits,
+        concurrency: ConcurrencyLimits,
+        on_refusal: Callable[[ClientLimit], None],
+    ) -> None:
         self._app = app
         self._rates = rates
+        self._concurrency = concurrency
         self._on_refusal = on_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not _is_open(scope["path"]):
+        if scope["type"] != "http" or _is_open(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        client = client_of(Request(scope))
+        with ExitStack() as stack:
             try:
-                self._rates.count_request(client_of(Request(scope)))
-            except RateLimited as error:
-                self._on_refusal()
+                self._rates.count_request(client)
+                stack.enter_context(self._concurrency.place(client))
+            except Overloaded as error:
+                limited = isinstance(error, RateLimited)
+                self._on_refusal("rate_limited" if limited else "concurrency_limited")
                 await from_engine(error).response()(scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
 
 
 def _unauthorized(message: str) -> ApiError:

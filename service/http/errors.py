@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from service.engine.api.errors import (
+    ConcurrencyLimited,
     ConstraintMemoryFull,
     ConstraintsUnavailable,
     DeadlineExceeded,
@@ -53,6 +54,7 @@ _STATUS_AND_TYPE: dict[type[EngineError], tuple[int, str]] = {
     QueueFull: (429, "queue_full"),
     ConstraintMemoryFull: (429, "constraint_memory_full"),
     RateLimited: (429, "rate_limited"),
+    ConcurrencyLimited: (429, "concurrency_limited"),
     Draining: (503, "draining"),
     DeadlineExceeded: (504, "deadline_exceeded"),
     DeadlineUnreachable: (504, "deadline_exceeded"),

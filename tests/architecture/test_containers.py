@@ -243,3 +243,23 @@ def test_mounted_files_exist() -> None:
     sources = read("docker/grafana/provisioning/datasources/prometheus.yml")["datasources"]
     used = set(re.findall(r'"uid": "(\w+)"', DASHBOARD.read_text(encoding="utf-8")))
     assert used == {sources[0]["uid"], "unroll"}
+
+
+def test_grafana_is_provisioned_with_paths_of_the_composition() -> None:
+    """The data source is a service of the composition at the port where it listens; dashboards are
+    read where they are mounted, and the first page is one of them.
+    """
+    services = read("docker-compose.yml")["services"]
+    (source,) = read("docker/grafana/provisioning/datasources/prometheus.yml")["datasources"]
+    address = re.fullmatch(r"http://(?P<service>\w+):(?P<port>\d+)", source["url"])
+    assert address is not None
+    published = services[address["service"]]["ports"]
+    assert [port.rpartition(":")[2] for port in published] == [address["port"]]
+    mounts = dict(
+        reversed(volume.removesuffix(":ro").split(":")) for volume in services["grafana"]["volumes"]
+    )
+    (provider,) = read("docker/grafana/provisioning/dashboards/unroll.yml")["providers"]
+    dashboards = provider["options"]["path"]
+    first = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert (ROOT / mounts[dashboards] / first.removeprefix(f"{dashboards}/")).is_file()
+    assert mounts["/etc/grafana/provisioning"] == "./docker/grafana/provisioning"

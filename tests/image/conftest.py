@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,6 +24,7 @@ from tests.image.stand_in_base import (
     package_directories,
 )
 from tests.support.repository import ROOT
+from tests.support.service.small_artifacts import save_all
 
 # As in the Dockerfile's first line; localhost is where an engine keeps what it did not pull.
 BASE = "python:3.11-slim"
@@ -50,21 +52,34 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class Base:
+    """The image that the Dockerfile begins with. ``mounts``: what pip needs in a build."""
+
+    image: str
+    mounts: Sequence[Path] = ()
+
+
 @pytest.fixture(scope="session")
-def image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
+def base(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Base:
+    """The base image, from a registry or made here."""
+    if engine.pull(BASE):
+        return Base(BASE)
+    try:
+        archive = make_root_file_system(tmp_path_factory.mktemp("base"))
+    except BaseUnavailableError as error:
+        _leave_out(error)
+    engine.load(archive, f"localhost/{BASE}")
+    archive.unlink()
+    return Base(f"localhost/{BASE}", package_directories())
+
+
+@pytest.fixture(scope="session")
+def image(engine: Engine, base: Base, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The image of HEAD, built from what git tracks and nothing else."""
-    mounts: list[Path] = []
-    if not engine.pull(BASE):
-        try:
-            archive = make_root_file_system(tmp_path_factory.mktemp("base"))
-        except BaseUnavailableError as error:
-            _leave_out(error)
-        engine.load(archive, f"localhost/{BASE}")
-        archive.unlink()
-        mounts = package_directories()
     tree = _clean_copy(tmp_path_factory.mktemp("tree"))
     try:
-        return engine.build(tree, mounts)
+        return engine.build(tree, base.mounts)
     finally:
         shutil.rmtree(tree)
 
@@ -75,6 +90,23 @@ def container(engine: Engine, image: str) -> Container:
     started = Container(engine, engine.start(image, *LOCKED_IN))
     started.wait_until_healthy()
     return started
+
+
+@pytest.fixture(scope="session")
+def mounted(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFactory) -> Container:
+    """The service with a folder of models from outside, as docker-compose.yml mounts it."""
+    models = tmp_path_factory.mktemp("models")
+    save_all(models)
+    make_readable(models)
+    started = Container(engine, engine.start(image, *LOCKED_IN, "--volume", f"{models}:/models:ro"))
+    started.wait_until_healthy()
+    return started
+
+
+def make_readable(directory: Path) -> None:
+    """Every user may read the files in a directory."""
+    for path in (directory, *directory.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _leave_out(error: Exception) -> NoReturn:

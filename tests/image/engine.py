@@ -105,11 +105,16 @@ class Engine:
         self.run("build", *options, str(context), seconds=BUILD_SECONDS)
         return image
 
-    def start(self, image: str, *options: str) -> str:
-        """The name of a container that runs in the background with no network but loopback."""
-        name = f"{image}-{uuid.uuid4().hex[:8]}"
+    def start(
+        self, image: str, *options: str, network: str = "none", command: Sequence[str] = ()
+    ) -> str:
+        """The name of a container that runs in the background. By default it has no network but
+        loopback.
+        """
+        name = f"unroll-test-{uuid.uuid4().hex[:8]}"
         self._containers.append(name)
-        self.run("run", "--detach", "--name", name, "--network", "none", *options, image)
+        options = ("--detach", "--name", name, "--network", network, *options)
+        self.run("run", *options, image, *command)
         return name
 
     def inspect(self, container: str) -> dict[str, Any]:
@@ -134,7 +139,9 @@ class Engine:
     def remove_all(self) -> None:
         """Removes every container and image that was made, whatever happened before."""
         if self._containers:
-            self.run("rm", "--force", "--volumes", *self._containers, check=False)
+            # The latest first: one may use the network of an earlier one.
+            newest_first = reversed(self._containers)
+            self.run("rm", "--force", "--volumes", *newest_first, check=False)
         if self._images:
             self.run("rmi", "--force", *self._images, check=False)
         if not self.is_docker:

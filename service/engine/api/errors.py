@@ -12,7 +12,8 @@
     ├── Overloaded          retry after ``retry_after_seconds``
     │   ├── QueueFull       the waiting queue is full
     │   ├── RateLimited     the client has used its rate of requests or tokens
-    │   └── ConstraintMemoryFull    constraints of open requests use the memory for them
+    │   ├── ConstraintMemoryFull    constraints of open requests use the memory for them
+    │   └── ConcurrencyLimited  the client has as many open requests as it may
     ├── Draining            the engine takes no new work
     ├── DeadlineExceeded    the deadline passed before there was a result
     │   └── DeadlineUnreachable it would; raised by ``Engine.submit``
@@ -131,6 +132,17 @@ class RateLimited(Overloaded):
     def __init__(self, rate: float, unit: str, retry_after_seconds: float) -> None:
         super().__init__(
             f"this client may use {rate:g} {unit} a second and has used them", retry_after_seconds
+        )
+
+
+class ConcurrencyLimited(Overloaded):
+    """The client has as many open requests as it may. ``retry_after_seconds`` is estimated from
+    them.
+    """
+
+    def __init__(self, most: int, retry_after_seconds: float) -> None:
+        super().__init__(
+            f"this client may have {most} requests at a time and has them", retry_after_seconds
         )
 
 

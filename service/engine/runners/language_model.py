@@ -117,7 +117,7 @@ class LanguageModelRunner:
     def accept(self, request: Request) -> None:
         """Queue a prepared request."""
         self._requests.add(request)
-        self._scheduler.enqueue(request.client, request.sequences)
+        self._scheduler.enqueue(request.client, request.sequences, request.kind)
         self._request_of.update(dict.fromkeys(request.sequences, request))
         self._report_load()
 

@@ -1,15 +1,20 @@
 """The scheduler: which sequences hold a row and which wait. Pure bookkeeping without torch or
 clock.
 
-Rows are shared fairly by client, then by request. A free row goes to the waiting client that holds
-the fewest rows, and within it to the request that holds the fewest. The members of a request get
-rows in their order. If no row is free, a member is preempted. The caller saves its state, so it
-resumes later with the same result. Preemption happens:
+Rows are shared fairly by client, then by kind of work, then by request. A free row goes to the
+waiting client that holds the fewest rows, within it to the kind that holds the fewest, and within
+that to the request that holds the fewest. The members of a request get rows in their order. If no
+row is free, a member is preempted. The caller saves its state, so it resumes later with the same
+result. Preemption happens:
 
-- at once, if one client holds at least two rows more than a waiting client, or one request at least
-  two more than another request of the same client;
-- after ``slice_steps`` steps on its row, if the difference is one. Clients or requests that cannot
-  all hold the same number take turns in this way. One that has just lost a row waits as long.
+- at once, if one client holds at least two rows more than a waiting client, and in the same way
+  between two kinds of one client and between two requests of one kind;
+- after ``slice_steps`` steps on its row, if the difference is one. Those that cannot all hold the
+  same number take turns in this way. One that has just lost a row waits as long.
+
+The kind is that of the caller. So a few requests that mostly read do not share their turns with a
+thousand of the same client that mostly generate: either kind gets half of the client's rows, or as
+many as it can use.
 
 The preempted member is the last running one of its request. The running members of a request are
 therefore always the first of those that have not ended. The choice that reads the prompt, which the
@@ -41,7 +46,7 @@ import heapq
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from enum import Enum
 from typing import Generic, Literal, NamedTuple, TypeVar
 
@@ -101,14 +106,22 @@ Member = TypeVar("Member", bound=Schedulable)
 
 
 class _Holder(ABC, Generic[Member]):
-    """A client or a request."""
+    """A request, or all requests of a kind, of a client, or of the scheduler. ``parent`` is the
+    next larger one.
+    """
 
     preempted_at = -math.inf  # step count when one of its members was last preempted
+    parent: _Pool[Member] | None
 
     @property
     @abstractmethod
     def rows(self) -> int:
         """The number of its running members."""
+
+    @property
+    @abstractmethod
+    def waits(self) -> bool:
+        """Whether any of its members waits for a row."""
 
     @property
     @abstractmethod
@@ -124,8 +137,8 @@ class _Holder(ABC, Generic[Member]):
 class _Group(_Holder[Member]):
     """The members of one request."""
 
-    def __init__(self, client: _Client[Member], members: Sequence[Member]) -> None:
-        self.client = client
+    def __init__(self, parent: _Pool[Member], members: Sequence[Member]) -> None:
+        self.parent = parent
         self.order = {member: index for index, member in enumerate(members)}
         self.waiting = deque(members)
         self.running: list[Member] = []
@@ -133,6 +146,10 @@ class _Group(_Holder[Member]):
     @property
     def rows(self) -> int:
         return len(self.running)
+
+    @property
+    def waits(self) -> bool:
+        return bool(self.waiting)
 
     @property
     def last_running(self) -> Member:
@@ -143,30 +160,40 @@ class _Group(_Holder[Member]):
         return self.waiting[0]
 
 
-class _Client(_Holder[Member]):
-    """The requests of one client, ranked by the rows they hold."""
+class _Pool(_Holder[Member]):
+    """Several holders that share rows, ranked by the rows they hold."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, parent: _Pool[Member] | None = None, name: Hashable = None) -> None:
+        self.parent = parent
         self.name = name
         self.held = 0  # rows
         self.members = 0  # live ones
-        self.waiting_requests: Ranking[_Group[Member]] = Ranking()  # requests with waiting members
-        self.running_requests: Ranking[_Group[Member]] = Ranking()  # requests with running members
+        self.pools: dict[Hashable, _Pool[Member]] = {}  # in it, by name
+        self.waiting: Ranking[_Holder[Member]] = Ranking()  # those with waiting members
+        self.running: Ranking[_Holder[Member]] = Ranking()  # those with running members
+
+    def pool(self, name: Hashable) -> _Pool[Member]:
+        """The pool of this name in it."""
+        return self.pools.setdefault(name, _Pool(self, name))
 
     @property
     def rows(self) -> int:
         return self.held
 
     @property
+    def waits(self) -> bool:
+        return bool(self.waiting)
+
+    @property
     def last_running(self) -> Member:
-        largest = self.running_requests.highest
-        assert largest is not None, "a client with rows has a request with rows"
+        largest = self.running.highest
+        assert largest is not None, "one of those in a pool with rows has rows"
         return largest.last_running
 
     @property
     def first_waiting(self) -> Member:
-        smallest = self.waiting_requests.lowest
-        assert smallest is not None, "a client that waits has a request that waits"
+        smallest = self.waiting.lowest
+        assert smallest is not None, "one of those in a pool that waits waits"
         return smallest.first_waiting
 
 
@@ -189,10 +216,8 @@ class Scheduler(Generic[Member]):
         self._free = list(range(rows))  # a heap: low rows are used first
         self._running: dict[int, Member] = {}
         self._group_of: dict[Member, _Group[Member]] = {}  # of all live members
-        self._clients: dict[str, _Client[Member]] = {}
+        self._all: _Pool[Member] = _Pool()  # clients
         self._held_count = 0
-        self._waiting_clients: Ranking[_Client[Member]] = Ranking()
-        self._running_clients: Ranking[_Client[Member]] = Ranking()
 
     @property
     def running(self) -> list[Member]:
@@ -209,12 +234,13 @@ class Scheduler(Generic[Member]):
         """The number of members that wait for a row, paused ones included."""
         return len(self._group_of) - len(self._running) - self._held_count
 
-    def enqueue(self, client: str, members: Sequence[Member]) -> None:
+    def enqueue(self, client: str, members: Sequence[Member], kind: Hashable = None) -> None:
         """Add the members of a new request of a client."""
         for member in members:
             _move(member, "enqueue")
-        group = _Group(self._clients.setdefault(client, _Client(client)), members)
-        group.client.members += len(members)
+        group = _Group(self._all.pool(client).pool(kind), members)
+        for pool in _pools_of(group):
+            pool.members += len(members)
         self._group_of.update(dict.fromkeys(members, group))
         self._rank(group)
 
@@ -225,26 +251,15 @@ class Scheduler(Generic[Member]):
     def admit(self) -> list[Member]:
         """Assign the free rows to waiting members. Returns those that got one."""
         admitted: list[Member] = []
-        while self._free and (client := self._waiting_clients.lowest) is not None:
-            member = client.first_waiting
+        while self._free and self._all.waits:
+            member = self._all.first_waiting
             self._rank(self._seat(member))
             admitted.append(member)
         return admitted
 
     def next_preemption(self) -> Preemption[Member] | None:
         """The next preemption that is due; None if rows are free or the shares are fair."""
-        if self._free or not self._waiting_clients:
-            return None
-        preemption = self._between(self._waiting_clients.lowest, self._running_clients.highest)
-        if preemption is not None:
-            return preemption
-        for client in self._running_clients:
-            preemption = self._between(
-                client.waiting_requests.lowest, client.running_requests.highest
-            )
-            if preemption is not None:
-                return preemption
-        return None
+        return None if self._free else self._next_preemption_in(self._all)
 
     def preempt(self, preempted: Member, successor: Member) -> None:
         """Pause a running member, whose state the caller has saved, and give its row to another."""
@@ -278,7 +293,8 @@ class Scheduler(Generic[Member]):
         was = member.phase
         _move(member, "end")
         group = self._group_of.pop(member)
-        group.client.members -= 1
+        for pool in _pools_of(group):
+            pool.members -= 1
         self._withdraw(group, member, was)
         self._rank(group)
 
@@ -289,6 +305,20 @@ class Scheduler(Generic[Member]):
             self._held_count -= 1
         else:
             group.waiting.remove(member)
+
+    def _next_preemption_in(self, pool: _Pool[Member]) -> Preemption[Member] | None:
+        """A preemption between those in the pool, or else within one of them."""
+        if not pool.waits:
+            return None
+        preemption = self._between(pool.waiting.lowest, pool.running.highest)
+        if preemption is not None:
+            return preemption
+        for inner in pool.running:
+            if isinstance(inner, _Pool):
+                preemption = self._next_preemption_in(inner)
+                if preemption is not None:
+                    return preemption
+        return None
 
     def _between(
         self, poorest: _Holder[Member] | None, richest: _Holder[Member] | None
@@ -315,7 +345,8 @@ class Scheduler(Generic[Member]):
         group = self._group_of[member]
         group.waiting.remove(member)
         group.running.append(member)
-        group.client.held += 1
+        for pool in _pools_of(group):
+            pool.held += 1
         member.row = heapq.heappop(self._free)
         member.admitted_at = self._steps
         self._running[member.row] = member
@@ -323,20 +354,29 @@ class Scheduler(Generic[Member]):
 
     def _vacate(self, group: _Group[Member], member: Member) -> None:
         group.running.remove(member)
-        group.client.held -= 1
+        for pool in _pools_of(group):
+            pool.held -= 1
         del self._running[member.row]
         heapq.heappush(self._free, member.row)
         member.row = -1
 
     def _rank(self, group: _Group[Member]) -> None:
-        """Update the ranks of a request and its client after a change."""
-        client, rows = group.client, group.rows
-        client.waiting_requests.put(group, rows if group.waiting else None)
-        client.running_requests.put(group, rows or None)
-        self._waiting_clients.put(client, client.rows if client.waiting_requests else None)
-        self._running_clients.put(client, client.rows or None)
-        if not client.members:
-            self._clients.pop(client.name, None)
+        """Update the ranks of a request, and of the pools that it is in, after a change."""
+        inner: _Holder[Member] = group
+        for pool in _pools_of(group):
+            pool.waiting.put(inner, inner.rows if inner.waits else None)
+            pool.running.put(inner, inner.rows or None)
+            if isinstance(inner, _Pool) and not inner.members:
+                pool.pools.pop(inner.name, None)
+            inner = pool
+
+
+def _pools_of(group: _Group[Member]) -> Iterator[_Pool[Member]]:
+    """The pools that a request is in, the smallest first."""
+    pool = group.parent
+    while pool is not None:
+        yield pool
+        pool = pool.parent
 
 
 def _move(member: Schedulable, move: Move) -> None:

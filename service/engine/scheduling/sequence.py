@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from service.engine.api.observer import EndReason
 from service.engine.api.tasks import Event
@@ -145,6 +145,11 @@ class Request:
     def size(self) -> int:
         """The number of slots it takes."""
         return len(self.sequences)
+
+    @property
+    def kind(self) -> Literal["reads", "generates"]:
+        """What most of its tokens are for."""
+        return "reads" if self.answer.read > self.answer.generated else "generates"
 
     def start(self) -> None:
         """A member gets its first row."""

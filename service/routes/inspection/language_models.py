@@ -80,7 +80,9 @@ async def search_units(body: UnitSearchRequest, request: Request, context: Conte
             raise ApiError(422, "invalid_request", message, "marking")
         return {"units": fields[_GIVEN]}
 
-    return await respond(request, context, body, name, compute, cost=float(len(body.text)))
+    return await respond(
+        request, context, body, name, compute, cost=float(len(body.text)), texts=[body.text]
+    )
 
 
 def _markings(body: UnitSearchRequest) -> dict[str, Marking]:
@@ -123,7 +125,16 @@ async def generate(body: ClampedGenerationRequest, request: Request, context: Co
         return {"seed": seed, **texts}
 
     cost = float(len(body.prompt) + 2 * body.max_tokens)
-    return await respond(request, context, body, name, compute, cost=cost)
+    return await respond(
+        request,
+        context,
+        body,
+        name,
+        compute,
+        cost=cost,
+        texts=[body.prompt, body.prompt],
+        generated=2 * body.max_tokens,
+    )
 
 
 def _generated(tokens: Sequence[ClampedToken], inspector: LanguageModelInspector) -> dict[str, Any]:
@@ -168,7 +179,16 @@ async def swap_memories(body: MemorySwapRequest, request: Request, context: Cont
 
     characters = len(body.first) + len(body.second) + 4 * len(body.continuation)
     cost = float(characters + 4 * body.max_tokens)
-    return await respond(request, context, body, name, compute, cost=cost)
+    return await respond(
+        request,
+        context,
+        body,
+        name,
+        compute,
+        cost=cost,
+        texts=[body.first, body.second, *[body.continuation] * 4],
+        generated=4 * body.max_tokens,
+    )
 
 
 @router.post(
@@ -216,7 +236,15 @@ async def compare_states(
         }
 
     cost = float(len(body.first) + len(body.second) + 2 * len(body.continuation))
-    return await respond(request, context, body, name, compute, cost=cost)
+    return await respond(
+        request,
+        context,
+        body,
+        name,
+        compute,
+        cost=cost,
+        texts=[body.first, body.second, body.continuation, body.continuation],
+    )
 
 
 @router.post(
@@ -263,7 +291,9 @@ async def measure_influence(body: InfluenceRequest, request: Request, context: C
             ],
         }
 
-    return await respond(request, context, body, name, compute, cost=10.0 * len(body.text))
+    return await respond(
+        request, context, body, name, compute, cost=10.0 * len(body.text), texts=[body.text]
+    )
 
 
 @router.post(
@@ -295,7 +325,9 @@ async def compare_continuations(
         }
 
     cost = float(len(body.prefix)) * (1 + len(body.continuations))
-    return await respond(request, context, body, name, compute, cost=cost)
+    return await respond(
+        request, context, body, name, compute, cost=cost, texts=[body.prefix, *body.continuations]
+    )
 
 
 def _finite(logprob: float) -> float:

@@ -44,7 +44,9 @@ async def show_step(body: UnitStepRequest, request: Request, context: Context) -
             "terms": [term._asdict() for term in step.terms],
         }
 
-    return await respond(request, context, body, name, compute, cost=float(len(body.text)))
+    return await respond(
+        request, context, body, name, compute, cost=float(len(body.text)), texts=[body.text]
+    )
 
 
 @router.post(
@@ -78,4 +80,6 @@ async def show_words(body: WordVectorsRequest, request: Request, context: Contex
             "explained": found.explained,
         }
 
-    return await respond(request, context, body, name, compute, cost=100.0 * len(body.words))
+    return await respond(
+        request, context, body, name, compute, cost=100.0 * len(body.words), texts=body.words
+    )

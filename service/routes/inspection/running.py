@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from service.backend.inspections import InspectionCharge
 from service.http.api_keys import client_of
 from service.http.dependencies import ServiceContext
 from service.http.errors import ClientGoneError
@@ -28,22 +30,31 @@ async def respond(
     compute: Callable[[Cancellation], Fields],
     *,
     cost: float,
+    texts: Sequence[str],
+    generated: int = 0,
 ) -> Response:
     """The model's name and the fields of ``compute``, which the inspection thread calls, as JSON.
+
+    Args:
+        cost: see ``Inspections.run``.
+        texts: what the client is charged for, in tokens, if it has a limit of them.
+        generated: further tokens that it is charged.
 
     Raises:
         ClientGoneError: the client closed the connection first.
         EngineError: see ``Inspections.run``.
     """
     context.limits.check(body)
+    client = client_of(request)
 
     def encoded(cancellation: Cancellation) -> bytes:
         return _json_of({"model": name, **compute(cancellation)}, cancellation)
 
     deadline = None if body.deadline_ms is None else body.deadline_ms / 1000
+    charge = InspectionCharge(name, partial(_tokens, context, name, texts), generated)
     work = asyncio.ensure_future(
         context.inspections.run(
-            encoded, client=client_of(request), cost=cost, deadline_seconds=deadline
+            encoded, client=client, cost=cost, charge=charge, deadline_seconds=deadline
         )
     )
     gone = asyncio.ensure_future(_disconnected(request))
@@ -55,6 +66,13 @@ async def respond(
     finally:
         work.cancel()
         gone.cancel()
+
+
+def _tokens(context: ServiceContext, name: str, texts: Sequence[str]) -> int:
+    """The tokens of texts, as far as an inspection may read them."""
+    most = context.settings.max_inspected_tokens
+    encode = context.artifact(name).tokenizer.encode
+    return sum(min(most, len(encode(text, most))) for text in texts)
 
 
 def _json_of(fields: Fields, cancellation: Cancellation) -> bytes:

@@ -44,7 +44,9 @@ async def inspect(body: InspectRequest, request: Request, context: Context) -> R
         start = inspectors.start(name, body.state, tenant)
         return inspectors.text_fields(name, _text_query(body), start, cancellation)
 
-    return await respond(request, context, body, name, compute, cost=float(len(body.text) + 1))
+    return await respond(
+        request, context, body, name, compute, cost=float(len(body.text) + 1), texts=[body.text]
+    )
 
 
 def clamps_of(units: Sequence[ClampedUnit]) -> list[Clamp]:

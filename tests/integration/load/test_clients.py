@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -26,6 +28,8 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         line("open", "key-open")
         + line("slow", "key-slow", "requests_per_second=2")
         + line("brief", "key-brief", "tokens_per_second=100")
+        + line("curious", "key-curious", "tokens_per_second=20")
+        + line("few", "key-few", "concurrent_requests=2")
     )
     return path
 
@@ -55,7 +59,7 @@ def test_keys_of_the_file_are_required(keyed: RunningService) -> None:
     digest = hashlib.sha256(b"key-open").hexdigest()
     for wrong in (None, "key", f"sha256:{digest}", digest):
         assert ask(keyed, wrong).status_code == 401
-    assert "one of 3 is required" in keyed.output
+    assert "one of 5 is required" in keyed.output
     assert "security" in keyed.client.get("/openapi.json").json()
 
 
@@ -72,7 +76,7 @@ def test_keys_change_without_a_restart(keyed: RunningService, key_file: Path) ->
 
     def is_told() -> bool:
         assert models_status(keyed, "key-open") == 200
-        return f"{key_file}:4: expected NAME" in keyed.output
+        return f"{key_file}:6: expected NAME" in keyed.output
 
     eventually(is_told, "the line is named")
     assert "in-clear" not in keyed.output
@@ -113,6 +117,74 @@ def test_tokens_above_the_rate_are_refused_until_the_time_told(keyed: RunningSer
     assert stopped.json()["choices"][0]["finish_reason"] == "end"
     assert stopped.json()["usage"]["completion_tokens"] < 50
     assert ask(keyed, "key-brief", max_tokens=1).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/inspect", {"text": "The keys to the cabinet " * 5}),
+        ("/inspect/generate", {"clamp": [{"layer": 0, "unit": 1, "value": 1.0}], "max_tokens": 12}),
+    ],
+)
+def test_inspections_are_charged_as_tokens(
+    keyed: RunningService, path: str, fields: dict[str, object]
+) -> None:
+    """The tokens of an inspection count for the rate of its client. One that is refused for another
+    reason is not charged.
+    """
+    headers = {"X-API-Key": "key-curious"}
+    for _ in range(3):
+        long = keyed.client.post("/inspect", json={"text": "keys " * 3_000}, headers=headers)
+        assert long.status_code == 422
+    assert keyed.client.post(path, json=fields, headers=headers).status_code == 200
+    refused = keyed.client.post(path, json=fields, headers=headers)
+    assert refused.status_code == 429
+    assert error_of(refused)["type"] == "rate_limited"
+    time.sleep(int(refused.headers["retry-after"]))
+    assert ask(keyed, "key-curious").status_code == 200
+    time.sleep(1.1)  # the bucket is full again
+
+
+def test_requests_at_a_time_are_bounded(keyed: RunningService) -> None:
+    """A client with as many open streams as it may have gets 429 for a further request of any kind,
+    until one of them is left. Other clients are answered.
+    """
+    headers = {"X-API-Key": "key-few"}
+    body = {"max_tokens": 8_000, "stream": True}
+
+    def status(path: str, fields: dict[str, object] | None) -> int:
+        method = "GET" if fields is None else "POST"
+        response = keyed.client.request(method, path, json=fields, headers=headers)
+        if response.status_code == 429:
+            assert error_of(response)["type"] == "concurrency_limited"
+            assert int(response.headers["retry-after"]) >= 1
+        return response.status_code
+
+    def is_answered(path: str, fields: dict[str, object] | None) -> bool:
+        return status(path, fields) == 200
+
+    kinds: list[tuple[str, dict[str, object] | None]] = [
+        ("/generate", {"max_tokens": 1}),
+        ("/v1/completions", {"model": "words", "prompt": "The", "max_tokens": 1}),
+        ("/inspect", {"text": "The"}),
+        ("/models", None),
+    ]
+    kept: list[Iterator[str]] = []
+    with contextlib.ExitStack() as streams:
+        for _ in range(2):
+            stream = keyed.client.stream("POST", "/generate", json=body, headers=headers)
+            lines = streams.enter_context(stream).iter_lines()
+            next(lines)
+            kept.append(lines)  # its end would close the stream
+        for path, fields in kinds[:1] + kinds[2:]:
+            assert status(path, fields) == 429, path
+        openai = keyed.client.post(kinds[1][0], json=kinds[1][1], headers=headers)
+        assert openai.status_code == 429
+        assert openai.json()["error"]["code"] == "concurrency_limited"
+        assert keyed.metric("unroll_rejected_total", model="", reason="concurrency_limited") >= 4
+        assert ask(keyed, "key-open").status_code == 200
+    for path, fields in kinds:
+        eventually(partial(is_answered, path, fields), path)
 
 
 def test_a_bad_file_of_keys_prevents_the_start(models: Path, tmp_path: Path) -> None:

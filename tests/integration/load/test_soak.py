@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import logging
 import os
 import random
+import shutil
 import threading
 import time
 from collections import Counter
@@ -16,17 +19,32 @@ from typing import Any
 import httpx
 import pytest
 
+from service.app import WORKER_THREADS
 from tests.integration.load.test_disconnect_storm import storm
+from tests.integration.operation.test_model_updates import KEY, put, reload
 from tests.support.service.process import PATIENCE, RunningService, eventually
 from tests.support.service.resources import resources_of
 
 SECONDS = float(os.environ.get("UNROLL_SOAK_SECONDS", "12"))
 CLIENTS = 6
-SAMPLES = 20
+SAMPLES = max(20, round(SECONDS / 60))  # each with a reload and cut streams; one a minute if long
+SLOW_READERS = 2
+SLOW_PARTS = 20  # that a slow reader reads before it leaves
 GROWTH_BYTES = 24 * 2**20
+KERNEL_THREADS = 2
+TOKENIZER_THREADS = 2
+LANGUAGE_MODELS = 4
+MOST_THREADS = (
+    6  # the event loop, the steps, the watchdog, inspections, loading, and writing metrics
+    + WORKER_THREADS
+    + TOKENIZER_THREADS
+    # Of each language model, of two that are replaced, and of a classification.
+    + (KERNEL_THREADS - 1) * (LANGUAGE_MODELS + 2 + 1)
+)
 WORDS = ("the", "keys", "to", "old", "cabinet", "are", "on", "table", "dog", "cats", "home")
 
 logger = logging.getLogger(__name__)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request
 Ask = Callable[[httpx.Client, random.Random], int]
 
 
@@ -56,6 +74,8 @@ KINDS: tuple[Ask, ...] = (
         client, "/generate", prompt=text(chance), max_tokens=50, n=3, logprobs=2
     ),
     lambda client, chance: post(client, "/score", texts=[text(chance)] * 3),
+    lambda client, chance: post(client, "/score", model="chars", texts=[text(chance, 200)] * 2),
+    lambda client, chance: post(client, "/next-word", prompt=text(chance)),
     lambda client, chance: post(client, "/next-word", model="bpe", prompt=text(chance)),
     lambda client, chance: post(client, "/classify", texts=[text(chance, 300)] * 4),
     lambda client, chance: post(client, "/classify", text=text(chance, 12), explain=True),
@@ -76,11 +96,20 @@ class Load:
         self._over = threading.Event()
         self.statuses: Counter[int] = Counter()
         self.failures: list[str] = []
+        self.slow_streams = 0
         self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(CLIENTS)]
+        self._threads += [
+            threading.Thread(target=self._read_slowly, args=(service,)) for _ in range(SLOW_READERS)
+        ]
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
+    @property
+    def counts(self) -> str:
+        """How much was done."""
+        return f"answers {dict(self.statuses)}, slow streams {self.slow_streams}"
+
+    def close(self) -> None:
         """Wait for the last answers."""
         self._over.set()
         for thread in self._threads:
@@ -96,23 +125,41 @@ class Load:
                     self.failures.append(repr(error))
                     return
 
+    def _read_slowly(self, service: RunningService) -> None:
+        """Streams of which little is read, a part at a time, and the rest is left."""
+        body = json.dumps({"max_tokens": 5_000, "logprobs": 5, "stream": True}).encode()
+        head = b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        while not self._over.is_set():
+            with service.connect() as connection:
+                connection.sendall(head + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+                for _ in range(SLOW_PARTS):
+                    if self._over.wait(0.5) or not connection.recv(1 << 10):
+                        break
+            self.slow_streams += 1
+
 
 @pytest.mark.timeout(120 + 2 * SECONDS)
-def test_a_service_under_mixed_load_does_not_grow(models: Path) -> None:
-    """Requests of every kind, good and bad, and streams that are cut: no answer is missing or of
-    an undocumented status, and memory, descriptors and threads stay where they were after the
-    first third; afterwards no sequence is left.
+def test_a_service_under_mixed_load_does_not_grow(models: Path, tmp_path: Path) -> None:
+    """Requests of every kind, good and bad, streams that are cut or read slowly, and models that
+    are replaced: no answer is missing or of an undocumented status, memory and descriptors stay
+    where they were after the first third, and there are no more threads than the pools have, which
+    start them when they are needed; afterwards no sequence is left.
     """
-    options = ("--default-language-model", "words", "--no-access-log")
-    cache = ("--state-cache-bytes", str(1 << 20))
-    with RunningService(models, *options, *cache) as service:
-        load = Load(service)
+    folder = tmp_path / "models"
+    shutil.copytree(models, folder)
+    options = ("--default-language-model", "words", "--no-access-log", "--watch-seconds", "0")
+    sizes = ("--state-cache-bytes", str(1 << 20), "--threads", str(KERNEL_THREADS))
+    environment = {"UNROLL_ADMIN_KEY": KEY, "RAYON_NUM_THREADS": str(TOKENIZER_THREADS)}
+    with RunningService(folder, *options, *sizes, **environment) as service:
         samples = []
-        for number in range(SAMPLES):
-            time.sleep(SECONDS / SAMPLES)
-            asyncio.run(storm(service.port, 10, seed=number))
-            samples.append(resources_of(service))
-        load.stop()
+        with contextlib.closing(Load(service)) as load:
+            for number in range(SAMPLES):
+                time.sleep(SECONDS / SAMPLES)
+                asyncio.run(storm(service.port, 10, seed=number))
+                put(folder, seed=number)
+                assert reload(service).json()["loaded"] == ["words"]
+                samples.append(resources_of(service))
+                logger.info("%d of %d: %s, %s", number + 1, SAMPLES, samples[-1], load.counts)
         assert load.failures == []
         assert set(load.statuses) <= {200, 400, 415, 422, 429, 504}, load.statuses
         assert load.statuses[200] > 10
@@ -122,9 +169,9 @@ def test_a_service_under_mixed_load_does_not_grow(models: Path) -> None:
         early_peak = max(sample.memory_bytes for sample in late[:half])
         late_peak = max(sample.memory_bytes for sample in late[half:])
         logger.info("memory: %d MiB, then %d MiB", early_peak >> 20, late_peak >> 20)
-        logger.info("answers: %s", dict(load.statuses))
+        logger.info("%s", load.counts)
         assert late_peak - early_peak < GROWTH_BYTES
-        assert max(s.threads for s in late) <= max(s.threads for s in samples[: SAMPLES // 3])
+        assert max(sample.threads for sample in samples) <= MOST_THREADS
         quiet = resources_of(service)
         assert quiet.descriptors <= min(sample.descriptors for sample in samples)
         assert "Traceback" not in service.output

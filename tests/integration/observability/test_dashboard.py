@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import threading
@@ -12,19 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.monitoring import dashboard
+from tests.support.monitoring.dashboard import DASHBOARD, QUERIES
 from tests.support.monitoring.prometheus import PROGRAM, WINDOW, Prometheus
-from tests.support.repository import ROOT
 from tests.support.service.process import RunningService, eventually
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="prometheus is not installed")
-DASHBOARD = json.loads(
-    (ROOT / "docker" / "grafana" / "dashboards" / "unroll.json").read_text(encoding="utf-8")
-)
-QUERIES = [
-    pytest.param(target["expr"], id=f"{panel['id']}{target['refId']} {panel['title']}")
-    for panel in DASHBOARD["panels"]
-    for target in panel.get("targets", [])
-]
 LABEL_VALUES = re.compile(r"label_values\((?P<selector>.*), (?P<label>\w+)\)")
 SCRAPES = 6  # under load
 
@@ -59,20 +51,15 @@ def prometheus(
 
 def selected(query: str, service: RunningService) -> str:
     """The query as Grafana sends it, with this service and all its models selected."""
-    models = "|".join(model["name"] for model in service.client.get("/models").json()["models"])
-    instance = re.escape(f"127.0.0.1:{service.port}").replace("\\", "\\\\")
-    for variable, value in (
-        ("$__rate_interval", WINDOW),
-        ("$job", "unroll"),
-        ("$instance", instance),
-        ("$model", f"({models})"),
-    ):
-        query = query.replace(variable, value)
-    assert "$" not in query
-    return query
+    return dashboard.selected(
+        query,
+        instance=f"127.0.0.1:{service.port}",
+        models=[model["name"] for model in service.client.get("/models").json()["models"]],
+        window=WINDOW,
+    )
 
 
-@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 def test_a_panel_shows_numbers(prometheus: Prometheus, service: RunningService, query: str) -> None:
     """The query of a panel returns series, and each value is a finite number."""
     series = prometheus.query(selected(query, service))

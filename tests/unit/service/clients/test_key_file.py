@@ -23,7 +23,8 @@ def test_names_digests_and_limits_are_read(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text(
         f"# clients\n\nweb {digest('one')} requests_per_second=5 tokens_per_second=2e3\n"
-        f"web\t{digest('two').upper().replace('SHA256', 'sha256')}\r\nbatch {digest('three')}\n"
+        f"web\t{digest('two').upper().replace('SHA256', 'sha256')}\r\n"
+        f"batch {digest('three')} concurrent_requests=4\n"
     )
     keys = read_key_file(path)
     assert {d.hex(): name for d, name in keys.names.items()} == {
@@ -31,7 +32,10 @@ def test_names_digests_and_limits_are_read(tmp_path: Path) -> None:
         hashlib.sha256(b"two").hexdigest(): "web",
         hashlib.sha256(b"three").hexdigest(): "batch",
     }
-    assert keys.rates == {"web": {"requests_per_second": 5.0, "tokens_per_second": 2000.0}}
+    assert keys.limits == {
+        "web": {"requests_per_second": 5.0, "tokens_per_second": 2000.0},
+        "batch": {"concurrent_requests": 4},
+    }
 
 
 @pytest.mark.parametrize(
@@ -45,6 +49,8 @@ def test_names_digests_and_limits_are_read(tmp_path: Path) -> None:
         ("web {one} requests_per_second=0", "above 0"),
         ("web {one} requests_per_second=nan", "above 0"),
         ("web {one} tokens_per_second=much", "above 0"),
+        ("web {one} concurrent_requests=0", "above 0"),
+        ("web {one} concurrent_requests=1.5", "whole number"),
         ("web {one} tokens_per_second=1 tokens_per_second=2", "twice"),
         ("web {first}", "already that of first"),
         ("first {one} tokens_per_second=1", "first line"),

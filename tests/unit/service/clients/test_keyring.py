@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.clients.key_file import ClientRates, KeyFileError
+from service.clients.key_file import ClientLimits, KeyFileError
 from service.clients.keyring import CHECK_SECONDS, Keyring
 
 
@@ -58,13 +58,13 @@ def test_a_changed_file_is_read_within_a_second(tmp_path: Path) -> None:
     keys = Keyring([], path, clock=clock)
     old = keys.owner(b"old")
     assert old is not None
-    assert keys.rates(old.tenant) == ClientRates(requests_per_second=1.0)
+    assert keys.limits(old.tenant) == ClientLimits(requests_per_second=1.0)
     write(path, ("web", "new", "tokens_per_second=7"))
     clock.now += CHECK_SECONDS
     new = keys.owner(b"new")
     assert new == old
     assert keys.owner(b"old") is None
-    assert keys.rates(old.tenant) == ClientRates(tokens_per_second=7.0)
+    assert keys.limits(old.tenant) == ClientLimits(tokens_per_second=7.0)
 
 
 @pytest.mark.parametrize("content", ["", "web\n", None])
@@ -99,13 +99,13 @@ def test_own_limits_complete_the_defaults(tmp_path: Path) -> None:
     """A limit of the file replaces the default of the same name only."""
     path = tmp_path / "keys"
     write(path, ("web", "one", "requests_per_second=9"), ("batch", "two", ""))
-    keys = Keyring([], path, default_rates=ClientRates(1.0, 2.0))
+    keys = Keyring([], path, default_limits=ClientLimits(1.0, 2.0))
     web, batch = keys.owner(b"one"), keys.owner(b"two")
     assert web is not None
     assert batch is not None
-    assert keys.rates(web.tenant) == ClientRates(9.0, 2.0)
-    assert keys.rates(batch.tenant) == ClientRates(1.0, 2.0)
-    assert keys.rates("127.0.0.1") == ClientRates(1.0, 2.0)
+    assert keys.limits(web.tenant) == ClientLimits(9.0, 2.0)
+    assert keys.limits(batch.tenant) == ClientLimits(1.0, 2.0)
+    assert keys.limits("127.0.0.1") == ClientLimits(1.0, 2.0)
 
 
 def test_the_file_is_read_only_when_it_changed(tmp_path: Path) -> None:

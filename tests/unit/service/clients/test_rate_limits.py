@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.clients import rate_limits
-from service.clients.key_file import ClientRates
+from service.clients.key_file import ClientLimits
 from service.clients.rate_limits import RateLimits
 from service.engine.api.errors import RateLimited
 
@@ -22,7 +22,7 @@ class Clock:
 
 def limits(clock: Clock, requests: float | None = None, tokens: float | None = None) -> RateLimits:
     """Equal limits for all clients."""
-    return RateLimits(lambda _: ClientRates(requests, tokens), clock)
+    return RateLimits(lambda _: ClientLimits(requests, tokens), clock)
 
 
 def test_without_limits_everything_is_accepted() -> None:
@@ -71,10 +71,10 @@ def test_a_refused_request_is_charged_nothing() -> None:
 
 def test_a_changed_limit_holds_at_once() -> None:
     """A client whose limit changes has a new bucket."""
-    rates = {"a": ClientRates(requests_per_second=1.0)}
+    rates = {"a": ClientLimits(requests_per_second=1.0)}
     limited = RateLimits(rates.__getitem__, Clock())
     limited.count_request("a")
-    rates["a"] = ClientRates(requests_per_second=100.0)
+    rates["a"] = ClientLimits(requests_per_second=100.0)
     for _ in range(100):
         limited.count_request("a")
 

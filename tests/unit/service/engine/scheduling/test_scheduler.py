@@ -20,14 +20,16 @@ from service.engine.scheduling.scheduler import (
 ROWS = 5
 SLICE = 3
 CLIENTS = ("a", "b", "c")
+KINDS = ("reads", "generates")
 
 
 class Member(Schedulable):
-    """A member with its client and request."""
+    """A member with its client, kind of work and request."""
 
-    def __init__(self, client: str, request: int) -> None:
+    def __init__(self, client: str, request: int, kind: str = "") -> None:
         super().__init__()
         self.client = client
+        self.kind = client, kind
         self.request = request
 
 
@@ -43,7 +45,7 @@ def settle(scheduler: Scheduler[Member]) -> list[Member]:
 
 
 class SchedulerMachine(RuleBasedStateMachine):
-    """Requests of three clients arrive, run, are paused and end, in any order."""
+    """Requests of two kinds of three clients arrive, run, are paused and end, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,11 +56,15 @@ class SchedulerMachine(RuleBasedStateMachine):
         """All members in one of those phases, in order of arrival."""
         return [one for request in self.requests for one in request if one.phase in phases]
 
-    @rule(client=st.sampled_from(CLIENTS), size=st.integers(1, 2 * ROWS))
-    def enqueue(self, client: str, size: int) -> None:
+    @rule(
+        client=st.sampled_from(CLIENTS),
+        kind=st.sampled_from(KINDS),
+        size=st.integers(1, 2 * ROWS),
+    )
+    def enqueue(self, client: str, kind: str, size: int) -> None:
         """A new request waits. It may have more members than there are rows."""
-        request = [Member(client, len(self.requests)) for _ in range(size)]
-        self.scheduler.enqueue(client, request)
+        request = [Member(client, len(self.requests), kind) for _ in range(size)]
+        self.scheduler.enqueue(client, request, kind)
         self.requests.append(request)
 
     @rule(steps=st.integers(0, 2 * SLICE))
@@ -76,10 +82,13 @@ class SchedulerMachine(RuleBasedStateMachine):
             return
         assert len(running) == ROWS
         by_client = Counter(one.client for one in running)
+        by_kind = Counter(one.kind for one in running)
         by_request = Counter(one.request for one in running)
         for one in waiting:
             assert max(by_client.values()) - by_client[one.client] <= 1
-            own = [by_request[other.request] for other in running if other.client == one.client]
+            kinds = [by_kind[other.kind] for other in running if other.client == one.client]
+            assert max(kinds, default=0) - by_kind[one.kind] <= 1
+            own = [by_request[other.request] for other in running if other.kind == one.kind]
             assert max(own, default=0) - by_request[one.request] <= 1
 
     @precondition(lambda self: self.members(*LIVE))
@@ -149,9 +158,10 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.scheduler.advance(1)
             self.scheduler.end(running[0])
         assert not waited
-        assert self.scheduler._clients == {}
-        assert not self.scheduler._waiting_clients
-        assert not self.scheduler._running_clients
+        clients = self.scheduler._all
+        assert clients.pools == {}
+        assert not clients.waiting
+        assert not clients.running
 
 
 TestScheduler = SchedulerMachine.TestCase

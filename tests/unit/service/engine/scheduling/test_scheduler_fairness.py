@@ -64,6 +64,16 @@ class Load(Observer):
         self.ends[reason] += 1
 
 
+class Generated(Observer):
+    """Counts generated tokens."""
+
+    def __init__(self) -> None:
+        self.generated = 0
+
+    def tokens(self, model: str, prompt: int, generated: int) -> None:  # noqa: ARG002
+        self.generated += generated
+
+
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """A character model whose greedy text does not end."""
@@ -287,3 +297,19 @@ def test_short_tasks_take_as_long_as_a_first_token(tmp_path: Path, client: str) 
     word = waiting(NextWord(model="m", client=client, prompt=text, top=5))
     assert score <= 3 * token
     assert word <= 8 * token
+
+
+def test_long_texts_are_scored_beside_a_flood_of_streams(tmp_path: Path) -> None:
+    """Eight long texts of a client that has 200 streams are read in half of its rows, whatever the
+    number of streams; the streams keep the other half.
+    """
+    text = ("The keys to the cabinet are on the table, " * 20)[:820]
+    counts = Generated()
+    turns = language_turns(language_model(tmp_path, "char"), observer=counts)
+    for _ in range(25 * ROWS):
+        turns.submit(endless("flood"))
+    turns.take(50)
+    before = counts.generated
+    turns.until_answered(turns.submit(Score(model="m", client="flood", texts=(text,) * 8)))
+    work = 8 * len(text)
+    assert work / 4 < counts.generated - before < 2 * work
