@@ -31,7 +31,7 @@ RECIPES: dict[str, type[Any]] = {
     "classifier": ClassifierRecipe,
     "gradients": GradientRecipe,
 }
-MEASURING = ("predict", "evaluate", "agreement", "words", "describe", "units")
+MEASURING = ("predict", "evaluate", "agreement", "words", "describe", "units", "export")
 _KINDS = {int: "integer", float: "number", str: "text", bool: "switch"}
 
 

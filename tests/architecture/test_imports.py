@@ -38,7 +38,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "runs",
         "optimization",
         "evaluation analysis",
-        "reports trainers prediction",
+        "reports trainers prediction onnx_export",
         "commands",
         "__main__",
     ),

@@ -19,7 +19,7 @@ from model.system.standard_streams import FAILURE_STATUS
 from training.config.classifier import ClassifierRecipe
 from training.config.evaluation import AgreementRequest, EvaluationRequest
 from training.config.gradients import GradientRecipe
-from training.config.inspection import DescribeRequest, UnitsRequest, WordsRequest
+from training.config.inspection import DescribeRequest, ExportRequest, UnitsRequest, WordsRequest
 from training.config.language_model import LanguageModelRecipe
 from training.config.options import add_options, given_options
 from training.config.prediction import PredictionRequest
@@ -79,6 +79,12 @@ TRAINING_COMMANDS = (
         help="apply a model to any number of documents",
         module="training.commands.predict",
         options=PredictionRequest,
+    ),
+    TrainingCommand(
+        name="export",
+        help="write a language model as an ONNX file",
+        module="training.commands.export",
+        options=ExportRequest,
     ),
     TrainingCommand(
         name="gradients",

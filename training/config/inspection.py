@@ -1,4 +1,4 @@
-"""Options of the commands that look inside artifacts: words, describe, units."""
+"""Options of the commands that show or convert artifacts: words, describe, units, export."""
 # ruff: noqa: RUF009 - the calls make fields
 
 from __future__ import annotations
@@ -80,6 +80,22 @@ class UnitsRequest:
     threads: int | None = threads_option()
     json: Path | None = json_option()
     out: Path | None = out_option()
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """Options of ``export``."""
+
+    artifact: Path = artifact_option()
+    onnx: Path = option(
+        ...,
+        "file to write, ending in .onnx; its description is written beside it, ending in .json",
+        metavar="FILE",
+    )
+    overwrite: bool = option(False, "replace files that exist")
 
     def __post_init__(self) -> None:
         check_values(self)
