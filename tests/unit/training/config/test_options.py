@@ -197,6 +197,8 @@ def test_differences_name_fixed_options_only() -> None:
         {"holdout": 1.5},
         {"division": 0},
         {"division": 2, "softmax": "full"},
+        {"outer_momentum": 0.9},
+        {"outer_learning_rate": 0.7},
     ],
 )
 def test_language_model_options_out_of_range_are_refused(values: dict[str, Any]) -> None:
