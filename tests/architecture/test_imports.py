@@ -69,7 +69,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "harness roofline peers",
         "measurements",
         "reports",
-        "commands",
+        "commands replicas",
         "__main__",
     ),
 }
