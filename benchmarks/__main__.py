@@ -12,12 +12,14 @@ from benchmarks.commands import (
     train_language_model,
 )
 from benchmarks.harness.command import BenchmarkCommand
+from benchmarks.replicas import command as replicas
 from model.errors import ArchitectureError, ArtifactError
 from model.system.standard_streams import run_command
 
 COMMANDS: tuple[BenchmarkCommand, ...] = (
     run_all,
     *run_all.MEASUREMENTS,
+    replicas,
     softmax,
     train_language_model,
     train_classifiers,

@@ -36,6 +36,7 @@ COMMANDS = (
     Subcommand("train classifier", "training", "train a document classifier"),
     Subcommand("evaluate", "training", "measure a model on data"),
     Subcommand("predict", "training", "apply a model to any number of documents"),
+    Subcommand("export", "training", "write a language model as an ONNX file"),
     Subcommand("agreement", "training", "measure a language model on minimal pairs"),
     Subcommand("gradients", "training", "analyze and plot gradients through time"),
     Subcommand("words", "training", "show vectors of words, their nearest words and a map"),

@@ -31,7 +31,17 @@ RECIPES: dict[str, type[Any]] = {
     "classifier": ClassifierRecipe,
     "gradients": GradientRecipe,
 }
-MEASURING = ("predict", "evaluate", "agreement", "words", "describe", "units", "memory", "race")
+MEASURING = (
+    "predict",
+    "evaluate",
+    "agreement",
+    "words",
+    "describe",
+    "units",
+    "memory",
+    "race",
+    "export",
+)
 _KINDS = {int: "integer", float: "number", str: "text", bool: "switch"}
 
 

@@ -38,7 +38,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "runs",
         "optimization",
         "evaluation analysis",
-        "reports trainers prediction",
+        "reports trainers prediction onnx_export",
         "commands",
         "__main__",
     ),
@@ -69,7 +69,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "harness roofline peers",
         "measurements",
         "reports",
-        "commands",
+        "commands replicas",
         "__main__",
     ),
 }

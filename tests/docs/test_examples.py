@@ -100,9 +100,20 @@ def test_training_in_python(tmp_path: Path) -> None:
     assert set(text) <= set(source.read_text(encoding="utf-8"))
 
 
+def test_text_with_onnx_runtime(tmp_path: Path) -> None:
+    """An exported model continues a prompt with characters that it knows."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    file, model = str(tmp_path / "model.onnx"), str(ROOT / "pretrained" / "shakespeare-char")
+    output_of(sys.executable, "-m", "training", "export", model, "--onnx", file)
+    printed = output_of(sys.executable, str(EXAMPLES / "onnx_text.py"), file, "ROMEO:")
+    assert printed.startswith("ROMEO:\n")
+    assert len(printed) > 100
+
+
 def test_every_example_is_listed() -> None:
     """The page of examples names each program."""
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     programs = [path.name for path in EXAMPLES.iterdir() if path.suffix in {".py", ".sh"}]
-    assert len(programs) == 6
+    assert len(programs) == 7
     assert all(f"| `{name}` |" in page for name in programs)

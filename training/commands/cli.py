@@ -19,7 +19,13 @@ from model.system.standard_streams import FAILURE_STATUS
 from training.config.classifier import ClassifierRecipe
 from training.config.evaluation import AgreementRequest, EvaluationRequest
 from training.config.gradients import GradientRecipe
-from training.config.inspection import DescribeRequest, MemoryRequest, UnitsRequest, WordsRequest
+from training.config.inspection import (
+    DescribeRequest,
+    ExportRequest,
+    MemoryRequest,
+    UnitsRequest,
+    WordsRequest,
+)
 from training.config.language_model import LanguageModelRecipe
 from training.config.options import add_options, given_options
 from training.config.prediction import PredictionRequest
@@ -80,6 +86,12 @@ TRAINING_COMMANDS = (
         help="apply a model to any number of documents",
         module="training.commands.predict",
         options=PredictionRequest,
+    ),
+    TrainingCommand(
+        name="export",
+        help="write a language model as an ONNX file",
+        module="training.commands.export",
+        options=ExportRequest,
     ),
     TrainingCommand(
         name="gradients",

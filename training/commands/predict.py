@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from tqdm import tqdm
 
@@ -18,17 +17,20 @@ from model.artifact import load_artifact
 from model.system.cpu_quota import granted_cpus
 from training.config.prediction import PredictionRequest
 from training.errors import OutputError
-from training.prediction.job import OutputFile, planned_files, write_predictions
+from training.prediction.job import (
+    OutputFile,
+    identity_of,
+    planned_files,
+    reading_of,
+    write_predictions,
+)
 from training.prediction.journal import OutputJournal
 from training.prediction.predictors import PredictorSettings, columns_of, settings_of
 from training.prediction.tables import format_of
 from training.prediction.workers import Workers
-from training.readers.inputs import InputOptions
 from training.readers.sources import expand_sources
 from training.runs.lock import exclusive_lock
 
-# Options that do not change the content of a file.
-FREE_OPTIONS = ("artifact", "out", "resume", "overwrite", "processes", "chunk", "data")
 LINE_SECONDS = 15.0  # between lines of progress without a terminal
 
 
@@ -49,33 +51,24 @@ def run(request: PredictionRequest) -> int:
     if directory and request.out.is_file():
         raise OutputError(f"{request.out}: is a file; name it .jsonl or .csv, or give a directory")
     files = planned_files(request.out, expand_sources(request.data), directory=directory)
-    identity = {
-        **{
-            field.name: _plain(getattr(request, field.name))
-            for field in dataclasses.fields(request)
-            if field.name not in FREE_OPTIONS
-        },
-        "artifact": dict(artifact.manifest.files),
-    }
     columns = columns_of(artifact, settings)
     with exclusive_lock(request.out):
         if directory:
             request.out.mkdir(parents=True, exist_ok=True)
-        return _write(request, settings, files, identity, columns)
+        return _write(request, settings, files, artifact.manifest.files, columns)
 
 
 def _write(
     request: PredictionRequest,
     settings: PredictorSettings,
     files: Sequence[tuple[Path, tuple[str, ...]]],
-    identity: dict[str, Any],
+    digests: Mapping[str, str],
     columns: tuple[str, ...],
 ) -> int:
-    reading = InputOptions(request.unit, request.column, request.header, request.copy)
     journals = [
         OutputJournal(
             out,
-            {**identity, "data": list(sources)},
+            identity_of(request, digests, sources),
             resume=request.resume,
             overwrite=request.overwrite,
         )
@@ -87,7 +80,11 @@ def _write(
         for (out, sources), journal in zip(files, journals, strict=True):
             meter.kept(journal.committed.documents)
             file = OutputFile(
-                out=out, sources=sources, reading=reading, columns=columns, chunk=request.chunk
+                out=out,
+                sources=sources,
+                reading=reading_of(request),
+                columns=columns,
+                chunk=request.chunk,
             )
             totals = write_predictions(file, journal, workers, meter.add)
             documents += totals.documents
@@ -96,10 +93,6 @@ def _write(
     without = f", {failed:,} of them without a result (field `error`)" if failed else ""
     print(f"{request.out}: {documents:,} documents{without}; {summary}")
     return 0
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 class _Meter:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from training.config.options import check_values, option
 from training.config.shared_options import (
     average_every_option,
+    check_outer_steps,
     checkpoint_seconds_option,
     clip_norm_option,
     clip_value_option,
@@ -25,6 +26,8 @@ from training.config.shared_options import (
     license_option,
     minimum_count_option,
     name_option,
+    outer_learning_rate_option,
+    outer_momentum_option,
     seed_option,
     share_option,
     storage_option,
@@ -184,6 +187,8 @@ class ClassifierRecipe:
     )
     evaluations: int = evaluations_option(10)
     average_every: int = average_every_option()
+    outer_momentum: float = outer_momentum_option()
+    outer_learning_rate: float = outer_learning_rate_option()
     checkpoint_seconds: float = checkpoint_seconds_option(30.0)
 
     batch: int | None = count_option(
@@ -250,6 +255,7 @@ class ClassifierRecipe:
 
     def __post_init__(self) -> None:
         check_values(self)
+        check_outer_steps(self.average_every, self.outer_momentum, self.outer_learning_rate)
         check_pace(self.pace, self.minutes)
 
 

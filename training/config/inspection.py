@@ -1,4 +1,4 @@
-"""Options of the commands that look inside artifacts: words, describe, units, memory."""
+"""Options of the commands that look into artifacts: words, describe, units, memory, export."""
 # ruff: noqa: RUF009 - the calls make fields
 
 from __future__ import annotations
@@ -123,3 +123,19 @@ class MemoryRequest:
             raise RecipeError(
                 f"{missing[0]}: expected a text; give --first, --second and --then, or --data"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """Options of ``export``."""
+
+    artifact: Path = artifact_option()
+    onnx: Path = option(
+        ...,
+        "file to write, ending in .onnx; its description is written beside it, ending in .json",
+        metavar="FILE",
+    )
+    overwrite: bool = option(False, "replace files that exist")
+
+    def __post_init__(self) -> None:
+        check_values(self)

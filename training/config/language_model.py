@@ -8,6 +8,7 @@ from typing import Any, Literal
 from training.config.options import check_values, option
 from training.config.shared_options import (
     average_every_option,
+    check_outer_steps,
     checkpoint_seconds_option,
     clip_norm_option,
     clip_value_option,
@@ -21,6 +22,8 @@ from training.config.shared_options import (
     license_option,
     minimum_count_option,
     name_option,
+    outer_learning_rate_option,
+    outer_momentum_option,
     seed_option,
     share_option,
     storage_option,
@@ -139,6 +142,8 @@ class LanguageModelRecipe:
     )
     evaluations: int = evaluations_option(16)
     average_every: int = average_every_option()
+    outer_momentum: float = outer_momentum_option()
+    outer_learning_rate: float = outer_learning_rate_option()
     evaluation_tokens: int | None = count_option(
         None,
         "approximate number of tokens that each evaluation reads",
@@ -214,6 +219,7 @@ class LanguageModelRecipe:
 
     def __post_init__(self) -> None:
         check_values(self)
+        check_outer_steps(self.average_every, self.outer_momentum, self.outer_learning_rate)
         if sum(budget is not None for budget in (self.minutes, self.epochs, self.steps)) > 1:
             raise RecipeError("--minutes, --epochs, --steps: give one of them")
         check_pace(self.pace, self.minutes)

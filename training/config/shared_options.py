@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from training.config.options import MAX_THREADS, option
+from training.errors import RecipeError
 
 MAX_SEED = 2**63 - 1
 DEFAULT_WORD_VOCABULARY = 50_000  # or fewer, if the text has fewer words
@@ -123,6 +124,31 @@ def average_every_option() -> Any:
         metavar="N",
         at_least=0,
     )
+
+
+def outer_momentum_option() -> Any:
+    """``--outer-momentum``: the momentum of the outer steps."""
+    return share_option(
+        0.0, "with --average-every: Nesterov momentum of the means (DiLoCo has 0.9); 0: none"
+    )
+
+
+def outer_learning_rate_option() -> Any:
+    """``--outer-learning-rate``: the size of the outer steps."""
+    return option(
+        1.0,
+        "with --average-every: step from one mean to the next (DiLoCo has 0.7); 1: the mean itself",
+        metavar="X",
+        above=0,
+        at_most=10,
+    )
+
+
+def check_outer_steps(every: int, momentum: float, learning_rate: float) -> None:
+    """Raises RecipeError if there are outer steps without means."""
+    if every == 0 and (momentum > 0.0 or learning_rate != 1.0):
+        name = "momentum" if momentum > 0.0 else "learning-rate"
+        raise RecipeError(f"--outer-{name}: belongs to --average-every; give both or neither")
 
 
 def checkpoint_seconds_option(default: float) -> Any:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.config.prediction import PredictionRequest
 from training.errors import DataError
 from training.prediction.journal import Committed, OutputJournal
 from training.prediction.tables import header
-from training.prediction.workers import Chunk, Workers
+from training.prediction.workers import Chunk, ChunkPredictor
 from training.readers.files import stem_of
 from training.readers.inputs import InputOptions, InputText, read_inputs
 
+# Options that do not change the content of a file.
+FREE_OPTIONS = ("artifact", "out", "resume", "overwrite", "processes", "chunk", "data")
 CHUNK_CHARACTERS = 4_000_000  # from which a chunk has fewer documents
 
 
@@ -33,7 +37,7 @@ class OutputFile:
 def write_predictions(
     file: OutputFile,
     journal: OutputJournal,
-    workers: Workers,
+    workers: ChunkPredictor,
     on_progress: Callable[[int, int], None],
 ) -> Committed:
     """Writes what the file lacks and gives it its name; returns its totals.
@@ -95,6 +99,26 @@ def _add(digest: Any, given: InputText) -> None:
     if given.fields:
         digest.update(json.dumps(given.fields, sort_keys=True, default=str).encode())
     digest.update(b"\0")
+
+
+def identity_of(
+    request: PredictionRequest, digests: Mapping[str, str], sources: Sequence[str]
+) -> dict[str, Any]:
+    """What determines the content of an output file. ``digests``: of the files of the artifact."""
+    options = {
+        field.name: getattr(request, field.name)
+        for field in dataclasses.fields(request)
+        if field.name not in FREE_OPTIONS
+    }
+    plain = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in options.items()
+    }
+    return {**plain, "artifact": dict(digests), "data": list(sources)}
+
+
+def reading_of(request: PredictionRequest) -> InputOptions:
+    """How the sources are read."""
+    return InputOptions(request.unit, request.column, request.header, request.copy)
 
 
 def planned_files(

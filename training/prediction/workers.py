@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from training.errors import DataError, RunError
 from training.prediction.predictors import Predictor, PredictorSettings, make_predictor
@@ -46,6 +46,33 @@ class ChunkResult:
     digest: str
 
 
+class ChunkPredictor(Protocol):
+    """Applies a model to chunks, in processes of its own or in this one."""
+
+    def results(
+        self, chunks: Iterable[Chunk], out: Path, columns: tuple[str, ...]
+    ) -> Iterator[ChunkResult]:
+        """The results of the chunks, in their order, in the format and with the columns of ``out``.
+
+        Raises:
+            RunError: a process was killed.
+            DataError: that of ``chunks``, after the results of the chunks before it.
+        """
+
+
+class ThisProcess:
+    """Applies a model in this process, for a worker of a cluster."""
+
+    def __init__(self, settings: PredictorSettings) -> None:
+        self._predictor = make_predictor(settings)
+
+    def results(
+        self, chunks: Iterable[Chunk], out: Path, columns: tuple[str, ...]
+    ) -> Iterator[ChunkResult]:
+        """See :class:`ChunkPredictor`."""
+        return (_predicted(self._predictor, chunk, out, columns) for chunk in chunks)
+
+
 class Workers:
     """A pool of processes. Leaving the block ends them after the chunks in work."""
 
@@ -68,12 +95,7 @@ class Workers:
     def results(
         self, chunks: Iterable[Chunk], out: Path, columns: tuple[str, ...]
     ) -> Iterator[ChunkResult]:
-        """The results of the chunks, in their order, in the format and with the columns of ``out``.
-
-        Raises:
-            RunError: a process was killed.
-            DataError: that of ``chunks``, after the results of the chunks before it.
-        """
+        """See :class:`ChunkPredictor`."""
         pending: deque[Future[ChunkResult]] = deque()
         reader = _Reader(chunks)
         try:
@@ -126,7 +148,12 @@ def _end_with(sentinel: int) -> None:
 def _predict(
     settings: PredictorSettings, chunk: Chunk, out: Path, columns: tuple[str, ...]
 ) -> ChunkResult:
-    predictor = _predictor(settings)
+    return _predicted(_predictor(settings), chunk, out, columns)
+
+
+def _predicted(
+    predictor: Predictor, chunk: Chunk, out: Path, columns: tuple[str, ...]
+) -> ChunkResult:
     results = predictor.predict(chunk.texts, chunk.first)
     rows = [{**given, **result} for given, result in zip(chunk.fields, results, strict=True)]
     copied = tuple(chunk.fields[0]) if chunk.fields else ()

@@ -10,16 +10,23 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from training.errors import OutputError
 
+RETRY_SECONDS = 0.2
+
 
 @contextmanager
-def exclusive_lock(place: Path, *, option: str = "--out") -> Iterator[None]:
+def exclusive_lock(
+    place: Path, *, option: str = "--out", wait_seconds: float = 0.0
+) -> Iterator[None]:
     """A block in which this process holds the lock of ``place``, which need not exist.
+
+    ``wait_seconds``: for which it waits for another process that holds the lock.
 
     Raises:
         OutputError: another process holds it, or no file can be written beside ``place``.
@@ -33,7 +40,7 @@ def exclusive_lock(place: Path, *, option: str = "--out") -> Iterator[None]:
     try:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = _locked(file, place, option)
+            descriptor = _locked(file, place, option, time.monotonic() + wait_seconds)
         except OSError as error:
             raise OutputError(
                 f"{place}: cannot be written: {error.strerror or error}; choose another {option}"
@@ -48,12 +55,12 @@ def exclusive_lock(place: Path, *, option: str = "--out") -> Iterator[None]:
                 parent.rmdir()
 
 
-def _locked(file: Path, place: Path, option: str) -> int:
+def _locked(file: Path, place: Path, option: str, until: float) -> int:
     """Opens and locks the lock file; returns its descriptor."""
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            _lock(descriptor, place, option)
+            _lock(descriptor, place, option, until)
             is_current = _is_open(file, descriptor)
         except BaseException:
             os.close(descriptor)
@@ -80,9 +87,15 @@ def _release(file: Path, descriptor: int) -> None:
     os.close(descriptor)
 
 
-def _lock(descriptor: int, place: Path, option: str) -> None:
+def _lock(descriptor: int, place: Path, option: str, until: float) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while True:
+            try:
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(RETRY_SECONDS)
     except BlockingIOError:
         holder = os.read(descriptor, 20).decode("ascii", "replace").strip()
         process = f"process {holder}" if holder else "another process"

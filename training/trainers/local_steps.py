@@ -3,7 +3,8 @@
 For processes behind slow links (Stich, 2019). Between two means a process sends nothing, so its
 weights and its optimizer differ from those of the others, and a checkpoint holds those of every
 process. The mean is taken by torch's ``average_parameters``; its ``PeriodicModelAverager`` has a
-step counter of its own, which a resumed run would have to restore.
+step counter of its own, which a resumed run would have to restore. An outer step may follow it
+(:mod:`training.optimization.outer_step`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.distributed.algorithms.model_averaging.utils import average_parameters
 
+from training.optimization.outer_step import OuterStep
 from training.optimization.weight_averaging import copy_weights
 from training.runs.checkpoint import (
     optimizer_tensors,
@@ -34,6 +36,7 @@ class LocalSteps:
         optimizer: of the network; its moments are not averaged.
         process_group: of this process.
         every: steps between two means; 0 for runs that average gradients.
+        outer: the step that is taken on each mean.
     """
 
     def __init__(
@@ -42,12 +45,14 @@ class LocalSteps:
         optimizer: torch.optim.Optimizer,
         process_group: ProcessGroup,
         every: int,
+        outer: OuterStep,
     ) -> None:
         self.active = every > 0 and process_group.size > 1
         self._network = network
         self._optimizer = optimizer
         self._process_group = process_group
         self._every = every
+        self._outer = outer
         self._workers: list[Tensor] = []  # of a resumed run, until it joins
         self._joined = False
 
@@ -56,15 +61,20 @@ class LocalSteps:
         return self.active and steps % self._every == 0
 
     def average(self) -> None:
-        """Gives every process the mean of all weights; every process calls it."""
+        """Gives every process the mean of all weights, or those of the outer step; every process
+        calls it.
+        """
         everyone = torch.distributed.group.WORLD
         if everyone is not None:
             with noticing_lost_processes():
                 average_parameters(self._network.parameters(), everyone)
+        self._outer.take()
 
     def join(self) -> None:
         """Gives this process its weights of a resumed run; every process calls it."""
         self._joined = True
+        if self.active:
+            self._outer.begin()
         if self._workers and not self._process_group.is_main:
             tensors = load(self._workers[self._process_group.rank - 1].numpy().tobytes())
             copy_weights(self._network, under_prefix("network", tensors))

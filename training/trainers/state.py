@@ -27,6 +27,8 @@ class TrainingSettings:
         evaluations: how many there are, evenly spread over the budget.
         average_every: steps between two means of the weights of all processes; 0 if they average
             the gradients of every step.
+        outer_learning_rate: of the step from one mean to the next; 1 for the mean itself.
+        outer_momentum: of these steps (Nesterov).
         seed: of the order of the data and of all random numbers.
     """
 
@@ -41,6 +43,8 @@ class TrainingSettings:
     patience: int
     evaluations: int
     average_every: int
+    outer_learning_rate: float
+    outer_momentum: float
     seed: int
 
 
@@ -67,6 +71,8 @@ def training_settings(
         patience=recipe.patience,
         evaluations=recipe.evaluations,
         average_every=recipe.average_every,
+        outer_learning_rate=recipe.outer_learning_rate,
+        outer_momentum=recipe.outer_momentum,
         seed=recipe.seed,
     )
 

@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from training.config.time_budget import ReplayableClock
 from training.errors import DivergedError
 from training.optimization.clipping import divergence_loss
+from training.optimization.outer_step import OuterStep
 from training.optimization.schedule import Budget
 from training.optimization.weight_averaging import AveragedWeights, copy_weights
 from training.runs.checkpoint import (
@@ -89,8 +90,17 @@ class Trainer:
         self._batches: int | None = None  # of the current epoch
         self._optimizer = _optimizer(task)
         self._averages = AveragedWeights(self.network)
+        self._outer = OuterStep(
+            self.network,
+            learning_rate=self.settings.outer_learning_rate,
+            momentum=self.settings.outer_momentum,
+        )
         self._local = LocalSteps(
-            self.network, self._optimizer, self.process_group, self.settings.average_every
+            self.network,
+            self._optimizer,
+            self.process_group,
+            self.settings.average_every,
+            self._outer,
         )
         self._random = RandomStates(self.process_group, self.settings.seed)
         self._objective: nn.Module = _Objective(task)
@@ -219,6 +229,7 @@ class Trainer:
         tensors |= with_prefix("optimizer", optimizer_tensors(self._optimizer))
         tensors |= with_prefix("average", self._averages.tensors())
         tensors |= with_prefix("best", self.best_weights)
+        tensors |= with_prefix("outer", self._outer.tensors())
         values = {"averaged": self._averages.count, "pace": self.pace.state()}
         return Checkpoint(tensors, {"state": asdict(self.state), **values})
 
@@ -249,6 +260,7 @@ class Trainer:
         self.best_weights = under_prefix("best", tensors)
         self.task.restore_carried_state(under_prefix("carried", tensors))
         self._local.restore(under_prefix("local", tensors))
+        self._outer.restore(under_prefix("outer", tensors))
         self._random.restore(tensors["random"])
 
     def _used_share(self, budget: Budget | None) -> float:

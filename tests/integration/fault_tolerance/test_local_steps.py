@@ -38,9 +38,11 @@ def test_it_learns_about_as_much_as_with_averaged_gradients(tmp_path: Path) -> N
 
 
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    """The checkpoint holds the weights and the moments of each process between two means."""
+    """The checkpoint holds the weights and the moments of each process between two means, and the
+    anchor and the velocity of the outer steps.
+    """
     options = [*corpus_options(tmp_path), "--steps", "40", "--evaluations", "8"]
-    options += ["--average-every", "7"]
+    options += ["--average-every", "7", "--outer-momentum", "0.9", "--outer-learning-rate", "0.7"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     result = run_two("lm", *options, "--out", str(whole))
     assert result.returncode == 0, result.stderr
@@ -52,6 +54,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
     checkpoint = load_checkpoint(tmp_path / "broken.run" / "checkpoint.safetensors")
     assert 0 < checkpoint.values["state"]["steps"] < 40
     assert "local.1" in checkpoint.tensors
+    assert "outer.velocity.embedding.weight" in checkpoint.tensors
     result = run_two("lm", "--resume", "--out", str(broken))
     assert result.returncode == 0, result.stderr
     assert_same_weights(whole, broken)

@@ -129,7 +129,7 @@ def test_help_names_the_default_of_every_option_of_a_command(
     _, _, options = capsys.readouterr().out.partition("\noptions:\n")
     for text in re.split(r"\n  (?=--)", options)[1:]:
         name = text.split(maxsplit=1)[0]
-        assert name in {"--out", "--data"} or re.search(r"\(default:\s", text), name
+        assert name in {"--out", "--data", "--onnx"} or re.search(r"\(default:\s", text), name
 
 
 def test_only_options_that_were_given_count() -> None:
@@ -197,6 +197,8 @@ def test_differences_name_fixed_options_only() -> None:
         {"holdout": 1.5},
         {"division": 0},
         {"division": 2, "softmax": "full"},
+        {"outer_momentum": 0.9},
+        {"outer_learning_rate": 0.7},
     ],
 )
 def test_language_model_options_out_of_range_are_refused(values: dict[str, Any]) -> None:

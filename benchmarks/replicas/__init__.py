@@ -1,0 +1,1 @@
+"""Replicas behind a proxy and behind Ray Serve, beside one replica."""

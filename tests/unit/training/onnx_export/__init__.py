@@ -1,0 +1,1 @@
+"""Unit tests of the package ``training.onnx_export``."""

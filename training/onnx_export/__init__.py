@@ -1,0 +1,1 @@
+"""Language models as ONNX files, for runtimes without torch."""
