@@ -1,4 +1,4 @@
-"""Hook of MkDocs: adds the generated pages to the site and fills in the table of metrics.
+"""Hook of MkDocs: adds the generated pages, fills in the table of metrics, draws formulas.
 
 MkDocs loads this file by its path, so the repository is put on the import path first.
 """
@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mkdocs.structure.files import File  # type: ignore[import-not-found,unused-ignore]
 
+from docs.generate.formulas import with_formulas
 from docs.generate.metrics_table import metrics_table
 from docs.generate.pages import COPIED, GENERATED, copied_text
 
@@ -29,7 +30,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Puts the table of metrics in place of its marker."""
+    """Puts the table of metrics in place of its marker, and drawings in place of formulas."""
     if METRICS in markdown:
-        return markdown.replace(METRICS, metrics_table())
-    return markdown
+        markdown = markdown.replace(METRICS, metrics_table())
+    return with_formulas(markdown)
