@@ -21,7 +21,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install native serve test soak coverage check format sanitize package readme openapi dashboard docs screenshots bench \
+.PHONY: help install native serve test soak coverage check format sanitize package readme openapi dashboard docs lecture screenshots bench \
   models image image-test compose-up replicas-up compose-down lock clean
 
 help: ## list the targets
@@ -150,6 +150,9 @@ dashboard: ## write docker/grafana/dashboards/unroll.json again
 
 docs: $(VENV)/.docs.stamp ## build the documentation into build/site, strictly and offline
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+
+lecture: $(VENV)/.dev.stamp ## make figures, numbers and notebook of docs/lecture again
+	OMP_NUM_THREADS=1 $(RUN) -m docs.lecture all --renew
 
 screenshots: $(VENV)/.dev.stamp ## take the pictures of docs/images again (needs Chromium)
 	$(RUN) -m tests.browser.screenshots
