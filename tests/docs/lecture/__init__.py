@@ -1,0 +1,1 @@
+"""The book of the lecture: its commands, figures, numbers, pages and notebook."""
