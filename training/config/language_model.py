@@ -71,6 +71,11 @@ class LanguageModelRecipe:
         fixed=False,
     )
 
+    from_: str | None = option(
+        None,
+        "language model whose weights and tokenizer the run begins with",
+        metavar="ARTIFACT",
+    )
     tokenizer: Literal["auto", "word", "char", "bpe"] = option(
         "auto",
         "unit of a token; auto: words, characters of scripts without spaces between words, or BPE "
@@ -84,7 +89,7 @@ class LanguageModelRecipe:
         None, "split words at spaces only, as in WikiText", unset="detected"
     )
 
-    cell: Literal["lstm", "gru", "elman"] = option("lstm", "recurrent cell")
+    cell: Literal["lstm", "gru", "elman"] | None = option(None, "recurrent cell", unset="lstm")
     layers: int | None = count_option(None, "number of recurrent layers", unset="2")
     hidden: int | None = count_option(
         None,
@@ -151,7 +156,11 @@ class LanguageModelRecipe:
         0.02, "probability that a column begins a window from the initial state"
     )
     learning_rate: float | None = option(
-        None, "peak learning rate", metavar="X", unset="by --hidden", above=0
+        None,
+        "peak learning rate",
+        metavar="X",
+        unset="by --hidden; half of that with --from",
+        above=0,
     )
     warm_up: float = warm_up_option(0.12)
     weight_decay: float | None = option(

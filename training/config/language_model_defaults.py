@@ -102,6 +102,7 @@ def _with_widths(recipe: LanguageModelRecipe, size: CorpusSize, hidden: int) -> 
     fewest, most = CANDIDATES_RANGE
     sized = replace(
         recipe,
+        cell=recipe.cell or "lstm",
         layers=recipe.layers or 2,
         hidden=hidden,
         embedding=embedding,
@@ -127,6 +128,8 @@ def _with_batch(recipe: LanguageModelRecipe, size: CorpusSize) -> LanguageModelR
 def _with_optimization(recipe: LanguageModelRecipe) -> LanguageModelRecipe:
     peak = 4e-3 if recipe.tokenizer == "char" else 6.5e-3
     peak *= (200 / max(recipe.hidden or 1, 100)) ** 0.5
+    if recipe.from_ is not None:
+        peak *= 0.5
     return replace(
         recipe,
         learning_rate=recipe.learning_rate or round(peak, 5),
@@ -186,7 +189,7 @@ def _multiplications(recipe: LanguageModelRecipe, vocabulary: int) -> float:
 
 def _recurrent_weights(recipe: LanguageModelRecipe) -> int:
     hidden, embedding = recipe.hidden or 1, recipe.embedding or 1
-    gates = {"lstm": 4, "gru": 3, "elman": 1}[recipe.cell]
+    gates = {"lstm": 4, "gru": 3, "elman": 1}[recipe.cell or "lstm"]
     return gates * hidden * (embedding + hidden * (2 * (recipe.layers or 1) - 1))
 
 

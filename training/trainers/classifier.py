@@ -7,17 +7,14 @@ documents cannot tell them apart, and later weights have been learned at lower r
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
 from model.artifact import Calibration
-from model.manifest import WEIGHTS_FILE
 from model.networks import Classifier
 from training.config.classifier import ClassifierRecipe
 from training.data.batching import (
@@ -51,6 +48,7 @@ from training.trainers.classifier_setup import (
     prepare_setup,
 )
 from training.trainers.linear_classifier import join_linear
+from training.trainers.pretrained_model import weights_source
 from training.trainers.state import TrainerState, training_settings
 from training.trainers.task import Evaluation, MeasuredModel, StepLoss, Task, TrainingBatch
 
@@ -164,9 +162,7 @@ class ClassifierTask(Task[PaddedBatch, ClassifierEvaluation]):
         sources = {
             split: expand_sources(getattr(recipe, split)) for split in ("train", "valid", "test")
         }
-        if recipe.from_ is not None:
-            sources["from"] = [str(Path(os.path.expandvars(recipe.from_)) / WEIGHTS_FILE)]
-        return sources
+        return sources | weights_source(recipe.from_)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         recipe = self.recipe

@@ -38,7 +38,7 @@ from training.runs.resolve import reading_data
 from training.runs.resuming import check_same_data
 from training.runtime.precision import choose_precision
 from training.trainers.linear_classifier import extent_within, fit_linear
-from training.trainers.pretrained_encoder import as_encoded, load_encoder, transfer
+from training.trainers.pretrained_model import as_encoded, load_encoder, transfer
 
 FITTING_SHARE = 0.2  # of a budget of minutes, at most, for the linear classifier
 LINEAR = "linear"  # the prefix of its tensors in a checkpoint

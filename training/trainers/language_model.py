@@ -51,6 +51,7 @@ from training.trainers.language_model_setup import (
     measure_evaluation,
     prepare_setup,
 )
+from training.trainers.pretrained_model import weights_source
 from training.trainers.state import TrainerState, training_settings
 from training.trainers.task import Evaluation, MeasuredModel, StepLoss, Task, TrainingBatch
 
@@ -190,9 +191,10 @@ class LanguageModelTask(Task[BPTTWindow, LanguageModelEvaluation]):
     def sources(self) -> dict[str, list[str]]:
         recipe = self.recipe
         splits = {"train": recipe.train, "valid": recipe.valid, "test": recipe.test}
-        return {
+        sources = {
             name: expand_sources(files) for name, files in splits.items() if files or name != "test"
         }
+        return sources | weights_source(recipe.from_)
 
     def check_first_step(self, progress: float, seconds: float) -> None:
         """Refuses a run whose budget is used up before its first step.

@@ -51,6 +51,7 @@ from training.runs.resolve import reading_data
 from training.runs.resuming import check_same_data
 from training.runtime.precision import as_precision, choose_precision
 from training.runtime.throughput import training_speed
+from training.trainers.pretrained_model import InitialModel, copy_weights, load_initial_model
 
 VALIDATION_SHARE = 0.0015  # of a time budget, for one of the regular evaluations
 FINAL_SHARE = 0.1  # of a time budget, at most, for the last evaluation
@@ -74,6 +75,7 @@ class LanguageModelSetup:
         valid: the tokens to validate on.
         valid_characters: of the text of ``valid``.
         test: the tokens of the test split, if there is one.
+        initial: the model that the network begins from, if the recipe names one.
         tokens_read: about how many training tokens the run will read, if that was estimated.
         speed: multiply-adds per second in training, where the recipe was completed by it.
     """
@@ -85,6 +87,7 @@ class LanguageModelSetup:
     valid: TokenStream
     valid_characters: int
     test: TokenStream | None = None
+    initial: InitialModel | None = None
     speed: float | None = None
     tokens_read: float | None = None
 
@@ -105,14 +108,18 @@ def prepare_setup(
         processes: how many share the lanes.
 
     Raises:
-        RecipeError: the lanes cannot be shared.
+        RecipeError: the lanes cannot be shared, or --from names another architecture.
+        ArtifactError: the model of --from cannot be read.
         DataError, VocabularyError: the data cannot be used.
         OutputError: its tokens cannot be written.
         CheckpointError: it is not the data the run was begun with.
     """
     with reading_data(resumed=checkpoint is not None):
         splits = find_splits(recipe)
-    tokenizer = None
+    tokenizer, initial = None, None
+    if checkpoint is None and recipe.from_ is not None:
+        recipe, initial = load_initial_model(recipe)
+        tokenizer = initial.tokenizer
     if checkpoint is not None:
         check_same_data(
             checkpoint, splits.digest, directory, [*recipe.train, *recipe.valid, *recipe.test]
@@ -143,6 +150,7 @@ def prepare_setup(
         valid.stream,
         valid.characters,
         test=text.splits[TEST].stream if TEST in text.splits else None,
+        initial=initial,
         speed=speed,
         tokens_read=None if speed is None else expected_tokens(recipe, size, speed),
     )
@@ -163,14 +171,14 @@ def _tokenized(
 
 
 def build_network(setup: LanguageModelSetup) -> LanguageModel:
-    """The untrained network of a recipe, with word vectors from a file if it names one.
+    """The network of a recipe before training, with the weights or word vectors that it names.
 
     Raises:
         ArchitectureError, DataError, RecipeError: the recipe gives no network.
     """
     recipe = setup.recipe
     architecture = LanguageModelArchitecture(
-        cell=recipe.cell,
+        cell=recipe.cell or "lstm",
         vocabulary=setup.tokenizer.size,
         embedding=recipe.embedding or 0,
         hidden=recipe.hidden or 0,
@@ -194,6 +202,8 @@ def build_network(setup: LanguageModelSetup) -> LanguageModel:
     network.output.init_bias_from_frequencies(counts_V / counts_V.sum())
     if recipe.vectors is not None:
         _load_vectors(network, recipe.vectors, setup.tokenizer)
+    if setup.initial is not None:
+        copy_weights(setup.initial.network, network)
     if recipe.freeze_embeddings:
         if recipe.tied:
             raise RecipeError("--freeze-embeddings: needs --no-tied, or the output layer freezes")

@@ -9,7 +9,7 @@ import pytest
 from tests.browser.playground import Playground
 from tests.support.service.process import RunningService
 
-TEXT = "The laws of the country by the side of the road are"
+TEXT = "The keys to the cabinet by the door on the left are"
 
 
 def numbers(playground: Playground, row: str) -> list[float]:
