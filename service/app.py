@@ -38,11 +38,7 @@ from service.engine.api.errors import EngineError
 from service.engine.api.options import EngineOptions
 from service.http.access.admin_access import AdminAccess, AdminPortMiddleware
 from service.http.access_log import AccessLogMiddleware, InternalErrorMiddleware, RouteLabels
-from service.http.api_keys import (
-    ApiKeyMiddleware,
-    ClientLimitMiddleware,
-    add_security_to_schema,
-)
+from service.http.api_keys import ApiKeyMiddleware, ClientLimitMiddleware, add_security_to_schema
 from service.http.dependencies import ServiceContext
 from service.http.direct_routes import DirectApp, DirectRoute, DirectRoutes
 from service.http.errors import ApiError, from_framework, from_validation, response_to
@@ -153,7 +149,11 @@ def create_app(settings: Settings, first: FirstModels | None = None) -> FastAPI:
     limits = RequestLimits(settings)
     # As many texts may wait as requests.
     workers = WorkerPool(threads=WORKER_THREADS, waiting=settings.max_waiting)
-    keys = _keyring(settings)
+    keys = Keyring(
+        [key.get_secret_value() for key in settings.api_keys],
+        settings.api_keys_file,
+        default_limits=settings.client_limits,
+    )
     rates = RateLimits(keys.limits)
     state_key = _state_key(settings)
     engine = _engine(settings, state_key, metrics, workers, rates)
@@ -314,15 +314,6 @@ def _engine(
         answers_bytes=settings.max_answers_bytes,
         rates=rates,
         on_slow_reader=lambda: metrics.slow_reader("buffer_full"),
-    )
-
-
-def _keyring(settings: Settings) -> Keyring:
-    keys = [key.get_secret_value() for key in settings.api_keys]
-    return Keyring(
-        keys,
-        settings.api_keys_file,
-        default_limits=settings.client_limits,
     )
 
 
