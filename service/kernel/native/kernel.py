@@ -33,7 +33,8 @@ from service.kernel.native.input_table import input_table
 from service.kernel.native.output_parts import TailArrays, output_arrays
 
 TABLE_BYTES = 128 * 2**20
-# About 0.2 ms of work. Below it, synchronizing a second thread costs more than it gains.
+# About 0.2 ms of work. Waking a second thread for less costs more than it gains; the same is true
+# of steps of less than a quarter of it.
 WORTH_SHARING = 16_000_000
 
 
@@ -41,7 +42,8 @@ class NativeKernel:
     """Implements :class:`service.kernel.api.interface.Kernel` for one language model.
 
     ``end``: the id that ends sampling. ``suppressed``: ids that are never sampled.
-    ``worth_sharing``: the number of multiplications from which a step uses more than one thread.
+    ``worth_sharing``: the number of multiplications from which a call uses more than one thread;
+    each of its steps must have a quarter of them.
     Raises NativeMissing if the library was not built, ValueError on weights that are not finite.
     """
 

@@ -12,7 +12,8 @@ namespace {
 constexpr int LANES = 16;
 constexpr int ROUND_TOKENS = 64;  // of all rows, at least: more would delay an interrupt
 constexpr int LEAST_LOGIT_ROWS = 24;
-constexpr int PIECES = 24;  // per matrix: few enough for low overhead, many enough for balance
+constexpr int STEP_SHARE = 4;  // a step must be worth a quarter of a call
+constexpr int PIECES = 24;     // per matrix: few enough for low overhead, many enough for balance
 
 uint64_t splitmix(uint64_t value) {  // Steele, Lea and Flood, 2014
   value += 0x9E3779B97F4A7C15u;
@@ -82,12 +83,24 @@ void LanguageModel::run(const Call& call) {
     work.read = work.scored = work.generated = work.kept = work.failed = 0;
   }
   ended_ = false;
-  call_threads_ = call.count * multiplications_ < description_.worth_sharing ? 1 : pool_.size();
+  call_threads_ = is_worth_sharing(call) ? pool_.size() : 1;
   {
     const ThreadPool::Active awake(call_threads_ > 1 ? &pool_ : nullptr);
     run_steps(call);
   }
   interrupted_.store(false, std::memory_order_relaxed);
+}
+
+// Whether a call is long enough to wake other threads for it, and a step to synchronize them.
+bool LanguageModel::is_worth_sharing(const Call& call) const {
+  int64_t tokens = 0;
+  for (int index = 0; index < call.count; ++index) {
+    const Work& work = call.work[index];
+    tokens += std::min(call.steps, work.feed_count - 1 + std::max(work.sample, 1));
+  }
+  const int64_t of_step = int64_t(call.count) * multiplications_;
+  return tokens * multiplications_ >= description_.worth_sharing &&
+         of_step * STEP_SHARE >= description_.worth_sharing;
 }
 
 void LanguageModel::run_steps(const Call& call) {

@@ -47,7 +47,7 @@ struct ModelDescription {
   int32_t tail_count;
   const TailDescription* tails;
   uint8_t* current;            // per row: which of its two activations is current
-  int64_t worth_sharing;       // steps with fewer multiplications use one thread
+  int64_t worth_sharing;       // calls with fewer multiplications use one thread
 };
 
 // One row's work and its results; see RowWork and RowResult in interface.py.
@@ -189,6 +189,7 @@ class LanguageModel {
   void interrupt() { interrupted_.store(true, std::memory_order_relaxed); }
 
  private:
+  bool is_worth_sharing(const Call& call) const;
   void run_steps(const Call& call);
   void parallel_for(int pieces, const ThreadPool::Job& job);
   void parallel_for_groups(int groups, const std::function<void(int begin, int end)>& work);
