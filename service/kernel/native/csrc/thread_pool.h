@@ -3,10 +3,11 @@
 // then it takes pieces that another thread has left.
 //
 // The calling thread starts a phase with a number of pieces, takes pieces itself, and returns once
-// all are done. It never waits for a descheduled thread, unless that thread is within a piece. After
-// such a wait it does some phases alone, so that a call is hardly slower when other processes use
-// the processors. The workers spin during a call, since the next phase follows within microseconds,
-// and sleep between calls. Results must not depend on the assignment of pieces to threads.
+// all are done. It never waits for a descheduled thread, unless that thread is within a piece.
+// After such a wait it works alone for the rest of the call and for a multiple of the time that it
+// waited, so that calls are hardly slower when other processes use the processors. The workers
+// spin during a call, since the next phase follows within microseconds, and sleep between calls.
+// Results must not depend on the assignment of pieces to threads.
 #pragma once
 
 #include <algorithm>
@@ -42,7 +43,7 @@ class ThreadPool {
   // The calling thread and the workers.
   int size() const { return size_.load(std::memory_order_relaxed); }
 
-  // The workers are active during the lifetime of this object.
+  // The workers are active during the lifetime of this object, unless one of them was too slow.
   class Active {
    public:
     explicit Active(ThreadPool* pool) : pool_(pool) {
@@ -59,14 +60,13 @@ class ThreadPool {
 
   // Runs `job` once for each piece and returns when all are done.
   void parallel_for(int pieces, const Job& job) {
-    if (pieces <= 1 || pieces > MOST_PIECES || alone_ > 0) {
-      if (alone_ > 0 && pieces > 1) --alone_;
+    if (pieces <= 1 || pieces > MOST_PIECES || !active_.load(std::memory_order_relaxed)) {
       for (int piece = 0; piece < pieces; ++piece) job(piece, 0);
       return;
     }
     const auto begun = Clock::now();
     const int threads = size();
-    job_.store(&job, std::memory_order_relaxed);  // not in use: no pieces of the last phase are left
+    job_.store(&job, std::memory_order_relaxed);  // no thread reads it: no pieces are left
     done_.store(0, std::memory_order_relaxed);
     ++phase_;
     for (int thread = threads - 1; thread >= 0; --thread)
@@ -82,9 +82,7 @@ class ThreadPool {
 
   static constexpr int SPINS = 2000;  // about 20 microseconds
   static constexpr int MOST_PIECES = 0xFFFF;
-  static constexpr int LEAST_ALONE = 32;    // phases, doubled for each of MOST_STALLS
-  static constexpr int MOST_STALLS = 5;
-  static constexpr int FORGET_AFTER = 64;   // phases that take one stall back
+  static constexpr int ALONE = 16;  // times a wait: so waits take a seventeenth of the time at most
 
   // The pieces that are left of a thread's own ones: [begin, end), and the phase. The phase keeps a
   // thread that was descheduled while it took a piece from taking a piece of a later phase.
@@ -102,20 +100,19 @@ class ThreadPool {
   // means that another thread is not running.
   void wait_for(int pieces, Clock::time_point begun) {
     for (int spins = 0; spins < SPINS; ++spins) {
-      if (done_.load(std::memory_order_acquire) >= pieces) {
-        if (stalls_ > 0 && phase_ % FORGET_AFTER == 0) --stalls_;
-        return;
-      }
+      if (done_.load(std::memory_order_acquire) >= pieces) return;
       pause();
     }
     const auto waiting = Clock::now();
     while (done_.load(std::memory_order_acquire) < pieces) std::this_thread::yield();
-    if (Clock::now() - waiting < waiting - begun) return;
-    alone_ = LEAST_ALONE << stalls_;
-    stalls_ = std::min(stalls_ + 1, MOST_STALLS);
+    const auto now = Clock::now();
+    if (now - waiting < waiting - begun) return;
+    alone_until_ = now + ALONE * (now - waiting);
+    finish();
   }
 
   void begin() {
+    if (Clock::now() < alone_until_) return;
     {
       const std::lock_guard<std::mutex> hold(mutex_);
       active_.store(true, std::memory_order_release);
@@ -187,8 +184,7 @@ class ThreadPool {
   alignas(128) std::atomic<const Job*> job_{nullptr};
   std::atomic<bool> active_{false};
   uint32_t phase_ = 0;
-  int alone_ = 0;   // phases to do without the workers
-  int stalls_ = 0;  // recent waits for a thread that was not running
+  Clock::time_point alone_until_{};  // the calling thread does not share before
   std::mutex mutex_;
   std::condition_variable wake_;
   bool ending_ = false;

@@ -72,35 +72,42 @@ void spin_for(std::chrono::microseconds time) {
   }
 }
 
-// Lets the calling thread wait for a worker. Returns how many phases it then does alone.
-int phases_alone_after_a_wait() {
-  ThreadPool pool(2);
+// Whether a worker takes one of many pieces in a call.
+bool is_shared(ThreadPool& pool) {
+  const ThreadPool::Active awake(&pool);
+  bool shared = false;
+  pool.parallel_for(30, [&](int, int thread) {
+    if (thread == 1) shared = true;
+    std::this_thread::sleep_for(std::chrono::microseconds(200));  // time for the worker to come
+  });
+  return shared;
+}
+
+// Lets the calling thread wait for a worker in a call.
+void wait_for_worker(ThreadPool& pool, std::chrono::milliseconds time) {
   const ThreadPool::Active awake(&pool);
   std::atomic<bool> slept{false};
   while (!slept) {
     pool.parallel_for(2, [&](int, int thread) {
       if (thread == 0) return spin_for(std::chrono::microseconds(50));
       slept = true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      std::this_thread::sleep_for(time);
     });
   }
-  std::atomic<bool> shared{false};
-  int alone = 0;
-  for (; !shared && alone < 10000; alone += !shared) {
-    pool.parallel_for(2, [&](int, int thread) {
-      if (thread == 1) shared = true;
-      std::this_thread::sleep_for(std::chrono::microseconds(200));  // time for the worker to come
-    });
-  }
-  return alone;
 }
 
 // Repeated, since on a busy machine the calling thread may be the slower one.
 void slow_worker_is_left_out_for_a_while() {
-  int alone = 0;
-  for (int attempt = 0; attempt < 20 && alone < 32; ++attempt) alone = phases_alone_after_a_wait();
-  check(alone >= 32, "the calling thread works alone after a wait");
-  check(alone < 10000, "a worker that was slow takes pieces again");
+  ThreadPool pool(2);
+  bool alone = false;
+  for (int attempt = 0; attempt < 20 && !alone; ++attempt) {
+    wait_for_worker(pool, std::chrono::milliseconds(5));
+    alone = !is_shared(pool);
+  }
+  check(alone, "the calling thread works alone after a wait");
+  bool again = false;
+  for (int attempt = 0; attempt < 200 && !again; ++attempt) again = is_shared(pool);
+  check(again, "a worker that was slow takes pieces again");
 }
 
 }  // namespace
