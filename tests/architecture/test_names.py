@@ -26,6 +26,7 @@ SHORT_MODULES = {
     "service.routes.openai.error_responses": "shared by all routes below /v1",
     "service.routes.openai.models": "each route is a module",
     "service.routes.playground": "each route is a module",
+    "service.kernel.api.aligned": "shared by the packing and the native kernel",
     "service.warm_up": "used by the application after loading",
     "training.__main__": "the entry point of `python -m training`",
     "training.analysis.race.recall_task": "the task, used by the race and its report",

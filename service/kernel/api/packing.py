@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.kernel.api.aligned import aligned_copy
 from service.kernel.api.interface import FloatArray
 
 KernelPrecision = Literal["int8", "float32"]
@@ -82,10 +83,10 @@ def pack(
     groups, gates, _, inputs = weight_NGOI.shape
     width = padded(inputs)
     weight_NGOI = _with_zeros(weight_NGOI, width, axis=3)
-    biases = np.ascontiguousarray(bias_NGO1)
+    biases = aligned_copy(bias_NGO1)
     if precision == "float32":
         none = np.empty(0, dtype=np.float32)
-        packed = np.ascontiguousarray(weight_NGOI.transpose(0, 3, 1, 2))
+        packed = aligned_copy(weight_NGOI.transpose(0, 3, 1, 2))
         return PackedMatrix(packed, none, none.astype(np.int32), biases, groups, gates, width)
     # Without this, NumPy would give the results the order in memory of torch's weights.
     weight_NGOI = np.ascontiguousarray(weight_NGOI)
@@ -94,8 +95,10 @@ def pack(
     whole = np.rint(whole, out=whole).astype(np.int8)
     offsets = whole.sum(axis=3, dtype=np.int32) * np.int32(ACTIVATION_OFFSET)
     quads = whole.view(np.int32)  # four weights, which stay together
-    packed = np.ascontiguousarray(quads.transpose(0, 3, 1, 2)).view(np.int8)
-    return PackedMatrix(packed, scales, offsets, biases, groups, gates, width)
+    packed = aligned_copy(quads.transpose(0, 3, 1, 2)).view(np.int8)
+    return PackedMatrix(
+        packed, aligned_copy(scales), aligned_copy(offsets), biases, groups, gates, width
+    )
 
 
 def state_scale(first_LH: FloatArray, precision: KernelPrecision) -> float:

@@ -10,6 +10,7 @@ import ctypes
 
 import numpy as np
 
+from service.kernel.api.aligned import aligned_empty
 from service.kernel.api.interface import FloatArray
 from service.kernel.api.packing import LANES, LINEAR_GATES, gate_blocks, linear_blocks
 from service.kernel.native import library
@@ -29,7 +30,7 @@ def input_table(
     weight_OI = gate_blocks(weight_OI, gates).reshape(-1, inputs)
     bias_O = np.ascontiguousarray(gate_blocks(bias_O, gates).reshape(-1))
     outputs = len(bias_O)
-    table_VO = np.empty((tokens, outputs), dtype=np.float32)
+    table_VO = aligned_empty((tokens, outputs), np.float32)
     size = block_inputs(inputs)
     packed = [_block(weight_OI[:, begin : begin + size]) for begin in range(0, inputs, size)]
     no_biases = np.zeros(packed[0].size // packed[0].shape[1], dtype=np.float32)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from model.architecture import GATE_BLOCKS, LanguageModelArchitecture
 from model.storage.weights import Weights
 from service.kernel.api import packing
+from service.kernel.api.aligned import aligned_zeros
 from service.kernel.api.interface import FloatArray, RowResult, RowWork
 from service.kernel.api.packing import KernelPrecision, PackedMatrix, padded
 from service.kernel.api.row_state import RowState, first_state
@@ -32,7 +33,8 @@ from service.kernel.native.input_table import input_table
 from service.kernel.native.output_parts import TailArrays, output_arrays
 
 TABLE_BYTES = 128 * 2**20
-# About 0.2 ms of work. Below it, synchronizing a second thread costs more than it gains.
+# About 0.2 ms of work. Waking a second thread for less costs more than it gains; the same is true
+# of steps of less than a quarter of it.
 WORTH_SHARING = 16_000_000
 
 
@@ -40,7 +42,8 @@ class NativeKernel:
     """Implements :class:`service.kernel.api.interface.Kernel` for one language model.
 
     ``end``: the id that ends sampling. ``suppressed``: ids that are never sampled.
-    ``worth_sharing``: the number of multiplications from which a step uses more than one thread.
+    ``worth_sharing``: the number of multiplications from which a call uses more than one thread;
+    each of its steps must have a quarter of them.
     Raises NativeMissing if the library was not built, ValueError on weights that are not finite.
     """
 
@@ -64,13 +67,15 @@ class NativeKernel:
         self._first = first_state(weights)
         shape_LRU = (architecture.layers, capacity, padded(architecture.hidden))
         self._state_shape = self._first.values_PLH.shape
-        self._hidden_LRU = np.zeros(shape_LRU, np.float32)
-        self._cell_LRU = np.zeros(shape_LRU, np.float32) if architecture.cell == "lstm" else None
+        self._hidden_LRU = aligned_zeros(shape_LRU, np.float32)
+        self._cell_LRU = (
+            aligned_zeros(shape_LRU, np.float32) if architecture.cell == "lstm" else None
+        )
         self._scales = [
             packing.state_scale(first_H, precision) for first_H in self._first.values_PLH[0]
         ]
         kind = np.uint8 if precision == "int8" else np.float32
-        self._activations_L2RU: NDArray[Any] = np.zeros(
+        self._activations_L2RU = aligned_zeros(
             (shape_LRU[0], 2, *shape_LRU[1:]), dtype=kind
         )  # two: units of a layer are written while others still read the previous activations
         self._current_R = np.zeros(capacity, dtype=np.uint8)

@@ -10,7 +10,10 @@
 namespace {
 
 constexpr int LANES = 16;
-constexpr int PIECES = 24;  // per matrix: few enough for low overhead, many enough for balance
+constexpr int ROUND_TOKENS = 64;  // of all rows, at least: more would delay an interrupt
+constexpr int LEAST_LOGIT_ROWS = 24;
+constexpr int STEP_SHARE = 4;  // a step must be worth a quarter of a call
+constexpr int PIECES = 24;     // per matrix: few enough for low overhead, many enough for balance
 
 uint64_t splitmix(uint64_t value) {  // Steele, Lea and Flood, 2014
   value += 0x9E3779B97F4A7C15u;
@@ -40,6 +43,7 @@ LanguageModel::LanguageModel(const ModelDescription& description, int threads, c
       suppressed_(description.suppressed, description.suppressed + description.suppressed_count),
       tail_descriptions_(description.tails, description.tails + description.tail_count),
       row_width_(outputs_of(description.output)),
+      logit_rows_(std::max(description.rows, LEAST_LOGIT_ROWS)),
       steps_(steps),
       pool_(threads),
       cursors_(description.rows),
@@ -54,7 +58,7 @@ LanguageModel::LanguageModel(const ModelDescription& description, int threads, c
     tails_.push_back({tail.begin, tail.end, row_width_});
     row_width_ += outputs_of(tail.words);
   }
-  logit_memory_.resize(size_t(description.rows) * row_width_);
+  logit_memory_.resize(size_t(logit_rows_) * row_width_);
 }
 
 void LanguageModel::run(const Call& call) {
@@ -76,15 +80,28 @@ void LanguageModel::run(const Call& call) {
         ? nullptr : call.distributions + size_t(work.distribution) * description_.vocabulary;
     cursor.last = -1;
     cursor.automaton_state = work.automaton_state;
+    cursor.left = call.steps;
     work.read = work.scored = work.generated = work.kept = work.failed = 0;
   }
   ended_ = false;
-  call_threads_ = call.count * multiplications_ < description_.worth_sharing ? 1 : pool_.size();
+  call_threads_ = is_worth_sharing(call) ? pool_.size() : 1;
   {
     const ThreadPool::Active awake(call_threads_ > 1 ? &pool_ : nullptr);
     run_steps(call);
   }
   interrupted_.store(false, std::memory_order_relaxed);
+}
+
+// Whether a call is long enough to wake other threads for it, and a step to synchronize them.
+bool LanguageModel::is_worth_sharing(const Call& call) const {
+  int64_t tokens = 0;
+  for (int index = 0; index < call.count; ++index) {
+    const Work& work = call.work[index];
+    tokens += std::min(call.steps, work.feed_count - 1 + std::max(work.sample, 1));
+  }
+  const int64_t of_step = int64_t(call.count) * multiplications_;
+  return tokens * multiplications_ >= description_.worth_sharing &&
+         of_step * STEP_SHARE >= description_.worth_sharing;
 }
 
 void LanguageModel::run_steps(const Call& call) {
@@ -94,19 +111,16 @@ void LanguageModel::run_steps(const Call& call) {
   const auto is_over = [&] {
     return std::chrono::duration<double>(Clock::now() - begun).count() >= call.seconds;
   };
-  for (int step = 0; step < call.steps; ++step) {
+  for (bool first = true;; first = false) {
     const bool cut = (ended_ && call.cut_at_end) ||
                      interrupted_.load(std::memory_order_relaxed) || is_over();
-    if ((step > 0 && cut) || !begin_step(call)) return;
+    if ((!first && cut) || !begin_round(call)) return;
     for (int layer = 0; layer < description_.layers; ++layer) run_layer(layer);
-    if (!tasks_.empty()) {
-      run_head();
-      if (!tails_.empty()) run_tails();
-      parallel_for(int(tasks_.size()), [&](int index, int thread) {
-        steps_.sample(tasks_[index], scratch_[thread].data());
-      });
-    }
-    end_step();
+    for (const Cursor* cursor : active_) description_.current[cursor->work->row] ^= 1;
+    const int tasks = int(tasks_.size());
+    for (int begin = 0; begin < tasks; begin += logit_rows_)
+      run_output(begin, std::min(tasks, begin + logit_rows_));
+    end_round();
   }
 }
 
@@ -124,33 +138,56 @@ void LanguageModel::parallel_for_groups(int groups, const std::function<void(int
   });
 }
 
-// Collects the tokens that rows read in this step, and the sampler tasks. False if no row reads.
-bool LanguageModel::begin_step(const Call& call) {
-  active_.clear(), rows_.clear(), tokens_.clear(), tasks_.clear(), task_cursors_.clear();
-  read_.inputs.clear(), read_.scales.clear();
+// Collects the tokens that rows read in this round, and the sampler tasks. False if no row reads.
+bool LanguageModel::begin_round(const Call& call) {
+  active_.clear(), entries_.clear(), firsts_.clear(), tasks_.clear(), task_entries_.clear();
   for (int index = 0; index < call.count; ++index) {
     Cursor& cursor = cursors_[index];
-    const int32_t token = cursor.next_token(description_.end);
-    if (token < 0) continue;
-    active_.push_back(&cursor);
-    rows_.push_back(cursor.work->row);
-    tokens_.push_back(token);
-    add_task(call, cursor);
+    cursor.entry = -1;
+    cursor.pending = 0;
+    if (cursor.next_token(description_.end) >= 0) active_.push_back(&cursor);
   }
+  const int tokens = tokens_of_round();
+  for (Cursor* cursor : active_) cursor->of_round = std::min(tokens, cursor->readable());
+  for (int token = 0; token < tokens; ++token) {
+    firsts_.push_back(int(entries_.size()));
+    for (Cursor* cursor : active_) {
+      if (cursor->of_round <= token) continue;
+      entries_.push_back({cursor, cursor->work->row, cursor->next_token(description_.end),
+                          cursor->entry, cursor->of_round == token + 1, false});
+      cursor->entry = int(entries_.size()) - 1;
+      --cursor->left;
+      add_task(call, *cursor);
+    }
+  }
+  firsts_.push_back(int(entries_.size()));
   return !active_.empty();
+}
+
+// The most tokens that a row reads in this round. Rows that sample take a token each, so that all
+// rows share the weights.
+int LanguageModel::tokens_of_round() const {
+  int most = 1;
+  for (const Cursor* cursor : active_) {
+    if (cursor->samples()) return 1;
+    most = std::max(most, cursor->readable());
+  }
+  return std::min(most, std::max(1, ROUND_TOKENS / std::max(1, int(active_.size()))));
 }
 
 void LanguageModel::add_task(const Call& call, Cursor& cursor) {
   Work& work = *cursor.work;
   const bool ends_feed = work.read == work.feed_count - 1;
+  const bool in_feed = work.read < work.feed_count;
   work.read = std::min(work.read + 1, work.feed_count);
+  entries_.back().kept = in_feed && work.keep > 0 && work.keep == work.read;
   const bool feeds = work.read < work.feed_count;
   const bool distributes = !feeds && ends_feed && cursor.distribution != nullptr;
   const bool samples = !feeds && work.sample > 0;
   if (!(feeds ? work.score != 0 : samples || distributes)) return;
   const size_t slot = size_t(cursor.slot());
   SamplerTask task{};
-  task.logits = logit_memory_.data() + tasks_.size() * row_width_;
+  task.logits = logit_memory_.data() + tasks_.size() % logit_rows_ * row_width_;
   task.vocabulary = description_.vocabulary;
   task.tails = tails_.data();
   task.tail_count = int32_t(tails_.size());
@@ -181,77 +218,131 @@ void LanguageModel::add_task(const Call& call, Cursor& cursor) {
   task.distribution = distributes ? cursor.distribution : nullptr;
   task.top_tokens = cursor.top_tokens + slot * call.top;
   task.top_logprobs = cursor.top_logprobs + slot * call.top;
-  const int top_layer = description_.layers - 1;
-  read_.inputs.push_back(activation(top_layer, work.row, true));
-  read_.scales.push_back(layers_[top_layer].scale);
   tasks_.push_back(task);
-  task_cursors_.push_back(&cursor);
+  task_entries_.push_back(int(entries_.size()) - 1);
+  ++cursor.pending;
+}
+
+void LayerRows::resize(size_t count) {
+  table.resize(count), inputs.resize(count), hidden_rows.resize(count), next_rows.resize(count);
+  input_scales.resize(count), hidden_scales.resize(count), hiddens.resize(count);
+  cells.resize(count);
 }
 
 void LanguageModel::run_layer(int layer) {
   const LayerDescription& own = layers_[layer];
-  const int count = int(rows_.size());
-  std::vector<const float*> table(layer == 0 && description_.table ? count : 0);
-  std::vector<const void*> inputs(count), hidden_rows(count);
-  std::vector<void*> next_rows(count);
-  std::vector<float> input_scales(count), hidden_scales(count, own.scale);
-  std::vector<float*> hiddens(count), cells(count);
-  const size_t element = description_.precision == Precision::int8 ? 1 : sizeof(float);
-  for (int index = 0; index < count; ++index) {
-    const int row = rows_[index];
-    const int32_t token = tokens_[index];
-    if (!table.empty()) {
-      table[index] = description_.table + size_t(token) * outputs_of(own.hidden);
-    } else if (layer == 0) {
-      inputs[index] = static_cast<const char*>(description_.embedding) +
-                      size_t(token) * description_.embedding_inputs * element;
-      input_scales[index] = description_.embedding_scales[token];
-    } else {
-      inputs[index] = activation(layer - 1, row, true);
-      input_scales[index] = layers_[layer - 1].scale;
-    }
-    hidden_rows[index] = activation(layer, row, false);
-    next_rows[index] = activation(layer, row, true);
-    hiddens[index] = own.hiddens + size_t(row) * description_.units;
-    cells[index] = own.cells ? own.cells + size_t(row) * description_.units : nullptr;
+  bind_layer(layer);
+  const int tokens = int(firsts_.size()) - 1;
+  const bool looks_up = layer == 0 && description_.table != nullptr;
+  if (!looks_up && tokens > 1) multiply_inputs(layer);
+  for (int token = 0; token < tokens; ++token) {
+    const int first = firsts_[token], count = firsts_[token + 1] - first;
+    const LayerStep step{
+        description_.cell, own.input, own.hidden, count,
+        looks_up || tokens > 1 ? rows_.table.data() + first : nullptr,
+        rows_.inputs.data() + first, rows_.input_scales.data() + first,
+        rows_.hidden_rows.data() + first, rows_.hidden_scales.data() + first,
+        1.0f / own.scale, rows_.hiddens.data() + first, rows_.cells.data() + first,
+        rows_.next_rows.data() + first};
+    parallel_for_groups(own.hidden.groups, [&](int begin, int end) {
+      steps_.advance(step, description_.precision, begin, end);
+    });
+    for (int index = first; index < first + count; ++index)
+      if (entries_[index].kept) keep_layer(layer, entries_[index]);
   }
-  const LayerStep step{
-      description_.cell, own.input, own.hidden, count, table.empty() ? nullptr : table.data(),
-      inputs.data(), input_scales.data(), hidden_rows.data(), hidden_scales.data(),
-      1.0f / own.scale, hiddens.data(), cells.data(), next_rows.data()};
-  parallel_for_groups(own.hidden.groups, [&](int begin, int end) {
-    steps_.advance(step, description_.precision, begin, end);
-  });
 }
 
-// From the last layer's activations to logits, through the projection if there is one.
-void LanguageModel::run_head() {
+// Finds the inputs, states and outputs of all entries. Activations between the first token of a row
+// and its last one are needed within the round only.
+void LanguageModel::bind_layer(int layer) {
+  const LayerDescription& own = layers_[layer];
+  const size_t element = element_size(), width = description_.units * element;
+  std::vector<char>& between = activations_[layer % 2];
+  if (firsts_.size() > 2) between.resize(std::max(between.size(), entries_.size() * width));
+  rows_.resize(entries_.size());
+  for (size_t index = 0; index < entries_.size(); ++index) {
+    const Entry& entry = entries_[index];
+    if (layer > 0) {
+      rows_.inputs[index] = rows_.next_rows[index];
+      rows_.input_scales[index] = layers_[layer - 1].scale;
+    } else if (description_.table != nullptr) {
+      rows_.table[index] = description_.table + size_t(entry.token) * outputs_of(own.hidden);
+    } else {
+      rows_.inputs[index] = static_cast<const char*>(description_.embedding) +
+                            size_t(entry.token) * description_.embedding_inputs * element;
+      rows_.input_scales[index] = description_.embedding_scales[entry.token];
+    }
+    rows_.next_rows[index] =
+        entry.last ? activation(layer, entry.row, true) : between.data() + index * width;
+    rows_.hidden_rows[index] = entry.before < 0 ? activation(layer, entry.row, false)
+                                                : rows_.next_rows[entry.before];
+    rows_.hidden_scales[index] = own.scale;
+    const size_t state = size_t(entry.row) * description_.units;
+    rows_.hiddens[index] = own.hiddens + state;
+    rows_.cells[index] = own.cells ? own.cells + state : nullptr;
+  }
+}
+
+// W x + b for all entries at once.
+void LanguageModel::multiply_inputs(int layer) {
+  const Matrix& matrix = layers_[layer].input;
+  const size_t width = outputs_of(matrix), count = entries_.size();
+  products_.resize(std::max(products_.size(), count * width));
+  std::vector<float*> outputs(count);
+  for (size_t index = 0; index < count; ++index)
+    rows_.table[index] = outputs[index] = products_.data() + index * width;
+  multiply(matrix, {rows_.inputs.data(), rows_.input_scales.data()}, outputs);
+}
+
+// Copies the state of one layer after an entry.
+void LanguageModel::keep_layer(int layer, const Entry& entry) const {
+  const LayerDescription& own = layers_[layer];
+  const size_t width = description_.width, from = size_t(entry.row) * description_.units;
+  float* hiddens = entry.cursor->work->state + layer * width;
+  std::copy_n(own.hiddens + from, width, hiddens);
+  if (own.cells != nullptr)
+    std::copy_n(own.cells + from, width, hiddens + description_.layers * width);
+  entry.cursor->work->kept = 1;
+}
+
+// Logits and samples of some tasks, from the last layer's activations.
+void LanguageModel::run_output(int begin, int end) {
+  read_.inputs.clear(), read_.scales.clear();
+  for (int index = begin; index < end; ++index) {
+    read_.inputs.push_back(rows_.next_rows[task_entries_[index]]);
+    read_.scales.push_back(layers_.back().scale);
+  }
   narrow(description_.projection, read_, projected_);
   std::vector<float*> logits;
-  for (const SamplerTask& task : tasks_) logits.push_back(task.logits);
-  multiply(description_.output, read_, logits);
-}
-
-// Tails of an adaptive softmax, each for the rows that need it.
-void LanguageModel::run_tails() {
-  parallel_for(int(tasks_.size()), [&](int index, int thread) {
-    steps_.choose(tasks_[index], scratch_[thread].data());
+  for (int index = begin; index < end; ++index) logits.push_back(tasks_[index].logits);
+  multiply(description_.output, {read_.inputs.data(), read_.scales.data()}, logits);
+  if (!tails_.empty()) run_tails(begin, end);
+  parallel_for(end - begin, [&](int index, int thread) {
+    steps_.sample(tasks_[begin + index], scratch_[thread].data());
   });
-  for (int tail = 0; tail < int(tails_.size()); ++tail) run_tail(tail);
+  record_results(begin, end);
 }
 
-void LanguageModel::run_tail(int tail) {
+// Tails of an adaptive softmax, each for the tasks that need it.
+void LanguageModel::run_tails(int begin, int end) {
+  parallel_for(end - begin, [&](int index, int thread) {
+    steps_.choose(tasks_[begin + index], scratch_[thread].data());
+  });
+  for (int tail = 0; tail < int(tails_.size()); ++tail) run_tail(tail, begin, end);
+}
+
+void LanguageModel::run_tail(int tail, int begin, int end) {
   Vectors vectors;
   std::vector<float*> logits;
-  for (size_t index = 0; index < tasks_.size(); ++index) {
+  for (int index = begin; index < end; ++index) {
     if (!(tasks_[index].needed >> tail & 1)) continue;
-    vectors.inputs.push_back(read_.inputs[index]);
-    vectors.scales.push_back(read_.scales[index]);
+    vectors.inputs.push_back(read_.inputs[index - begin]);
+    vectors.scales.push_back(read_.scales[index - begin]);
     logits.push_back(tasks_[index].logits + tails_[tail].offset);
   }
   if (logits.empty()) return;
   narrow(tail_descriptions_[tail].narrow, vectors, narrowed_);
-  multiply(tail_descriptions_[tail].words, vectors, logits);
+  multiply(tail_descriptions_[tail].words, {vectors.inputs.data(), vectors.scales.data()}, logits);
 }
 
 // Replaces the vectors by their products with the matrix. Does nothing without a matrix.
@@ -263,7 +354,7 @@ void LanguageModel::narrow(const Matrix& matrix, Vectors& vectors, Narrowed& roo
   std::vector<float*> outputs(count);
   for (int index = 0; index < count; ++index)
     outputs[index] = room.numbers.data() + size_t(index) * width;
-  multiply(matrix, vectors, outputs);
+  multiply(matrix, {vectors.inputs.data(), vectors.scales.data()}, outputs);
   for (int index = 0; index < count; ++index) {
     void* to = room.quantized.data() + size_t(index) * width * sizeof(float);
     vectors.scales[index] = steps_.quantize(outputs[index], to, width, description_.precision);
@@ -272,26 +363,17 @@ void LanguageModel::narrow(const Matrix& matrix, Vectors& vectors, Narrowed& roo
 }
 
 void LanguageModel::multiply(
-    const Matrix& matrix, const Vectors& vectors, const std::vector<float*>& outputs) {
-  const LinearStep step{matrix, int32_t(outputs.size()), vectors.inputs.data(),
-                        vectors.scales.data(), outputs.data()};
+    const Matrix& matrix, const Inputs& inputs, const std::vector<float*>& outputs) {
+  const LinearStep step{
+      matrix, int32_t(outputs.size()), inputs.rows, inputs.scales, outputs.data()};
   parallel_for_groups(matrix.groups, [&](int begin, int end) {
     steps_.multiply(step, description_.precision, begin, end);
   });
 }
 
-// Makes the new activations of the rows current and records the results.
-void LanguageModel::end_step() {
-  for (const int row : rows_) description_.current[row] ^= 1;
-  record_results();
-  for (Cursor* cursor : active_) {
-    Work& work = *cursor->work;
-    if (work.keep > 0 && work.keep == work.read && !work.kept) {
-      save(work.row, work.state, work.state + size_t(description_.layers) * description_.width);
-      work.kept = 1;
-    }
+void LanguageModel::end_round() {
+  for (const Cursor* cursor : active_)
     ended_ = ended_ || cursor->next_token(description_.end) < 0;
-  }
 }
 
 void LanguageModel::save(int row, float* hiddens, float* cells) const {
@@ -326,14 +408,15 @@ void Cursor::remember(int32_t token) {
   }
 }
 
-void LanguageModel::record_results() {
-  for (size_t index = 0; index < tasks_.size(); ++index) {
+void LanguageModel::record_results(int begin, int end) {
+  for (int index = begin; index < end; ++index) {
     const SamplerTask& task = tasks_[index];
-    Cursor& cursor = *task_cursors_[index];
+    Cursor& cursor = *entries_[task_entries_[index]].cursor;
     Work& work = *cursor.work;
-    work.failed = task.failed;
-    if (task.failed) continue;
-    const int slot = cursor.slot();
+    --cursor.pending;
+    work.failed = work.failed || task.failed;
+    if (work.failed) continue;
+    const int slot = work.scored + work.generated;
     if (task.score >= 0) {
       cursor.tokens[slot] = task.score;
       cursor.logprobs[slot] = task.score_logprob;
@@ -350,8 +433,7 @@ void LanguageModel::record_results() {
 }
 
 void* LanguageModel::activation(int layer, int row, bool next) const {
-  const size_t element = description_.precision == Precision::int8 ? 1 : sizeof(float);
   const int half = description_.current[row] ^ int(next);
   const size_t index = (size_t(half) * description_.rows + row) * description_.units;
-  return static_cast<char*>(layers_[layer].activations) + index * element;
+  return static_cast<char*>(layers_[layer].activations) + index * element_size();
 }

@@ -1,6 +1,7 @@
 // The rows of one language model, and the progress of each row through its work. No arithmetic.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <vector>
@@ -47,7 +48,7 @@ struct ModelDescription {
   int32_t tail_count;
   const TailDescription* tails;
   uint8_t* current;            // per row: which of its two activations is current
-  int64_t worth_sharing;       // steps with fewer multiplications use one thread
+  int64_t worth_sharing;       // calls with fewer multiplications use one thread
 };
 
 // One row's work and its results; see RowWork and RowResult in interface.py.
@@ -113,18 +114,29 @@ struct Cursor {
   int32_t last = -1;
   int32_t automaton_state = 0;
 
-  // The token to read in this step, or -1.
+  int32_t left = 0;     // tokens that it may still read in this call
+  int32_t pending = 0;  // tokens of the current round to score or sample
+  int32_t of_round = 0; // tokens to read in the current round
+  int32_t entry = -1;   // the row's latest entry in the current round
+
+  // The token to read next, or -1.
   int32_t next_token(int32_t end) const {
-    if (work->failed) return -1;
+    if (work->failed || left == 0) return -1;
     if (work->read < work->feed_count) return feed[work->read];
     const bool over = work->generated == 0 || work->generated >= work->sample || last == end;
     return over ? -1 : last;
   }
 
+  // How many tokens it can read before it has to sample one; at least one.
+  int32_t readable() const { return std::max(1, std::min(left, work->feed_count - work->read)); }
+
+  // Whether it samples after the next token.
+  bool samples() const { return work->sample > 0 && work->feed_count - work->read <= 1; }
+
   // Adds a sampled token to those under a penalty.
   void remember(int32_t token);
 
-  int slot() const { return work->scored + work->generated; }
+  int slot() const { return work->scored + work->generated + pending; }
 };
 
 // Input vectors of the output layer, with the scale of each.
@@ -133,12 +145,41 @@ struct Vectors {
   std::vector<float> scales;
 };
 
+// The same, for a product.
+struct Inputs {
+  const void* const* rows;
+  const float* scales;
+};
+
 // Memory for vectors after a projection.
 struct Narrowed {
   std::vector<float> numbers;
   std::vector<char> quantized;
 };
 
+// One token that one row reads in the current round.
+struct Entry {
+  Cursor* cursor;
+  int32_t row, token;
+  int32_t before;     // the row's entry before this one, or -1
+  bool last;          // of the row's entries
+  bool kept;          // whether the state after it is copied
+};
+
+// What a layer reads and writes, for each entry; see LayerStep.
+struct LayerRows {
+  std::vector<const float*> table;
+  std::vector<const void*> inputs, hidden_rows;
+  std::vector<void*> next_rows;
+  std::vector<float> input_scales, hidden_scales;
+  std::vector<float*> hiddens, cells;
+
+  void resize(size_t count);
+};
+
+// Works in rounds. In a round each row reads one token, or several of its feed if no row has to
+// sample after each: then a layer's input products are those of one matrix and all tokens, and only
+// the recurrent products follow one another. The numbers are the same.
 class LanguageModel {
  public:
   LanguageModel(const ModelDescription& description, int threads, const Steps& steps);
@@ -153,20 +194,26 @@ class LanguageModel {
   void interrupt() { interrupted_.store(true, std::memory_order_relaxed); }
 
  private:
+  bool is_worth_sharing(const Call& call) const;
   void run_steps(const Call& call);
   void parallel_for(int pieces, const ThreadPool::Job& job);
   void parallel_for_groups(int groups, const std::function<void(int begin, int end)>& work);
-  bool begin_step(const Call& call);
+  bool begin_round(const Call& call);
+  int tokens_of_round() const;
   void add_task(const Call& call, Cursor& cursor);
-  void record_results();
-  void end_step();
+  void record_results(int begin, int end);
+  void end_round();
   void run_layer(int layer);
-  void run_head();
-  void run_tails();
-  void run_tail(int tail);
+  void bind_layer(int layer);
+  void multiply_inputs(int layer);
+  void keep_layer(int layer, const Entry& entry) const;
+  void run_output(int begin, int end);
+  void run_tails(int begin, int end);
+  void run_tail(int tail, int begin, int end);
   void narrow(const Matrix& matrix, Vectors& vectors, Narrowed& room);
-  void multiply(const Matrix& matrix, const Vectors& vectors, const std::vector<float*>& outputs);
+  void multiply(const Matrix& matrix, const Inputs& inputs, const std::vector<float*>& outputs);
   void* activation(int layer, int row, bool next) const;
+  size_t element_size() const { return description_.precision == Precision::int8 ? 1 : sizeof(float); }
 
   const ModelDescription description_;
   const std::vector<LayerDescription> layers_;
@@ -174,20 +221,24 @@ class LanguageModel {
   const std::vector<TailDescription> tail_descriptions_;
   std::vector<Tail> tails_;
   int row_width_;                // logits per row: head and tails, each padded
+  const int logit_rows_;         // room for the logits of so many tasks
   const Steps& steps_;
   ThreadPool pool_;
   int64_t multiplications_ = 0;  // of one row in one step, without tails
   int call_threads_ = 1;              // threads of the current call
   std::atomic<bool> interrupted_{false};
 
-  // The current step. Written between phases, read by all threads within them.
+  // The current round. Written between phases, read by all threads within them.
   std::vector<Cursor> cursors_;
   std::vector<Cursor*> active_;
-  std::vector<int> rows_;
-  std::vector<int32_t> tokens_;
+  std::vector<Entry> entries_;        // the first token of each row, the second of each row, ...
+  std::vector<int> firsts_;           // for each token of a row: its first entry; and their number
+  LayerRows rows_;
+  std::vector<float> products_;       // of a layer's inputs, for each entry
+  std::vector<char> activations_[2];  // of this layer and the one below, for each entry
   std::vector<SamplerTask> tasks_;
-  std::vector<Cursor*> task_cursors_;
-  Vectors read_;                 // input of the output layer, for each task
+  std::vector<int> task_entries_;
+  Vectors read_;                 // input of the output layer, for each task of a block
   std::vector<float> logit_memory_;
   Narrowed projected_, narrowed_;
   std::vector<std::vector<float>> scratch_;

@@ -43,24 +43,53 @@ UNROLL_INLINE u32x16 mixed(u32x16 value) {  // "lowbias32"
   return value ^ (value >> 16);
 }
 
-// w of 16 tokens
-UNROLL_INLINE f32x16 uniforms(uint64_t key, u32x16 ids) {
-  u32x16 hash = mixed(ids * splat(GOLDEN) + splat(uint32_t(key)));
-  hash = mixed(hash + splat(uint32_t(key >> 32)));
-  return to_float(hash) * splat(0x1p-32f) + splat(0x1p-33f);
-}
-
 UNROLL_INLINE u32x16 ids_from(int32_t first) {
   constexpr uint32_t lanes[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   return load<u32x16>(lanes) + splat(uint32_t(first));
 }
 
-// At most log w, and at least log w - 0.06: between two powers of 2 the bits of a float are linear,
-// and the logarithm lies above them.
-UNROLL_INLINE f32x16 logarithm_at_least(f32x16 w) {
-  const f32x16 log2 = fused(to_float(bits<i32x16>(w)), splat(0x1p-23f), splat(-127.0f));
-  return log2 * splat(0.693147181f);
+// What `hashes` takes for 16 tokens. The next 16 are GOLDEN * 16 further.
+UNROLL_INLINE u32x16 counters(uint64_t key, u32x16 ids) {
+  return ids * splat(GOLDEN) + splat(uint32_t(key));
 }
+
+UNROLL_INLINE u32x16 hashes(uint64_t key, u32x16 counters) {
+  return mixed(mixed(counters) + splat(uint32_t(key >> 32)));
+}
+
+// w of 16 hashes
+UNROLL_INLINE f32x16 uniforms_of(u32x16 hash) {
+  return to_float(hash) * splat(0x1p-32f) + splat(0x1p-33f);
+}
+
+// w of 16 tokens
+UNROLL_INLINE f32x16 uniforms(uint64_t key, u32x16 ids) {
+  return uniforms_of(hashes(key, counters(key, ids)));
+}
+
+// Selects the tokens that can arrive before the leader: those with s - log w > lead, where s is
+// (logit - highest) * inverse. Between two powers of 2 the bits of a float are linear, and the
+// logarithm lies above them by 0.06 at most. So the comparison is one of integers: the bits of w
+// with those of a float that is at least e^(s - lead). Of w the upper 24 bits suffice.
+class Contenders {
+ public:
+  Contenders(float highest, float inverse)
+      : highest_(splat(highest)), slope_(splat(inverse * PER_UNIT)) {}
+
+  void set_lead(float lead) {
+    base_ = splat((127.0f + 24.0f) * 0x1p23f - (lead - BOUND_MARGIN) * PER_UNIT);
+  }
+
+  UNROLL_INLINE i32x16 operator()(f32x16 logits, u32x16 hash) const {
+    const i32x16 drawn = bits<i32x16>(to_float(bits<i32x16>(hash >> 8)));
+    return drawn < to_int(fused(logits - highest_, slope_, base_));
+  }
+
+ private:
+  static constexpr float PER_UNIT = 0x1p23f / 0.693147181f;  // of a float's bits, per 1 of its log
+
+  f32x16 highest_, slope_, base_{};
+};
 
 // s - log E, exactly
 inline double arrival(double scaled, float uniform) {
@@ -101,16 +130,17 @@ class LogitSpan {
   // logit in the same pass.
   bool usable(int count, float* highest) const {
     f32x16 highest_lanes = splat(MINUS_INFINITY);
-    i32x16 wrong{};
+    i32x16 magnitude{};  // its order is that of the bits without the sign, in which NaN is the last
+    const i32x16 without_sign = splat(int32_t(0x7FFFFFFF));
     for (int index = 0; index < padded_; index += LANES) {
-      const f32x16 value = load<f32x16>(logits_ + index);
+      f32x16 value = load<f32x16>(logits_ + index);
       highest_lanes = larger(value, highest_lanes);
-      i32x16 fits = (value <= splat(LARGEST_LOGIT)) & (value >= splat(-LARGEST_LOGIT));
-      if (index + LANES > count) fits |= bits<i32x16>(ids_from(index)) >= splat(int32_t(count));
-      wrong |= ~fits;
+      if (index + LANES > count)
+        value = where(bits<i32x16>(ids_from(index)) < splat(int32_t(count)), value, f32x16{});
+      magnitude = larger(magnitude, bits<i32x16>(value) & without_sign);
     }
     *highest = largest(highest_lanes);
-    return !any(wrong);
+    return !any(magnitude > bits<i32x16>(splat(LARGEST_LOGIT)));
   }
 
   float highest() const {
@@ -142,17 +172,23 @@ class LogitSpan {
   int32_t race(float highest, float inverse, uint64_t key, int32_t first, double& best) const {
     int32_t winner = index_of(highest);
     best = arrival(0.0, uniforms(key, ids_from(first + winner))[0]);
-    for (int index = 0; index < padded_; index += LANES) {
-      const f32x16 scaled = (load<f32x16>(logits_ + index) - splat(highest)) * splat(inverse);
-      const f32x16 uniform = uniforms(key, ids_from(first + index));
-      const i32x16 ahead = scaled - logarithm_at_least(uniform) > splat(float(best) - BOUND_MARGIN);
+    Contenders contenders(highest, inverse);
+    contenders.set_lead(float(best));
+    u32x16 counter = counters(key, ids_from(first));
+    for (int index = 0; index < padded_; index += LANES, counter += splat(GOLDEN * LANES)) {
+      const f32x16 logits = load<f32x16>(logits_ + index);
+      const u32x16 hash = hashes(key, counter);
+      const i32x16 ahead = contenders(logits, hash);
       if (!any(ahead)) continue;
+      const f32x16 scaled = (logits - splat(highest)) * splat(inverse);
+      const f32x16 uniform = uniforms_of(hash);
       for (int lane = 0; lane < LANES; ++lane) {
         if (!ahead[lane]) continue;
         const double time = arrival(scaled[lane], uniform[lane]);
         if (time > best || (time == best && index + lane < winner))
           best = time, winner = index + lane;
       }
+      contenders.set_lead(float(best));
     }
     return winner;
   }
@@ -204,14 +240,21 @@ class RowSampler {
 
   // Applies penalties and bias, and excludes suppressed tokens and those outside the constraint.
   void change() {
-    if (adjusts(task_)) {
+    bool moves = adjusts(task_);  // the highest logit
+    if (moves) {
       std::copy_n(logits_, task_.vocabulary, raw_);
       adjust();
     }
-    for (int index = 0; index < task_.suppressed_count; ++index)
-      logits_[task_.suppressed[index]] = MINUS_INFINITY;
-    if (task_.allowed != nullptr) restrict_to(task_.allowed);
-    highest_ = span_.highest();
+    for (int index = 0; index < task_.suppressed_count; ++index) {
+      float& logit = logits_[task_.suppressed[index]];
+      moves = moves || logit == highest_;
+      logit = MINUS_INFINITY;
+    }
+    if (task_.allowed != nullptr) {
+      restrict_to(task_.allowed);
+      moves = true;
+    }
+    if (moves) highest_ = span_.highest();
   }
 
   void restrict_to(const uint32_t* allowed) {

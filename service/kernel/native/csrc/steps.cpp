@@ -64,10 +64,9 @@ void advance(const LayerStep& step, Precision precision, int begin, int end) {
                                       : advance_cell<Floats>(step, begin, end);
 }
 
-template <class Numbers>
+template <class Numbers, int G>
 void multiply_groups(const LinearStep& step, int begin, int end) {
   typedef typename Numbers::Activation Activation;
-  constexpr int G = 4;
   for (int group = begin; group < end; ++group)
     for_tiles<Numbers>(step.rows, [&](int first, auto count) {
       constexpr int M = decltype(count)::value;
@@ -81,9 +80,19 @@ void multiply_groups(const LinearStep& step, int begin, int end) {
     });
 }
 
+// The gates of an output layer (4) or of the input of a cell.
+template <class Numbers>
+void multiply_gates(const LinearStep& step, int begin, int end) {
+  switch (step.matrix.gates) {
+    case Elman::GATES: return multiply_groups<Numbers, Elman::GATES>(step, begin, end);
+    case Gru::GATES: return multiply_groups<Numbers, Gru::GATES>(step, begin, end);
+    case Lstm::GATES: return multiply_groups<Numbers, Lstm::GATES>(step, begin, end);
+  }
+}
+
 void multiply(const LinearStep& step, Precision precision, int begin, int end) {
-  return precision == Precision::int8 ? multiply_groups<Bytes>(step, begin, end)
-                                      : multiply_groups<Floats>(step, begin, end);
+  return precision == Precision::int8 ? multiply_gates<Bytes>(step, begin, end)
+                                      : multiply_gates<Floats>(step, begin, end);
 }
 
 void activate(const float* from, void* to, int count, float inverse_scale, Precision precision) {

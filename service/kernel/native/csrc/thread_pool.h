@@ -1,17 +1,22 @@
-// A pool of threads that process one phase after another: each thread takes the next piece that is
-// left.
+// A pool of threads that process one phase after another. Each thread begins with its own pieces,
+// which are the same ones in every phase, so that it finds its part of a matrix in its own cache;
+// then it takes pieces that another thread has left.
 //
 // The calling thread starts a phase with a number of pieces, takes pieces itself, and returns once
-// all are done. It never waits for a descheduled thread, unless that thread is within a piece, so a
-// step is hardly slower when other processes use the processors. The workers spin during a call,
-// since the next phase follows within microseconds, and sleep between calls. Results must not
-// depend on the assignment of pieces to threads.
+// all are done. It never waits for a descheduled thread, unless that thread is within a piece.
+// After such a wait it works alone for the rest of the call and for a multiple of the time that it
+// waited, so that calls are hardly slower when other processes use the processors. The workers
+// spin during a call, since the next phase follows within microseconds, and sleep between calls.
+// Results must not depend on the assignment of pieces to threads.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -21,7 +26,10 @@ class ThreadPool {
  public:
   typedef std::function<void(int piece, int thread)> Job;
 
-  explicit ThreadPool(int size) : workers_(size - 1, [this](int number) { work(number); }) {}
+  explicit ThreadPool(int size)
+      : shares_(new Share[size]), workers_(size - 1, [this](int number) { work(number); }) {
+    size_.store(1 + workers_.started(), std::memory_order_release);
+  }
 
   ~ThreadPool() {
     {
@@ -33,9 +41,9 @@ class ThreadPool {
   }
 
   // The calling thread and the workers.
-  int size() const { return 1 + workers_.started(); }
+  int size() const { return size_.load(std::memory_order_relaxed); }
 
-  // The workers are active during the lifetime of this object.
+  // The workers are active during the lifetime of this object, unless one of them was too slow.
   class Active {
    public:
     explicit Active(ThreadPool* pool) : pool_(pool) {
@@ -52,26 +60,62 @@ class ThreadPool {
 
   // Runs `job` once for each piece and returns when all are done.
   void parallel_for(int pieces, const Job& job) {
-    job_ = &job;  // no thread reads it: the last phase has no pieces left
+    if (pieces <= 1 || pieces > MOST_PIECES || !active_.load(std::memory_order_relaxed)) {
+      for (int piece = 0; piece < pieces; ++piece) job(piece, 0);
+      return;
+    }
+    const auto begun = Clock::now();
+    const int threads = size();
+    job_.store(&job, std::memory_order_relaxed);  // no thread reads it: no pieces are left
     done_.store(0, std::memory_order_relaxed);
     ++phase_;
-    left_.store(uint64_t(phase_) << 32 | uint32_t(pieces), std::memory_order_release);
-    int piece;
-    while ((piece = take()) >= 0) {
-      job(piece, 0);
-      done_.fetch_add(1, std::memory_order_release);
-    }
-    for (int spins = 0; done_.load(std::memory_order_acquire) < pieces; ++spins)
-      spins < SPINS ? pause() : std::this_thread::yield();
+    for (int thread = threads - 1; thread >= 0; --thread)
+      shares_[thread].left.store(
+          packed(phase_, pieces * thread / threads, pieces * (thread + 1) / threads),
+          std::memory_order_release);
+    run_pieces(0);
+    wait_for(pieces, begun);
   }
 
  private:
+  typedef std::chrono::steady_clock Clock;
+
   static constexpr int SPINS = 2000;  // about 20 microseconds
+  static constexpr int MOST_PIECES = 0xFFFF;
+  static constexpr int ALONE = 16;  // times a wait: so waits take a seventeenth of the time at most
+
+  // The pieces that are left of a thread's own ones: [begin, end), and the phase. The phase keeps a
+  // thread that was descheduled while it took a piece from taking a piece of a later phase.
+  struct alignas(128) Share {
+    std::atomic<uint64_t> left{0};
+  };
+
+  static uint64_t packed(uint32_t phase, int begin, int end) {
+    return uint64_t(phase) << 32 | uint32_t(begin) << 16 | uint32_t(end);
+  }
+  static int begin_of(uint64_t left) { return int(left >> 16 & 0xFFFF); }
+  static int end_of(uint64_t left) { return int(left & 0xFFFF); }
+
+  // Waits until all pieces are done. A wait that takes longer than the calling thread has worked
+  // means that another thread is not running.
+  void wait_for(int pieces, Clock::time_point begun) {
+    for (int spins = 0; spins < SPINS; ++spins) {
+      if (done_.load(std::memory_order_acquire) >= pieces) return;
+      pause();
+    }
+    const auto waiting = Clock::now();
+    while (done_.load(std::memory_order_acquire) < pieces) std::this_thread::yield();
+    const auto now = Clock::now();
+    if (now - waiting < waiting - begun) return;
+    alone_until_ = now + ALONE * (now - waiting);
+    finish();
+  }
 
   void begin() {
+    if (Clock::now() < alone_until_) return;
     {
       const std::lock_guard<std::mutex> hold(mutex_);
-      active_.store(true, std::memory_order_relaxed);
+      active_.store(true, std::memory_order_release);
     }
     wake_.notify_all();
   }
@@ -86,26 +130,39 @@ class ThreadPool {
 #endif
   }
 
-  // The next piece of the current phase, or -1. A phase does not end before its taken pieces are
-  // done, so `job_` stays valid.
-  int take() {
-    uint64_t seen = left_.load(std::memory_order_acquire);
-    while (uint32_t(seen) > 0) {
-      if (left_.compare_exchange_weak(
-              seen, seen - 1, std::memory_order_acq_rel, std::memory_order_acquire)) {
-        return int(uint32_t(seen)) - 1;
-      }
+  // The first piece that a thread has left, or for another thread the last one; -1 if none is left.
+  // A phase does not end before its taken pieces are done, so `job_` stays valid.
+  static int take(Share& share, bool own) {
+    uint64_t seen = share.left.load(std::memory_order_acquire);
+    while (begin_of(seen) < end_of(seen)) {
+      const uint64_t after = own ? seen + (1 << 16) : seen - 1;
+      if (share.left.compare_exchange_weak(
+              seen, after, std::memory_order_acq_rel, std::memory_order_acquire))
+        return own ? begin_of(seen) : end_of(seen) - 1;
     }
     return -1;
+  }
+
+  // Takes and runs pieces until none is left. Returns whether there were any.
+  bool run_pieces(int thread) {
+    const int threads = size();
+    int count = 0;
+    for (int next = 0; next < threads; ++next) {
+      const int owner = (thread + next) % threads;
+      int piece;
+      while ((piece = take(shares_[owner], next == 0)) >= 0) {
+        (*job_.load(std::memory_order_relaxed))(piece, thread);
+        ++count;
+      }
+    }
+    if (count > 0) done_.fetch_add(count, std::memory_order_release);
+    return count > 0;
   }
 
   void work(int number) {
     uint32_t spins = 0;
     while (wait_until_active()) {
-      const int piece = take();
-      if (piece >= 0) {
-        (*job_.load(std::memory_order_relaxed))(piece, number);
-        done_.fetch_add(1, std::memory_order_release);
+      if (run_pieces(number)) {
         spins = 0;
       } else {
         ++spins < SPINS ? pause() : std::this_thread::yield();
@@ -115,19 +172,19 @@ class ThreadPool {
 
   // False when the pool ends.
   bool wait_until_active() {
-    if (active_.load(std::memory_order_relaxed)) return true;
+    if (active_.load(std::memory_order_acquire)) return true;
     std::unique_lock<std::mutex> hold(mutex_);
     wake_.wait(hold, [&] { return ending_ || active_.load(std::memory_order_relaxed); });
     return !ending_;
   }
 
-  // The phase in the upper half, the pieces left in the lower one. The phase keeps a thread that
-  // was descheduled within take() from taking a later phase for the one it saw.
-  std::atomic<uint64_t> left_{0};
-  std::atomic<int> done_{0};
-  std::atomic<const Job*> job_{nullptr};
+  const std::unique_ptr<Share[]> shares_;
+  std::atomic<int> size_{1};
+  alignas(128) std::atomic<int> done_{0};
+  alignas(128) std::atomic<const Job*> job_{nullptr};
   std::atomic<bool> active_{false};
   uint32_t phase_ = 0;
+  Clock::time_point alone_until_{};  // the calling thread does not share before
   std::mutex mutex_;
   std::condition_variable wake_;
   bool ending_ = false;

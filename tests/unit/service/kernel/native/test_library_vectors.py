@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,12 @@ FLAGS = {
 }
 
 
-@pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"{COMPILER} is not installed")
+needs_compiler = pytest.mark.skipif(
+    shutil.which(COMPILER) is None, reason=f"{COMPILER} is not installed"
+)
+
+
+@needs_compiler
 @pytest.mark.parametrize("name", FLAGS)
 @pytest.mark.parametrize("program", ["vectors", "dot_product"])
 def test_vectors_compute_what_single_numbers_do(
@@ -31,9 +37,14 @@ def test_vectors_compute_what_single_numbers_do(
 ) -> None:
     """Conversions, comparisons, shifts and dot products are exact in every lane."""
     choose(name, monkeypatch)
-    target = tmp_path / program
-    source = Path(__file__).with_name(f"{program}.cpp")
-    options = ["-std=c++17", "-O2", "-ffp-contract=off", "-Wno-psabi", *FLAGS[name]]
-    command = [COMPILER, *options, f"-I{SOURCES}", str(source), "-o", str(target)]
-    subprocess.run(command, check=True)
-    assert subprocess.run([target], check=False).returncode == 0
+    run_program(program, ["-ffp-contract=off", "-Wno-psabi", *FLAGS[name]], tmp_path)
+
+
+def run_program(name: str, options: Sequence[str], folder: Path) -> None:
+    """Compiles a program beside this file in ``folder`` and runs it. It must return 0."""
+    source = Path(__file__).with_name(f"{name}.cpp")
+    target = folder / name
+    command = [COMPILER, "-std=c++17", "-O2", *options, f"-I{SOURCES}", str(source)]
+    subprocess.run([*command, "-o", str(target)], check=True)
+    ran = subprocess.run([target], capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode == 0, ran.stdout

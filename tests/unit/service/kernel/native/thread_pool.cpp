@@ -1,0 +1,121 @@
+// Checks the thread pool. Returns the number of failed checks.
+#include "thread_pool.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <thread>
+#include <vector>
+
+namespace {
+
+int failures = 0;
+
+void check(bool holds, const char* what) {
+  if (holds) return;
+  std::printf("failed: %s\n", what);
+  ++failures;
+}
+
+// Every piece of every phase runs once, and what a phase wrote is visible in the next one. The sums
+// are not atomic, so that a thread sanitizer finds a phase that begins too early.
+void each_piece_runs_once(int threads) {
+  ThreadPool pool(threads);
+  check(pool.size() == threads, "the pool has the threads that were wanted");
+  std::vector<long> sums(100, 0);
+  for (int call = 0; call < 20; ++call) {
+    const ThreadPool::Active awake(&pool);
+    for (int phase = 0; phase < 100; ++phase) {
+      const int pieces = 1 + (call * 100 + phase) % int(sums.size());
+      pool.parallel_for(pieces, [&](int piece, int) {
+        sums[piece] = (sums[piece] + 1) * 3 % 1000003;
+      });
+    }
+  }
+  std::vector<long> expected(sums.size(), 0);
+  for (int phase = 0; phase < 2000; ++phase)
+    for (int piece = 0; piece <= phase % int(sums.size()); ++piece)
+      expected[piece] = (expected[piece] + 1) * 3 % 1000003;
+  check(sums == expected, "each piece runs once a phase");
+}
+
+// The workers sleep between calls: without them the calling thread does all pieces.
+void caller_needs_no_worker() {
+  ThreadPool pool(3);
+  std::vector<int> by(50, -1);
+  pool.parallel_for(50, [&](int piece, int thread) { by[piece] = thread; });
+  check(by == std::vector<int>(50, 0), "the calling thread takes the pieces of sleeping workers");
+}
+
+// A worker takes half of the pieces, and keeps its own ones from phase to phase.
+void worker_takes_its_own_pieces() {
+  ThreadPool pool(2);
+  const ThreadPool::Active awake(&pool);
+  std::atomic<bool> both{false};
+  int first_of_worker = -1;
+  for (int attempt = 0; attempt < 20 || (attempt < 1000 && !both); ++attempt) {
+    std::atomic<int> of_worker{0}, done{0};
+    pool.parallel_for(8, [&](int piece, int thread) {
+      if (thread == 1 && of_worker.fetch_add(1) == 0) first_of_worker = piece, both = true;
+      std::this_thread::sleep_for(std::chrono::microseconds(thread == 1 ? 400 : 200));
+      ++done;
+    });
+    check(done == 8, "a phase ends when all its pieces are done");
+  }
+  check(both, "a worker takes pieces");
+  check(first_of_worker == 4, "a worker begins with its own pieces");
+}
+
+void spin_for(std::chrono::microseconds time) {
+  const auto until = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < until) {
+  }
+}
+
+// Whether a worker takes one of many pieces in a call.
+bool is_shared(ThreadPool& pool) {
+  const ThreadPool::Active awake(&pool);
+  bool shared = false;
+  pool.parallel_for(30, [&](int, int thread) {
+    if (thread == 1) shared = true;
+    std::this_thread::sleep_for(std::chrono::microseconds(200));  // time for the worker to come
+  });
+  return shared;
+}
+
+// Lets the calling thread wait for a worker in a call.
+void wait_for_worker(ThreadPool& pool, std::chrono::milliseconds time) {
+  const ThreadPool::Active awake(&pool);
+  std::atomic<bool> slept{false};
+  while (!slept) {
+    pool.parallel_for(2, [&](int, int thread) {
+      if (thread == 0) return spin_for(std::chrono::microseconds(50));
+      slept = true;
+      std::this_thread::sleep_for(time);
+    });
+  }
+}
+
+// Repeated, since on a busy machine the calling thread may be the slower one.
+void slow_worker_is_left_out_for_a_while() {
+  ThreadPool pool(2);
+  bool alone = false;
+  for (int attempt = 0; attempt < 20 && !alone; ++attempt) {
+    wait_for_worker(pool, std::chrono::milliseconds(5));
+    alone = !is_shared(pool);
+  }
+  check(alone, "the calling thread works alone after a wait");
+  bool again = false;
+  for (int attempt = 0; attempt < 200 && !again; ++attempt) again = is_shared(pool);
+  check(again, "a worker that was slow takes pieces again");
+}
+
+}  // namespace
+
+int main() {
+  for (const int threads : {1, 2, 3, 5}) each_piece_runs_once(threads);
+  caller_needs_no_worker();
+  worker_takes_its_own_pieces();
+  slow_worker_is_left_out_for_a_while();
+  return failures;
+}
