@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from benchmarks.commands import (
+    arrivals,
     classify,
     context,
     inspection,
@@ -31,6 +32,7 @@ MEASUREMENTS: tuple[BenchmarkCommand, ...] = (
     next_word,
     short_requests,
     kernel,
+    arrivals,
     serve,
 )
 
