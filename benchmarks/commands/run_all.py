@@ -10,6 +10,7 @@ from benchmarks.commands import (
     context,
     inspection,
     kernel,
+    kernel_share,
     next_word,
     quantization,
     serve,
@@ -32,6 +33,7 @@ MEASUREMENTS: tuple[BenchmarkCommand, ...] = (
     next_word,
     short_requests,
     kernel,
+    kernel_share,
     arrivals,
     serve,
 )
