@@ -25,6 +25,7 @@ from benchmarks.commands import (
     short_requests,
     startup,
 )
+from benchmarks.commands.peers import runtimes
 from benchmarks.harness.command import BenchmarkCommand, add_result_options
 from benchmarks.harness.report import join_reports
 
@@ -53,6 +54,7 @@ PARTS = (
     Part(next_word, "--clients 1 16 --seconds 2 --repeats 2", 1.2),
     Part(short_requests, "--seconds 2 --repeats 2", 2.5),
     Part(kernel, "--sizes small medium --cells lstm --seconds 0.5 --turns 3", 1.5),
+    Part(runtimes, "--seconds 0.6 --turns 3", 1.0),
     Part(kernel_share, "--seconds 4 --repeats 3", 2.0),
     Part(arrivals, "--seconds 5 --repeats 3", 1.5),
     Part(serve, "--sizes medium --seconds 4 --longest 15 --repeats 2", 6.0),
