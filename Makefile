@@ -162,7 +162,8 @@ format: $(VENV)/.dev.stamp ## fix lint and format
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-# All benchmarks take about an hour, with BENCH=--quick a few minutes. One benchmark and its options:
+# All benchmarks take about 20 minutes, with BENCH=--quick about 3. An interrupted run continues. The results go
+# into docs/performance.md with `python -m benchmarks report`. One benchmark and its options:
 # .venv/bin/python -m benchmarks --help
 BENCH ?=
 bench: $(VENV)/.bench.stamp ## run all benchmarks (BENCH=--quick for a short run)

@@ -3,11 +3,10 @@
 import argparse
 import sys
 
-from benchmarks.commands import (
+from benchmarks.commands import report, run_all, softmax
+from benchmarks.commands.training import (
     artifact,
     quality,
-    run_all,
-    softmax,
     train_classifiers,
     train_language_model,
 )
@@ -20,6 +19,7 @@ COMMANDS: tuple[BenchmarkCommand, ...] = (
     run_all,
     *run_all.MEASUREMENTS,
     replicas,
+    report,
     softmax,
     train_language_model,
     train_classifiers,

@@ -28,6 +28,7 @@ class Load:
         longest: extend the duration until every stream has one response, up to this many seconds.
         rounds: requests of each client, 0 for no bound.
         mark: text that is counted as one token of a response.
+        rate: Poisson arrivals a second in place of the streams, 0 for streams.
     """
 
     bodies: Sequence[dict[str, Any]]
@@ -36,6 +37,7 @@ class Load:
     longest: float = 0.0
     rounds: int = 0
     mark: str = "data:"
+    rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def run_load(spec: ServerSpec, server: RunningServer, load: Load) -> LoadResult:
                 *("--bodies", str(bodies), "--mark", load.mark),
                 *("--streams", str(load.streams), "--seconds", str(load.seconds)),
                 *("--longest", str(load.longest), "--rounds", str(load.rounds)),
+                *("--rate", str(load.rate)),
             ],
             stdout=subprocess.PIPE,
         )

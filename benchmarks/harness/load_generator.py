@@ -12,6 +12,10 @@ divided by the tokens after the first write.
 The measurement ends after the given seconds, or as soon afterwards as every stream has one
 response, since the first tokens alone do not describe a slow server. The generator then prints an
 empty line, closes all connections, and prints its counts as JSON.
+
+With --rate, requests arrive instead as a Poisson process, whether earlier ones have ended or not,
+and every one is read to its end. Its first token is timed from the planned arrival, so that a late
+generator does not hide a wait.
 """
 
 import argparse
@@ -19,6 +23,7 @@ import asyncio
 import itertools
 import json
 import math
+import random
 import resource
 import sys
 import time
@@ -35,6 +40,7 @@ from benchmarks.harness.statistics import quantile
 LAST_LINE = b'"finish_reason"'
 LAST_CHUNK = b"0\r\n\r\n"  # end of a chunked body
 CHECK_SECONDS = 0.05  # between checks whether every stream has one response
+ARRIVALS_SEED = 1
 
 
 class RequestFailedError(Exception):
@@ -65,17 +71,21 @@ class LoadCounts:
 class StreamingRequest(asyncio.Protocol):
     """One request on one connection, and the count of its tokens."""
 
-    def __init__(self, request: bytes, mark: bytes, counts: LoadCounts) -> None:
+    def __init__(
+        self, request: bytes, mark: bytes, counts: LoadCounts, *, planned: float | None = None
+    ) -> None:
+        """``planned``: when the request was to be sent, if that is not when it is connected."""
         self.request = request
         self.mark = mark
         self.counts = counts
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.head = self.tail = b""
+        self.planned = planned
         self.start_time = self.first_time = self.last_time = 0.0
         self.later_tokens = 0  # after the first write
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.start_time = time.perf_counter()
+        self.start_time = time.perf_counter() if self.planned is None else self.planned
         cast(asyncio.Transport, transport).write(self.request)
 
     def data_received(self, data: bytes) -> None:
@@ -133,17 +143,40 @@ async def run_stream(
     args: argparse.Namespace, bodies: Iterator[bytes], counts: LoadCounts, answered: asyncio.Event
 ) -> None:
     """One client: sends the next request after each response until it is cancelled."""
-    loop = asyncio.get_running_loop()
     for _ in range(args.rounds) if args.rounds else itertools.count():
-        request = http_request(args.host, args.path, next(bodies))
-        factory = partial(StreamingRequest, request, args.mark.encode(), counts)
-        transport, protocol = await loop.create_connection(factory, args.host, args.port)
-        try:
-            await protocol.done
-            answered.set()
-        finally:
-            protocol.count_stream()
-            transport.abort()
+        await run_request(args, next(bodies), counts)
+        answered.set()
+
+
+async def run_arrivals(
+    args: argparse.Namespace, bodies: Iterator[bytes], counts: LoadCounts, answered: asyncio.Event
+) -> None:
+    """Sends requests at random times, ``args.rate`` in a second on average, and reads all of the
+    responses.
+    """
+    gaps = random.Random(ARRIVALS_SEED)
+    planned = time.perf_counter()
+    end = planned + args.seconds
+    async with asyncio.TaskGroup() as requests:
+        while (planned := planned + gaps.expovariate(args.rate)) < end:
+            await asyncio.sleep(max(0.0, planned - time.perf_counter()))
+            requests.create_task(run_request(args, next(bodies), counts, planned))
+    answered.set()
+
+
+async def run_request(
+    args: argparse.Namespace, body: bytes, counts: LoadCounts, planned: float | None = None
+) -> None:
+    """One request on a connection of its own."""
+    request = http_request(args.host, args.path, body)
+    factory = partial(StreamingRequest, request, args.mark.encode(), counts, planned=planned)
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_connection(factory, args.host, args.port)
+    try:
+        await protocol.done
+    finally:
+        protocol.count_stream()
+        transport.abort()
 
 
 def http_request(host: str, path: str, body: bytes) -> bytes:
@@ -158,9 +191,10 @@ async def run_streams(args: argparse.Namespace) -> dict[str, Any]:
     """Runs all streams until the duration is over or all rounds are done; returns the counts."""
     bodies = itertools.cycle(args.bodies.read_bytes().split(b"\n"))
     counts = LoadCounts()
-    answered = [asyncio.Event() for _ in range(args.streams)]
+    run_client, clients_count = (run_arrivals, 1) if args.rate else (run_stream, args.streams)
+    answered = [asyncio.Event() for _ in range(clients_count)]
     begin, cpu_begin = time.perf_counter(), cpu_seconds()
-    clients = [asyncio.create_task(run_stream(args, bodies, counts, event)) for event in answered]
+    clients = [asyncio.create_task(run_client(args, bodies, counts, event)) for event in answered]
     done, pending = await wait_until_over(args, clients, answered)
     counts.deadline = time.perf_counter()
     seconds = counts.deadline - begin
@@ -218,6 +252,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--longest", type=float, default=0, help="maximum seconds of slow servers")
     parser.add_argument("--rounds", type=int, default=0, help="requests per stream (0: no bound)")
+    parser.add_argument(
+        "--rate", type=float, default=0, help="Poisson arrivals a second, in place of streams"
+    )
     try:
         counts = uvloop.run(run_streams(parser.parse_args()))
     except (RequestFailedError, OSError) as error:

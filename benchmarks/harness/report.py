@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,14 @@ def write_report(directory: Path, report: Report) -> str:
     """Writes NAME.md, NAME.json and NAME.png into the directory; returns the Markdown."""
     directory.mkdir(parents=True, exist_ok=True)
     text = report.markdown()
-    content = {"title": report.title, "machine": environment.describe_machine(), **report.results}
+    content = {
+        "title": report.title,
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": environment.describe_machine(),
+        "tables": [asdict(table) for table in report.tables],
+        "notes": report.notes,
+        **report.results,
+    }
     serialized = json.dumps(nan_to_none(content), indent=1, allow_nan=False)
     (directory / f"{report.name}.md").write_text(text, encoding="utf-8")
     (directory / f"{report.name}.json").write_text(serialized, encoding="utf-8")

@@ -160,7 +160,8 @@ class _GenerationProtocol:
 
 def _plain_lines(event: Token) -> str:
     begin = f'data: {{"index":{event.index},"text":'
-    return "".join([f"{begin}{quoted(text)}}}\n\n" for text in event.texts or (event.text,)])
+    lines = f"}}\n\n{begin}".join(map(quoted, event.texts or (event.text,)))
+    return f"{begin}{lines}}}\n\n"
 
 
 def _echo(event: Echo) -> Iterator[bytes]:

@@ -3,11 +3,14 @@
 import argparse
 import asyncio
 import json
+import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.harness.load_generator import (
+    ARRIVALS_SEED,
     LoadCounts,
     StreamingRequest,
     count_new_marks,
@@ -84,18 +87,39 @@ def test_it_counts_all_tokens_of_a_server(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Three clients with two requests each receive the 120 tokens of six canned streams."""
-    bodies = tmp_path / "bodies.jsonl"
+    counts = counts_of_canned_streams(tmp_path, streams=3, rounds=2, seconds=30.0, rate=0)
+    assert (counts["tokens"], counts["requests"]) == (120, 6)
+    assert capsys.readouterr().out == "\n"
+
+
+def test_poisson_arrivals_are_read_to_their_ends(tmp_path: Path) -> None:
+    """The arrivals of a tenth of a second at 200 a second all get their 20 tokens; their number
+    is that of the fixed seed, whatever the load of the machine.
+    """
+    counts = counts_of_canned_streams(
+        tmp_path, streams=1, rounds=0, seconds=0.1, rate=200.0, longest=30.0
+    )
+    gaps, arrivals, at = random.Random(ARRIVALS_SEED), 0, 0.0
+    while (at := at + gaps.expovariate(200.0)) < 0.1:
+        arrivals += 1
+    assert arrivals > 5
+    assert (counts["tokens"], counts["requests"]) == (20 * arrivals, arrivals)
+    assert len(counts["first_tokens"]) == 2
+
+
+def counts_of_canned_streams(directory: Path, **options: float) -> dict[str, Any]:
+    """The counts of the generator with streams of 20 tokens."""
+    bodies = directory / "bodies.jsonl"
     bodies.write_text(json.dumps({"prompt": "a"}), encoding="utf-8")
 
-    async def both() -> dict[str, int]:
+    async def both() -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: CannedResponse(writes_of(20, 8)), "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            options = {"host": "127.0.0.1", "port": port, "path": "/", "mark": "data:"}
-            limits = {"bodies": bodies, "streams": 3, "seconds": 30.0, "longest": 0, "rounds": 2}
-            return await run_streams(argparse.Namespace(**options, **limits))
+            fixed = {"host": "127.0.0.1", "port": port, "path": "/", "mark": "data:"}
+            return await run_streams(
+                argparse.Namespace(**{"bodies": bodies, "longest": 0, **fixed, **options})
+            )
 
-    counts = asyncio.run(both())
-    assert (counts["tokens"], counts["requests"]) == (120, 6)
-    assert capsys.readouterr().out == "\n"
+    return asyncio.run(both())

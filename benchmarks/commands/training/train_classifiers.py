@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.harness.command import RESULTS_DIRECTORY
 from benchmarks.harness.report import Report, ResultTable, write_report
 from benchmarks.harness.statistics import group_by
-from benchmarks.measurements.classifier_training import (
+from benchmarks.measurements.training.classifier_training import (
     ClassifierPlan,
     TrainedClassifier,
     compare_classifiers,

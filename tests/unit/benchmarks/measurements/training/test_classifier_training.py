@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.commands.train_classifiers import table_rows
-from benchmarks.measurements.classifier_training import (
+from benchmarks.commands.training.train_classifiers import table_rows
+from benchmarks.measurements.training.classifier_training import (
     PEERS,
     UNROLL_NAME,
     ClassifierPlan,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness.subprocesses import run_module, run_training_measurement
-from benchmarks.measurements.language_model_training import perplexity
+from benchmarks.measurements.training.language_model_training import perplexity
 from model.manifest import MANIFEST_FILE
 
 RECIPES = Path("training") / "recipes"

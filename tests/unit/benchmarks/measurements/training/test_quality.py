@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.commands.quality import table_rows
-from benchmarks.measurements import quality
-from benchmarks.measurements.quality import (
+from benchmarks.commands.training.quality import table_rows
+from benchmarks.measurements.training import quality
+from benchmarks.measurements.training.quality import (
     TARGETS,
     QualityRun,
     QualityTarget,

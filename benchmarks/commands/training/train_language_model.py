@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from benchmarks.harness.command import RESULTS_DIRECTORY
-from benchmarks.measurements.language_model_training import (
+from benchmarks.measurements.training.language_model_training import (
     LanguageModelPlan,
     compare_language_models,
     perplexity_table,

@@ -10,7 +10,12 @@ from pathlib import Path
 from benchmarks.harness.command import RESULTS_DIRECTORY
 from benchmarks.harness.report import Report, ResultTable, write_report
 from benchmarks.harness.statistics import group_by
-from benchmarks.measurements.quality import TARGETS, QualityRun, QualityTarget, measure_target
+from benchmarks.measurements.training.quality import (
+    TARGETS,
+    QualityRun,
+    QualityTarget,
+    measure_target,
+)
 
 NAME = "quality"
 HELP = "accuracy and perplexity of the recipes over several seeds"

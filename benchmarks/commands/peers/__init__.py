@@ -1,0 +1,1 @@
+"""Commands that compare with other programs, which the extra `bench` installs."""

@@ -1,0 +1,1 @@
+"""Commands that train models, or build artifacts, to compare their quality."""

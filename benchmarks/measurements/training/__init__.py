@@ -1,0 +1,1 @@
+"""Trainings beside their peers: time, and quality on the same splits."""
