@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from training.config.options import MAX_THREADS, option
+from training.errors import RecipeError
 
 MAX_SEED = 2**63 - 1
 DEFAULT_WORD_VOCABULARY = 50_000  # or fewer, if the text has fewer words
@@ -45,6 +46,23 @@ def header_option() -> Any:
     return option(
         None, "whether the first row of .csv and .tsv files names the columns", unset="detected"
     )
+
+
+def label_separator_option() -> Any:
+    """``--label-separator``: what is between the labels of a cell."""
+    return option(
+        None,
+        'text between the labels of a cell, as in --label-separator ";"; texts then have several '
+        "labels, or none",
+        metavar="TEXT",
+        unset="a cell is one label",
+    )
+
+
+def check_label_separator(separator: str | None) -> None:
+    """Raises RecipeError for an empty separator."""
+    if separator == "":
+        raise RecipeError('--label-separator: expected a text such as ";", got an empty one')
 
 
 def encoding_option() -> Any:

@@ -29,6 +29,7 @@ from training.data.vocabulary import (
     train_classifier_tokenizer,
     unknown_share_of_documents,
 )
+from training.evaluation.calibration import mean_loss
 from training.evaluation.classifier import predict
 from training.readers.notices import LOG
 from training.runs.checkpoint import Checkpoint, under_prefix
@@ -115,6 +116,7 @@ def measure_reserve(setup: ClassifierSetup) -> float:
 
 
 def _prepare_fresh(recipe: ClassifierRecipe, splits: ExampleSplits) -> ClassifierSetup:
+    recipe = replace(recipe, multi_label=splits.multi_label)
     texts = [example.text for example in splits.train]
     prepare = _prepare_untrained if recipe.from_ is None else _prepare_transfer
     setup = prepare(recipe, splits, texts)
@@ -285,6 +287,10 @@ def _start_as_sum(network: Classifier) -> None:
 
 def guessing_loss(setup: ClassifierSetup) -> float:
     """The validation loss of the smoothed label distribution of the training data, in nats."""
+    if setup.splits.multi_label:
+        has_C = (setup.train.label_tensor.sum(dim=0) + 1.0) / (len(setup.train) + 2.0)
+        labels_BC = setup.valid.label_tensor
+        return mean_loss(has_C.logit().expand_as(labels_BC), labels_BC)
     train_C, valid_C = (
         torch.bincount(
             torch.tensor([label for label in split.labels if label != OUT_OF_SCOPE_INDEX]),
@@ -298,9 +304,7 @@ def guessing_loss(setup: ClassifierSetup) -> float:
 
 def _measuring_seconds(setup: ClassifierSetup) -> float:
     """The duration of a last evaluation, of joining the linear classifier and of both splits."""
-    sample = EncodedDocuments(
-        setup.valid.tokens[:SPEED_DOCUMENTS], setup.valid.labels[:SPEED_DOCUMENTS]
-    )
+    sample = setup.valid.at(range(min(SPEED_DOCUMENTS, len(setup.valid))))
     start = time.perf_counter()
     predict(setup.network, sample)
     seconds = time.perf_counter() - start

@@ -16,7 +16,7 @@ from model.networks import Classifier
 from training.data.batching import EncodedDocuments
 from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.evaluation.calibration import fit_temperature, temperature_loss
-from training.evaluation.classifier import predict
+from training.evaluation.classifier import Predictions, predict
 from training.trainers import linear_classifier
 from training.trainers.linear_classifier import (
     LINEAR_SHARES,
@@ -153,7 +153,7 @@ def test_importances_by_hand() -> None:
         ]
         for token in range(VOCABULARY)
     ]
-    documents = [train.labels.count(label) for label in range(LABELS)]
+    documents = [list(train.labels).count(label) for label in range(LABELS)]
     for token, counts in enumerate(having):
         if sum(counts) == 0:
             assert rarity_F[token] == contrast_F[token] == 0.0
@@ -212,7 +212,9 @@ def test_words_that_predict_the_label_get_weight() -> None:
     train = made_up(200, 1, telling=True)
     train = EncodedDocuments([*train.tokens, [4, 5, 6]], [*train.labels, OUT_OF_SCOPE_INDEX])
     assert join_linear(network, fitted(train, valid), valid) > 0.5
-    assert predict(network, made_up(300, 3, telling=True)).accuracy > 0.95
+    predictions = predict(network, made_up(300, 3, telling=True))
+    assert isinstance(predictions, Predictions)
+    assert predictions.accuracy > 0.95
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
