@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, tensor
@@ -241,3 +242,28 @@ def linear_logits(linear: LinearNgrams, documents: EncodedDocuments) -> Tensor:
 def loss_of(linear: LinearNgrams, documents: EncodedDocuments) -> float:
     """The loss under the best temperature."""
     return temperature_loss(linear_logits(linear, documents), torch.tensor(documents.labels))
+
+
+def test_sets_of_labels_are_counted_and_fitted_as_labels() -> None:
+    """Sets of one label give the importances of the labels; the fit decides about each label, also
+    for documents of two labels and of none.
+    """
+    train, valid = made_up(200, 1, telling=True), made_up(100, 2, telling=True)
+    sets, of_valid = label_sets(train), label_sets(valid)
+    linear = LinearNgrams(VOCABULARY, 1, 1, LABELS)
+    for one, other in zip(
+        importances(linear, count(linear, train)),
+        importances(linear, count(linear, sets)),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+    fit_linear(linear, sets, of_valid)
+    new = EncodedDocuments([[0, 0, 1, 1], [9, 12, 17]], [0, 0])
+    logits_BC = linear.logits(count(linear, new).features(linear))
+    assert (logits_BC[0] > 0).tolist() == [True, True, False]
+    assert (logits_BC[1] > 0).tolist() == [False, False, False]
+
+
+def label_sets(documents: EncodedDocuments) -> EncodedDocuments:
+    """The same documents with sets of one label."""
+    return EncodedDocuments(documents.tokens, np.eye(LABELS, dtype=bool)[list(documents.labels)])
