@@ -23,6 +23,7 @@ from training.readers.sources import Record, holds_records, is_blank, is_unicode
 
 MAX_LISTED_PLACES = 5  # of empty records in a message
 MAX_LISTED_LABELS = 5
+NONE_HINT = "; --multi-label reads an empty label as no label"
 SAMPLE_LINES = 100  # by which a table without its suffix is recognized
 
 
@@ -94,7 +95,8 @@ def read_examples(
         if isinstance(text, str) and not isinstance(labels, _Empty):
             examples.append(Example(text, *labels))
         empty += faults[:1]
-    _report_empty(source, empty, len(examples), skip=skip_empty)
+    may_ask = label_options.multi_label is None
+    _report_empty(source, empty, len(examples), skip=skip_empty, may_ask=may_ask)
     return examples
 
 
@@ -229,8 +231,13 @@ def _label(place: str, value: object) -> str | _Empty:
     return _Empty(place, "the label is empty") if is_blank(label) else label
 
 
-def _report_empty(source: str, empty: Sequence[_Empty], kept: int, *, skip: bool) -> None:
-    """Refuses a source with empty records; with ``skip`` it gives a notice instead."""
+def _report_empty(
+    source: str, empty: Sequence[_Empty], kept: int, *, skip: bool, may_ask: bool
+) -> None:
+    """Refuses a source with empty records; with ``skip`` it gives a notice instead.
+
+    ``may_ask``: whether texts without labels could be asked for.
+    """
     if not empty:
         return
     first, *others = empty
@@ -241,7 +248,7 @@ def _report_empty(source: str, empty: Sequence[_Empty], kept: int, *, skip: bool
     if not skip:
         raise DataError(
             f"{first.place}: {first.fault}{others_text} ({count}). Correct or remove them, or "
-            "leave them out with --skip-empty"
+            f"leave them out with --skip-empty{NONE_HINT if may_ask else ''}"
         )
     if kept == 0:
         raise DataError(f"{source}: holds no records with a text and a label ({count})")
