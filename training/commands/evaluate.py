@@ -143,7 +143,7 @@ def _classifier(
             skip_empty=request.skip_empty,
             label_options=LabelOptions(multi_label, request.label_separator),
         )
-        _check_labels(source, source_examples, answers)
+        _check_labels(source, source_examples, answers, multi_label=multi_label)
         examples += source_examples
     reading = _reading_options(artifact.manifest.provenance)
     recipe = ClassifierRecipe(**reading, multi_label=multi_label)
@@ -165,8 +165,11 @@ def _classifier(
     )
 
 
-def _check_labels(source: str, examples: Sequence[Example], answers: Sequence[str]) -> None:
+def _check_labels(
+    source: str, examples: Sequence[Example], answers: Sequence[str], *, multi_label: bool
+) -> None:
     known = set(answers)
+    separator = ", name what is between labels with --label-separator" if multi_label else ""
     for number, example in enumerate(examples, start=1):
         label = next((label for label in example.labels if label not in known), None)
         if label is None:
@@ -177,7 +180,7 @@ def _check_labels(source: str, examples: Sequence[Example], answers: Sequence[st
         raise DataError(
             f"{source}, example {number}: the label {label!r} is none of the model's"
             f"{others}: {format_list(answers)}{suggest(label, answers)}; choose the column "
-            "with --label-column, or correct the labels"
+            f"with --label-column{separator}, or correct the labels"
         )
 
 

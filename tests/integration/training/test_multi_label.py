@@ -152,7 +152,7 @@ def test_evaluate_reports_the_metrics_of_training(
     ("name", "content", "options", "fault"),
     [
         ("a.jsonl", '{"text": "x", "labels": ["food", "art"]}', [], "the label 'art' is none of"),
-        ("a.csv", "text,labels\nx,food|sport\n", [], "the label 'food|sport' is none of"),
+        ("a.csv", "text,labels\nx,food|sport\n", [], "between labels with --label-separator"),
         (
             "a.csv",
             "text,labels\nx,food\n",
