@@ -28,7 +28,8 @@ TOKENIZER_FILE = "tokenizer.json"
 WEIGHTS_FILE = "weights.safetensors"
 DIGESTED_FILES = ("tokenizer.json", "weights.safetensors")
 MODEL_CARD_FILE = "README.md"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # the newest
+FIRST_FORMAT_VERSION = 1  # of models that earlier releases read, too
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MAX_LABEL_LENGTH = 1000  # characters
 MAX_METRIC_NAME_LENGTH = 100  # characters
@@ -50,12 +51,11 @@ class Manifest:
         version: of the model.
         architecture: of the network.
         labels: of a classifier, in the order of its logits.
-        calibration: of a classifier.
+        calibration: of a classifier. Its thresholds make it a multi-label classifier.
         provenance: data, recipe, seed, commit and library versions.
         metrics: by name.
         files: SHA-256 of each other data file by its name. The file also has the field ``sha256``,
             the digest of the manifest's own fields.
-        format_version: of the artifact.
 
     Raises:
         ManifestError: a name, version, label or metric is out of range.
@@ -69,7 +69,6 @@ class Manifest:
     provenance: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
-    format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
         for field_name, text in (("name", self.name), ("version", self.version)):
@@ -85,6 +84,20 @@ class Manifest:
     def kind(self) -> str:
         """Kind of the network: "language-model" or "classifier"."""
         return self.architecture.kind
+
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """Probability from which a text has each label; None unless the model is multi-label."""
+        return None if self.calibration is None else self.calibration.thresholds
+
+    @property
+    def format_version(self) -> int:
+        """Of the artifact: the oldest one that has all that the model needs.
+
+        A release that knows no thresholds would answer as if a text had one label, so it has to
+        refuse a multi-label model.
+        """
+        return FIRST_FORMAT_VERSION if self.thresholds is None else FORMAT_VERSION
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -122,9 +135,10 @@ class Manifest:
             raise ManifestError("expected a JSON object")
         _check_json(values)
         version = values.get("format_version")
-        if type(version) is not int or version != FORMAT_VERSION:
+        if type(version) is not int or not FIRST_FORMAT_VERSION <= version <= FORMAT_VERSION:
             raise ManifestError(
-                f"format_version: this version reads {FORMAT_VERSION}, got {version!r}"
+                f"format_version: this version reads {FIRST_FORMAT_VERSION} to {FORMAT_VERSION}, "
+                f"got {version!r}"
             )
         try:
             architecture = architecture_from(
@@ -144,6 +158,11 @@ class Manifest:
         )
         if values.pop("sha256", None) != _digest(values):
             raise ManifestError("damaged: sha256 is not the digest of the other fields")
+        if version != manifest.format_version:
+            raise ManifestError(
+                f"format_version: expected {manifest.format_version} for a model "
+                f"{'without' if manifest.thresholds is None else 'with'} thresholds, got {version}"
+            )
         return manifest
 
     def _check_labels(self) -> None:
@@ -156,6 +175,11 @@ class Manifest:
             expected = self.architecture.labels
         if len(self.labels) != expected:
             raise ManifestError(f"labels: expected {expected}, got {len(self.labels)}")
+        if self.thresholds is not None and len(self.thresholds) != expected:
+            raise ManifestError(
+                f"calibration.thresholds: expected {expected}, one for each label, "
+                f"got {len(self.thresholds)}"
+            )
 
     def _check_metrics(self) -> None:
         if len(self.metrics) > MAX_METRICS:
@@ -241,8 +265,11 @@ def _calibration(values: Mapping[str, object]) -> Calibration | None:
             f"calibration.temperature: expected {VALID_TEMPERATURES[0]} to "
             f"{VALID_TEMPERATURES[1]}, got {temperature}"
         )
+    thresholds = _thresholds(fields)
     if fields.get("out_of_scope") is None:
-        return Calibration(temperature)
+        return Calibration(temperature, thresholds=thresholds)
+    if thresholds is not None:
+        raise ManifestError("calibration: expected thresholds or out_of_scope, got both")
     out_of_scope, place = _mapping(fields, "out_of_scope"), "calibration.out_of_scope"
     weight, bias = (_number(out_of_scope, name, place) for name in ("weight", "bias"))
     if max(abs(weight), abs(bias)) > MAX_COEFFICIENT:
@@ -251,6 +278,22 @@ def _calibration(values: Mapping[str, object]) -> Calibration | None:
             f"got {weight} and {bias}"
         )
     return Calibration(temperature, OutOfScope(_text(out_of_scope, "label"), weight, bias))
+
+
+def _thresholds(fields: Mapping[str, object]) -> tuple[float, ...] | None:
+    values = fields.get("thresholds")
+    if values is None:
+        return None
+    if not isinstance(values, list):
+        raise ManifestError(f"calibration.thresholds: expected a list, got {values!r:.100}")
+    numbers = {f"thresholds.{index}": value for index, value in enumerate(values)}
+    thresholds = tuple(_number(numbers, name, "calibration") for name in numbers)
+    for name, threshold in zip(numbers, thresholds, strict=True):
+        if not 0.0 < threshold <= 1.0:
+            raise ManifestError(
+                f"calibration.{name}: expected more than 0 and at most 1, got {threshold}"
+            )
+    return thresholds
 
 
 def _calibration_fields(calibration: Calibration) -> dict[str, object]:

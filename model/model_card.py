@@ -41,6 +41,15 @@ def _lines(manifest: Manifest, tokenizer: Tokenizer) -> Iterator[str]:
     if manifest.answers != manifest.labels:
         yield ""
         yield f"A text that belongs to none of these is answered {manifest.answers[-1]}."
+    if manifest.thresholds is not None:
+        yield ""
+        yield (
+            "A text has each label whose probability is at least the label's threshold, or none. "
+            "The thresholds were chosen on validation data:"
+        )
+        yield ""
+        for label, threshold in zip(manifest.labels, manifest.thresholds, strict=True):
+            yield f"- {label}: {threshold:.3f}"
     yield from _table("Metrics", manifest.metrics)
     yield from _table("Architecture", architecture_fields(manifest.architecture))
     for title, value in provenance.items():

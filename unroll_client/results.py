@@ -145,7 +145,10 @@ class TokenContribution:
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedText:
-    """The label of a text. ``state``: with return_state, the document after this text."""
+    """The label of a text. ``state``: with return_state, the document after this text.
+
+    ``labels``: of a multi-label model, the labels that the text has; None for another model.
+    """
 
     label: str
     confidence: float
@@ -155,6 +158,7 @@ class ClassifiedText:
     truncated: bool
     contributions: list[TokenContribution] = field(default_factory=list)
     state: str | None = None
+    labels: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +205,5 @@ class ServedModel:
     out_of_scope_label: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
+    multi_label: bool | None = None
+    thresholds: dict[str, float] = field(default_factory=dict)

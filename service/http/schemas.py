@@ -185,8 +185,15 @@ class ClassifyResult(_Response):
         description="the likeliest label; for a model with an out_of_scope_label in GET /models, "
         "that label if the text belongs to no other one"
     )
-    confidence: float = Field(description="calibrated on held-out texts")
-    scores: list[LabelScore] = Field(description="likeliest first")
+    labels: list[str] | None = Field(
+        default=None,
+        description="of a multi-label model: the labels whose score reaches their threshold in "
+        "GET /models, likeliest first; may be empty",
+    )
+    confidence: float = Field(description="score of the label, calibrated on held-out texts")
+    scores: list[LabelScore] = Field(
+        description="likeliest first; those of a multi-label model do not sum to 1"
+    )
     token_count: int = Field(description="of the text; tokens of a state are not counted")
     unknown_tokens: int = Field(
         description="words of the text outside the vocabulary; each is read as the unknown token"
@@ -218,6 +225,13 @@ class ModelResponse(_Response):
     labels: list[str] | None = Field(default=None, description="of a classifier: its labels")
     out_of_scope_label: str | None = Field(
         default=None, description="the label of texts that belong to no other label"
+    )
+    multi_label: bool | None = Field(
+        default=None, description="of a classifier: whether a text has any number of labels"
+    )
+    thresholds: dict[str, float] | None = Field(
+        default=None,
+        description="of a multi-label classifier: the score from which a text has each label",
     )
     metrics: dict[str, float] = Field(description="measured in training")
     limits: dict[str, int]

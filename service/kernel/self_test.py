@@ -54,12 +54,18 @@ def check_language_model(
 
 
 def check_classifier(
-    kernel: ClassifierKernel, weights: Weights[ClassifierArchitecture], *, exact: bool
+    kernel: ClassifierKernel,
+    weights: Weights[ClassifierArchitecture],
+    *,
+    exact: bool,
+    multi_label: bool = False,
 ) -> None:
     """Classify one document and compare the probabilities.
 
-    ``exact``: the kernel computes in float32. Raises SelfTestError.
+    ``exact``: the kernel computes in float32. ``multi_label``: each label has a probability of its
+    own. Raises SelfTestError.
     """
+    probabilities_of = _sigmoid if multi_label else _softmax
     vocabulary = weights.architecture.vocabulary
     tokens = [index % vocabulary for index in range(1, DOCUMENT_TOKENS + 1)]
     slices = kernel.classify([tokens])
@@ -67,9 +73,9 @@ def check_classifier(
         try:
             next(slices)
         except StopIteration as finished:
-            computed_C = _softmax(finished.value[0])
+            computed_C = probabilities_of(finished.value[0])
             break
-    expected_C = _softmax(label_logits(weights, tokens))
+    expected_C = probabilities_of(label_logits(weights, tokens))
     difference = float(np.abs(computed_C - expected_C).max())
     if not difference <= PROBABILITY_TOLERANCE[exact]:
         raise SelfTestError(
@@ -81,6 +87,10 @@ def check_classifier(
 def _softmax(logits_C: FloatArray) -> FloatArray:
     exponentials_C = np.exp(logits_C - logits_C.max())
     return np.asarray(exponentials_C / exponentials_C.sum())
+
+
+def _sigmoid(logits_C: FloatArray) -> FloatArray:
+    return np.asarray(np.exp(-np.logaddexp(0.0, -logits_C)))
 
 
 def _generate(kernel: Kernel, end: int) -> list[Scored]:

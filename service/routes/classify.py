@@ -30,7 +30,8 @@ router = APIRouter(route_class=JsonRoute, tags=["classifiers"])
     summary="The label of a text",
 )
 async def classify(body: ClassifyRequest, request: Request, context: Context) -> Response:
-    """The label of each text and its confidence. With `explain`, the contribution of each token:
+    """The label of each text and its confidence; a multi-label model also gives `labels`, those
+    whose probability reaches their threshold. With `explain`, the contribution of each token:
     the confidence in the label minus the confidence without the token. With `return_state` and
     `state`, a document grows: each request reads the new text alone.
     """
@@ -70,7 +71,7 @@ def _body(
     without = iter(classified.results[texts:])
     yield b'{"model":' + to_json(model) + b',"results":['
     for index, classification in enumerate(classified.results[:texts]):
-        result = _result(classification, labels, body.top)
+        result = _result(classification, classified, body.top)
         if body.explain:
             _explain(result, occlusions[index].tokens, labels, without)
         yield (b"," if index else b"") + to_json(result)
@@ -78,10 +79,10 @@ def _body(
 
 
 def _result(
-    classification: Classification, labels: Sequence[str], top: int | None
+    classification: Classification, classified: TextsClassified, top: int | None
 ) -> dict[str, Any]:
     """The fields of a ClassifyResult. A model of them would validate what is known to be valid."""
-    pairs = zip(labels, classification.probabilities, strict=True)
+    pairs = zip(classified.labels, classification.probabilities, strict=True)
     ranked = sorted(pairs, key=lambda pair: pair[1], reverse=True)
     label, confidence = ranked[0]
     result: dict[str, Any] = {
@@ -92,6 +93,9 @@ def _result(
         "unknown_tokens": classification.unknown_tokens,
         "truncated": classification.truncated,
     }
+    if classified.thresholds is not None:
+        threshold_of = dict(zip(classified.labels, classified.thresholds, strict=True))
+        result["labels"] = [label for label, score in ranked if score >= threshold_of[label]]
     if classification.state is not None:
         result["state"] = classification.state
     return result

@@ -45,6 +45,10 @@ def _model(name: str, context: ServiceContext) -> ModelResponse:
         architecture=architecture_of(artifact),
         labels=list(manifest.answers) or None,
         out_of_scope_label=None if manifest.answers == manifest.labels else manifest.answers[-1],
+        multi_label=manifest.thresholds is not None if manifest.kind == "classifier" else None,
+        thresholds=None
+        if manifest.thresholds is None
+        else dict(zip(manifest.labels, manifest.thresholds, strict=True)),
         metrics=dict(manifest.metrics),
         limits=_limits(manifest.kind, context),
     )

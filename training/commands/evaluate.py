@@ -12,7 +12,7 @@ from model.calibration import UNCALIBRATED
 from model.networks import Classifier, LanguageModel
 from training.config.classifier import ClassifierRecipe
 from training.config.evaluation import EvaluationRequest
-from training.data.examples import encode_examples
+from training.data.examples import encode_examples, labels_of
 from training.data.provenance import source_name
 from training.data.split_checks import warn_training_files
 from training.data.unknown_words import check_unknown_share
@@ -24,6 +24,7 @@ from training.evaluation.language_model import LanguageModelResults, evaluate_la
 from training.evaluation.metric_names import (
     CLASSIFIER_DESCRIPTIONS,
     LANGUAGE_MODEL_DESCRIPTIONS,
+    MULTI_LABEL_DESCRIPTIONS,
     OMITTED_NOTE,
     OUT_OF_SCOPE_PREFIX,
     UNDERSTATED_NOTE,
@@ -32,13 +33,16 @@ from training.evaluation.metric_names import (
     omitted_metrics,
     understated_metrics,
 )
+from training.evaluation.multi_label.predictions import LabelSetPredictions
+from training.evaluation.multi_label.results import MultiLabelResults, multi_label_results
 from training.readers.documents import read_documents
 from training.readers.encodings import set_encoding
-from training.readers.examples import Example, read_examples
+from training.readers.examples import Example, LabelOptions, read_examples
 from training.readers.sources import expand_sources
 from training.reports.classifier import classifier_sections
 from training.reports.html import ReportTable, Section
 from training.reports.language_model import language_model_sections
+from training.reports.multi_label import multi_label_sections
 from training.reports.output import (
     PAGE_FILE,
     RESULTS_FILE,
@@ -52,7 +56,7 @@ from training.runs.history import read_history
 from training.runs.progress import Progress
 from training.runtime.threads import set_threads
 
-Results = LanguageModelResults | ClassifierResults
+Results = LanguageModelResults | ClassifierResults | MultiLabelResults
 FOOTNOTE_MARK = "*"
 READING_OPTIONS = ("max_tokens", "truncation")  # of training; they limit the length of a document
 
@@ -124,8 +128,11 @@ def _language_model(
 
 def _classifier(
     artifact: Artifact, network: Classifier, request: EvaluationRequest
-) -> ClassifierResults:
+) -> ClassifierResults | MultiLabelResults:
     labels, answers = artifact.manifest.labels, artifact.manifest.answers
+    multi_label = artifact.manifest.thresholds is not None
+    if request.label_separator is not None and not multi_label:
+        raise DataError("--label-separator: the model gives one label to a text; leave it out")
     examples: list[Example] = []
     for source in expand_sources(request.data):
         source_examples = read_examples(
@@ -134,10 +141,12 @@ def _classifier(
             label_column=request.label_column,
             header=request.header,
             skip_empty=request.skip_empty,
+            label_options=LabelOptions(multi_label, request.label_separator),
         )
-        _check_labels(source, source_examples, answers)
+        _check_labels(source, source_examples, answers, multi_label=multi_label)
         examples += source_examples
-    recipe = ClassifierRecipe(**_reading_options(artifact.manifest.provenance))
+    reading = _reading_options(artifact.manifest.provenance)
+    recipe = ClassifierRecipe(**reading, multi_label=multi_label)
     documents = encode_examples(examples, artifact.tokenizer, labels, recipe)
     check_unknown_share(
         "--data",
@@ -145,27 +154,33 @@ def _classifier(
         (example.text for example in examples),
         advice="the model cannot classify a text whose words it does not know",
     )
+    predictions, history = predict(network, documents), read_history(request.artifact)
+    calibration = artifact.manifest.calibration or UNCALIBRATED
+    if isinstance(predictions, LabelSetPredictions):
+        return multi_label_results(
+            predictions, examples, labels, calibration=calibration, history=history
+        )
     return classifier_results(
-        predict(network, documents),
-        examples,
-        answers,
-        calibration=artifact.manifest.calibration or UNCALIBRATED,
-        history=read_history(request.artifact),
+        predictions, examples, answers, calibration=calibration, history=history
     )
 
 
-def _check_labels(source: str, examples: Sequence[Example], answers: Sequence[str]) -> None:
+def _check_labels(
+    source: str, examples: Sequence[Example], answers: Sequence[str], *, multi_label: bool
+) -> None:
     known = set(answers)
+    separator = ", name what is between labels with --label-separator" if multi_label else ""
     for number, example in enumerate(examples, start=1):
-        if example.label in known:
+        label = next((label for label in example.labels if label not in known), None)
+        if label is None:
             continue
-        rest = len({example.label for example in examples} - known) - 1
+        rest = len(labels_of(examples) - known) - 1
         many = f"nor are {rest} other labels" if rest > 1 else "nor is 1 other label"
         others = f" ({many})" if rest else ""
         raise DataError(
-            f"{source}, example {number}: the label {example.label!r} is none of the model's"
-            f"{others}: {format_list(answers)}{suggest(example.label, answers)}; choose the column "
-            "with --label-column, or correct the labels"
+            f"{source}, example {number}: the label {label!r} is none of the model's"
+            f"{others}: {format_list(answers)}{suggest(label, answers)}; choose the column "
+            f"with --label-column{separator}, or correct the labels"
         )
 
 
@@ -180,6 +195,8 @@ def _write_page(
     if isinstance(results, LanguageModelResults):
         descriptions = LANGUAGE_MODEL_DESCRIPTIONS
         sections = language_model_sections(results)
+    elif isinstance(results, MultiLabelResults):
+        descriptions, sections = MULTI_LABEL_DESCRIPTIONS, multi_label_sections(results)
     else:
         descriptions, sections = CLASSIFIER_DESCRIPTIONS, classifier_sections(results)
     rows = [

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from training.config.options import check_values, option
 from training.config.shared_options import (
     average_every_option,
+    check_label_separator,
     check_outer_steps,
     checkpoint_seconds_option,
     clip_norm_option,
@@ -23,6 +24,7 @@ from training.config.shared_options import (
     evaluations_option,
     freeze_embeddings_option,
     header_option,
+    label_separator_option,
     license_option,
     minimum_count_option,
     name_option,
@@ -37,6 +39,12 @@ from training.config.shared_options import (
     warm_up_option,
 )
 from training.config.time_budget import PACE_HELP, check_pace
+from training.errors import RecipeError
+
+NO_OUT_OF_SCOPE = (
+    "a multi-label model gives no label to a text that none fits; leave the option out, and give "
+    "such texts without labels"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +74,12 @@ class ClassifierRecipe:
         "label column, by name or by number from 1",
         unset='"label", or the only choice left',
     )
+    multi_label: bool | None = option(
+        None,
+        "several labels a text, or none: each label has a probability and a threshold of its own",
+        unset="yes if a text of the data has several labels or an empty list of them",
+    )
+    label_separator: str | None = label_separator_option()
     header: bool | None = header_option()
     encoding: str | None = encoding_option()
     skip_empty: bool = option(False, "leave out records without a text or a label")
@@ -256,7 +270,24 @@ class ClassifierRecipe:
     def __post_init__(self) -> None:
         check_values(self)
         check_outer_steps(self.average_every, self.outer_momentum, self.outer_learning_rate)
+        check_label_separator(self.label_separator)
+        self._check_multi_label()
         check_pace(self.pace, self.minutes)
+
+    @property
+    def may_have_several_labels(self) -> bool | None:
+        """Whether a text may have several labels; None if the data decide it."""
+        return True if self.label_separator is not None else self.multi_label
+
+    def _check_multi_label(self) -> None:
+        several = self.may_have_several_labels
+        if self.label_separator is not None and self.multi_label is False:
+            raise RecipeError(
+                "--label-separator: splits a cell into several labels, but --no-multi-label is "
+                "given; leave one of them out"
+            )
+        if several and self.out_of_scope_label is not None:
+            raise RecipeError(f"--out-of-scope-label: {NO_OUT_OF_SCOPE}")
 
 
 # Encoders as they are taught: an RNN reads the words, and an MLP reads its final hidden state.

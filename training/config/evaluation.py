@@ -10,10 +10,12 @@ from typing import Literal
 from training.config.options import check_values, option
 from training.config.shared_options import (
     artifact_option,
+    check_label_separator,
     count_option,
     encoding_option,
     header_option,
     json_option,
+    label_separator_option,
     out_option,
     threads_option,
     unit_option,
@@ -42,6 +44,7 @@ class EvaluationRequest:
         metavar="NAME",
         unset='"label", or the only choice left',
     )
+    label_separator: str | None = label_separator_option()
     header: bool | None = header_option()
     encoding: str | None = encoding_option()
     skip_empty: bool = option(False, "leave out records without a text or a label")
@@ -56,6 +59,7 @@ class EvaluationRequest:
 
     def __post_init__(self) -> None:
         check_values(self)
+        check_label_separator(self.label_separator)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

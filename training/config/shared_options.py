@@ -48,6 +48,23 @@ def header_option() -> Any:
     )
 
 
+def label_separator_option() -> Any:
+    """``--label-separator``: what is between the labels of a cell."""
+    return option(
+        None,
+        'text between the labels of a cell, as in --label-separator ";"; texts then have several '
+        "labels, or none",
+        metavar="TEXT",
+        unset="a cell is one label",
+    )
+
+
+def check_label_separator(separator: str | None) -> None:
+    """Raises RecipeError for an empty separator."""
+    if separator == "":
+        raise RecipeError('--label-separator: expected a text such as ";", got an empty one')
+
+
 def encoding_option() -> Any:
     """``--encoding``: the encoding of files."""
     return option(

@@ -13,23 +13,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 # Documents are sorted within pools of this many batches: large enough for little padding, small
 # enough that each epoch combines other documents in a batch.
 POOL_BATCHES = 50
 PADDING_TOKEN = 0
+LabelSets = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedDocuments:
-    """Token ids and label index of each document.
+    """Token ids and labels of each document.
 
-    A document has at least one token. The label index of a document out of scope is -1.
+    A document has at least one token. Labels are an index for each document, -1 for one out of
+    scope, or for a multi-label classifier an array of bool (documents, labels).
     """
 
     tokens: Sequence[Sequence[int]]
-    labels: Sequence[int]
+    labels: Sequence[int] | LabelSets
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -39,10 +42,29 @@ class EncodedDocuments:
         """The number of tokens in each document."""
         return [len(tokens) for tokens in self.tokens]
 
+    @property
+    def label_tensor(self) -> Tensor:
+        """The labels as in a batch of all documents."""
+        return _label_tensor(self.labels)
+
+    def at(self, places: Sequence[int]) -> EncodedDocuments:
+        """The documents at the places."""
+        labels = self.labels
+        return EncodedDocuments(
+            [self.tokens[place] for place in places],
+            labels[list(places)]
+            if isinstance(labels, np.ndarray)
+            else [labels[place] for place in places],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PaddedBatch:
-    """The documents of one step. Beyond its length a row holds padding."""
+    """The documents of one step. Beyond its length a row holds padding.
+
+    ``labels_B``: label indices, or for a multi-label classifier 1 for each label of a document and
+    0 for the others, (B, labels).
+    """
 
     tokens_TB: Tensor
     lengths_B: Tensor
@@ -126,6 +148,12 @@ def collate(documents: EncodedDocuments, indices: Sequence[int]) -> PaddedBatch:
     return PaddedBatch(
         tokens_TB,
         torch.tensor([len(tokens) for tokens in rows]),
-        torch.tensor([documents.labels[index] for index in indices]),
+        documents.at(indices).label_tensor,
         indices,
     )
+
+
+def _label_tensor(labels: Sequence[int] | LabelSets) -> Tensor:
+    if isinstance(labels, np.ndarray):
+        return torch.from_numpy(labels).float()
+    return torch.tensor(labels)

@@ -2,7 +2,8 @@
 
 A network that has seen only texts of its labels is sure of any text: one label gets the unknown
 words, another the short texts. Documents of noise have the uniform distribution as their target
-(outlier exposure, Hendrycks et al., 2019), and are made anew in each epoch.
+(outlier exposure, Hendrycks et al., 2019), for a multi-label classifier no label, and are made anew
+in each epoch.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ def with_recipe_noise(
     lengths = random.choice(documents.lengths, count)
     signs = [i for i, text in enumerate(tokenizer.vocabulary()) if _has_no_letter(text)]
     noise = [_noise(random, int(length), tokenizer, signs) for length in lengths]
-    return EncodedDocuments(
-        [*documents.tokens, *noise], [*documents.labels, *[OUT_OF_SCOPE_INDEX] * count]
-    )
+    labels = documents.labels
+    if isinstance(labels, np.ndarray):
+        none = np.zeros((count, labels.shape[1]), dtype=np.bool_)
+        return EncodedDocuments([*documents.tokens, *noise], np.concatenate([labels, none]))
+    return EncodedDocuments([*documents.tokens, *noise], [*labels, *[OUT_OF_SCOPE_INDEX] * count])
 
 
 def _noise(

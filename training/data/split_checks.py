@@ -102,9 +102,9 @@ def _long_lines(texts: Iterable[str]) -> Iterable[str]:
 
 
 def _warn_contradictions(name: str, train: Sequence[Example]) -> None:
-    labels: dict[str, set[str]] = defaultdict(set)
+    labels: dict[str, set[frozenset[str]]] = defaultdict(set)
     for example in train:
-        labels[example.text.strip()].add(example.label)
+        labels[example.text.strip()].add(frozenset(example.labels))
     texts = [text for text, text_labels in labels.items() if len(text_labels) > 1]
     if texts:
         LOG.warning(
@@ -116,7 +116,7 @@ def _warn_contradictions(name: str, train: Sequence[Example]) -> None:
 
 
 def _warn_labels(name: str, train: Sequence[Example]) -> None:
-    counts = Counter(example.label for example in train)
+    counts = Counter(label for example in train for label in example.labels)
     single = sorted(label for label, count in counts.items() if count == 1)
     if single:
         LOG.warning("%s: labels with a single example: %s", name, _listed(single))
@@ -135,9 +135,9 @@ def _warn_labels(name: str, train: Sequence[Example]) -> None:
 
 def _warn_missing_labels(splits: Mapping[str, Sequence[Example]]) -> None:
     (_, train), *others = splits.items()
-    known = {example.label for example in train}
+    known = {label for example in train for label in example.labels}
     for name, examples in others:
-        missing = sorted(known - {example.label for example in examples})
+        missing = sorted(known - {label for example in examples for label in example.labels})
         if examples and missing:
             LOG.info("%s: labels without an example: %s", name, _listed(missing))
 

@@ -27,11 +27,13 @@ LOG_TEMPERATURE_TOLERANCE = 1e-4
 def fit_temperature(logits_BC: Tensor, labels_B: Tensor) -> float:
     """The temperature with the lowest cross-entropy on labeled documents.
 
+    For a multi-label classifier, the cross-entropy is the sum over the labels.
+
     The loss is convex in 1/temperature, so a golden-section search finds its only minimum.
 
     Args:
         logits_BC: of a validation split.
-        labels_B: indices of the true labels.
+        labels_B: indices of the true labels, or 0 or 1 for each label (B, C).
 
     Returns:
         A temperature within ``TEMPERATURE_RANGE``.
@@ -54,13 +56,23 @@ def fit_temperature(logits_BC: Tensor, labels_B: Tensor) -> float:
 
 def temperature_loss(logits_BC: Tensor, labels_B: Tensor) -> float:
     """The mean cross-entropy in nats, with the logits scaled by their best temperature."""
-    return float(
-        functional.cross_entropy(logits_BC / fit_temperature(logits_BC, labels_B), labels_B)
+    return mean_loss(logits_BC / fit_temperature(logits_BC, labels_B), labels_B)
+
+
+def mean_loss(logits_BC: Tensor, labels_B: Tensor) -> float:
+    """The mean cross-entropy in nats of indices (B,), or of 0 or 1 for each label (B, C)."""
+    if labels_B.dim() == 1:
+        return float(functional.cross_entropy(logits_BC, labels_B))
+    losses_BC = functional.binary_cross_entropy_with_logits(
+        logits_BC, labels_B.to(logits_BC.dtype), reduction="none"
     )
+    return float(losses_BC.sum(dim=1).mean())
 
 
 def _smoothed_loss(logits_BC: Tensor, labels_B: Tensor, error_rate: float) -> float:
     """Cross-entropy with targets that are wrong with probability ``error_rate``."""
+    if labels_B.dim() == 2:
+        return mean_loss(logits_BC, labels_B * (1.0 - 2.0 * error_rate) + error_rate)
     labels = logits_BC.shape[1]
     # torch spreads label smoothing over all labels, the true one included.
     smoothing = error_rate * labels / (labels - 1)

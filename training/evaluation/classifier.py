@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -22,6 +23,7 @@ from model.networks import Classifier
 from training.data.batching import EncodedDocuments, collate, sorted_batches
 from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.evaluation.calibration import expected_calibration_error
+from training.evaluation.multi_label.predictions import LabelSetPredictions
 from training.evaluation.out_of_scope import OutOfScopeScore, out_of_scope_score
 from training.readers.examples import Example
 from training.runtime.precision import Precision, autocast
@@ -127,10 +129,13 @@ class Predictions:
         return {f"{split}_{name}": round(value, 6) for name, value in values.items()}
 
 
+Predicted = Predictions | LabelSetPredictions
+
+
 @torch.no_grad()
 def predict(
     network: Classifier, documents: EncodedDocuments, precision: Precision = "float32"
-) -> Predictions:
+) -> Predicted:
     """Logits of all documents in evaluation mode; the network's mode is restored afterwards."""
     was_training = network.training
     network.eval()
@@ -140,7 +145,9 @@ def predict(
         with autocast(precision):
             logits_BC[indices] = network(batch.tokens_TB, batch.lengths_B).float()
     network.train(was_training)
-    return Predictions(logits_BC, torch.tensor(documents.labels))
+    if isinstance(documents.labels, np.ndarray):
+        return LabelSetPredictions(logits_BC, documents.label_tensor)
+    return Predictions(logits_BC, documents.label_tensor)
 
 
 @dataclass(frozen=True, slots=True)

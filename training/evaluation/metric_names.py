@@ -11,6 +11,7 @@ DISPLAY_NAMES = {
     "word_perplexity": "perplexity per word",
     "word_and_line_perplexity": "perplexity per word or line end",
     "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
     "calibration_error_before": "calibration error as trained",
     "out_of_scope_auroc": "out of scope: AUROC",
     "out_of_scope_recall": "out of scope: recall",
@@ -46,6 +47,13 @@ CLASSIFIER_DESCRIPTIONS = {
     "loss": "mean -log p of the right answer in nats, without the temperature",
     "calibration_error_before": "mean gap between confidence and accuracy without the temperature",
     "calibration_error": "mean gap between confidence and accuracy with the temperature, as served",
+}
+
+MULTI_LABEL_DESCRIPTIONS = {
+    "micro_f1": "F1 = 2 × correct / (true + given) of all labels of all documents together",
+    "macro_f1": "unweighted mean over labels of F1",
+    "subset_accuracy": "share of documents with exactly the right labels",
+    "loss": "mean -log p of all decisions about a document in nats, without the temperature",
 }
 
 

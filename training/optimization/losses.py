@@ -202,7 +202,15 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def label_loss(logits_BC: Tensor, labels_B: Tensor, smoothing: float) -> Tensor:
-    """The mean cross-entropy of labels, in nats; the target of out-of-scope texts is uniform."""
+    """The mean cross-entropy of labels, in nats; the target of out-of-scope texts is uniform.
+
+    ``labels_B``: indices (B,), or for a multi-label classifier 0 or 1 for each label (B, C). Its
+    cross-entropy is the sum over the labels, each a decision of its own.
+    """
+    if labels_B.dim() == 2:
+        target_BC = (1.0 - smoothing) * labels_B + smoothing / labels_B.shape[1]
+        summed = functional.binary_cross_entropy_with_logits(logits_BC, target_BC, reduction="sum")
+        return summed / len(labels_B)
     outside_B = labels_B == OUT_OF_SCOPE_INDEX
     if not outside_B.any():
         return functional.cross_entropy(logits_BC, labels_B, label_smoothing=smoothing)

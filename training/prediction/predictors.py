@@ -68,7 +68,8 @@ def columns_of(artifact: Artifact, settings: PredictorSettings) -> tuple[str, ..
     """The names of the fields of a result, without "error"."""
     if isinstance(artifact.network, Classifier):
         scores = () if settings.top is None else ("scores",)
-        return ("label", "confidence", *scores, "truncated")
+        labels = () if artifact.manifest.thresholds is None else ("labels",)
+        return (*labels, "label", "confidence", *scores, "truncated")
     if settings.answer == "score":
         return ("logprob", "perplexity", "bits_per_byte", "tokens", "unknown_tokens")
     return ("text", "finish_reason")
@@ -96,7 +97,7 @@ def make_predictor(settings: PredictorSettings) -> Predictor:
 
 
 class LabelPredictor:
-    """Labels and confidences of a classifier."""
+    """Labels and confidences of a classifier; the lists of labels of a multi-label one."""
 
     def __init__(
         self, artifact: Artifact, network: Classifier, settings: PredictorSettings
@@ -114,7 +115,9 @@ class LabelPredictor:
         )
 
     def predict(self, texts: Sequence[str], first: int) -> list[Fields]:  # noqa: ARG002
-        """The label, its confidence, and with ``top`` the likeliest labels."""
+        """The label, its confidence, and with ``top`` the likeliest labels; of a multi-label model
+        first the labels that reach their threshold, likeliest first.
+        """
         results, tokens = encoded(self._tokenizer, texts, CLASSIFIER_TOKENS)
         for indices in padded_batches(tokens, results):
             documents = [
@@ -132,12 +135,21 @@ class LabelPredictor:
         if not math.isfinite(sum(probabilities_A)):
             return {"error": NOT_FINITE}
         best = max(range(len(probabilities_A)), key=probabilities_A.__getitem__)
-        fields: Fields = {
+        thresholds, order = self._calibration.thresholds, list[int]()
+        if thresholds is not None or self._top is not None:
+            order = sorted(range(len(probabilities_A)), key=lambda i: -probabilities_A[i])
+        fields: Fields = {}
+        if thresholds is not None:
+            fields["labels"] = [
+                self._labels[index]
+                for index in order
+                if probabilities_A[index] >= thresholds[index]
+            ]
+        fields |= {
             "label": self._labels[best],
             "confidence": round(probabilities_A[best], 6),
         }
         if self._top is not None:
-            order = sorted(range(len(probabilities_A)), key=lambda i: -probabilities_A[i])
             fields["scores"] = {
                 self._labels[index]: round(probabilities_A[index], 6)
                 for index in order[: self._top]

@@ -1,9 +1,10 @@
 """The columns of texts and of labels in a source of records.
 
 A column is given by its name (upper and lower case count only if two names differ by them alone) or
-by its number from 1. Otherwise "text" and "label" are taken, or the only choice left. Of columns
-with other names, the one that repeats a few short values has the labels, and the one with by far
-the most characters has the texts, with a notice. Several columns of labels are refused by name.
+by its number from 1. Otherwise "text" and "label" or "labels" are taken, or the only choice left.
+Of columns with other names, the one that repeats a few short values has the labels, and the one
+with by far the most characters has the texts, with a notice. Several columns of labels are refused
+by name.
 """
 
 from __future__ import annotations
@@ -20,10 +21,16 @@ from training.readers.tables import SAMPLE_CHARACTERS
 
 TEXT_COLUMN = "text"
 LABEL_COLUMN = "label"
+LABELS_COLUMN = "labels"  # of several labels a text
+USUAL_COLUMNS = {TEXT_COLUMN, LABEL_COLUMN, LABELS_COLUMN}
 SAMPLE_RECORDS = 1_000  # by which columns are guessed
 MAX_LABEL_LENGTH = 60  # characters, for a column to be guessed as labels
 MIN_RECORDS = 4  # from which labels are guessed
 CLEARLY_LONGER = 1.5  # times the characters of any other column, to be guessed as texts
+ONE_COLUMN_HINT = (
+    "for several labels a text, write them into one column and name what is between them with "
+    "--label-separator"
+)
 MAX_SHOWN_NAME = 100  # characters of a column name in a message
 
 
@@ -78,7 +85,7 @@ def open_text_column(
     guess = _guessed(source, sample) if given is None else None
     if guess is not None:
         return guess.text, records
-    return _text_column(sample[0], given, "--column", taken=LABEL_COLUMN), records
+    return _text_column(sample[0], given, "--column", taken=_usual_label(sample[0])), records
 
 
 def value_in(record: Record, column: str) -> Any:
@@ -114,7 +121,7 @@ def _opened(
 ) -> tuple[Sequence[Record], Iterator[Record]]:
     """The first records, by which columns are chosen, and all records."""
     names = {name.lower() for name in given if name is not None and not name.isdecimal()}
-    records = read_records(source, header=header, known={TEXT_COLUMN, LABEL_COLUMN, *names})
+    records = read_records(source, header=header, known={*USUAL_COLUMNS, *names})
     sample = _sample(records)
     if not sample:
         raise DataError(
@@ -141,21 +148,28 @@ def _label_column(source: str, sample: Sequence[Record], given: str | None, *, t
     others = [name for name in first.fields if name != taken]
     if given is not None and _named(first, given) is None and "," in given:
         raise DataError(
-            f"--label-column {given:.{MAX_SHOWN_NAME}}: names several columns, and a text has one "
-            f"label here; choose one of {', '.join(others)}"
+            f"--label-column {given:.{MAX_SHOWN_NAME}}: names several columns, and the labels of a "
+            f"text are in one here; choose one of {', '.join(others)}; {ONE_COLUMN_HINT}"
         )
-    if given is None and _named(first, LABEL_COLUMN) is None and len(others) > 1:
+    usual = _usual_label(first)
+    if given is None and _named(first, usual) is None and len(others) > 1:
         candidates = [name for name in others if _repeats(name, sample)]
         if len(candidates) == 1:
             return _told(source, taken, candidates[0]).label
         if candidates:
             names = ", ".join(map(repr, candidates))
             raise DataError(
-                f"{first.names_place}: several columns look like labels: {names}, and a text has "
-                f"one label here; choose one with --label-column, by name or by number (1 to "
-                f"{len(first.fields)})"
+                f"{first.names_place}: several columns look like labels: {names}, and the labels "
+                f"of a text are in one here; choose one with --label-column, by name or by number "
+                f"(1 to {len(first.fields)}); {ONE_COLUMN_HINT}"
             )
-    return _column(first, given, LABEL_COLUMN, "--label-column", taken=taken)
+    return _column(first, given, usual, "--label-column", taken=taken)
+
+
+def _usual_label(record: Record) -> str:
+    """The usual name of the label column: "labels" if the record has only that one, or "label"."""
+    several = _named(record, LABEL_COLUMN) is None and _named(record, LABELS_COLUMN) is not None
+    return LABELS_COLUMN if several else LABEL_COLUMN
 
 
 def _repeats(name: str, sample: Sequence[Record]) -> bool:
@@ -175,7 +189,7 @@ def _guessed(source: str, sample: Sequence[Record]) -> ColumnNames | None:
     """A guess for two columns without usual names: the one with fewer values has the labels."""
     first = sample[0]
     names = [name for name in first.fields if not _is_unnamed(name, sample)]
-    if {name.lower() for name in first.fields} & {TEXT_COLUMN, LABEL_COLUMN}:
+    if {name.lower() for name in first.fields} & USUAL_COLUMNS:
         return None
     if len(names) > 2:
         return _guessed_of_many(source, names, sample)

@@ -6,15 +6,13 @@ The labels are the words of a line that begin with the prefix, usually the first
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
-from training.errors import DataError, format_list
 from training.readers.files import read_lines
 
 LABEL_PREFIX = "__label__"
 SAMPLE_LINES = 100
-MAX_LISTED_LABELS = 5
 
 
 def has_label_lines(path: Path) -> bool:
@@ -28,11 +26,11 @@ def has_label_lines(path: Path) -> bool:
     return labeled > len(lines) / 2
 
 
-def read_label_lines(path: Path) -> Iterator[tuple[str, str, str]]:
-    """The place, text and label of each line that is not blank; a text or label may be empty.
+def read_label_lines(path: Path) -> Iterator[tuple[str, str, list[str]]]:
+    """The place, text and labels of each line that is not blank; a text or label may be empty.
 
     Raises:
-        DataError: the file cannot be read, or a line has several labels.
+        DataError: the file cannot be read.
     """
     for number, line in enumerate(read_lines(path), start=1):
         words = line.split()
@@ -40,20 +38,18 @@ def read_label_lines(path: Path) -> Iterator[tuple[str, str, str]]:
             continue
         place = f"{path}, line {number}"
         labels = [word.removeprefix(LABEL_PREFIX) for word in words if _is_label(word)]
-        if len(labels) > 1:
-            names = format_list([repr(f"{label:.60}") for label in labels], MAX_LISTED_LABELS)
-            raise DataError(
-                f"{place}: the line has {len(labels)} labels: {names}; a text has one label here, "
-                "so keep one in each line"
-            )
-        yield place, _without_labels(line, words), labels[0] if labels else ""
+        yield place, _without_labels(line, words), labels
 
 
 def _without_labels(line: str, words: list[str]) -> str:
     """The text as it is written where labels come first, else its words with spaces between."""
-    if not _is_label(words[0]):
+    leading = list(takewhile(_is_label, words))
+    if any(_is_label(word) for word in words[len(leading) :]):
         return " ".join(word for word in words if not _is_label(word))
-    return line.lstrip().removeprefix(words[0]).strip()
+    text = line.lstrip()
+    for label in leading:
+        text = text.removeprefix(label).lstrip()
+    return text.rstrip()
 
 
 def _is_label(word: str) -> bool:

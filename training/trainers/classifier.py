@@ -28,9 +28,11 @@ from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.data.noise import with_recipe_noise
 from training.data.vocabulary import unknown_share_of_documents
 from training.evaluation.calibration import fit_temperature
-from training.evaluation.classifier import Predictions, predict
+from training.evaluation.classifier import Predicted, Predictions, predict
 from training.evaluation.confidence import standard_error
-from training.evaluation.metric_names import format_loss
+from training.evaluation.metric_names import format_loss, format_name
+from training.evaluation.multi_label.predictions import LabelSetPredictions, step_micro_f1
+from training.evaluation.multi_label.summary import multi_label_summary
 from training.evaluation.out_of_scope import fit_out_of_scope
 from training.optimization.losses import label_loss
 from training.optimization.parameter_groups import LayerwiseSchedule, classifier_groups
@@ -59,24 +61,30 @@ CHANCE_ERRORS = 2.0  # standard errors by which a model has to be better than a 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierEvaluation(Evaluation):
-    """Loss and accuracy on the documents of the validation split that are in scope.
+    """Loss and score on the documents of the validation split that are in scope.
 
     Args:
+        measure: the name of the score: "accuracy", or "micro_f1" of a multi-label classifier.
+        value: the score.
+        observations: documents, or labels of documents, that the score is measured on.
         predictions: of all documents.
     """
 
-    accuracy: float
-    predictions: Predictions
+    measure: str
+    value: float
+    observations: int
+    predictions: Predicted
 
     @property
     def score(self) -> float:
-        return self.accuracy
+        return self.value
 
     def figures(self) -> dict[str, float]:
-        return {"accuracy": self.accuracy, "loss": self.loss}
+        return {self.measure: self.value, "loss": self.loss}
 
     def summary(self) -> str:
-        return f"validation accuracy {self.accuracy:.4f}, loss {format_loss(self.loss)}"
+        name = format_name(self.measure)
+        return f"validation {name} {self.value:.4f}, loss {format_loss(self.loss)}"
 
 
 class ClassifierTask(Task[PaddedBatch, ClassifierEvaluation]):
@@ -140,7 +148,8 @@ class ClassifierTask(Task[PaddedBatch, ClassifierEvaluation]):
         unknown = unknown_share_of_documents(setup.valid.tokens, self.tokenizer)
         data = (
             f"{len(setup.train):,} documents to train on, {len(setup.valid):,} to validate on "
-            f"({unknown:.2%} of their tokens unknown), {a.labels} labels, "
+            f"({unknown:.2%} of their tokens unknown), {a.labels} labels"
+            f"{', any number of them a text' if setup.splits.multi_label else ''}, "
             f"vocabulary {a.vocabulary:,} ({recipe.tokenizer}{vectors})"
         )
         network = (
@@ -196,18 +205,20 @@ class ClassifierTask(Task[PaddedBatch, ClassifierEvaluation]):
         with autocast(self._precision):
             logits_BC = self.network(inputs.tokens_TB, inputs.lengths_B)
         loss = label_loss(logits_BC.float(), inputs.labels_B, self.recipe.label_smoothing)
-        figures = {"loss": loss.detach(), "accuracy": _accuracy(logits_BC, inputs.labels_B)}
-        return StepLoss(loss, figures)
+        return StepLoss(loss, {"loss": loss.detach(), **_step_score(logits_BC, inputs.labels_B)})
 
     def evaluate(self) -> ClassifierEvaluation:
         predictions = predict(self.network, self._setup.valid, self._precision)
-        in_scope = predictions.in_scope
-        return ClassifierEvaluation(in_scope.loss, in_scope.accuracy, predictions)
+        if isinstance(predictions, LabelSetPredictions):
+            given, f1 = int(predictions.truth.sum()), predictions.best_micro_f1
+            return ClassifierEvaluation(predictions.loss, "micro_f1", f1, given, predictions)
+        inside = predictions.in_scope
+        accuracy, documents = inside.accuracy, len(inside.labels_B)
+        return ClassifierEvaluation(inside.loss, "accuracy", accuracy, documents, predictions)
 
     def is_best(self, evaluation: ClassifierEvaluation, best_score: float | None) -> bool:
-        best_accuracy = max(best_score or 0.0, evaluation.accuracy)
-        documents = len(evaluation.predictions.in_scope.labels_B)
-        return evaluation.accuracy >= best_accuracy - standard_error(best_accuracy, documents)
+        best = max(best_score or 0.0, evaluation.score)
+        return evaluation.score >= best - standard_error(best, evaluation.observations)
 
     def measure_best(self, evaluation: ClassifierEvaluation, state: TrainerState) -> MeasuredModel:
         """Measurements on the validation split; the test split is measured once, at the end."""
@@ -222,10 +233,11 @@ class ClassifierTask(Task[PaddedBatch, ClassifierEvaluation]):
             return []
         share = join_linear(self.network, setup.linear, setup.valid)
         longest = setup.linear.longest
+        one_each = ", one for each label" if setup.splits.multi_label else ""
         line = (
             f"the answers are a mean of two models: {1 - share:.0%} this network, {share:.0%} "
             f"logistic regression on TF-IDF of 1- to {longest}-grams (as TfidfVectorizer and "
-            "LogisticRegression of scikit-learn); validation chose the shares"
+            f"LogisticRegression of scikit-learn{one_each}); validation chose the shares"
         )
         return [line]
 
@@ -237,14 +249,26 @@ class ClassifierTask(Task[PaddedBatch, ClassifierEvaluation]):
         if len(setup.test):
             predictions = predict(self.network, setup.test)
             metrics |= predictions.metrics("test", calibration)
-        summary = self._summary(metrics, predictions.answered(calibration))
+        if isinstance(predictions, LabelSetPredictions):
+            summary = multi_label_summary(
+                metrics,
+                predictions,
+                setup.valid.label_tensor.numpy() > 0,
+                calibration,
+                names=setup.splits.labels,
+                remedies=_remedies(self.recipe),
+            )
+        else:
+            summary = self._summary(metrics, predictions.answered(calibration))
         return self._measured(metrics, calibration, state, summary)
 
     def fixed_tensors(self) -> dict[str, Tensor]:
         linear = self._setup.linear
         return {} if linear is None else with_prefix(LINEAR, linear.state_dict())
 
-    def _calibration(self, valid: Predictions) -> Calibration:
+    def _calibration(self, valid: Predicted) -> Calibration:
+        if isinstance(valid, LabelSetPredictions):
+            return valid.fit()
         recipe, in_scope = self.recipe, valid.in_scope
         temperature = fit_temperature(in_scope.logits_BC, in_scope.labels_B)
         if recipe.out_of_scope_label is None:
@@ -333,7 +357,9 @@ def _most_frequent_label(documents: EncodedDocuments) -> tuple[int, float]:
     return label, count / len(labels)
 
 
-def _accuracy(logits_BC: Tensor, labels_B: Tensor) -> Tensor:
-    """Of the documents in scope."""
+def _step_score(logits_BC: Tensor, labels_B: Tensor) -> dict[str, Tensor]:
+    """The accuracy on the documents in scope, or the micro F1 of a multi-label classifier."""
+    if labels_B.dim() == 2:
+        return {"micro_f1": step_micro_f1(logits_BC, labels_B)}
     correct_B, in_scope_B = logits_BC.argmax(dim=1) == labels_B, labels_B != OUT_OF_SCOPE_INDEX
-    return correct_B.sum() / in_scope_B.sum().clamp(min=1)
+    return {"accuracy": correct_B.sum() / in_scope_B.sum().clamp(min=1)}

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from model.architecture import ClassifierArchitecture
 from model.linear_ngrams import LinearNgrams
@@ -29,6 +30,7 @@ from training.data.vocabulary import (
     train_classifier_tokenizer,
     unknown_share_of_documents,
 )
+from training.evaluation.calibration import mean_loss
 from training.evaluation.classifier import predict
 from training.readers.notices import LOG
 from training.runs.checkpoint import Checkpoint, under_prefix
@@ -115,6 +117,7 @@ def measure_reserve(setup: ClassifierSetup) -> float:
 
 
 def _prepare_fresh(recipe: ClassifierRecipe, splits: ExampleSplits) -> ClassifierSetup:
+    recipe = replace(recipe, multi_label=splits.multi_label)
     texts = [example.text for example in splits.train]
     prepare = _prepare_untrained if recipe.from_ is None else _prepare_transfer
     setup = prepare(recipe, splits, texts)
@@ -211,7 +214,21 @@ def _assemble(
         encode_examples(examples, tokenizer, splits.labels, recipe)
         for examples in (splits.train, splits.valid, splits.test)
     )
-    return ClassifierSetup(recipe, splits, tokenizer, train_split, valid, test, network)
+    setup = ClassifierSetup(recipe, splits, tokenizer, train_split, valid, test, network)
+    if splits.multi_label:
+        with torch.no_grad():
+            network.output.bias.copy_(_log_odds(setup))
+    return setup
+
+
+def _log_odds(setup: ClassifierSetup) -> Tensor:
+    """The smoothed log-odds (C,) of the labels in the training data.
+
+    A multi-label network begins with them (Lin et al., "Focal Loss", 2017): with a chance of one
+    half for each of many labels its first loss would be that of a run that has diverged.
+    """
+    has_C = (setup.train.label_tensor.sum(dim=0) + 1.0) / (len(setup.train) + 2.0)
+    return has_C.logit()
 
 
 def _untrained_linear(setup: ClassifierSetup) -> LinearNgrams | None:
@@ -285,6 +302,9 @@ def _start_as_sum(network: Classifier) -> None:
 
 def guessing_loss(setup: ClassifierSetup) -> float:
     """The validation loss of the smoothed label distribution of the training data, in nats."""
+    if setup.splits.multi_label:
+        labels_BC = setup.valid.label_tensor
+        return mean_loss(_log_odds(setup).expand_as(labels_BC), labels_BC)
     train_C, valid_C = (
         torch.bincount(
             torch.tensor([label for label in split.labels if label != OUT_OF_SCOPE_INDEX]),
@@ -298,9 +318,7 @@ def guessing_loss(setup: ClassifierSetup) -> float:
 
 def _measuring_seconds(setup: ClassifierSetup) -> float:
     """The duration of a last evaluation, of joining the linear classifier and of both splits."""
-    sample = EncodedDocuments(
-        setup.valid.tokens[:SPEED_DOCUMENTS], setup.valid.labels[:SPEED_DOCUMENTS]
-    )
+    sample = setup.valid.at(range(min(SPEED_DOCUMENTS, len(setup.valid))))
     start = time.perf_counter()
     predict(setup.network, sample)
     seconds = time.perf_counter() - start

@@ -1,6 +1,7 @@
 """Fits the linear classifier over n-grams of tokens, and joins it to a network.
 
-The model is multinomial logistic regression, which L-BFGS fits. Three choices are made by the loss
+The model is multinomial logistic regression, which L-BFGS fits; for a multi-label classifier, one
+binary regression for each label. Three choices are made by the loss
 on the validation split: the importance of a feature (few documents have it, or those of one label
 have it), the strength of regularization, and the share of the linear logits in a product of experts
 with the network (Hinton, "Products of Experts", 1999). Texts out of scope have the uniform
@@ -26,7 +27,7 @@ from model.linear_ngrams import Counts, Features, LinearNgrams, weighted_sums
 from model.networks import Classifier
 from training.data.batching import EncodedDocuments, collate, sorted_batches
 from training.data.examples import OUT_OF_SCOPE_INDEX
-from training.evaluation.calibration import fit_temperature, temperature_loss
+from training.evaluation.calibration import fit_temperature, mean_loss, temperature_loss
 from training.evaluation.classifier import predict
 
 COUNTING_BATCH_TOKENS = 16384
@@ -40,7 +41,7 @@ LINEAR_SHARES = tuple(share / 20 for share in range(20))  # of the linear logits
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The features of documents, in their order, and their labels."""
+    """The features of documents, in their order, and their labels: indices, or 0 or 1 (B, C)."""
 
     counts: Counts
     labels_B: Tensor
@@ -127,10 +128,7 @@ def join_linear(network: Classifier, linear: LinearNgrams, valid: EncodedDocumen
     labels_B = validated.labels_B
     own, other = (fit_temperature(logits_BC, labels_B) for logits_BC in (own_BC, linear_BC))
     own_BC, linear_BC = own_BC / own, linear_BC / other
-    losses = [
-        float(functional.cross_entropy(torch.lerp(own_BC, linear_BC, share), labels_B))
-        for share in LINEAR_SHARES
-    ]
+    losses = [mean_loss(torch.lerp(own_BC, linear_BC, share), labels_B) for share in LINEAR_SHARES]
     share = LINEAR_SHARES[losses.index(min(losses))]
     for parameter in network.output.parameters():
         parameter.mul_((1.0 - share) / own)
@@ -146,9 +144,9 @@ def join_linear(network: Classifier, linear: LinearNgrams, valid: EncodedDocumen
 @torch.no_grad()
 def count(linear: LinearNgrams, documents: EncodedDocuments, *, in_scope: bool = True) -> Counted:
     """Counts the features of the documents; with ``in_scope`` of those that have a label."""
-    if in_scope:
-        documents = _chosen(
-            documents, [i for i, at in enumerate(documents.labels) if at != OUT_OF_SCOPE_INDEX]
+    if in_scope and not isinstance(documents.labels, np.ndarray):
+        documents = documents.at(
+            [i for i, label in enumerate(documents.labels) if label != OUT_OF_SCOPE_INDEX]
         )
     parts = []
     for indices in sorted_batches(documents.lengths, budget=COUNTING_BATCH_TOKENS):
@@ -158,7 +156,7 @@ def count(linear: LinearNgrams, documents: EncodedDocuments, *, in_scope: bool =
     row_K, feature_K, count_K = (torch.cat(column) for column in zip(*parts, strict=True))
     order_K = row_K.argsort(stable=True)
     counts = Counts(row_K[order_K], feature_K[order_K], count_K[order_K])
-    return Counted(counts, torch.tensor(documents.labels))
+    return Counted(counts, documents.label_tensor)
 
 
 def _runs(linear: LinearNgrams, documents: EncodedDocuments) -> int:
@@ -170,13 +168,7 @@ def _drawn(documents: EncodedDocuments, share: float) -> EncodedDocuments:
     if share >= 1.0:
         return documents
     chosen = (np.random.default_rng(0).random(len(documents)) < share).nonzero()[0].tolist()
-    return _chosen(documents, chosen)
-
-
-def _chosen(documents: EncodedDocuments, places: list[int]) -> EncodedDocuments:
-    return EncodedDocuments(
-        [documents.tokens[place] for place in places], [documents.labels[place] for place in places]
-    )
+    return documents.at(chosen)
 
 
 def _candidates(
@@ -208,6 +200,10 @@ class _Regression:
         self._linear = linear
         self._rows = train.features(linear)
         self._columns = self._rows.transposed(len(linear.importance_F))
+        self._multi_label = train.labels_B.dim() == 2
+        if self._multi_label:
+            self._truth_BC = train.labels_B
+            return
         labels, outside_B = len(linear.bias_C), train.labels_B == OUT_OF_SCOPE_INDEX
         self._truth_BC = functional.one_hot(train.labels_B.clamp(min=0), labels).float()
         self._truth_BC[outside_B] = 1.0 / labels
@@ -228,14 +224,23 @@ class _Regression:
 
         @torch.no_grad()
         def loss() -> float:  # sets the gradients: autograd would hold all K by C products
-            log_probability_BC = self._linear.logits(self._rows).log_softmax(dim=1)
-            excess_BC = (log_probability_BC.exp() - self._truth_BC) / documents
+            probability_BC, summed = self._outcome(self._linear.logits(self._rows))
+            excess_BC = (probability_BC - self._truth_BC) / documents
             weight_FC.grad = weighted_sums(excess_BC, self._columns) + penalty * weight_FC
             bias_C.grad = excess_BC.sum(dim=0)
-            mean_loss = -(self._truth_BC * log_probability_BC).sum() / documents
-            return float(mean_loss + 0.5 * penalty * weight_FC.square().sum())
+            return float(summed / documents + 0.5 * penalty * weight_FC.square().sum())
 
         optimizer.step(loss)
+
+    def _outcome(self, logits_BC: Tensor) -> tuple[Tensor, Tensor]:
+        """The probabilities (B, C), and the sum of the losses of all documents."""
+        if self._multi_label:
+            summed = functional.binary_cross_entropy_with_logits(
+                logits_BC, self._truth_BC, reduction="sum"
+            )
+            return logits_BC.sigmoid(), summed
+        log_probability_BC = logits_BC.log_softmax(dim=1)
+        return log_probability_BC.exp(), -(self._truth_BC * log_probability_BC).sum()
 
 
 def importances(linear: LinearNgrams, train: Counted) -> tuple[Tensor, Tensor]:
@@ -248,11 +253,20 @@ def importances(linear: LinearNgrams, train: Counted) -> tuple[Tensor, Tensor]:
     """
     labels, features = len(linear.bias_C), len(linear.importance_F)
     row_K, feature_K, _ = train.counts
-    place_K = train.labels_B[row_K] * features + feature_K
-    having_CF = torch.zeros(labels * features).index_add_(0, place_K, torch.ones(len(place_K)))
-    having_CF = having_CF.view(labels, features)
-    documents_C1 = torch.bincount(train.labels_B, minlength=labels).unsqueeze(1)
-    having_F, total = having_CF.sum(dim=0), len(train)
+    having_F, total = torch.bincount(feature_K, minlength=features).float(), len(train)
+    if train.labels_B.dim() == 2:
+        having_CF = torch.stack(
+            [
+                torch.zeros(features).index_add_(0, feature_K, has_B[row_K])
+                for has_B in train.labels_B.t()
+            ]
+        )
+        documents_C1 = train.labels_B.sum(dim=0).unsqueeze(1)
+    else:
+        place_K = train.labels_B[row_K] * features + feature_K
+        having_CF = torch.zeros(labels * features).index_add_(0, place_K, torch.ones(len(place_K)))
+        having_CF = having_CF.view(labels, features)
+        documents_C1 = torch.bincount(train.labels_B, minlength=labels).unsqueeze(1)
     rarity_F = 1.0 + torch.log((1.0 + total) / (1.0 + having_F))
     inside_CF = (1.0 + having_CF) / (2.0 + documents_C1)
     outside_CF = (1.0 + having_F - having_CF) / (2.0 + total - documents_C1)

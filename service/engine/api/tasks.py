@@ -305,11 +305,16 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class TextsClassified:
-    """The result of ``Classify``, in the order of the texts. ``labels``: of the probabilities."""
+    """The result of ``Classify``, in the order of the texts.
+
+    ``labels``: of the probabilities. ``thresholds``: of a multi-label model, the probability from
+    which a text has each label; None for a model that gives one label to a text.
+    """
 
     final: ClassVar[bool] = True
     results: tuple[Classification, ...]
     labels: tuple[str, ...]
+    thresholds: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

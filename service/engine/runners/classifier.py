@@ -97,7 +97,12 @@ class ClassifierRunner:
         """
         weights, self._untested = self._untested, None
         if weights is not None:
-            check_classifier(self._kernel, weights, exact=self._exact)
+            check_classifier(
+                self._kernel,
+                weights,
+                exact=self._exact,
+                multi_label=self._calibration.thresholds is not None,
+            )
 
     def prepare(self, task: Task) -> ClassificationRequest:
         """Check and tokenize a task. Thread-safe."""
@@ -301,7 +306,7 @@ class ClassifierRunner:
             document.result = self._result(document, output_X)
             self._observer.tokens(self.name, document.token_count, 0)
             self.admission.progress(document.token_count)
-            answer = document.request.answer_event(self._labels)
+            answer = document.request.answer_event(self._labels, self._calibration.thresholds)
             if document.request in self._requests and answer is not None:
                 self._requests.close(document.request, "done")
                 events.append((document.request.ticket, answer))

@@ -51,14 +51,17 @@ class ClassificationRequest(Request):
         """The number of texts."""
         return len(self.documents)
 
-    def answer_event(self, labels: tuple[str, ...]) -> TextsClassified | TextsEmbedded | None:
+    def answer_event(
+        self, labels: tuple[str, ...], thresholds: tuple[float, ...] | None = None
+    ) -> TextsClassified | TextsEmbedded | None:
         """The answer, if all documents have results."""
         results = [document.result for document in self.documents]
         if any(result is None for result in results):
             return None
         if self.embeds:
             return TextsEmbedded(tuple(r for r in results if isinstance(r, Embedding)))
-        return TextsClassified(tuple(r for r in results if isinstance(r, Classification)), labels)
+        classified = tuple(r for r in results if isinstance(r, Classification))
+        return TextsClassified(classified, labels, thresholds)
 
 
 @dataclass(slots=True)

@@ -55,6 +55,8 @@
  * @property {Record<string, unknown>} architecture
  * @property {string[]} [labels]
  * @property {string} [out_of_scope_label]
+ * @property {boolean} [multi_label]
+ * @property {Record<string, number>} [thresholds]
  * @property {Record<string, number>} metrics
  * @property {Record<string, number>} limits
  */

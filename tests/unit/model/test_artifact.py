@@ -241,7 +241,8 @@ def test_a_missing_file_is_named(saved: Path, tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"format_version": 2}, "format_version: this version reads 1, got 2"),
+        ({"format_version": 3}, "format_version: this version reads 1 to 2, got 3"),
+        ({"format_version": 2}, "format_version: expected 1 for a model without thresholds"),
         ({"name": "../up"}, "name: expected letters"),
         ({"name": 3}, "name: expected text"),
         ({"kind": "painter"}, "kind: expected one of"),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import expit
 
 from model.architecture import ClassifierArchitecture
 from model.calibration import Calibration, OutOfScope, confidence_log_odds, log_probabilities
@@ -77,3 +78,31 @@ def test_an_invalid_calibration_is_refused(old: str, new: str, message: str) -> 
     assert old in text
     with pytest.raises(ManifestError, match=message):
         Manifest.from_json(text.replace(old, new))
+
+
+@given(LOGITS, st.floats(0.1, 9))
+def test_labels_of_a_multi_label_model_are_independent(
+    logits_BC: np.ndarray, temperature: float
+) -> None:
+    """Each probability is the sigmoid of its own logit."""
+    calibration = Calibration(temperature, thresholds=(0.5, 0.5, 0.5))
+    logprobs_BC = log_probabilities(logits_BC, calibration)
+    expected_BC = expit(logits_BC.astype(np.float64) / temperature)
+    np.testing.assert_allclose(np.exp(logprobs_BC), expected_BC, rtol=1e-9)
+
+
+def test_a_manifest_keeps_thresholds() -> None:
+    """They are read as written, in a format that earlier releases refuse; others keep theirs."""
+    written = manifest(Calibration(2.0, thresholds=(0.25, 1.0)))
+    read = Manifest.from_json(written.to_json())
+    assert read.thresholds == (0.25, 1.0)
+    assert (read.format_version, manifest(Calibration(2.0)).format_version) == (2, 1)
+
+
+@pytest.mark.parametrize("value", ["[0.5]", "[0.5, 0.0]", "[0.5, 1.5]", '[0.5, "x"]', "0.5"])
+def test_wrong_thresholds_are_refused(value: str) -> None:
+    """There is one number in (0, 1] for each label; the error names the field."""
+    text = manifest(Calibration(2.0, thresholds=(0.25, 1.0))).to_json()
+    start, end = text.index("[", text.index("thresholds")), text.index("]", text.index("thresho"))
+    with pytest.raises(ManifestError, match=r"calibration\.thresholds"):
+        Manifest.from_json(text[:start] + value + text[end + 1 :])

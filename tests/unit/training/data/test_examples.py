@@ -4,6 +4,7 @@ import gzip
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from training.data.vocabulary import (
 )
 from training.errors import DataError, RecipeError
 from training.readers.examples import Example
+from training.readers.notices import LOG
 
 TEXTS = ["good film", "good book", "bad film", "odd"]
 
@@ -190,3 +192,54 @@ def test_the_linear_classifier_stays_within_bounds(labels: int, kind: str) -> No
     weights = labels * max(0, recipe.linear_ngrams - 1) * recipe.linear_buckets
     assert weights <= 2**20
     assert recipe.linear_buckets >= 1
+
+
+def write_label_sets(path: Path, rows: list[tuple[str, list[str]]]) -> str:
+    """JSON lines of these texts and lists of labels."""
+    path.write_text("".join(json.dumps({"text": t, "labels": ls}) + "\n" for t, ls in rows))
+    return str(path)
+
+
+def test_several_labels_are_detected_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A list of two labels makes the run multi-label, one of one label each does not."""
+    caplog.set_level("INFO", logger=LOG.name)
+    rows = [(f"text {i}", [["a"], ["b"], ["a", "b"], []][i % 4]) for i in range(40)]
+    train = write_label_sets(tmp_path / "several.jsonl", rows)
+    splits = read_splits(ClassifierRecipe(train=(train,)))
+    assert splits.multi_label
+    assert splits.labels == ("a", "b")
+    assert "10 of 40 texts have several labels, 10 have none" in caplog.text
+    assert {len(example.labels) for example in splits.valid} == {0, 1, 2}
+    one = write_label_sets(tmp_path / "one.jsonl", [(f"text {i}", ["ab"[i % 2]]) for i in range(9)])
+    assert not read_splits(ClassifierRecipe(train=(one,))).multi_label
+    assert read_splits(ClassifierRecipe(train=(one,), multi_label=True)).multi_label
+    assert "name what is between them with --label-separator" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"multi_label": False}, "line 1: has 2 labels: 'a', 'b'"),
+        ({"out_of_scope_label": "b"}, "--out-of-scope-label: a multi-label model gives no label"),
+    ],
+)
+def test_options_that_several_labels_contradict_are_named(
+    tmp_path: Path, options: dict[str, Any], fault: str
+) -> None:
+    """The error has the line, or the option to leave out."""
+    train = write_label_sets(tmp_path / "train.jsonl", [("x", ["a", "b"]), ("y", ["a"])])
+    with pytest.raises(DataError, match=fault):
+        read_splits(ClassifierRecipe(train=(train,), **options))
+
+
+def test_sets_of_labels_are_encoded_as_rows(tmp_path: Path) -> None:
+    """Each label of a document is 1 in its row, and a document without labels has none."""
+    recipe = ClassifierRecipe(multi_label=True)
+    recipe = complete_classifier(recipe, DatasetSize(documents=3, labels=2, length=2))
+    tokenizer = train_classifier_tokenizer(recipe, TEXTS, {})
+    examples = [Example("good film", "b"), Example("odd"), Example("bad film", "b", "a")]
+    encoded = encode_examples(examples, tokenizer, ("a", "b"), recipe)
+    assert encoded.label_tensor.tolist() == [[0, 1], [0, 0], [1, 1]]
+    assert encoded.at([2, 0]).label_tensor.tolist() == [[1, 1], [0, 1]]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from training.errors import DataError
 from training.readers.documents import read_documents
-from training.readers.examples import Example, read_examples
+from training.readers.examples import Example, LabelOptions, read_examples
 from training.readers.notices import LOG
 
 Write = Callable[[str, str], str]
@@ -52,7 +52,60 @@ def test_lines_of_fasttext_with_several_labels_are_refused_by_name(write: Write)
     """The error has the line and all labels."""
     path = write("a.txt", "__label__x one\n__label__x __label__y two\n")
     message = message_of(lambda: read_examples(path))
-    assert message.startswith(f"{path}, line 2: the line has 2 labels: 'x', 'y'; ")
+    assert message.startswith(f"{path}, line 2: has 2 labels: 'x', 'y'; ")
+    assert "--multi-label" in message
+
+
+@pytest.mark.parametrize("options", [LabelOptions(None), LabelOptions(multi_label=True)])
+def test_several_labels_are_read_where_they_are_taken(write: Write, options: LabelOptions) -> None:
+    """Lists in JSON, also empty ones, and lines of fastText; each label once."""
+    several = [Example("one", "x", "y"), Example("two"), Example("three", "3")]
+    rows = '{"text": "one", "labels": ["x", "y", "x"]}\n{"text": "two", "labels": []}\n'
+    path = write("a.jsonl", rows + '{"text": "three", "labels": [3]}\n')
+    assert read_examples(path, label_options=options) == several
+    path = write("a.txt", "__label__x __label__y one  two\n__label__z so __label__x it is\n")
+    assert read_examples(path, label_options=options) == [
+        Example("one  two", "x", "y"),
+        Example("so it is", "z", "x"),
+    ]
+
+
+def test_cells_are_split_at_the_separator(write: Write) -> None:
+    """White space around labels and empty parts are left out; an empty cell is no label."""
+    path = write("a.csv", 'text,labels\none,"x; y"\ntwo,\nthree,z;\n')
+    options = LabelOptions(multi_label=True, separator=";")
+    assert read_examples(path, label_options=options) == [
+        Example("one", "x", "y"),
+        Example("two"),
+        Example("three", "z"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "fault"),
+    [
+        ('["x", ""]', "in the list of labels, the label is empty"),
+        ('["x", null]', "in the list of labels, the label must be a string or a whole number"),
+        ('["x", ["y"]]', "the label must be a string or a whole number, found list"),
+        ('{"x": 1}', "the label must be a string or a whole number, found dict"),
+        ("null", "the label must be a string or a whole number, found null"),
+        ('["\\ud800"]', "half of a surrogate pair"),
+    ],
+)
+def test_bad_lists_of_labels_are_named(write: Write, labels: str, fault: str) -> None:
+    """The error has the line and the value that is no label."""
+    path = write("a.jsonl", '{"text": "x", "labels": ' + labels + "}\n")
+    message = message_of(lambda: read_examples(path, label_options=LabelOptions(None)))
+    assert message.startswith(f"{path}, line 1: ")
+    assert fault in message
+
+
+def test_a_list_is_refused_where_a_text_has_one_label(write: Write) -> None:
+    """Without the option, the error names it."""
+    path = write("a.jsonl", '{"text": "x", "labels": []}\n')
+    message = message_of(lambda: read_examples(path))
+    assert message.startswith(f"{path}, line 1: has a list of labels")
+    assert "--multi-label" in message
 
 
 @pytest.mark.parametrize(
@@ -153,6 +206,7 @@ def test_several_label_columns_are_refused_by_name(write: Write, names: str) -> 
     assert {example.label for example in read_examples(path, label_column=first)} == {"0", "1"}
     message = message_of(lambda: read_examples(path, label_column=names))
     assert f"--label-column {names}: names several columns" in message
+    assert "--label-separator" in message
 
 
 def test_the_only_column_that_repeats_values_is_the_label(write: Write) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, tensor
@@ -16,7 +17,7 @@ from model.networks import Classifier
 from training.data.batching import EncodedDocuments
 from training.data.examples import OUT_OF_SCOPE_INDEX
 from training.evaluation.calibration import fit_temperature, temperature_loss
-from training.evaluation.classifier import predict
+from training.evaluation.classifier import Predictions, predict
 from training.trainers import linear_classifier
 from training.trainers.linear_classifier import (
     LINEAR_SHARES,
@@ -153,7 +154,7 @@ def test_importances_by_hand() -> None:
         ]
         for token in range(VOCABULARY)
     ]
-    documents = [train.labels.count(label) for label in range(LABELS)]
+    documents = [list(train.labels).count(label) for label in range(LABELS)]
     for token, counts in enumerate(having):
         if sum(counts) == 0:
             assert rarity_F[token] == contrast_F[token] == 0.0
@@ -212,7 +213,9 @@ def test_words_that_predict_the_label_get_weight() -> None:
     train = made_up(200, 1, telling=True)
     train = EncodedDocuments([*train.tokens, [4, 5, 6]], [*train.labels, OUT_OF_SCOPE_INDEX])
     assert join_linear(network, fitted(train, valid), valid) > 0.5
-    assert predict(network, made_up(300, 3, telling=True)).accuracy > 0.95
+    predictions = predict(network, made_up(300, 3, telling=True))
+    assert isinstance(predictions, Predictions)
+    assert predictions.accuracy > 0.95
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -239,3 +242,28 @@ def linear_logits(linear: LinearNgrams, documents: EncodedDocuments) -> Tensor:
 def loss_of(linear: LinearNgrams, documents: EncodedDocuments) -> float:
     """The loss under the best temperature."""
     return temperature_loss(linear_logits(linear, documents), torch.tensor(documents.labels))
+
+
+def test_sets_of_labels_are_counted_and_fitted_as_labels() -> None:
+    """Sets of one label give the importances of the labels; the fit decides about each label, also
+    for documents of two labels and of none.
+    """
+    train, valid = made_up(200, 1, telling=True), made_up(100, 2, telling=True)
+    sets, of_valid = label_sets(train), label_sets(valid)
+    linear = LinearNgrams(VOCABULARY, 1, 1, LABELS)
+    for one, other in zip(
+        importances(linear, count(linear, train)),
+        importances(linear, count(linear, sets)),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+    fit_linear(linear, sets, of_valid)
+    new = EncodedDocuments([[0, 0, 1, 1], [9, 12, 17]], [0, 0])
+    logits_BC = linear.logits(count(linear, new).features(linear))
+    assert (logits_BC[0] > 0).tolist() == [True, True, False]
+    assert (logits_BC[1] > 0).tolist() == [False, False, False]
+
+
+def label_sets(documents: EncodedDocuments) -> EncodedDocuments:
+    """The same documents with sets of one label."""
+    return EncodedDocuments(documents.tokens, np.eye(LABELS, dtype=bool)[list(documents.labels)])

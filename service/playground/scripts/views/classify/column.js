@@ -4,7 +4,7 @@ import { make } from "../../dom.js";
 import { percent } from "../../format.js";
 import { post } from "../../service.js";
 
-/** @typedef {{label: string, confidence: number, token_count: number, unknown_tokens?: number}} Result */
+/** @typedef {{label: string, confidence: number, labels?: string[], token_count: number, unknown_tokens?: number}} Result */
 
 /**
  * The documents of a pasted column: lines that are not blank.
@@ -47,9 +47,19 @@ export function resultTable(model, documents, results) {
     const track = make("span", { className: "track", "aria-hidden": "true" });
     track.style.setProperty("--share", String(result.confidence));
     const confidence = make("td", { className: "confidence" }, track, make("span", { className: "percent" }, percent(result.confidence)));
-    return make("tr", {}, make("td", {}, documents[index]), make("td", {}, labelName(model, result.label)), confidence);
+    return make("tr", {}, make("td", {}, documents[index]), make("td", {}, labelNames(model, result)), confidence);
   });
   return make("table", { className: "results" }, make("thead", {}, head), make("tbody", {}, ...rows));
+}
+
+/**
+ * The labels of a document as words: one, or those that a multi-label model gives.
+ * @param {import("../../api_types.js").Model} model
+ * @param {Result} result
+ */
+function labelNames(model, result) {
+  const labels = result.labels ?? [result.label];
+  return labels.length === 0 ? "none" : labels.map((label) => labelName(model, label)).join(", ");
 }
 
 /**

@@ -126,7 +126,11 @@ export class ClassifyView {
     const bars = scores.slice(0, LABELS).map(({ label, score }) => ({ label: this.named(label), probability: score }));
     find(".labels", this.section).replaceChildren(barList(bars, 1));
     find(".document", this.section).replaceChildren(...documentWords(text, tokens));
-    const facts = [`${count(tokens.length, "word")} read`, `${unknown} not in the vocabulary`];
+    const { thresholds } = this.models.current;
+    const given = scores.filter(({ label, score }) => thresholds !== undefined && score >= thresholds[label]);
+    const names = given.map(({ label }) => this.named(label)).join(", ");
+    const facts = thresholds === undefined ? [] : [`over their threshold: ${names || "none"}`];
+    facts.push(`${count(tokens.length, "word")} read`, `${unknown} not in the vocabulary`);
     find(".totals", this.section).textContent = facts.join(", ");
     if (attribution === undefined) {
       find(".attribution", this.section).textContent = "A model of one label has no contributions of words.";

@@ -1,0 +1,1 @@
+"""Tests of thresholds and metrics of multi-label classifiers."""

@@ -1,0 +1,1 @@
+"""Multi-label classifiers: thresholds of the labels, and metrics of sets of labels."""
