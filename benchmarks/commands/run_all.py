@@ -25,7 +25,7 @@ from benchmarks.commands import (
     short_requests,
     startup,
 )
-from benchmarks.commands.peers import runtimes
+from benchmarks.commands.peers import runtimes, text_classifiers
 from benchmarks.harness.command import BenchmarkCommand, add_result_options
 from benchmarks.harness.report import join_reports
 
@@ -50,6 +50,7 @@ PARTS = (
     Part(quantization, "--quick", 0.5),
     Part(context, "--quick", 0.3),
     Part(classify, "--seconds 3 --repeats 2", 1.2),
+    Part(text_classifiers, "--connections 1 16 --seconds 2 --repeats 2", 1.5),
     Part(inspection, "--quick", 0.7),
     Part(next_word, "--clients 1 16 --seconds 2 --repeats 2", 1.2),
     Part(short_requests, "--seconds 2 --repeats 2", 2.5),
@@ -57,7 +58,7 @@ PARTS = (
     Part(runtimes, "--seconds 0.6 --turns 3", 1.0),
     Part(kernel_share, "--seconds 4 --repeats 3", 2.0),
     Part(arrivals, "--seconds 5 --repeats 3", 1.5),
-    Part(serve, "--sizes medium --seconds 4 --longest 15 --repeats 2", 6.0),
+    Part(serve, "--sizes medium --seconds 3 --longest 15 --repeats 2", 5.0),
 )
 MEASUREMENTS: tuple[BenchmarkCommand, ...] = tuple(part.command for part in PARTS)
 
