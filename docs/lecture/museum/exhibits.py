@@ -31,6 +31,7 @@ from training.config.gradients import GradientRecipe
 FORGET_BIAS, CURED_BIAS = -3.0, 1.0
 SATURATING = 300.0  # factor of the weights W_x
 CARRIED_WINDOW = 8
+DEPTH, WIDTH = 40, 32  # of the network without recurrence
 LONG = 30  # tokens after the one that decides
 VOCABULARY = 12  # of the classifiers; tokens 0 and 1 decide, the last one is padding
 
@@ -269,6 +270,70 @@ def padding_as_text(quick: bool) -> Measured:
     )
 
 
+def deep_feed_forward(quick: bool) -> Measured:
+    """A feed-forward network of 40 layers: h = tanh(W h + b) beside h + tanh(W h + b).
+
+    The residual form is that of He et al., "Deep Residual Learning for Image Recognition", 2015.
+    """
+    curves, losses = [], []
+    for residual in (False, True):
+        torch.manual_seed(0)
+        layers = [torch.nn.Linear(WIDTH, WIDTH) for _ in range(DEPTH)]
+        readout = torch.nn.Linear(WIDTH, 2)
+        model = torch.nn.ModuleList([*layers, readout])
+        inputs_BI = torch.randn(128, WIDTH)
+        labels_B = (inputs_BI[:, 0] > 0).long()
+        curves.append(_gradients_by_layer(layers, readout, inputs_BI, labels_B, residual=residual))
+
+        def loss(
+            layers: list[torch.nn.Linear] = layers,
+            readout: torch.nn.Linear = readout,
+            inputs_BI: Tensor = inputs_BI,
+            labels_B: Tensor = labels_B,
+            residual: bool = residual,
+        ) -> Tensor:
+            states = _deep_states(layers, inputs_BI, residual=residual)
+            return functional.cross_entropy(readout(states[-1]), labels_B)
+
+        losses.append(final(descend(model, 40 if quick else 60, 0.001, loss)))
+    return Measured(
+        x="layers back from the last one",
+        y="gradient at the layer",
+        faulty=curves[0],
+        cured=curves[1],
+        symptoms={
+            "gradient at the first layer": (curves[0][-1], curves[1][-1]),
+            "loss at the end": (losses[0], losses[1]),
+        },
+        logarithmic=True,
+    )
+
+
+def _deep_states(
+    layers: list[torch.nn.Linear], inputs_BI: Tensor, *, residual: bool
+) -> list[Tensor]:
+    states = [inputs_BI]
+    for layer in layers:
+        update = torch.tanh(layer(states[-1]))
+        states.append(states[-1] + update if residual else update)
+    return states
+
+
+def _gradients_by_layer(
+    layers: list[torch.nn.Linear],
+    readout: torch.nn.Linear,
+    inputs_BI: Tensor,
+    labels_B: Tensor,
+    *,
+    residual: bool,
+) -> list[float]:
+    """The norm of the loss's gradient at each layer's output, relative to the last, last first."""
+    states = _deep_states(layers, inputs_BI, residual=residual)[1:]
+    loss = functional.cross_entropy(readout(states[-1]), labels_B)
+    norms = [float(gradient.norm()) for gradient in torch.autograd.grad(loss, states)]
+    return [norm / norms[-1] for norm in reversed(norms)]
+
+
 def _apart(symptom: str, at_least: float) -> Callable[[Measured], bool]:
     """Whether the faulty run is above the cured one by a factor."""
     return lambda measured: measured.symptoms[symptom][0] > at_least * measured.symptoms[symptom][1]
@@ -282,6 +347,11 @@ def _never_learns(measured: Measured) -> bool:
 def _at_chance(measured: Measured) -> bool:
     faulty, cured = measured.symptoms["loss at the end"]
     return faulty > 0.65 and cured < 0.2
+
+
+def _vanishes_with_depth(measured: Measured) -> bool:
+    faulty, cured = measured.symptoms["gradient at the first layer"]
+    return faulty < 1e-4 and cured > 0.1
 
 
 def _depends_on_neighbor(measured: Measured) -> bool:
@@ -301,5 +371,6 @@ EXHIBITS = {
         ),
         Exhibit("6", "Exhibit 6: a loss of 0.693", elman_at_chance, _at_chance),
         Exhibit("7", "Exhibit 7: a start that does not move", saturated_tanh, _never_learns),
+        Exhibit("8", "Exhibit 8: no words, no time", deep_feed_forward, _vanishes_with_depth),
     )
 }
