@@ -175,9 +175,9 @@ def run_to_end(*arguments: str, **environment: str) -> subprocess.CompletedProce
     )
 
 
-def eventually(condition: Callable[[], bool], what: str) -> None:
+def eventually(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     """Wait until the condition holds, or fail with ``what``."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"never: {what}"
         time.sleep(0.02)
