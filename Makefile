@@ -162,7 +162,7 @@ format: $(VENV)/.dev.stamp ## fix lint and format
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-# All benchmarks take about 20 minutes, with BENCH=--quick about 3. An interrupted run continues. The results go
+# All benchmarks take about 20 minutes, with BENCH=--quick about 5. An interrupted run continues. The results go
 # into docs/performance.md with `python -m benchmarks report`. One benchmark and its options:
 # .venv/bin/python -m benchmarks --help
 BENCH ?=

@@ -36,6 +36,8 @@ def run(args: argparse.Namespace) -> None:
             continue
         figure = source.with_suffix(".png")
         content = json.loads(source.read_text(encoding="utf-8"))
+        if "tables" not in content:
+            raise SystemExit(f"{source}: expected a field tables; measure {name} again")
         results[name] = content_of(content, has_figure=figure.exists())
         if figure.exists():
             shutil.copyfile(figure, args.docs / FIGURE.format(name=name))

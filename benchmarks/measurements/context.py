@@ -63,7 +63,7 @@ class GenerationCursor:
         begin = time.perf_counter()
         (result,) = self._kernel.run([self._work], BURST)
         seconds = time.perf_counter() - begin
-        self._work.feed = [result.generated[-1].token]
+        self._work.feed = [result.tokens[-1]]
         self._work.position += BURST
         return seconds / BURST
 

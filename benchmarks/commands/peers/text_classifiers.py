@@ -15,11 +15,11 @@ from benchmarks.measurements.peers.text_classifiers import (
     TextClassifierPlan,
     measure_all,
 )
-from benchmarks.peers.labeled_texts import read_texts
+from benchmarks.peers.labeled_texts import Texts, read_texts
 
 NAME = "text-classifiers"
 HELP = "/classify beside a linear SVM and fastText on the same split: accuracy and speed"
-QUICK = {"connections": [1, 16], "seconds": 1.0, "repeats": 1}
+QUICK = {"texts": 300, "connections": [1, 16], "seconds": 1.0, "repeats": 1}
 TRAIN_FILES = ("train.jsonl", "out_of_scope.train.jsonl")
 TEST_FILE, OUT_OF_SCOPE_FILE = "test.jsonl", "out_of_scope.test.jsonl"
 TABLE_COLUMNS = (
@@ -42,6 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=Path(os.environ.get("UNROLL_DATA", "../shared/data")) / "clinc150",
         help="directory with the split of which the artifact was trained",
     )
+    parser.add_argument("--texts", type=int, help="most test texts of each kind (default: all)")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
     parser.add_argument("--seconds", type=float, default=4, help="time of each measurement")
     parser.add_argument("--repeats", type=int, default=3)
@@ -62,8 +63,8 @@ def run(args: argparse.Namespace) -> None:
         plan = TextClassifierPlan(
             artifact=args.artifact,
             train=read_texts([args.data / name for name in TRAIN_FILES]),
-            test=read_texts([args.data / TEST_FILE]),
-            out_of_scope=read_texts([args.data / OUT_OF_SCOPE_FILE]),
+            test=_some(read_texts([args.data / TEST_FILE]), args.texts),
+            out_of_scope=_some(read_texts([args.data / OUT_OF_SCOPE_FILE]), args.texts),
             connections=args.connections,
             seconds=args.seconds,
             repeats=args.repeats,
@@ -110,3 +111,11 @@ def text_classifier_report(
 
 def _share(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.4f}"
+
+
+def _some(texts: Texts, count: int | None) -> Texts:
+    """Texts at equal distances, since the files are sorted by label."""
+    if count is None:
+        return texts
+    step = max(1, len(texts.texts) // count)
+    return Texts(texts.texts[::step], texts.labels[::step])
