@@ -178,6 +178,9 @@ CLOCKS = {
     "evaluation.perplexity": "the end of the last evaluation",
     "trainers.reporter": "lines of the log",
     "commands.predict": "lines on the screen",
+    "commands.race": "the end of the race and its table on the screen",
+    "reports.race.display": "lines on the screen",
+    "runs.lock": "how long it waits for another process",
     "runs.progress": "lines on the screen",
 }
 

@@ -89,6 +89,7 @@ def test_a_model_that_learned_agreement_passes(
     assert json.loads((out / "figures.json").read_text()) == results
     assert {path.name for path in out.glob("*.png")} == {
         "accuracy.png",
+        "distances.png",
         "trace.png",
         "word-gradients.png",
     }
