@@ -79,41 +79,6 @@ class GenerateResponse(_Response):
     )
 
 
-class TokenEvent(_Response):
-    """`data:` of one token. `text` is the text that may be shown now: empty while it could still
-    become a stop string, longer once it did not. With logprobs, each event is for one token and
-    comes once its text may be shown. `text` is shorter than `token` only if a stop string cuts
-    it.
-    """
-
-    index: int
-    text: str
-    token: str | None = Field(default=None, description="with logprobs: the token as generated")
-    logprob: float | None = None
-    top: list[Alternative] | None = None
-    end_logprob: float | None = None
-
-
-class EchoEvent(_Response):
-    """With echo, the first `data:` of each choice: the prompt."""
-
-    index: int
-    text: str
-    tokens: list[ScoredToken] | None = None
-
-
-class FinishEvent(_Response):
-    """The last `data:` of each choice. `usage` is for this choice."""
-
-    index: int
-    finish_reason: FinishReasonField
-    usage: Usage
-    seed: int
-    state: str | None = Field(
-        default=None, description="with return_state: the state at the end of `text`"
-    )
-
-
 class WordProbability(_Response):
     """A whole word and the probability that it comes next."""
 

@@ -20,7 +20,7 @@ from training.reports.plotting import (
     format_integers,
     grid_along,
 )
-from training.reports.training_curves import training_curves_section
+from training.reports.training_curves import CLASSIFIER_NOTE, training_curves_section
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,11 +41,7 @@ def classifier_sections(results: ClassifierResults) -> list[Section]:
         sections += out_of_scope_sections(results.out_of_scope)
     sections += [_labels(results), _reliability(results), _top_errors(results)]
     if results.history is not None:
-        note = (
-            "The training loss is not comparable with the validation loss: it is smoothed, and "
-            "computed with dropout and label smoothing."
-        )
-        sections.append(training_curves_section(results.history, note))
+        sections.append(training_curves_section(results.history, CLASSIFIER_NOTE))
     return sections
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from training.evaluation.multi_label.results import MultiLabelResults
 from training.reports.html import ReportTable, Section
-from training.reports.training_curves import training_curves_section
+from training.reports.training_curves import CLASSIFIER_NOTE, training_curves_section
 
 MAX_TABLE_LABELS = 50
 
@@ -13,11 +13,7 @@ def multi_label_sections(results: MultiLabelResults) -> list[Section]:
     """The sections of the page, without the table of metrics."""
     sections = [_labels(results), _wrong(results)]
     if results.history is not None:
-        note = (
-            "The training loss is not comparable with the validation loss: it is smoothed, and "
-            "computed with dropout and label smoothing."
-        )
-        sections.append(training_curves_section(results.history, note))
+        sections.append(training_curves_section(results.history, CLASSIFIER_NOTE))
     return sections
 
 

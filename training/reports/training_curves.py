@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TRAINING_CURVES_TITLE = "Training curves"
+CLASSIFIER_NOTE = (
+    "The training loss is not comparable with the validation loss: it is smoothed, and computed "
+    "with dropout and label smoothing."
+)
 
 
 def training_curves_section(history: History, text: str) -> Section:
