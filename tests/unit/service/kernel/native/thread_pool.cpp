@@ -86,11 +86,11 @@ bool is_shared(ThreadPool& pool) {
   return shared;
 }
 
-// Lets the calling thread wait for a worker in a call.
+// Lets the calling thread wait for a worker in a call. The first calls may still be without workers.
 void wait_for_worker(ThreadPool& pool, std::chrono::milliseconds time) {
-  const ThreadPool::Active awake(&pool);
   std::atomic<bool> slept{false};
   while (!slept) {
+    const ThreadPool::Active awake(&pool);
     pool.parallel_for(2, [&](int, int thread) {
       if (thread == 0) return spin_for(std::chrono::microseconds(50));
       slept = true;
