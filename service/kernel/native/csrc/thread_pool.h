@@ -3,16 +3,14 @@
 // then it takes pieces that another thread has left.
 //
 // The calling thread starts a phase with a number of pieces, takes pieces itself, and returns once
-// all are done. It never waits for a descheduled thread, unless that thread is within a piece.
-// After such a wait it works alone for the rest of the call and for a multiple of the time that it
-// waited, so that calls are hardly slower when other processes use the processors. The workers
-// spin during a call, since the next phase follows within microseconds, and sleep between calls.
-// Results must not depend on the assignment of pieces to threads.
+// all are done. It never waits for a descheduled thread, unless that thread is within a piece. To
+// work alone after such a wait gains nothing, even beside other busy processes: docs/experiments.
+// The workers spin during a call, since the next phase follows within microseconds, and sleep
+// between calls. Results must not depend on the assignment of pieces to threads.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -43,7 +41,7 @@ class ThreadPool {
   // The calling thread and the workers.
   int size() const { return size_.load(std::memory_order_relaxed); }
 
-  // The workers are active during the lifetime of this object, unless one of them was too slow.
+  // The workers are active during the lifetime of this object.
   class Active {
    public:
     explicit Active(ThreadPool* pool) : pool_(pool) {
@@ -64,7 +62,6 @@ class ThreadPool {
       for (int piece = 0; piece < pieces; ++piece) job(piece, 0);
       return;
     }
-    const auto begun = Clock::now();
     const int threads = size();
     job_.store(&job, std::memory_order_relaxed);  // no thread reads it: no pieces are left
     done_.store(0, std::memory_order_relaxed);
@@ -74,15 +71,12 @@ class ThreadPool {
           packed(phase_, pieces * thread / threads, pieces * (thread + 1) / threads),
           std::memory_order_release);
     run_pieces(0);
-    wait_for(pieces, begun);
+    wait_for(pieces);
   }
 
  private:
-  typedef std::chrono::steady_clock Clock;
-
-  static constexpr int SPINS = 2000;  // about 20 microseconds
+  static constexpr uint32_t SPINS = 2000;  // about 20 microseconds
   static constexpr int MOST_PIECES = 0xFFFF;
-  static constexpr int ALONE = 16;  // times a wait: so waits take a seventeenth of the time at most
 
   // The pieces that are left of a thread's own ones: [begin, end), and the phase. The phase keeps a
   // thread that was descheduled while it took a piece from taking a piece of a later phase.
@@ -96,23 +90,12 @@ class ThreadPool {
   static int begin_of(uint64_t left) { return int(left >> 16 & 0xFFFF); }
   static int end_of(uint64_t left) { return int(left & 0xFFFF); }
 
-  // Waits until all pieces are done. A wait that takes longer than the calling thread has worked
-  // means that another thread is not running.
-  void wait_for(int pieces, Clock::time_point begun) {
-    for (int spins = 0; spins < SPINS; ++spins) {
-      if (done_.load(std::memory_order_acquire) >= pieces) return;
-      pause();
-    }
-    const auto waiting = Clock::now();
-    while (done_.load(std::memory_order_acquire) < pieces) std::this_thread::yield();
-    const auto now = Clock::now();
-    if (now - waiting < waiting - begun) return;
-    alone_until_ = now + ALONE * (now - waiting);
-    finish();
+  void wait_for(int pieces) {
+    for (uint32_t spins = 0; done_.load(std::memory_order_acquire) < pieces; ++spins)
+      spins < SPINS ? pause() : std::this_thread::yield();
   }
 
   void begin() {
-    if (Clock::now() < alone_until_) return;
     {
       const std::lock_guard<std::mutex> hold(mutex_);
       active_.store(true, std::memory_order_release);
@@ -184,7 +167,6 @@ class ThreadPool {
   alignas(128) std::atomic<const Job*> job_{nullptr};
   std::atomic<bool> active_{false};
   uint32_t phase_ = 0;
-  Clock::time_point alone_until_{};  // the calling thread does not share before
   std::mutex mutex_;
   std::condition_variable wake_;
   bool ending_ = false;

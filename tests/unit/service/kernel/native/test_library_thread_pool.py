@@ -8,6 +8,6 @@ from tests.unit.service.kernel.native.test_library_vectors import needs_compiler
 
 
 @needs_compiler
-def test_pool_runs_each_piece_once_and_leaves_out_slow_workers(tmp_path: Path) -> None:
-    """Each piece runs once a phase, in its owner's thread if it can; a slow worker is left out."""
+def test_pool_runs_each_piece_once_beside_slow_workers(tmp_path: Path) -> None:
+    """Each piece runs once a phase, in its owner's thread if it can, also when a worker is slow."""
     run_program("thread_pool", ["-pthread"], tmp_path)
