@@ -16,7 +16,7 @@ from benchmarks.peers.network import PlainNetwork, PlainState
 from model.networks import LanguageModel
 from service.kernel.api.interface import Kernel, RowWork, Sampling
 
-BURST = 8  # steps of one call, the service's default
+BURST = 8  # steps of one call; the service has up to 32
 PLAIN_TORCH = "plain torch modules"
 
 
