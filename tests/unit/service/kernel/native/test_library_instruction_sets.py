@@ -15,7 +15,7 @@ from service.kernel.native.kernel import NativeKernel
 from tests.support.service.reference import random_network
 from tests.unit.service.kernel.native.test_kernel import BOUND, distributions, exact_distributions
 
-SETS = ("avx512", "avxvnni", "avx2", "dotprod", "plain")
+SETS = ("amx", "avx512", "avxvnni", "avx2", "dotprod", "plain")
 VOCABULARY = 90
 TEXT = [89, 4, 7, 2, 2, 19, 28, 11, 5, 88, 54, 0, 31]
 PRECISIONS: tuple[KernelPrecision, ...] = ("int8", "float32")
