@@ -36,8 +36,10 @@ FLAGS = [
 ]
 SHARED_SOURCES = ["language_model.cpp", "classifier.cpp", "input_table.cpp"]
 # The sets of each processor besides plain code. A compiler that does not know a set leaves it out.
+AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mfma"]
 X86_SETS = {
-    "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mfma"],
+    "amx": [*AVX512, "-mamx-tile", "-mamx-int8"],
+    "avx512": AVX512,
     "avxvnni": ["-mavx2", "-mfma", "-mavxvnni"],
     "avx2": ["-mavx2", "-mfma"],
 }

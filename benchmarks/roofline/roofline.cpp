@@ -21,6 +21,10 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
+#if defined(__AMX_INT8__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace {
 
@@ -92,6 +96,33 @@ double int8_chunk() {
     }
     for (auto& sum : sums) opaque(sum);
     return kInt8Operations * kChains * kInner;
+}
+#endif
+
+#if defined(__AMX_INT8__) && defined(__linux__)
+#define TILE_NAME "amx tdpbusd"
+bool may_use_tiles() {
+    constexpr int kRequestPermission = 0x1023, kTileData = 18;
+    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+// 16 x 16 sums of 64 products for each instruction, of four that do not wait for one another.
+double tile_chunk() {
+    struct alignas(64) {
+        uint8_t palette = 1, start = 0, reserved[14] = {};
+        uint16_t line_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+        uint8_t lines[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+    } shapes;
+    asm volatile("" ::: "memory");
+    _tile_loadconfig(&shapes);
+    for (int i = 0; i < kInner; ++i) {
+        _tile_dpbusd(0, 4, 6);
+        _tile_dpbusd(1, 4, 7);
+        _tile_dpbusd(2, 5, 6);
+        _tile_dpbusd(3, 5, 7);
+    }
+    _tile_release();
+    return 4.0 * 16 * 16 * 64 * kInner;
 }
 #endif
 
@@ -191,6 +222,12 @@ int main(int count, char** arguments) {
 #if defined(INT8_NAME)
     name = INT8_NAME;
     int8 = measured(threads, seconds, [](int) { return int8_chunk(); });
+#endif
+#if defined(TILE_NAME)
+    if (may_use_tiles()) {
+        name = TILE_NAME;
+        int8 = measured(threads, seconds, [](int) { return tile_chunk(); });
+    }
 #endif
 #if defined(FLOAT_NAME)
     float32 = measured(threads, seconds, [](int) { return float_chunk(); });

@@ -2,14 +2,17 @@
 
 oneDNN's inner product on weights reordered at load is torch's fastest float32 product on x86 (1.4
 to 1.9 times as fast as ``addmm`` at 8 to 64 rows). It gives a row the same bits for any number of
-rows from 2 on. Without oneDNN, ``addmm`` does the same for multiples of 8. ``row_multiple`` is the
-multiple to which a batch must be padded.
+rows from 2 on. Without oneDNN, ``addmm`` gives a row the same bits in every batch of ROWS rows, but
+not in batches of different sizes (MKL on AVX-512). ``row_multiple`` is the multiple to which a
+batch must be padded.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+ROWS = 8  # of a product without oneDNN
 
 
 def has_onednn() -> bool:
@@ -34,7 +37,7 @@ class PackedLinear:
     @property
     def row_multiple(self) -> int:
         """The multiple to which the number of rows must be padded."""
-        return 4 if self._onednn else 8
+        return 4 if self._onednn else ROWS
 
     def __call__(self, values_BI: Tensor) -> Tensor:
         """(B, I) -> (B, O), both float32 and contiguous."""
@@ -43,4 +46,5 @@ class PackedLinear:
                 values_BI, self._weight, self._bias_O, "none", [], ""
             )
             return product_BO
-        return torch.addmm(self._bias_O, values_BI, self._weight)
+        blocks = [torch.addmm(self._bias_O, rows, self._weight) for rows in values_BI.split(ROWS)]
+        return torch.cat(blocks)

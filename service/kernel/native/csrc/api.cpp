@@ -3,6 +3,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -13,6 +17,21 @@
 
 namespace {
 
+#if defined(__x86_64__)
+// Linux gives the registers of AMX to a process that asks for them, for all its threads.
+bool has_tiles() {
+#if defined(__linux__)
+  constexpr int REQUEST_PERMISSION = 0x1023, TILE_DATA = 18;
+  unsigned a, b, c, d;
+  const bool is_listed =
+      __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 24 & 1) && (d >> 25 & 1);
+  return is_listed && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+  return false;
+#endif
+}
+#endif
+
 bool supports(const char* name) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -21,6 +40,7 @@ bool supports(const char* name) {
     const bool is_listed = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
     return is_listed && supports("avx2");  // the names that compilers know differ
   }
+  if (std::strcmp(name, "amx") == 0) return supports("avx512") && has_tiles();
   if (std::strcmp(name, "avx512") == 0)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
@@ -39,6 +59,9 @@ bool supports(const char* name) {
 
 const Steps* choose_steps(const char* wanted) {
   static const Steps* const known[] = {
+#if defined(UNROLL_HAS_AMX)
+      &STEPS_AMX,
+#endif
 #if defined(UNROLL_HAS_AVX512)
       &STEPS_AVX512,
 #endif

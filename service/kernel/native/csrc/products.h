@@ -27,7 +27,23 @@ constexpr int FLOAT_ROWS = FLOAT_SUMS / PARTS < 6 ? FLOAT_SUMS / PARTS : 6;
 
 struct Bytes {
   typedef uint8_t Activation;
+  static constexpr bool IN_BYTES = true;
   static constexpr int ROWS = BYTE_ROWS, SUMS = BYTE_SUMS;
+
+  // What makes numbers of the sums of sixteen outputs.
+  struct Outputs {
+    f32x16 scale, bias;
+    i32x16 offset;
+
+    UNROLL_INLINE Outputs(const Matrix& matrix, int index)
+        : scale(load<f32x16>(matrix.scales + index)),
+          bias(load<f32x16>(matrix.biases + index)),
+          offset(DOTS_ARE_OFFSET ? load<i32x16>(matrix.offsets + index) : i32x16{}) {}
+
+    UNROLL_INLINE f32x16 scaled(i32x16 sums, float row_scale) const {
+      return fused(to_float(sums - offset), scale * splat(row_scale), bias);
+    }
+  };
 
   // out[m][g] = bias + scale * row_scales[m] * dot, for S gates from `FIRST`
   template <int G, int M, int FIRST, int S>
@@ -47,15 +63,8 @@ struct Bytes {
       }
     }
     for (int s = 0; s < S; ++s) {
-      const int index = (group * G + FIRST + s) * LANES;
-      const f32x16 scale = load<f32x16>(matrix.scales + index);
-      const f32x16 bias = load<f32x16>(matrix.biases + index);
-      const i32x16 offset =
-          DOTS_ARE_OFFSET ? load<i32x16>(matrix.offsets + index) : i32x16{};
-      for (int m = 0; m < M; ++m) {
-        out[m][FIRST + s] =
-            fused(to_float(sums[m][s] - offset), scale * splat(row_scales[m]), bias);
-      }
+      const Outputs outputs(matrix, (group * G + FIRST + s) * LANES);
+      for (int m = 0; m < M; ++m) out[m][FIRST + s] = outputs.scaled(sums[m][s], row_scales[m]);
     }
   }
 
@@ -69,6 +78,7 @@ struct Bytes {
 
 struct Floats {
   typedef float Activation;
+  static constexpr bool IN_BYTES = false;
   static constexpr int ROWS = FLOAT_ROWS, SUMS = FLOAT_SUMS;
 
   template <int G, int M, int FIRST, int S>
@@ -126,11 +136,10 @@ UNROLL_INLINE void last_tile(int rows, int first, Tile tile) {
   }
 }
 
-// Calls `tile(first_row, Count<M>)` for all rows, as few times as possible.
+// Calls `tile(first_row, Count<M>)` for all rows from `first`, as few times as possible.
 template <class Numbers, class Tile>
-UNROLL_INLINE void for_tiles(int rows, Tile tile) {
+UNROLL_INLINE void for_tiles(int first, int rows, Tile tile) {
   constexpr int most = Numbers::ROWS;
-  int first = 0;
   for (; rows - first >= most; first += most) tile(first, Count<most>{});
   last_tile<most - 1>(rows - first, first, tile);
 }

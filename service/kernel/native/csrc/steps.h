@@ -111,6 +111,9 @@ extern const Steps STEPS_AVX2;
 #if defined(UNROLL_HAS_AVXVNNI)
 extern const Steps STEPS_AVXVNNI;
 #endif
+#if defined(UNROLL_HAS_AMX)
+extern const Steps STEPS_AMX;
+#endif
 #if defined(UNROLL_HAS_AVX512)
 extern const Steps STEPS_AVX512;
 #endif

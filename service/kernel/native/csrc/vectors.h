@@ -2,8 +2,8 @@
 //
 // A vector consists of as many registers of the instruction set as it needs: one with AVX-512, two
 // with AVX2, four otherwise. (A compiler keeps a vector type wider than a register in memory.) The
-// registers are the portable vector types of GCC and Clang. Only this file depends on the
-// instruction set: fused multiply-add, the int8 dot product, and the number of registers. It is
+// registers are the portable vector types of GCC and Clang. Only this file and tiles.h depend on
+// the instruction set: fused multiply-add, the int8 dot product, and the number of registers. It is
 // compiled once per instruction set (see steps.cpp), so everything is inline. The build disables
 // contraction: a function gives the same bits wherever it is inlined, which keeps a row's result
 // independent of its neighbors.

@@ -15,7 +15,7 @@ from service.kernel.native.kernel import NativeKernel
 from tests.support.service.reference import random_network
 from tests.unit.service.kernel.native.test_kernel import BOUND, distributions, exact_distributions
 
-SETS = ("avx512", "avxvnni", "avx2", "dotprod", "plain")
+SETS = ("amx", "avx512", "avxvnni", "avx2", "dotprod", "plain")
 VOCABULARY = 90
 TEXT = [89, 4, 7, 2, 2, 19, 28, 11, 5, 88, 54, 0, 31]
 PRECISIONS: tuple[KernelPrecision, ...] = ("int8", "float32")
@@ -41,13 +41,13 @@ def choose(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip(str(error))
 
 
-def network_of(cell: Cell, cutoffs: tuple[int, ...]) -> LanguageModel:
+def network_of(cell: Cell, cutoffs: tuple[int, ...], hidden: int = 21) -> LanguageModel:
     """Two layers with a projection, of widths that fill no vector."""
     return random_network(
         cell,
         2,
         vocabulary=VOCABULARY,
-        hidden=21,
+        hidden=hidden,
         projection=9,
         cutoffs=cutoffs,
         division=2 if cutoffs else None,
@@ -55,12 +55,18 @@ def network_of(cell: Cell, cutoffs: tuple[int, ...]) -> LanguageModel:
 
 
 def kernel_of(
-    cell: Cell, cutoffs: tuple[int, ...], precision: KernelPrecision, threads: int = 1
+    cell: Cell,
+    cutoffs: tuple[int, ...],
+    precision: KernelPrecision,
+    threads: int = 1,
+    *,
+    hidden: int = 21,
+    rows: int = 8,
 ) -> NativeKernel:
-    """A kernel of it for eight rows, whose threads share even the smallest step."""
+    """A kernel of it, whose threads share even the smallest step."""
     return NativeKernel(
-        weights_of(network_of(cell, cutoffs)),
-        capacity=8,
+        weights_of(network_of(cell, cutoffs, hidden)),
+        capacity=rows,
         end=VOCABULARY - 1,
         suppressed={0},
         threads=threads,
@@ -74,10 +80,13 @@ def texts(kernel: NativeKernel, rows: int) -> list[RowResult]:
     work = [
         RowWork(
             row=row,
-            feed=TEXT[row:],
+            feed=TEXT[row % 8 :],
             sample=40,
             sampling=Sampling(
-                temperature=0.5 * row, top_k=9 * (row % 2), top_p=1 - 0.1 * row, seed=row
+                temperature=0.5 * (row % 8),
+                top_k=9 * (row % 2),
+                top_p=1 - 0.1 * (row % 8),
+                seed=row,
             ),
         )
         for row in range(rows)
@@ -115,6 +124,20 @@ def test_rows_do_not_depend_on_their_neighbors(
         assert texts(alone, count) == together[:count]
 
 
+@pytest.mark.usefixtures("instruction_set")
+@each_cell
+@each_precision
+def test_many_rows_of_a_wide_network_do_not_depend_on_one_another(
+    cell: Cell, precision: KernelPrecision
+) -> None:
+    """Nor where rows and inputs fill more than one register of sixteen rows and 64 bytes."""
+    together = texts(kernel_of(cell, (), precision, threads=2, hidden=149, rows=70), 70)
+    alone = kernel_of(cell, (), precision, hidden=149)
+    assert texts(alone, 3) == together[:3]
+    apart = kernel_of(cell, (), precision, hidden=149, rows=19)
+    assert texts(apart, 19) == together[:19]
+
+
 @each_cell
 @each_softmax
 @pytest.mark.parametrize("other", SETS[1:])
@@ -123,8 +146,8 @@ def test_int8_draws_the_same_text_on_every_set(
 ) -> None:
     """Integer sums are exact, so a replica on an older processor continues with the same tokens."""
     choose(other, monkeypatch)
-    older = texts(kernel_of(cell, cutoffs, "int8"), 5)
+    older = texts(kernel_of(cell, cutoffs, "int8", hidden=85), 5)
     monkeypatch.delenv(library.INSTRUCTION_SET_VARIABLE)
-    best = texts(kernel_of(cell, cutoffs, "int8"), 5)
+    best = texts(kernel_of(cell, cutoffs, "int8", hidden=85), 5)
     generated = [[one.token for one in result.generated] for result in best]
     assert [[one.token for one in result.generated] for result in older] == generated
