@@ -19,7 +19,7 @@ namespace {
 
 #if defined(__x86_64__)
 // Linux gives the registers of AMX to a process that asks for them, for all its threads.
-bool has_tiles() {
+bool request_tiles() {
 #if defined(__linux__)
   constexpr int REQUEST_PERMISSION = 0x1023, TILE_DATA = 18;
   unsigned a, b, c, d;
@@ -30,17 +30,25 @@ bool has_tiles() {
   return false;
 #endif
 }
+
+bool is_listed_as_avxvnni() {
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
 #endif
 
+// Asks the processor once: the question takes microseconds in a virtual machine.
 bool supports(const char* name) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (std::strcmp(name, "avxvnni") == 0) {
-    unsigned a, b, c, d;
-    const bool is_listed = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
-    return is_listed && supports("avx2");  // the names that compilers know differ
+  if (std::strcmp(name, "avxvnni") == 0) {  // compilers know it by different names
+    static const bool has_avxvnni = is_listed_as_avxvnni();
+    return has_avxvnni && supports("avx2");
   }
-  if (std::strcmp(name, "amx") == 0) return supports("avx512") && has_tiles();
+  if (std::strcmp(name, "amx") == 0) {
+    static const bool has_tiles = request_tiles();
+    return has_tiles && supports("avx512");
+  }
   if (std::strcmp(name, "avx512") == 0)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
