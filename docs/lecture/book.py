@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -87,12 +88,19 @@ def _differences(measured: Any, committed: Any, tolerance: float, place: str) ->
             (*pair, f"{place}.{n}") for n, pair in enumerate(zip(measured, committed, strict=True))
         ]
     elif isinstance(measured, int | float) and isinstance(committed, int | float):
-        close = math.isclose(measured, committed, rel_tol=tolerance, abs_tol=tolerance / 100)
+        close = math.isclose(measured, committed, rel_tol=tolerance, abs_tol=_last_digit(committed))
         return [] if close else [f"{place}: {committed} is written, {measured} was measured"]
     else:
         same = measured == committed
         return [] if same else [f"{place}: {committed!r} is written, {measured!r} was measured"]
     return [found for pair in pairs for found in _differences(pair[0], pair[1], tolerance, pair[2])]
+
+
+def _last_digit(committed: float) -> float:
+    """One unit of the last digit, at most 0.001: two processors may round to either side of it."""
+    exponent = Decimal(repr(committed)).as_tuple().exponent
+    assert isinstance(exponent, int)  # the number is finite
+    return 1.01 * 10.0 ** min(exponent, -3)
 
 
 _ALL = (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.playground import Playground
+from tests.browser.playground import PATIENCE_MS, Playground
 from tests.support.repository import ROOT
 from tests.support.service.process import RunningService
 
@@ -55,6 +55,7 @@ def browser() -> Iterator[Browser]:
     )
     if executable is None:
         pytest.skip("needs Chromium on the path, or its executable in UNROLL_BROWSER")
+    sync_api.expect.set_options(timeout=PATIENCE_MS)
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         yield chromium

@@ -10,6 +10,9 @@ from tests.support.service.process import eventually
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
+# No test depends on the speed of the machine: only a page that stays wrong fails.
+PATIENCE_MS = 60_000
+
 # What each view shows at the end.
 READY = {
     "write": ".forecast",
@@ -35,7 +38,7 @@ class Playground:
         self.page = page
         self.address = address
         self.script_errors: list[str] = []
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: self.script_errors.append(str(error)))
         page.on("console", lambda message: self._record(message.type, message.text))
 

@@ -68,6 +68,15 @@ def test_a_wrong_number_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert chapter.differences(numbers, numbers_of("likelihood")) == []
 
 
+def test_the_last_digit_may_be_rounded_to_either_side() -> None:
+    """A number that was rounded may differ by one in its last digit, and not by two."""
+    chapter, numbers = CHAPTERS["units"], numbers_of("units")
+    place = next(n for n, value in enumerate(numbers["values"]) if value == 0.534)
+    for value, differences in ((0.533, 0), (0.535, 0), (0.532, 1)):
+        numbers["values"][place] = value
+        assert len(chapter.differences(numbers, numbers_of("units"))) == differences
+
+
 def test_quick_numbers_are_not_written_into_the_book(capsys: pytest.CaptureFixture[str]) -> None:
     """--renew is refused with --quick and for a single figure."""
     for arguments in (["all", "--renew", "--quick"], ["keys", "--renew"]):

@@ -71,11 +71,18 @@ class ForkedCommand:
         return self._process.exitcode
 
     def communicate(self, timeout: float | None = None) -> tuple[None, str]:
-        """Waits for the end; the second value is the output on standard error."""
+        """Waits for the end; the second value is the output on standard error.
+
+        A test that runs out of time here kills the command, which would slow down all others.
+        """
         stderr = b""
-        while chunk := os.read(self._reader.fileno(), 65536):
-            stderr += chunk
-        self.wait(timeout)
+        try:
+            while chunk := os.read(self._reader.fileno(), 65536):
+                stderr += chunk
+            self.wait(timeout)
+        except BaseException:
+            self.kill()
+            raise
         self._reader.close()
         return None, stderr.decode()
 
