@@ -21,7 +21,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install native serve test soak coverage check format sanitize package readme openapi dashboard docs lecture screenshots bench \
+.PHONY: help install native serve test test-slow soak coverage check format sanitize package readme openapi dashboard docs lecture screenshots bench \
   models image image-test compose-up replicas-up compose-down lock clean
 
 help: ## list the targets
@@ -95,8 +95,11 @@ serve: $(VENV)/.native.stamp ## serve MODELS on HOST:PORT
 
 # All tests run in one process per processor, shared out by file. A selection runs in one process.
 ALL_TESTS := --numprocesses auto --maxprocesses 8 --dist loadfile
-test: $(VENV)/.dev.stamp ## run all tests (TESTS="tests/unit/model -k word" for some)
-	$(RUN) -m pytest $(or $(TESTS),$(ALL_TESTS))
+test: $(VENV)/.dev.stamp ## run the tests that are not marked slow (TESTS="tests/unit/model -k word" for some)
+	$(RUN) -m pytest $(or $(TESTS),-m "not slow" $(ALL_TESTS))
+
+test-slow: $(VENV)/.dev.stamp ## run the tests that are marked slow
+	$(RUN) -m pytest -m slow $(ALL_TESTS)
 
 # Child processes (servers, training commands, torchrun) are measured too: [tool.coverage.run].
 # Fails below the floor in [tool.coverage.report].

@@ -10,6 +10,8 @@ import pytest
 from tests.browser.playground import VIEWS, Playground
 from tests.support.repository import ROOT
 
+pytestmark = pytest.mark.slow
+
 AXE = ROOT / "tests" / "browser" / "vendor" / "axe-core"
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 

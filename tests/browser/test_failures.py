@@ -11,6 +11,8 @@ from tests.browser.playground import Playground
 from tests.support.repository import ROOT
 from tests.support.service.process import RunningService
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Route
 

@@ -87,6 +87,7 @@ def test_nearest_neighbors(address: str) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_training_in_python(tmp_path: Path) -> None:
     """The program trains, loads its artifact and prints a text of the training characters."""
     write_small_inputs(tmp_path)

@@ -117,6 +117,7 @@ def test_service_takes_the_options(arguments: list[str]) -> None:
     CliApp.run(Settings, cli_args=arguments[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_training_runs(tmp_path: Path) -> None:
     """The commands that train, evaluate and serve work one after the other, on small inputs."""

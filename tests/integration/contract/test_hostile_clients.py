@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.service.process import RunningService, error_of
 
@@ -43,6 +44,7 @@ BROKEN_BODIES: list[bytes] = [
 ]
 
 
+@pytest.mark.slow
 def test_two_hundred_hostile_requests(service: RunningService) -> None:
     """Each gets a 4xx of the one shape; the streams have the same text as alone."""
     alone = {seed: service.text(**_fields(seed)) for seed in range(STREAMS)}

@@ -19,6 +19,8 @@ from pathlib import Path
 import training.commands.train_classifier, training.commands.train_language_model
 from training.commands.cli import main
 
+pytestmark = pytest.mark.slow
+
 seed, out, *arguments = sys.argv[1:]
 chance = random.Random(int(seed))
 saved = Path(out + ".run") / "checkpoint.safetensors"

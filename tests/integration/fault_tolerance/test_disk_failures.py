@@ -77,6 +77,7 @@ print(json.dumps([full.returncode, full.stderr, resumed.returncode, resumed.stde
 """
 
 
+@pytest.mark.slow
 def test_a_real_disk_that_is_full(tmp_path: Path) -> None:
     """A run on a full file system of 140 kB is resumed after the file system has been enlarged."""
     unshare = [shutil.which("unshare") or "unshare", "--map-root-user", "--mount"]

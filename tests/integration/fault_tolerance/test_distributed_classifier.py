@@ -20,6 +20,8 @@ from training.readers.examples import Example
 from training.runs.checkpoint import load_checkpoint
 from training.runtime.distributed import ProcessGroup
 
+pytestmark = pytest.mark.slow
+
 EXACT = ["--precision", "float32", "--threads", "1", "--patience", "0"]
 NO_DROPOUT = [
     option

@@ -21,6 +21,8 @@ from tests.support.training.torchrun import (
 from training.commands.cli import main
 from training.runs.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 NO_DROPOUT = [
     option
     for name in ("input", "hidden", "output", "embedding", "weight")

@@ -15,6 +15,8 @@ from tests.support.training.torchrun import log_of, run_two, started, worker
 from training.commands.cli import main
 from training.runs.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 
 def losses(artifact: Path) -> list[float]:
     """The validation losses of a run."""

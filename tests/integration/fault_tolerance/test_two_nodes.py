@@ -20,6 +20,8 @@ from tests.support.training.language_model_command import (
 from tests.support.training.torchrun import assert_loss_is_reported, log_of
 from training.runs.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def nodes(*arguments: str) -> Iterator[list[subprocess.Popen[str]]]:

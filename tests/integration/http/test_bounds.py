@@ -87,6 +87,7 @@ def test_long_text_is_classified_up_to_its_limit(service: RunningService) -> Non
     assert (exact["token_count"], exact["truncated"]) == (4096, False)
 
 
+@pytest.mark.slow
 def test_large_answers_hold_up_nobody(service: RunningService) -> None:
     """Eight concurrent answers of the largest size, written in slices, whole and streamed."""
     fields = {"model": "chars", "prompt": "abc " * 1_500, "echo": True, "max_tokens": 1}

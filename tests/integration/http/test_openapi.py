@@ -21,6 +21,7 @@ SEED = os.environ.get("UNROLL_FUZZ_SEED", "1")
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120 + 10 * EXAMPLES)
 def test_the_service_keeps_what_its_schema_promises(
     service: RunningService, tmp_path: Path

@@ -19,6 +19,8 @@ from service.app import WORKER_THREADS
 from tests.support.service.process import RunningService, eventually
 from tests.support.service.resources import finished, resources_of
 
+pytestmark = pytest.mark.slow
+
 logger = logging.getLogger(__name__)
 STREAMS = int(os.environ.get("UNROLL_STORM_STREAMS", "500"))
 AT_ONCE = 100

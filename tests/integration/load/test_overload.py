@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.service.process import RunningService, error_of, eventually
 
+pytestmark = pytest.mark.slow
+
 ROWS, WAITING = 2, 30
 
 

@@ -25,6 +25,8 @@ from tests.integration.operation.test_model_updates import KEY, put, reload
 from tests.support.service.process import PATIENCE, RunningService, eventually
 from tests.support.service.resources import resources_of
 
+pytestmark = pytest.mark.slow
+
 SECONDS = float(os.environ.get("UNROLL_SOAK_SECONDS", "12"))
 CLIENTS = 6
 SAMPLES = max(20, round(SECONDS / 60))  # each with a reload and cut streams; one a minute if long

@@ -25,6 +25,7 @@ from tests.support.monitoring.prometheus import PROGRAM, RULES, Prometheus
 from tests.support.service.process import RunningService, eventually
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(PROGRAM is None, reason="prometheus is not installed"),
     pytest.mark.timeout(300),  # the scenario waits for all alerts
 ]

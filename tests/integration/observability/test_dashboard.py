@@ -16,7 +16,10 @@ from tests.support.monitoring.dashboard import DASHBOARD, QUERIES
 from tests.support.monitoring.prometheus import PROGRAM, WINDOW, Prometheus
 from tests.support.service.process import RunningService, eventually
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="prometheus is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(PROGRAM is None, reason="prometheus is not installed"),
+]
 LABEL_VALUES = re.compile(r"label_values\((?P<selector>.*), (?P<label>\w+)\)")
 SCRAPES = 6  # under load
 

@@ -20,6 +20,8 @@ _PROGRAM = """
 import asyncio, os, sys, threading, time
 from service.kernel.pytorch.kernel import TorchKernel
 from service.routes import models
+
+pytestmark = pytest.mark.slow
 flag, run = os.environ["HANG"], TorchKernel.run
 
 def hanging(self, *arguments, **options):

@@ -194,6 +194,7 @@ def test_a_killed_worker_is_replaced(pair: RunningService) -> None:
     assert "was killed by SIGKILL; it starts again" in pair.output
 
 
+@pytest.mark.slow
 def test_a_hanging_worker_is_killed_and_replaced(pair: RunningService) -> None:
     """A worker that does not move at all, so that its own watchdog does not either, is killed; its
     client gets an error, and meanwhile new connections are served by the other.

@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.support.repository import ROOT
 from tests.support.service.process import PATIENCE, eventually
+
+pytestmark = pytest.mark.slow
 
 DOCUMENTS = 40_000
 CHUNK = "1000"

@@ -17,6 +17,8 @@ import pytest
 from tests.integration.proxies.running_proxy import program_of, running_proxy
 from tests.support.service.process import PATIENCE, RunningService, error_of, eventually
 
+pytestmark = pytest.mark.slow
+
 STATE_KEY = "5f0c3d9a1b7e4826" * 4
 OPTIONS = (
     *("--default-language-model", "words", "--max-rows", "64"),

@@ -149,6 +149,7 @@ def test_deadline_before_the_first_step_is_a_504(service: RunningService) -> Non
         assert error_of(response)["type"] == "deadline_exceeded"
 
 
+@pytest.mark.slow
 def test_a_quiet_connection_outlives_the_pools_of_clients(service: RunningService) -> None:
     """Client pools keep idle connections for 5 seconds or more; closing them earlier would lose
     requests.

@@ -116,6 +116,7 @@ def test_numbers_are_complete_and_finite(plots: Path) -> None:
     assert results["recipe"]["seed"] == 1
 
 
+@pytest.mark.slow
 def test_the_seed_decides_the_numbers(plots: Path, tmp_path: Path) -> None:
     """The recipe that was written repeats all numbers; another seed gives others."""
     recipe = ["--recipe", str(plots / "recipe.toml")]

@@ -13,6 +13,8 @@ from training.data.examples import read_splits
 from training.errors import DataError
 from training.readers.notices import shown_notices
 
+pytestmark = pytest.mark.slow
+
 Rows = list[tuple[str, str]]
 TRAIN: Rows = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
 

@@ -190,6 +190,7 @@ def peak_megabytes(corpus: Path, *options: str) -> float:
     return float(kilobytes) / per_megabyte
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["one line", "records"])
 def test_memory_does_not_grow_with_the_corpus(tmp_path: Path, form: str) -> None:
     """4 MB more text (in memory, with its tokens, some 80 MB) take hardly any more memory."""

@@ -71,6 +71,7 @@ def test_a_validation_text_of_other_words_is_refused(
     assert 0.2 < metrics["validation_unknown_share"] < 0.5
 
 
+@pytest.mark.slow
 def test_figures_of_spelling_are_marked_or_left_out(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

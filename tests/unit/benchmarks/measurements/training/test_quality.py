@@ -38,6 +38,7 @@ def test_every_recipe_of_the_table_is_there() -> None:
     assert len({item.name for item in TARGETS}) == len(TARGETS)
 
 
+@pytest.mark.slow
 def test_finished_models_are_not_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,7 @@ def drawn_at(kernel: Kernel, sampling: Sampling, first: int) -> list[int]:
     return [result.generated[0].token for result in kernel.run(work, 1)]
 
 
+@pytest.mark.slow
 @each_kernel
 @pytest.mark.parametrize("option", OPTIONS)
 def test_draws_follow_the_exact_distribution(name: KernelName, option: str) -> None:
