@@ -12,14 +12,14 @@ from model.artifact import load_artifact
 from tests.support.training.language_model_command import assert_same_weights, corpus_options
 from tests.support.training.synthetic_corpus import sentence
 
+pytestmark = pytest.mark.slow
+
 # Modules are loaded once; each start of the command is a fork of this process.
 KILLER = """
 import json, os, random, signal, sys, time
 from pathlib import Path
 import training.commands.train_classifier, training.commands.train_language_model
 from training.commands.cli import main
-
-pytestmark = pytest.mark.slow
 
 seed, out, *arguments = sys.argv[1:]
 chance = random.Random(int(seed))

@@ -15,13 +15,14 @@ import pytest
 from service.watchdog import EXIT_STALLED
 from tests.support.service.process import PATIENCE, RunningService, error_of, eventually
 
+pytestmark = pytest.mark.slow
+
 # The service with a kernel that hangs, or an event loop that does, while a file exists.
 _PROGRAM = """
 import asyncio, os, sys, threading, time
 from service.kernel.pytorch.kernel import TorchKernel
 from service.routes import models
 
-pytestmark = pytest.mark.slow
 flag, run = os.environ["HANG"], TorchKernel.run
 
 def hanging(self, *arguments, **options):
