@@ -174,7 +174,7 @@ bench: $(VENV)/.bench.stamp ## run all benchmarks (BENCH=--quick for a short run
 
 # The models in pretrained/; each has a recipe in training/recipes.
 LANGUAGE_MODELS := english-word shakespeare-char
-CLASSIFIERS := sentiment user-requests
+CLASSIFIERS := sentiment surname-language user-requests
 
 models: $(VENV)/.dev.stamp ## train the pretrained models again from UNROLL_DATA (hours)
 	@test -d "$(UNROLL_DATA)" || { \

@@ -10,6 +10,7 @@ import pytest
 from service.backend.settings import Settings
 from tests.image.container import Container
 from tests.image.engine import Engine
+from tests.support.repository import ROOT
 
 # The first test waits for the build.
 pytestmark = pytest.mark.timeout(1500)
@@ -47,7 +48,7 @@ def test_classifies(container: Container) -> None:
 def test_serves_all_pretrained_models(container: Container) -> None:
     """The image holds every pretrained model and refuses none."""
     names = {model["name"] for model in container.ask("/models")["models"]}
-    assert names == {"english-word", "shakespeare-char", "sentiment", "user-requests"}
+    assert names == {path.parent.name for path in (ROOT / "pretrained").glob("*/manifest.json")}
 
 
 def test_runs_without_privileges(container: Container) -> None:
