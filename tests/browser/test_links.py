@@ -6,6 +6,8 @@ import pytest
 
 from tests.browser.playground import VIEWS, Playground
 
+pytestmark = pytest.mark.slow
+
 expect = pytest.importorskip("playwright.sync_api").expect
 
 

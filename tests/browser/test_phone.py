@@ -6,6 +6,8 @@ import pytest
 
 from tests.browser.playground import VIEWS, Playground
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_phone_shows_the_whole_width(phone: Playground, view: str) -> None:

@@ -16,6 +16,8 @@ from docs.lecture.museum.exhibits import EXHIBITS
 from docs.lecture.pages import FIGURES, numbers_of
 from docs.lecture.show import NAMES
 
+pytestmark = pytest.mark.slow
+
 ELEMENT = re.compile(rb'\bid="([^"]+)"')
 
 

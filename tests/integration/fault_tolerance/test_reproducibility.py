@@ -23,6 +23,8 @@ from training.data.batching import EncodedDocuments
 from training.runtime import precision
 from training.trainers.linear_classifier import FEWEST_RUNS, STRENGTHS, extent_within
 
+pytestmark = pytest.mark.slow
+
 
 def by_clock(leap: float, seed: int, *options: str) -> str:
     """Runs the command under a synthetic clock; returns its standard error."""

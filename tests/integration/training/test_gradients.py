@@ -22,6 +22,8 @@ from training.commands.cli import main
 from training.reports.gradients.lag_plot import spread_apart
 from training.runtime.signals import Interrupted
 
+pytestmark = pytest.mark.slow
+
 TINY = [
     *("--hidden", "6", "--embedding", "5", "--steps", "4", "--batch", "4", "--length", "12"),
     *("--lags", "6", "--context", "12", "--excerpts", "8", "--explosion-steps", "3"),

@@ -16,6 +16,8 @@ from tests.support.training.classifier_command import FILLER, TOPICS
 from training.commands.cli import main
 from unroll_client import Client
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     "the ball and the goal so very bread and soup",
     "in the rain the match was a win",

@@ -17,6 +17,8 @@ from training.evaluation.out_of_scope import fit_out_of_scope, out_of_scope_scor
 from training.optimization.losses import label_loss
 from training.readers.examples import Example
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--hidden", "16", "--embedding", "16", "--mlp", "16", "--batch", "8"]
 OUTSIDE_WORDS = ["law", "tax", "vote", "judge", "court", "party"]
 

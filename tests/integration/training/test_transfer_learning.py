@@ -18,6 +18,8 @@ from tests.support.training.classifier_command import made_up, same, write
 from training.commands.cli import main
 from training.optimization.parameter_groups import LayerwiseSchedule, layer_groups
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--mlp", "12", "--batch", "8"]
 TRAINED = ["--epochs", "1", "--batch", "4", "--bptt", "12", "--precision", "float32"]
 

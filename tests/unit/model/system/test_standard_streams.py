@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.repository import ROOT
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = {
     "service help": ("service", "--help"),
     "training help": ("training", "--help"),

@@ -17,6 +17,8 @@ from tests.support.service.chi_square import check_fit
 from tests.support.service.native_sampler import NativeSampler, kernel_of
 from tests.support.service.reference import naive_draw, naive_probabilities, random_network
 
+pytestmark = pytest.mark.slow
+
 VOCABULARY = 24
 NEVER = (0,)
 COUNTS = {3: 2, 5: 1, 20: 4}
