@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.browser.playground import Playground
 from tests.support.repository import ROOT
 from tests.support.service.process import RunningService
+
+pytestmark = pytest.mark.slow
 
 
 def test_routes_are_listed_and_can_be_tried(

@@ -15,6 +15,8 @@ from tests.browser.playground import Playground
 from tests.support.repository import ROOT
 from tests.support.service.process import RunningService
 
+pytestmark = pytest.mark.slow
+
 MODEL = "shakespeare-char"
 TEXT = "ROMEO:\nWhat say you to my suit?\nThe morning comes, and I must hence.\n"
 

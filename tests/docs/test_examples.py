@@ -16,6 +16,8 @@ from tests.readme.small_inputs import write_small_inputs
 from tests.support.repository import ROOT
 from tests.support.service.process import RunningService
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = ROOT / "examples"
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.browser.playground import Playground
 from tests.support.service.process import RunningService
 
+pytestmark = pytest.mark.slow
+
 TEXT = "The keys to the cabinet by the door on the left are"
 
 

@@ -12,6 +12,8 @@ from playwright.sync_api import expect
 from tests.browser.playground import Playground
 from tests.support.service.process import RunningService
 
+pytestmark = pytest.mark.slow
+
 FIRST, SECOND, AFTER = "The laws", "The law", " of the country by the side of the road"
 
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from tests.browser.playground import Playground
 
+pytestmark = pytest.mark.slow
+
 MODULE = "playground/scripts/recurrence/cells.js"
 LETTERS = {"gated": "g", "gru": "gzr", "lstm": "gfio"}
 TORCH_ORDER = {"gru": "rzg", "lstm": "ifgo"}

@@ -14,6 +14,8 @@ from tests.browser.playground import Playground
 from tests.support.service.engine_client import language_model
 from tests.support.service.process import RunningService
 
+pytestmark = pytest.mark.slow
+
 TEXT = "The people of this nation"
 CELLS: tuple[Cell, ...] = ("elman", "gru", "lstm")
 

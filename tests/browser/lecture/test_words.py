@@ -7,6 +7,8 @@ import pytest
 from tests.browser.playground import Playground
 from tests.support.service.process import RunningService
 
+pytestmark = pytest.mark.slow
+
 
 def test_nearest_words_are_those_of_the_service(
     playground: Playground, pretrained_service: RunningService

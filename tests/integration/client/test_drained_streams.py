@@ -22,6 +22,8 @@ from unroll_client import (
     StreamInterruptedError,
 )
 
+pytestmark = pytest.mark.slow
+
 STATE_KEY = "0badc0de5f0c3d9a" * 4
 MANY = ("--burst-steps", "1", "--max-tokens", "1000000", "--max-rows", "64")
 DRAINING = (*MANY, "--drain-seconds", "0")

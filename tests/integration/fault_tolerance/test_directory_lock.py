@@ -15,6 +15,8 @@ from training.commands.cli import main
 from training.errors import OutputError
 from training.runs.lock import exclusive_lock
 
+pytestmark = pytest.mark.slow
+
 
 def stopped_while_preparing(options: list[str], out: Path) -> ForkedCommand:
     """Starts a run and stops it (SIGSTOP) while it holds its lock, before its first checkpoint."""

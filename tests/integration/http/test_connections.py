@@ -15,6 +15,8 @@ from tests.support.service.probe import Probe
 from tests.support.service.process import RunningService, eventually
 from tests.support.service.raw_http import PROBE, answers, is_probe
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 8
 UNREAD = (
     *("--stream-buffer-bytes", str(1 << 30), "--max-answers-bytes", str(1 << 40)),

@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.service.process import RunningService, eventually
 
+pytestmark = pytest.mark.slow
+
 HEAVY: dict[str, Any] = {"model": "chars", "max_tokens": 8_000, "logprobs": 20, "seed": 1}
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.service.process import RunningService, error_of, eventually, run_to_end
 
+pytestmark = pytest.mark.slow
+
 
 def line(name: str, key: str, limits: str = "") -> str:
     """A line of the file of keys."""

@@ -27,6 +27,8 @@ from tests.support.service.small_artifacts import (
     word_tokenizer,
 )
 
+pytestmark = pytest.mark.slow
+
 KEY = "the-key-of-the-operator"
 WATCHED = ("--watch-seconds", "0.1", "--default-language-model", "words")
 
