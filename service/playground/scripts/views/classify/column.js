@@ -46,8 +46,9 @@ export function resultTable(model, documents, results) {
   const rows = results.map((result, index) => {
     const track = make("span", { className: "track", "aria-hidden": "true" });
     track.style.setProperty("--share", String(result.confidence));
-    const confidence = make("td", { className: "confidence" }, track, make("span", { className: "percent" }, percent(result.confidence)));
-    return make("tr", {}, make("td", {}, documents[index]), make("td", {}, labelNames(model, result)), confidence);
+    const confidence = make("div", { className: "confidence" }, track, make("span", { className: "percent" }, percent(result.confidence)));
+    const cells = [documents[index], labelNames(model, result), confidence];
+    return make("tr", {}, ...cells.map((cell) => make("td", {}, cell)));
   });
   return make("table", { className: "results" }, make("thead", {}, head), make("tbody", {}, ...rows));
 }
